@@ -1,0 +1,1 @@
+"""Photographs: data sets, degradations and picture formats."""

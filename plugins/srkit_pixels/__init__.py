@@ -1,0 +1,1 @@
+"""Losses and metrics that compare images pixel by pixel."""

@@ -1,0 +1,1 @@
+"""Frozen classifiers, and the losses and metrics on their answers."""

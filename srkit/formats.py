@@ -1,0 +1,70 @@
+"""Read and write picture files through the registered image formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from srkit.errors import DataError
+from srkit.interfaces import Image, ImageFormat
+from srkit.registry import Registry
+
+
+class Formats:
+    """Dispatch on the file name's ending.
+
+    Parameters
+    ----------
+    formats
+        The formats; the first that has a suffix keeps it.
+    """
+
+    def __init__(self, formats: Iterable[ImageFormat]) -> None:
+        self._by_suffix: dict[str, ImageFormat] = {}
+        for image_format in formats:
+            for suffix in image_format.suffixes:
+                self._by_suffix.setdefault(suffix, image_format)
+
+    @classmethod
+    def of(cls, registry: Registry) -> Formats:
+        """Build every registered image format."""
+        return cls(component.factory() for component in registry.components("image_formats"))
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The file name endings that can be read, sorted."""
+        return tuple(sorted(self._by_suffix))
+
+    def read(self, path: Path) -> Image:
+        """Read an image file.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged, or of no known format.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: no such file")
+        return self._format(path).read(path)
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write an image file.
+
+        Raises
+        ------
+        DataError
+            If the format is unknown or the file cannot be written.
+        """
+        try:
+            self._format(path).write(path, image)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written ({error})") from error
+
+    def _format(self, path: Path) -> ImageFormat:
+        found = self._by_suffix.get(path.suffix.lower())
+        if found is None:
+            raise DataError(
+                f"{path}: no image format reads '{path.suffix}'; "
+                f"known: {', '.join(self.suffixes)}"
+            )
+        return found

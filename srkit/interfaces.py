@@ -1,0 +1,352 @@
+"""What the core and the plugins agree on: data classes and the protocol of each component.
+
+A component is anything that satisfies one of these protocols; nothing has to be inherited.
+Its factory (a class or function with annotated, keyword-only parameters) is offered through the
+hook of its kind, see :mod:`srkit.hookspecs`.
+
+Pixels are float32 tensors, channels first. Photographs are RGB in [0, 1]; other data state
+their `data_range`, and nothing clamps them behind the user's back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The content of an image file.
+
+    Parameters
+    ----------
+    pixels
+        ``(C, H, W)`` float32.
+    data_range
+        The values of black and white; integers of any depth are brought to (0, 1).
+    metadata
+        What else the file holds, by the format's own names.
+    """
+
+    pixels: Tensor
+    data_range: tuple[float, float] = (0.0, 1.0)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One item of a data set.
+
+    Parameters
+    ----------
+    name
+        What identifies it to the user: a path relative to the data set's root, usually.
+    hr
+        High-resolution image, ``(C, H, W)`` float32.
+    lr
+        Low-resolution image where the data set has real pairs; None where a degradation makes it.
+    label
+        Class index, for labelled data.
+    data_range
+        The values of black and white in `hr` and `lr`.
+    unit
+        Physical unit of the pixel values; empty for photographs.
+    pixel_scale
+        Side of an HR pixel on the sky in arcsec, where known.
+    """
+
+    name: str
+    hr: Tensor
+    lr: Tensor | None = None
+    label: int | None = None
+    data_range: tuple[float, float] = (0.0, 1.0)
+    unit: str = ""
+    pixel_scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples stacked for a step.
+
+    Parameters
+    ----------
+    names
+        Names of the samples.
+    hr
+        ``(N, C, H, W)`` float32.
+    seeds
+        One integer a sample, a pure function of run seed, epoch and index: what a random
+        degradation draws from, so that a resumed run sees the same images.
+    lr
+        ``(N, C, h, w)``; None until the degradation has run.
+    labels
+        ``(N,)`` int64, or None for unlabelled data.
+    data_range
+        The values of black and white.
+    """
+
+    names: Sequence[str]
+    hr: Tensor
+    seeds: Sequence[int]
+    lr: Tensor | None = None
+    labels: Tensor | None = None
+    data_range: tuple[float, float] = (0.0, 1.0)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def span(self) -> float:
+        """Width of the data range."""
+        return self.data_range[1] - self.data_range[0]
+
+    def to(self, device: torch.device, memory_format: torch.memory_format) -> Batch:
+        """Copy the batch to a device, its images in the given memory format."""
+
+        def move(images: Tensor | None) -> Tensor | None:
+            if images is None:
+                return None
+            return images.to(device, non_blocking=True, memory_format=memory_format)
+
+        hr = move(self.hr)
+        assert hr is not None
+        labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
+        return replace(self, hr=hr, lr=move(self.lr), labels=labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a teacher says of a batch of images.
+
+    Parameters
+    ----------
+    logits
+        Class scores before the softmax, ``(N, classes)`` float32.
+    features
+        Feature maps of the stages that were asked for, ``(N, C, H, W)`` each.
+    """
+
+    logits: Tensor
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A sequence of samples.
+
+    Attributes
+    ----------
+    channels
+        Channels of every image.
+    classes
+        Class names by class index, or None for unlabelled data.
+    notes
+        Lines that the user must see, such as how many files were skipped and why.
+    """
+
+    channels: int
+    classes: Sequence[str] | None
+    notes: Sequence[str]
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Read a sample; the same index always gives the same sample."""
+        ...
+
+
+@runtime_checkable
+class Degradation(Protocol):
+    """Makes low-resolution images, batched on the device.
+
+    Attributes
+    ----------
+    factor
+        Side of the LR image over the side of the HR image; 1 / scale for most.
+    """
+
+    factor: float
+
+    def __call__(self, hr: Tensor, seeds: Sequence[int], /) -> Tensor:
+        """Degrade ``(N, C, H, W)`` images; sample i draws all its randomness from ``seeds[i]``."""
+        ...
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A super-resolution network: an :class:`torch.nn.Module` from LR to SR.
+
+    Attributes
+    ----------
+    scale
+        Side of the SR image over the side of the LR image.
+    channels
+        Channels of the images.
+    channels_last
+        Whether the network runs faster in the channels-last memory format.
+    published
+        Weights that can be fetched by name, see :class:`Published`.
+    """
+
+    scale: int
+    channels: int
+    channels_last: bool
+    published: Mapping[str, Published]
+
+    def __call__(self, lr: Tensor, /) -> Tensor:
+        """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
+        ...
+
+    def stages(self) -> Mapping[str, nn.Module]:
+        """Name the network's parts from input to output; every parameter is in one of them."""
+        ...
+
+    def adapt(self, tensors: Mapping[str, Tensor], /) -> dict[str, Tensor]:
+        """Rename the tensors of a published checkpoint to this network's own keys."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Published weights of a network.
+
+    Parameters
+    ----------
+    url
+        Where they are.
+    sha256
+        Checksum of the file, hexadecimal.
+    licence
+        SPDX identifier.
+    settings
+        Options of the generator, and ``scale`` and ``channels``, that the weights were made for.
+    """
+
+    url: str
+    sha256: str
+    licence: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Discriminator(Protocol):
+    """A network that tells real images from restored ones."""
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Score ``(N, C, H, W)`` images: logits of any shape that starts with N."""
+        ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Iterate over what the optimiser changes."""
+        ...
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """A classifier that judges images: an :class:`torch.nn.Module` that owns its normalisation.
+
+    Attributes
+    ----------
+    stages
+        Names of its feature maps, shallow to deep.
+    classes
+        Number of classes.
+    """
+
+    stages: Sequence[str]
+    classes: int
+
+    def __call__(self, images: Tensor, stages: Sequence[str] = (), /) -> Answer:
+        """Judge ``(N, 3, H, W)`` images in [0, 1]; features of the named stages on request."""
+        ...
+
+
+class PixelLoss(Protocol):
+    """A loss on images."""
+
+    def __call__(self, sr: Tensor, batch: Batch, /) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
+        ...
+
+
+@runtime_checkable
+class TeacherLoss(Protocol):
+    """A loss on a teacher's answers; the core asks the teacher once for all such losses.
+
+    Attributes
+    ----------
+    stages
+        The feature maps it reads; empty when the logits suffice.
+    """
+
+    stages: Sequence[str]
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch, /) -> Tensor:
+        """Compare the answer on SR with the one on HR: a scalar."""
+        ...
+
+
+Loss = PixelLoss | TeacherLoss
+
+
+class Metric(Protocol):
+    """A number for each restored image.
+
+    Attributes
+    ----------
+    higher_is_better
+        Direction.
+    unit
+        ``dB``, for instance; may be empty.
+    protocol
+        How it is measured: channel, crop, rounding, data range.
+    """
+
+    higher_is_better: bool
+    unit: str
+    protocol: str
+
+    def __call__(self, sr: Tensor, batch: Batch, /) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        ...
+
+
+@runtime_checkable
+class TeacherMetric(Protocol):
+    """A metric on a teacher's answers; attributes as in :class:`Metric` and `TeacherLoss`."""
+
+    higher_is_better: bool
+    unit: str
+    protocol: str
+    stages: Sequence[str]
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch, /) -> Tensor:
+        """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
+        ...
+
+
+@runtime_checkable
+class ImageFormat(Protocol):
+    """Reads and writes the files of one format.
+
+    Attributes
+    ----------
+    suffixes
+        File name endings in lower case with their dot.
+    """
+
+    suffixes: Sequence[str]
+
+    def read(self, path: Path, /) -> Image:
+        """Read a file; raise :class:`srkit.errors.DataError` naming it when it is damaged."""
+        ...
+
+    def write(self, path: Path, image: Image, /) -> None:
+        """Write a file; values outside the data range are clipped only if the format must."""
+        ...

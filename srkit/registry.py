@@ -1,0 +1,269 @@
+"""Discover plugins, attribute components to distributions, look components up."""
+
+from __future__ import annotations
+
+import ast
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from srkit import hookspecs
+from srkit.errors import PluginError, nearest
+
+KINDS = tuple(
+    name.removeprefix("srkit_") for name in vars(hookspecs) if name.startswith("srkit_")
+)
+GROUP = "srkit"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component: what a plugin offers under a name.
+
+    Parameters
+    ----------
+    kind, name
+        Its kind, as in :data:`KINDS`, and the name that recipes use.
+    reference
+        The factory, or its import path ``"module:name"``.
+    distribution, version
+        Where it comes from.
+    """
+
+    kind: str
+    name: str
+    reference: Callable[..., Any] | str
+    distribution: str
+    version: str
+
+    @property
+    def factory(self) -> Callable[..., Any]:
+        """The factory, imported now if it was given as a path."""
+        if not isinstance(self.reference, str):
+            return self.reference
+        module, _, attribute = self.reference.partition(":")
+        try:
+            factory = getattr(import_module(module), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} '{self.name}' of {self.distribution} {self.version} cannot be "
+                f"imported from '{self.reference}': {type(error).__name__}: {error}"
+            ) from error
+        if not callable(factory):
+            raise PluginError(
+                f"{self.kind} '{self.name}' of {self.distribution}: '{self.reference}' is no "
+                "class or function"
+            )
+        return factory  # type: ignore[no-any-return]
+
+    @property
+    def summary(self) -> str:
+        """First line of the factory's docstring, read without importing a lazy factory."""
+        if isinstance(self.reference, str):
+            doc = _docstring(self.reference)
+        else:
+            doc = self.reference.__doc__
+        return doc.strip().splitlines()[0] if doc and doc.strip() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A plugin, or one of its components, that cannot be used.
+
+    Parameters
+    ----------
+    plugin
+        Entry point name.
+    distribution, version
+        Where it comes from.
+    reason
+        One line for the user.
+    details
+        The traceback, if there was one.
+    """
+
+    plugin: str
+    distribution: str
+    version: str
+    reason: str
+    details: str = ""
+
+
+class Registry:
+    """The components of a set of plugins.
+
+    Use :meth:`discover` for what is installed, or :meth:`register` to add plugins by hand.
+    """
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._components: dict[tuple[str, str], list[Component]] = {}
+        self._origins: dict[str, str] = {}
+        self.failures: list[Failure] = []
+
+    @classmethod
+    def discover(cls, dists: Iterable[Distribution] | None = None) -> Registry:
+        """Load every plugin under the entry point group ``srkit``.
+
+        Each is loaded on its own: one that fails is kept in `failures` and stops nobody else.
+
+        Parameters
+        ----------
+        dists
+            Distributions to look in; by default all that are installed.
+        """
+        registry = cls()
+        for point, name, version in _entry_points(distributions() if dists is None else dists):
+            try:
+                plugin = point.load()
+            except Exception as error:
+                reason = f"import of '{point.value}' failed: {type(error).__name__}: {error}"
+                registry._fail(point.name, name, version, reason, traceback.format_exc())
+            else:
+                registry.register(plugin, point.name, distribution=name, version=version)
+        return registry
+
+    def register(self, plugin: Any, name: str, *, distribution: str, version: str = "") -> None:
+        """Add a plugin's components; what is wrong with it goes to `failures`.
+
+        Parameters
+        ----------
+        plugin
+            Module or object with hook implementations.
+        name
+            Entry point name; taken only once.
+        distribution, version
+            Whom its components are attributed to.
+        """
+        if name in self._origins:
+            reason = (
+                f"the entry point name '{name}' is taken by {self._origins[name]}; "
+                f"{distribution} has to rename its own"
+            )
+            return self._fail(name, distribution, version, reason)
+        self._origins[name] = distribution
+        try:
+            self._manager.register(plugin, name)
+            self._manager.check_pending()
+        except Exception as error:
+            # A misspelt hook: check_pending would blame it on every later plugin too.
+            self._manager.unregister(name=name)
+            return self._fail(name, distribution, version, str(error), traceback.format_exc())
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            kind = caller.name.removeprefix("srkit_")
+            implementation = next(i for i in caller.get_hookimpls() if i.plugin is plugin)
+            try:
+                offered = _checked(implementation.function(), caller.name)
+            except Exception as error:
+                reason = f"{caller.name} failed: {type(error).__name__}: {error}"
+                self._fail(name, distribution, version, reason, traceback.format_exc())
+                continue
+            for key, reference in offered.items():
+                self._add(name, Component(kind, key, reference, distribution, version))
+        return None
+
+    def _add(self, plugin: str, component: Component) -> None:
+        rivals = self._components.setdefault((component.kind, component.name), [])
+        if rivals:
+            reason = (
+                f"{component.kind} '{component.name}' is offered by {rivals[0].distribution} too; "
+                "recipes that name it are refused until one of the two is uninstalled or renamed"
+            )
+            self._fail(plugin, component.distribution, component.version, reason)
+        rivals.append(component)
+
+    def _fail(
+        self, plugin: str, distribution: str, version: str, reason: str, details: str = ""
+    ) -> None:
+        self.failures.append(Failure(plugin, distribution, version, reason, details))
+
+    def names(self, kind: str) -> list[str]:
+        """List the names of a kind, sorted; those offered twice are left out."""
+        self._check_kind(kind)
+        found = self._components.items()
+        return sorted(name for (k, name), rivals in found if k == kind and len(rivals) == 1)
+
+    def components(self, kind: str) -> list[Component]:
+        """List the components of a kind, sorted by name."""
+        return [self.get(kind, name) for name in self.names(kind)]
+
+    def get(self, kind: str, name: str) -> Component:
+        """Look a component up.
+
+        Raises
+        ------
+        PluginError
+            If it is unknown, or offered by two distributions; failed plugins are named, since
+            the component may be theirs.
+        """
+        self._check_kind(kind)
+        rivals = self._components.get((kind, name), [])
+        if len(rivals) == 1:
+            return rivals[0]
+        if rivals:
+            owners = " and ".join(component.distribution for component in rivals)
+            raise PluginError(
+                f"{kind} '{name}' is offered by {owners}; uninstall or rename one of them"
+            )
+        message = f"no {kind} is called '{name}'; {nearest(name, self.names(kind))}"
+        for failure in self.failures:
+            message += (
+                f"; plugin '{failure.plugin}' of {failure.distribution} could not be used "
+                f"({failure.reason})"
+            )
+        raise PluginError(message)
+
+    @staticmethod
+    def _check_kind(kind: str) -> None:
+        if kind not in KINDS:
+            raise PluginError(f"'{kind}' is no kind of component; {nearest(kind, KINDS)}")
+
+
+def _entry_points(dists: Iterable[Distribution]) -> list[tuple[EntryPoint, str, str]]:
+    """Entry points of the group with distribution and version, each once, in a fixed order."""
+    found: dict[tuple[str, str, str], tuple[EntryPoint, str, str]] = {}
+    for dist in dists:
+        points = [point for point in dist.entry_points if point.group == GROUP]
+        for point in points:
+            key = (dist.name, point.name, point.value)
+            # A distribution can stand on sys.path twice; the first is the one that is imported.
+            found.setdefault(key, (point, dist.name, dist.version))
+    # First-party plugins first, so that a clash is blamed on the newcomer.
+    return sorted(found.values(), key=lambda row: (row[1] != "srkit", row[1], row[0].name))
+
+
+def _checked(offered: Any, hook: str) -> Mapping[str, Callable[..., Any] | str]:
+    if not isinstance(offered, Mapping):
+        raise TypeError(f"{hook} must return a mapping name -> factory, got {offered!r}")
+    for name, reference in offered.items():
+        importable = isinstance(reference, str) and reference.count(":") == 1
+        if not isinstance(name, str) or not (importable or callable(reference)):
+            raise TypeError(
+                f"{hook} offers {name!r}: {reference!r}; expected a name and a class, a function "
+                "or an import path 'module:name'"
+            )
+    return offered
+
+
+def _docstring(reference: str) -> str | None:
+    """Docstring of ``module:name``, from the module's source: importing it may import torch."""
+    module, _, attribute = reference.partition(":")
+    try:
+        spec = find_spec(module)
+        if spec is None or spec.origin is None:
+            return None
+        tree = ast.parse(Path(spec.origin).read_bytes())
+    except (ImportError, OSError, SyntaxError):
+        return None  # the component's own use reports what is wrong
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
+            return ast.get_docstring(node)
+    return None
