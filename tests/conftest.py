@@ -1,0 +1,39 @@
+"""What every test shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Two cores are shared with whatever else runs; more threads than cores only fight.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Force matplotlib to draw without a display, and rich to print plainly.
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+
+from srkit.formats import Formats
+from srkit.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """The components that are installed."""
+    return Registry.discover()
+
+
+@pytest.fixture(scope="session")
+def formats(registry: Registry) -> Formats:
+    """Every registered image format."""
+    return Formats.of(registry)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the real data in ../shared, which is not here")
+    return SHARED
