@@ -1,1 +1,14 @@
 """Discriminators for adversarial training."""
+
+from srkit import hookimpl
+
+
+@hookimpl
+def srkit_discriminators() -> dict[str, str]:
+    """Offer the discriminators."""
+    return {
+        "esrgan": "srkit_adversaries.vgg:ESRGAN",
+        "patchgan": "srkit_adversaries.patch:PatchGAN",
+        "srgan": "srkit_adversaries.vgg:SRGAN",
+        "unet_sn": "srkit_adversaries.unet:UNetSN",
+    }

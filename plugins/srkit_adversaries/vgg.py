@@ -1,0 +1,99 @@
+"""Discriminators that give an image one score, in the manner of VGG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+
+class ImageScore(nn.Module):
+    """Convolutions that halve the image again and again, and two linear layers.
+
+    Parameters
+    ----------
+    channels
+        Channels of the images.
+    widths
+        Channels of the convolutions, one number for each halving.
+    kernel
+        Side of the strided convolutions.
+    side
+        Side that the last feature maps are pooled to.
+    hidden
+        Width of the first linear layer.
+    """
+
+    def __init__(
+        self, channels: int, widths: Sequence[int], *, kernel: int, side: int, hidden: int
+    ) -> None:
+        super().__init__()
+        layers = [nn.Conv2d(channels, widths[0], 3, padding=1), activation()]
+        layers += normalised(widths[0], widths[0], kernel, stride=2)
+        for inputs, outputs in pairwise(widths):
+            layers += normalised(inputs, outputs, 3, stride=1)
+            layers += normalised(outputs, outputs, kernel, stride=2)
+        self.trunk = nn.Sequential(*layers)
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(side),
+            nn.Flatten(),
+            nn.Linear(widths[-1] * side**2, hidden),
+            activation(),
+            nn.Linear(hidden, 1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score ``(N, C, H, W)`` images: logits ``(N, 1)``."""
+        scores: Tensor = self.head(self.trunk(images))
+        return scores
+
+
+class SRGAN(ImageScore):
+    """The discriminator of SRGAN (Ledig et al. 2017), less its sigmoid: it gives logits.
+
+    The last feature maps are pooled to 6 x 6, their size for the paper's crops of 96 pixels, so
+    that images of any size from 32 pixels can be judged.
+
+    Parameters
+    ----------
+    channels
+        Channels of the images.
+    features
+        Channels of the first convolution; they double thrice.
+    """
+
+    def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:
+        widths = [features * factor for factor in (1, 2, 4, 8)]
+        super().__init__(channels, widths, kernel=3, side=6, hidden=1024)
+
+
+class ESRGAN(ImageScore):
+    """The discriminator that ESRGAN (Wang et al. 2018) was trained with.
+
+    The last feature maps are pooled to 4 x 4, their size for the paper's crops of 128 pixels, so
+    that images of any size from 64 pixels can be judged.
+
+    Parameters
+    ----------
+    channels
+        Channels of the images.
+    features
+        Channels of the first convolution; they double thrice.
+    """
+
+    def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:
+        widths = [features * factor for factor in (1, 2, 4, 8, 8)]
+        super().__init__(channels, widths, kernel=4, side=4, hidden=100)
+
+
+def normalised(inputs: int, outputs: int, kernel: int, *, stride: int) -> list[nn.Module]:
+    """Make a convolution, batch normalisation, which makes its bias needless, and a leaky ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), activation()]
+
+
+def activation() -> nn.Module:
+    """Make the leaky ReLU of both papers."""
+    return nn.LeakyReLU(0.2, inplace=True)

@@ -1,0 +1,185 @@
+"""Measures of likeness between images, as pure functions: one number for each image.
+
+All take ``(N, C, H, W)`` images of equal shapes, compute in float32, and return ``(N,)``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Weights of R, G, B and the offset in the luma of ITU-R BT.601, for values in [0, 1].
+LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+LUMA_BLACK = 16 / 255
+
+#: Window and constants of the structural similarity (Wang et al. 2004).
+WINDOW = 11
+SIGMA = 1.5
+K1 = 0.01
+K2 = 0.03
+
+
+def difference(sr: Tensor, hr: Tensor) -> Tensor:
+    """Subtract HR from SR in float32.
+
+    Raises
+    ------
+    ValueError
+        If their shapes differ.
+    """
+    check_shapes(sr, hr)
+    return sr.float() - hr.float()
+
+
+def mse(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean squared difference of each image, in the square of its unit."""
+    return difference(sr, hr).square().mean((1, 2, 3))
+
+
+def mae(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean absolute difference of each image, in its unit."""
+    return difference(sr, hr).abs().mean((1, 2, 3))
+
+
+def psnr(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
+    """Peak signal-to-noise ratio of each image, in dB; infinite for identical images.
+
+    Parameters
+    ----------
+    sr, hr
+        Images ``(N, C, H, W)``.
+    span
+        Width of the data range.
+    """
+    return 10 * torch.log10(span**2 / mse(sr, hr))
+
+
+def ssim(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
+    """Structural similarity of each image (Wang et al. 2004), averaged over its channels.
+
+    A Gaussian window of 11 x 11 pixels and standard deviation 1.5, only where it lies within the
+    image, and biased variances: the convention of the authors' MATLAB code.
+
+    Parameters
+    ----------
+    sr, hr
+        Images ``(N, C, H, W)`` whose black is 0.
+    span
+        Width of the data range.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or an image is smaller than the window.
+    """
+    check_shapes(sr, hr)
+    if min(sr.shape[-2:]) < WINDOW:
+        raise ValueError(f"SSIM needs at least {WINDOW} x {WINDOW} pixels; got {_sides(sr)}")
+    # Autocast would run the convolutions in bfloat16, too coarse for differences of squares.
+    with torch.autocast(sr.device.type, enabled=False):
+        x, y = sr.float(), hr.float()
+        mean_x, mean_y, square_x, square_y, product = (
+            blur(image) for image in (x, y, x * x, y * y, x * y)
+        )
+    c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
+    covariance = product - mean_x * mean_y
+    variances = square_x - mean_x**2 + square_y - mean_y**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return (luminance * (2 * covariance + c2) / (variances + c2)).mean((1, 2, 3))
+
+
+def blur(images: Tensor) -> Tensor:
+    """Average under the Gaussian window of the structural similarity, without padding."""
+    offsets = torch.arange(WINDOW, device=images.device, dtype=images.dtype) - WINDOW // 2
+    weights = torch.softmax(-(offsets**2) / (2 * SIGMA**2), 0)
+    channels = images.shape[1]
+    rows = weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    columns = weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    return F.conv2d(F.conv2d(images, rows, groups=channels), columns, groups=channels)
+
+
+def luma(images: Tensor) -> Tensor:
+    """Y of ITU-R BT.601 in its range of 16 to 235 out of 255, as MATLAB's ``rgb2ycbcr``.
+
+    Parameters
+    ----------
+    images
+        RGB ``(N, 3, H, W)`` in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        ``(N, 1, H, W)`` in [16 / 255, 235 / 255], not rounded.
+
+    Raises
+    ------
+    ValueError
+        If the images have other than 3 channels.
+    """
+    if images.shape[1] != 3:
+        raise ValueError(f"channel 'y' needs RGB images; got {images.shape[1]} channel(s)")
+    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+    return (weights * images.float()).sum(1, keepdim=True) + LUMA_BLACK
+
+
+def view(
+    images: Tensor,
+    *,
+    data_range: tuple[float, float],
+    channel: Literal["rgb", "y"] = "rgb",
+    crop: int = 0,
+    quantize: bool = False,
+) -> Tensor:
+    """Bring images to what a protocol measures: black 0, white 1.
+
+    Parameters
+    ----------
+    images
+        ``(N, C, H, W)``.
+    data_range
+        The values of black and white.
+    channel
+        All channels, or the luma of RGB.
+    crop
+        Pixels to cut off at each border.
+    quantize
+        Whether to clip to the data range and round to its 256 levels, as an 8-bit file would.
+
+    Raises
+    ------
+    ValueError
+        If the crop leaves nothing, or the luma is asked of other than RGB images.
+    """
+    height, width = images.shape[-2:]
+    if min(height, width) <= 2 * crop:
+        raise ValueError(f"a crop of {crop} pixels leaves nothing of {_sides(images)} pixels")
+    low, high = data_range
+    unit = (images[..., crop : height - crop, crop : width - crop].float() - low) / (high - low)
+    if quantize:
+        unit = (unit.clamp(0, 1) * 255).round() / 255
+    return luma(unit) if channel == "y" else unit
+
+
+def check_shapes(sr: Tensor, hr: Tensor) -> None:
+    """Refuse images of different shapes.
+
+    Raises
+    ------
+    ValueError
+        If they differ.
+    """
+    if sr.shape != hr.shape:
+        raise ValueError(
+            f"SR is {_text(sr)} and HR {_text(hr)} (N x C x H x W); they must be equal"
+        )
+
+
+def _sides(images: Tensor) -> str:
+    return f"{images.shape[-2]} x {images.shape[-1]}"
+
+
+def _text(images: Tensor) -> str:
+    return " x ".join(map(str, images.shape))

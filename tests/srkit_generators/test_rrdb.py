@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+from safetensors.torch import load_file
+from srkit_generators.rrdb import RRDB, DenseBlock
+from torch.nn import functional as F
+
+from srkit.components import build
+from srkit.errors import WeightsError
+from srkit.interfaces import Generator
+from srkit.metrics import psnr
+from srkit.registry import Registry
+
+
+def small(scale: int = 4, channels: int = 3) -> RRDB:
+    torch.manual_seed(0)
+    return RRDB(scale=scale, channels=channels, blocks=2, features=8, growth=4)
+
+
+def test_published_parameter_counts() -> None:
+    with torch.device("meta"):
+        counts = [
+            sum(p.numel() for p in RRDB(scale=scale, channels=3).parameters())
+            for scale in (1, 2, 4)
+        ]
+    # Real-ESRGAN x4plus has 16,697,987; each input channel more costs 64 filters of 3 x 3.
+    assert counts == [16_697_987 + 45 * 64 * 9, 16_697_987 + 9 * 64 * 9, 16_697_987]
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.parametrize(("channels", "size"), [(1, (7, 10)), (3, (8, 8)), (4, (1, 2))])
+def test_shapes(scale: int, channels: int, size: tuple[int, int]) -> None:
+    net = small(scale, channels)
+    sr = net(torch.rand(2, channels, *size))
+    assert isinstance(net, Generator)
+    assert sr.shape == (2, channels, scale * size[0], scale * size[1])
+
+
+def test_refuses_scale_3() -> None:
+    with pytest.raises(ValueError, match=r"^rrdb has the scales 1, 2 and 4; got 3$"):
+        RRDB(scale=3, channels=3)
+
+
+def test_stages_cover_every_parameter_once() -> None:
+    net = small()
+    found = [id(p) for stage in net.stages().values() for p in stage.parameters()]
+    assert sorted(found) == sorted(id(p) for p in net.parameters())
+    assert list(net.stages())[:2] == ["conv_first", "body.0"]
+    assert list(net.stages())[-1] == "conv_last"
+
+
+def test_dense_block_equals_its_definition() -> None:
+    torch.manual_seed(1)
+    block = DenseBlock(6, 3)
+    x = torch.randn(2, 6, 5, 5)
+    outputs = [x]
+    for i in range(1, 5):
+        layer = block.get_submodule(f"conv{i}")
+        outputs.append(F.leaky_relu(layer(torch.cat(outputs, 1)), 0.2))
+    torch.testing.assert_close(block(x), x + 0.2 * block.conv5(torch.cat(outputs, 1)))
+
+
+def test_dense_block_gradient_equals_finite_differences() -> None:
+    torch.manual_seed(2)
+    block = DenseBlock(2, 2).double()
+    assert torch.autograd.gradcheck(
+        block, torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    )
+
+
+def test_initial_weights_are_a_tenth_of_kaiming() -> None:
+    torch.manual_seed(3)
+    layer = RRDB(scale=4, channels=3, blocks=1).body[0].rdb2.conv5
+    assert layer.weight.std().item() == pytest.approx(0.1 * (2 / (192 * 9)) ** 0.5, rel=0.02)
+    assert not layer.bias.any()
+
+
+def old_names(net: RRDB) -> dict[str, torch.Tensor]:
+    """Name the tensors as the first release of ESRGAN did."""
+    outer = {
+        "conv_first": "model.0",
+        "conv_body": f"model.1.sub.{len(net.body)}",
+        "conv_up1": "model.3",
+        "conv_up2": "model.6",
+        "conv_hr": "model.8",
+        "conv_last": "model.10",
+    }
+    renamed = {}
+    for name, tensor in net.state_dict().items():
+        if name.startswith("body."):
+            _, block, dense, conv, kind = name.split(".")
+            key = f"model.1.sub.{block}.RDB{dense[-1]}.{conv}.0.{kind}"
+        else:
+            stem, kind = name.split(".")
+            key = f"{outer[stem]}.{kind}"
+        renamed[key] = tensor
+    return renamed
+
+
+def test_adapts_old_and_new_names() -> None:
+    net, other = small(), small()
+    old = old_names(net)
+    assert "model.1.sub.1.RDB3.conv5.0.weight" in old
+    assert "model.1.sub.2.bias" in old
+    assert other.adapt(old).keys() == net.state_dict().keys()
+    other.load_state_dict(other.adapt(old), strict=True)
+    other.load_state_dict(other.adapt(net.state_dict()), strict=True)
+
+
+def test_refuses_the_tensors_of_another_network() -> None:
+    tensors = {f"layer{i}.weight": torch.zeros(1) for i in range(5)}
+    message = (
+        r"^these are no weights of rrdb: their first keys are layer0\.weight, layer1\.weight, "
+        r"layer2\.weight; expected keys such as conv_first\.weight, conv_first\.bias, "
+        r"body\.0\.rdb1\.conv1\.weight$"
+    )
+    with pytest.raises(WeightsError, match=message):
+        small().adapt(tensors)
+
+
+def test_published_weights_fit_settings_and_checksums(registry: Registry) -> None:
+    component = registry.get("generators", "rrdb")
+    for published in RRDB.published.values():
+        settings = dict(published.settings)
+        supplied = {name: settings.pop(name) for name in ("scale", "channels")}
+        with torch.device("meta"):
+            assert build(component.factory, settings, **supplied).scale == supplied["scale"]
+        assert len(bytes.fromhex(published.sha256)) == 32
+        assert published.licence in ("BSD-3-Clause", "Apache-2.0")
+
+
+def pixels(path: Path) -> torch.Tensor:
+    with Picture.open(path) as picture:
+        content = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+    return torch.from_numpy(content).permute(2, 0, 1)[None]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("weights", "gain"), [("realsr_df2k_x4", (-1.0, 3.0)), ("realesrgan_x4plus", (-6.0, 0.0))]
+)
+def test_real_weights_on_set5(shared: Path, weights: str, gain: tuple[float, float]) -> None:
+    """GAN-trained weights restore the picture; they sharpen it, and so gain little in PSNR."""
+    net = RRDB(scale=4, channels=3).eval()
+    tensors = load_file(shared / "data" / "weights" / f"{weights}.safetensors")
+    net.load_state_dict(net.adapt(tensors), strict=True)
+    net = net.to(memory_format=torch.channels_last)
+    hr = pixels(shared / "data" / "set5" / "HR" / "bird.png")
+    lr = pixels(shared / "data" / "set5" / "X4" / "birdx4.png")
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        sr = net(lr).float()
+    bicubic = F.interpolate(lr, scale_factor=4, mode="bicubic")
+    difference = (psnr(sr, hr) - psnr(bicubic, hr)).item()
+    assert gain[0] < difference < gain[1]
