@@ -142,10 +142,10 @@ def pixels(path: Path) -> torch.Tensor:
 
 @pytest.mark.shared
 @pytest.mark.parametrize(
-    ("weights", "gain"), [("realsr_df2k_x4", (-1.0, 3.0)), ("realesrgan_x4plus", (-6.0, 0.0))]
+    ("weights", "gain"), [("realsr_df2k_x4", (0.5, 2.5)), ("realesrgan_x4plus", (-5.0, 0.0))]
 )
 def test_real_weights_on_set5(shared: Path, weights: str, gain: tuple[float, float]) -> None:
-    """GAN-trained weights restore the picture; they sharpen it, and so gain little in PSNR."""
+    """Over bicubic in PSNR where trained for clean images, below where trained to invent detail."""
     net = RRDB(scale=4, channels=3).eval()
     tensors = load_file(shared / "data" / "weights" / f"{weights}.safetensors")
     net.load_state_dict(net.adapt(tensors), strict=True)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+from srkit_pixels import losses, metrics
+
+from srkit.components import build
+from srkit.interfaces import Batch
+from srkit.registry import Registry
+
+
+def batch(hr: torch.Tensor, data_range: tuple[float, float] = (0.0, 1.0)) -> Batch:
+    names = [str(i) for i in range(len(hr))]
+    return Batch(names=names, hr=hr, seeds=range(len(hr)), data_range=data_range)
+
+
+def images(seed: int) -> torch.Tensor:
+    return torch.rand(2, 3, 24, 30, generator=torch.Generator().manual_seed(seed))
+
+
+def test_all_are_offered(registry: Registry) -> None:
+    assert {"l1", "mse", "charbonnier"} <= set(registry.names("losses"))
+    assert {"psnr", "ssim", "mse", "mae"} <= set(registry.names("metrics"))
+
+
+def test_losses_equal_torch() -> None:
+    sr, hr = images(0), images(1)
+    expected = torch.nn.functional.l1_loss(sr, hr)
+    torch.testing.assert_close(losses.L1()(sr, batch(hr)), expected)
+    expected = torch.nn.functional.mse_loss(sr, hr)
+    torch.testing.assert_close(losses.MSE()(sr, batch(hr)), expected)
+
+
+def test_charbonnier_by_hand() -> None:
+    loss = losses.Charbonnier(epsilon=4.0)
+    assert loss(torch.full((1, 1, 2, 2), 3.0), batch(torch.zeros(1, 1, 2, 2))).item() == 5
+    small = losses.Charbonnier()(images(0), batch(images(0)))
+    assert small.item() == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier"])
+def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
+    loss = build(registry.get("losses", name).factory, {})
+    sr = images(0).bfloat16().requires_grad_()
+    value = loss(sr, batch(images(1)))
+    assert value.dtype == torch.float32
+    assert value.shape == ()
+    value.backward()
+    assert sr.grad is not None
+    assert sr.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier"])
+def test_losses_refuse_images_of_different_shapes(registry: Registry, name: str) -> None:
+    loss = build(registry.get("losses", name).factory, {})
+    with pytest.raises(ValueError, match=r"^SR is 2 x 3 x 12 x 30 and HR 2 x 3 x 24 x 30 "):
+        loss(images(0)[..., :12, :], batch(images(1)))
+
+
+@pytest.mark.parametrize("name", ["psnr", "ssim", "mse", "mae"])
+def test_metrics_refuse_images_of_different_shapes(registry: Registry, name: str) -> None:
+    metric = build(registry.get("metrics", name).factory, {})
+    with pytest.raises(ValueError, match=r"^SR is 2 x 3 x 12 x 30 and HR 2 x 3 x 24 x 30 "):
+        metric(images(0)[..., :12, :], batch(images(1)))
+
+
+@pytest.mark.parametrize(("name", "higher"), [("psnr", 1), ("ssim", 1), ("mse", 0), ("mae", 0)])
+def test_metrics_order_images_as_they_say(registry: Registry, name: str, higher: int) -> None:
+    metric = build(registry.get("metrics", name).factory, {})
+    hr = images(0)[:1].expand(2, -1, -1, -1)
+    strength = torch.tensor([0.01, 0.1]).view(2, 1, 1, 1)
+    values = metric(hr + strength * (images(1) - 0.5), batch(hr))
+    assert values.shape == (2,)
+    assert (values[0] > values[1]) == metric.higher_is_better == bool(higher)
+
+
+def test_data_range_does_not_change_psnr_and_ssim() -> None:
+    sr, hr = images(0), images(1)
+    for metric in (metrics.PSNR(quantize=True), metrics.SSIM(channel="y", crop=2)):
+        expected = metric(sr, batch(hr))
+        found = metric(8 * sr - 3, batch(8 * hr - 3, data_range=(-3.0, 5.0)))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+
+
+def test_mse_is_in_the_unit_of_the_data() -> None:
+    hr = torch.zeros(1, 1, 4, 4)
+    assert metrics.MSE()(hr + 10, batch(hr, data_range=(0.0, 100.0))).item() == 100
+    assert metrics.MAE()(hr + 10, batch(hr, data_range=(0.0, 100.0))).item() == 10
+
+
+def test_protocols() -> None:
+    assert metrics.PSNR().protocol == (
+        "all channels, not cropped, not rounded, peak = width of the data range"
+    )
+    assert metrics.SSIM(channel="y", crop=4, quantize=True).protocol == (
+        "Y of BT.601 (16 to 235), 4 pixels cropped, clipped and rounded to 8 bits, "
+        "peak = width of the data range, Gaussian 11 x 11 window without padding"
+    )
+
+
+@pytest.mark.shared
+def test_bicubic_on_set5_has_the_published_figures(shared: Path) -> None:
+    """Bicubic x4 on Set5: 28.42 dB and 0.8104 (Lim et al. 2017, on Y, cropped by the scale)."""
+    psnr = metrics.PSNR(channel="y", crop=4, quantize=True)
+    ssim = metrics.SSIM(channel="y", crop=4, quantize=True)
+    values = []
+    for path in sorted((shared / "data" / "set5" / "HR").glob("*.png")):
+        with Picture.open(path) as picture:
+            hr = picture.convert("RGB")
+        with Picture.open(shared / "data" / "set5" / "X4" / f"{path.stem}x4.png") as picture:
+            size = (4 * picture.width, 4 * picture.height)
+            sr = picture.convert("RGB").resize(size, Picture.Resampling.BICUBIC)
+        pixels = [
+            torch.from_numpy(np.array(image.crop((0, 0, *size)))).permute(2, 0, 1)[None] / 255
+            for image in (sr, hr)
+        ]
+        values.append([m(pixels[0], batch(pixels[1])).item() for m in (psnr, ssim)])
+    # PIL's kernel is MATLAB's with rounded weights.
+    mean_psnr, mean_ssim = np.mean(values, 0)
+    assert mean_psnr == pytest.approx(28.42, abs=0.02)
+    assert mean_ssim == pytest.approx(0.8104, abs=0.001)
