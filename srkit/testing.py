@@ -191,7 +191,7 @@ def check_generator(generator: Generator) -> None:
     _check_stages(network, lr)
     _check_evaluation(network, lr)
     _check_autocast(network, lr, shape)
-    _check_weights(network, network.adapt)
+    _check_weights(network, _copied(generator), network.adapt)
     for name, weights in generator.published.items():
         _check_published(name, weights)
 
@@ -256,7 +256,7 @@ def check_discriminator(
     _require_gradient(images.grad, "the images")
     _check_evaluation(network, images.detach())
     _check_autocast(network, images.detach(), tuple(logits.shape))
-    _check_weights(network, dict)
+    _check_weights(network, _copied(discriminator), dict)
 
 
 def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
@@ -491,14 +491,15 @@ def _check_autocast(network: nn.Module, images: Tensor, shape: Sequence[int]) ->
     _require_finite(output, "the output in bf16 autocast")
 
 
-def _check_weights(network: nn.Module, adapt: Callable[[dict[str, Tensor]], Any]) -> None:
-    """Bring the weights to another instance by way of a safetensors file."""
+def _check_weights(
+    network: nn.Module, other: nn.Module, adapt: Callable[[dict[str, Tensor]], Any]
+) -> None:
+    """Bring the weights of a network to another instance by way of a safetensors file."""
     state = network.state_dict()
     try:
         stored = load(save({name: tensor.contiguous() for name, tensor in state.items()}))
     except RuntimeError as error:
         raise AssertionError(f"the weights do not fit in a safetensors file: {error}") from error
-    other = copy.deepcopy(network)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.zero_()

@@ -1,0 +1,51 @@
+"""An srkit plugin with one component of every kind."""
+
+from srkit import hookimpl
+
+
+@hookimpl
+def srkit_datasets() -> dict[str, str]:
+    """Offer made-up images."""
+    return {"example_data": "srkit_plugin_example.images:Gradients"}
+
+
+@hookimpl
+def srkit_degradations() -> dict[str, str]:
+    """Offer a box blur with noise."""
+    return {"example_blur": "srkit_plugin_example.images:NoisyBox"}
+
+
+@hookimpl
+def srkit_image_formats() -> dict[str, str]:
+    """Offer portable float maps."""
+    return {"example_pfm": "srkit_plugin_example.pfm:PortableFloatMap"}
+
+
+@hookimpl
+def srkit_generators() -> dict[str, str]:
+    """Offer a network of two layers."""
+    return {"example_net": "srkit_plugin_example.networks:TwoLayers"}
+
+
+@hookimpl
+def srkit_discriminators() -> dict[str, str]:
+    """Offer a critic of two layers."""
+    return {"example_critic": "srkit_plugin_example.networks:Critic"}
+
+
+@hookimpl
+def srkit_teachers() -> dict[str, str]:
+    """Offer an untrained classifier."""
+    return {"example_teacher": "srkit_plugin_example.networks:Classifier"}
+
+
+@hookimpl
+def srkit_losses() -> dict[str, str]:
+    """Offer a loss on images."""
+    return {"example_loss": "srkit_plugin_example.measures:LogCosh"}
+
+
+@hookimpl
+def srkit_metrics() -> dict[str, str]:
+    """Offer a metric on images."""
+    return {"example_metric": "srkit_plugin_example.measures:LargestError"}

@@ -1,0 +1,72 @@
+"""A data set and a degradation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+from torch.nn import functional as F
+
+from srkit.interfaces import Sample
+
+
+class Gradients:
+    """Images whose brightness rises to the right or downwards: two classes.
+
+    Parameters
+    ----------
+    count
+        Images.
+    size
+        Side of the images in pixels.
+    """
+
+    classes = ("right", "down")
+    notes = ("the images are made up",)
+
+    def __init__(self, *, channels: int, count: PositiveInt = 8, size: PositiveInt = 32) -> None:
+        self.channels = channels
+        self.count = count
+        self.size = size
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Make an image; odd ones are of the class ``down``."""
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        ramp = torch.linspace(0, (index + 1) / self.count, self.size)
+        image = ramp.expand(self.channels, self.size, self.size)
+        label = index % 2
+        hr = image.transpose(1, 2) if label else image
+        return Sample(f"gradient {index}", hr.contiguous(), label=label)
+
+
+class NoisyBox:
+    """Mean of the HR pixels within each LR pixel, with Gaussian noise.
+
+    Parameters
+    ----------
+    noise
+        Standard deviation of the noise, in units of the data.
+    """
+
+    def __init__(self, *, scale: int, noise: NonNegativeFloat = 0.01) -> None:
+        self.factor = 1 / scale
+        self.scale = scale
+        self.noise = noise
+
+    def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Degrade ``(N, C, H, W)`` images; what fills no whole LR pixel is averaged as it is."""
+        lr = F.avg_pool2d(hr, self.scale, ceil_mode=True)
+        return lr + self.noise * torch.stack([_normal(lr[0], seed) for seed in seeds])
+
+
+def _normal(like: Tensor, seed: int) -> Tensor:
+    """Draw on the CPU, so that a seed means the same on every device."""
+    noise = torch.randn(like.shape, generator=torch.Generator().manual_seed(seed))
+    return noise.to(like.device, like.dtype)
