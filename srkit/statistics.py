@@ -1,0 +1,129 @@
+"""What follows from an evaluation: standard errors, gaps closed, scores for each class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srkit.results import Evaluation, MetricInfo
+
+ORIGINAL = "original"
+LOWER = "bilinear"
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def standard_error(values: Floats) -> float | None:
+    """Estimate the standard error of a mean.
+
+    Parameters
+    ----------
+    values
+        ``(N,)``, in the metric's own unit.
+
+    Returns
+    -------
+    float or None
+        In the same unit; None where it is undefined: a single value, or an infinite one.
+    """
+    if len(values) < 2 or not np.isfinite(values).all():
+        return None
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def gap_closed(
+    evaluation: Evaluation, metric: str, model: str, lower: str = LOWER, upper: str = ORIGINAL
+) -> float | None:
+    """Measure how far a model comes from one reference to another, as the DarioNet report does.
+
+    Parameters
+    ----------
+    evaluation
+        The results.
+    metric
+        Name of the metric.
+    model
+        Name of the model.
+    lower, upper
+        The models that stand for 0 and 1.
+
+    Returns
+    -------
+    float or None
+        ``(model - lower) / (upper - lower)`` of the means, below 0 if the model is worse than
+        `lower`; None where a model is absent, or the gap is zero or infinite.
+    """
+    found = [evaluation.model(name) for name in (model, lower, upper)]
+    means = [np.mean(result.values[metric]) for result in found if result is not None]
+    if len(means) < 3 or not np.isfinite(means).all() or means[2] == means[1]:
+        return None
+    return float((means[0] - means[1]) / (means[2] - means[1]))
+
+
+def best_models(evaluation: Evaluation, metric: MetricInfo) -> set[str]:
+    """Name the best models by a mean, ties included; the original does not compete."""
+    means = {
+        model.name: float(np.mean(model.values[metric.name]))
+        for model in evaluation.models
+        if model.name != ORIGINAL
+    }
+    if not means:
+        return set()
+    best = max(means.values()) if metric.higher_is_better else min(means.values())
+    return {name for name, mean in means.items() if mean == best}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """Scores for each of the K classes that the labels contain.
+
+    Parameters
+    ----------
+    classes
+        ``(K,)`` class indices, rising.
+    names
+        Their names.
+    support
+        ``(K,)`` images of each class.
+    accuracy
+        Share of a class's images that are classified as it, ``(K,)`` in [0, 1], by model.
+    f1
+        F1 score of the class against all others over the whole set, ``(K,)`` in [0, 1], by model.
+    """
+
+    classes: Ints
+    names: list[str]
+    support: Ints
+    accuracy: dict[str, Floats]
+    f1: dict[str, Floats]
+
+
+def class_scores(evaluation: Evaluation) -> ClassScores | None:
+    """Score each class that occurs, for each model with predictions.
+
+    Returns
+    -------
+    ClassScores or None
+        None without labels or predictions.
+    """
+    predictions = {
+        model.name: model.predictions
+        for model in evaluation.models
+        if model.predictions is not None
+    }
+    labels = evaluation.labels
+    if labels is None or not predictions:
+        return None
+    classes, support = np.unique(labels, return_counts=True)
+    accuracy, f1 = {}, {}
+    for name, predicted in predictions.items():
+        size = 1 + max(int(labels.max()), int(predicted.max()))
+        right = np.bincount(labels[labels == predicted], minlength=size)[classes]
+        answered = np.bincount(predicted, minlength=size)[classes]
+        accuracy[name] = right / support
+        f1[name] = 2 * right / (support + answered)
+    names = [evaluation.class_name(int(index)) for index in classes]
+    return ClassScores(classes, names, support.astype(np.int64), accuracy, f1)
