@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from docstring_parser import DocstringStyle, parse
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from srkit.errors import nearest
 
@@ -26,7 +29,7 @@ class Option:
     name
         The key in a recipe.
     type
-        Its type, as written in the signature.
+        Its type and limits.
     default
         Its default as text, or None where it must be given.
     meaning
@@ -68,11 +71,10 @@ def options(factory: Callable[..., Any]) -> list[Option]:
         text = " ".join((parameter.description or "").split())
         meanings |= {name.strip(): text for name in parameter.arg_name.split(",")}
     result = []
-    for name, field in options_model(factory).model_fields.items():
-        default = None if field.default is PydanticUndefined else repr(field.default)
-        result.append(
-            Option(name, _type_text(field.annotation), default, meanings.get(name, ""))
-        )
+    for name, (annotation, value) in _parameters(factory).items():
+        if name not in SUPPLIED:
+            default = None if value is inspect.Parameter.empty else _default_text(value)
+            result.append(Option(name, _type_text(annotation), default, meanings.get(name, "")))
     return result
 
 
@@ -106,48 +108,73 @@ def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any
 
 def explain(error: ValidationError, path: str, model: type[BaseModel]) -> list[str]:
     """Word each problem as ``path.key: what was found; what was expected``."""
-    return [_explain_one(details, path, model) for details in error.errors(include_url=False)]
+    problems: dict[str, str] = {}
+    for details in error.errors(include_url=False):
+        keys, holder = _follow(model, details["loc"])
+        where = ".".join([*filter(None, [path]), *keys])
+        found, expected = _explain_one(details, keys[-1] if keys else path, holder)
+        if found and where in problems:
+            # Each member of a union has its own complaint about the one value.
+            problems[where] += f" or {expected}"
+        else:
+            problems[where] = f"{where}: {found}{expected}"
+    return list(problems.values())
 
 
-def _explain_one(details: ErrorDetails, path: str, model: type[BaseModel]) -> str:
-    where = ".".join([*filter(None, [path]), *(str(part) for part in details["loc"])])
-    key = str(details["loc"][-1]) if details["loc"] else path
+def _explain_one(details: ErrorDetails, key: str, holder: Any) -> tuple[str, str]:
+    """Word what was found (empty where the message says it) and what was expected."""
     if details["type"] == "extra_forbidden":
-        known = _model_at(model, details["loc"][:-1])
-        names = known.model_fields if known else ()
-        return f"{where}: unknown key '{key}'; {nearest(key, names)}"
+        known = holder.model_fields if _is_model(holder) else ()
+        return "", f"unknown key '{key}'; {nearest(key, known)}"
     if details["type"] == "missing":
-        return f"{where}: missing; it has no default"
-    expected = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        return "", "missing; it has no default"
     if details["type"] == "value_error":
-        return f"{where}: {expected}"
-    return f"{where}: got {details['input']!r}; expected {expected}"
+        return "", details["msg"].removeprefix("Value error, ")
+    expected = details["msg"].removeprefix("Input should be ").partition(", unable to parse")[0]
+    if details["type"] == "path_type":
+        expected = "a path"
+    return f"got {details['input']!r}; expected ", expected
 
 
-def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """Follow a location through nested models, so that its siblings can be suggested."""
+def _follow(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], Any]:
+    """Follow an error's location: the keys as the user wrote them, and what holds the last one.
+
+    A location also names members of unions, which stand in no recipe.
+    """
+    keys: list[str] = []
     current: Any = model
+    holder: Any = None
     for part in location:
-        if inspect.isclass(current) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            current = field.annotation if field else None
-        # Optional and containers: the one model inside, at whatever key.
-        candidates = [
-            a
-            for a in _flatten(current)
-            if inspect.isclass(a) and issubclass(a, BaseModel)
-        ]
-        current = candidates[0] if candidates else None
-        if current is None:
-            return None
-    return current if inspect.isclass(current) and issubclass(current, BaseModel) else None
+        current = _plain(current)
+        if get_origin(current) in (Union, UnionType):
+            members = [_plain(member) for member in get_args(current)]
+            current = next((m for m in members if getattr(m, "__name__", "") == part), members[0])
+            continue
+        keys.append(str(part))
+        holder, current = current, _inside(current, part)
+    return keys, holder
 
 
-def _flatten(annotation: Any) -> list[Any]:
-    arguments = getattr(annotation, "__args__", ())
-    if not arguments:
-        return [annotation]
-    return [leaf for argument in arguments for leaf in _flatten(argument)]
+def _inside(annotation: Any, part: int | str) -> Any:
+    """Give the type of a model's field or of a container's items."""
+    if _is_model(annotation):
+        field = annotation.model_fields.get(str(part))
+        return field.annotation if field else None
+    return get_args(annotation)[-1] if get_args(annotation) else None
+
+
+def _plain(annotation: Any) -> Any:
+    """Take away constraints and ``| None``."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        members = [member for member in get_args(annotation) if member is not NoneType]
+        return _plain(members[0]) if len(members) == 1 else annotation
+    return annotation
+
+
+def _is_model(annotation: Any) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, BaseModel)
 
 
 def _parameters(factory: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
@@ -168,10 +195,33 @@ def _parameters(factory: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     return found
 
 
+def _default_text(value: Any) -> str:
+    return repr(str(value)) if isinstance(value, Path) else repr(value)
+
+
 def _type_text(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    if isinstance(annotation, type) and getattr(annotation, "__args__", ()):
-        text = str(annotation)
-    for noise in ("typing.", "pathlib.", "collections.abc.", "NoneType"):
-        text = text.replace(noise, "" if noise != "NoneType" else "None")
-    return text
+    """Write a type as short as a recipe's author needs it: ``int > 0 | None``, ``'rgb' | 'y'``."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_text(arguments[0]) + "".join(_bounds(extra) for extra in arguments[1:])
+    if origin in (Union, UnionType):
+        return " | ".join(_type_text(member) for member in arguments)
+    if origin is Literal:
+        return " | ".join(repr(value) for value in arguments)
+    if annotation in (None, NoneType):
+        return "None"
+    name = getattr(origin or annotation, "__name__", str(annotation))
+    items = ", ".join("..." if a is ... else _type_text(a) for a in arguments)
+    return f"{name}[{items}]" if items else name
+
+
+def _bounds(extra: Any) -> str:
+    """Write the limits of a number that pydantic's ``Field`` or ``PositiveInt`` set."""
+    limits = extra.metadata if isinstance(extra, FieldInfo) else [extra]
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    return " and".join(
+        f" {sign} {getattr(limit, name)}"
+        for limit in limits
+        for name, sign in signs.items()
+        if hasattr(limit, name)
+    )

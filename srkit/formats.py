@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from srkit.errors import DataError
@@ -17,9 +17,12 @@ class Formats:
     ----------
     formats
         The formats; the first that has a suffix keeps it.
+    failures
+        Why other formats cannot be used; told to who needs a suffix that none of `formats` has.
     """
 
-    def __init__(self, formats: Iterable[ImageFormat]) -> None:
+    def __init__(self, formats: Iterable[ImageFormat], failures: Sequence[str] = ()) -> None:
+        self._failures = tuple(failures)
         self._by_suffix: dict[str, ImageFormat] = {}
         for image_format in formats:
             for suffix in image_format.suffixes:
@@ -27,8 +30,15 @@ class Formats:
 
     @classmethod
     def of(cls, registry: Registry) -> Formats:
-        """Build every registered image format."""
-        return cls(component.factory() for component in registry.components("image_formats"))
+        """Build every registered image format; one that fails stops no other."""
+        formats: list[ImageFormat] = []
+        failures: list[str] = []
+        for component in registry.components("image_formats"):
+            try:
+                formats.append(component.factory())
+            except Exception as error:  # a plugin's own code
+                failures.append(f"image format '{component.name}' could not be used ({error})")
+        return cls(formats, failures)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -63,8 +73,7 @@ class Formats:
     def _format(self, path: Path) -> ImageFormat:
         found = self._by_suffix.get(path.suffix.lower())
         if found is None:
-            raise DataError(
-                f"{path}: no image format reads '{path.suffix}'; "
-                f"known: {', '.join(self.suffixes)}"
-            )
+            known = f"known: {', '.join(self.suffixes)}"
+            reasons = "; ".join([known, *self._failures])
+            raise DataError(f"{path}: no image format reads '{path.suffix}'; {reasons}")
         return found
