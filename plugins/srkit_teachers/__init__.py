@@ -1,1 +1,38 @@
 """Frozen classifiers, and the losses and metrics on their answers."""
+
+from srkit import hookimpl
+
+
+@hookimpl
+def srkit_teachers() -> dict[str, str]:
+    """Offer the classifiers."""
+    return {
+        "efficientnet_lite0": "srkit_teachers.efficientnet_lite0:EfficientNetLite0",
+        "timm": "srkit_teachers.timm_models:Timm",
+        "torchvision": "srkit_teachers.torchvision_models:Torchvision",
+    }
+
+
+@hookimpl
+def srkit_losses() -> dict[str, str]:
+    """Offer the losses on answers, and the perceptual loss, which brings its own network."""
+    return {
+        "cross_entropy": "srkit_teachers.losses:CrossEntropy",
+        "feature_l1": "srkit_teachers.losses:FeatureL1",
+        "feature_mse": "srkit_teachers.losses:FeatureMSE",
+        "logit_kl": "srkit_teachers.losses:LogitKL",
+        "logit_mse": "srkit_teachers.losses:LogitMSE",
+        "vgg_perceptual": "srkit_teachers.perceptual:VGGPerceptual",
+    }
+
+
+@hookimpl
+def srkit_metrics() -> dict[str, str]:
+    """Offer the metrics on answers."""
+    return {
+        "accuracy": "srkit_teachers.metrics:Accuracy",
+        "agreement": "srkit_teachers.metrics:Agreement",
+        "cross_entropy": "srkit_teachers.metrics:CrossEntropy",
+        "cross_entropy_gap": "srkit_teachers.metrics:CrossEntropyGap",
+        "score_mse": "srkit_teachers.metrics:ScoreMSE",
+    }

@@ -1,0 +1,137 @@
+"""Losses on a teacher's answers, in float32 whatever precision the networks run in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveFloat
+from torch import Tensor
+from torch.nn import functional as F
+
+from srkit.interfaces import Answer, Batch
+from srkit_teachers.labels import labels_of
+
+
+class LogitMSE:
+    """Mean squared difference of the scores: distillation with scores, as DarioNet does.
+
+    The mean is over images and classes; scores are those before the softmax.
+    """
+
+    stages: Sequence[str] = ()
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Compare the scores on SR with those on HR: a scalar."""
+        return (answer.logits.float() - target.logits.float()).square().mean()
+
+
+class LogitKL:
+    """Divergence of the softened class probabilities from the teacher's (Hinton et al. 2015).
+
+    T^2 KL(softmax(target / T) || softmax(answer / T)), the mean over images; the factor keeps the
+    gradient's size when T changes.
+
+    Parameters
+    ----------
+    temperature
+        T, by which the scores are divided.
+    """
+
+    stages: Sequence[str] = ()
+
+    def __init__(self, *, temperature: PositiveFloat = 4.0) -> None:
+        self.temperature = temperature
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Compare the scores on SR with those on HR: a scalar."""
+        given, wanted = (
+            torch.log_softmax(logits.float() / self.temperature, dim=1)
+            for logits in (answer.logits, target.logits)
+        )
+        divergence = F.kl_div(given, wanted, reduction="batchmean", log_target=True)
+        return self.temperature**2 * divergence
+
+
+class CrossEntropy:
+    """Cross-entropy of the class probabilities with the data's labels.
+
+    Parameters
+    ----------
+    label_smoothing
+        Share of the probability that is spread evenly over all classes (Szegedy et al. 2016).
+    """
+
+    stages: Sequence[str] = ()
+
+    def __init__(self, *, label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0) -> None:
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Judge the scores on SR by ``batch.labels``: a scalar.
+
+        Raises
+        ------
+        DataError
+            If the batch has no labels, or one that is no class of the teacher's.
+        """
+        logits = answer.logits.float()
+        labels = labels_of(batch, logits.shape[1], "loss 'cross_entropy'")
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+
+class FeatureL1:
+    """Mean absolute difference of feature maps, summed over stages by weight.
+
+    Parameters
+    ----------
+    stages
+        Weight of each stage of the teacher, for instance ``{layer3: 1.0}``.
+    """
+
+    def __init__(self, *, stages: Mapping[str, PositiveFloat]) -> None:
+        self.stages: Sequence[str] = _names(stages)
+        self._weights = dict(stages)
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Compare the feature maps on SR with those on HR: a scalar."""
+        return weighted_distance(F.l1_loss, self._weights, answer.features, target.features)
+
+
+class FeatureMSE:
+    """Mean squared difference of feature maps, summed over stages by weight.
+
+    Parameters
+    ----------
+    stages
+        Weight of each stage of the teacher, for instance ``{layer3: 1.0}``.
+    """
+
+    def __init__(self, *, stages: Mapping[str, PositiveFloat]) -> None:
+        self.stages: Sequence[str] = _names(stages)
+        self._weights = dict(stages)
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Compare the feature maps on SR with those on HR: a scalar."""
+        return weighted_distance(F.mse_loss, self._weights, answer.features, target.features)
+
+
+def weighted_distance(
+    distance: Callable[[Tensor, Tensor], Tensor],
+    weights: Mapping[str, float],
+    given: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+) -> Tensor:
+    """Sum the weighted distances of named feature maps: a scalar, computed in float32."""
+    terms = [
+        weight * distance(given[name].float(), wanted[name].float())
+        for name, weight in weights.items()
+    ]
+    return torch.stack(terms).sum()
+
+
+def _names(stages: Mapping[str, float]) -> tuple[str, ...]:
+    if not stages:
+        raise ValueError("stages: empty; name at least one stage of the teacher and its weight")
+    return tuple(stages)

@@ -1,0 +1,114 @@
+"""Classifiers of timm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+from pydantic import PositiveInt
+from torch import Tensor
+
+from srkit.errors import WeightsError
+from srkit.weights import read_tensors
+from srkit_teachers.classifier import Classifier, check_classes, check_model, load_weights
+
+
+class TimmClassifier(Classifier):
+    """A network of timm as a teacher.
+
+    Parameters
+    ----------
+    network
+        As ``timm.create_model`` makes it.
+    input_size
+        Side in pixels that images are resized to; None leaves them as they are.
+    """
+
+    def __init__(self, network: Any, *, input_size: int | None) -> None:
+        cfg = network.pretrained_cfg
+        super().__init__(
+            network,
+            stages=[info["module"] for info in network.feature_info],
+            classes=network.num_classes,
+            mean=cfg["mean"],
+            std=cfg["std"],
+            input_size=input_size,
+            fixed_size=cfg["input_size"][-1] if cfg.get("fixed_input_size") else None,
+        )
+
+    def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
+        network: Any = self.network
+        if not stages:
+            return network(images), {}
+        depths = sorted({self.stages.index(stage) for stage in stages})
+        last, maps = network.forward_intermediates(images, indices=depths)
+        names = [self.stages[depth] for depth in depths]
+        return network.forward_head(last), dict(zip(names, maps, strict=True))
+
+
+class Timm(TimmClassifier):
+    """Any classifier of timm (Wightman 2019), with the normalisation of its weights.
+
+    Its stages are timm's feature levels, such as ``layer3`` or ``blocks.4``.
+
+    Parameters
+    ----------
+    model
+        Name, with or without the tag of its weights: ``resnet50`` or ``resnet50.a1_in1k``.
+    weights
+        A local file; ``random`` for a classifier that is to be trained; None downloads the
+        published ones.
+    classes
+        Number of classes; by default those of the published weights.
+    input_size
+        Side in pixels that images are resized to; by default they keep their size.
+
+    Raises
+    ------
+    ValueError
+        If the model is unknown, is no classifier, or takes only another input size.
+    WeightsError
+        If the weights are missing, damaged, or made for another network.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        weights: Path | Literal["random"] | None = None,
+        classes: PositiveInt | None = None,
+        input_size: PositiveInt | None = None,
+    ) -> None:
+        check_model("timm", model, [*timm.list_models(), *timm.list_pretrained()])
+        if weights is None:
+            network: Any = _published(model, classes)
+        else:
+            network = timm.create_model(model, num_classes=classes)
+            if weights != "random":
+                load_weights(network, read_tensors(Path(weights)), str(weights))
+        if network.num_classes < 1:
+            raise ValueError(f"'{model}' of timm has no classes; it only makes features")
+        super().__init__(network, input_size=input_size)
+
+
+def _published(model: str, classes: int | None) -> Any:
+    """Build a network with the weights of timm's hub."""
+    cfg = timm.get_pretrained_cfg(model, allow_unregistered=False)
+    if not cfg.has_weights:
+        raise WeightsError(
+            f"timm publishes no weights of '{model}'; name a local file as 'weights', or another "
+            "model"
+        )
+    check_classes(classes, cfg.num_classes)
+    try:
+        return timm.create_model(model, pretrained=True)
+    except Exception as error:  # the hub's client raises many kinds
+        source = f"hub repository {cfg.hf_hub_id}" if cfg.hf_hub_id else cfg.url
+        raise WeightsError(
+            f"the weights of timm's '{model}' could not be downloaded "
+            f"({type(error).__name__}); fetch model.safetensors of {source} elsewhere and name the "
+            "file as 'weights'"
+        ) from error

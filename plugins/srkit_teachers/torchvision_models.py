@@ -1,0 +1,147 @@
+"""Classifiers of torchvision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torchvision
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torchvision.models import SwinTransformer, WeightsEnum, get_model, get_model_weights
+
+from srkit.errors import WeightsError, nearest
+from srkit.weights import read_tensors
+from srkit_teachers.classifier import Classifier, check_classes, check_model, load_weights
+
+#: Where torchvision's convolutional networks change resolution or block, by module name.
+_STAGE = re.compile(
+    r"layer\d|stage\d|conv5|blocks\.\d+|trunk_output\.block\d|features\.(\d+|denseblock\d)"
+    r"|layers\.\d+|inception\w+|Mixed_\w+"
+)
+
+#: Two networks differ with and without published weights, unless told not to.
+_INCEPTION = {"transform_input": True, "init_weights": True}
+_BUILDING: dict[str, dict[str, bool]] = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
+
+
+class Torchvision(Classifier):
+    """Any classifier of torchvision, with the normalisation of its weights.
+
+    Its stages are modules of convolutional networks, such as ``layer3`` or ``features.5``;
+    transformers have none here: take them from timm.
+
+    Parameters
+    ----------
+    model
+        Name, such as ``resnet50``.
+    weights
+        Name of published weights, such as ``IMAGENET1K_V1``; a local file; or ``random`` for a
+        classifier that is to be trained. ``DEFAULT`` are torchvision's best.
+    classes
+        Number of classes; by default those of the published weights.
+    input_size
+        Side in pixels that images are resized to; by default they keep their size.
+
+    Raises
+    ------
+    ValueError
+        If the model or the name of the weights is unknown, or the model takes only another input
+        size.
+    WeightsError
+        If the weights are missing, damaged, or made for another network.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        weights: str | Path = "DEFAULT",
+        classes: PositiveInt | None = None,
+        input_size: PositiveInt | None = None,
+    ) -> None:
+        check_model("torchvision", model, torchvision.models.list_models(torchvision.models))
+        published = get_model_weights(model).__members__
+        entry = published.get(str(weights), published["DEFAULT"])
+        known = len(entry.meta["categories"])
+        if str(weights) in published:
+            check_classes(classes, known)
+            network = _published(model, entry)
+        else:
+            network = get_model(model, num_classes=classes or known, **_BUILDING.get(model, {}))
+            if weights != "random":
+                load_weights(network, _read(weights, model, published), str(weights))
+        preset = entry.transforms()
+        super().__init__(
+            network,
+            stages=_stages(network),
+            classes=classes or known,
+            mean=preset.mean,
+            std=preset.std,
+            input_size=input_size,
+            fixed_size=getattr(network, "image_size", None),
+        )
+        _keep_inputs(network)
+
+    def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
+        features: dict[str, Tensor] = {}
+        handles = [
+            self.network.get_submodule(stage).register_forward_hook(_keeper(features, stage))
+            for stage in stages
+        ]
+        try:
+            answer = self.network(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+        # In training, networks with auxiliary classifiers return theirs beside the scores.
+        return getattr(answer, "logits", answer), features
+
+
+def _keeper(features: dict[str, Tensor], stage: str) -> Callable[[nn.Module, Any, Tensor], None]:
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        features[stage] = output
+
+    return keep
+
+
+def _stages(network: nn.Module) -> list[str]:
+    if isinstance(network, SwinTransformer):  # channels stand last in its maps
+        return []
+    return [name for name, _ in network.named_modules() if _STAGE.fullmatch(name)]
+
+
+def _keep_inputs(network: Any) -> None:
+    """Let no activation overwrite the feature map before it."""
+    for module in network.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+
+
+def _published(model: str, entry: WeightsEnum) -> Any:
+    """Build a network with weights from torchvision's site or the local cache."""
+    try:
+        return get_model(model, weights=entry, progress=False)
+    except Exception as error:  # urllib, http.client and the checksum raise different kinds
+        raise missing(f"{model}'s {entry.name}", entry, error) from error
+
+
+def missing(what: str, entry: WeightsEnum, error: Exception) -> WeightsError:
+    """Say how to get published weights that could not be downloaded."""
+    return WeightsError(
+        f"torchvision's weights of {what} could not be downloaded ({error}); fetch {entry.url} "
+        "elsewhere and name the file as 'weights'"
+    )
+
+
+def _read(weights: str | Path, model: str, published: Mapping[str, Any]) -> dict[str, Tensor]:
+    path = Path(weights)
+    if not path.suffix and not path.exists():
+        raise ValueError(
+            f"torchvision has no weights '{weights}' of {model}, and there is no such file; "
+            f"{nearest(str(weights), [*published, 'random'])}"
+        )
+    return read_tensors(path)
