@@ -1,0 +1,222 @@
+"""From a recipe to built components, reporting everything that is wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from srkit.components import build, explain, options_model, validate
+from srkit.errors import PluginError, RecipeError, SrkitError, nearest
+from srkit.formats import Formats
+from srkit.interfaces import (
+    Dataset,
+    Degradation,
+    Discriminator,
+    Generator,
+    Loss,
+    Metric,
+    Teacher,
+    TeacherLoss,
+    TeacherMetric,
+)
+from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec
+from srkit.registry import Component, Registry
+
+
+@dataclass(slots=True)
+class Assembly:
+    """The built components of a recipe, under their names in it."""
+
+    recipe: Recipe
+    generator: Generator | None = None
+    degradation: Degradation | None = None
+    discriminator: Discriminator | None = None
+    teachers: dict[str, Teacher] = field(default_factory=dict)
+    losses: dict[str, Loss] = field(default_factory=dict)
+    metrics: dict[str, Metric | TeacherMetric] = field(default_factory=dict)
+    data: dict[str, Dataset] = field(default_factory=dict)
+    distributions: dict[str, str] = field(default_factory=dict)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Name every module that runs on the device."""
+        named: dict[str, Any] = {"generator": self.generator, "discriminator": self.discriminator}
+        named |= {f"teachers.{name}": teacher for name, teacher in self.teachers.items()}
+        named |= {f"losses.{name}": loss for name, loss in self.losses.items()}
+        return {name: module for name, module in named.items() if isinstance(module, nn.Module)}
+
+    def teacher_of(self, spec: LossSpec | MetricSpec) -> str:
+        """Name the teacher whose answers a loss or metric compares."""
+        return spec.teacher or next(iter(self.recipe.teachers))
+
+
+def complete(
+    recipe: Recipe, registry: Registry, source: str
+) -> tuple[Recipe, dict[str, Component]]:
+    """Check every component's options and write their defaults into the recipe.
+
+    Returns
+    -------
+    recipe
+        With every option of every component stated.
+    components
+        By their path in the recipe.
+
+    Raises
+    ------
+    RecipeError
+        With every unknown component and wrong option.
+    """
+    recipe = recipe.model_copy(deep=True)
+    problems = _cross_check(recipe)
+    components: dict[str, Component] = {}
+    for path, kind, spec in recipe.components():
+        try:
+            component = registry.get(kind, spec.type)
+            options = validate(component.factory, spec.options)
+        except PluginError as error:
+            problems.append(f"{path}.type: {error}")
+        except ValidationError as error:
+            problems += explain(error, path, options_model(component.factory))
+        except (TypeError, NameError) as error:
+            problems.append(
+                f"{path}: '{spec.type}' of {component.distribution} has a signature that a recipe "
+                f"cannot set: {error}"
+            )
+        else:
+            components[path] = component
+            spec.__pydantic_extra__ = options
+    if problems:
+        raise RecipeError(source, problems)
+    return recipe, components
+
+
+def assemble(
+    recipe: Recipe, registry: Registry, source: str, *, splits: tuple[str, ...]
+) -> Assembly:
+    """Build every component of a recipe.
+
+    Parameters
+    ----------
+    recipe, registry
+        What to build from what.
+    source
+        Names the recipe in errors.
+    splits
+        The data sets to build, of ``train``, ``validation`` and ``test``.
+
+    Raises
+    ------
+    RecipeError
+        With everything that is unknown, wrong or cannot be built.
+    """
+    recipe, components = complete(recipe, registry, source)
+    supplied = {
+        "scale": recipe.scale,
+        "channels": recipe.channels,
+        "formats": Formats.of(registry),
+    }
+    assembly = Assembly(recipe)
+    built: dict[str, Any] = {}
+    problems: list[str] = []
+    for path, _, spec in recipe.components():
+        section, _, name = path.partition(".")
+        if section == "data" and name.partition(".")[0] not in splits:
+            continue
+        torch.manual_seed(recipe.seed)  # a network's first weights depend on nothing else
+        try:
+            built[path] = build(components[path].factory, spec.options, **supplied)
+        except (ValueError, SrkitError) as error:
+            problems.append(f"{path}: {error}")
+            continue
+        assembly.distributions[components[path].distribution] = components[path].version
+    _place(assembly, built)
+    problems += _check_built(assembly)
+    if problems:
+        raise RecipeError(source, problems)
+    return assembly
+
+
+def _place(assembly: Assembly, built: Mapping[str, Any]) -> None:
+    for path, component in built.items():
+        section, _, name = path.partition(".")
+        if section == "data":
+            assembly.data[name.partition(".")[0]] = component
+        elif name:
+            getattr(assembly, section)[name] = component
+        else:
+            setattr(assembly, section, component)
+
+
+def _cross_check(recipe: Recipe) -> list[str]:
+    """What the schema alone cannot tell: names that refer to each other."""
+    problems = []
+    if recipe.best is not None and recipe.best not in recipe.metrics:
+        hint = nearest(recipe.best, recipe.metrics)
+        problems.append(f"best: '{recipe.best}' is no metric of this recipe; {hint}")
+    for kind in ("losses", "metrics"):
+        entries: Mapping[str, LossSpec | MetricSpec] = getattr(recipe, kind)
+        for name, spec in entries.items():
+            if spec.teacher is not None and spec.teacher not in recipe.teachers:
+                problems.append(
+                    f"{kind}.{name}.teacher: '{spec.teacher}' is no teacher of this recipe; "
+                    f"{nearest(spec.teacher, recipe.teachers)}"
+                )
+    trainable = any(teacher.trainable for teacher in recipe.teachers.values())
+    if recipe.generator is None and not trainable:
+        problems.append("generator: missing; a recipe trains a generator or a trainable teacher")
+    if recipe.generator is None and (recipe.start or recipe.discriminator or recipe.losses):
+        problems.append("generator: missing; start, losses and discriminator are about it")
+    if recipe.generator is not None and not recipe.losses:
+        problems.append("losses: missing; a generator needs at least one")
+    return problems
+
+
+def _check_built(assembly: Assembly) -> list[str]:
+    """What only the built components can tell."""
+    recipe = assembly.recipe
+    problems = []
+    kinds: list[tuple[str, Mapping[str, Any], type, Mapping[str, Spec]]] = [
+        ("losses", assembly.losses, TeacherLoss, recipe.losses),
+        ("metrics", assembly.metrics, TeacherMetric, recipe.metrics),
+    ]
+    for kind, components, about_teachers, specs in kinds:
+        for name, component in components.items():
+            named = getattr(specs[name], "teacher", None)
+            if not isinstance(component, about_teachers):
+                if named:
+                    problems.append(f"{kind}.{name}.teacher: '{name}' asks no teacher; remove it")
+            elif not recipe.teachers:
+                problems.append(f"{kind}.{name}: needs a teacher; add one under 'teachers'")
+            elif named is None and len(recipe.teachers) > 1:
+                names = ", ".join(recipe.teachers)
+                problems.append(f"{kind}.{name}.teacher: missing; choose one of {names}")
+    problems += _check_scale(assembly)
+    if assembly.generator is not None and recipe.start is not None:
+        stages = assembly.generator.stages()
+        problems += [
+            f"start.freeze: '{stage}' is no stage of {recipe.generator.type}; "  # type: ignore[union-attr]
+            f"{nearest(stage, stages)}"
+            for stage in recipe.start.freeze
+            if stage not in stages
+        ]
+    return problems
+
+
+def _check_scale(assembly: Assembly) -> list[str]:
+    """A crop has to hold whole LR pixels, unless SR is resized to HR anyway."""
+    recipe = assembly.recipe
+    source = recipe.data.train
+    resized = assembly.degradation and abs(assembly.degradation.factor * recipe.scale - 1) > 1e-6
+    if source is None or source.crop is None or resized or source.crop % recipe.scale == 0:
+        return []
+    lower = source.crop - source.crop % recipe.scale
+    nearby = f"{lower} or {lower + recipe.scale}" if lower else str(recipe.scale)
+    return [
+        f"data.train.crop: got {source.crop}; expected a multiple of the scale {recipe.scale}, "
+        f"such as {nearby}"
+    ]

@@ -1,0 +1,209 @@
+"""Save and load a run's state in one file; start from other weights; freeze stages.
+
+A checkpoint is a safetensors file. Its tensors are named ``group/key``, its header holds a JSON
+text with everything that is no tensor. It is written under a temporary name, forced to disk and
+renamed, so that whatever happens a whole checkpoint stands there: the new one or the one before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from srkit.errors import WeightsError, nearest
+from srkit.files import write_file
+from srkit.interfaces import Generator
+from srkit.weights import fetch, read_tensors
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Parameters
+    ----------
+    groups
+        Tensors by group (``generator``, ``ema``, ``optimiser.generator``, ...) and key.
+    state
+        Step, best value, recipe, versions.
+    """
+
+    groups: dict[str, dict[str, Tensor]]
+    state: dict[str, Any]
+
+
+def save(path: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
+    """Write a checkpoint, replacing `path` only when it is whole on disk.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written; what stood at `path` before still does.
+    """
+    tensors = {
+        f"{group}/{key}": tensor.detach().cpu().contiguous().clone()
+        for group, named in groups.items()
+        for key, tensor in named.items()
+    }
+    write_file(path, safetensors.torch.save(tensors, {"srkit": json.dumps(state)}))
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint that :func:`save` wrote.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing, truncated, or no checkpoint of srkit.
+    """
+    state = read_state(path)
+    if state is None:
+        raise WeightsError(f"{path}: holds weights, but is no srkit checkpoint to resume from")
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in read_tensors(path).items():
+        group, _, key = name.partition("/")
+        groups.setdefault(group, {})[key] = tensor
+    return Checkpoint(groups, state)
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """Read what a checkpoint holds beside tensors; None for weights of another origin."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such checkpoint")
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("srkit")
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path}: not a whole safetensors file ({error}); use another checkpoint"
+        ) from error
+    return None if text is None else dict(json.loads(text))
+
+
+def pack_optimiser(optimiser: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Split an optimiser's state into tensors and the rest; the recipe has its settings."""
+    tensors: dict[str, Tensor] = {}
+    rest: dict[str, Any] = {}
+    for index, values in optimiser.state_dict()["state"].items():
+        for key, value in values.items():
+            target: dict[str, Any] = tensors if isinstance(value, Tensor) else rest
+            target[f"{index}.{key}"] = value
+    return tensors, rest
+
+
+def unpack_optimiser(optimiser: Optimizer, tensors: Tensors, rest: Mapping[str, Any]) -> None:
+    """Undo :func:`pack_optimiser`."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in {**tensors, **rest}.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
+    """Read weights to start from.
+
+    Parameters
+    ----------
+    given
+        A run folder (its best checkpoint, else its last), a checkpoint, a weight file, or one of
+        the generator's published names.
+    generator
+        Knows its published weights and how to rename their keys.
+    """
+    path = Path(given)
+    if path.is_dir():
+        found = [path / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
+        whole = [candidate for candidate in found if candidate.is_file()]
+        if not whole:
+            raise WeightsError(f"{path}: no run folder; expected {found[0]} or {found[1].name}")
+        path = whole[0]
+    elif not path.is_file():
+        if given not in generator.published:
+            raise WeightsError(
+                f"'{given}' is no file, run folder or published name; "
+                f"{nearest(given, generator.published)}"
+            )
+        path = fetch(given, generator.published[given])
+    if read_state(path) is None:
+        return generator.adapt(read_tensors(path))
+    groups = load(path).groups
+    if "generator" not in groups:
+        raise WeightsError(f"{path}: a checkpoint without a generator")
+    return groups.get("ema", groups["generator"])
+
+
+def warm_start(
+    network: nn.Module, tensors: Tensors, source: str, reinitialise: Sequence[str] = ()
+) -> list[str]:
+    """Load weights; only keys that match a pattern of `reinitialise` may differ.
+
+    Returns
+    -------
+    list of str
+        The keys that kept their fresh values.
+
+    Raises
+    ------
+    WeightsError
+        With a table of every missing, unexpected and mis-shaped key.
+    """
+    own = network.state_dict()
+    fresh = [key for key in own if any(fnmatch(key, pattern) for pattern in reinitialise)]
+    wanted = {key: value for key, value in own.items() if key not in fresh}
+    given = {
+        key: value
+        for key, value in tensors.items()
+        if not any(fnmatch(key, pattern) for pattern in reinitialise)
+    }
+    rows = [
+        (key, _shape(given.get(key)), _shape(wanted.get(key)))
+        for key in [*wanted, *(key for key in given if key not in wanted)]
+        if _shape(given.get(key)) != _shape(wanted.get(key))
+    ]
+    if rows:
+        raise WeightsError(_mismatch(rows, source, type(network).__name__))
+    network.load_state_dict({**{key: own[key] for key in fresh}, **given})
+    return fresh
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "-" if tensor is None else "x".join(str(side) for side in tensor.shape) or "scalar"
+
+
+def _mismatch(rows: Sequence[tuple[str, str, str]], source: str, network: str) -> str:
+    shown = [("key", "in the file", "in the network"), *rows[:20]]
+    widths = [max(len(row[i]) for row in shown) for i in range(3)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+             for row in shown]  # fmt: skip
+    if len(rows) > 20:
+        lines.append(f"... and {len(rows) - 20} more")
+    table = "\n  ".join(lines)
+    return (
+        f"{source}: made for another network than {network}; {len(rows)} keys differ. Change the "
+        f"generator's options, or name what may differ in start.reinitialise\n  {table}"
+    )
+
+
+def freeze(generator: Generator, stages: Sequence[str], fresh: Sequence[str]) -> None:
+    """Stop the named stages from training, except freshly initialised parameters in them."""
+    keep = set(fresh)
+    assert isinstance(generator, nn.Module)
+    names = {id(p): name for name, p in generator.named_parameters()}
+    for stage in stages:
+        for parameter in generator.stages()[stage].parameters():
+            parameter.requires_grad_(names[id(parameter)] in keep)

@@ -1,0 +1,102 @@
+"""Compare a run with its baselines on the test data, and write the report."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from torch import nn
+
+from srkit.assembly import Assembly, assemble
+from srkit.checkpoints import load, warm_start
+from srkit.errors import RecipeError, WeightsError
+from srkit.evaluation import Examiner, Restorer, baseline, network
+from srkit.recipe import Recipe
+from srkit.registry import Registry
+from srkit.reporting import write_report
+from srkit.results import Evaluation
+from srkit.runs import begin_from, make_accelerator, move
+from srkit.tables import print_table
+
+
+def compare(
+    recipe: Recipe, registry: Registry, run: Path, *, source: str, console: Console
+) -> Evaluation:
+    """Measure baselines, the untuned start and the trained run; print and write the results.
+
+    Parameters
+    ----------
+    recipe, registry
+        What to measure, with which components.
+    run
+        Run folder: its best checkpoint is measured, and ``evaluation/`` in it gets the report.
+    source
+        Names the recipe in errors.
+    console
+        Where to show progress and the table.
+
+    Raises
+    ------
+    SrkitError
+        If there are no test data or no checkpoint, or they do not fit the recipe.
+    """
+    accelerator = make_accelerator(recipe, source)
+    assembly = assemble(recipe, registry, source, splits=("test",))
+    if "test" not in assembly.data:
+        raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
+    restorers: dict[str, Restorer] = {}
+    if assembly.generator is not None:
+        restorers = {name: baseline(name) for name in recipe.evaluation.baselines}
+    networks = _networks(assembly, run)
+    move(assembly, accelerator)
+    for name, module in networks.items():
+        module.to(accelerator.device).eval()
+        restorers[name] = network(module, accelerator)
+    restorers = restorers or {"original": baseline("original")}
+    examiner = Examiner(assembly, assembly.data["test"], accelerator)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"evaluating {len(restorers)} models", total=None)
+        evaluation = examiner.examine(
+            restorers,
+            title=recipe.name,
+            report=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if accelerator.is_main_process:
+        folder = run / "evaluation"
+        curves = run / "metrics.jsonl"
+        page = write_report(
+            evaluation,
+            folder,
+            render=(lambda indices: examiner.render(restorers, indices)) if networks else None,
+            curves=curves if curves.is_file() else None,
+        )
+        print_table(evaluation, console)
+        console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    return evaluation
+
+
+def _networks(assembly: Assembly, run: Path) -> dict[str, nn.Module]:
+    """The generator untuned (where it starts from other weights) and as the run left it."""
+    found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
+    path = next((path for path in found if path.is_file()), None)
+    if path is None:
+        raise WeightsError(f"{run}: holds no checkpoint to evaluate; train first, or set --run")
+    groups = load(path).groups
+    for name, teacher in assembly.teachers.items():
+        if f"teachers.{name}" in groups:
+            module: Any = teacher
+            warm_start(module, groups[f"teachers.{name}"], str(path))
+    generator: Any = assembly.generator
+    if generator is None:
+        return {}
+    networks: dict[str, nn.Module] = {}
+    if assembly.recipe.start is not None:
+        untuned = deepcopy(generator)
+        begin_from(untuned, assembly.recipe)
+        networks[f"{Path(assembly.recipe.start.weights).stem} (untuned)"] = untuned
+    warm_start(generator, groups.get("ema", groups["generator"]), str(path))
+    networks[assembly.recipe.name] = generator
+    return networks

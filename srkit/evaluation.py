@@ -1,0 +1,294 @@
+"""Run the metrics over models and images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from srkit.assembly import Assembly
+from srkit.errors import DataError
+from srkit.interfaces import Answer, Batch, Dataset, TeacherMetric
+from srkit.loading import evaluation_batches
+from srkit.objectives import restore, wanted_stages
+from srkit.resizing import Kernel, resize
+from srkit.results import Evaluation, MetricInfo, ModelResult
+
+#: Makes an image of the HR size from a batch's LR.
+Restorer = Callable[[Batch], Tensor]
+
+
+def baseline(name: str) -> Restorer:
+    """Give a restorer that needs no network: ``original``, or an interpolation by name."""
+    if name == "original":
+        return lambda batch: batch.hr
+    kernel: Kernel = name  # type: ignore[assignment]
+
+    def interpolate(batch: Batch) -> Tensor:
+        assert batch.lr is not None
+        height, width = batch.hr.shape[-2:]
+        return resize(batch.lr, (height, width), kernel=kernel)
+
+    return interpolate
+
+
+def network(generator: Callable[[Tensor], Tensor], accelerator: Accelerator) -> Restorer:
+    """Give the restorer that runs a generator, in the precision of the run."""
+
+    def run(batch: Batch) -> Tensor:
+        with accelerator.autocast():
+            return restore(generator, batch)
+
+    return run
+
+
+def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
+    """Move a batch to the device and make its LR, unless it has real pairs.
+
+    Raises
+    ------
+    DataError
+        If there is neither an LR image nor a degradation to make one.
+    """
+    batch = batch.to(device, memory_format(assembly))
+    if batch.lr is not None or assembly.generator is None:
+        return batch
+    if assembly.degradation is None:
+        raise DataError(
+            f"{batch.names[0]}: the data set has no LR images; name a degradation in the recipe"
+        )
+    return replace(batch, lr=assembly.degradation(batch.hr, batch.seeds))
+
+
+def memory_format(assembly: Assembly) -> torch.memory_format:
+    """Choose the memory format that the generator, else the teacher, runs faster in."""
+    leading: Any = assembly.generator or next(iter(assembly.teachers.values()), None)
+    return torch.channels_last if leading.channels_last else torch.contiguous_format
+
+
+@dataclass(slots=True)
+class Examiner:
+    """Measures restorers on one data set.
+
+    Parameters
+    ----------
+    assembly
+        Degradation, teachers and metrics, on their device.
+    dataset
+        The images.
+    accelerator
+        Device, precision, and the processes that share the work.
+    """
+
+    assembly: Assembly
+    dataset: Dataset
+    accelerator: Accelerator
+
+    def examine(
+        self,
+        restorers: Mapping[str, Restorer],
+        title: str,
+        report: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Evaluation:
+        """Measure every restorer on every image.
+
+        The seconds of a model are those of restoring and, where there is a teacher, judging.
+
+        Parameters
+        ----------
+        restorers
+            By the name they get in the table.
+        title
+            Title of the table.
+        report
+            Called with the number of images done and in all.
+        """
+        processes = self.accelerator.num_processes
+        share = range(self.accelerator.process_index, len(self.dataset), processes)
+        rows: list[dict[str, Any]] = []
+        seconds = dict.fromkeys(restorers, 0.0)
+        with torch.no_grad(), _evaluating(self.assembly):
+            for batch in self.batches(share):
+                rows += self._examine_batch(batch, restorers, seconds)
+                report(min(len(rows) * processes, len(self.dataset)), len(self.dataset))
+        for index, row in zip(share, rows, strict=True):
+            row["index"] = index
+        if processes > 1:
+            rows = sorted(gather_object(rows), key=lambda row: int(row["index"]))
+            slowest = gather_object([seconds])
+            seconds = {name: max(one[name] for one in slowest) for name in seconds}
+        return self._collect(rows, seconds, title)
+
+    def batches(self, indices: Sequence[int]) -> Iterator[Batch]:
+        """Load, move and degrade batches of whole images."""
+        recipe = self.assembly.recipe
+        loaded = evaluation_batches(
+            self.dataset,
+            indices,
+            recipe.evaluation.batch_size,
+            recipe.seed,
+            min(recipe.training.workers, len(indices) - 1),
+        )
+        for batch in loaded:
+            yield prepare(batch, self.assembly, self.accelerator.device)
+
+    def render(
+        self, restorers: Mapping[str, Restorer], indices: Sequence[int]
+    ) -> list[dict[str, NDArray[np.float32]]]:
+        """Restore chosen images, one by one, for looking at.
+
+        Returns
+        -------
+        list of dict
+            For each index ``original``, ``LR`` and each restorer's image: ``(H, W, C)`` in [0, 1].
+        """
+        with torch.no_grad(), _evaluating(self.assembly):
+            return [self._render_one(restorers, index) for index in indices]
+
+    def _render_one(
+        self, restorers: Mapping[str, Restorer], index: int
+    ) -> dict[str, NDArray[np.float32]]:
+        (batch,) = self.batches([index])
+        assert batch.lr is not None
+        images = {"original": batch.hr, "LR": batch.lr}
+        images |= {name: run(batch) for name, run in restorers.items() if name != "original"}
+        return {name: to_picture(image[0], batch) for name, image in images.items()}
+
+    def _examine_batch(
+        self, batch: Batch, restorers: Mapping[str, Restorer], seconds: dict[str, float]
+    ) -> list[dict[str, Any]]:
+        """Give a row for each image: its label, and values and prediction for each model."""
+        device = self.accelerator.device
+        started = time.perf_counter()
+        targets = self._answers(batch.hr)
+        _wait_for(device)
+        asking = time.perf_counter() - started
+        batch = self._labelled(batch, targets)
+        labels = [None] * len(batch) if batch.labels is None else batch.labels.tolist()
+        rows: list[dict[str, Any]] = [
+            {"name": name, "label": label, "models": {}}
+            for name, label in zip(batch.names, labels, strict=True)
+        ]
+        for model, restorer in restorers.items():
+            started = time.perf_counter()
+            sr = restorer(batch)
+            answers = targets if model == "original" else self._answers(sr)
+            _wait_for(device)
+            seconds[model] += time.perf_counter() - started
+            seconds[model] += asking if model == "original" else 0.0
+            values = self._measure(sr, answers, targets, batch)
+            judge = next(iter(answers.values()), None)
+            predictions = judge.logits.argmax(1).tolist() if judge else [None] * len(batch)
+            for i, row in enumerate(rows):
+                measured = {name: float(value[i]) for name, value in values.items()}
+                row["models"][model] = (measured, predictions[i])
+        return rows
+
+    def _measure(
+        self,
+        sr: Tensor,
+        answers: Mapping[str, Answer],
+        targets: Mapping[str, Answer],
+        batch: Batch,
+    ) -> dict[str, Tensor]:
+        values = {}
+        for name, metric in self.assembly.metrics.items():
+            if isinstance(metric, TeacherMetric):
+                teacher = self.assembly.teacher_of(self.assembly.recipe.metrics[name])
+                value = metric(answers[teacher], targets[teacher], batch)
+            else:
+                value = metric(sr, batch)
+            values[name] = value.double().cpu()
+        return values
+
+    def _answers(self, images: Tensor) -> dict[str, Answer]:
+        """Ask every teacher, for the stages that its metrics read."""
+        metrics = self.assembly.metrics
+        specs = self.assembly.recipe.metrics
+        answers = {}
+        for name, teacher in self.assembly.teachers.items():
+            readers = {
+                key: metric
+                for key, metric in metrics.items()
+                if isinstance(metric, TeacherMetric)
+                and self.assembly.teacher_of(specs[key]) == name
+            }
+            with self.accelerator.autocast():
+                answers[name] = teacher(images, wanted_stages(readers))
+        return answers
+
+    def _labelled(self, batch: Batch, targets: Mapping[str, Answer]) -> Batch:
+        if self.assembly.recipe.evaluation.labels == "dataset":
+            return batch
+        if not targets:
+            raise DataError("evaluation.labels: 'teacher' needs a teacher in the recipe")
+        return replace(batch, labels=next(iter(targets.values())).logits.argmax(1))
+
+    def _collect(
+        self, rows: Sequence[Mapping[str, Any]], seconds: Mapping[str, float], title: str
+    ) -> Evaluation:
+        labelled = bool(rows) and rows[0]["label"] is not None
+        models = []
+        for model, spent in seconds.items():
+            entries = [row["models"][model] for row in rows]
+            judged = bool(entries) and entries[0][1] is not None
+            models.append(
+                ModelResult(
+                    name=model,
+                    values={
+                        name: np.array([values[name] for values, _ in entries])
+                        for name in self.assembly.metrics
+                    },
+                    predictions=np.array([p for _, p in entries]) if judged else None,
+                    seconds=spent,
+                )
+            )
+        by_teacher = self.assembly.recipe.evaluation.labels == "teacher"
+        return Evaluation(
+            title=title,
+            names=[row["name"] for row in rows],
+            labels=np.array([row["label"] for row in rows]) if labelled else None,
+            label_source="the teacher's own answers on the originals" if by_teacher else "data set",
+            classes=list(self.dataset.classes) if self.dataset.classes else None,
+            metrics=[
+                MetricInfo(name, metric.unit, metric.higher_is_better, metric.protocol)
+                for name, metric in self.assembly.metrics.items()
+            ],
+            models=models,
+            notes=list(self.dataset.notes),
+        )
+
+
+def to_picture(image: Tensor, batch: Batch) -> NDArray[np.float32]:
+    """Bring ``(C, H, W)`` from the batch's data range to a picture ``(H, W, C)`` in [0, 1]."""
+    scaled = (image.detach().float().cpu() - batch.data_range[0]) / batch.span
+    picture: NDArray[np.float32] = scaled.clamp(0, 1).permute(1, 2, 0).numpy()
+    return picture
+
+
+@contextmanager
+def _evaluating(assembly: Assembly) -> Iterator[None]:
+    """Put every network in evaluation mode, and back."""
+    networks: list[nn.Module] = list(assembly.networks().values())
+    modes = {module: module.training for network in networks for module in network.modules()}
+    for module in networks:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,233 @@
+"""Crops, batches, and an order of samples that is a pure function of seed and step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, groupby
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from srkit.errors import DataError, SrkitError
+from srkit.interfaces import Batch, Dataset, Sample
+
+#: Which sample, in which pass over the data.
+Ticket = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A sample as drawn for training, with the seed of its randomness."""
+
+    sample: Sample
+    seed: int
+
+
+class Draws:
+    """Samples cut and turned, all chance decided by seed, epoch and index.
+
+    Parameters
+    ----------
+    dataset
+        The whole images.
+    seed
+        Seed of the run.
+    crop
+        Side of a random HR crop in pixels, or None for whole images.
+    augment
+        ``flip`` (both axes) and ``rotate`` (by 90 degrees), each at even odds.
+    scale
+        Side of HR over LR, which keeps the crops of real pairs aligned.
+    """
+
+    def __init__(
+        self, dataset: Dataset, seed: int, crop: int | None, augment: Sequence[str], scale: int
+    ) -> None:
+        self.dataset, self.seed, self.crop = dataset, seed, crop
+        self.augment, self.scale = tuple(augment), scale
+
+    def __getitem__(self, ticket: Ticket) -> Drawn | SrkitError:
+        """Draw a sample; its error is returned, since a worker process would bury it."""
+        try:
+            return self.draw(*ticket)
+        except SrkitError as error:
+            return error
+
+    def draw(self, epoch: int, index: int) -> Drawn:
+        """Draw a sample for a pass over the data."""
+        rng = np.random.default_rng([self.seed, epoch, index])
+        sample = self.dataset[index]
+        if self.crop is not None:
+            sample = random_crop(sample, self.crop, self.scale, rng)
+        for name in self.augment:
+            sample = _turn(sample, name, rng)
+        return Drawn(sample, int(rng.integers(2**63)))
+
+
+def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator) -> Sample:
+    """Cut a square of `side` HR pixels; a real pair's LR is cut at the same place.
+
+    Raises
+    ------
+    DataError
+        If the image is smaller than the crop.
+    """
+    height, width = sample.hr.shape[-2:]
+    if min(height, width) < side:
+        raise DataError(
+            f"{sample.name}: {width}x{height} pixels are too few for a crop of {side}; "
+            "choose a smaller data.train.crop, or leave the picture out"
+        )
+    if sample.lr is None:
+        y, x = (int(rng.integers(length - side + 1)) for length in (height, width))
+        return replace(sample, hr=sample.hr[:, y : y + side, x : x + side])
+    small = side // scale
+    y, x = (int(rng.integers(length - small + 1)) for length in sample.lr.shape[-2:])
+    hr = sample.hr[:, scale * y : scale * y + side, scale * x : scale * x + side]
+    return replace(sample, hr=hr, lr=sample.lr[:, y : y + small, x : x + small])
+
+
+def _turn(sample: Sample, name: str, rng: np.random.Generator) -> Sample:
+    first, second = (bool(rng.integers(2)) for _ in range(2))
+
+    def flip(image: Tensor) -> Tensor:
+        axes = [axis for axis, wanted in ((-1, first), (-2, second)) if wanted]
+        return image.flip(axes) if axes else image
+
+    def rotate(image: Tensor) -> Tensor:
+        return image.transpose(-1, -2) if first else image
+
+    turn = flip if name == "flip" else rotate
+    return replace(sample, hr=turn(sample.hr), lr=None if sample.lr is None else turn(sample.lr))
+
+
+def stack(drawn: Sequence[Drawn]) -> Batch:
+    """Stack samples of one shape, data range and labelling to a batch."""
+    samples = [item.sample for item in drawn]
+    labels = [sample.label for sample in samples if sample.label is not None]
+    pairs = [sample.lr for sample in samples if sample.lr is not None]
+    return Batch(
+        names=[sample.name for sample in samples],
+        hr=torch.stack([sample.hr for sample in samples]),
+        seeds=[item.seed for item in drawn],
+        lr=torch.stack(pairs) if pairs else None,
+        labels=torch.tensor(labels) if labels else None,
+        data_range=samples[0].data_range,
+    )
+
+
+def _kind(sample: Sample) -> tuple[Any, ...]:
+    """What must agree within a batch."""
+    lr = None if sample.lr is None else sample.lr.shape
+    return sample.hr.shape, lr, sample.data_range, sample.label is None
+
+
+def order(length: int, seed: int, first: int = 0) -> Iterator[Ticket]:
+    """Iterate without end over the data from position `first`, each pass in its own order."""
+    epoch, skipped = divmod(first, length)
+    for number in count(epoch):
+        permutation = np.random.default_rng([seed, number]).permutation(length)
+        for index in permutation[skipped:]:
+            yield number, int(index)
+        skipped = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of every step that one process computes at a time.
+
+    Parameters
+    ----------
+    batch_size
+        Samples of a whole step, over all processes and parts.
+    rank, processes
+        Which process of how many.
+    parts
+        Micro-batches that each process adds up before it changes the weights.
+    """
+
+    batch_size: int
+    rank: int = 0
+    processes: int = 1
+    parts: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size % (self.processes * self.parts):
+            raise DataError(
+                f"training.batch_size: {self.batch_size} samples cannot be split evenly over "
+                f"{self.processes} processes and training.accumulate = {self.parts} parts"
+            )
+
+    def micro_batches(
+        self, length: int, seed: int, first_step: int, last_step: int
+    ) -> Iterator[list[Ticket]]:
+        """Iterate over this process's micro-batches, `parts` a step.
+
+        Step s takes the samples from position ``s * batch_size`` on in :func:`order`, whatever the
+        number of processes, so that a run is the same on one machine or eight.
+        """
+        tickets = order(length, seed, first_step * self.batch_size)
+        size = self.batch_size // (self.processes * self.parts)
+        for _ in range(first_step, last_step):
+            step = [next(tickets) for _ in range(self.batch_size)]
+            for part in range(self.parts):
+                start = (part * self.processes + self.rank) * size
+                yield step[start : start + size]
+
+
+def training_batches(
+    draws: Draws, share: Share, first_step: int, last_step: int, workers: int, pin: bool
+) -> Iterator[Batch]:
+    """Load the micro-batches of a stretch of training, ahead of time in worker processes."""
+    tickets = share.micro_batches(len(draws.dataset), draws.seed, first_step, last_step)
+    for batches in _load(draws, tickets, workers, pin):
+        if len(batches) > 1:
+            shapes = ", ".join(
+                f"{batch.names[0]} {tuple(batch.hr.shape[1:])}" for batch in batches[:2]
+            )
+            raise DataError(
+                f"images of several shapes do not fit in one batch: {shapes}; set "
+                "data.train.crop, or the data set's size"
+            )
+        yield batches[0]
+
+
+def evaluation_batches(
+    dataset: Dataset, indices: Sequence[int], batch_size: int, seed: int, workers: int
+) -> Iterator[Batch]:
+    """Load whole images in order; neighbours of one shape share a batch."""
+    draws = Draws(dataset, seed, None, (), 1)
+    tickets = [(0, index) for index in indices]
+    chunks = [tickets[i : i + batch_size] for i in range(0, len(tickets), batch_size)]
+    for batches in _load(draws, chunks, workers, pin=False):
+        yield from batches
+
+
+def _load(
+    draws: Draws, tickets: Iterable[list[Ticket]], workers: int, pin: bool
+) -> Iterator[list[Batch]]:
+    loader: DataLoader[Any] = DataLoader(
+        draws,  # type: ignore[arg-type]
+        batch_sampler=tickets,
+        collate_fn=_stack_alike,
+        num_workers=workers,
+        pin_memory=pin,
+    )
+    for loaded in loader:
+        if isinstance(loaded, SrkitError):
+            raise loaded
+        yield loaded
+
+
+def _stack_alike(drawn: Sequence[Drawn | SrkitError]) -> list[Batch] | SrkitError:
+    """Stack neighbours of one kind; hand the first error on to the main process."""
+    whole: list[Drawn] = []
+    for item in drawn:
+        if isinstance(item, SrkitError):
+            return item
+        whole.append(item)
+    return [stack(list(group)) for _, group in groupby(whole, key=lambda item: _kind(item.sample))]

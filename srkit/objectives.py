@@ -1,0 +1,237 @@
+"""From a recipe's components to turns: who is optimised, by which terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from srkit.adversarial import GAMES
+from srkit.assembly import Assembly
+from srkit.errors import DataError
+from srkit.interfaces import Answer, Batch, Teacher, TeacherLoss
+from srkit.optimisation import make_optimiser
+from srkit.resizing import resize
+
+
+@dataclass(slots=True)
+class Scene:
+    """What the turns of one step share.
+
+    Parameters
+    ----------
+    batch
+        HR, LR and labels.
+    sr
+        What the generator made of it, brought to the HR size; None before its turn.
+    """
+
+    batch: Batch
+    sr: Tensor | None = None
+
+
+Terms = Callable[[Scene], dict[str, Tensor]]
+
+
+@dataclass(slots=True)
+class Turn:
+    """Somebody's move in a step.
+
+    Parameters
+    ----------
+    name
+        Who: ``generator``, ``discriminator``, or a teacher's name.
+    network
+        What the optimiser changes.
+    prepared
+        The network as it runs in its own turn: wrapped for several processes.
+    optimiser
+        Changes it.
+    terms
+        The weighted terms of its loss, by name.
+    lr
+        Learning rate before the schedule.
+    """
+
+    name: str
+    network: nn.Module
+    prepared: nn.Module
+    optimiser: Optimizer
+    terms: Terms
+    lr: float
+    trainable: list[nn.Parameter] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trainable = [p for p in self.network.parameters() if p.requires_grad]
+
+    @contextmanager
+    def alone(self, turns: Iterable[Turn]) -> Iterator[None]:
+        """Let gradients reach this turn's parameters and nobody else's."""
+        others = [p for turn in turns if turn is not self for p in turn.trainable]
+        for parameter in others:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in others:
+                parameter.requires_grad_(True)
+
+
+def fit(sr: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize SR to the size of HR, antialiased, where a fractional factor makes them differ."""
+    return sr if sr.shape[-2:] == size else resize(sr, size)
+
+
+def restore(generator: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+    """Run the generator on a batch's LR and bring SR to the size of HR."""
+    assert batch.lr is not None
+    height, width = batch.hr.shape[-2:]
+    return fit(generator(batch.lr).float(), (height, width))
+
+
+def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> list[Turn]:
+    """Make the turns of a recipe, the generator's first.
+
+    Parameters
+    ----------
+    assembly
+        The built components, on their device.
+    wrap
+        Prepares a network that is optimised (for several processes and mixed precision). In the
+        turns of others it runs unwrapped, since it gathers no gradients there.
+    """
+    turns = []
+    if assembly.generator is not None:
+        turns.append(_generator_turn(assembly, wrap))
+    if assembly.discriminator is not None:
+        turns.append(_discriminator_turn(assembly, wrap))
+    for name, spec in assembly.recipe.teachers.items():
+        if spec.trainable:
+            turns.append(_teacher_turn(assembly, name, wrap))
+    return turns
+
+
+def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
+    recipe, generator = assembly.recipe, assembly.generator
+    assert isinstance(generator, nn.Module)
+    frozen = recipe.start.freeze if recipe.start else ()
+    still = [generator.stages()[stage] for stage in frozen]
+    wrapped = wrap(generator)
+
+    def terms(scene: Scene) -> dict[str, Tensor]:
+        wrapped.train()
+        for stage in still:
+            stage.eval()
+        for teacher in assembly.teachers.values():
+            _module(teacher).eval()
+        scene.sr = restore(wrapped, scene.batch)
+        found = pixel_terms(assembly, scene) | teacher_terms(assembly, scene)
+        if assembly.discriminator is not None and recipe.discriminator is not None:
+            with torch.no_grad():
+                real = assembly.discriminator(scene.batch.hr)
+            fake = assembly.discriminator(scene.sr)
+            game = GAMES[recipe.discriminator.loss]
+            found["adversarial"] = recipe.discriminator.weight * game.generator(
+                real.float(), fake.float()
+            )
+        return found
+
+    return _turn("generator", generator, wrapped, terms, assembly)
+
+
+def pixel_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
+    """Weigh the losses on images."""
+    assert scene.sr is not None
+    return {
+        name: assembly.recipe.losses[name].weight * loss(scene.sr, scene.batch)
+        for name, loss in assembly.losses.items()
+        if not isinstance(loss, TeacherLoss)
+    }
+
+
+def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
+    """Weigh the losses on teachers' answers; each teacher is asked once for SR and once for HR."""
+    assert scene.sr is not None
+    specs = assembly.recipe.losses
+    found: dict[str, Tensor] = {}
+    for teacher_name, teacher in assembly.teachers.items():
+        losses = {
+            name: loss
+            for name, loss in assembly.losses.items()
+            if isinstance(loss, TeacherLoss) and assembly.teacher_of(specs[name]) == teacher_name
+        }
+        if not losses:
+            continue
+        stages = wanted_stages(losses)
+        with torch.no_grad():
+            target = teacher(scene.batch.hr, stages)
+        answer = teacher(scene.sr, stages)
+        for name, loss in losses.items():
+            found[name] = specs[name].weight * loss(answer, target, scene.batch)
+    return found
+
+
+def wanted_stages(readers: Mapping[str, TeacherLoss]) -> list[str]:
+    """List each stage that any of the losses reads, once."""
+    return list(dict.fromkeys(stage for reader in readers.values() for stage in reader.stages))
+
+
+def _discriminator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
+    spec, discriminator = assembly.recipe.discriminator, assembly.discriminator
+    assert spec is not None and isinstance(discriminator, nn.Module)
+    wrapped = wrap(discriminator)
+
+    def terms(scene: Scene) -> dict[str, Tensor]:
+        assert scene.sr is not None
+        wrapped.train()
+        real, fake = wrapped(scene.batch.hr), wrapped(scene.sr.detach())
+        return {"discriminator": GAMES[spec.loss].discriminator(real.float(), fake.float())}
+
+    return _turn("discriminator", discriminator, wrapped, terms, assembly)
+
+
+def _teacher_turn(assembly: Assembly, name: str, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
+    network = _module(assembly.teachers[name])
+    wrapped = wrap(network)
+
+    def cross_entropy(images: Tensor, labels: Tensor) -> Tensor:
+        answer: Answer = wrapped(images)
+        return F.cross_entropy(answer.logits.float(), labels)
+
+    def terms(scene: Scene) -> dict[str, Tensor]:
+        labels = scene.batch.labels
+        if labels is None:
+            raise DataError(
+                f"teachers.{name} is to be trained, but the training data have no labels"
+            )
+        wrapped.train()
+        found = {f"{name}_hr": cross_entropy(scene.batch.hr, labels)}
+        if scene.sr is not None:
+            found[f"{name}_sr"] = cross_entropy(scene.sr.detach(), labels)
+        return found
+
+    return _turn(f"teachers.{name}", network, wrapped, terms, assembly)
+
+
+def _turn(
+    name: str, network: nn.Module, prepared: nn.Module, terms: Terms, assembly: Assembly
+) -> Turn:
+    recipe = assembly.recipe
+    if name == "generator":
+        spec = recipe.training.optimiser
+    elif name == "discriminator" and recipe.discriminator is not None:
+        spec = recipe.discriminator.optimiser
+    else:
+        spec = recipe.teachers[name.removeprefix("teachers.")].optimiser
+    optimiser = make_optimiser(spec, network.parameters())
+    return Turn(name, network, prepared, optimiser, terms, spec.lr)
+
+
+def _module(teacher: Teacher) -> nn.Module:
+    assert isinstance(teacher, nn.Module)
+    return teacher

@@ -1,0 +1,406 @@
+"""The recipe: its schema, and how files, `extends`, `sample` and overrides become one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from srkit.components import explain
+from srkit.errors import RecipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A stretch of training.
+
+    Parameters
+    ----------
+    value, unit
+        So many optimiser steps, or passes over the training set.
+    """
+
+    value: float
+    unit: Literal["steps", "epochs"]
+
+    def in_steps(self, steps_per_epoch: float) -> int:
+        """Count the optimiser steps, at least one."""
+        steps = self.value if self.unit == "steps" else self.value * steps_per_epoch
+        return max(1, round(steps))
+
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit}"
+
+
+def _length(given: Any) -> Length:
+    if isinstance(given, Length):
+        return given
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?)?\s*", str(given))
+    if match is None or float(match[1]) == 0 or isinstance(given, bool):
+        raise ValueError(f"got {given!r}; expected a number of steps or, for instance, '10 epochs'")
+    unit: Literal["steps", "epochs"] = "epochs" if (match[2] or "").startswith("e") else "steps"
+    if unit == "steps" and not float(match[1]).is_integer():
+        raise ValueError(f"got {given!r}; expected a whole number of steps")
+    return Length(float(match[1]), unit)
+
+
+Duration = Annotated[
+    Length,
+    BeforeValidator(_length),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["integer", "string"], "pattern": r"^\d+(\.\d+)? ?(steps?|epochs?)?$"}),
+]
+
+
+class Part(BaseModel):
+    """A part of a recipe: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class Spec(BaseModel):
+    """A component: its name, and options that its factory declares."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the recipe sets of the component's own options."""
+        return dict(self.model_extra or {})
+
+
+class OptimiserSpec(Part):
+    """An optimiser by name.
+
+    Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), SGD, Lion (Chen et al. 2023).
+    """
+
+    type: Literal["adam", "adamw", "sgd", "lion"] = "adam"
+    lr: float = Field(1e-4, gt=0)
+    betas: tuple[float, float] | None = None
+    eps: float | None = Field(None, gt=0)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _applicable(self) -> OptimiserSpec:
+        foreign = {"sgd": ("betas", "eps"), "lion": ("eps", "momentum")}.get(
+            self.type, ("momentum",)
+        )
+        for name in foreign:
+            if getattr(self, name) is not None:
+                raise ValueError(f"'{name}' is no option of {self.type}; remove it")
+        return self
+
+
+class ScheduleSpec(Part):
+    """How the learning rate changes; always a pure function of the step."""
+
+    type: Literal["constant", "steps", "cosine"] = "constant"
+    warmup: int = Field(0, ge=0, description="steps of linear rise from 0")
+    every: Duration | None = Field(None, description="`steps`: multiply by gamma this often")
+    milestones: list[Duration] | None = Field(None, description="`steps`: multiply by gamma then")
+    gamma: float = Field(0.5, gt=0, le=1)
+    minimum: float = Field(0.0, ge=0, le=1, description="`cosine`: last factor")
+
+    @model_validator(mode="after")
+    def _complete(self) -> ScheduleSpec:
+        if self.type == "steps" and (self.every is None) == (self.milestones is None):
+            raise ValueError("a schedule of type 'steps' needs either 'every' or 'milestones'")
+        return self
+
+
+class LossSpec(Spec):
+    """A loss; its name in the recipe is its type unless `type` is given."""
+
+    weight: float = 1.0
+    teacher: str | None = Field(None, description="whose answers it compares, if there are several")
+
+
+class MetricSpec(Spec):
+    """A metric; its name in the recipe is its type unless `type` is given."""
+
+    teacher: str | None = Field(None, description="whose answers it compares, if there are several")
+
+
+class TeacherSpec(Spec):
+    """A classifier; frozen unless `trainable`."""
+
+    trainable: bool = Field(False, description="train it too, by cross-entropy on HR and SR")
+    optimiser: OptimiserSpec = OptimiserSpec.model_construct()
+
+
+class DiscriminatorSpec(Spec):
+    """A discriminator and its game with the generator."""
+
+    loss: Literal["vanilla", "least_squares", "hinge", "relativistic"] = "vanilla"
+    weight: float = Field(1e-3, ge=0)
+    optimiser: OptimiserSpec = OptimiserSpec.model_construct()
+
+
+class Source(Part):
+    """Where images come from, and how they are cut."""
+
+    dataset: Spec
+    crop: int | None = Field(None, gt=0, description="side of the random HR crop in pixels")
+    augment: list[Literal["flip", "rotate"]] = Field(default_factory=list)
+
+
+class DataSpec(Part):
+    """The data of a run."""
+
+    train: Source | None = None
+    validation: Source | None = None
+    test: Source | None = None
+
+
+class StartSpec(Part):
+    """Where training starts."""
+
+    weights: str = Field(description="a weight file, a run folder, or a published name")
+    reinitialise: list[str] = Field(
+        default_factory=list, description="patterns of keys that may differ and start afresh"
+    )
+    freeze: list[str] = Field(default_factory=list, description="stages of the generator")
+
+
+class TrainingSpec(Part):
+    """How long, how fast and how precisely to train."""
+
+    duration: Duration = Length(1, "epochs")
+    batch_size: int = Field(16, gt=0, description="images a step, over all processes")
+    accumulate: int = Field(1, gt=0, description="parts a step is computed in, to save memory")
+    optimiser: OptimiserSpec = OptimiserSpec.model_construct()
+    schedule: ScheduleSpec = ScheduleSpec.model_construct()
+    clip: float | None = Field(None, gt=0, description="largest gradient norm")
+    ema: float | None = Field(None, gt=0, lt=1, description="decay of averaged weights")
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    compile: bool = False
+    workers: int = Field(2, ge=0)
+    log_every: int = Field(10, gt=0, description="steps between log lines")
+    validate_every: Duration = Length(1, "epochs")
+    checkpoint_every: Duration = Length(1, "epochs")
+    keep_every: Duration | None = Field(None, description="keep a checkpoint for good this often")
+
+
+class EvaluationSpec(Part):
+    """What a run is compared with."""
+
+    baselines: list[Literal["original", "nearest", "bilinear", "bicubic", "area", "lanczos"]] = [
+        "original",
+        "bilinear",
+        "bicubic",
+    ]
+    labels: Literal["dataset", "teacher"] = Field(
+        "dataset", description="whose classes are right: the data set's, or the teacher's on HR"
+    )
+    batch_size: int = Field(8, gt=0)
+    panels: int = Field(6, ge=0, description="images shown side by side")
+
+
+class Recipe(Part):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    scale: int = Field(4, gt=0)
+    channels: int = Field(3, gt=0)
+    generator: Spec | None = None
+    start: StartSpec | None = None
+    degradation: Spec | None = None
+    data: DataSpec = DataSpec()
+    teachers: dict[str, TeacherSpec] = Field(default_factory=dict)
+    losses: dict[str, LossSpec] = Field(default_factory=dict)
+    discriminator: DiscriminatorSpec | None = None
+    metrics: dict[str, MetricSpec] = Field(default_factory=dict)
+    best: str | None = Field(None, description="the metric that chooses the best checkpoint")
+    training: TrainingSpec = TrainingSpec.model_construct()
+    evaluation: EvaluationSpec = EvaluationSpec.model_construct()
+    sample: dict[str, Any] = Field(
+        default_factory=dict, description="overrides for `--sample`: the same run on shipped data"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_types(cls, given: Any) -> Any:
+        """A loss or metric is named by its type; one set to null is taken out."""
+        if not isinstance(given, Mapping):
+            return given
+        given = dict(given)
+        for key in ("losses", "metrics", "teachers"):
+            entries = given.get(key)
+            if isinstance(entries, Mapping):
+                given[key] = {
+                    name: {"type": name, **spec} if isinstance(spec, Mapping) else spec
+                    for name, spec in entries.items()
+                    if spec is not None
+                }
+        return given
+
+    def components(self) -> Iterator[tuple[str, str, Spec]]:
+        """Iterate over ``(path, kind, spec)`` of every component."""
+        if self.generator:
+            yield "generator", "generators", self.generator
+        if self.degradation:
+            yield "degradation", "degradations", self.degradation
+        for split in ("train", "validation", "test"):
+            source: Source | None = getattr(self.data, split)
+            if source:
+                yield f"data.{split}.dataset", "datasets", source.dataset
+        if self.discriminator:
+            yield "discriminator", "discriminators", self.discriminator
+        for kind in ("teachers", "losses", "metrics"):
+            entries: dict[str, Spec] = getattr(self, kind)
+            yield from ((f"{kind}.{name}", kind, spec) for name, spec in entries.items())
+
+    def dump(self) -> dict[str, Any]:
+        """Convert to plain data that YAML and JSON can hold."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, sample: bool = False) -> Recipe:
+    """Read a recipe file.
+
+    Parameters
+    ----------
+    path
+        YAML file; its ``extends`` names another one, relative to it, that it changes.
+    overrides
+        ``key=value`` each; the key is a dotted path (list items by number), the value YAML.
+    sample
+        Apply the recipe's ``sample`` block, before the overrides.
+
+    Returns
+    -------
+    Recipe
+        Valid in itself; its components are checked when they are assembled.
+
+    Raises
+    ------
+    RecipeError
+        With everything that is wrong.
+    """
+    path = Path(path)
+    tree = _read(path, ())
+    if sample:
+        if not isinstance(tree.get("sample"), Mapping):
+            raise RecipeError(str(path), ["sample: missing; --sample needs this block"])
+        tree = merge(tree, tree["sample"])
+    problems = []
+    for override in overrides:
+        try:
+            tree = _override(tree, override)
+        except ValueError as error:
+            problems.append(f"{override}: {error}")
+    if problems:
+        raise RecipeError(str(path), problems)
+    return parse_recipe(tree, str(path))
+
+
+def parse_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
+    """Check a recipe that is already one tree; `source` names it in errors."""
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(source, explain(error, "", Recipe)) from None
+
+
+def merge(base: Any, change: Any) -> Any:
+    """Lay one tree over another: mappings merge, everything else is replaced.
+
+    A component whose `type` changes is replaced whole, since its options are another's.
+    """
+    if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
+        return change
+    if "type" in change and "type" in base and change["type"] != base["type"]:
+        return dict(change)
+    return {**base, **{key: merge(base.get(key), value) for key, value in change.items()}}
+
+
+def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key or not all(key.split(".")):
+        raise ValueError("expected key=value, such as training.batch_size=8")
+    try:
+        change: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError(f"'{value}' is not YAML; quote it") from None
+    return _set(tree, key.split("."), change)  # type: ignore[no-any-return]
+
+
+def _set(node: Any, keys: Sequence[str], value: Any) -> Any:
+    """Copy `node` with the value at the path `keys` replaced; mappings appear as needed."""
+    if not keys:
+        return merge(node, value)
+    head, rest = keys[0], keys[1:]
+    if isinstance(node, list):
+        if not head.isdigit() or int(head) >= len(node):
+            raise ValueError(f"'{head}' is no item of a list of {len(node)}")
+        return [_set(item, rest, value) if i == int(head) else item for i, item in enumerate(node)]
+    if node is not None and not isinstance(node, Mapping):
+        raise ValueError(f"'{head}' lies inside a single value, {node!r}")
+    node = dict(node or {})
+    changed = {head: _set(node.get(head), rest, value)}
+    return merge(node, changed) if head == "type" else {**node, **changed}
+
+
+def _read(path: Path, seen: Iterable[Path]) -> dict[str, Any]:
+    """Read a file and what it extends."""
+    chain = [*seen, path]
+    if path.resolve() in {p.resolve() for p in seen}:
+        names = " -> ".join(str(p) for p in chain)
+        raise RecipeError(str(chain[0]), [f"extends: goes round in a loop: {names}"])
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        asker = f" (extended by {chain[-2]})" if len(chain) > 1 else ""
+        raise RecipeError(str(path), [f"no such file{asker}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(str(path), [f"cannot be read: {error}"]) from None
+    except yaml.YAMLError as error:
+        raise RecipeError(str(path), ["not valid YAML: " + " ".join(str(error).split())]) from None
+    if not isinstance(tree, dict):
+        raise RecipeError(str(path), [f"holds {type(tree).__name__}; expected keys and values"])
+    base = tree.pop("extends", None)
+    if base is None:
+        return tree
+    if not isinstance(base, str):
+        raise RecipeError(str(path), [f"extends: got {base!r}; expected the path of a recipe"])
+    return dict(merge(_read(path.parent / base, chain), tree))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as srkit reads it: a key given twice is an error, and ``1e-4`` is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is given twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)

@@ -1,0 +1,346 @@
+"""A run in progress: built from a recipe, written to its folder, taken up again."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from srkit.assembly import Assembly, assemble
+from srkit.checkpoints import (
+    Checkpoint,
+    freeze,
+    load,
+    pack_optimiser,
+    save,
+    starting_weights,
+    unpack_optimiser,
+    warm_start,
+)
+from srkit.errors import RecipeError, TrainingError
+from srkit.evaluation import memory_format
+from srkit.files import write_file
+from srkit.interfaces import Generator
+from srkit.loading import Share
+from srkit.objectives import Turn, make_turns
+from srkit.recipe import Length, Recipe
+from srkit.registry import Registry
+
+#: What a resumed run may change: nothing that decides the weights of a step.
+RESUMABLE = (
+    "description",
+    "evaluation",
+    "sample",
+    "training.duration",
+    "training.workers",
+    "training.log_every",
+    "training.validate_every",
+    "training.checkpoint_every",
+    "training.keep_every",
+)
+
+
+@dataclass(slots=True)
+class Best:
+    """The best validation so far."""
+
+    metric: str
+    higher_is_better: bool
+    value: float | None = None
+    step: int = 0
+
+    def beaten_by(self, value: float, step: int) -> bool:
+        """Take a new value if it is better."""
+        if math.isnan(value):
+            return False
+        sign = 1 if self.higher_is_better else -1
+        if self.value is not None and sign * value <= sign * self.value:
+            return False
+        self.value, self.step = value, step
+        return True
+
+
+@dataclass(slots=True)
+class Run:
+    """What the loop changes, and what it needs for that.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    assembly, accelerator
+        The built components, on their device.
+    turns, scalers
+        Who is optimised, each with a gradient scaler of its own (idle unless in fp16: one shared
+        scaler would rescale between two optimisers).
+    share
+        This process's part of every step.
+    total, steps_per_epoch
+        The run's length, and what an epoch means.
+    average
+        Averaged generator, where the recipe wants it.
+    best
+        The best validation so far; None where nothing is validated.
+    step
+        Steps done.
+    """
+
+    folder: Path
+    assembly: Assembly
+    accelerator: Accelerator
+    turns: list[Turn]
+    scalers: list[torch.amp.GradScaler]
+    share: Share
+    total: int
+    steps_per_epoch: float
+    average: AveragedModel | None
+    best: Best | None
+    step: int = 0
+    signals: list[int] = field(default_factory=list)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The complete recipe."""
+        return self.assembly.recipe
+
+    @property
+    def restoring(self) -> nn.Module:
+        """The generator as it is validated: averaged, where the recipe wants that."""
+        chosen = self.assembly.generator if self.average is None else self.average.module
+        assert isinstance(chosen, nn.Module)
+        return chosen
+
+    def due(self, every: Length | None) -> bool:
+        """Tell whether something that comes round every so often is due after this step."""
+        return every is not None and self.step % every.in_steps(self.steps_per_epoch) == 0
+
+    def checkpoint(self, name: str) -> None:
+        """Write the whole state to a checkpoint of this name; the main process does."""
+        if not self.accelerator.is_main_process:
+            return
+        groups: dict[str, Mapping[str, torch.Tensor]] = {}
+        optimisers: dict[str, Any] = {}
+        for turn in self.turns:
+            groups[turn.name] = turn.network.state_dict()
+            groups[f"optimiser.{turn.name}"], optimisers[turn.name] = pack_optimiser(turn.optimiser)
+        if self.average is not None:
+            groups["ema"] = self.average.module.state_dict()
+            groups["ema_count"] = {"updates": self.average.n_averaged}
+        state = {
+            "step": self.step,
+            "optimisers": optimisers,
+            "scalers": [scaler.state_dict() for scaler in self.scalers],
+            "best": None if self.best is None else [self.best.value, self.best.step],
+            "recipe": self.recipe.dump(),
+            "versions": versions(self.assembly),
+        }
+        save(self.folder / "checkpoints" / f"{name}.safetensors", groups, state)
+
+
+def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resume: bool) -> Run:
+    """Build everything that a run needs, and bring it to where it starts or goes on.
+
+    Raises
+    ------
+    SrkitError
+        If the recipe cannot be built, the folder holds another run, or weights do not fit.
+    """
+    last = folder / "checkpoints" / "last.safetensors"
+    if resume and not folder.is_dir():
+        raise TrainingError(f"{folder}: no run to resume; leave out --resume to start one")
+    checkpoint = load(last) if resume and last.is_file() else None
+    accelerator = make_accelerator(recipe, source)
+    assembly = assemble(recipe, registry, source, splits=("train", "validation"))
+    if "train" not in assembly.data:
+        raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
+    move(assembly, accelerator)
+    if recipe.start is not None and assembly.generator is not None:
+        begin_from(assembly.generator, recipe, fresh_only=checkpoint is not None)
+    for name, spec in recipe.teachers.items():
+        teacher: Any = assembly.teachers[name]
+        teacher.eval().requires_grad_(spec.trainable)
+    for name, module in assembly.networks().items():
+        if name.startswith("losses."):
+            module.eval().requires_grad_(False)
+    run = _make_run(folder, assembly, accelerator)
+    if checkpoint is not None:
+        _check_same_recipe(run, checkpoint, source)
+        _restore(run, checkpoint)
+    else:
+        _open_folder(run, resume)
+    return run
+
+
+def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
+    """Set up device, precision and processes."""
+    precision = recipe.training.precision
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)]
+    return Accelerator(
+        mixed_precision="no" if precision == "fp32" else precision,
+        cpu=not torch.cuda.is_available(),
+        kwargs_handlers=handlers,
+    )
+
+
+def move(assembly: Assembly, accelerator: Accelerator) -> None:
+    """Move every network to the device, in the memory format it runs faster in."""
+    chosen: Any = memory_format(assembly)
+    for module in assembly.networks().values():
+        module.to(accelerator.device).to(memory_format=chosen)
+
+
+def begin_from(generator: Generator, recipe: Recipe, *, fresh_only: bool = False) -> None:
+    """Load the recipe's starting weights and freeze what it freezes.
+
+    Parameters
+    ----------
+    generator
+        Changed in place.
+    recipe
+        Its `start` says what to load.
+    fresh_only
+        Load nothing, since a checkpoint will be: only freeze.
+    """
+    assert recipe.start is not None and isinstance(generator, nn.Module)
+    given, patterns = recipe.start.weights, recipe.start.reinitialise
+    tensors = generator.state_dict() if fresh_only else starting_weights(given, generator)
+    fresh = warm_start(generator, tensors, given, patterns)
+    freeze(generator, recipe.start.freeze, fresh)
+
+
+def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run:
+    training = assembly.recipe.training
+    average = None
+    if training.ema is not None and isinstance(assembly.generator, nn.Module):
+        # Before the generator is prepared: accelerate binds its forward to the instance.
+        average_of = get_ema_multi_avg_fn(training.ema)
+        average = AveragedModel(assembly.generator, multi_avg_fn=average_of)
+        average.eval().requires_grad_(False)
+
+    def wrap(module: nn.Module) -> nn.Module:
+        if training.compile:
+            module.compile()
+        prepared: nn.Module = accelerator.prepare_model(module)
+        return prepared
+
+    turns = make_turns(assembly, wrap)
+    steps_per_epoch = len(assembly.data["train"]) / training.batch_size
+    metric = assembly.recipe.best or next(iter(assembly.metrics), None)
+    best = None
+    if metric is not None and "validation" in assembly.data:
+        best = Best(metric, assembly.metrics[metric].higher_is_better)
+    return Run(
+        folder=folder,
+        assembly=assembly,
+        accelerator=accelerator,
+        turns=turns,
+        scalers=[torch.amp.GradScaler(enabled=training.precision == "fp16") for _ in turns],
+        share=Share(
+            training.batch_size,
+            accelerator.process_index,
+            accelerator.num_processes,
+            training.accumulate,
+        ),
+        total=training.duration.in_steps(steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+        average=average,
+        best=best,
+    )
+
+
+def _restore(run: Run, checkpoint: Checkpoint) -> None:
+    groups, state = checkpoint.groups, checkpoint.state
+    source = str(run.folder)
+    for turn, scaler, scaling in zip(run.turns, run.scalers, state["scalers"], strict=True):
+        warm_start(turn.network, groups[turn.name], source)
+        tensors = groups.get(f"optimiser.{turn.name}", {})
+        unpack_optimiser(turn.optimiser, tensors, state["optimisers"][turn.name])
+        scaler.load_state_dict(scaling)
+    if run.average is not None:
+        warm_start(run.average.module, groups["ema"], source)
+        run.average.n_averaged.copy_(groups["ema_count"]["updates"])
+    if run.best is not None and state["best"] is not None:
+        run.best.value, run.best.step = state["best"]
+    run.step = state["step"]
+
+
+def _check_same_recipe(run: Run, checkpoint: Checkpoint, source: str) -> None:
+    before, now = _flat(checkpoint.state["recipe"]), _flat(run.recipe.dump())
+    problems = [
+        f"{key}: the run was started with {before.get(key)!r}, not {now.get(key)!r}; a resumed run "
+        "cannot change it"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in RESUMABLE)
+    ]
+    if problems:
+        raise RecipeError(source, problems)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= _flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def _open_folder(run: Run, resume: bool) -> None:
+    """Start a run folder with everything that is needed to repeat the run."""
+    run.accelerator.wait_for_everyone()
+    if not run.accelerator.is_main_process:
+        return
+    folder = run.folder
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise TrainingError(
+            f"{folder}: holds a run already; go on with --resume, or choose another --out"
+        )
+    recipe = yaml.safe_dump(run.recipe.dump(), sort_keys=False, allow_unicode=True)
+    birth = {
+        "command": sys.argv,
+        "seed": run.recipe.seed,
+        "git": git_state(),
+        "versions": versions(run.assembly),
+        "platform": platform.platform(),
+        "device": str(run.accelerator.device),
+        "processes": run.accelerator.num_processes,
+    }
+    write_file(folder / "recipe.yaml", recipe)
+    write_file(folder / "environment.json", json.dumps(birth, indent=2))
+
+
+def versions(assembly: Assembly) -> dict[str, str]:
+    """Versions of Python, the libraries and the plugins' distributions."""
+    libraries = ("srkit", "torch", "torchvision", "timm", "accelerate", "numpy", "safetensors")
+    found = {"python": platform.python_version()}
+    return found | {name: version(name) for name in libraries} | assembly.distributions
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit of the working folder and whether it is changed; None outside a repository."""
+    commands = (["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain"])
+    try:
+        commit, status = (
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            for command in commands
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit.strip(), "changed": bool(status.strip())}

@@ -1,0 +1,321 @@
+"""The training loop.
+
+For each batch, for each turn: sum the terms, go backward; then each turn clips and steps. All
+chance is a pure function of the seed and the step, so that a resumed run goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from srkit.curves import training_curves
+from srkit.errors import DataError, TrainingError
+from srkit.evaluation import Examiner, baseline, network, prepare
+from srkit.interfaces import Batch
+from srkit.loading import Draws, training_batches
+from srkit.monitor import Monitor, read_records
+from srkit.objectives import Scene, Turn
+from srkit.optimisation import learning_rate_factor
+from srkit.recipe import Recipe
+from srkit.registry import Registry
+from srkit.runs import Run, start
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
+    """The run was stopped by a signal, after its state was saved."""
+
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
+        super().__init__(f"stopped at step {step}, state saved; go on with --resume")
+
+
+def train(
+    recipe: Recipe,
+    registry: Registry,
+    folder: Path,
+    *,
+    source: str,
+    console: Console,
+    resume: bool = False,
+) -> Path:
+    """Train what a recipe says.
+
+    Parameters
+    ----------
+    recipe, registry
+        What to train, from which components.
+    folder
+        The run folder: recipe, versions, log, metrics, checkpoints, figures.
+    source
+        Names the recipe in errors.
+    console
+        Where to show progress.
+    resume
+        Go on from the last checkpoint in `folder`.
+
+    Returns
+    -------
+    Path
+        The best checkpoint, or the last where nothing was validated.
+
+    Raises
+    ------
+    SrkitError
+        For anything the user can mend; the last whole checkpoint is kept.
+    Stopped
+        After SIGINT or SIGTERM; the state is saved.
+    """
+    run = start(recipe, registry, folder, source=source, resume=resume)
+    with ExitStack() as stack:
+        monitor = None
+        if run.accelerator.is_main_process:
+            monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
+            for data in run.assembly.data.values():
+                for note in data.notes:
+                    monitor.say(note)
+        stack.enter_context(_gather_signals(run.signals))
+        loop(run, monitor)
+    if run.accelerator.is_main_process:
+        training_curves(read_records(folder / "metrics.jsonl"), folder / "figures")
+    best = folder / "checkpoints" / "best.safetensors"
+    return best if best.is_file() else best.with_name("last.safetensors")
+
+
+def loop(run: Run, monitor: Monitor | None) -> None:
+    """Train from the run's step to its last."""
+    training = run.recipe.training
+    meter = Meter(run.step)
+    batches = _batches(run)
+    while run.step < run.total:
+        seed_everything(run.recipe.seed, run.step, run.accelerator.process_index)
+        set_learning_rates(run)
+        for part in range(training.accumulate):
+            started = time.perf_counter()
+            try:
+                batch = next(batches)
+            except DataError:
+                _save(run, meter, monitor)  # a picture that cannot be read costs no progress
+                raise
+            meter.waited += time.perf_counter() - started
+            scene = Scene(prepare(batch, run.assembly, run.accelerator.device))
+            last = part == training.accumulate - 1
+            for turn, scaler in zip(run.turns, run.scalers, strict=True):
+                meter.add(take_turn(run, turn, scaler, scene, last=last))
+        for turn, scaler in zip(run.turns, run.scalers, strict=True):
+            change(turn, scaler, training.clip)
+        if run.average is not None:
+            run.average.update_parameters(run.turns[0].network)
+        run.step += 1
+        meter.images += training.batch_size
+        _after_step(run, meter, monitor)
+
+
+def take_turn(
+    run: Run, turn: Turn, scaler: torch.amp.GradScaler, scene: Scene, *, last: bool
+) -> dict[str, Tensor]:
+    """Add a turn's gradients for a part of a step, and give its terms."""
+    with ExitStack() as stack:
+        stack.enter_context(turn.alone(run.turns))
+        if not last:
+            stack.enter_context(run.accelerator.no_sync(turn.prepared))
+        with run.accelerator.autocast():
+            terms = turn.terms(scene)
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        scaled: Tensor = scaler.scale(loss / run.recipe.training.accumulate)
+        scaled.backward()  # type: ignore[no-untyped-call]
+    return {name: term.detach() for name, term in terms.items()}
+
+
+def change(turn: Turn, scaler: torch.amp.GradScaler, clip: float | None) -> None:
+    """Clip the gathered gradients and let the optimiser step."""
+    if clip is not None:
+        scaler.unscale_(turn.optimiser)
+        nn.utils.clip_grad_norm_(turn.trainable, clip)
+    scaler.step(turn.optimiser)
+    scaler.update()
+    turn.optimiser.zero_grad(set_to_none=True)
+
+
+def set_learning_rates(run: Run) -> None:
+    """Set every turn's learning rate to what the schedule says of this step."""
+    schedule = run.recipe.training.schedule
+    factor = learning_rate_factor(schedule, run.step, run.total, run.steps_per_epoch)
+    for turn in run.turns:
+        for group in turn.optimiser.param_groups:
+            group["lr"] = turn.lr * factor
+
+
+def seed_everything(seed: int, step: int, rank: int) -> None:
+    """Make all chance in a step a pure function of these, so that no state has to be saved."""
+    drawn = int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
+    random.seed(drawn)
+    np.random.seed(drawn)  # noqa: NPY002 - for components that draw from it
+    torch.manual_seed(drawn)
+
+
+class Meter:
+    """Gathers terms and times between two log lines, without waiting for the device.
+
+    Parameters
+    ----------
+    step
+        Steps done so far.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.clear(step)
+
+    def clear(self, step: int) -> None:
+        """Start afresh after a step."""
+        self.first, self.images, self.waited = step, 0, 0.0
+        self.started = time.perf_counter()
+        self._terms: dict[str, list[Tensor]] = defaultdict(list)
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Keep the terms of a turn."""
+        for name, term in terms.items():
+            self._terms[name].append(term)
+
+    def means(self, run: Run) -> dict[str, float]:
+        """Average each term over steps and processes.
+
+        Raises
+        ------
+        TrainingError
+            If a term is not finite; it names the term and the step.
+        """
+        means = {}
+        for name, terms in self._terms.items():
+            gathered = torch.stack(terms).float()
+            values = run.accelerator.reduce(gathered, reduction="mean").cpu()
+            broken = (~values.isfinite()).nonzero()
+            if len(broken):
+                position = int(broken[0])
+                step = self.first + position // run.recipe.training.accumulate + 1
+                raise TrainingError(
+                    f"the loss term '{name}' is {values[position].item()} at step {step}; the "
+                    "last good checkpoint is kept. Lower the learning rate, set training.clip, "
+                    "or look at the data of that step"
+                )
+            means[f"loss/{name}"] = values.mean().item()
+        return means
+
+
+def _batches(run: Run) -> Iterator[Batch]:
+    source, training = run.recipe.data.train, run.recipe.training
+    assert source is not None
+    draws = Draws(
+        run.assembly.data["train"], run.recipe.seed, source.crop, source.augment, run.recipe.scale
+    )
+    pin = run.accelerator.device.type == "cuda"
+    return training_batches(draws, run.share, run.step, run.total, training.workers, pin)
+
+
+def _after_step(run: Run, meter: Meter, monitor: Monitor | None) -> None:
+    """Log, validate and save what is due; stop when a signal came."""
+    training, finished = run.recipe.training, run.step == run.total
+    if monitor is not None:
+        monitor.step(run.step)
+    logging = run.step % training.log_every == 0 or finished
+    if logging:
+        _log(run, meter, monitor)
+    if "validation" in run.assembly.data and (run.due(training.validate_every) or finished):
+        _log(run, meter, monitor)
+        _validate(run, monitor)
+        meter.clear(run.step)
+    number = _signal(run, logging)
+    if run.due(training.checkpoint_every) or finished or number:
+        _save(run, meter, monitor)
+    if run.due(training.keep_every):
+        run.checkpoint(f"step_{run.step:08d}")
+    if number:
+        raise Stopped(run.step, number)
+
+
+def _log(run: Run, meter: Meter, monitor: Monitor | None) -> None:
+    means = meter.means(run)
+    if not means:
+        return
+    seconds = time.perf_counter() - meter.started
+    values = {
+        "step": run.step,
+        "epoch": run.step / run.steps_per_epoch,
+        **means,
+        "loss/total": sum(means.values()),
+        **{f"lr/{turn.name}": turn.optimiser.param_groups[0]["lr"] for turn in run.turns},
+        "images_per_second": meter.images / seconds,
+        "waiting_share": meter.waited / seconds,
+    }
+    if monitor is not None:
+        monitor.record("train", values)
+    meter.clear(run.step)
+
+
+def _save(run: Run, meter: Meter, monitor: Monitor | None) -> None:
+    """Save the state, once the losses so far are known to be finite."""
+    _log(run, meter, monitor)
+    run.checkpoint("last")
+    run.accelerator.wait_for_everyone()
+
+
+def _validate(run: Run, monitor: Monitor | None) -> None:
+    """Measure the network on the validation images, and keep it if it is the best so far."""
+    examiner = Examiner(run.assembly, run.assembly.data["validation"], run.accelerator)
+    name, restorer = "original", baseline("original")
+    if run.assembly.generator is not None:
+        name, restorer = "sr", network(run.restoring, run.accelerator)
+    result = examiner.examine({name: restorer}, "validation").models[0]
+    means = {metric: float(values.mean()) for metric, values in result.values.items()}
+    if monitor is not None:
+        position = {"step": run.step, "epoch": run.step / run.steps_per_epoch}
+        monitor.record("validation", {**position, **means})
+        if run.assembly.generator is not None:
+            shown = range(min(3, len(examiner.dataset)))
+            for index, images in zip(shown, examiner.render({name: restorer}, shown), strict=True):
+                monitor.pictures(
+                    f"validation/{index}", run.step, [images["original"], images[name]]
+                )
+    if run.best is not None and run.best.beaten_by(means[run.best.metric], run.step):
+        run.checkpoint("best")
+
+
+def _signal(run: Run, logging: bool) -> int:
+    """Give the signal that came, if any; several processes agree on it when they log."""
+    number = run.signals[0] if run.signals else 0
+    if run.accelerator.num_processes == 1:
+        return number
+    if not logging:
+        return 0
+    flag = torch.tensor([float(number)], device=run.accelerator.device)
+    return int(run.accelerator.gather(flag).max())
+
+
+@contextmanager
+def _gather_signals(received: list[int]) -> Iterator[None]:
+    """Note SIGINT and SIGTERM for the end of the step; a second one acts at once."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
