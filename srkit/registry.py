@@ -17,9 +17,7 @@ import pluggy
 from srkit import hookspecs
 from srkit.errors import PluginError, nearest
 
-KINDS = tuple(
-    name.removeprefix("srkit_") for name in vars(hookspecs) if name.startswith("srkit_")
-)
+KINDS = tuple(name.removeprefix("srkit_") for name in vars(hookspecs) if name.startswith("srkit_"))
 GROUP = "srkit"
 
 
@@ -213,7 +211,7 @@ class Registry:
             raise PluginError(
                 f"{kind} '{name}' is offered by {owners}; uninstall or rename one of them"
             )
-        message = f"no {kind} is called '{name}'; {nearest(name, self.names(kind))}"
+        message = f"none of the {kind} is called '{name}'; {nearest(name, self.names(kind))}"
         for failure in self.failures:
             message += (
                 f"; plugin '{failure.plugin}' of {failure.distribution} could not be used "

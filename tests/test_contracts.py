@@ -1,0 +1,114 @@
+"""Every registered component keeps its contract; to register one is to have it tested here."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image as Pillow
+
+from srkit import testing
+from srkit.components import build
+from srkit.formats import Formats
+from srkit.registry import KINDS, Component, Registry
+
+COMPONENTS = [c for kind in KINDS for c in Registry.discover().components(kind)]
+CHECKS: dict[str, Callable[..., None]] = {
+    "datasets": testing.check_dataset,
+    "degradations": testing.check_degradation,
+    "generators": testing.check_generator,
+    "discriminators": testing.check_discriminator,
+    "losses": testing.check_loss,
+    "teachers": testing.check_teacher,
+    "metrics": testing.check_metric,
+    "image_formats": testing.check_image_format,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a component needs in order to be tried; most need nothing.
+
+    `options` are the component's; the text ``{folder}`` in one becomes the folder of made-up data.
+    `check` are extra arguments of the contract check.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    check: dict[str, Any] = field(default_factory=dict)
+
+
+CASES = {
+    ("datasets", "image_folder"): Case({"root": "{folder}/tree/train"}),
+    ("datasets", "imagenet"): Case({"root": "{folder}/tree", "split": "train", "size": 24}),
+    ("datasets", "sample_photos"): Case({"split": "test", "size": 64}),
+    ("generators", "edsr"): Case({"blocks": 2, "features": 8}),
+    ("generators", "rrdb"): Case({"blocks": 1, "features": 8, "growth": 4}),
+    # Lossy: a smooth picture may change by a few grey levels.
+    ("image_formats", "jpeg"): Case(check={"tolerance": 12 / 255}),
+    ("image_formats", "webp"): Case(check={"tolerance": 12 / 255}),
+    ("losses", "feature_l1"): Case({"stages": {"first": 1.0, "second": 0.5}}),
+    ("losses", "feature_mse"): Case({"stages": {"first": 1.0, "second": 0.5}}),
+    ("losses", "vgg_perceptual"): Case({"weights": "{folder}/vgg19.pth"}),
+    ("teachers", "timm"): Case({"model": "test_resnet", "weights": "random"}),
+    ("teachers", "torchvision"): Case({"model": "resnet18", "weights": "random"}),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up data: an ImageNet tree of two classes."""
+    folder = tmp_path_factory.mktemp("contracts")
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for split in ("train", "val"):
+        for wnid in ("n01440764", "n01443537"):
+            (folder / "tree" / split / wnid).mkdir(parents=True)
+            for number in range(3):
+                pixels = torch.randint(0, 256, (40, 48, 3), generator=generator).byte()
+                name = f"{split}/{wnid}/{number}.JPEG"
+                Pillow.fromarray(pixels.numpy()).save(folder / "tree" / name)
+                rows.append((name, wnid))
+    with (folder / "tree" / "list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder
+
+
+def prepare(component: Component, folder: Path, formats: Formats, case: Case) -> Any:
+    options = {
+        key: value.format(folder=folder) if isinstance(value, str) else value
+        for key, value in case.options.items()
+    }
+    try:
+        testing.check_component(component, **options)
+    except AssertionError as error:
+        pytest.fail(
+            f"{error}; if it cannot do without options, add them to CASES in {Path(__file__).name} "
+            f"under ({component.kind!r}, {component.name!r})"
+        )
+    return build(component.factory, options, scale=2, channels=3, formats=formats)
+
+
+def identify(component: Component) -> str:
+    return f"{component.kind}-{component.name}"
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=identify)
+def test_contract(component: Component, folder: Path, formats: Formats, tmp_path: Path) -> None:
+    case = CASES.get((component.kind, component.name), Case())
+    built = prepare(component, folder, formats, case)
+    arguments = {"folder": tmp_path} if component.kind == "image_formats" else {}
+    CHECKS[component.kind](built, **arguments, **case.check)
+
+
+def test_every_first_party_plugin_loads(registry: Registry) -> None:
+    assert registry.failures == []
+
+
+def test_every_case_is_of_a_component() -> None:
+    registered = {(component.kind, component.name) for component in COMPONENTS}
+    assert set(CASES) <= registered
