@@ -1,0 +1,205 @@
+"""The data set behind every collection of picture files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from srkit.errors import DataError
+from srkit.formats import Formats
+from srkit.interfaces import Sample
+
+Mode = Literal["rgb", "grey"]
+Unreadable = Literal["error", "skip"]
+
+#: Skipped pictures that a note names.
+NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture file: its path relative to the root, POSIX style, and its class index."""
+
+    name: str
+    label: int | None = None
+
+
+class Photos:
+    """Picture files as samples; pickles, and reads a file when it is asked for.
+
+    Parameters
+    ----------
+    formats
+        What reads the files.
+    root
+        Folder that the names are relative to.
+    entries
+        The pictures, in order.
+    size
+        Side of the square samples in pixels, see :func:`centre_square`; None keeps pictures whole.
+    mode
+        Colours of the samples, see :func:`to_mode`.
+    classes
+        Class names, or None for unlabelled pictures.
+    unreadable
+        With ``skip``, every picture is decoded once now; those that cannot be used are left out
+        and noted.
+    """
+
+    def __init__(
+        self,
+        *,
+        formats: Formats,
+        root: Path,
+        entries: Sequence[Entry],
+        size: int | None,
+        mode: Mode = "rgb",
+        classes: Sequence[str] | None = None,
+        unreadable: Unreadable = "error",
+    ) -> None:
+        self.channels = 3 if mode == "rgb" else 1
+        self.classes = classes
+        self.notes: list[str] = []
+        self._formats = formats
+        self._root = root
+        self._size = size
+        self._mode = mode
+        self._entries = list(entries)
+        if unreadable == "skip":
+            self._skip_unreadable()
+        if not self._entries:
+            raise DataError(f"{root}: no picture is left of {len(entries)}")
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Sample:
+        entry = self._entries[index]
+        path = self._root / entry.name
+        image = self._formats.read(path)
+        pixels = to_mode(path, image.pixels, self._mode)
+        if self._size is not None:
+            pixels = centre_square(path, pixels, self._size).clamp(*image.data_range)
+        return Sample(entry.name, pixels, label=entry.label, data_range=image.data_range)
+
+    def _skip_unreadable(self) -> None:
+        usable, problems = [], []
+        for index, entry in enumerate(self._entries):
+            try:
+                self[index]
+            except DataError as error:
+                problems.append(str(error))
+            else:
+                usable.append(entry)
+        if problems:
+            more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
+            count = f"skipped {len(problems)} of {len(self._entries)} pictures:"
+            self.notes.append("\n  ".join([count, *problems[:NAMED], *more]))
+        self._entries = usable
+
+
+def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
+    """List the pictures under a folder: relative POSIX paths, sorted; hidden files are left out.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or holds no picture.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    found: list[str] = []
+    for folder, _, files in os.walk(root, followlinks=True):
+        inside = os.path.relpath(folder, root).replace(os.sep, "/")
+        prefix = "" if inside == "." else f"{inside}/"
+        pictures = (f for f in files if not f.startswith(".") and _suffix(f) in suffixes)
+        found.extend(prefix + name for name in pictures)
+    if not found:
+        raise DataError(f"{root}: holds no pictures; looked for {', '.join(sorted(suffixes))}")
+    return sorted(found)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path a file is slow for a million
+
+
+def to_mode(path: Path, pixels: Tensor, mode: Mode) -> Tensor:
+    """Convert ``(C, H, W)`` grey or RGB pixels; grey is luma by Rec. ITU-R BT.601."""
+    if len(pixels) not in (1, 3):
+        raise DataError(f"{path}: it has {len(pixels)} channels; expected 1 or 3")
+    if mode == "rgb":
+        return pixels.expand(3, -1, -1).contiguous()
+    if len(pixels) == 1:
+        return pixels
+    return torch.einsum("c,chw->hw", pixels.new_tensor([0.299, 0.587, 0.114]), pixels)[None]
+
+
+def centre_square(path: Path, pixels: Tensor, size: int) -> Tensor:
+    """Shrink the short side to `size` and cut out the central square, as torchvision does.
+
+    Parameters
+    ----------
+    path
+        For the error.
+    pixels
+        ``(C, H, W)``; bicubic and antialiased, the result can leave the data range.
+    size
+        Side in pixels.
+
+    Raises
+    ------
+    DataError
+        If the picture would have to be enlarged.
+    """
+    height, width = pixels.shape[-2:]
+    short = min(height, width)
+    if short < size:
+        raise DataError(
+            f"{path}: {width} x {height} pixels; size {size} needs a short side of at least "
+            f"{size}: lower the size or remove the picture"
+        )
+    pixels = shrink(pixels, size)
+    top, left = (round((side - size) / 2) for side in pixels.shape[-2:])
+    return pixels[:, top : top + size, left : left + size].contiguous()
+
+
+def shrink(pixels: Tensor, short: int) -> Tensor:
+    """Shrink ``(C, H, W)`` pixels to a short side: bicubic, antialiased, overshoot kept."""
+    height, width = pixels.shape[-2:]
+    if min(height, width) == short:
+        return pixels
+    size = (short * height // min(height, width), short * width // min(height, width))
+    # torch's own resizing: the same filter as srkit's and, on large pictures, far cheaper.
+    return F.interpolate(pixels[None], size, mode="bicubic", antialias=True)[0]
+
+
+def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:
+    """Choose a fraction of the entries, the same from every class as nearly as can be.
+
+    A hash of seed and name decides, not a generator: adding a picture displaces hardly any other,
+    and every version of every library chooses the same. The order is kept.
+    """
+
+    def draw(entry: Entry) -> bytes:
+        return blake2b(f"{seed}/{entry.name}".encode(), digest_size=8).digest()
+
+    by_class: dict[int | None, list[Entry]] = {}
+    for entry in sorted(entries, key=draw):
+        by_class.setdefault(entry.label, []).append(entry)
+    # Each class's first half comes before any class's second half.
+    ranked = [
+        ((rank + 0.5) / len(members), draw(entry), entry)
+        for members in by_class.values()
+        for rank, entry in enumerate(members)
+    ]
+    ranked.sort(key=lambda row: row[:2])
+    chosen = {entry for _, _, entry in ranked[: round(fraction * len(entries))]}
+    return [entry for entry in entries if entry in chosen]
