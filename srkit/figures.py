@@ -106,13 +106,14 @@ def _histogram(axis: Axes, difference: Floats, colour: str) -> None:
 def _difference_by_difficulty(
     axis: Axes, difficulty: Floats, difference: Floats, colour: str
 ) -> None:
-    """Scatter; the area of a circle counts the classes that coincide."""
+    """Scatter; the area of a circle grows with the number of classes that coincide."""
     points = np.round(np.column_stack([difficulty, difference]), 2)
     places, counts = np.unique(points, axis=0, return_counts=True)
-    axis.scatter(places[:, 0], places[:, 1], s=22 * counts, color=colour, alpha=0.65, linewidth=0)
+    areas = np.maximum(counts * min(22.0, 400.0 / counts.max()), 3.0)  # in square points
+    axis.scatter(places[:, 0], places[:, 1], s=areas, color=colour, alpha=0.65, linewidth=0)
     axis.axhline(0, color="black", linewidth=0.8)
-    axis.set_xlim(-0.08, 1.08)
-    axis.set_ylim(-1.1, 1.1)
+    axis.set_xlim(-0.12, 1.12)
+    axis.set_ylim(-1.2, 1.2)
 
 
 def hardest_classes(scores: ClassScores) -> Figure:

@@ -1,0 +1,220 @@
+"""What the figures show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+
+from srkit.curves import loss_curves, training_curves, validation_curves
+from srkit.figures import class_changes, class_differences, hardest_classes, summary_bars
+from srkit.panels import CELL, image_panels
+from srkit.plotting import colours, png, shorten
+from srkit.results import Evaluation, MetricInfo, ModelResult
+from srkit.statistics import ClassScores
+
+PSNR = MetricInfo("psnr", "dB", True, "RGB")
+RECORDS = [
+    {"kind": "validation", "step": 10 * i, "epoch": float(i), "psnr": psnr, "other": 1.0}
+    for i, psnr in enumerate([20.0, 25.0, 24.0, float("inf")])
+]
+
+
+def bars(axis: Axes) -> list[BarContainer]:
+    return [container for container in axis.containers if isinstance(container, BarContainer)]
+
+
+def widths(container: BarContainer) -> list[float]:
+    return [patch.get_width() for patch in container.patches]
+
+
+def tick_labels(axis: Axes) -> list[str]:
+    return [text.get_text() for text in axis.get_yticklabels()]
+
+
+def overlapping(figure: Figure, axis: Axes) -> list[tuple[str, str]]:
+    """List the names beside the bars that run into each other."""
+    png(figure)
+    texts = [text for text in axis.get_yticklabels() if text.get_text()]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    return [(a, b) for i, (a, x) in enumerate(boxes) for b, y in boxes[:i] if x.overlaps(y)]
+
+
+def scores(classes: int = 20) -> ClassScores:
+    random = np.random.default_rng(0)
+    f1 = {name: random.random(classes) for name in ("original", "bilinear", "DarioNet")}
+    names = [f"class of ${i}, a long name that nobody can fit in" for i in range(classes)]
+    support = np.full(classes, 5)
+    return ClassScores(np.arange(classes), names, support, f1, f1)
+
+
+def two_models() -> Evaluation:
+    labels = np.array([0, 1])
+    models = [
+        ModelResult("original", {"psnr": np.array([np.inf, np.inf])}, np.array([0, 1]), 0.0),
+        ModelResult("DarioNet", {"psnr": np.array([26.0, 30.0])}, np.array([0, 0]), 1.0),
+    ]
+    classes = ["Airedale, Airedale terrier", "hen"]
+    return Evaluation("t", ["a.jpg", "b.jpg"], labels, "data set", classes, [PSNR], models, [])
+
+
+def render(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+    random = np.random.default_rng(0)
+    sides = {"original": 64, "LR": 20, "DarioNet": 64}
+    return [
+        {name: random.random((side, side, 3), dtype=np.float32) for name, side in sides.items()}
+        for _ in indices
+    ]
+
+
+def test_summary_bars_show_means_and_errors() -> None:
+    figure = summary_bars(two_models())
+    (axis,) = figure.axes
+    (container,) = bars(axis)
+    assert widths(container) == [0.0, 28.0]  # no bar can be infinite
+    assert [text.get_text() for text in axis.texts] == ["∞", "28.00"]
+    assert container.errorbar is not None
+    segments = container.errorbar.lines[2][0].get_segments()
+    assert segments[1][:, 0].tolist() == pytest.approx([26.0, 30.0])
+    assert tick_labels(axis) == ["original", "DarioNet"]
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "f1"])
+def test_class_differences_count_every_class(measure: str) -> None:
+    found = scores()
+    figure = class_differences(found, measure)
+    upper, lower = figure.axes[:2], figure.axes[2:]
+    for axis, points, name in zip(upper, lower, ("bilinear", "DarioNet"), strict=True):
+        assert axis.get_title() == name
+        assert sum(patch.get_height() for patch in axis.patches) == 20
+        mean = np.mean(found.f1[name] - found.f1["original"])
+        assert axis.texts[0].get_text() == f"mean {mean:+.3f}".replace("-", "−")
+        assert len(points.collections[0].get_offsets()) == 20
+
+
+def test_classes_that_coincide_share_a_larger_circle() -> None:
+    f1 = {"original": np.array([1.0, 1.0, 0.5]), "DarioNet": np.array([0.5, 0.5, 0.5])}
+    found = ClassScores(np.arange(3), ["a", "b", "c"], np.ones(3, dtype=np.int64), f1, f1)
+    (circles,) = class_differences(found, "f1").axes[1].collections
+    small, large = sorted(circles.get_sizes())
+    assert large == 2 * small
+
+
+def test_the_hardest_classes_come_first() -> None:
+    found = scores()
+    figure = hardest_classes(found)
+    (axis,) = figure.axes
+    original, _, dario = bars(axis)
+    assert widths(original) == sorted(found.f1["original"])[:12]
+    order = np.argsort(found.f1["original"])[:12]
+    assert widths(dario) == found.f1["DarioNet"][order].tolist()
+    assert tick_labels(axis)[0] == f"class of ${order[0]} (5)"
+    assert overlapping(figure, axis) == []
+
+
+def test_class_changes_rank_losses_and_gains() -> None:
+    found = scores()
+    figure = class_changes(found, "DarioNet", "original")
+    falls, rises = figure.axes
+    difference = np.sort(found.f1["DarioNet"] - found.f1["original"])
+    assert widths(bars(falls)[0]) == difference[difference < 0][:12].tolist()
+    assert widths(bars(rises)[0]) == difference[difference > 0][::-1][:12].tolist()
+    assert overlapping(figure, falls) == overlapping(figure, rises) == []
+
+
+def test_class_changes_without_a_gain_say_so() -> None:
+    f1 = {"original": np.ones(6), "DarioNet": np.linspace(0, 1, 6)}
+    names = [str(i) for i in range(6)]
+    found = ClassScores(np.arange(6), names, np.ones(6, dtype=np.int64), f1, f1)
+    _, rises = class_changes(found, "DarioNet", "original").axes
+    assert [text.get_text() for text in rises.texts] == ["no class"]
+
+
+def test_panels_show_pixels_and_captions() -> None:
+    figure, dpi = image_panels(two_models(), [0, 1], render)
+    assert dpi * CELL == pytest.approx(max(64, 120 * CELL))
+    assert [text.get_text() for text in figure.texts] == [
+        "a.jpg: Airedale, Airedale terrier",
+        "b.jpg: hen",
+    ]
+    captions = [axis.texts[0].get_text() for axis in figure.axes]
+    assert captions == [
+        "original\n✓ Airedale",
+        "LR",
+        "DarioNet  26.00 dB\n✓ Airedale",
+        "original\n✓ hen",
+        "LR",
+        "DarioNet  30.00 dB\n✗ Airedale",
+    ]
+    low = figure.axes[1].images[0]
+    assert low.get_array().shape == (20, 20, 3)
+    assert low.get_interpolation() == "nearest"
+
+
+def test_panels_without_labels_or_answers_show_names_alone() -> None:
+    found = two_models()
+    models = [ModelResult(m.name, m.values, None, m.seconds) for m in found.models]
+    bare = Evaluation("t", found.names, None, "", None, [PSNR], models, [])
+    figure, _ = image_panels(bare, [1], render)
+    assert figure.texts[0].get_text() == "b.jpg"
+    assert figure.axes[2].texts[0].get_text() == "DarioNet  30.00 dB"
+
+
+def test_the_crop_holds_the_detail() -> None:
+    image = np.zeros((64, 64, 3), dtype=np.float32)
+    image[50:60:2, 50:60:2] = 1
+
+    def one_corner(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        return [{"original": image, "LR": image[::4, ::4]} for _ in indices]
+
+    figure, _ = image_panels(two_models(), [0], one_corner, zoom=True)
+    whole, crop, _, low_crop = (axis.images[0].get_array() for axis in figure.axes)
+    assert whole.shape == (64, 64, 3)
+    assert crop.shape == (16, 16, 3)
+    assert crop.sum() == image.sum()
+    assert low_crop.shape == (4, 4, 3)
+
+
+def test_validation_curves_mark_the_best_of_known_metrics() -> None:
+    figure = validation_curves(RECORDS, [PSNR])
+    assert figure is not None
+    psnr, other = figure.axes
+    assert psnr.get_title(loc="left") == "psnr"
+    assert psnr.lines[0].get_ydata().tolist() == [20.0, 25.0, 24.0]
+    assert psnr.get_xlabel() == "epoch  (★ best 25 at 1)"
+    assert other.get_xlabel() == "epoch"
+
+
+def test_long_loss_curves_have_a_running_mean() -> None:
+    values = np.exp(-np.arange(100) / 20)
+    records = [{"epoch": i / 10, "loss/total": value} for i, value in enumerate(values)]
+    figure = loss_curves(records)
+    assert figure is not None
+    (axis,) = figure.axes
+    raw, mean = axis.lines
+    assert len(raw.get_ydata()) == 100
+    assert mean.get_ydata()[0] == pytest.approx(values[:5].mean())
+    assert axis.get_yscale() == "log"
+    png(figure)
+    assert not any("$" in text for text in tick_labels(axis))
+
+
+def test_curves_without_data_are_not_drawn(tmp_path) -> None:
+    assert training_curves([], tmp_path) == []
+    assert [path.name for path in training_curves(RECORDS, tmp_path)] == ["curves_validation.png"]
+
+
+def test_names_are_shortened_to_fit() -> None:
+    assert shorten("Airedale, Airedale terrier", 26) == "Airedale, Airedale terrier"
+    assert shorten("Airedale, Airedale terrier", 25) == "Airedale"
+    assert shorten("a very long name", 8) == "a very…"
+
+
+def test_the_original_is_grey_and_the_others_differ() -> None:
+    chosen = colours(["original", "a", "b", "c", "d", "e", "f", "g"])
+    assert chosen["original"] == "#7f7f7f"
+    assert len(set(chosen.values())) == 8
