@@ -105,8 +105,8 @@ def test_a_plugin_that_cannot_be_imported_stops_no_other(tmp_path: Path, install
     with pytest.raises(PluginError) as caught:
         registry.get("losses", "its_loss")
     assert str(caught.value) == (
-        "none of the losses is called 'its_loss'; known: mine; plugin 'bad' of bad could not be used "
-        f"({reason})"
+        "none of the losses is called 'its_loss'; known: mine; plugin 'bad' of bad could not be "
+        f"used ({reason})"
     )
 
 
