@@ -183,7 +183,8 @@ def _slug(name: str) -> str:
 
 def _panel_pictures(evaluation: Evaluation, render: Render, folder: Path) -> Iterator[Picture]:
     figure, dpi = image_panels(evaluation, even_choice(len(evaluation.names)), render, zoom=True)
-    caption = f"Images evenly spread over the set, each with an enlarged crop.{FRAMES}"
+    frames = "" if class_scores(evaluation) is None else FRAMES
+    caption = f"Images evenly spread over the set, each with an enlarged crop.{frames}"
     yield _picture(folder / "panels.png", figure, "Examples", caption, dpi)
     model = evaluation.models[-1].name
     for against in _references([result.name for result in evaluation.models]):

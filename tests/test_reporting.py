@@ -359,7 +359,8 @@ def test_classes_of_single_images_carry_a_warning(tmp_path: Path) -> None:
 
 
 def test_one_image_without_labels_has_its_panel(tmp_path: Path) -> None:
-    write_report(replace(evaluation(1, 1), labels=None, classes=None), tmp_path, render)
+    path = write_report(replace(evaluation(1, 1), labels=None, classes=None), tmp_path, render)
+    assert "blue frame" not in path.read_text("utf-8")
     assert (tmp_path / "panels.png").is_file()
 
 
