@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image as Pillow
+from safetensors.torch import save_file
 
 from srkit import testing
 from srkit.components import build
@@ -53,7 +53,9 @@ CASES = {
     ("image_formats", "webp"): Case(check={"tolerance": 12 / 255}),
     ("losses", "feature_l1"): Case({"stages": {"first": 1.0, "second": 0.5}}),
     ("losses", "feature_mse"): Case({"stages": {"first": 1.0, "second": 0.5}}),
-    ("losses", "vgg_perceptual"): Case({"weights": "{folder}/vgg19.pth"}),
+    ("losses", "vgg_perceptual"): Case(
+        {"weights": "{folder}/vgg19.safetensors", "layers": {"conv1_2": 1.0}}
+    ),
     ("teachers", "timm"): Case({"model": "test_resnet", "weights": "random"}),
     ("teachers", "torchvision"): Case({"model": "resnet18", "weights": "random"}),
 }
@@ -61,20 +63,19 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made-up data: an ImageNet tree of two classes."""
+    """Make up data: an ImageNet tree of two classes, and the first layers of a VGG19."""
     folder = tmp_path_factory.mktemp("contracts")
     generator = torch.Generator().manual_seed(0)
-    rows = []
-    for split in ("train", "val"):
-        for wnid in ("n01440764", "n01443537"):
-            (folder / "tree" / split / wnid).mkdir(parents=True)
-            for number in range(3):
-                pixels = torch.randint(0, 256, (40, 48, 3), generator=generator).byte()
-                name = f"{split}/{wnid}/{number}.JPEG"
-                Pillow.fromarray(pixels.numpy()).save(folder / "tree" / name)
-                rows.append((name, wnid))
-    with (folder / "tree" / "list.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
+    for inside in ("train/n01440764", "train/n01443537", "val/n01440764", "val/n01443537"):
+        (folder / "tree" / inside).mkdir(parents=True)
+        for number in range(3):
+            pixels = torch.randint(0, 256, (40, 48, 3), generator=generator).byte()
+            Pillow.fromarray(pixels.numpy()).save(folder / "tree" / inside / f"{number}.JPEG")
+    layers = {"features.0": (64, 3, 3, 3), "features.2": (64, 64, 3, 3)}
+    tensors = {f"{name}.bias": torch.zeros(64) for name in layers}
+    for name, shape in layers.items():
+        tensors[f"{name}.weight"] = torch.randn(shape, generator=generator) / 10
+    save_file(tensors, folder / "vgg19.safetensors")
     return folder
 
 
