@@ -21,6 +21,7 @@ def image_folder(
     labels: Path | None = None,
     classes: Annotated[int, Field(gt=0)] | Literal["imagenet"] | None = None,
     size: Annotated[int, Field(gt=0)] | None = None,
+    enlarge: bool = False,
     mode: Mode = "rgb",
     start: int | None = None,
     stop: int | None = None,
@@ -43,6 +44,8 @@ def image_folder(
     size
         Shrink the short side to this many pixels (bicubic, antialiased, clipped to the data
         range) and cut out the central square; by default pictures stay whole.
+    enlarge
+        Enlarge pictures whose short side is below the size, instead of refusing them.
     mode
         ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
     start, stop
@@ -80,6 +83,7 @@ def image_folder(
         root=root,
         entries=entries,
         size=size,
+        enlarge=enlarge,
         mode=mode,
         classes=class_names,
         unreadable=unreadable,

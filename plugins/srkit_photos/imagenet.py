@@ -39,15 +39,15 @@ def imagenet(
     split
         ``validation`` and ``test`` are the two halves of every class of ``val``, always the same.
     size
-        Side in pixels: the short side is shrunk to it (bicubic, antialiased, clipped to the data
-        range), and the central square is cut out.
+        Side in pixels: the short side is brought to it (bicubic, antialiased, clipped to the data
+        range), and the central square is cut out. Smaller pictures are enlarged.
     fraction
         Take this share of the split, evenly over the classes, chosen by the seed.
     seed
         Decides which pictures the fraction takes.
     unreadable
-        ``error`` stops at a picture that is damaged or too small; ``skip`` decodes every picture
-        once at the start and leaves such out, with a note.
+        ``error`` stops at a picture that is damaged; ``skip`` decodes every picture once at the
+        start and leaves such out, with a note.
 
     Raises
     ------
@@ -74,6 +74,7 @@ def imagenet(
         root=folder,
         entries=entries,
         size=size,
+        enlarge=True,
         classes=class_names(),
         unreadable=unreadable,
     )

@@ -45,6 +45,8 @@ class Photos:
         The pictures, in order.
     size
         Side of the square samples in pixels, see :func:`centre_square`; None keeps pictures whole.
+    enlarge
+        Whether pictures below that size are enlarged; otherwise they cannot be used.
     mode
         Colours of the samples, see :func:`to_mode`.
     classes
@@ -61,6 +63,7 @@ class Photos:
         root: Path,
         entries: Sequence[Entry],
         size: int | None,
+        enlarge: bool = False,
         mode: Mode = "rgb",
         classes: Sequence[str] | None = None,
         unreadable: Unreadable = "error",
@@ -71,6 +74,7 @@ class Photos:
         self._formats = formats
         self._root = root
         self._size = size
+        self._enlarge = enlarge
         self._mode = mode
         self._entries = list(entries)
         if unreadable == "skip":
@@ -87,7 +91,8 @@ class Photos:
         image = self._formats.read(path)
         pixels = to_mode(path, image.pixels, self._mode)
         if self._size is not None:
-            pixels = centre_square(path, pixels, self._size).clamp(*image.data_range)
+            pixels = centre_square(path, pixels, self._size, enlarge=self._enlarge)
+            pixels = pixels.clamp(*image.data_range)
         return Sample(entry.name, pixels, label=entry.label, data_range=image.data_range)
 
     def _skip_unreadable(self) -> None:
@@ -142,8 +147,8 @@ def to_mode(path: Path, pixels: Tensor, mode: Mode) -> Tensor:
     return torch.einsum("c,chw->hw", pixels.new_tensor([0.299, 0.587, 0.114]), pixels)[None]
 
 
-def centre_square(path: Path, pixels: Tensor, size: int) -> Tensor:
-    """Shrink the short side to `size` and cut out the central square, as torchvision does.
+def centre_square(path: Path, pixels: Tensor, size: int, *, enlarge: bool = False) -> Tensor:
+    """Bring the short side to `size` and cut out the central square, as torchvision does.
 
     Parameters
     ----------
@@ -153,26 +158,27 @@ def centre_square(path: Path, pixels: Tensor, size: int) -> Tensor:
         ``(C, H, W)``; bicubic and antialiased, the result can leave the data range.
     size
         Side in pixels.
+    enlarge
+        Whether a smaller picture may be enlarged.
 
     Raises
     ------
     DataError
-        If the picture would have to be enlarged.
+        If the picture would have to be enlarged and may not.
     """
     height, width = pixels.shape[-2:]
-    short = min(height, width)
-    if short < size:
+    if min(height, width) < size and not enlarge:
         raise DataError(
             f"{path}: {width} x {height} pixels; size {size} needs a short side of at least "
-            f"{size}: lower the size or remove the picture"
+            f"{size}: lower the size, or enlarge or remove the picture"
         )
-    pixels = shrink(pixels, size)
+    pixels = bring_short_side(pixels, size)
     top, left = (round((side - size) / 2) for side in pixels.shape[-2:])
     return pixels[:, top : top + size, left : left + size].contiguous()
 
 
-def shrink(pixels: Tensor, short: int) -> Tensor:
-    """Shrink ``(C, H, W)`` pixels to a short side: bicubic, antialiased, overshoot kept."""
+def bring_short_side(pixels: Tensor, short: int) -> Tensor:
+    """Resize ``(C, H, W)`` pixels to a short side: bicubic, antialiased, overshoot kept."""
     height, width = pixels.shape[-2:]
     if min(height, width) == short:
         return pixels

@@ -13,7 +13,7 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Sample
-from srkit_photos.photos import centre_square, shrink
+from srkit_photos.photos import bring_short_side, centre_square
 
 _SKIMAGE = "skimage/data"
 _SKLEARN = "sklearn/datasets/images"
@@ -87,7 +87,7 @@ def _crops(picture: str, formats: Formats, size: int) -> Iterator[tuple[str, Ten
     path = _locate(picture)
     pixels = formats.read(path).pixels
     yield "whole", centre_square(path, pixels, size).clamp(0, 1)
-    closer = shrink(pixels, min(2 * size, *pixels.shape[-2:])).clamp(0, 1)
+    closer = bring_short_side(pixels, min(2 * size, *pixels.shape[-2:])).clamp(0, 1)
     rows, columns = (side // size for side in closer.shape[-2:])
     for row in range(rows):
         for column in range(columns):

@@ -197,7 +197,9 @@ def test_damaged_pictures(tree: Path, formats: Formats) -> None:
     data = image_folder(formats=formats, root=tree, size=24)
     with pytest.raises(DataError, match=r"0\.jpg: cannot be decoded"):
         data[0]
-    message = r"tiny\.png: 9 x 30 pixels; size 24 needs a short side of at least 24: lower"
+    message = (
+        r"tiny\.png: 9 x 30 pixels; size 24 needs a short side of at least 24: lower the size, or"
+    )
     with pytest.raises(DataError, match=message):
         data[9]
     data = image_folder(formats=formats, root=tree, size=24, unreadable="skip")
@@ -208,6 +210,15 @@ def test_damaged_pictures(tree: Path, formats: Formats) -> None:
     assert "tiny.png: 9 x 30 pixels" in note
     with pytest.raises(DataError, match="no picture is left of 11"):
         image_folder(formats=formats, root=tree, size=50, unreadable="skip")
+
+
+def test_small_pictures_are_enlarged_on_request(
+    tmp_path: Path, formats: Formats, ilsvrc: Path
+) -> None:
+    _picture(tmp_path / "small/a.png", size=(30, 20))
+    data = image_folder(formats=formats, root=tmp_path / "small", size=40, enlarge=True)
+    assert data[0].hr.shape == (3, 40, 40)
+    assert imagenet(formats=formats, root=ilsvrc, split="train")[0].hr.shape == (3, 256, 256)
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path, formats: Formats) -> None:
