@@ -22,7 +22,7 @@ def show(registry: Registry, kind: str | None, name: str | None, console: Consol
     Raises
     ------
     PluginError
-        If the kind or name is unknown, or the one component cannot be imported.
+        If the kind or name is unknown, or the one component cannot be used.
     """
     if kind is None:
         console.print(_overview(registry))
@@ -49,7 +49,7 @@ def as_json(
     Raises
     ------
     PluginError
-        If the kind or name is unknown, or the one component cannot be imported.
+        If the kind or name is unknown, or the one component cannot be used.
     """
     if kind is not None and name is not None:
         component = registry.get(kind, name)
@@ -66,7 +66,7 @@ def _entry(component: Component) -> dict[str, Any]:
     """Describe one of many components: a broken one keeps its reason and hides no other."""
     try:
         return {**_origin(component), "options": _options(component)}
-    except (PluginError, TypeError) as error:
+    except PluginError as error:
         return {**_origin(component), "error": str(error)}
 
 
@@ -81,7 +81,17 @@ def _origin(component: Component) -> dict[str, str]:
 
 
 def _options(component: Component) -> list[dict[str, str | None]]:
-    return [asdict(option) for option in options(component.factory)]
+    return [asdict(option) for option in _described(component)]
+
+
+def _described(component: Component) -> list[Option]:
+    try:
+        return options(component.factory)
+    except (TypeError, NameError) as error:
+        raise PluginError(
+            f"{component.kind} '{component.name}' of {_source(component)} has a signature that a "
+            f"recipe cannot set: {error}"
+        ) from error
 
 
 def _overview(registry: Registry) -> Table:
@@ -110,7 +120,7 @@ def _option_names(component: Component) -> str:
 
 
 def _show_component(component: Component, console: Console) -> None:
-    found = options(component.factory)
+    found = _described(component)
     heading = f"{component.kind} '{component.name}' of {_source(component)}"
     console.print(heading, markup=False, highlight=False, style="bold")
     console.print(component.summary, markup=False, highlight=False)

@@ -77,8 +77,8 @@ def check_component(component: Component, /, **given: Any) -> None:
     where = f"{component.kind} '{component.name}'"
     try:
         model = options_model(factory)
-    except TypeError as error:
-        raise AssertionError(str(error)) from error
+    except (TypeError, NameError) as error:
+        raise AssertionError(f"{where}: {error}") from error
     _require(bool(component.summary), f"{where}: the docstring has to open with a summary")
     silent = [option.name for option in options(factory) if not option.meaning]
     _require(
