@@ -20,10 +20,13 @@ class Game:
         ``(real, fake) -> scalar`` that the generator lowers.
     discriminator
         ``(real, fake) -> scalar`` that the discriminator lowers.
+    relative
+        Whether the generator's side looks at the real images too.
     """
 
     generator: Callable[[Tensor, Tensor], Tensor]
     discriminator: Callable[[Tensor, Tensor], Tensor]
+    relative: bool = False
 
 
 def _is_real(logits: Tensor) -> Tensor:
@@ -57,5 +60,6 @@ GAMES = {
     "relativistic": Game(
         generator=lambda real, fake: _relative(fake, real),
         discriminator=lambda real, fake: _relative(real, fake),
+        relative=True,
     ),
 }

@@ -48,7 +48,7 @@ def save(path: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) ->
 
     Raises
     ------
-    DataError
+    OutputError
         If it cannot be written; what stood at `path` before still does.
     """
     tensors = {

@@ -72,6 +72,7 @@ def compare(
             folder,
             render=(lambda indices: examiner.render(restorers, indices)) if networks else None,
             curves=curves if curves.is_file() else None,
+            examples=recipe.evaluation.examples,
         )
         print_table(evaluation, console)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)

@@ -48,7 +48,7 @@ def training_curves(
 
     Raises
     ------
-    DataError
+    OutputError
         If a file cannot be written.
     """
     by_kind: dict[str, list[Record]] = {"train": [], "validation": []}

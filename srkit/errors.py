@@ -44,6 +44,10 @@ class TrainingError(SrkitError):
     """A run that cannot go on, such as one whose loss is no longer a number."""
 
 
+class OutputError(SrkitError):
+    """A result that cannot be written, as on a full disk; what was written before is kept."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known names resemble `name`, or list the known ones.
 

@@ -19,8 +19,8 @@ from srkit.assembly import Assembly
 from srkit.errors import DataError
 from srkit.interfaces import Answer, Batch, Dataset, TeacherMetric
 from srkit.loading import evaluation_batches
-from srkit.objectives import restore, wanted_stages
-from srkit.resizing import Kernel, resize
+from srkit.objectives import fit, restore, wanted_stages
+from srkit.resizing import Kernel
 from srkit.results import Evaluation, MetricInfo, ModelResult
 
 #: Makes an image of the HR size from a batch's LR.
@@ -35,8 +35,7 @@ def baseline(name: str) -> Restorer:
 
     def interpolate(batch: Batch) -> Tensor:
         assert batch.lr is not None
-        height, width = batch.hr.shape[-2:]
-        return resize(batch.lr, (height, width), kernel=kernel)
+        return fit(batch.lr, batch, kernel)
 
     return interpolate
 
@@ -66,7 +65,8 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
         raise DataError(
             f"{batch.names[0]}: the data set has no LR images; name a degradation in the recipe"
         )
-    return replace(batch, lr=assembly.degradation(batch.hr, batch.seeds))
+    lr = assembly.degradation(batch.hr, batch.seeds)
+    return replace(batch, lr=lr, factor=assembly.degradation.factor)
 
 
 def memory_format(assembly: Assembly) -> torch.memory_format:
@@ -259,13 +259,18 @@ class Examiner:
             labels=np.array([row["label"] for row in rows]) if labelled else None,
             label_source="the teacher's own answers on the originals" if by_teacher else "data set",
             classes=list(self.dataset.classes) if self.dataset.classes else None,
-            metrics=[
-                MetricInfo(name, metric.unit, metric.higher_is_better, metric.protocol)
-                for name, metric in self.assembly.metrics.items()
-            ],
+            metrics=metric_infos(self.assembly),
             models=models,
             notes=list(self.dataset.notes),
         )
+
+
+def metric_infos(assembly: Assembly) -> list[MetricInfo]:
+    """Describe the metrics of a recipe for tables and figures."""
+    return [
+        MetricInfo(name, metric.unit, metric.higher_is_better, metric.protocol)
+        for name, metric in assembly.metrics.items()
+    ]
 
 
 def to_picture(image: Tensor, batch: Batch) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from srkit.errors import DataError
+from srkit.errors import OutputError
 
 
 def write_file(path: Path, content: bytes | str) -> Path:
@@ -25,7 +25,7 @@ def write_file(path: Path, content: bytes | str) -> Path:
 
     Raises
     ------
-    DataError
+    OutputError
         If it cannot be written, as on a full disk; what stood there before is left as it was.
     """
     data = content.encode() if isinstance(content, str) else content
@@ -41,7 +41,7 @@ def write_file(path: Path, content: bytes | str) -> Path:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise DataError(
+        raise OutputError(
             f"{path}: cannot be written ({error}); free some space or choose another folder"
         ) from error
     return path

@@ -18,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """The content of an image file.
@@ -87,6 +88,9 @@ class Batch:
         ``(N,)`` int64, or None for unlabelled data.
     data_range
         The values of black and white.
+    factor
+        LR pixels per HR pixel along a side as the degradation has it, which rounding hides from
+        the shapes; None for real pairs.
     """
 
     names: Sequence[str]
@@ -95,6 +99,7 @@ class Batch:
     lr: Tensor | None = None
     labels: Tensor | None = None
     data_range: tuple[float, float] = (0.0, 1.0)
+    factor: float | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
-from srkit.errors import TrainingError
+from srkit.errors import OutputError
 from srkit.files import write_file
 
 
@@ -77,7 +77,7 @@ class Monitor:
 
         Raises
         ------
-        TrainingError
+        OutputError
             If the run folder cannot be written.
         """
         self._append(self._records, json.dumps({"kind": kind, **_strict(values)}))
@@ -104,7 +104,7 @@ class Monitor:
             with path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
-            raise TrainingError(
+            raise OutputError(
                 f"{path}: cannot be written ({error.strerror or error}); the last whole "
                 "checkpoint is kept; make room, then go on with --resume"
             ) from error

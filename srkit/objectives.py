@@ -16,7 +16,7 @@ from srkit.assembly import Assembly
 from srkit.errors import DataError
 from srkit.interfaces import Answer, Batch, Teacher, TeacherLoss
 from srkit.optimisation import make_optimiser
-from srkit.resizing import resize
+from srkit.resizing import Kernel, resize
 
 
 @dataclass(slots=True)
@@ -82,16 +82,28 @@ class Turn:
                 parameter.requires_grad_(True)
 
 
-def fit(sr: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize SR to the size of HR, antialiased, where a fractional factor makes them differ."""
-    return sr if sr.shape[-2:] == size else resize(sr, size)
+def fit(images: Tensor, batch: Batch, kernel: Kernel = "bicubic") -> Tensor:
+    """Bring LR or SR images to the grid of HR, antialiased.
+
+    With a factor such as 0.32, whose LR side is rounded up, the grids are aligned by the factor
+    and not by the sides.
+    """
+    assert batch.lr is not None
+    height, width = batch.hr.shape[-2:]
+    if batch.factor is None:
+        same = images.shape[-2:] == (height, width)
+        return images if same else resize(images, (height, width), kernel=kernel)
+    sides = images.shape[-1] / batch.lr.shape[-1]
+    factor = 1 / (batch.factor * sides)
+    if images.shape[-2:] == (height, width) and abs(factor - 1) < 1e-6:
+        return images
+    return resize(images, (height, width), factor=factor, kernel=kernel)
 
 
 def restore(generator: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-    """Run the generator on a batch's LR and bring SR to the size of HR."""
+    """Run the generator on a batch's LR and bring SR to the grid of HR."""
     assert batch.lr is not None
-    height, width = batch.hr.shape[-2:]
-    return fit(generator(batch.lr).float(), (height, width))
+    return fit(generator(batch.lr).float(), batch)
 
 
 def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> list[Turn]:
@@ -132,13 +144,13 @@ def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) 
         scene.sr = restore(wrapped, scene.batch)
         found = pixel_terms(assembly, scene) | teacher_terms(assembly, scene)
         if assembly.discriminator is not None and recipe.discriminator is not None:
-            with torch.no_grad():
-                real = assembly.discriminator(scene.batch.hr)
-            fake = assembly.discriminator(scene.sr)
             game = GAMES[recipe.discriminator.loss]
-            found["adversarial"] = recipe.discriminator.weight * game.generator(
-                real.float(), fake.float()
-            )
+            fake = assembly.discriminator(scene.sr).float()
+            real = fake
+            if game.relative:
+                with torch.no_grad():
+                    real = assembly.discriminator(scene.batch.hr).float()
+            found["adversarial"] = recipe.discriminator.weight * game.generator(real, fake)
         return found
 
     return _turn("generator", generator, wrapped, terms, assembly)

@@ -40,7 +40,7 @@ class Box:
         return image[y : y + round(ZOOM * height), x : x + round(ZOOM * width)]
 
 
-def even_choice(count: int, most: int = 4) -> list[int]:
+def even_choice(count: int, most: int) -> list[int]:
     """Choose image indices that are evenly spread."""
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 

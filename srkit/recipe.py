@@ -211,7 +211,7 @@ class EvaluationSpec(Part):
         "dataset", description="whose classes are right: the data set's, or the teacher's on HR"
     )
     batch_size: int = Field(8, gt=0)
-    panels: int = Field(6, ge=0, description="images shown side by side")
+    examples: int = Field(4, ge=0, description="test images that the report shows side by side")
 
 
 class Recipe(Part):

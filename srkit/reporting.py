@@ -66,6 +66,7 @@ def write_report(
     folder: Path,
     render: Render | None = None,
     curves: Path | None = None,
+    examples: int = 4,
 ) -> Path:
     """Write tables, figures and a page that holds them all.
 
@@ -79,6 +80,8 @@ def write_report(
         Gives the images of the panels; without it there are none.
     curves
         The training run's ``metrics.jsonl``; without it no curves are drawn.
+    examples
+        Images of the set, evenly spread, to show in the panels.
 
     Returns
     -------
@@ -87,8 +90,10 @@ def write_report(
 
     Raises
     ------
+    OutputError
+        If a file cannot be written.
     DataError
-        If a file cannot be written, or `curves` cannot be read.
+        If `curves` cannot be read.
     """
     write_tables(evaluation, folder)
     pictures = [
@@ -104,7 +109,7 @@ def write_report(
     if scores is not None and missing is None:
         pictures += _class_pictures(scores, folder)
     if render is not None:
-        pictures += _panel_pictures(evaluation, render, folder)
+        pictures += _panel_pictures(evaluation, render, folder, examples)
     if curves is not None:
         pictures += _curve_pictures(evaluation, curves, folder)
     notes = [*evaluation.notes, *([missing] if missing else [])]
@@ -181,11 +186,15 @@ def _slug(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in name)
 
 
-def _panel_pictures(evaluation: Evaluation, render: Render, folder: Path) -> Iterator[Picture]:
-    figure, dpi = image_panels(evaluation, even_choice(len(evaluation.names)), render, zoom=True)
-    frames = "" if class_scores(evaluation) is None else FRAMES
-    caption = f"Images evenly spread over the set, each with an enlarged crop.{frames}"
-    yield _picture(folder / "panels.png", figure, "Examples", caption, dpi)
+def _panel_pictures(
+    evaluation: Evaluation, render: Render, folder: Path, examples: int
+) -> Iterator[Picture]:
+    if examples:
+        indices = even_choice(len(evaluation.names), examples)
+        figure, dpi = image_panels(evaluation, indices, render, zoom=True)
+        frames = "" if class_scores(evaluation) is None else FRAMES
+        caption = f"Images evenly spread over the set, each with an enlarged crop.{frames}"
+        yield _picture(folder / "panels.png", figure, "Examples", caption, dpi)
     model = evaluation.models[-1].name
     for against in _references([result.name for result in evaluation.models]):
         for gains, kind in ((True, "gains"), (False, "losses")):

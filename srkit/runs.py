@@ -128,7 +128,16 @@ class Run:
         return every is not None and self.step % every.in_steps(self.steps_per_epoch) == 0
 
     def checkpoint(self, name: str) -> None:
-        """Write the whole state to a checkpoint of this name; the main process does."""
+        """Write the whole state to a checkpoint of this name; the main process does.
+
+        Raises
+        ------
+        TrainingError
+            If a weight is no longer a finite number.
+        OutputError
+            If the file cannot be written; the one before is kept.
+        """
+        self._check_finite()
         if not self.accelerator.is_main_process:
             return
         groups: dict[str, Mapping[str, torch.Tensor]] = {}
@@ -148,6 +157,16 @@ class Run:
             "versions": versions(self.assembly),
         }
         save(self.folder / "checkpoints" / f"{name}.safetensors", groups, state)
+
+    def _check_finite(self) -> None:
+        """Refuse to replace a good checkpoint by weights that are none."""
+        for turn in self.turns:
+            finite = torch.stack([p.detach().isfinite().all() for p in turn.trainable])
+            if not finite.all():
+                raise TrainingError(
+                    f"the weights of the {turn.name} are not finite after step {self.step}; the "
+                    "last good checkpoint is kept. Lower the learning rate or set training.clip"
+                )
 
 
 def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resume: bool) -> Run:

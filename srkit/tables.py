@@ -46,7 +46,7 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
 
     Raises
     ------
-    DataError
+    OutputError
         If a file cannot be written.
     """
     rows = evaluation.table()

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from srkit.curves import training_curves
 from srkit.errors import DataError, TrainingError
-from srkit.evaluation import Examiner, baseline, network, prepare
+from srkit.evaluation import Examiner, baseline, metric_infos, network, prepare
 from srkit.interfaces import Batch
 from srkit.loading import Draws, training_batches
 from srkit.monitor import Monitor, read_records
@@ -89,7 +89,8 @@ def train(
         stack.enter_context(_gather_signals(run.signals))
         loop(run, monitor)
     if run.accelerator.is_main_process:
-        training_curves(read_records(folder / "metrics.jsonl"), folder / "figures")
+        records = read_records(folder / "metrics.jsonl")
+        training_curves(records, folder / "figures", metric_infos(run.assembly))
     best = folder / "checkpoints" / "best.safetensors"
     return best if best.is_file() else best.with_name("last.safetensors")
 

@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 from sklearn.metrics import f1_score, recall_score
 
-from srkit.errors import DataError
+from srkit.errors import DataError, OutputError
 from srkit.files import write_file
 from srkit.panels import changed_images, even_choice
 from srkit.reporting import write_report
@@ -179,9 +179,9 @@ def test_changed_images_are_right_for_one_model_only() -> None:
 
 
 def test_even_choice_spans_the_set() -> None:
-    assert even_choice(100) == [0, 33, 66, 99]
-    assert even_choice(2) == [0, 1]
-    assert even_choice(1) == [0]
+    assert even_choice(100, 4) == [0, 33, 66, 99]
+    assert even_choice(2, 4) == [0, 1]
+    assert even_choice(1, 4) == [0]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_the_printed_table_marks_the_best_in_bold() -> None:
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     target = tmp_path / "file" / "table.csv"
-    with pytest.raises(DataError, match=re.escape(f"{target}: cannot be written (")):
+    with pytest.raises(OutputError, match=re.escape(f"{target}: cannot be written (")):
         write_file(target, "text")
 
 
@@ -266,7 +266,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(DataError, match=r"report\.html: cannot be written .*No space left"):
+    with pytest.raises(OutputError, match=r"report\.html: cannot be written .*No space left"):
         write_file(target, "new")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
