@@ -6,6 +6,7 @@ import hashlib
 import os
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -21,6 +22,9 @@ from srkit.interfaces import Published
 
 #: Where training scripts keep the tensors inside a ``.pth`` file, best first.
 NESTED_KEYS = ("params_ema", "params", "state_dict", "model", "generator")
+
+#: How a file of ``torch.save`` begins: as an archive, or as a pickle before torch 1.6.
+TORCH_STARTS = (b"PK", b"\x80")
 
 
 def cache_folder() -> Path:
@@ -51,8 +55,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise WeightsError(
                 f"{path}: not a whole safetensors file ({error}); copy or download it again"
             ) from error
+    return _tensors_in(_load_torch(path), path)
+
+
+def _load_torch(path: Path) -> Any:
+    """Load what ``torch.save`` wrote, without running any code in it."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file, warnings.catch_warnings():
+            # Of a pickle protocol that it does not know, torch warns; then it reads or refuses it.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            start = file.read(2)
+            if start.startswith(TORCH_STARTS):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
             f"{path}: refused, since it holds more than tensors and reading it could run code; "
@@ -63,7 +77,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path}: not a whole PyTorch checkpoint ({type(error).__name__}); copy or download "
             "it again"
         ) from error
-    return _tensors_in(content, path)
+    raise WeightsError(
+        f"{path}: no PyTorch checkpoint, it begins with {start!r}; copy or download it again"
+    )
 
 
 def _tensors_in(content: Any, path: Path) -> dict[str, Tensor]:
@@ -90,7 +106,7 @@ def fetch(name: str, published: Published) -> Path:
     """
     target = cache_folder() / published.url.rpartition("/")[2]
     if target.is_file():
-        _verify(target, published)
+        _verify(target, published, str(target), f"delete it and fetch {published.url} again")
         return target
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
@@ -98,7 +114,12 @@ def fetch(name: str, published: Published) -> Path:
         with urllib.request.urlopen(published.url, timeout=60) as source, partial.open("wb") as f:
             while block := source.read(1 << 20):
                 f.write(block)
-        _verify(partial, published)
+        _verify(
+            partial,
+            published,
+            f"{published.url}, just downloaded",
+            f"try again, or fetch it elsewhere and put it at {target}",
+        )
         partial.replace(target)
     except (urllib.error.URLError, OSError) as error:
         raise WeightsError(
@@ -110,11 +131,8 @@ def fetch(name: str, published: Published) -> Path:
     return target
 
 
-def _verify(path: Path, published: Published) -> None:
+def _verify(path: Path, published: Published, name: str, remedy: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != published.sha256:
-        raise WeightsError(
-            f"{path}: its sha256 is {found}, expected {published.sha256}; delete it and fetch "
-            f"{published.url} again"
-        )
+        raise WeightsError(f"{name}: its sha256 is {found}, expected {published.sha256}; {remedy}")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import random
 import re
 import socket
 import threading
@@ -87,7 +88,13 @@ class Harmful:
 
 
 @pytest.mark.parametrize(
-    "write", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x, 2))]
+    "write",
+    [
+        torch.save,
+        partial(torch.save, pickle_protocol=4),
+        lambda x, path: path.write_bytes(pickle.dumps(x, 2)),
+        lambda x, path: path.write_bytes(pickle.dumps(x, 4)),
+    ],
 )
 def test_pickle_that_runs_code(tmp_path: Path, write: Any) -> None:
     path, trace = tmp_path / "net.pth", tmp_path / "trace"
@@ -98,6 +105,16 @@ def test_pickle_that_runs_code(tmp_path: Path, write: Any) -> None:
         "safetensors where you trust it",
     )
     assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>not found</html>", random.Random(0).randbytes(500)]
+)
+def test_pth_that_torch_did_not_write(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "net.pth"
+    path.write_bytes(content)
+    begins = re.escape(repr(content[:2]))
+    fails(path, f"no PyTorch checkpoint, it begins with {begins}; copy or download it again")
 
 
 def test_pth_without_tensors(tmp_path: Path) -> None:
@@ -167,8 +184,11 @@ def test_fetches_once(served: Published) -> None:
 
 def test_wrong_checksum_leaves_nothing(served: Published) -> None:
     wrong = Published(served.url, "0" * 64, served.licence)
-    message = f"its sha256 is {served.sha256}, expected {'0' * 64}; delete it and fetch {wrong.url}"
-    with pytest.raises(WeightsError, match=re.escape(message)):
+    message = (
+        f"{wrong.url}, just downloaded: its sha256 is {served.sha256}, expected {'0' * 64}; try "
+        f"again, or fetch it elsewhere and put it at {cache_folder() / 'net.safetensors'}"
+    )
+    with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
         fetch("net", wrong)
     assert not list(cache_folder().iterdir())
 
