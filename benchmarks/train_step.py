@@ -1,0 +1,189 @@
+"""Compare srkit's training loop with a plain PyTorch loop, and with the bare step it could reach.
+
+    python benchmarks/train_step.py --out results
+
+Three contestants train the same network by L1 on batches of one size. ``plain`` is what a script
+does without thinking of speed: fp32, contiguous. ``bare`` is the fastest step known here: bf16,
+channels_last. Both get one batch that lies in memory. ``srkit`` is ``srkit train`` whole: it reads,
+crops, turns and degrades photographs, logs and saves. They take turns, each in a fresh process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from srkit.assembly import assemble
+from srkit.monitor import read_records
+from srkit.recipe import Recipe, load_recipe
+from srkit.registry import Registry
+from srkit.training import train
+
+NETWORKS = {
+    "rrdb": ["generator={type: rrdb}", "training.batch_size=8"],
+    "edsr": ["generator={type: edsr, blocks: 16, features: 64}", "training.batch_size=16"],
+}
+CONTESTANTS = ("plain", "bare", "srkit")
+WARM_UP = 2
+RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "rrdb_small_x4.yaml"
+
+
+def main() -> None:
+    """Let the contestants take turns; print and write medians and ratios."""
+    arguments = parse()
+    if arguments.contestant:
+        print(json.dumps(measure(arguments.network[0], arguments.contestant, arguments.steps)))
+        return
+    console = Console()
+    results = {}
+    for network in arguments.network:
+        rounds = [
+            {name: in_child(network, name, arguments.steps) for name in CONTESTANTS}
+            for _ in range(arguments.rounds)
+        ]
+        results[network] = summarise(rounds)
+        console.print(as_table(network, results[network]))
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "train_step.json").write_text(json.dumps(results, indent=2) + "\n")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8, help="measured steps of each contestant")
+    parser.add_argument("--out", type=Path, help="folder for train_step.json")
+    parser.add_argument("--contestant", choices=CONTESTANTS, help="measure this one only, here")
+    return parser.parse_args()
+
+
+def in_child(network: str, contestant: str, steps: int) -> dict[str, float]:
+    command = [sys.executable, __file__, "--network", network, "--contestant", contestant]
+    done = subprocess.run(
+        [*command, "--steps", str(steps)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def measure(network: str, contestant: str, steps: int) -> dict[str, float]:
+    recipe = make_recipe(network, steps)
+    if contestant == "srkit":
+        speed, waiting = srkit_speed(recipe)
+    else:
+        speed, waiting = loop_speed(recipe, steps, fast=contestant == "bare"), 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"images_per_second": speed, "waiting_share": waiting, "peak_memory_gib": peak}
+
+
+def make_recipe(network: str, steps: int) -> Recipe:
+    """Train on the sample photographs: twice the steps, the second half of which is measured."""
+    overrides = [
+        *NETWORKS[network],
+        f"training.duration={2 * steps}",
+        f"training.log_every={steps}",
+        "data.validation=null",
+        "training.ema=null",
+        "training.clip=null",
+        "training.schedule={type: constant}",
+        "training.checkpoint_every=1000",
+        "training.workers=1",
+        "training.precision=bf16",
+    ]
+    return load_recipe(RECIPE, overrides, sample=True)
+
+
+def srkit_speed(recipe: Recipe) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        console = Console(file=io.StringIO())
+        train(recipe, Registry.discover(), run, source="benchmark", console=console)
+        last = [r for r in read_records(run / "metrics.jsonl") if r["kind"] == "train"][-1]
+    return last["images_per_second"], last["waiting_share"]
+
+
+def loop_speed(recipe: Recipe, steps: int, *, fast: bool) -> float:
+    """Time a loop that does nothing but step."""
+    assembly = assemble(recipe, Registry.discover(), "benchmark", splits=())
+    network: Any = assembly.generator
+    assert isinstance(network, nn.Module)
+    source = recipe.data.train
+    assert source is not None
+    side = source.crop or 128
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    layout = torch.channels_last if fast else torch.contiguous_format
+    network.to(device).to(memory_format=layout).train()
+    size = recipe.training.batch_size
+    hr = torch.rand(size, 3, side, side, device=device).contiguous(memory_format=layout)
+    lr = torch.rand(size, 3, side // 4, side // 4, device=device).contiguous(memory_format=layout)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+            sr = network(lr)
+        loss = (sr.float() - hr).abs().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        loss.item()  # as a script that prints its loss does, and a fair end of the timing
+
+    for _ in range(WARM_UP):
+        step()
+    started = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return size * steps / (time.perf_counter() - started)
+
+
+def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Medians over the rounds, and of the ratios within each round."""
+
+    def median(values: list[float]) -> float:
+        return round(statistics.median(values), 4)
+
+    speeds = {name: [r[name]["images_per_second"] for r in rounds] for name in CONTESTANTS}
+    against = {
+        name: [own / other for own, other in zip(speeds["srkit"], speeds[name], strict=True)]
+        for name in ("plain", "bare")
+    }
+    return {
+        "rounds": len(rounds),
+        "images_per_second": {name: median(values) for name, values in speeds.items()},
+        "srkit_over_plain": median(against["plain"]),
+        "overhead_over_bare": median([1 - ratio for ratio in against["bare"]]),
+        "waiting_share": median([r["srkit"]["waiting_share"] for r in rounds]),
+        "peak_memory_gib": {
+            name: median([r[name]["peak_memory_gib"] for r in rounds]) for name in CONTESTANTS
+        },
+    }
+
+
+def as_table(network: str, result: dict[str, Any]) -> Table:
+    table = Table("loop", "images/s", "peak memory in GiB", title=network)
+    for name in CONTESTANTS:
+        speed, peak = result["images_per_second"][name], result["peak_memory_gib"][name]
+        table.add_row(name, f"{speed:.2f}", f"{peak:.2f}")
+    table.caption = (
+        f"srkit is {result['srkit_over_plain']:.2f} times as fast as plain; overhead over bare "
+        f"{result['overhead_over_bare']:.1%}; waiting for data {result['waiting_share']:.1%}"
+    )
+    return table
+
+
+if __name__ == "__main__":
+    main()
