@@ -74,7 +74,7 @@ def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator)
     Raises
     ------
     DataError
-        If the image is smaller than the crop.
+        If the image is smaller than the crop, or the sides of a pair do not have this scale.
     """
     height, width = sample.hr.shape[-2:]
     if min(height, width) < side:
@@ -85,8 +85,16 @@ def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator)
     if sample.lr is None:
         y, x = (int(rng.integers(length - side + 1)) for length in (height, width))
         return replace(sample, hr=sample.hr[:, y : y + side, x : x + side])
+    rows, columns = sample.lr.shape[-2:]
+    if abs(height - scale * rows) >= scale or abs(width - scale * columns) >= scale:
+        raise DataError(
+            f"{sample.name}: LR of {columns}x{rows} pixels does not fit HR of {width}x{height} at "
+            f"scale {scale}; set the recipe's scale, or leave the pair out"
+        )
     small = side // scale
-    y, x = (int(rng.integers(length - small + 1)) for length in sample.lr.shape[-2:])
+    # Where HR is no multiple of the scale, LR was rounded: stay inside both.
+    whole = (min(rows, height // scale), min(columns, width // scale))
+    y, x = (int(rng.integers(length - small + 1)) for length in whole)
     hr = sample.hr[:, scale * y : scale * y + side, scale * x : scale * x + side]
     return replace(sample, hr=hr, lr=sample.lr[:, y : y + small, x : x + small])
 
