@@ -224,7 +224,7 @@ class Published:
     Parameters
     ----------
     url
-        Where they are.
+        Where they are: an address, or ``package:NAME/PATH`` for a file in an installed package.
     sha256
         Checksum of the file, hexadecimal.
     licence

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -97,13 +98,15 @@ def _tensors_in(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def fetch(name: str, published: Published) -> Path:
-    """Give the cached file of published weights, downloading it the first time.
+    """Give the file of published weights, downloading it to the cache the first time.
 
     Raises
     ------
     WeightsError
         If there is no network, or the checksum differs; it says which file to put where.
     """
+    if published.url.startswith("package:"):
+        return _shipped(published)
     target = cache_folder() / published.url.rpartition("/")[2]
     if target.is_file():
         _verify(target, published, str(target), f"delete it and fetch {published.url} again")
@@ -129,6 +132,16 @@ def fetch(name: str, published: Published) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+def _shipped(published: Published) -> Path:
+    """Find weights that an installed package brought along."""
+    package, _, inside = published.url.removeprefix("package:").partition("/")
+    path = Path(str(files(package))) / inside
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; install the package of '{package}' again")
+    _verify(path, published, str(path), f"install the package of '{package}' again")
+    return path
 
 
 def _verify(path: Path, published: Published, name: str, remedy: str) -> None:

@@ -6,6 +6,7 @@ import pickle
 import random
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -228,3 +229,36 @@ def test_offline_says_which_file_to_put_where(
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
         fetch("net", published)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An installed package that brings weights along."""
+    folder = tmp_path / "some_networks"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, folder.name, raising=False)
+    return folder
+
+
+def test_shipped_weights_need_no_cache(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRKIT_CACHE", "/nowhere")
+    file = package / "net.safetensors"
+    save_file(TENSORS, file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    published = Published("package:some_networks/net.safetensors", digest, "Apache-2.0")
+    assert fetch("net", published) == file
+    assert_same(read_tensors(file))
+    cut(file)
+    with pytest.raises(WeightsError, match=r"install the package of 'some_networks' again$"):
+        fetch("net", published)
+
+
+def test_shipped_weights_that_are_gone(package: Path) -> None:
+    published = Published("package:some_networks/net.safetensors", "0" * 64, "Apache-2.0")
+    message = (
+        f"{package / 'net.safetensors'}: no such file; install the package of 'some_networks' again"
+    )
+    with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
+        fetch("net", published)
