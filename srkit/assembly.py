@@ -81,7 +81,8 @@ def complete(
         except PluginError as error:
             problems.append(f"{path}.type: {error}")
         except ValidationError as error:
-            problems += explain(error, path, options_model(component.factory))
+            model = options_model(component.factory)
+            problems += explain(error, path, model, beside=type(spec).model_fields)
         except (TypeError, NameError) as error:
             problems.append(
                 f"{path}: '{spec.type}' of {component.distribution} has a signature that a recipe "

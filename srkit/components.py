@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from docstring_parser import DocstringStyle, parse
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    create_model,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -18,6 +25,36 @@ from srkit.errors import nearest
 
 #: Parameters that the core supplies by name; a recipe cannot set them.
 SUPPLIED = frozenset({"scale", "channels", "formats"})
+
+#: Plainer words for what pydantic expected, by the type of its error.
+WORDS = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "keys and values",
+    "int_from_float": "a valid integer",
+    "list_type": "a list",
+    "model_type": "keys and values",
+    "path_type": "a path",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "too_long": "at most {max_length} items",
+    "too_short": "at least {min_length} items",
+    "tuple_type": "a list",
+}
+
+
+class Options(BaseModel):
+    """What a recipe may set: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _tell_truth_from_numbers(cls, given: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """Refuse what YAML reads as true, such as `on`, where pydantic would take it for 1."""
+        value = check(given)
+        if isinstance(given, bool) and type(value) in (int, float):
+            raise ValueError(f"got {given}; expected a number")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +91,7 @@ def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
     for name, (annotation, default) in _parameters(factory).items():
         if name not in SUPPLIED:
             fields[name] = (annotation, ... if default is inspect.Parameter.empty else default)
-    return create_model(
-        getattr(factory, "__name__", "Options"),
-        __config__=ConfigDict(
-            extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
-        ),
-        **fields,
-    )
+    return create_model(getattr(factory, "__name__", "Options"), __base__=Options, **fields)
 
 
 def options(factory: Callable[..., Any]) -> list[Option]:
@@ -106,13 +137,19 @@ def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any
     return factory(**validate(factory, given), **{name: supplied[name] for name in wanted})
 
 
-def explain(error: ValidationError, path: str, model: type[BaseModel]) -> list[str]:
-    """Word each problem as ``path.key: what was found; what was expected``."""
+def explain(
+    error: ValidationError, path: str, model: type[BaseModel], beside: Iterable[str] = ()
+) -> list[str]:
+    """Word each problem as ``path.key: what was found; what was expected``.
+
+    Keys of `beside` are known too: those of a recipe's entry that are not the component's own.
+    """
     problems: dict[str, str] = {}
     for details in error.errors(include_url=False):
         keys, holder = _follow(model, details["loc"])
         where = ".".join([*filter(None, [path]), *keys])
-        found, expected = _explain_one(details, keys[-1] if keys else path, holder)
+        known = [*_fields(holder), *(beside if holder is model else ())]
+        found, expected = _explain_one(details, keys[-1] if keys else path, known)
         if found and where in problems:
             # Each member of a union has its own complaint about the one value.
             problems[where] += f" or {expected}"
@@ -121,18 +158,18 @@ def explain(error: ValidationError, path: str, model: type[BaseModel]) -> list[s
     return list(problems.values())
 
 
-def _explain_one(details: ErrorDetails, key: str, holder: Any) -> tuple[str, str]:
+def _explain_one(details: ErrorDetails, key: str, known: list[str]) -> tuple[str, str]:
     """Word what was found (empty where the message says it) and what was expected."""
     if details["type"] == "extra_forbidden":
-        known = holder.model_fields if _is_model(holder) else ()
         return "", f"unknown key '{key}'; {nearest(key, known)}"
     if details["type"] == "missing":
         return "", "missing; it has no default"
     if details["type"] == "value_error":
         return "", details["msg"].removeprefix("Value error, ")
-    expected = details["msg"].removeprefix("Input should be ").partition(", unable to parse")[0]
-    if details["type"] == "path_type":
-        expected = "a path"
+    if details["type"] in WORDS:
+        expected = WORDS[details["type"]].format(**details.get("ctx", {}))
+    else:
+        expected = details["msg"].removeprefix("Input should be ").partition(", unable to parse")[0]
     return f"got {details['input']!r}; expected ", expected
 
 
@@ -171,6 +208,10 @@ def _plain(annotation: Any) -> Any:
         members = [member for member in get_args(annotation) if member is not NoneType]
         return _plain(members[0]) if len(members) == 1 else annotation
     return annotation
+
+
+def _fields(holder: Any) -> Iterable[str]:
+    return holder.model_fields if _is_model(holder) else ()
 
 
 def _is_model(annotation: Any) -> bool:

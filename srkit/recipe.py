@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from srkit.components import explain
+from srkit.components import Options, explain
 from srkit.errors import RecipeError
 
 
@@ -43,7 +43,8 @@ class Length:
         return max(1, round(steps))
 
     def __str__(self) -> str:
-        return f"{self.value:g} {self.unit}"
+        # Every digit and no exponent, so that it can be read again.
+        return f"{Decimal(repr(self.value)):f}".removesuffix(".0") + f" {self.unit}"
 
 
 def _length(given: Any) -> Length:
@@ -66,16 +67,16 @@ Duration = Annotated[
 ]
 
 
-class Part(BaseModel):
-    """A part of a recipe: unknown keys are refused."""
+class Part(Options):
+    """A part of a recipe: unknown keys and infinite numbers are refused."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
-class Spec(BaseModel):
+class Spec(Options):
     """A component: its name, and options that its factory declares."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     type: str
 
@@ -202,11 +203,9 @@ class TrainingSpec(Part):
 class EvaluationSpec(Part):
     """What a run is compared with."""
 
-    baselines: list[Literal["original", "nearest", "bilinear", "bicubic", "area", "lanczos"]] = [
-        "original",
-        "bilinear",
-        "bicubic",
-    ]
+    baselines: list[Literal["original", "nearest", "bilinear", "bicubic", "area", "lanczos"]] = (
+        Field(["original", "bilinear", "bicubic"])
+    )
     labels: Literal["dataset", "teacher"] = Field(
         "dataset", description="whose classes are right: the data set's, or the teacher's on HR"
     )
@@ -339,8 +338,8 @@ def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:
     if not equals or not key or not all(key.split(".")):
         raise ValueError("expected key=value, such as training.batch_size=8")
     try:
-        change: Any = yaml.safe_load(value)
-    except yaml.YAMLError:
+        change: Any = yaml.load(value, _Loader)
+    except (yaml.YAMLError, ValueError):
         raise ValueError(f"'{value}' is not YAML; quote it") from None
     return _set(tree, key.split("."), change)  # type: ignore[no-any-return]
 
@@ -351,7 +350,7 @@ def _set(node: Any, keys: Sequence[str], value: Any) -> Any:
         return merge(node, value)
     head, rest = keys[0], keys[1:]
     if isinstance(node, list):
-        if not head.isdigit() or int(head) >= len(node):
+        if not head.isdecimal() or int(head) >= len(node):
             raise ValueError(f"'{head}' is no item of a list of {len(node)}")
         return [_set(item, rest, value) if i == int(head) else item for i, item in enumerate(node)]
     if node is not None and not isinstance(node, Mapping):
@@ -372,12 +371,15 @@ def _read(path: Path, seen: Iterable[Path]) -> dict[str, Any]:
     except FileNotFoundError:
         asker = f" (extended by {chain[-2]})" if len(chain) > 1 else ""
         raise RecipeError(str(path), [f"no such file{asker}"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(str(path), [f"cannot be read: {error}"]) from None
-    except yaml.YAMLError as error:
-        raise RecipeError(str(path), ["not valid YAML: " + " ".join(str(error).split())]) from None
+    except OSError as error:
+        raise RecipeError(str(path), [f"cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(str(path), [f"not text in UTF-8: {error.reason}"]) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise RecipeError(str(path), [f"not valid YAML: {_where_and_why(error)}"]) from None
     if not isinstance(tree, dict):
-        raise RecipeError(str(path), [f"holds {type(tree).__name__}; expected keys and values"])
+        found = "nothing" if tree is None else f"a {type(tree).__name__}"
+        raise RecipeError(str(path), [f"holds {found}; expected keys and values"])
     base = tree.pop("extends", None)
     if base is None:
         return tree
@@ -386,17 +388,32 @@ def _read(path: Path, seen: Iterable[Path]) -> dict[str, Any]:
     return dict(merge(_read(path.parent / base, chain), tree))
 
 
+def _where_and_why(error: yaml.YAMLError | ValueError) -> str:
+    """Word a mistake in YAML without PyYAML's copy of the text."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"character {error.position + 1}: {error.reason}"
+    return str(error)
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML as srkit reads it: a key given twice is an error, and ``1e-4`` is a number."""
+    """YAML as srkit reads it: a key is text and stands once, and ``1e-4`` is a number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is given twice", node.start_mark
-                )
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+                self._refuse(key, "this key is no text; quote it")
+            if key.value in keys:
+                self._refuse(key, f"the key '{key.value}' is given twice")
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
+
+    @staticmethod
+    def _refuse(node: yaml.Node, problem: str) -> NoReturn:
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 _Loader.add_implicit_resolver(
