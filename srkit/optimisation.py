@@ -8,14 +8,25 @@ from typing import Any
 
 from torch import nn, optim
 
+from srkit.errors import TrainingError
 from srkit.recipe import OptimiserSpec, ScheduleSpec
 
 
 def make_optimiser(spec: OptimiserSpec, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """Build an optimiser; options that the recipe leaves out keep torch's defaults."""
+    """Build an optimiser; options that the recipe leaves out keep torch's defaults.
+
+    Raises
+    ------
+    TrainingError
+        If all parameters are frozen.
+    """
     named = {"betas": spec.betas, "eps": spec.eps, "momentum": spec.momentum}
     given = {name: value for name, value in named.items() if value is not None}
     trainable = [p for p in parameters if p.requires_grad]
+    if not trainable:
+        raise TrainingError(
+            "nothing is left to train: every parameter is frozen; shorten start.freeze"
+        )
     if spec.type == "lion":
         from timm.optim import Lion
 
