@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
-
-from srkit.components import options_model
+from srkit.components import options, options_model
 from srkit.recipe import DiscriminatorSpec, LossSpec, MetricSpec, Recipe, Spec, TeacherSpec
-from srkit.registry import Registry
+from srkit.registry import Component, Registry
 
 #: The class of each kind's entry in a recipe.
 SPECS: dict[str, type[Spec]] = {
@@ -34,41 +32,48 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     definitions = schema["$defs"]
     properties = schema["properties"]
     for kind, spec in SPECS.items():
-        definitions[kind] = {"anyOf": [_entry(c, spec) for c in _models(registry, kind)]}
+        entries = {c.name: _entry(c, spec, definitions) for c in registry.components(kind)}
+        definitions[kind] = {"anyOf": list(entries.values())}
+        if kind in properties:  # these are named, and an entry's name stands for its type
+            named = {name: _either(_untyped(entry), kind) for name, entry in entries.items()}
+            properties[kind] = {
+                "type": "object",
+                "properties": named,
+                "additionalProperties": _either(kind),
+            }
     for key in ("generator", "degradation", "discriminator"):
         properties[key] = _either(f"{key}s")
-    for key in ("teachers", "losses", "metrics"):
-        # A loss or metric may leave its type out: its key says it.
-        names = {name: _untyped(model, SPECS[key]) for name, model in _models(registry, key)}
-        properties[key] = {"type": "object", "additionalProperties": _either(key)}
-        if key != "teachers":
-            properties[key]["properties"] = names
-    definitions["Source"]["properties"]["dataset"] = {"$ref": "#/$defs/datasets"}
+    definitions["Source"]["properties"]["dataset"] = _reference("datasets")
     properties["extends"] = {"type": "string", "description": "a recipe that this one changes"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _either(kind: str) -> dict[str, Any]:
-    return {"anyOf": [{"$ref": f"#/$defs/{kind}"}, {"type": "null"}]}
+def _reference(kind: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{kind}"}
 
 
-def _models(registry: Registry, kind: str) -> list[tuple[str, type[BaseModel]]]:
-    return [(c.name, options_model(c.factory)) for c in registry.components(kind)]
+def _either(*choices: dict[str, Any] | str) -> dict[str, Any]:
+    """Allow any of these entries or kinds, or null, which takes an inherited one out."""
+    entries = [_reference(each) if isinstance(each, str) else each for each in choices]
+    return {"anyOf": [*entries, {"type": "null"}]}
 
 
-def _untyped(model: type[BaseModel], spec: type[Spec]) -> dict[str, Any]:
+def _entry(component: Component, spec: type[Spec], definitions: dict[str, Any]) -> dict[str, Any]:
     """Merge a component's own options with those of every entry of its kind."""
-    own = model.model_json_schema(ref_template="#/$defs/{model}")
-    common = spec.model_json_schema(ref_template="#/$defs/{model}")
-    properties = {**common["properties"], **own.get("properties", {})}
-    required = own.get("required", [])
-    merged = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**merged, "required": required} if required else merged
+    own = options_model(component.factory).model_json_schema()
+    definitions.update(own.get("$defs", {}))
+    properties = {**spec.model_json_schema()["properties"], **own.get("properties", {})}
+    for option in options(component.factory):
+        properties[option.name]["description"] = option.meaning
+    properties["type"] = {"const": component.name, "description": component.summary}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["type", *own.get("required", [])],
+        "additionalProperties": False,
+    }
 
 
-def _entry(named: tuple[str, type[BaseModel]], spec: type[Spec]) -> dict[str, Any]:
-    name, model = named
-    entry = _untyped(model, spec)
-    entry["properties"]["type"] = {"const": name, "description": (model.__doc__ or "").strip()}
-    entry["required"] = ["type", *entry.get("required", [])]
-    return entry
+def _untyped(entry: dict[str, Any]) -> dict[str, Any]:
+    """Give an entry whose type need not be stated."""
+    return {**entry, "required": [name for name in entry["required"] if name != "type"]}
