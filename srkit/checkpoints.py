@@ -192,10 +192,11 @@ def _mismatch(rows: Sequence[tuple[str, str, str]], source: str, network: str) -
              for row in shown]  # fmt: skip
     if len(rows) > 20:
         lines.append(f"... and {len(rows) - 20} more")
+    count = "1 key differs" if len(rows) == 1 else f"{len(rows)} keys differ"
     table = "\n  ".join(lines)
     return (
-        f"{source}: made for another network than {network}; {len(rows)} keys differ. Change the "
-        f"generator's options, or name what may differ in start.reinitialise\n  {table}"
+        f"{source}: made for another network than {network}; {count}. Change the generator's "
+        f"options, or name what may differ in start.reinitialise\n  {table}"
     )
 
 
