@@ -196,6 +196,12 @@ def _check_built(assembly: Assembly) -> list[str]:
             elif named is None and len(recipe.teachers) > 1:
                 names = ", ".join(recipe.teachers)
                 problems.append(f"{kind}.{name}.teacher: missing; choose one of {names}")
+    problems += [
+        f"data.{split}.dataset: its images have {data.channels} channels; expected the recipe's "
+        f"{recipe.channels}"
+        for split, data in assembly.data.items()
+        if data.channels != recipe.channels
+    ]
     problems += _check_scale(assembly)
     if assembly.generator is not None and recipe.start is not None:
         stages = assembly.generator.stages()
