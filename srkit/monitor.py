@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,8 +41,10 @@ class Monitor:
         self.console, self.total = console, total
         self._records = folder / "metrics.jsonl"
         self._log = folder / "log.txt"
+        self._events = folder / "tensorboard"
         forget_after(self._records, first)
-        self._board = SummaryWriter(folder / "tensorboard", purge_step=first + 1)
+        with _writing(self._events):
+            self._board = SummaryWriter(self._events, purge_step=first + 1)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -66,7 +69,12 @@ class Monitor:
         trace: TracebackType | None,
     ) -> None:
         self._live.stop()
-        self._board.close()
+        try:
+            with _writing(self._events):
+                self._board.close()
+        except OutputError:
+            if error is None:  # the first failure is the one to tell
+                raise
 
     def step(self, step: int) -> None:
         """Move the bar."""
@@ -82,16 +90,18 @@ class Monitor:
         """
         self._append(self._records, json.dumps({"kind": kind, **_strict(values)}))
         step = int(values["step"])
-        for name, value in values.items():
-            if name not in ("step", "epoch"):
-                self._board.add_scalar(f"{kind}/{name}", value, step)
+        with _writing(self._events):
+            for name, value in values.items():
+                if name not in ("step", "epoch"):
+                    self._board.add_scalar(f"{kind}/{name}", value, step)
         self._latest[kind] = values
         self._live.update(self._view())
         self.say(_line(kind, values, self.total), quiet=self.console.is_terminal)
 
     def pictures(self, name: str, step: int, row: list[NDArray[np.float32]]) -> None:
         """Show images side by side in TensorBoard: ``(H, W, C)`` in [0, 1], of one height."""
-        self._board.add_image(name, np.concatenate(row, axis=1), step, dataformats="HWC")
+        with _writing(self._events):
+            self._board.add_image(name, np.concatenate(row, axis=1), step, dataformats="HWC")
 
     def say(self, text: str, *, quiet: bool = False) -> None:
         """Write a line to the log and, unless quiet, to the console."""
@@ -100,14 +110,8 @@ class Monitor:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _append(self, path: Path, line: str) -> None:
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise OutputError(
-                f"{path}: cannot be written ({error.strerror or error}); the last whole "
-                "checkpoint is kept; make room, then go on with --resume"
-            ) from error
+        with _writing(path), path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
     def _view(self) -> Group:
         table = Table.grid(padding=(0, 2))
@@ -115,6 +119,18 @@ class Monitor:
             for name, value in values.items():
                 table.add_row(kind, name, f"{value:.5g}")
         return Group(table, self._bar)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say what cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); the last whole checkpoint is "
+            "kept; make room, then go on with --resume"
+        ) from error
 
 
 def forget_after(records: Path, step: int) -> None:
