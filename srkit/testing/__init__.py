@@ -1,0 +1,24 @@
+"""Contract checks for plugin authors: one for each kind of component.
+
+Call them in the tests of a plugin, on small instances of its components. A check raises
+AssertionError with a sentence that says what the contract is and what was found; it leaves the
+component as it was.
+"""
+
+from srkit.testing.components import check_component
+from srkit.testing.data import check_dataset, check_degradation
+from srkit.testing.formats import check_image_format
+from srkit.testing.measures import check_loss, check_metric
+from srkit.testing.networks import check_discriminator, check_generator, check_teacher
+
+__all__ = [
+    "check_component",
+    "check_dataset",
+    "check_degradation",
+    "check_discriminator",
+    "check_generator",
+    "check_image_format",
+    "check_loss",
+    "check_metric",
+    "check_teacher",
+]

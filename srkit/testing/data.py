@@ -1,0 +1,100 @@
+"""Check data sets and degradations."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import torch
+
+from srkit import interfaces
+from srkit.interfaces import (
+    Dataset,
+    Degradation,
+    Sample,
+)
+from srkit.testing.requirements import (
+    noise,
+    require,
+    require_attributes,
+    require_close,
+    require_finite,
+    require_shape,
+)
+
+
+def check_dataset(dataset: Dataset) -> None:
+    """Check a data set by its first, middle and last sample.
+
+    Raises
+    ------
+    AssertionError
+        If it is empty, gives different samples for an index, has no end, cannot be pickled (which
+        worker processes need), or a sample breaks the rules of :class:`srkit.interfaces.Sample`.
+    """
+    require_attributes(dataset, interfaces.Dataset)
+    length = len(dataset)
+    require(length > 0, "a data set has to hold at least one sample; raise DataError otherwise")
+    copied = pickle.loads(pickle.dumps(dataset))
+    for index in sorted({0, length // 2, length - 1}):
+        sample = dataset[index]
+        _check_sample(sample, dataset)
+        for again, how in ((dataset[index], "read twice"), (copied[index], "read after pickling")):
+            same = again.name == sample.name and torch.equal(again.hr, sample.hr)
+            require(same, f"sample {index} differs when {how}; it has to stay the same")
+    try:
+        dataset[length]
+    except IndexError:
+        return
+    raise AssertionError(f"dataset[{length}] has to raise IndexError: the length is {length}")
+
+
+def _check_sample(sample: Sample, dataset: Dataset) -> None:
+    images = {"hr": sample.hr} if sample.lr is None else {"hr": sample.hr, "lr": sample.lr}
+    for name, image in images.items():
+        what = f"{sample.name}: {name}"
+        require(image.dtype == torch.float32, f"{what} has to be float32, got {image.dtype}")
+        shape = tuple(image.shape)
+        require(
+            image.ndim == 3 and shape[0] == dataset.channels,
+            f"{what} has to have the shape ({dataset.channels}, H, W), got {shape}",
+        )
+        require_finite(image, what)
+    low, high = sample.data_range
+    require(low < high, f"{sample.name}: the data range {low} to {high} is empty")
+    if dataset.classes is not None:
+        count = len(dataset.classes)
+        known = sample.label is not None and 0 <= sample.label < count
+        require(known, f"{sample.name}: the label has to be in 0..{count - 1}: {sample.label}")
+
+
+def check_degradation(degradation: Degradation, channels: int = 3) -> None:
+    """Check a degradation on random images of odd sizes.
+
+    Raises
+    ------
+    AssertionError
+        If the size is not ``ceil(factor * side)``, a value is not finite, the images given are
+        changed, or a sample depends on anything but its own image and seed.
+    """
+    require_attributes(degradation, interfaces.Degradation)
+    hr = noise(2, channels, 45, 51)
+    # Seeds are drawn from the whole range of non-negative int64.
+    seeds = [7, 2**63 - 1]
+    given = hr.clone()
+    lr = degradation(hr, seeds)
+    require(torch.equal(hr, given), "a degradation must not change the images it is given")
+    # The small amount keeps 0.07 * 100 = 7.000000000000001 from counting as 8.
+    size = tuple(math.ceil(degradation.factor * side - 1e-6) for side in (45, 51))
+    require_shape(lr, (2, channels, *size), f"LR at the factor {degradation.factor:g}")
+    require(lr.dtype == hr.dtype, f"LR has to keep the type {hr.dtype}, got {lr.dtype}")
+    require_finite(lr, "LR")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        again = degradation(hr, seeds)
+    require(
+        torch.equal(again, lr),
+        "the same seeds have to give the same LR; draw from torch.Generator().manual_seed(seed)",
+    )
+    single = torch.cat([degradation(hr[i : i + 1], seeds[i : i + 1]) for i in range(2)])
+    require_close(single, lr, "LR of a sample has to depend on its own seed and image only")

@@ -1,0 +1,84 @@
+"""Check image formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from srkit import interfaces
+from srkit.errors import DataError
+from srkit.interfaces import (
+    Image,
+    ImageFormat,
+)
+from srkit.testing.requirements import (
+    require,
+    require_attributes,
+    require_shape,
+    smooth,
+)
+
+
+def check_image_format(
+    image_format: ImageFormat, folder: Path, channels: int = 3, tolerance: float = 0.5 / 255
+) -> None:
+    """Check a format by writing, reading and damaging files of each of its endings.
+
+    Parameters
+    ----------
+    image_format
+        The format.
+    folder
+        An empty folder for the files.
+    channels
+        Channels of the picture.
+    tolerance
+        Largest difference that a round trip may make to values in [0, 1]; the default allows for
+        the rounding to 8 bits.
+
+    Raises
+    ------
+    AssertionError
+        If a picture comes back changed, or a damaged file does not raise DataError that names it.
+    """
+    require_attributes(image_format, interfaces.ImageFormat)
+    require(bool(image_format.suffixes), "a format has to have a suffix")
+    for suffix in image_format.suffixes:
+        require(
+            suffix == suffix.lower() and suffix.startswith("."),
+            f"the suffix '{suffix}' has to start with a dot and be in lower case",
+        )
+        path = folder / f"a picture{suffix}"
+        picture = smooth(channels, 37, 45)
+        image_format.write(path, Image(picture))
+        _check_picture(image_format.read(path), picture, tolerance, suffix)
+        whole = path.read_bytes()
+        for part in (0, len(whole) // 4, len(whole) // 2):
+            path.write_bytes(whole[:part])
+            _check_refused(image_format, path, f"cut to {part} of {len(whole)} bytes")
+
+
+def _check_picture(found: Image, picture: Tensor, tolerance: float, suffix: str) -> None:
+    require_shape(found.pixels, tuple(picture.shape), f"a picture read from {suffix}")
+    require(
+        found.pixels.dtype == torch.float32,
+        f"{suffix}: pixels are {found.pixels.dtype}, not float32",
+    )
+    error = float((found.pixels - picture).abs().max())
+    # Half a float32 rounding beside the tolerance.
+    require(
+        error <= tolerance + 1e-6,
+        f"a round trip through {suffix} changes values by up to {error:.4f}; "
+        f"allowed: {tolerance:.4f}",
+    )
+
+
+def _check_refused(image_format: ImageFormat, path: Path, what: str) -> None:
+    try:
+        image_format.read(path)
+    except DataError as error:
+        require(str(path) in str(error), f"the error for a damaged file has to name it: {error}")
+        return
+    raise AssertionError(f"reading a {path.suffix} file {what} has to raise DataError")

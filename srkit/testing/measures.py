@@ -1,0 +1,144 @@
+"""Check losses and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srkit import interfaces
+from srkit.interfaces import (
+    Answer,
+    Batch,
+    Loss,
+    Metric,
+    TeacherMetric,
+)
+from srkit.testing.requirements import (
+    noise,
+    require,
+    require_attributes,
+    require_close,
+    require_finite,
+    require_gradient,
+    require_shape,
+)
+
+#: Classes of the made-up answers that teacher losses and metrics are tried on.
+CLASSES = 10
+
+
+def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) -> None:
+    """Check a loss on random images, or on random answers of a teacher.
+
+    Parameters
+    ----------
+    loss
+        On images, or on answers if it has the attribute `stages`.
+    channels, size
+        Shape of the images in pixels.
+
+    Raises
+    ------
+    AssertionError
+        If it is no finite scalar, its gradient is missing, not finite (also where SR equals HR),
+        or does not point uphill.
+    """
+    batch = _batch(channels, size)
+    inputs, evaluate = _as_function(loss, batch)
+    start = inputs.clone().requires_grad_()
+    value = evaluate(start)
+    require_shape(value, (), "a loss")
+    require_finite(value, "the loss")
+    require(value.requires_grad, "a loss has to be differentiable with respect to SR")
+    (slope,) = torch.autograd.grad(value, start)
+    require_gradient(slope, "SR")
+    step = 1e-2 * slope / slope.norm()
+    require(
+        bool(evaluate(inputs - step) < evaluate(inputs + step)),
+        "a step against the gradient has to lower the loss",
+    )
+    perfect = _perfect(loss, batch).requires_grad_()
+    (slope,) = torch.autograd.grad(evaluate(perfect), perfect)
+    require_finite(slope, "the gradient where SR equals HR")
+    with torch.autocast("cpu", torch.bfloat16):
+        require_finite(evaluate(inputs.bfloat16()), "the loss of bf16 images in autocast")
+
+
+def check_metric(
+    metric: Metric | TeacherMetric, channels: int = 3, size: tuple[int, int] = (32, 32)
+) -> None:
+    """Check a metric on random images, or on random answers of a teacher.
+
+    Parameters
+    ----------
+    metric
+        On images, or on answers if it has the attribute `stages`.
+    channels, size
+        Shape of the images in pixels.
+
+    Raises
+    ------
+    AssertionError
+        If it does not give a number for each image that depends on that image only, has no
+        protocol, or finds a random image better than a perfect one.
+    """
+    require_attributes(metric, interfaces.Metric)
+    require(isinstance(metric.higher_is_better, bool), "higher_is_better has to be a bool")
+    require(bool(metric.protocol.strip()), "protocol has to say how the number is measured")
+    batch = _batch(channels, size)
+    inputs, evaluate = _as_function(metric, batch)
+    values = evaluate(inputs)
+    require_shape(values, (len(batch),), "the values of a metric")
+    require(values.is_floating_point(), f"a metric has to give floats, got {values.dtype}")
+    alone = [_as_function(metric, _one(batch, i))[1](inputs[i : i + 1]) for i in range(len(batch))]
+    require_close(torch.cat(alone), values, "the value of an image has to depend on it alone")
+    best = evaluate(_perfect(metric, batch))
+    worse = best < values if metric.higher_is_better else best > values
+    require(
+        not bool(worse.any() or best.isnan().any()),
+        f"higher_is_better is {metric.higher_is_better}, yet a perfect image gets "
+        f"{best.tolist()} and noise {values.tolist()}",
+    )
+
+
+def _as_function(measure: Any, batch: Batch) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Give a bad input to a loss or metric, and the loss or metric as a function of the input.
+
+    The input is SR; for what judges by a teacher, one vector per image that holds the logits and
+    the features of each stage.
+    """
+    if not hasattr(measure, "stages"):
+        return noise(*batch.hr.shape, seed=1), lambda sr: measure(sr, batch)
+    target = _answer(_perfect(measure, batch), measure.stages)
+    bad = -_perfect(measure, batch) + noise(len(batch), 1, seed=1)
+    return bad, lambda flat: measure(_answer(flat, measure.stages), target, batch)
+
+
+def _perfect(measure: Any, batch: Batch) -> Tensor:
+    """Give the input of :func:`_as_function` that is the original's own."""
+    if not hasattr(measure, "stages"):
+        return batch.hr.clone()
+    assert batch.labels is not None
+    logits = 5 * nn.functional.one_hot(batch.labels, CLASSES) + batch.hr[:, 0, 0, :CLASSES]
+    features = batch.hr[:, :1, :8, :8].flatten(1).repeat(1, len(measure.stages))
+    return torch.cat([logits, features], 1)
+
+
+def _answer(flat: Tensor, stages: Sequence[str]) -> Answer:
+    logits, *features = torch.split(flat, [CLASSES, *[64] * len(stages)], 1)
+    maps = {name: f.view(-1, 4, 4, 4) for name, f in zip(stages, features, strict=True)}
+    return Answer(logits.float(), maps)
+
+
+def _batch(channels: int, size: tuple[int, int]) -> Batch:
+    hr = noise(2, channels, *size)
+    return Batch(names=["first", "second"], hr=hr, seeds=[0, 1], labels=torch.tensor([2, 7]))
+
+
+def _one(batch: Batch, index: int) -> Batch:
+    part = slice(index, index + 1)
+    labels = None if batch.labels is None else batch.labels[part]
+    return Batch(batch.names[part], batch.hr[part], batch.seeds[part], labels=labels)

@@ -1,0 +1,241 @@
+"""Check generators, discriminators and teachers."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from srkit import interfaces
+from srkit.interfaces import (
+    Answer,
+    Discriminator,
+    Generator,
+    Published,
+    Teacher,
+)
+from srkit.testing.requirements import (
+    noise,
+    require,
+    require_attributes,
+    require_close,
+    require_finite,
+    require_gradient,
+    require_shape,
+)
+
+
+def check_generator(generator: Generator) -> None:
+    """Check a super-resolution network on random images of odd sizes.
+
+    Raises
+    ------
+    AssertionError
+        If the size of SR is wrong, a gradient does not reach a parameter, `stages` does not hold
+        every parameter once and in order, the weights do not survive a safetensors file and
+        `adapt`, or, in evaluation mode, images of a batch affect each other, answers differ, or
+        bf16 autocast fails.
+    """
+    require_attributes(generator, interfaces.Generator)
+    network = _copied(generator)
+    lr = noise(2, generator.channels, 13, 17)
+    shape = (2, generator.channels, 13 * generator.scale, 17 * generator.scale)
+    sr = network(lr)
+    require_shape(sr, shape, f"SR at scale {generator.scale}")
+    require(sr.dtype == lr.dtype, f"SR has to keep the type {lr.dtype}, got {sr.dtype}")
+    _check_gradients(network, sr)
+    _check_stages(network, lr)
+    _check_evaluation(network, lr)
+    _check_autocast(network, lr, shape)
+    _check_weights(network, _copied(generator), network.adapt)
+    for name, weights in generator.published.items():
+        _check_published(name, weights)
+
+
+def _check_stages(network: Any, lr: Tensor) -> None:
+    stages: Mapping[str, nn.Module] = network.stages()
+    held = [id(p) for stage in stages.values() for p in stage.parameters()]
+    for name, parameter in network.named_parameters():
+        count = held.count(id(parameter))
+        require(count == 1, f"parameter '{name}' is in {count} stages; it has to be in exactly 1")
+    reached: list[str] = []
+    hooks = [
+        stage.register_forward_pre_hook(lambda *_, name=name: reached.append(name))
+        for name, stage in stages.items()
+    ]
+    network(lr)
+    for hook in hooks:
+        hook.remove()
+    ran = list(dict.fromkeys(reached))
+    listed = [name for name in stages if name in ran]
+    require(ran == listed, f"stages() has to go from input to output: {ran}, got {listed}")
+
+
+def _check_published(name: str, weights: Published) -> None:
+    require(
+        re.fullmatch(r"[0-9a-f]{64}", weights.sha256) is not None,
+        f"published weights '{name}': sha256 has to be 64 hexadecimal digits",
+    )
+    require(
+        weights.url.startswith("https://"), f"published weights '{name}': the URL has to be https"
+    )
+    require(bool(weights.licence), f"published weights '{name}' need a licence")
+
+
+def check_discriminator(
+    discriminator: Discriminator, channels: int = 3, size: tuple[int, int] = (64, 64)
+) -> None:
+    """Check a discriminator on random images.
+
+    Parameters
+    ----------
+    discriminator
+        A module.
+    channels, size
+        Shape of the images in pixels.
+
+    Raises
+    ------
+    AssertionError
+        If it does not give finite logits for every image, gradients do not reach the images and
+        every parameter, or the weights do not survive a safetensors file.
+    """
+    require_attributes(discriminator, interfaces.Discriminator)
+    network = _copied(discriminator)
+    images = noise(2, channels, *size).requires_grad_()
+    logits = network(images)
+    require(
+        logits.ndim > 0 and len(logits) == 2,
+        f"logits of 2 images have to have a shape that starts with 2, got {tuple(logits.shape)}",
+    )
+    _check_gradients(network, logits)
+    require_gradient(images.grad, "the images")
+    _check_evaluation(network, images.detach())
+    _check_autocast(network, images.detach(), tuple(logits.shape))
+    _check_weights(network, _copied(discriminator), dict)
+
+
+def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
+    """Check a classifier on random images.
+
+    Parameters
+    ----------
+    teacher
+        A module.
+    size
+        Sides of the images in pixels.
+
+    Raises
+    ------
+    AssertionError
+        If logits are not ``(N, classes)`` float32 (also in bf16 autocast), features are not those
+        asked for or cost a second pass, an unknown stage is not refused, a gradient does not
+        reach the images, or answers in evaluation mode differ.
+    """
+    require_attributes(teacher, interfaces.Teacher)
+    network = _copied(teacher).eval()
+    images = noise(2, 3, *size).requires_grad_()
+    stages = tuple(teacher.stages)
+    passes, answer = _count_passes(network, images, stages)
+    _check_answer(answer, teacher.classes, stages)
+    require(
+        passes == _count_passes(network, images, ())[0],
+        "features and logits have to come from one pass through the network",
+    )
+    torch.autograd.backward(answer.logits.sum())
+    require_gradient(images.grad, "the images")
+    _check_evaluation(lambda given: network(given, ()).logits, images.detach())
+    with torch.autocast("cpu", torch.bfloat16):
+        _check_answer(network(images.detach(), stages), teacher.classes, stages)
+    try:
+        network(images, ("no such stage",))
+    except ValueError:
+        return
+    raise AssertionError("an unknown stage has to raise ValueError that lists the known ones")
+
+
+def _check_answer(answer: Answer, classes: int, stages: Sequence[str]) -> None:
+    require_shape(answer.logits, (2, classes), "logits")
+    require(
+        answer.logits.dtype == torch.float32, f"logits have to be float32: {answer.logits.dtype}"
+    )
+    require_finite(answer.logits, "the logits")
+    found = sorted(answer.features)
+    require(found == sorted(stages), f"features of {sorted(stages)} were asked for, got {found}")
+    for stage, features in answer.features.items():
+        shape = tuple(features.shape)
+        require(
+            len(shape) == 4 and shape[0] == 2,
+            f"features of '{stage}' have to have the shape (2, C, H, W), got {shape}",
+        )
+
+
+def _count_passes(network: nn.Module, images: Tensor, stages: Sequence[str]) -> tuple[int, Answer]:
+    """Count how often the busiest layer runs."""
+    runs: list[int] = []
+    layers = [layer for layer in network.modules() if next(layer.children(), None) is None]
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, _: runs.append(id(layer))) for layer in layers
+    ]
+    answer = network(images, stages)
+    for hook in hooks:
+        hook.remove()
+    return max(map(runs.count, set(runs)), default=0), answer
+
+
+def _check_gradients(network: nn.Module, output: Tensor) -> None:
+    """Send back a random gradient, since a constant one vanishes in normalisation layers."""
+    require_finite(output, "the output")
+    torch.autograd.backward((output * noise(*output.shape)).sum())
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            require_gradient(parameter.grad, f"parameter '{name}'")
+
+
+def _check_evaluation(network: Callable[[Tensor], Tensor], images: Tensor) -> None:
+    """Check that evaluation mode is deterministic and takes each image by itself."""
+    if isinstance(network, nn.Module):
+        network.eval()
+    with torch.no_grad():
+        whole = network(images)
+        require(torch.equal(network(images), whole), "evaluation mode has to be deterministic")
+        single = torch.cat([network(images[i : i + 1]) for i in range(len(images))])
+    require_close(single, whole, "in evaluation mode, images must not affect each other")
+
+
+def _check_autocast(network: nn.Module, images: Tensor, shape: Sequence[int]) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        output = network(images)
+    require_shape(output, shape, "the output in bf16 autocast")
+    require_finite(output, "the output in bf16 autocast")
+
+
+def _check_weights(
+    network: nn.Module, other: nn.Module, adapt: Callable[[dict[str, Tensor]], Any]
+) -> None:
+    """Bring the weights of a network to another instance by way of a safetensors file."""
+    state = network.state_dict()
+    try:
+        stored = load(save({name: tensor.contiguous() for name, tensor in state.items()}))
+    except RuntimeError as error:
+        raise AssertionError(f"the weights do not fit in a safetensors file: {error}") from error
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    try:
+        other.load_state_dict(adapt(stored))
+    except RuntimeError as error:
+        raise AssertionError(f"a network has to take its own weights back: {error}") from error
+    for name, tensor in other.state_dict().items():
+        require(torch.equal(tensor, state[name]), f"'{name}' changes when weights are read back")
+
+
+def _copied(network: Any) -> Any:
+    """Copy a module in training mode, so that the caller's own stays as it is."""
+    require(isinstance(network, nn.Module), f"{type(network).__name__} has to be a torch module")
+    return copy.deepcopy(network).train()
