@@ -40,7 +40,7 @@ def require_finite(tensor: Tensor, what: str) -> None:
 
 
 def require_gradient(gradient: Tensor | None, what: str) -> None:
-    """Require a finite gradient that is not zero throughout."""
+    """Require that a gradient arrives and is finite."""
     if gradient is None:
         raise AssertionError(f"no gradient reaches {what}")
     require_finite(gradient, f"the gradient of {what}")
