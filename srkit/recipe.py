@@ -15,8 +15,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     ValidationError,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -84,6 +86,11 @@ class Spec(Options):
     def options(self) -> dict[str, Any]:
         """What the recipe sets of the component's own options."""
         return dict(self.model_extra or {})
+
+    @model_serializer(mode="wrap")
+    def _keep_null_options(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write an option that is null: its default may be something else."""
+        return {**dict.fromkeys(["type", *self.options]), **dump(self)}
 
 
 class OptimiserSpec(Part):

@@ -75,6 +75,12 @@ def test_what_is_dumped_is_the_same_recipe(write: Write) -> None:
     assert load_recipe(write(dumped, "again.yaml")) == recipe
 
 
+def test_an_option_that_is_null_is_dumped_since_its_default_may_differ(write: Write) -> None:
+    recipe = load_recipe(write(BASE), ["generator.blocks=null"])
+    assert recipe.dump()["generator"] == {"type": "rrdb", "blocks": None}
+    assert "degradation" not in recipe.dump()
+
+
 def test_the_whole_text_of_an_error(tmp_path: Path, write: Write) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(BASE + "trainin: {}\nscale: four\n"))
