@@ -304,7 +304,12 @@ class Mixed(Pictures):
 
 
 def test_evaluation_mixes_no_kinds() -> None:
-    batches = list(evaluation_batches(Mixed([(4, 4)] * 3), range(3), 3, 0, 0))
-    assert [batch.names for batch in batches] == [["0.png"], ["1.png"], ["2.png"]]
-    assert [batch.labels is None for batch in batches] == [False, True, False]
-    assert [batch.span for batch in batches] == [1.0, 1.0, 5.0]
+    batches = list(evaluation_batches(Mixed([(4, 4)] * 5), range(5), 5, 0, 0))
+    assert [batch.names for batch in batches] == [
+        ["0.png"],
+        ["1.png"],
+        ["2.png"],
+        ["3.png", "4.png"],
+    ]
+    assert [batch.labels is None for batch in batches] == [False, True, False, False]
+    assert [batch.span for batch in batches] == [1.0, 1.0, 5.0, 1.0]
