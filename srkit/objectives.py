@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 
 from srkit.adversarial import GAMES
 from srkit.assembly import Assembly
-from srkit.errors import DataError
 from srkit.interfaces import Answer, Batch, Teacher, TeacherLoss
+from srkit.labels import labels_of
 from srkit.optimisation import make_optimiser
 from srkit.resizing import Kernel, resize
 
@@ -211,20 +211,16 @@ def _teacher_turn(assembly: Assembly, name: str, wrap: Callable[[nn.Module], nn.
     network = _module(assembly.teachers[name])
     wrapped = wrap(network)
 
-    def cross_entropy(images: Tensor, labels: Tensor) -> Tensor:
+    def cross_entropy(images: Tensor, batch: Batch) -> Tensor:
         answer: Answer = wrapped(images)
+        labels = labels_of(batch, answer.logits.shape[1], f"trained teacher '{name}'")
         return F.cross_entropy(answer.logits.float(), labels)
 
     def terms(scene: Scene) -> dict[str, Tensor]:
-        labels = scene.batch.labels
-        if labels is None:
-            raise DataError(
-                f"teachers.{name} is to be trained, but the training data have no labels"
-            )
         wrapped.train()
-        found = {f"{name}_hr": cross_entropy(scene.batch.hr, labels)}
+        found = {f"{name}_hr": cross_entropy(scene.batch.hr, scene.batch)}
         if scene.sr is not None:
-            found[f"{name}_sr"] = cross_entropy(scene.sr.detach(), labels)
+            found[f"{name}_sr"] = cross_entropy(scene.sr.detach(), scene.batch)
         return found
 
     return _turn(f"teachers.{name}", network, wrapped, terms, assembly)

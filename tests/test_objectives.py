@@ -237,9 +237,19 @@ def test_a_trained_teacher_learns_the_labels_of_hr_and_sr(
 
 def test_a_trained_teacher_needs_labels(registry: Registry, pictures: Path, batch: Batch) -> None:
     turn = turns_of(built(registry, pictures, PUPIL))[1]
-    message = "^teachers.net is to be trained, but the training data have no labels$"
+    message = "^the trained teacher 'net' needs class labels, and the data have none$"
     with pytest.raises(DataError, match=message):
         turn.terms(Scene(replace(batch, labels=None)))
+
+
+def test_a_trained_teacher_names_a_label_outside_its_classes(
+    registry: Registry, pictures: Path, batch: Batch
+) -> None:
+    turn = turns_of(built(registry, pictures, PUPIL))[1]
+    wrong = replace(batch, labels=torch.tensor([0, 1, 99, 2]))
+    message = rf"^{batch.names[2]}: its label is 99; the trained teacher 'net' expects 0 to "
+    with pytest.raises(DataError, match=message):
+        turn.terms(Scene(wrong))
 
 
 # --- who is asked and who changes ---------------------------------------------------------------

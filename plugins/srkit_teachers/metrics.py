@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.interfaces import Answer, Batch
-from srkit_teachers.labels import labels_of
+from srkit.labels import labels_of
 
 
 class ScoreMSE:
