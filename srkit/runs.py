@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import math
 import platform
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 import yaml
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -30,7 +32,7 @@ from srkit.checkpoints import (
     unpack_optimiser,
     warm_start,
 )
-from srkit.errors import RecipeError, TrainingError
+from srkit.errors import RecipeError, TrainingError, WeightsError
 from srkit.evaluation import memory_format
 from srkit.files import write_file
 from srkit.interfaces import Generator
@@ -209,6 +211,8 @@ def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
     if precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)]
+    # accelerate keeps the first precision of a process for good; a notebook may run several.
+    AcceleratorState._reset_state()
     return Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
         cpu=not torch.cuda.is_available(),
@@ -237,6 +241,13 @@ def begin_from(generator: Generator, recipe: Recipe, *, fresh_only: bool = False
     """
     assert recipe.start is not None and isinstance(generator, nn.Module)
     given, patterns = recipe.start.weights, recipe.start.reinitialise
+    for pattern in patterns:
+        if not fnmatch.filter(generator.state_dict(), pattern):
+            names = ", ".join(sorted({key.partition(".")[0] for key in generator.state_dict()}))
+            raise WeightsError(
+                f"start.reinitialise: '{pattern}' matches no weight of the generator; their names "
+                f"begin with {names}"
+            )
     tensors = generator.state_dict() if fresh_only else starting_weights(given, generator)
     fresh = warm_start(generator, tensors, given, patterns)
     freeze(generator, recipe.start.freeze, fresh)
