@@ -103,16 +103,16 @@ def loop(run: Run, monitor: Monitor | None) -> None:
     while run.step < run.total:
         seed_everything(run.recipe.seed, run.step, run.accelerator.process_index)
         set_learning_rates(run)
-        for part in range(training.accumulate):
-            started = time.perf_counter()
-            try:
-                batch = next(batches)
-            except DataError:
-                _save(run, meter, monitor)  # a picture that cannot be read costs no progress
-                raise
-            meter.waited += time.perf_counter() - started
+        started = time.perf_counter()
+        try:
+            parts = [next(batches) for _ in range(training.accumulate)]
+        except DataError:
+            _save(run, meter, monitor)  # a picture that cannot be read costs no progress
+            raise
+        meter.waited += time.perf_counter() - started
+        for number, batch in enumerate(parts, start=1):
             scene = Scene(prepare(batch, run.assembly, run.accelerator.device))
-            last = part == training.accumulate - 1
+            last = number == training.accumulate
             for turn, scaler in zip(run.turns, run.scalers, strict=True):
                 meter.add(take_turn(run, turn, scaler, scene, last=last))
         for turn, scaler in zip(run.turns, run.scalers, strict=True):

@@ -1,0 +1,421 @@
+"""The loop: what a step does to the weights, what is recorded, and how a run stops."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+from training_setup import (
+    TEACHER,
+    differences,
+    extended,
+    last,
+    make_pictures,
+    make_tree,
+    records,
+    run,
+    steps,
+    validated,
+)
+
+from srkit.checkpoints import load
+from srkit.errors import DataError, OutputError, RecipeError, SrkitError, TrainingError
+from srkit.interfaces import Batch
+from srkit.recipe import load_recipe, merge
+from srkit.registry import Registry
+
+#: Differences are not enlarged, as Adam's normalisation would where a gradient is nearly 0.
+SGD = {"type": "sgd", "lr": 0.1}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pictures(tmp_path_factory.mktemp("data") / "pictures")
+
+
+def generator_at(folder: Path, step: int, group: str = "generator") -> Mapping[str, Tensor]:
+    """Read the weights that `keep_every: 1` kept of a step."""
+    return load(folder / "checkpoints" / f"step_{step:08d}.safetensors").groups[group]
+
+
+# --- what a step does -----------------------------------------------------------------------
+
+
+def test_parts_of_a_step_add_up_to_the_whole(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    tree = make_tree(pictures, steps(2, optimiser=SGD))
+    run(tree, tmp_path / "whole", registry)
+    run(merge(tree, steps(2, accumulate=2)), tmp_path / "parts", registry)
+    whole, parts = last(tmp_path / "whole"), last(tmp_path / "parts")
+    found = differences(whole.groups["generator"], parts.groups["generator"])
+    assert max(found.values()) < 1e-6
+    for one, other in zip(records(tmp_path / "whole"), records(tmp_path / "parts"), strict=True):
+        assert other["loss/l1"] == pytest.approx(one["loss/l1"], abs=1e-6)
+
+
+def test_the_average_is_the_one_written_by_hand(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    folder = tmp_path / "run"
+    run(make_tree(pictures, steps(4, ema=0.75, keep_every=1)), folder, registry)
+    average = dict(generator_at(folder, 1))
+    for step in (2, 3, 4):
+        now = generator_at(folder, step)
+        average = {key: 0.75 * value + 0.25 * now[key] for key, value in average.items()}
+        found = differences(average, generator_at(folder, step, "ema"))
+        assert max(found.values()) < 1e-6
+    assert max(differences(average, generator_at(folder, 4)).values()) > 1e-4
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_clipping_limits_the_norm_of_the_gradient(
+    accumulate: int, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    # With plain gradient descent of rate 1 the step is the gradient.
+    free = steps(2, optimiser={"type": "sgd", "lr": 1.0}, keep_every=1, accumulate=accumulate)
+    tree = make_tree(pictures, free)
+    run(tree, tmp_path / "free", registry)
+    run(merge(tree, steps(2, clip=1e-3)), tmp_path / "clipped", registry)
+    assert step_norm(tmp_path / "free") > 2e-3
+    assert step_norm(tmp_path / "clipped") == pytest.approx(1e-3, rel=1e-3)
+
+
+def step_norm(folder: Path) -> float:
+    """Length of the second step in the space of all weights."""
+    before, after = (generator_at(folder, step) for step in (1, 2))
+    squares = [
+        (after[key].double() - value.double()).square().sum() for key, value in before.items()
+    ]
+    return math.sqrt(float(torch.stack(squares).sum()))
+
+
+def test_the_learning_rate_follows_the_schedule(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    cosine = {"type": "cosine", "warmup": 2, "minimum": 0.1}
+    changes = {"discriminator": {"type": "unet_sn", "features": 4, "optimiser": {"lr": 0.5e-3}}}
+    run(make_tree(pictures, changes, steps(6, schedule=cosine)), tmp_path / "run", registry)
+    factors = [0.5]  # half way through the warm-up
+    factors += [0.1 + 0.9 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (0, 0, 1, 2, 3)]
+    for record, factor in zip(records(tmp_path / "run"), factors, strict=True):
+        assert record["lr/generator"] == pytest.approx(1e-3 * factor)
+        assert record["lr/discriminator"] == pytest.approx(0.5e-3 * factor)
+
+
+def test_bf16_trains_weights_of_fp32(pictures: Path, tmp_path: Path, registry: Registry) -> None:
+    changes = {"teachers": TEACHER, "losses": {"logit_mse": {"weight": 0.1}}}
+    tree = make_tree(pictures, changes, validated(pictures), steps(3))
+    run(tree, tmp_path / "fp32", registry)
+    run(merge(tree, steps(3, precision="bf16", ema=0.9)), tmp_path / "bf16", registry)
+    groups = last(tmp_path / "bf16").groups
+    assert {value.dtype for value in groups["generator"].values()} == {torch.float32}
+    assert {value.dtype for value in groups["ema"].values()} == {torch.float32}
+    for full, half in zip(
+        records(tmp_path / "fp32", "train"), records(tmp_path / "bf16", "train"), strict=True
+    ):
+        assert half["loss/l1"] == pytest.approx(full["loss/l1"], rel=0.02)
+        assert half["loss/l1"] != full["loss/l1"]
+
+
+def test_fp16_needs_a_gpu(
+    pictures: Path, tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RecipeError) as caught:
+        run(make_tree(pictures, steps(1, precision="fp16")), tmp_path / "run", registry)
+    assert caught.value.problems == ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"]
+    assert not (tmp_path / "run").exists()
+
+
+# --- where it starts ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
+    """Train three steps."""
+    folder = tmp_path_factory.mktemp("runs") / "trained"
+    run(make_tree(pictures, steps(3, ema=0.5)), folder, registry)
+    return folder
+
+
+def from_folder(trained: Path, tmp_path: Path) -> tuple[Path, str]:
+    return trained, "ema"
+
+
+def from_checkpoint(trained: Path, tmp_path: Path) -> tuple[Path, str]:
+    return trained / "checkpoints" / "last.safetensors", "ema"
+
+
+def from_pickle(trained: Path, tmp_path: Path) -> tuple[Path, str]:
+    torch.save(last(trained).groups["generator"], tmp_path / "weights.pth")
+    return tmp_path / "weights.pth", "generator"
+
+
+@pytest.mark.parametrize("source", [from_folder, from_checkpoint, from_pickle])
+def test_a_run_starts_from_weights(
+    source: Callable[[Path, Path], tuple[Path, str]],
+    trained: Path,
+    pictures: Path,
+    tmp_path: Path,
+    registry: Registry,
+) -> None:
+    weights, group = source(trained, tmp_path)
+    still = steps(1, optimiser={"type": "sgd", "lr": 1e-30})
+    tree = make_tree(pictures, {"start": {"weights": str(weights)}}, still)
+    run(tree, tmp_path / "run", registry)
+    found = last(tmp_path / "run").groups["generator"]
+    assert max(differences(last(trained).groups[group], found).values()) == 0
+
+
+def test_frozen_stages_stay_and_fresh_weights_train(
+    trained: Path, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    start = {
+        "weights": str(trained),
+        "freeze": ["conv_first", "body.0", "conv_last"],
+        "reinitialise": ["conv_last.bias"],
+    }
+    tree = make_tree(
+        pictures, {"start": start}, steps(2, optimiser={"type": "adamw", "weight_decay": 0.1})
+    )
+    run(merge(tree, steps(1, keep_every=1)), tmp_path / "run", registry)
+    run(merge(tree, steps(2, keep_every=1)), tmp_path / "run", registry, resume=True)
+    before, after = last(trained).groups["ema"], last(tmp_path / "run").groups["generator"]
+    frozen = tuple(f"{stage}." for stage in start["freeze"])
+    stayed = {key for key, value in before.items() if torch.equal(value, after[key])}
+    assert stayed == {key for key in before if key.startswith(frozen)} - {"conv_last.bias"}
+    first = generator_at(tmp_path / "run", 1)["conv_last.bias"]
+    assert not torch.equal(first, after["conv_last.bias"])
+
+
+# --- what is written ------------------------------------------------------------------------
+
+
+def test_a_run_folder_has_everything_to_repeat_the_run(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    folder = tmp_path / "run"
+    tree = make_tree(pictures, validated(pictures), steps(3))
+    assert run(tree, folder, registry) == folder / "checkpoints" / "best.safetensors"
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    boards = {name for name in written if name.startswith("tensorboard/")}
+    assert len(boards) == 1
+    assert written - boards == {
+        "recipe.yaml",
+        "environment.json",
+        "log.txt",
+        "metrics.jsonl",
+        "checkpoints/last.safetensors",
+        "checkpoints/best.safetensors",
+        "figures/curves_loss.png",
+        "figures/curves_validation.png",
+    }
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["seed"] == 5
+    assert environment["versions"]["torch"] == version("torch")
+    assert last(folder).state["recipe"] == yaml.safe_load((folder / "recipe.yaml").read_text())
+    again = load_recipe(folder / "recipe.yaml").dump()
+    run(again, tmp_path / "again", registry)
+    assert records(tmp_path / "again") == records(folder)
+
+
+def test_the_best_checkpoint_is_that_of_the_best_validation(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    # So large a rate that the network gets worse at some steps.
+    rough = steps(8, validate_every=1, optimiser={"lr": 0.05})
+    tree = make_tree(pictures, validated(pictures), rough, {"best": "psnr"})
+    best = load(run(tree, tmp_path / "run", registry))
+    values = {r["step"]: r["psnr"] for r in records(tmp_path / "run", "validation")}
+    assert any(later < earlier for earlier, later in pairwise(values.values()))
+    step = max(values, key=lambda key: values[key])
+    assert best.state["step"] == step
+    assert best.state["best"] == [values[step], step]
+
+
+def test_terms_are_averaged_between_log_lines(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    tree = make_tree(pictures, steps(5))
+    run(tree, tmp_path / "each", registry)
+    run(merge(tree, steps(5, log_every=2, checkpoint_every=5)), tmp_path / "two", registry)
+    each = [record["loss/l1"] for record in records(tmp_path / "each")]
+    two = {record["step"]: record["loss/l1"] for record in records(tmp_path / "two")}
+    expected = {2: sum(each[:2]) / 2, 4: sum(each[2:4]) / 2, 5: each[4]}
+    assert two == pytest.approx(expected, rel=1e-6)
+
+
+# --- how it stops ---------------------------------------------------------------------------
+
+
+def sour(number: float, call: int) -> Callable[[], Any]:
+    """Give the factory of a loss that turns to a number at its n-th call."""
+
+    def factory() -> Any:
+        calls = iter(range(1, 1000))
+
+        def loss(sr: Tensor, batch: Batch) -> Tensor:
+            return sr.mean() * 0 + (number if next(calls) == call else 1.0)
+
+        return loss
+
+    return factory
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_loss_that_is_no_number_stops_the_run(
+    number: float, accumulate: int, pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    bad = extended(losses={"sour": sour(number, 3 * accumulate)})
+    cadence = steps(20, log_every=10, checkpoint_every=2, accumulate=accumulate)
+    tree = make_tree(pictures, {"losses": {"sour": {}}}, cadence)
+    with pytest.raises(TrainingError) as caught:
+        run(tree, folder, bad)
+    assert str(caught.value) == (
+        f"the loss term 'sour' is {number} at step 3; the last good checkpoint is kept. Lower the "
+        "learning rate, set training.clip, or look at the data of that step"
+    )
+    assert last(folder).state["step"] == 2
+    assert all(value.isfinite().all() for value in last(folder).groups["generator"].values())
+    good = extended(losses={"sour": sour(number, 0)})
+    run(merge(tree, steps(4)), folder, good, resume=True)
+    assert last(folder).state["step"] == 4
+
+
+def meddle(with_files: Callable[[], None], call: int) -> Callable[[], Any]:
+    """Give the factory of a loss that meddles with files at its n-th call."""
+
+    def factory() -> Any:
+        calls = iter(range(1, 1000))
+
+        def loss(sr: Tensor, batch: Batch) -> Tensor:
+            if next(calls) == call:
+                with_files()
+            return sr.abs().mean()
+
+        return loss
+
+    return factory
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:500])
+
+
+@pytest.mark.parametrize("spoil", [remove, truncate])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_picture_costs_no_step(
+    spoil: Callable[[Path], None], workers: int, tmp_path: Path
+) -> None:
+    pictures = make_pictures(tmp_path / "pictures", count=8)
+    kept = {path: path.read_bytes() for path in pictures.iterdir()}
+
+    def spoil_all() -> None:
+        for path in kept:
+            spoil(path)
+
+    folder = tmp_path / "run"
+    bad = extended(losses={"meddling": meddle(spoil_all, 3)})
+    slow = steps(30, checkpoint_every=1000, workers=workers)
+    tree = make_tree(pictures, {"losses": {"meddling": {}}}, slow)
+    with pytest.raises(DataError) as caught:
+        run(tree, folder, bad)
+    assert any(str(caught.value).startswith(f"{path}: ") for path in kept)
+    reached = last(folder).state["step"]
+    assert reached == 3 if workers == 0 else 3 <= reached < 30
+    for path, content in kept.items():
+        path.write_bytes(content)
+    good = extended(losses={"meddling": meddle(spoil_all, 0)})
+    run(merge(tree, steps(reached + 1)), folder, good, resume=True)
+    run(merge(tree, steps(reached + 1)), tmp_path / "whole", good)
+    found, expected = last(folder).groups["generator"], last(tmp_path / "whole").groups["generator"]
+    assert max(differences(found, expected).values()) == 0
+
+
+def test_an_unreadable_picture_in_the_midst_of_a_step_leaves_no_record(tmp_path: Path) -> None:
+    pictures = make_pictures(tmp_path / "pictures", count=8)
+
+    def spoil_all() -> None:
+        for path in pictures.iterdir():
+            truncate(path)
+
+    bad = extended(losses={"meddling": meddle(spoil_all, 5)})
+    parts = steps(6, checkpoint_every=1000, accumulate=2)
+    with pytest.raises(DataError):
+        run(make_tree(pictures, {"losses": {"meddling": {}}}, parts), tmp_path / "run", bad)
+    reached = last(tmp_path / "run").state["step"]
+    assert [record["step"] for record in records(tmp_path / "run")] == [*range(1, reached + 1)]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(
+    pictures: Path, tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, fsync = tmp_path / "run", os.fsync
+    checkpoint = folder / "checkpoints" / "last.safetensors"
+
+    def fails_later(descriptor: int) -> None:
+        if checkpoint.is_file() and last(folder).state["step"] == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fails_later)
+    with pytest.raises(OutputError) as caught:
+        run(make_tree(pictures, steps(5)), folder, registry)
+    assert str(caught.value) == (
+        f"{checkpoint}: cannot be written ([Errno 28] No space left on device); free some space or "
+        "choose another folder"
+    )
+    monkeypatch.undo()
+    assert last(folder).state["step"] == 2
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["last.safetensors"]
+    run(make_tree(pictures, steps(5)), folder, registry, resume=True)
+    assert last(folder).state["step"] == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"data": {"train": None}},
+            "test.yaml: 1 problem\n  data.train: missing; there is nothing to train on",
+        ),
+        (
+            steps(1, batch_size=5, accumulate=2),
+            "training.batch_size: 5 samples cannot be split evenly over 1 processes and "
+            "training.accumulate = 2 parts",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    change: Mapping[str, Any], message: str, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    with pytest.raises(SrkitError) as caught:
+        run(make_tree(pictures, change), tmp_path / "run", registry)
+    assert str(caught.value) == message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_generator_needs_lr_images(pictures: Path, tmp_path: Path, registry: Registry) -> None:
+    with pytest.raises(DataError) as caught:
+        run(make_tree(pictures, {"degradation": None}), tmp_path / "run", registry)
+    name, _, rest = str(caught.value).partition(": ")
+    assert (pictures / name).is_file()
+    assert rest == "the data set has no LR images; name a degradation in the recipe"
