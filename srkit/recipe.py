@@ -406,7 +406,7 @@ def _where_and_why(error: yaml.YAMLError | ValueError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as srkit reads it: a key is text and stands once, and ``1e-4`` is a number."""
+    """YAML as srkit reads it: a key is text and stands once; ``1e-4`` is a number, a date text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys: set[str] = set()
@@ -423,6 +423,10 @@ class _Loader(yaml.SafeLoader):
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if tag != "tag:yaml.org,2002:timestamp"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
