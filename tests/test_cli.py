@@ -295,6 +295,13 @@ def test_a_mistake_of_srkits_own_is_no_message(
         main()
 
 
+def test_plugin_new_says_where_it_put_the_package(srkit: Srkit, tmp_path: Path) -> None:
+    assert srkit("plugin", "new", "clouds") == Done(0, "clouds\n", "")
+    assert (tmp_path / "clouds" / "pyproject.toml").is_file()
+    message = "error: clouds: exists; choose another name or folder\n"
+    assert srkit("plugin", "new", "clouds") == Done(1, "", message)
+
+
 def test_an_installed_command_and_the_module_are_the_same(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("srkit")
     for command in ([str(script)], [sys.executable, "-m", "srkit"]):
