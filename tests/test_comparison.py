@@ -1,0 +1,122 @@
+"""A trained run beside its baselines and its untuned start, as a report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from training_setup import TEACHER, Tree, make_pictures, make_tree, records, run, steps, validated
+
+from srkit.comparison import compare
+from srkit.errors import RecipeError, WeightsError
+from srkit.recipe import merge, parse_recipe
+from srkit.registry import Registry
+from srkit.results import Evaluation
+
+
+def compared(
+    tree: Tree, folder: Path, registry: Registry, printed: io.StringIO | None = None
+) -> Evaluation:
+    console = Console(file=printed or io.StringIO(), width=200)
+    recipe = parse_recipe(tree, "test.yaml")
+    return compare(recipe, registry, folder, source="test.yaml", console=console)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pictures(tmp_path_factory.mktemp("data") / "pictures", count=8)
+
+
+@pytest.fixture(scope="module")
+def start(pictures: Path, tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
+    """Train a step, to start from."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    run(make_tree(pictures, steps(1)), folder, registry)
+    return folder
+
+
+def test_a_run_is_compared_with_its_baselines_and_its_start(
+    start: Path, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    changes = {
+        "start": {"weights": str(start)},
+        "teachers": TEACHER,
+        "evaluation": {"labels": "teacher", "examples": 1},
+    }
+    tree = make_tree(pictures, changes, validated(pictures), {"metrics": {"accuracy": {}}})
+    folder, printed = tmp_path / "run", io.StringIO()
+    run(merge(tree, steps(3, ema=0.5)), folder, registry)
+    found = compared(merge(tree, steps(3, ema=0.5)), folder, registry, printed)
+
+    names = ["original", "bilinear", "bicubic", "first (untuned)", "small"]
+    assert [model.name for model in found.models] == names
+    means = {row["model"]: row for row in found.table()}
+    assert means["original"]["psnr"] == math.inf
+    assert means["original"]["accuracy"] == 1.0
+    # The averaged weights are what was validated, on the same pictures.
+    best = max(record["psnr"] for record in records(folder, "validation"))
+    assert means["small"]["psnr"] == pytest.approx(best, rel=1e-6)
+    assert means["small"]["psnr"] != means["first (untuned)"]["psnr"]
+
+    report = folder / "evaluation"
+    with (report / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model"] for row in rows] == names
+    for row in rows:
+        assert float(row["psnr"]) == pytest.approx(means[row["model"]]["psnr"], rel=1e-4)
+    assert json.loads((report / "table.json").read_text())
+    page = (report / "report.html").read_text()
+    assert all(name in page for name in names)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page), "the page is not self-contained"
+    assert all(name in printed.getvalue() for name in names)
+    assert f"report: {report / 'report.html'}" in printed.getvalue()
+
+
+def test_a_trained_classifier_is_evaluated_at_its_best(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    pupil = {"net": {**TEACHER["net"], "trainable": True, "optimiser": {"lr": 0.01}}}
+    alone = {"generator": None, "degradation": None, "losses": {"l1": None}, "teachers": pupil}
+    metrics = {"metrics": {"psnr": None, "cross_entropy": {}}}
+    tree = make_tree(pictures, validated(pictures), alone, metrics, steps(4))
+    run(tree, tmp_path / "run", registry)
+    found = compared(tree, tmp_path / "run", registry)
+    assert [model.name for model in found.models] == ["original"]
+    best = min(r["cross_entropy"] for r in records(tmp_path / "run", "validation"))
+    assert found.table()[0]["cross_entropy"] == pytest.approx(best, rel=1e-6)
+
+
+def test_without_a_checkpoint_there_is_nothing_to_compare(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    tree = make_tree(pictures, validated(pictures))
+    with pytest.raises(WeightsError) as caught:
+        compared(tree, tmp_path / "none", registry)
+    assert str(caught.value) == (
+        f"{tmp_path / 'none'}: holds no checkpoint to evaluate; train first, or set --run"
+    )
+
+
+def test_without_test_data_there_is_nothing_to_compare_on(
+    start: Path, pictures: Path, registry: Registry
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        compared(make_tree(pictures), start, registry)
+    assert caught.value.problems == ["data.test: missing; there is nothing to evaluate on"]
+    assert not (start / "evaluation").exists()
+
+
+def test_a_checkpoint_of_another_network_is_refused(
+    start: Path, pictures: Path, registry: Registry
+) -> None:
+    tree = make_tree(pictures, validated(pictures), {"generator": {"features": 6}})
+    checkpoint = start / "checkpoints" / "last.safetensors"
+    message = f"^{re.escape(str(checkpoint))}: made for another network than RRDB; "
+    with pytest.raises(WeightsError, match=message):
+        compared(tree, start, registry)
