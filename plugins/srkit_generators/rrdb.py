@@ -111,6 +111,12 @@ class RRDB(nn.Module):
             "Apache-2.0",
             {"scale": 4, "channels": 3},
         ),
+        "rrdb_small_x4": Published(
+            "package:srkit_generators/weights/rrdb_small_x4.safetensors",
+            "2040e41affeb56f5c49b8307de4d3478f06789ea36b85052c5bf7bef8c9e0b04",
+            "Apache-2.0",
+            {"scale": 4, "channels": 3, "blocks": 4, "features": 32, "growth": 16},
+        ),
     }
 
     def __init__(

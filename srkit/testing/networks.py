@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from srkit import interfaces
+from srkit.errors import WeightsError
 from srkit.interfaces import (
     Answer,
     Discriminator,
@@ -28,6 +29,7 @@ from srkit.testing.requirements import (
     require_gradient,
     require_shape,
 )
+from srkit.weights import fetch
 
 
 def check_generator(generator: Generator) -> None:
@@ -81,9 +83,16 @@ def _check_published(name: str, weights: Published) -> None:
         re.fullmatch(r"[0-9a-f]{64}", weights.sha256) is not None,
         f"published weights '{name}': sha256 has to be 64 hexadecimal digits",
     )
-    require(
-        weights.url.startswith("https://"), f"published weights '{name}': the URL has to be https"
-    )
+    if weights.url.startswith("package:"):
+        try:
+            fetch(name, weights)
+        except WeightsError as error:
+            raise AssertionError(f"published weights '{name}': {error}") from error
+    else:
+        require(
+            weights.url.startswith("https://"),
+            f"published weights '{name}': the URL has to be https",
+        )
     require(bool(weights.licence), f"published weights '{name}' need a licence")
 
 

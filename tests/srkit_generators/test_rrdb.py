@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image as Picture
 from safetensors.torch import load_file
@@ -15,6 +16,8 @@ from srkit.errors import WeightsError
 from srkit.interfaces import Generator
 from srkit.metrics import psnr
 from srkit.registry import Registry
+from srkit.resizing import resize
+from srkit.weights import fetch
 
 
 def small(scale: int = 4, channels: int = 3) -> RRDB:
@@ -132,6 +135,20 @@ def test_published_weights_fit_settings_and_checksums(registry: Registry) -> Non
             assert build(component.factory, settings, **supplied).scale == supplied["scale"]
         assert len(bytes.fromhex(published.sha256)) == 32
         assert published.licence in ("BSD-3-Clause", "Apache-2.0")
+
+
+def test_shipped_weights_beat_bicubic() -> None:
+    """On a photograph that was not among those they were trained on."""
+    published = RRDB.published["rrdb_small_x4"]
+    net = RRDB(**published.settings).eval()
+    net.load_state_dict(net.adapt(load_file(fetch("rrdb_small_x4", published))), strict=True)
+    photo = torch.from_numpy(skimage.data.chelsea()).permute(2, 0, 1)[None].float() / 255
+    hr = photo[..., :300, :448]
+    lr = resize(hr, factor=0.25)
+    with torch.inference_mode():
+        sr = net(lr)
+    bicubic = resize(lr, factor=4.0)
+    assert psnr(sr, hr).item() > psnr(bicubic, hr).item() + 0.5
 
 
 def pixels(path: Path) -> torch.Tensor:
