@@ -1,0 +1,83 @@
+"""The documentation says nothing that the code does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from pydantic import BaseModel
+from typer.core import TyperGroup
+
+from srkit import recipe as recipes
+from srkit.cli import app
+from srkit.recipe import Part, parse_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/**/*.md")])
+FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(kind: str) -> Iterator[pytest.param]:
+    """Every fenced block whose opening line says `kind`, named by page and number."""
+    for page in PAGES:
+        for number, (info, text) in enumerate(FENCE.findall(page.read_text("utf-8"))):
+            if info == kind:
+                yield pytest.param(text, id=f"{page.stem}-{number}")
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    prose = FENCE.sub("", page.read_text("utf-8"))
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_internal_links_lead_somewhere(page: Path) -> None:
+    prose = FENCE.sub("", page.read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        linked = (page.parent / file).resolve() if file else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("text", list(blocks("yaml recipe")))
+def test_whole_recipes_are_valid(text: str) -> None:
+    parse_recipe(yaml.safe_load(text), "the documentation")
+
+
+@pytest.mark.parametrize("text", list(blocks("python runnable")))
+def test_examples_run(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a module that can be imported, which worker processes need."""
+    name = f"example_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page: Path) -> None:
+    for _, text in FENCE.findall(page.read_text("utf-8")):
+        for line in re.findall(r"^(?:\$ |.*&& )?(?:\S*/)?srkit (\w.*)$", text, re.MULTILINE):
+            command, words = typer.main.get_command(app), iter(line.split())
+            while isinstance(command, TyperGroup):
+                word = next(words)
+                assert word in command.commands, line
+                command = command.commands[word]
+            known = {option for parameter in command.params for option in parameter.opts}
+            given = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert given <= known, line
+
+
+def test_every_key_of_a_recipe_is_explained() -> None:
+    text = (ROOT / "docs/recipes.md").read_text("utf-8")
+    parts = [p for p in vars(recipes).values() if isinstance(p, type) and issubclass(p, BaseModel)]
+    keys = {key for part in parts if part is not Part for key in part.model_fields}
+    assert {key for key in keys if f"`{key}`" not in text} == set()
