@@ -104,11 +104,10 @@ def loop(run: Run, monitor: Monitor | None) -> None:
         seed_everything(run.recipe.seed, run.step, run.accelerator.process_index)
         set_learning_rates(run)
         started = time.perf_counter()
-        try:
-            parts = [next(batches) for _ in range(training.accumulate)]
-        except DataError:
+        parts, problem = _read_step(batches, training.accumulate)
+        if _agree(run, problem is not None):
             _save(run, meter, monitor)  # a picture that cannot be read costs no progress
-            raise
+            raise problem or DataError("stopped, since another process cannot read its data")
         meter.waited += time.perf_counter() - started
         for number, batch in enumerate(parts, start=1):
             scene = Scene(prepare(batch, run.assembly, run.accelerator.device))
@@ -122,6 +121,14 @@ def loop(run: Run, monitor: Monitor | None) -> None:
         run.step += 1
         meter.images += training.batch_size
         _after_step(run, meter, monitor)
+
+
+def _read_step(batches: Iterator[Batch], parts: int) -> tuple[list[Batch], DataError | None]:
+    """Read all parts of a step, or give what is wrong with its data."""
+    try:
+        return [next(batches) for _ in range(parts)], None
+    except DataError as error:
+        return [], error
 
 
 def take_turn(
@@ -230,14 +237,13 @@ def _after_step(run: Run, meter: Meter, monitor: Monitor | None) -> None:
     training, finished = run.recipe.training, run.step == run.total
     if monitor is not None:
         monitor.step(run.step)
-    logging = run.step % training.log_every == 0 or finished
-    if logging:
+    if run.step % training.log_every == 0 or finished:
         _log(run, meter, monitor)
     if "validation" in run.assembly.data and (run.due(training.validate_every) or finished):
         _log(run, meter, monitor)
         _validate(run, monitor)
         meter.clear(run.step)
-    number = _signal(run, logging)
+    number = _agree(run, run.signals[0] if run.signals else 0)
     if run.due(training.checkpoint_every) or finished or number:
         _save(run, meter, monitor)
     if run.due(training.keep_every):
@@ -293,15 +299,17 @@ def _validate(run: Run, monitor: Monitor | None) -> None:
         run.checkpoint("best")
 
 
-def _signal(run: Run, logging: bool) -> int:
-    """Give the signal that came, if any; several processes agree on it when they log."""
-    number = run.signals[0] if run.signals else 0
+def _agree(run: Run, number: int) -> int:
+    """Give the largest of all processes' numbers, on the CPU, without waiting for the device.
+
+    Whatever one process would stop for has to stop all of them at the same step: the others would
+    wait for its gradients for ever.
+    """
     if run.accelerator.num_processes == 1:
         return number
-    if not logging:
-        return 0
-    flag = torch.tensor([float(number)], device=run.accelerator.device)
-    return int(run.accelerator.gather(flag).max())
+    largest = torch.tensor(int(number))
+    torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+    return int(largest)
 
 
 @contextmanager

@@ -60,7 +60,8 @@ def test_two_processes_train_as_one(
     one, two = tmp_path / "one", tmp_path / "two"
     run(tree, one, registry)
     recipe = str(write_recipe(tree, tmp_path / "recipe.yaml"))
-    launch([part.format(recipe=recipe) for part in command], two)
+    done = launch([part.format(recipe=recipe) for part in command], two)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((two / "environment.json").read_text())["processes"] == 2
     assert len(records(two)) == 6
     for alone, together in zip(records(one), records(two), strict=True):
@@ -71,10 +72,25 @@ def test_two_processes_train_as_one(
         assert max(found.values(), default=0) < ROUNDING, (turn, found)
 
 
-def launch(command: list[str], folder: Path) -> None:
-    """Run a command that writes a run folder; its output is shown when it fails."""
+def test_all_processes_stop_and_save_at_a_picture_that_one_cannot_read(tmp_path: Path) -> None:
+    pictures = make_pictures(tmp_path / "pictures")
+    damaged = pictures / "05.png"
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    tree = make_tree(pictures, steps(8, checkpoint_every=1000))
+    recipe = str(write_recipe(tree, tmp_path / "recipe.yaml"))
+    done = launch([part.format(recipe=recipe) for part in PROCESSES], tmp_path / "run")
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert sum(line.startswith(f"error: {damaged}: ") for line in errors) == 1
+    assert "error: stopped, since another process cannot read its data" in errors
+    reached = last(tmp_path / "run").state["step"]
+    assert 0 < reached < 4  # the epoch's four steps include the damaged one
+    assert [record["step"] for record in records(tmp_path / "run")] == [*range(1, reached + 1)]
+
+
+def launch(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that writes a run folder."""
     env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
+    return subprocess.run(
         [*command, "--out", str(folder)], env=env, capture_output=True, text=True, timeout=300
     )
-    assert done.returncode == 0, done.stdout + done.stderr
