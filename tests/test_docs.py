@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -21,12 +21,14 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/**
 FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(kind: str) -> Iterator[pytest.param]:
+def blocks(kind: str) -> list[Any]:
     """Every fenced block whose opening line says `kind`, named by page and number."""
-    for page in PAGES:
-        for number, (info, text) in enumerate(FENCE.findall(page.read_text("utf-8"))):
-            if info == kind:
-                yield pytest.param(text, id=f"{page.stem}-{number}")
+    return [
+        pytest.param(text, id=f"{page.stem}-{number}")
+        for page in PAGES
+        for number, (info, text) in enumerate(FENCE.findall(page.read_text("utf-8")))
+        if info == kind
+    ]
 
 
 def anchors(page: Path) -> set[str]:
@@ -48,12 +50,12 @@ def test_internal_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(linked), target
 
 
-@pytest.mark.parametrize("text", list(blocks("yaml recipe")))
+@pytest.mark.parametrize("text", blocks("yaml recipe"))
 def test_whole_recipes_are_valid(text: str) -> None:
     parse_recipe(yaml.safe_load(text), "the documentation")
 
 
-@pytest.mark.parametrize("text", list(blocks("python runnable")))
+@pytest.mark.parametrize("text", blocks("python runnable"))
 def test_examples_run(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a module that can be imported, which worker processes need."""
     name = f"example_{tmp_path.name}"
