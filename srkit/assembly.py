@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -204,6 +205,12 @@ def _check_built(assembly: Assembly) -> list[str]:
     ]
     problems += _check_scale(assembly)
     if assembly.generator is not None and recipe.start is not None:
+        given, published = recipe.start.weights, assembly.generator.published
+        if not Path(given).exists() and given not in published:
+            problems.append(
+                f"start.weights: '{given}' is no file, run folder or published name; "
+                f"{nearest(given, published)}"
+            )
         stages = assembly.generator.stages()
         problems += [
             f"start.freeze: '{stage}' is no stage of {recipe.generator.type}; "  # type: ignore[union-attr]

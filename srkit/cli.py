@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -191,7 +190,8 @@ def _train(
     if needs_start and recipe.start is None:
         raise SrkitError(f"{path}: start: missing; finetune needs weights to start from")
     if processes > 1 and "LOCAL_RANK" not in os.environ:
-        raise SystemExit(_launch(processes))
+        _launch(processes)
+    first = os.environ.get("RANK", "0") == "0"
     from srkit.registry import Registry
     from srkit.training import Stopped, train
 
@@ -201,20 +201,25 @@ def _train(
             recipe, registry, folder, source=str(path), console=console, resume=resume
         )
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        if first:
+            print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.number) from None
-    print(f"trained: {checkpoint}")
+    if first:
+        print(f"trained: {checkpoint}")
     if recipe.data.test is not None:
         from srkit.comparison import compare
 
         compare(recipe, registry, folder, source=str(path), console=console)
 
 
-def _launch(processes: int) -> int:
-    """Run this same command in several processes."""
+def _launch(processes: int) -> NoReturn:
+    """Become torch's launcher, which runs this same command in several processes.
+
+    To replace this process lets signals reach the launcher.
+    """
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     count = f"--nproc-per-node={processes}"
-    return subprocess.run([*launcher, count, "-m", "srkit", *sys.argv[1:]], check=False).returncode
+    os.execv(sys.executable, [*launcher, count, "-m", "srkit", *sys.argv[1:]])
 
 
 def _load(path: Path, overrides: list[str], sample: bool) -> Recipe:

@@ -13,7 +13,7 @@ from torch import nn
 from srkit.assembly import Assembly, assemble
 from srkit.checkpoints import load, warm_start
 from srkit.errors import RecipeError, WeightsError
-from srkit.evaluation import Examiner, Restorer, baseline, network
+from srkit.evaluation import Examiner, Restorer, baseline, memory_format, network
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.reporting import write_report
@@ -52,8 +52,9 @@ def compare(
         restorers = {name: baseline(name) for name in recipe.evaluation.baselines}
     networks = _networks(assembly, run)
     move(assembly, accelerator)
+    chosen: Any = memory_format(assembly)
     for name, module in networks.items():
-        module.to(accelerator.device).eval()
+        module.to(accelerator.device).to(memory_format=chosen).eval()
         restorers[name] = network(module, accelerator)
     restorers = restorers or {"original": baseline("original")}
     examiner = Examiner(assembly, assembly.data["test"], accelerator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby
@@ -224,11 +225,18 @@ def _load(
         collate_fn=_stack_alike,
         num_workers=workers,
         pin_memory=pin,
+        worker_init_fn=_leave_the_group,
     )
     for loaded in loader:
         if isinstance(loaded, SrkitError):
             raise loaded
         yield loaded
+
+
+def _leave_the_group(worker: int) -> None:
+    """Let Ctrl-C reach the main process alone, which needs its workers until it has saved."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
 
 
 def _stack_alike(drawn: Sequence[Drawn | SrkitError]) -> list[Batch] | SrkitError:

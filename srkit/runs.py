@@ -8,6 +8,7 @@ import math
 import platform
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import yaml
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
@@ -90,6 +92,8 @@ class Run:
         scaler would rescale between two optimisers).
     share
         This process's part of every step.
+    peers
+        The group in which several processes agree on the CPU; None for a single process.
     total, steps_per_epoch
         The run's length, and what an epoch means.
     average
@@ -106,6 +110,7 @@ class Run:
     turns: list[Turn]
     scalers: list[torch.amp.GradScaler]
     share: Share
+    peers: Any
     total: int
     steps_per_epoch: float
     average: AveragedModel | None
@@ -265,7 +270,10 @@ def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run
     def wrap(module: nn.Module) -> nn.Module:
         if training.compile:
             module.compile()
-        prepared: nn.Module = accelerator.prepare_model(module)
+        with warnings.catch_warnings():
+            # What torch advises instead would not bring the buffers of all processes in step.
+            warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
+            prepared: nn.Module = accelerator.prepare_model(module)
         return prepared
 
     turns = make_turns(assembly, wrap)
@@ -286,6 +294,7 @@ def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run
             accelerator.num_processes,
             training.accumulate,
         ),
+        peers=dist.new_group(backend="gloo") if accelerator.num_processes > 1 else None,
         total=training.duration.in_steps(steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
         average=average,

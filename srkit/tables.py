@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -65,11 +66,12 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
     """Print one row a model, the best of the restored ones in bold."""
-    table = Table(title=Text(evaluation.title))
+    table = Table(title=Text(evaluation.title), box=SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
-        table.add_column(Text(heading(metric)), justify="right")
-    table.add_column(Text("time [s]"), justify="right")
+        # The heading gives way on a narrow terminal, the numbers never.
+        table.add_column(Text(heading(metric).replace("_", " ")), justify="right", min_width=8)
+    table.add_column(Text("time [s]"), justify="right", min_width=5)
     best = {metric.name: best_models(evaluation, metric) for metric in evaluation.metrics}
     for row in evaluation.table():
         name = str(row["model"])

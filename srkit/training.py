@@ -308,7 +308,7 @@ def _agree(run: Run, number: int) -> int:
     if run.accelerator.num_processes == 1:
         return number
     largest = torch.tensor(int(number))
-    torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+    torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX, group=run.peers)
     return int(largest)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -317,11 +318,12 @@ def test_more_processes_run_the_same_command(
 ) -> None:
     ran: list[list[str]] = []
 
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    def become(program: str, command: list[str]) -> None:
+        assert program == sys.executable
         ran.append(command)
-        return subprocess.CompletedProcess(command, 3)
+        raise SystemExit(3)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "execv", become)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     assert srkit("train", small, "seed=1", "--processes", "2").status == 3
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

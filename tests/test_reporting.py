@@ -250,6 +250,15 @@ def test_the_printed_table_marks_the_best_in_bold() -> None:
     assert "\x1b[1m" not in original
 
 
+def test_a_narrow_terminal_cuts_no_number() -> None:
+    text = io.StringIO()
+    print_table(evaluation(), Console(file=text, width=60))
+    for row in evaluation().table():
+        (line,) = [line for line in text.getvalue().splitlines() if line.startswith(row["model"])]
+        assert f"{row['accuracy']:.4f}" in line and f"{row['cross_entropy']:.4f}" in line
+    assert "…" not in text.getvalue()
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     target = tmp_path / "file" / "table.csv"
