@@ -21,7 +21,7 @@ Pixels = NDArray[np.float32]
 Render = Callable[[Sequence[int]], list[dict[str, Pixels]]]
 
 #: Sides in inches: of an image, the gap beside it, its caption, and a row's title.
-CELL, GAP, CAPTION, TITLE = 1.75, 0.08, 0.42, 0.3
+CELL, GAP, CAPTION, TITLE = 1.75, 0.08, 0.56, 0.3
 #: Side of the zoomed crop over the side of the image.
 ZOOM = 0.25
 
@@ -180,15 +180,11 @@ def _frame(axis: Axes, image: Pixels, box: Box) -> None:
 
 
 def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | None]:
-    """Tell a column's name, its PSNR, and what the teacher calls it; with the answer's colour."""
+    """Tell a column's name, what the teacher calls it, and its PSNR; with the answer's colour."""
     model = evaluation.model(name)
     if model is None:
         return name, None
-    heads = [shorten(name, 20)]
-    psnr = next((metric for metric in evaluation.metrics if metric.unit == "dB"), None)
-    if psnr is not None and name != ORIGINAL:
-        heads.append(f"{format_value(psnr, float(model.values[psnr.name][index]))} dB")
-    lines, colour = ["  ".join(heads)], None
+    lines, colour = [shorten(name, 26)], None
     if model.predictions is not None:
         answer = int(model.predictions[index])
         mark = ""
@@ -196,6 +192,9 @@ def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | 
             right = answer == int(evaluation.labels[index])
             mark, colour = ("✓ ", BETTER) if right else ("✗ ", WORSE)
         lines.append(mark + shorten(evaluation.class_name(answer), 22))
+    psnr = next((metric for metric in evaluation.metrics if metric.unit == "dB"), None)
+    if psnr is not None and name != ORIGINAL:
+        lines.append(f"{format_value(psnr, float(model.values[psnr.name][index]))} dB")
     return "\n".join(lines), colour
 
 

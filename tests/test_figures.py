@@ -145,10 +145,10 @@ def test_panels_show_pixels_and_captions() -> None:
     assert captions == [
         "original\n✓ Airedale",
         "LR",
-        "DarioNet  26.00 dB\n✓ Airedale",
+        "DarioNet\n✓ Airedale\n26.00 dB",
         "original\n✓ hen",
         "LR",
-        "DarioNet  30.00 dB\n✗ Airedale",
+        "DarioNet\n✗ Airedale\n30.00 dB",
     ]
     low = figure.axes[1].images[0]
     assert low.get_array().shape == (20, 20, 3)
@@ -161,7 +161,7 @@ def test_panels_without_labels_or_answers_show_names_alone() -> None:
     bare = Evaluation("t", found.names, None, "", None, [PSNR], models, [])
     figure, _ = image_panels(bare, [1], render)
     assert figure.texts[0].get_text() == "b.jpg"
-    assert figure.axes[2].texts[0].get_text() == "DarioNet  30.00 dB"
+    assert figure.axes[2].texts[0].get_text() == "DarioNet\n30.00 dB"
 
 
 def test_the_crop_holds_the_detail() -> None:

@@ -251,7 +251,7 @@ def test_the_printed_table_marks_the_best_in_bold() -> None:
 
 
 def test_a_narrow_terminal_cuts_no_number() -> None:
-    text = io.StringIO()
+    text = StringIO()
     print_table(evaluation(), Console(file=text, width=60))
     for row in evaluation().table():
         (line,) = [line for line in text.getvalue().splitlines() if line.startswith(row["model"])]
