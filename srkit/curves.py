@@ -64,6 +64,8 @@ def training_curves(
 def loss_curves(records: Sequence[Record]) -> Figure | None:
     """Draw each loss term over the epochs, one panel a term; None if there is none."""
     losses = [name for name in _keys(records) if name.startswith("loss/")]
+    if len(losses) == 2:
+        losses = losses[:1]  # the total of one term is that term
     if not losses:
         return None
     with style():

@@ -233,6 +233,12 @@ class Examiner:
             raise DataError("evaluation.labels: 'teacher' needs a teacher in the recipe")
         return replace(batch, labels=next(iter(targets.values())).logits.argmax(1))
 
+    def _class_names(self) -> list[str] | None:
+        """Names of the classes: the data set's, else those of the teacher that judges."""
+        judge = next(iter(self.assembly.teachers.values()), None)
+        names = self.dataset.classes or (judge.class_names if judge else None)
+        return None if names is None else list(names)
+
     def _collect(
         self, rows: Sequence[Mapping[str, Any]], seconds: Mapping[str, float], title: str
     ) -> Evaluation:
@@ -258,7 +264,7 @@ class Examiner:
             names=[row["name"] for row in rows],
             labels=np.array([row["label"] for row in rows]) if labelled else None,
             label_source="the teacher's own answers on the originals" if by_teacher else "data set",
-            classes=list(self.dataset.classes) if self.dataset.classes else None,
+            classes=self._class_names(),
             metrics=metric_infos(self.assembly),
             models=models,
             notes=list(self.dataset.notes),

@@ -262,10 +262,13 @@ class Teacher(Protocol):
         Names of its feature maps, shallow to deep.
     classes
         Number of classes.
+    class_names
+        Their names by index, or None where they have none.
     """
 
     stages: Sequence[str]
     classes: int
+    class_names: Sequence[str] | None
 
     def __call__(self, images: Tensor, stages: Sequence[str] = (), /) -> Answer:
         """Judge ``(N, 3, H, W)`` images in [0, 1]; features of the named stages on request."""

@@ -206,8 +206,13 @@ def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Regi
             "losses.logit_mse.teacher: 'judge' is no teacher of this recipe; none is known",
         ),
         (
-            {"start": {"weights": "w.pth", "freeze": ["conv_frist"]}},
+            {"start": {"weights": "esrgan_x4", "freeze": ["conv_frist"]}},
             "start.freeze: 'conv_frist' is no stage of rrdb; did you mean 'conv_first'?",
+        ),
+        (
+            {"start": {"weights": "ersgan_x4"}},
+            "start.weights: 'ersgan_x4' is no file, run folder or published name; did you mean "
+            "'esrgan_x4'?",
         ),
         ({"losses": {}}, "losses: missing; a generator needs at least one"),
     ],

@@ -264,6 +264,7 @@ class Counting(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.classes = CLASSES
+        self.class_names = None
         self.layer = nn.Conv2d(3, CLASSES, 3)
         self.asked: list[tuple[Tensor, tuple[str, ...], bool]] = []
 

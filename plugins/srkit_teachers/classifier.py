@@ -26,6 +26,8 @@ class Classifier(nn.Module):
         Names of the feature maps, shallow to deep.
     classes
         Number of classes.
+    class_names
+        Their names by index, or None where they have none.
     mean, std
         Per channel, of images in [0, 1].
     input_size
@@ -49,6 +51,7 @@ class Classifier(nn.Module):
         *,
         stages: Sequence[str],
         classes: int,
+        class_names: Sequence[str] | None,
         mean: Sequence[float],
         std: Sequence[float],
         input_size: int | None,
@@ -63,6 +66,7 @@ class Classifier(nn.Module):
         self.network = network
         self.stages = tuple(stages)
         self.classes = classes
+        self.class_names = class_names
         self.input_size = input_size
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import timm
 from pydantic import PositiveInt
+from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor
 
 from srkit.errors import WeightsError
@@ -32,6 +33,7 @@ class TimmClassifier(Classifier):
             network,
             stages=[info["module"] for info in network.feature_info],
             classes=network.num_classes,
+            class_names=_class_names(network),
             mean=cfg["mean"],
             std=cfg["std"],
             input_size=input_size,
@@ -92,6 +94,15 @@ class Timm(TimmClassifier):
         if network.num_classes < 1:
             raise ValueError(f"'{model}' of timm has no classes; it only makes features")
         super().__init__(network, input_size=input_size)
+
+
+def _class_names(network: Any) -> Sequence[str] | None:
+    """Names of ImageNet's classes, for a network that was made for one of its subsets."""
+    subset = infer_imagenet_subset(network)
+    if subset is None or network.num_classes != network.pretrained_cfg["num_classes"]:
+        return None
+    names: Sequence[str] = ImageNetInfo(subset).label_descriptions()
+    return names
 
 
 def _published(model: str, classes: int | None) -> Any:

@@ -78,6 +78,7 @@ class Torchvision(Classifier):
             network,
             stages=_stages(network),
             classes=classes or known,
+            class_names=entry.meta["categories"] if classes in (None, known) else None,
             mean=preset.mean,
             std=preset.std,
             input_size=input_size,

@@ -304,3 +304,15 @@ def test_options_in_a_recipe(tmp_path: Path) -> None:
     given = validate(Timm, {"model": "resnet18", "weights": str(tmp_path)})["weights"]
     assert given == tmp_path
     assert validate(Torchvision, {"model": "resnet18"})["weights"] == "DEFAULT"
+
+
+def test_class_names_are_those_of_the_published_weights() -> None:
+    egyptian_cat = 285
+    timm_model = Timm(model="resnet18", weights="random")
+    assert timm_model.class_names is not None
+    assert timm_model.class_names[egyptian_cat] == "Egyptian cat"
+    assert Timm(model="resnet18", weights="random", classes=3).class_names is None
+    torchvision_model = Torchvision(model="resnet18", weights="random")
+    assert torchvision_model.class_names is not None
+    assert torchvision_model.class_names[egyptian_cat] == "Egyptian cat"
+    assert Torchvision(model="resnet18", weights="random", classes=3).class_names is None

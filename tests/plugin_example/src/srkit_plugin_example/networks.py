@@ -74,6 +74,7 @@ class Classifier(nn.Module):
     """
 
     stages = ("convolution",)
+    class_names = None
 
     def __init__(self, *, classes: PositiveInt = 2) -> None:
         super().__init__()
