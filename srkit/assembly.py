@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from srkit.interfaces import (
     TeacherLoss,
     TeacherMetric,
 )
-from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec
+from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_recipe
 from srkit.registry import Component, Registry
 
 
@@ -55,6 +55,23 @@ class Assembly:
         return spec.teacher or next(iter(self.recipe.teachers))
 
 
+def read(path: Path, registry: Registry, overrides: Sequence[str], *, sample: bool) -> Recipe:
+    """Read a recipe file; what is wrong with components is told with what is wrong elsewhere.
+
+    Raises
+    ------
+    RecipeError
+        With everything that is wrong with its keys and values.
+    """
+    try:
+        return load_recipe(path, overrides, sample=sample)
+    except RecipeError as error:
+        if error.rest is None:
+            raise
+        more, _ = _check_options(error.rest, registry)
+        raise RecipeError(error.source, [*error.problems, *more]) from None
+
+
 def complete(
     recipe: Recipe, registry: Registry, source: str
 ) -> tuple[Recipe, dict[str, Component]]:
@@ -73,7 +90,16 @@ def complete(
         With every unknown component and wrong option.
     """
     recipe = recipe.model_copy(deep=True)
-    problems = _cross_check(recipe)
+    problems, components = _check_options(recipe, registry)
+    problems = [*_cross_check(recipe), *problems]
+    if problems:
+        raise RecipeError(source, problems)
+    return recipe, components
+
+
+def _check_options(recipe: Recipe, registry: Registry) -> tuple[list[str], dict[str, Component]]:
+    """Find the components and check their options, whose defaults are written into the recipe."""
+    problems: list[str] = []
     components: dict[str, Component] = {}
     for path, kind, spec in recipe.components():
         try:
@@ -92,9 +118,7 @@ def complete(
         else:
             components[path] = component
             spec.__pydantic_extra__ = options
-    if problems:
-        raise RecipeError(source, problems)
-    return recipe, components
+    return problems, components
 
 
 def assemble(

@@ -106,12 +106,14 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare a run with its baselines on the test data: table, pictures, page."""
+    from srkit.assembly import read
     from srkit.comparison import compare
     from srkit.registry import Registry
 
-    loaded = _load(recipe, overrides or [], sample)
+    registry = Registry.discover()
+    loaded = read(recipe, registry, overrides or [], sample=sample)
     folder = run or _folder(loaded, sample)
-    compare(loaded, Registry.discover(), folder, source=str(recipe), console=_console())
+    compare(loaded, registry, folder, source=str(recipe), console=_console())
 
 
 @app.command()
@@ -147,22 +149,25 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
     """Print a recipe with everything it extends, every override and every default."""
     import yaml
 
-    from srkit.assembly import complete
+    from srkit.assembly import complete, read
     from srkit.registry import Registry
 
-    loaded, _ = complete(_load(recipe, overrides or [], sample), Registry.discover(), str(recipe))
+    registry = Registry.discover()
+    loaded = read(recipe, registry, overrides or [], sample=sample)
+    loaded, _ = complete(loaded, registry, str(recipe))
     print(yaml.safe_dump(loaded.dump(), sort_keys=False, allow_unicode=True), end="")
 
 
 @recipes.command()
 def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
     """Check a recipe by building every one of its components."""
-    from srkit.assembly import assemble
+    from srkit.assembly import assemble, read
     from srkit.registry import Registry
 
-    loaded = _load(recipe, overrides or [], sample)
+    registry = Registry.discover()
+    loaded = read(recipe, registry, overrides or [], sample=sample)
     splits = ("train", "validation", "test")
-    built = assemble(loaded, Registry.discover(), str(recipe), splits=splits)
+    built = assemble(loaded, registry, str(recipe), splits=splits)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
     print(f"{recipe}: good; images: {sizes or 'none'}")
 
@@ -186,16 +191,19 @@ def _train(
     *,
     needs_start: bool = False,
 ) -> None:
-    recipe = _load(path, overrides, sample)
+    from srkit.assembly import read
+    from srkit.registry import Registry
+
+    registry = Registry.discover()
+    recipe = read(path, registry, overrides, sample=sample)
     if needs_start and recipe.start is None:
         raise SrkitError(f"{path}: start: missing; finetune needs weights to start from")
     if processes > 1 and "LOCAL_RANK" not in os.environ:
         _launch(processes)
     first = os.environ.get("RANK", "0") == "0"
-    from srkit.registry import Registry
     from srkit.training import Stopped, train
 
-    registry, folder, console = Registry.discover(), out or _folder(recipe, sample), _console()
+    folder, console = out or _folder(recipe, sample), _console()
     try:
         checkpoint = train(
             recipe, registry, folder, source=str(path), console=console, resume=resume
@@ -220,12 +228,6 @@ def _launch(processes: int) -> NoReturn:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     count = f"--nproc-per-node={processes}"
     os.execv(sys.executable, [*launcher, count, "-m", "srkit", *sys.argv[1:]])
-
-
-def _load(path: Path, overrides: list[str], sample: bool) -> Recipe:
-    from srkit.recipe import load_recipe
-
-    return load_recipe(path, overrides, sample=sample)
 
 
 def _folder(recipe: Recipe, sample: bool) -> Path:

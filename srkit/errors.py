@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class SrkitError(Exception):
@@ -19,11 +20,14 @@ class RecipeError(SrkitError):
         The recipe's file, or another name for where it came from.
     problems
         One line each: ``path.in.recipe: what is wrong, and what was expected``.
+    rest
+        The recipe without its faulty keys, in which more may be found; None if nothing is left.
     """
 
-    def __init__(self, source: str, problems: Sequence[str]) -> None:
+    def __init__(self, source: str, problems: Sequence[str], rest: Any = None) -> None:
         self.source = source
         self.problems = list(problems)
+        self.rest = rest
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__("\n  ".join([f"{source}: {count}", *problems]))
 

@@ -118,6 +118,9 @@ class Examiner:
         seconds = dict.fromkeys(restorers, 0.0)
         with torch.no_grad(), _evaluating(self.assembly):
             for batch in self.batches(share):
+                if not rows:
+                    for restorer in restorers.values():
+                        restorer(batch)  # what a network does once, it does untimed
                 rows += self._examine_batch(batch, restorers, seconds)
                 report(min(len(rows) * processes, len(self.dataset)), len(self.dataset))
         for index, row in zip(share, rows, strict=True):

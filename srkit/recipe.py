@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -325,7 +326,26 @@ def parse_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise RecipeError(source, explain(error, "", Recipe)) from None
+        faults = [problem["loc"] for problem in error.errors()]
+        raise RecipeError(source, explain(error, "", Recipe), _without(tree, faults)) from None
+
+
+def _without(tree: Mapping[str, Any], faults: Iterable[Sequence[str | int]]) -> Recipe | None:
+    """Give the recipe without its faulty keys, if it is one then."""
+    rest = deepcopy(dict(tree))
+    for path in faults:
+        node: Any = rest
+        *parents, last = [key for key in path if isinstance(key, str)] or [""]
+        for key in parents:
+            if not (isinstance(node, dict) and isinstance(node.get(key), dict)):
+                break
+            node = node[key]
+        else:
+            node.pop(last, None)
+    try:
+        return Recipe.model_validate(rest)
+    except ValidationError:
+        return None
 
 
 def merge(base: Any, change: Any) -> Any:

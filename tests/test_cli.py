@@ -224,6 +224,20 @@ def test_recipe_check_names_every_problem(srkit: Srkit, tmp_path: Path) -> None:
     assert len(done.err.splitlines()) == 4
 
 
+def test_wrong_keys_and_wrong_options_are_told_together(srkit: Srkit, tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(BROKEN + "trainin: {}\ntraining: {clip: big}\n")
+    done = srkit("train", path)
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith(
+        f"error: {path}: 4 problems\n"
+        "  training.clip: got 'big'; expected a valid number\n"
+        "  trainin: unknown key 'trainin'; did you mean 'training'?\n"
+        "  generator.block: unknown key 'block'; did you mean 'blocks'?\n"
+        "  losses.l2.type: none of the losses is called 'l2'; known: "
+    )
+
+
 def test_recipe_schema(srkit: Srkit, registry: Registry) -> None:
     assert json.loads(srkit("recipe", "schema").out) == recipe_schema(registry)
 
