@@ -33,10 +33,20 @@ from srkit.recipe import Recipe, load_recipe
 from srkit.registry import Registry
 from srkit.training import train
 
+#: RRDB at about the size of DarioNet's images; EDSR as in its paper.
 NETWORKS = {
-    "rrdb": ["generator={type: rrdb}", "training.batch_size=8"],
-    "edsr": ["generator={type: edsr, blocks: 16, features: 64}", "training.batch_size=16"],
+    "rrdb": [
+        "generator={type: rrdb, blocks: 23, features: 64, growth: 32}",
+        "training.batch_size=4",
+        "data.train.crop=256",
+    ],
+    "edsr": [
+        "generator={type: edsr, blocks: 16, features: 64}",
+        "training.batch_size=16",
+        "data.train.crop=192",
+    ],
 }
+STEPS = {"rrdb": 5, "edsr": 16}
 CONTESTANTS = ("plain", "bare", "srkit")
 WARM_UP = 2
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "rrdb_small_x4.yaml"
@@ -46,14 +56,13 @@ def main() -> None:
     """Let the contestants take turns; print and write medians and ratios."""
     arguments = parse()
     if arguments.contestant:
-        print(json.dumps(measure(arguments.network[0], arguments.contestant, arguments.steps)))
+        print(json.dumps(measure(arguments.network[0], arguments.contestant)))
         return
     console = Console()
     results = {}
     for network in arguments.network:
         rounds = [
-            {name: in_child(network, name, arguments.steps) for name in CONTESTANTS}
-            for _ in range(arguments.rounds)
+            {name: in_child(network, name) for name in CONTESTANTS} for _ in range(arguments.rounds)
         ]
         results[network] = summarise(rounds)
         console.print(as_table(network, results[network]))
@@ -66,22 +75,20 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=8, help="measured steps of each contestant")
     parser.add_argument("--out", type=Path, help="folder for train_step.json")
     parser.add_argument("--contestant", choices=CONTESTANTS, help="measure this one only, here")
     return parser.parse_args()
 
 
-def in_child(network: str, contestant: str, steps: int) -> dict[str, float]:
+def in_child(network: str, contestant: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--network", network, "--contestant", contestant]
-    done = subprocess.run(
-        [*command, "--steps", str(steps)], stdout=subprocess.PIPE, text=True, check=True
-    )
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured
 
 
-def measure(network: str, contestant: str, steps: int) -> dict[str, float]:
+def measure(network: str, contestant: str) -> dict[str, float]:
+    steps = STEPS[network]
     recipe = make_recipe(network, steps)
     if contestant == "srkit":
         speed, waiting = srkit_speed(recipe)
