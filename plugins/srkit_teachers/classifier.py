@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
@@ -13,7 +14,7 @@ from srkit.interfaces import Answer
 from srkit.resizing import resize
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, ABC):
     """A classifier of RGB images that owns its normalisation.
 
     A subclass says in :meth:`judge` how its network is run.
@@ -94,9 +95,9 @@ class Classifier(nn.Module):
         logits, features = self.judge(self._prepare(images), stages)
         return Answer(logits.float(), features)
 
+    @abstractmethod
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
-        raise NotImplementedError
 
     def _prepare(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[1] not in (1, 3):
