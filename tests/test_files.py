@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,24 +32,26 @@ def test_replaces_what_stood_there(tmp_path: Path) -> None:
     assert path.read_text() == "now"
 
 
-@pytest.fixture
-def small_disk() -> Iterator[int]:
-    """Let files grow to a few bytes only, as a disk that runs full in the middle of a file."""
+@contextmanager
+def small_disk(most: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes; its own output may be a file too."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    yield 4096
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_disk_that_runs_full(tmp_path: Path, small_disk: int) -> None:
+def test_disk_that_runs_full(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_file(path, "before")
     message = (
         f"{path}: cannot be written ([Errno 27] File too large); free some space or choose "
         "another folder"
     )
-    with pytest.raises(OutputError, match=f"^{re.escape(message)}$"):
-        write_file(path, "x" * 3 * small_disk)
+    with pytest.raises(OutputError, match=f"^{re.escape(message)}$"), small_disk(4096):
+        write_file(path, "x" * 3 * 4096)
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
