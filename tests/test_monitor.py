@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import threading
 import re
 from io import StringIO
 from pathlib import Path
@@ -168,11 +169,14 @@ def full(*args: Any) -> None:
     "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )
 def test_full_disk_for_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = set(threading.enumerate())
     monitor = Monitor(tmp_path, plain(), 40, 0)
     with cannot_be_written(tmp_path / "tensorboard"), monitor:
         monkeypatch.setattr(RecordWriter, "write", full)
         for step in range(100):  # the failure is told at some later call
             monitor.record("train", {**VALUES, "step": step})
+    for thread in set(threading.enumerate()) - others:
+        thread.join(10)  # its death belongs to this test, not to the next
 
 
 def test_full_disk_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
