@@ -4,8 +4,8 @@ import errno
 import json
 import math
 import os
-import threading
 import re
+import threading
 from io import StringIO
 from pathlib import Path
 from typing import Any
