@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -199,7 +199,9 @@ def _train(
     if needs_start and recipe.start is None:
         raise SrkitError(f"{path}: start: missing; finetune needs weights to start from")
     if processes > 1 and "LOCAL_RANK" not in os.environ:
-        _launch(processes)
+        from srkit.launching import launch
+
+        raise SystemExit(launch(processes, sys.argv[1:]))
     first = os.environ.get("RANK", "0") == "0"
     from srkit.training import Stopped, train
 
@@ -218,16 +220,6 @@ def _train(
         from srkit.comparison import compare
 
         compare(recipe, registry, folder, source=str(path), console=console)
-
-
-def _launch(processes: int) -> NoReturn:
-    """Become torch's launcher, which runs this same command in several processes.
-
-    To replace this process lets signals reach the launcher.
-    """
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    count = f"--nproc-per-node={processes}"
-    os.execv(sys.executable, [*launcher, count, "-m", "srkit", *sys.argv[1:]])
 
 
 def _folder(recipe: Recipe, sample: bool) -> Path:

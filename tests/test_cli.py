@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -330,16 +329,13 @@ def test_an_installed_command_and_the_module_are_the_same(tmp_path: Path) -> Non
 def test_more_processes_run_the_same_command(
     srkit: Srkit, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran: list[list[str]] = []
+    ran: list[tuple[int, list[str]]] = []
 
-    def become(program: str, command: list[str]) -> None:
-        assert program == sys.executable
-        ran.append(command)
-        raise SystemExit(3)
+    def launch(processes: int, arguments: list[str]) -> int:
+        ran.append((processes, arguments))
+        return 3
 
-    monkeypatch.setattr(os, "execv", become)
+    monkeypatch.setattr("srkit.launching.launch", launch)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     assert srkit("train", small, "seed=1", "--processes", "2").status == 3
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    same = ["-m", "srkit", "train", str(small), "seed=1", "--processes", "2"]
-    assert ran == [[*launcher, "--nproc-per-node=2", *same]]
+    assert ran == [(2, ["train", str(small), "seed=1", "--processes", "2"])]

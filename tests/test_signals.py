@@ -50,3 +50,16 @@ def test_a_signal_saves_and_stops(
     run(shorter, stopped, registry, resume=True)
     run(shorter, whole, registry)
     assert_same_end(whole, stopped)
+
+
+def test_a_signal_stops_all_processes(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    endless = steps(100_000, checkpoint_every=100_000, workers=0)
+    tree = make_tree(make_pictures(tmp_path / "pictures"), endless)
+    command = train_command(tree, folder, "--processes", "2")
+    command.wait_until(lambda: "step 3/" in command.log.read_text())
+    assert command.kill(signal.SIGINT) == 130
+    text = command.log.read_text()
+    assert "Traceback" not in text
+    assert len(re.findall(r"^stopped at step \d+, state saved", text, re.MULTILINE)) == 1
+    assert last(folder).state["step"] == records(folder)[-1]["step"]

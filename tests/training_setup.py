@@ -212,10 +212,10 @@ def _command(arguments: list[str], log: Path) -> None:
     main()
 
 
-def train_command(tree: Tree, folder: Path) -> Command:
+def train_command(tree: Tree, folder: Path, *options: str) -> Command:
     """Start ``srkit train`` on a recipe file beside the run folder."""
     path = write_recipe(tree, folder.with_suffix(".yaml"))
-    arguments = ["train", str(path), "--out", str(folder)]
+    arguments = ["train", str(path), "--out", str(folder), *options]
     command = Command(arguments, folder.with_suffix(".log"))
     command.wait_until(command.log.is_file)
     return command
