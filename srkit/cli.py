@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkit.errors import SrkitError
+from srkit.errors import RecipeError, SrkitError, TrainingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,10 +46,17 @@ def main() -> None:
     try:
         app()
     except SrkitError as error:
+        if isinstance(error, RecipeError | TrainingError) and not first_process():
+            raise SystemExit(1) from None  # the first process says the same
         fail(str(error))
     except OSError as error:
         # A full disk or a missing right, met where no better words were at hand.
         fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+def first_process() -> bool:
+    """Tell whether this is the first of several processes, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def fail(message: str) -> None:
@@ -202,7 +209,6 @@ def _train(
         from srkit.launching import launch
 
         raise SystemExit(launch(processes, sys.argv[1:]))
-    first = os.environ.get("RANK", "0") == "0"
     from srkit.training import Stopped, train
 
     folder, console = out or _folder(recipe, sample), _console()
@@ -211,10 +217,10 @@ def _train(
             recipe, registry, folder, source=str(path), console=console, resume=resume
         )
     except Stopped as stopped:
-        if first:
+        if first_process():
             print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.number) from None
-    if first:
+    if first_process():
         print(f"trained: {checkpoint}")
     if recipe.data.test is not None:
         from srkit.comparison import compare

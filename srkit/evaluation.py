@@ -205,11 +205,14 @@ class Examiner:
     ) -> dict[str, Tensor]:
         values = {}
         for name, metric in self.assembly.metrics.items():
-            if isinstance(metric, TeacherMetric):
-                teacher = self.assembly.teacher_of(self.assembly.recipe.metrics[name])
-                value = metric(answers[teacher], targets[teacher], batch)
-            else:
-                value = metric(sr, batch)
+            try:
+                if isinstance(metric, TeacherMetric):
+                    teacher = self.assembly.teacher_of(self.assembly.recipe.metrics[name])
+                    value = metric(answers[teacher], targets[teacher], batch)
+                else:
+                    value = metric(sr, batch)
+            except ValueError as error:
+                raise DataError(f"metrics.{name} on {batch.names[0]}: {error}") from error
             values[name] = value.double().cpu()
         return values
 

@@ -185,8 +185,8 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
         If the recipe cannot be built, the folder holds another run, or weights do not fit.
     """
     last = folder / "checkpoints" / "last.safetensors"
-    if resume and not folder.is_dir():
-        raise TrainingError(f"{folder}: no run to resume; leave out --resume to start one")
+    if resume:
+        _check_resumable(folder)
     checkpoint = load(last) if resume and last.is_file() else None
     accelerator = make_accelerator(recipe, source)
     assembly = assemble(recipe, registry, source, splits=("train", "validation"))
@@ -208,6 +208,21 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
     else:
         _open_folder(run, resume)
     return run
+
+
+def _check_resumable(folder: Path) -> None:
+    """Refuse to start afresh where something would be lost by it."""
+    last = folder / "checkpoints" / "last.safetensors"
+    if last.is_file():
+        return
+    if not (folder / "recipe.yaml").is_file():
+        raise TrainingError(f"{folder}: no run to resume; leave out --resume to start one")
+    others = sorted(path.name for path in last.parent.glob("*.safetensors"))
+    if others:
+        raise TrainingError(
+            f"{last}: missing, though there is {', '.join(others)}; copy the one to go on from to "
+            "that name, or choose another --out"
+        )
 
 
 def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
@@ -343,14 +358,14 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _open_folder(run: Run, resume: bool) -> None:
     """Start a run folder with everything that is needed to repeat the run."""
-    run.accelerator.wait_for_everyone()
-    if not run.accelerator.is_main_process:
-        return
     folder = run.folder
-    if folder.exists() and any(folder.iterdir()) and not resume:
+    if folder.is_dir() and any(folder.iterdir()) and not resume:
         raise TrainingError(
             f"{folder}: holds a run already; go on with --resume, or choose another --out"
         )
+    run.accelerator.wait_for_everyone()  # all have looked before one writes
+    if not run.accelerator.is_main_process:
+        return
     recipe = yaml.safe_dump(run.recipe.dump(), sort_keys=False, allow_unicode=True)
     birth = {
         "command": sys.argv,

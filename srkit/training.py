@@ -106,7 +106,8 @@ def loop(run: Run, monitor: Monitor | None) -> None:
         started = time.perf_counter()
         parts, problem = _read_step(batches, training.accumulate)
         if _agree(run, problem is not None):
-            _save(run, meter, monitor)  # a picture that cannot be read costs no progress
+            if run.step:
+                _save(run, meter, monitor)  # a picture that cannot be read costs no progress
             raise problem or DataError("stopped, since another process cannot read its data")
         meter.waited += time.perf_counter() - started
         for number, batch in enumerate(parts, start=1):
@@ -241,7 +242,11 @@ def _after_step(run: Run, meter: Meter, monitor: Monitor | None) -> None:
         _log(run, meter, monitor)
     if "validation" in run.assembly.data and (run.due(training.validate_every) or finished):
         _log(run, meter, monitor)
-        _validate(run, monitor)
+        try:
+            _validate(run, monitor)
+        except DataError:
+            run.checkpoint("last")
+            raise
         meter.clear(run.step)
     number = _agree(run, run.signals[0] if run.signals else 0)
     if run.due(training.checkpoint_every) or finished or number:

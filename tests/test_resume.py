@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -198,3 +199,16 @@ def test_a_truncated_checkpoint_is_named(
     message = re.escape(f"{broken}: not a whole safetensors file (")
     with pytest.raises(WeightsError, match=f"^{message}.*; use another checkpoint$"):
         run(tree, tmp_path / "broken", registry, resume=True)
+
+
+def test_a_run_that_lost_its_last_checkpoint_is_not_started_again(
+    finished: tuple[Tree, Path], registry: Registry, tmp_path: Path
+) -> None:
+    tree, folder = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    last_one = copy / "checkpoints" / "last.safetensors"
+    last_one.rename(last_one.with_name("best.safetensors"))
+    with pytest.raises(TrainingError, match=r"missing, though there is best\.safetensors.*; copy "):
+        run(tree, copy, registry, resume=True)
+    assert (copy / "metrics.jsonl").read_text() == (folder / "metrics.jsonl").read_text()
