@@ -141,6 +141,14 @@ def test_the_teachers_labels_need_a_teacher(registry: Registry, pictures: Path) 
         examiner.examine({"original": baseline("original")}, "")
 
 
+def test_a_picture_that_a_metric_cannot_measure_is_named(
+    registry: Registry, pictures: Path
+) -> None:
+    examiner = examiner_of(registry, pictures, {"metrics": {"psnr": {"crop": 200}}})
+    with pytest.raises(DataError, match=r"^metrics\.psnr on [\w./]+\.png: "):
+        examiner.examine({"original": baseline("original")}, "")
+
+
 def test_modes_are_as_they_were(registry: Registry, pictures: Path) -> None:
     examiner = examiner_of(registry, pictures)
     generator: Any = examiner.assembly.generator
