@@ -23,6 +23,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from srkit.allocator import keep_freed_memory
 from srkit.assembly import Assembly, assemble
 from srkit.checkpoints import (
     Checkpoint,
@@ -226,11 +227,13 @@ def _check_resumable(folder: Path) -> None:
 
 
 def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
-    """Set up device, precision and processes."""
+    """Set up device, precision, processes, and what the process does with freed memory."""
     precision = recipe.training.precision
     if precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)]
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     # accelerate keeps the first precision of a process for good; a notebook may run several.
     AcceleratorState._reset_state()
     return Accelerator(

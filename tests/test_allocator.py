@@ -1,0 +1,36 @@
+import platform
+import resource
+import subprocess
+import sys
+
+import pytest
+
+STEPS = """
+import resource, sys
+import torch
+from srkit.allocator import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+torch.set_num_threads(1)
+def step():
+    for _ in range(20):
+        torch.ones(4 * 2**20)  # 16 MiB: above glibc's threshold for mapping afresh
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(policy: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, policy], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's allocator")
+def test_freed_memory_is_not_mapped_afresh() -> None:
+    kept, returned = page_faults("keep"), page_faults("return")
+    assert returned > 20 * 16 * 2**20 / resource.getpagesize() / 600  # huge pages have 2 MiB
+    assert kept < returned / 10
