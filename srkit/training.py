@@ -87,6 +87,7 @@ def train(
                 for note in data.notes:
                     monitor.say(note)
         stack.enter_context(_gather_signals(run.signals))
+        stack.enter_context(_watch_workers())
         loop(run, monitor)
     if run.accelerator.is_main_process:
         records = read_records(folder / "metrics.jsonl")
@@ -315,6 +316,21 @@ def _agree(run: Run, number: int) -> int:
     largest = torch.tensor(int(number))
     torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX, group=run.peers)
     return int(largest)
+
+
+@contextmanager
+def _watch_workers() -> Iterator[None]:
+    """Say what became of a worker process that was killed; torch raises it wherever we are."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise TrainingError(
+            f"a process that reads the data was killed ({str(error).rstrip('. ')}), as happens "
+            "when memory runs out; the last checkpoint is kept. Lower training.workers, or crop "
+            "or batch size, and go on with --resume"
+        ) from error
 
 
 @contextmanager
