@@ -42,6 +42,9 @@ class Image:
 class Sample:
     """One item of a data set.
 
+    HR and LR are on one scale of surface brightness: a flat image has the same value in both.
+    Frames in flux per pixel are brought to flux per area of an LR pixel by their data set.
+
     Parameters
     ----------
     name
@@ -58,6 +61,8 @@ class Sample:
         Physical unit of the pixel values; empty for photographs.
     pixel_scale
         Side of an HR pixel on the sky in arcsec, where known.
+    variance
+        Variance of the noise in `lr`, ``(C, h, w)`` in `unit` squared, where known.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Sample:
     data_range: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
     pixel_scale: float | None = None
+    variance: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,12 @@ class Batch:
     factor
         LR pixels per HR pixel along a side as the degradation has it, which rounding hides from
         the shapes; None for real pairs.
+    unit
+        Physical unit of the pixel values; empty for photographs.
+    pixel_scale
+        Side of an HR pixel on the sky in arcsec, where known.
+    variance
+        Variance of the noise in `lr`, ``(N, C, h, w)`` in `unit` squared, where known.
     """
 
     names: Sequence[str]
@@ -100,6 +112,9 @@ class Batch:
     labels: Tensor | None = None
     data_range: tuple[float, float] = (0.0, 1.0)
     factor: float | None = None
+    unit: str = ""
+    pixel_scale: float | None = None
+    variance: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -120,7 +135,8 @@ class Batch:
         hr = move(self.hr)
         assert hr is not None
         labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
-        return replace(self, hr=hr, lr=move(self.lr), labels=labels)
+        moved = {"lr": move(self.lr), "variance": move(self.variance)}
+        return replace(self, hr=hr, labels=labels, **moved)
 
 
 @dataclass(frozen=True, slots=True)

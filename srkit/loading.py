@@ -97,7 +97,9 @@ def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator)
     whole = (min(rows, height // scale), min(columns, width // scale))
     y, x = (int(rng.integers(length - small + 1)) for length in whole)
     hr = sample.hr[:, scale * y : scale * y + side, scale * x : scale * x + side]
-    return replace(sample, hr=hr, lr=sample.lr[:, y : y + small, x : x + small])
+    inside = (slice(None), slice(y, y + small), slice(x, x + small))
+    variance = None if sample.variance is None else sample.variance[inside]
+    return replace(sample, hr=hr, lr=sample.lr[inside], variance=variance)
 
 
 def _turn(sample: Sample, name: str, rng: np.random.Generator) -> Sample:
@@ -111,14 +113,19 @@ def _turn(sample: Sample, name: str, rng: np.random.Generator) -> Sample:
         return image.transpose(-1, -2) if first else image
 
     turn = flip if name == "flip" else rotate
-    return replace(sample, hr=turn(sample.hr), lr=None if sample.lr is None else turn(sample.lr))
+    turned = {
+        key: None if image is None else turn(image)
+        for key, image in (("lr", sample.lr), ("variance", sample.variance))
+    }
+    return replace(sample, hr=turn(sample.hr), **turned)
 
 
 def stack(drawn: Sequence[Drawn]) -> Batch:
-    """Stack samples of one shape, data range and labelling to a batch."""
+    """Stack samples of one kind to a batch."""
     samples = [item.sample for item in drawn]
     labels = [sample.label for sample in samples if sample.label is not None]
     pairs = [sample.lr for sample in samples if sample.lr is not None]
+    variances = [sample.variance for sample in samples if sample.variance is not None]
     return Batch(
         names=[sample.name for sample in samples],
         hr=torch.stack([sample.hr for sample in samples]),
@@ -126,13 +133,17 @@ def stack(drawn: Sequence[Drawn]) -> Batch:
         lr=torch.stack(pairs) if pairs else None,
         labels=torch.tensor(labels) if labels else None,
         data_range=samples[0].data_range,
+        unit=samples[0].unit,
+        pixel_scale=samples[0].pixel_scale,
+        variance=torch.stack(variances) if variances else None,
     )
 
 
 def _kind(sample: Sample) -> tuple[Any, ...]:
     """What must agree within a batch."""
     lr = None if sample.lr is None else sample.lr.shape
-    return sample.hr.shape, lr, sample.data_range, sample.label is None
+    quantity = (sample.data_range, sample.unit, sample.pixel_scale)
+    return sample.hr.shape, lr, *quantity, sample.label is None, sample.variance is None
 
 
 def order(length: int, seed: int, first: int = 0) -> Iterator[Ticket]:
@@ -195,14 +206,22 @@ def training_batches(
     tickets = share.micro_batches(len(draws.dataset), draws.seed, first_step, last_step)
     for batches in _load(draws, tickets, workers, pin):
         if len(batches) > 1:
-            shapes = ", ".join(
-                f"{batch.names[0]} {tuple(batch.hr.shape[1:])}" for batch in batches[:2]
-            )
-            raise DataError(
-                f"images of several shapes do not fit in one batch: {shapes}; set "
-                "data.train.crop, or the data set's size"
-            )
+            raise DataError(_unlike(batches[0], batches[1]))
         yield batches[0]
+
+
+def _unlike(first: Batch, second: Batch) -> str:
+    """Say why samples do not fit in one batch of training."""
+    if first.hr.shape[1:] != second.hr.shape[1:]:
+        shapes = ", ".join(f"{b.names[0]} {tuple(b.hr.shape[1:])}" for b in (first, second))
+        return (
+            f"images of several shapes do not fit in one batch: {shapes}; set data.train.crop, "
+            "or the data set's size"
+        )
+    return (
+        f"{first.names[0]} and {second.names[0]} do not fit in one batch: their LR shape, unit, "
+        "data range, pixel scale, label or variance differs; train on data of one kind"
+    )
 
 
 def evaluation_batches(
