@@ -135,8 +135,8 @@ class Batch:
         hr = move(self.hr)
         assert hr is not None
         labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
-        moved = {"lr": move(self.lr), "variance": move(self.variance)}
-        return replace(self, hr=hr, labels=labels, **moved)
+        variance = move(self.variance)
+        return replace(self, hr=hr, labels=labels, lr=move(self.lr), variance=variance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,11 +113,9 @@ def _turn(sample: Sample, name: str, rng: np.random.Generator) -> Sample:
         return image.transpose(-1, -2) if first else image
 
     turn = flip if name == "flip" else rotate
-    turned = {
-        key: None if image is None else turn(image)
-        for key, image in (("lr", sample.lr), ("variance", sample.variance))
-    }
-    return replace(sample, hr=turn(sample.hr), **turned)
+    lr = None if sample.lr is None else turn(sample.lr)
+    variance = None if sample.variance is None else turn(sample.variance)
+    return replace(sample, hr=turn(sample.hr), lr=lr, variance=variance)
 
 
 def stack(drawn: Sequence[Drawn]) -> Batch:
