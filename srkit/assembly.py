@@ -28,6 +28,9 @@ from srkit.interfaces import (
 from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_recipe
 from srkit.registry import Component, Registry
 
+#: What a recipe may have data for.
+SPLITS = ("train", "validation", "test")
+
 
 @dataclass(slots=True)
 class Assembly:
@@ -55,20 +58,41 @@ class Assembly:
         return spec.teacher or next(iter(self.recipe.teachers))
 
 
-def read(path: Path, registry: Registry, overrides: Sequence[str], *, sample: bool) -> Recipe:
+def read(
+    path: Path,
+    registry: Registry,
+    overrides: Sequence[str],
+    *,
+    sample: bool,
+    splits: Sequence[str] | None = None,
+) -> Recipe:
     """Read a recipe file; what is wrong with components is told with what is wrong elsewhere.
+
+    Parameters
+    ----------
+    path, overrides, sample
+        As :func:`srkit.recipe.load_recipe` takes them.
+    registry
+        Where its components come from.
+    splits
+        The data sets that will be built from it; None where nothing will be built.
 
     Raises
     ------
     RecipeError
-        With everything that is wrong with its keys and values.
+        With everything that is wrong with its keys and values and, if there is anything, with
+        what the components that are free of that say when they are built.
     """
     try:
         return load_recipe(path, overrides, sample=sample)
     except RecipeError as error:
         if error.rest is None:
             raise
-        more, _ = _check_options(error.rest, registry)
+        more, components = _check_options(error.rest, registry)
+        everyone_is_told_wrong = any(p.startswith(("scale:", "channels:")) for p in error.problems)
+        if splits is not None and not everyone_is_told_wrong:
+            assembly, unbuilt = _build(error.rest, components, registry, splits)
+            more += unbuilt + _check_fit(assembly)
         raise RecipeError(error.source, [*error.problems, *more]) from None
 
 
@@ -121,9 +145,7 @@ def _check_options(recipe: Recipe, registry: Registry) -> tuple[list[str], dict[
     return problems, components
 
 
-def assemble(
-    recipe: Recipe, registry: Registry, source: str, *, splits: tuple[str, ...]
-) -> Assembly:
+def assemble(recipe: Recipe, registry: Registry, source: str, *, splits: Sequence[str]) -> Assembly:
     """Build every component of a recipe.
 
     Parameters
@@ -133,14 +155,35 @@ def assemble(
     source
         Names the recipe in errors.
     splits
-        The data sets to build, of ``train``, ``validation`` and ``test``.
+        The data sets to build, of :data:`SPLITS`.
 
     Raises
     ------
     RecipeError
         With everything that is unknown, wrong or cannot be built.
     """
-    recipe, components = complete(recipe, registry, source)
+    recipe = recipe.model_copy(deep=True)
+    problems, components = _check_options(recipe, registry)
+    assembly, unbuilt = _build(recipe, components, registry, splits)
+    problems = [
+        *_cross_check(recipe),
+        *problems,
+        *unbuilt,
+        *_check_teachers(assembly),
+        *_check_fit(assembly),
+    ]
+    if problems:
+        raise RecipeError(source, problems)
+    return assembly
+
+
+def _build(
+    recipe: Recipe,
+    components: Mapping[str, Component],
+    registry: Registry,
+    splits: Sequence[str],
+) -> tuple[Assembly, list[str]]:
+    """Build what is free of errors so far, and tell what cannot be built."""
     supplied = {
         "scale": recipe.scale,
         "channels": recipe.channels,
@@ -151,6 +194,8 @@ def assemble(
     problems: list[str] = []
     for path, _, spec in recipe.components():
         section, _, name = path.partition(".")
+        if path not in components:
+            continue
         if section == "data" and name.partition(".")[0] not in splits:
             continue
         torch.manual_seed(recipe.seed)  # a network's first weights depend on nothing else
@@ -161,10 +206,7 @@ def assemble(
             continue
         assembly.distributions[components[path].distribution] = components[path].version
     _place(assembly, built)
-    problems += _check_built(assembly)
-    if problems:
-        raise RecipeError(source, problems)
-    return assembly
+    return assembly, problems
 
 
 def _place(assembly: Assembly, built: Mapping[str, Any]) -> None:
@@ -202,8 +244,8 @@ def _cross_check(recipe: Recipe) -> list[str]:
     return problems
 
 
-def _check_built(assembly: Assembly) -> list[str]:
-    """What only the built components can tell."""
+def _check_teachers(assembly: Assembly) -> list[str]:
+    """What the built losses and metrics tell of the teachers that they need."""
     recipe = assembly.recipe
     problems = []
     kinds: list[tuple[str, Mapping[str, Any], type, Mapping[str, Spec]]] = [
@@ -216,12 +258,20 @@ def _check_built(assembly: Assembly) -> list[str]:
             if not isinstance(component, about_teachers):
                 if named:
                     problems.append(f"{kind}.{name}.teacher: '{name}' asks no teacher; remove it")
+            elif named is not None:
+                continue  # _cross_check knows whether that teacher is there
             elif not recipe.teachers:
                 problems.append(f"{kind}.{name}: needs a teacher; add one under 'teachers'")
-            elif named is None and len(recipe.teachers) > 1:
+            elif len(recipe.teachers) > 1:
                 names = ", ".join(recipe.teachers)
                 problems.append(f"{kind}.{name}.teacher: missing; choose one of {names}")
-    problems += [
+    return problems
+
+
+def _check_fit(assembly: Assembly) -> list[str]:
+    """What the built data and generator tell of each other, and of crop and start."""
+    recipe = assembly.recipe
+    problems = [
         f"data.{split}.dataset: its images have {data.channels} channels; expected the recipe's "
         f"{recipe.channels}"
         for split, data in assembly.data.items()

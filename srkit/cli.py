@@ -118,7 +118,7 @@ def evaluate(
     from srkit.registry import Registry
 
     registry = Registry.discover()
-    loaded = read(recipe, registry, overrides or [], sample=sample)
+    loaded = read(recipe, registry, overrides or [], sample=sample, splits=["test"])
     folder = run or _folder(loaded, sample)
     compare(loaded, registry, folder, source=str(recipe), console=_console())
 
@@ -168,13 +168,12 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
 @recipes.command()
 def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
     """Check a recipe by building every one of its components."""
-    from srkit.assembly import assemble, read
+    from srkit.assembly import SPLITS, assemble, read
     from srkit.registry import Registry
 
     registry = Registry.discover()
-    loaded = read(recipe, registry, overrides or [], sample=sample)
-    splits = ("train", "validation", "test")
-    built = assemble(loaded, registry, str(recipe), splits=splits)
+    loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS)
+    built = assemble(loaded, registry, str(recipe), splits=SPLITS)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
     print(f"{recipe}: good; images: {sizes or 'none'}")
 
@@ -198,11 +197,11 @@ def _train(
     *,
     needs_start: bool = False,
 ) -> None:
-    from srkit.assembly import read
+    from srkit.assembly import SPLITS, read
     from srkit.registry import Registry
 
     registry = Registry.discover()
-    recipe = read(path, registry, overrides, sample=sample)
+    recipe = read(path, registry, overrides, sample=sample, splits=SPLITS)
     if needs_start and recipe.start is None:
         raise SrkitError(f"{path}: start: missing; finetune needs weights to start from")
     if processes > 1 and "LOCAL_RANK" not in os.environ:

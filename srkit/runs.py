@@ -24,7 +24,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from srkit.allocator import keep_freed_memory
-from srkit.assembly import Assembly, assemble
+from srkit.assembly import SPLITS, Assembly, assemble
 from srkit.checkpoints import (
     Checkpoint,
     freeze,
@@ -190,7 +190,8 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
         _check_resumable(folder)
     checkpoint = load(last) if resume and last.is_file() else None
     accelerator = make_accelerator(recipe, source)
-    assembly = assemble(recipe, registry, source, splits=("train", "validation"))
+    # The test data too, although nothing here reads them: they would be missed only at the end.
+    assembly = assemble(recipe, registry, source, splits=SPLITS)
     if "train" not in assembly.data:
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
     move(assembly, accelerator)

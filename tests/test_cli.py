@@ -237,6 +237,47 @@ def test_wrong_keys_and_wrong_options_are_told_together(srkit: Srkit, tmp_path: 
     )
 
 
+def test_what_cannot_be_built_is_told_with_the_rest(srkit: Srkit, tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(
+        """
+        name: broken
+        scale: 3
+        generator: {type: rrdb, blocks: 1, features: 8}
+        degradation: {type: bicubic, factr: 0.5}
+        losses: {l1: {}}
+        data:
+          train: {dataset: {type: image_folder, root: nowhere}}
+          test: {dataset: {type: image_folder, root: elsewhere}}
+        training: {clip: big}
+        """
+    )
+    done = srkit("train", path)
+    assert (done.status, done.out) == (1, "")
+    problems = done.err.splitlines()
+    assert problems[0] == f"error: {path}: 5 problems"
+    assert problems[1].strip() == "training.clip: got 'big'; expected a valid number"
+    assert problems[2].strip().startswith("degradation.factr: unknown key 'factr'")
+    assert problems[3].strip() == "generator: rrdb has the scales 1, 2 and 4; got 3"
+    assert problems[4].strip().startswith("data.train.dataset: nowhere: no such folder")
+    assert problems[5].strip().startswith("data.test.dataset: elsewhere: no such folder")
+
+
+def test_a_wrong_scale_is_not_taken_for_the_default(srkit: Srkit, tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(
+        """
+        name: broken
+        scale: two
+        generator: {type: rrdb, blocks: 1, features: 8}
+        losses: {l1: {}}
+        data: {train: {dataset: {type: sample_photos, split: train}, crop: 30}}
+        """
+    )
+    expected = f"error: {path}: 1 problem\n  scale: got 'two'; expected a valid integer\n"
+    assert srkit("recipe", "check", path).err == expected
+
+
 def test_recipe_schema(srkit: Srkit, registry: Registry) -> None:
     assert json.loads(srkit("recipe", "schema").out) == recipe_schema(registry)
 
