@@ -2,8 +2,9 @@
 
     python benchmarks/precision.py --steps 200 --out results
 
-Both runs see the same crops in the same order and start from the same weights: those of the small
-RRDB that ships with srkit (``tuned``) or random ones of a 16-block EDSR (``scratch``).
+Both runs of a seed see the same crops in the same order and start from the same weights: those of
+the small RRDB that ships with srkit (``tuned``) or random ones of a 16-block EDSR (``scratch``).
+Rounding alone sends two runs on different paths, so the mean over seeds and its error count.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
+import statistics
 import tempfile
 from pathlib import Path
 
@@ -34,25 +37,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="folder for precision.json")
     arguments = parser.parse_args()
     results = {}
-    table = Table("start", *(f"{name} in dB" for name in PRECISIONS), "difference in dB")
+    table = Table("start", *(f"{name} in dB" for name in PRECISIONS), "bf16 - fp32 in dB")
     for case in arguments.case:
-        found = {name: final_psnr(case, name, arguments.steps) for name in PRECISIONS}
-        difference = found["bf16"] - found["fp32"]
-        results[case] = {**found, "difference": difference, "steps": arguments.steps}
-        table.add_row(case, *(f"{found[name]:.3f}" for name in PRECISIONS), f"{difference:+.3f}")
+        runs = [
+            {name: final_psnr(case, name, arguments.steps, seed) for name in PRECISIONS}
+            for seed in range(arguments.seeds)
+        ]
+        differences = [run["bf16"] - run["fp32"] for run in runs]
+        mean = statistics.mean(differences)
+        error = statistics.stdev(differences) / len(runs) ** 0.5 if len(runs) > 1 else math.nan
+        results[case] = {"steps": arguments.steps, "runs": runs, "mean": mean, "error": error}
+        psnrs = (statistics.mean(run[name] for run in runs) for name in PRECISIONS)
+        table.add_row(case, *(f"{psnr:.3f}" for psnr in psnrs), f"{mean:+.3f} ± {error:.3f}")
     Console().print(table)
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "precision.json").write_text(json.dumps(results, indent=2) + "\n")
 
 
-def final_psnr(case: str, precision: str, steps: int) -> float:
+def final_psnr(case: str, precision: str, steps: int, seed: int) -> float:
     """Train on the sample photographs and give the last validation PSNR in dB."""
     overrides = [
         *CASES[case],
+        f"seed={seed}",
         f"training.precision={precision}",
         f"training.duration={steps}",
         f"training.validate_every={steps}",
