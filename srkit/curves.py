@@ -97,7 +97,7 @@ def validation_curves(
             axis.set_title(name, loc="left")
             if name in known:
                 axis.set_ylabel(known[name].unit)
-                _mark_best(axis, epochs, values, known[name].higher_is_better)
+                _mark_best(axis, epochs, values, known[name])
     return figure
 
 
@@ -131,10 +131,12 @@ def _line(axis: Axes, epochs: Floats, values: Floats, colour: str) -> None:
     axis.set_xlabel("epoch")
 
 
-def _mark_best(axis: Axes, epochs: Floats, values: Floats, higher: bool) -> None:
+def _mark_best(axis: Axes, epochs: Floats, values: Floats, metric: MetricInfo) -> None:
     if not values.size:
         return
-    best = int(np.argmax(values) if higher else np.argmin(values))
+    ranked = -np.abs(values) if metric.signed else values
+    higher = metric.higher_is_better or metric.signed
+    best = int(np.argmax(ranked) if higher else np.argmin(ranked))
     axis.axvline(float(epochs[best]), color=GREY, linewidth=0.8, linestyle=":")
     axis.plot(epochs[best], values[best], marker="*", markersize=11, color=WORSE, linestyle="none")
     axis.set_xlabel(f"epoch  (★ best {values[best]:.4g} at {epochs[best]:.3g})")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from srkit.plotting import BETTER, WORSE, colours, panels, shorten, style
-from srkit.results import Evaluation, MetricInfo
+from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.statistics import ORIGINAL, ClassScores, standard_error
 from srkit.tables import format_value, heading
 
@@ -22,7 +22,10 @@ NAME_WIDTH = 28
 
 
 def summary_bars(evaluation: Evaluation) -> Figure:
-    """Draw the mean of each metric by model, with its standard error where there is one."""
+    """Draw the mean of each metric by model, with its standard error where there is one.
+
+    A signed metric has its scatter instead.
+    """
     with style():
         height = 0.75 + 0.3 * len(evaluation.models)
         figure, axes = panels(len(evaluation.metrics), 3, (3.7, height))
@@ -33,8 +36,8 @@ def summary_bars(evaluation: Evaluation) -> Figure:
 
 def _bars_of_metric(axis: Axes, evaluation: Evaluation, metric: MetricInfo) -> None:
     names = [model.name for model in evaluation.models]
-    means = np.array([np.mean(model.values[metric.name]) for model in evaluation.models])
-    errors = [standard_error(model.values[metric.name]) or 0.0 for model in evaluation.models]
+    means = np.array([model.mean(metric.name) for model in evaluation.models])
+    errors = [_whisker(model, metric) for model in evaluation.models]
     drawn = np.where(np.isfinite(means), means, 0.0)
     axis.barh(
         range(len(names)),
@@ -57,6 +60,12 @@ def _bars_of_metric(axis: Axes, evaluation: Evaluation, metric: MetricInfo) -> N
     axis.tick_params(labelleft=place is None or place.is_first_col())
     axis.margins(x=0.25)
     axis.set_title(heading(metric), loc="left")
+
+
+def _whisker(model: ModelResult, metric: MetricInfo) -> float:
+    if metric.signed:
+        return float(np.nan_to_num(model.scatter(metric.name)))
+    return standard_error(model.values[metric.name]) or 0.0
 
 
 def class_differences(scores: ClassScores, measure: str) -> Figure:

@@ -30,7 +30,7 @@ from srkit.statistics import (
     gap_closed,
     standard_error,
 )
-from srkit.tables import format_value, heading, write_tables
+from srkit.tables import explanations, format_value, heading, summary_text, write_tables
 
 #: Below these counts, figures of classes show chance and are left out.
 LEAST_IMAGES, LEAST_CLASSES = 50, 5
@@ -101,7 +101,8 @@ def write_report(
             folder / "summary.png",
             summary_bars(evaluation),
             "Means",
-            "Mean of each metric over the images, with its standard error.",
+            "Mean of each metric over the images that could be measured, with its standard error; "
+            "of a signed metric (→ 0) the bias, with the scatter.",
         )
     ]
     scores = class_scores(evaluation)
@@ -240,6 +241,7 @@ def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> 
     return environment.get_template("report.html").render(
         evaluation=evaluation,
         headings=[heading(metric) for metric in evaluation.metrics],
+        explanations=explanations(evaluation),
         rows=_rows(evaluation),
         gaps=_gaps(evaluation),
         pictures=pictures,
@@ -251,13 +253,13 @@ def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> 
 def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Shape the table for the page: text of each mean, its error, and whether it is the best."""
     rows = []
-    for model, means in zip(evaluation.models, evaluation.table(), strict=True):
+    for model in evaluation.models:
         cells = []
         for metric in evaluation.metrics:
             error = standard_error(model.values[metric.name])
             cells.append(
                 {
-                    "text": format_value(metric, float(means[metric.name])),
+                    "text": summary_text(evaluation, metric, model),
                     "error": "" if not error else f"± {format_value(metric, error)}",
                     "best": model.name in best_models(evaluation, metric),
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +23,16 @@ class MetricInfo:
         Direction.
     protocol
         How it is measured: channel, crop, rounding, data range.
+    signed
+        Whether it is an error with a sign: its mean over the images is the bias, best at 0, and
+        its scatter counts too.
     """
 
     name: str
     unit: str
     higher_is_better: bool
     protocol: str
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,8 @@ class ModelResult:
     name
         What the tables call it.
     values
-        Each metric's values, ``(N,)`` float64, one an image.
+        Each metric's values, ``(N,)`` float64, one an image; NaN where an image cannot be measured,
+        such as the shape of its sources where it has none.
     predictions
         ``(N,)`` int64, the teacher's first answer on each restored image; None without a teacher.
     seconds
@@ -50,6 +56,35 @@ class ModelResult:
     values: dict[str, NDArray[np.float64]]
     predictions: NDArray[np.int64] | None
     seconds: float
+
+    def measured(self, metric: str) -> NDArray[np.float64]:
+        """Give a metric's values on the images that could be measured: all but NaN."""
+        values = self.values[metric]
+        return values[~np.isnan(values)]
+
+    def mean(self, metric: str) -> float:
+        """Average a metric over the images that could be measured; NaN if there is none.
+
+        The mean of a PSNR that is infinite anywhere is infinite.
+        """
+        values = self.measured(metric)
+        return float(np.mean(values)) if len(values) else math.nan
+
+    def scatter(self, metric: str) -> float:
+        """Give the sample standard deviation over the images; NaN for less than two."""
+        values = self.measured(metric)
+        steady = len(values) > 1 and np.isfinite(values).all()
+        return float(np.std(values, ddof=1)) if steady else math.nan
+
+    def robust_scatter(self, metric: str) -> float:
+        """Give 1.4826 times the median absolute deviation, which few outliers do not change.
+
+        It is the standard deviation of a normal distribution; NaN for less than two images.
+        """
+        values = self.measured(metric)
+        if len(values) < 2 or not np.isfinite(values).all():
+            return math.nan
+        return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +121,35 @@ class Evaluation:
     notes: list[str]
 
     def table(self) -> list[dict[str, str | float]]:
-        """Average each metric over the images.
+        """Average each metric over the images that could be measured.
 
         Returns
         -------
         list of dict
-            For each model: ``model``, the mean of each metric by its name, and ``seconds``. The
-            mean of a PSNR that is infinite anywhere is infinite.
+            For each model: ``model``, the mean of each metric by its name, and ``seconds``. A
+            signed metric has ``NAME/scatter`` and ``NAME/robust_scatter`` besides, and one that
+            could not be measured everywhere ``NAME/measured``, the number of images.
         """
-        rows: list[dict[str, str | float]] = []
-        for model in self.models:
-            means = {m.name: float(np.mean(model.values[m.name])) for m in self.metrics}
-            rows.append({"model": model.name, **means, "seconds": model.seconds})
-        return rows
+        return [
+            {"model": model.name, **self._numbers(model), "seconds": model.seconds}
+            for model in self.models
+        ]
+
+    def _numbers(self, model: ModelResult) -> dict[str, str | float]:
+        numbers: dict[str, str | float] = {}
+        for metric in self.metrics:
+            name = metric.name
+            numbers[name] = model.mean(name)
+            if metric.signed:
+                numbers[f"{name}/scatter"] = model.scatter(name)
+                numbers[f"{name}/robust_scatter"] = model.robust_scatter(name)
+            if self.incomplete(name):
+                numbers[f"{name}/measured"] = len(model.measured(name))
+        return numbers
+
+    def incomplete(self, metric: str) -> bool:
+        """Tell whether a metric could not be measured on some image of some model."""
+        return any(np.isnan(model.values[metric]).any() for model in self.models)
 
     def model(self, name: str) -> ModelResult | None:
         """Find a model's results by its name; None if it was not evaluated."""

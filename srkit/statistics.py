@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from srkit.results import Evaluation, MetricInfo
+from srkit.results import Evaluation, MetricInfo, ModelResult
 
 ORIGINAL = "original"
 LOWER = "bilinear"
@@ -22,13 +22,14 @@ def standard_error(values: Floats) -> float | None:
     Parameters
     ----------
     values
-        ``(N,)``, in the metric's own unit.
+        ``(N,)``, in the metric's own unit; NaN, an image that could not be measured, is skipped.
 
     Returns
     -------
     float or None
         In the same unit; None where it is undefined: a single value, or an infinite one.
     """
+    values = values[~np.isnan(values)]
     if len(values) < 2 or not np.isfinite(values).all():
         return None
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
@@ -53,23 +54,35 @@ def gap_closed(
     Returns
     -------
     float or None
-        ``(model - lower) / (upper - lower)`` of the means, below 0 if the model is worse than
-        `lower`; None where a model is absent, or the gap is zero or infinite.
+        ``(model - lower) / (upper - lower)`` of the means, of a signed metric the root mean
+        squares; below 0 if the model is worse than `lower`; None where a model is absent, or the
+        gap is zero, infinite or not measurable.
     """
+    info = next(info for info in evaluation.metrics if info.name == metric)
     found = [evaluation.model(name) for name in (model, lower, upper)]
-    means = [np.mean(result.values[metric]) for result in found if result is not None]
+    means = [standing(result, info) for result in found if result is not None]
     if len(means) < 3 or not np.isfinite(means).all() or means[2] == means[1]:
         return None
     return float((means[0] - means[1]) / (means[2] - means[1]))
 
 
+def standing(model: ModelResult, metric: MetricInfo) -> float:
+    """Give the number by which models are ranked; NaN where no image could be measured.
+
+    It is the mean; of a signed metric the root mean square, in which bias and scatter both count.
+    """
+    if not metric.signed:
+        return model.mean(metric.name)
+    values = model.measured(metric.name)
+    return float(np.sqrt(np.mean(values**2))) if len(values) else np.nan
+
+
 def best_models(evaluation: Evaluation, metric: MetricInfo) -> set[str]:
-    """Name the best models by a mean, ties included; the original does not compete."""
-    means = {
-        model.name: float(np.mean(model.values[metric.name]))
-        for model in evaluation.models
-        if model.name != ORIGINAL
+    """Name the best models by their standing, ties included; the original does not compete."""
+    ranked = {
+        model.name: standing(model, metric) for model in evaluation.models if model.name != ORIGINAL
     }
+    means = {name: value for name, value in ranked.items() if not np.isnan(value)}
     if not means:
         return set()
     best = max(means.values()) if metric.higher_is_better else min(means.values())

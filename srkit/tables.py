@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from srkit.files import write_file
-from srkit.results import Evaluation, MetricInfo
+from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.statistics import (
     LOWER,
     ORIGINAL,
@@ -36,9 +36,10 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
     evaluation
         The results.
     folder
-        Where to put ``table.csv`` (means), ``table.json`` (means, standard errors, gaps closed and
-        protocols), ``per_image.csv`` and, where there are labels and predictions,
-        ``per_class.csv``. Infinite values stand as ``inf``, in JSON as a string.
+        Where to put ``table.csv`` (means, scatters of signed metrics), ``table.json`` (the same,
+        standard errors, gaps closed and protocols), ``per_image.csv`` and, where there are labels
+        and predictions, ``per_class.csv``. Infinite values stand as ``inf``, in JSON as a string;
+        what could not be measured as ``nan``, in JSON as null.
 
     Returns
     -------
@@ -51,10 +52,9 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
         If a file cannot be written.
     """
     rows = evaluation.table()
-    header = ["model", *(metric.name for metric in evaluation.metrics), "seconds"]
     summary = json.dumps(_summary(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
     files = [
-        write_file(folder / "table.csv", _csv(header, (row.values() for row in rows))),
+        write_file(folder / "table.csv", _csv(rows[0], (row.values() for row in rows))),
         write_file(folder / "table.json", summary + "\n"),
         write_file(folder / "per_image.csv", _per_image(evaluation)),
     ]
@@ -70,23 +70,61 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
     table.add_column("model", no_wrap=True)
     for metric in evaluation.metrics:
         # The heading gives way on a narrow terminal, the numbers never.
-        table.add_column(Text(heading(metric).replace("_", " ")), justify="right", min_width=8)
+        cells = [summary_text(evaluation, metric, model) for model in evaluation.models]
+        table.add_column(
+            Text(heading(metric).replace("_", " ")),
+            justify="right",
+            min_width=max(8, *map(len, cells)),
+        )
     table.add_column(Text("time [s]"), justify="right", min_width=5)
     best = {metric.name: best_models(evaluation, metric) for metric in evaluation.metrics}
-    for row in evaluation.table():
-        name = str(row["model"])
-        cells = [
+    for model in evaluation.models:
+        texts = [
             Text(
-                format_value(metric, float(row[metric.name])), style=_style(name, best[metric.name])
+                summary_text(evaluation, metric, model), style=_style(model.name, best[metric.name])
             )
             for metric in evaluation.metrics
         ]
-        table.add_row(Text(name), *cells, f"{row['seconds']:.1f}")
+        table.add_row(Text(model.name), *texts, f"{model.seconds:.1f}")
     console.print(table)
+    for line in explanations(evaluation):
+        console.print(Text(line))
+
+
+def summary_text(evaluation: Evaluation, metric: MetricInfo, model: ModelResult) -> str:
+    """Write a cell of the table: the mean, or the bias and scatter of a signed metric.
+
+    In brackets, where a metric could not be measured everywhere, in how many images it was.
+    """
+    text = format_value(metric, model.mean(metric.name))
+    scatter = model.scatter(metric.name)
+    if metric.signed and not math.isnan(scatter):
+        text += f" ± {format_value(metric, scatter)}"
+    if evaluation.incomplete(metric.name):
+        text += f" ({len(model.measured(metric.name))})"
+    return text
+
+
+def explanations(evaluation: Evaluation) -> list[str]:
+    """Explain the signs of the table that are not plain means."""
+    lines = []
+    if any(metric.signed for metric in evaluation.metrics):
+        lines.append(
+            "→ 0: bias (mean) ± scatter (standard deviation) over the images; the best has the "
+            "smallest root mean square."
+        )
+    if any(evaluation.incomplete(metric.name) for metric in evaluation.metrics):
+        lines.append(
+            f"In brackets: in how many of the {len(evaluation.names)} images the metric could be "
+            "measured; the others are left out."
+        )
+    return lines
 
 
 def heading(metric: MetricInfo) -> str:
     """Head a metric's column: name, unit, and an arrow towards the better values."""
+    if metric.signed:
+        return f"{label(metric)} → 0"
     return f"{label(metric)} {'↑' if metric.higher_is_better else '↓'}"
 
 
@@ -96,7 +134,12 @@ def label(metric: MetricInfo) -> str:
 
 
 def format_value(metric: MetricInfo, value: float) -> str:
-    """Round as the metric deserves: 2 decimals for dB, 4 for others, 3 digits when tiny."""
+    """Round as the metric deserves: 2 decimals for dB, 4 for others, 3 digits when tiny.
+
+    A dash stands for NaN: nothing could be measured.
+    """
+    if math.isnan(value):
+        return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if metric.unit == "dB":
@@ -150,31 +193,34 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
             metric.name: {
                 "unit": metric.unit,
                 "higher_is_better": metric.higher_is_better,
+                "signed": metric.signed,
                 "protocol": metric.protocol,
             }
             for metric in evaluation.metrics
         },
         "gap": {"lower": LOWER, "upper": ORIGINAL},
-        "models": [_model_summary(evaluation, row) for row in evaluation.table()],
+        "models": [_model_summary(evaluation, model) for model in evaluation.models],
         "notes": evaluation.notes,
     }
 
 
-def _model_summary(evaluation: Evaluation, row: dict[str, str | float]) -> dict[str, Any]:
-    name = str(row["model"])
-    model = evaluation.model(name)
-    assert model is not None
+def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]:
+    names = [metric.name for metric in evaluation.metrics]
+    signed = [metric.name for metric in evaluation.metrics if metric.signed]
     return {
-        "model": name,
-        "seconds": row["seconds"],
-        "mean": {m.name: _strict(float(row[m.name])) for m in evaluation.metrics},
-        "standard_error": {
-            m.name: standard_error(model.values[m.name]) for m in evaluation.metrics
-        },
-        "gap_closed": {m.name: gap_closed(evaluation, m.name, name) for m in evaluation.metrics},
+        "model": model.name,
+        "seconds": model.seconds,
+        "measured": {name: len(model.measured(name)) for name in names},
+        "mean": {name: _strict(model.mean(name)) for name in names},
+        "standard_error": {name: standard_error(model.values[name]) for name in names},
+        "scatter": {name: _strict(model.scatter(name)) for name in signed},
+        "robust_scatter": {name: _strict(model.robust_scatter(name)) for name in signed},
+        "gap_closed": {name: gap_closed(evaluation, name, model.name) for name in names},
     }
 
 
-def _strict(value: float) -> float | str:
-    """Spell out what strict JSON has no number for."""
+def _strict(value: float) -> float | str | None:
+    """Spell out what strict JSON has no number for; null is what could not be measured."""
+    if math.isnan(value):
+        return None
     return value if math.isfinite(value) else str(value)

@@ -71,6 +71,30 @@ def render(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
     ]
 
 
+def test_signed_metrics_are_drawn_with_their_scatter() -> None:
+    flux = MetricInfo("flux_error", "mag", False, "", signed=True)
+    values = {"biased": [0.1, 0.2, 0.3, np.nan], "blind": [np.nan] * 4}
+    models = [ModelResult(n, {"flux_error": np.array(v)}, None, 0.0) for n, v in values.items()]
+    (axis,) = summary_bars(Evaluation("t", [], None, "", None, [flux], models, [])).axes
+    (container,) = bars(axis)
+    assert widths(container) == pytest.approx([0.2, 0.0])
+    assert container.errorbar is not None
+    ends = container.errorbar.lines[2][0].get_segments()[0]
+    assert ends[:, 0] == pytest.approx([0.1, 0.3])
+    assert [text.get_text() for text in axis.texts] == ["0.2000", "–"]
+
+
+def test_the_best_of_a_signed_metric_is_nearest_to_zero() -> None:
+    records = [
+        {"kind": "validation", "step": i, "epoch": float(i), "flux_error": value}
+        for i, value in enumerate([-0.3, 0.02, 0.1])
+    ]
+    flux = MetricInfo("flux_error", "mag", False, "", signed=True)
+    figure = validation_curves(records, [flux])
+    assert figure is not None
+    assert "best 0.02 at 1" in figure.axes[0].get_xlabel()
+
+
 def test_summary_bars_show_means_and_errors() -> None:
     figure = summary_bars(two_models())
     (axis,) = figure.axes

@@ -23,12 +23,13 @@ from srkit.files import write_file
 from srkit.panels import changed_images, even_choice
 from srkit.reporting import write_report
 from srkit.results import Evaluation, MetricInfo, ModelResult
-from srkit.statistics import best_models, class_scores, gap_closed, standard_error
-from srkit.tables import format_value, print_table, write_tables
+from srkit.statistics import best_models, class_scores, gap_closed, standard_error, standing
+from srkit.tables import format_value, heading, print_table, write_tables
 
 PSNR = MetricInfo("psnr", "dB", True, "RGB, no crop")
 ACCURACY = MetricInfo("accuracy", "", True, "first answer <equals> the label")
 CROSS_ENTROPY = MetricInfo("cross_entropy", "", False, "natural logarithm")
+FLUX = MetricInfo("flux_error", "mag", False, "SR over HR", signed=True)
 MODELS = {"original": 0.9, "bilinear": 0.5, "bicubic": 0.6, "untuned": 0.75, "DarioNet": 0.85}
 NAMES = ["Airedale, Airedale terrier", "price of $5", "hen", *(f"thing {i}" for i in range(12))]
 
@@ -60,6 +61,14 @@ def small(means: dict[str, float]) -> Evaluation:
         for name, mean in means.items()
     ]
     return Evaluation("t", ["a", "b"], None, "", None, [CROSS_ENTROPY], models, [])
+
+
+def photometry() -> Evaluation:
+    """Make an evaluation of signed errors of four images, one of which has no source."""
+    values = {"original": [0.0, 0.0, np.nan, 0.0], "biased": [0.1, 0.2, np.nan, 0.3]}
+    values |= {"noisy": [-0.9, 0.0, 0.9, np.nan], "blind": [np.nan] * 4}
+    models = [ModelResult(n, {"flux_error": np.array(v)}, None, 0.0) for n, v in values.items()]
+    return Evaluation("t", list("abcd"), None, "", None, [FLUX], models, [])
 
 
 def render(indices: list[int]) -> list[dict[str, np.ndarray]]:
@@ -146,6 +155,48 @@ def test_the_best_leave_out_the_original_and_keep_ties() -> None:
     assert best_models(small({"original": 1.0}), CROSS_ENTROPY) == set()
 
 
+def test_signed_errors_have_bias_and_scatter_over_the_measurable_images() -> None:
+    original, biased, noisy, blind = photometry().table()
+    assert original["flux_error"] == 0
+    assert biased["flux_error"] == pytest.approx(0.2)
+    assert biased["flux_error/scatter"] == pytest.approx(0.1)  # of 0.1, 0.2, 0.3, with n - 1
+    assert biased["flux_error/robust_scatter"] == pytest.approx(0.14826)
+    assert noisy["flux_error/scatter"] == pytest.approx(0.9)
+    assert [row["flux_error/measured"] for row in (biased, noisy, blind)] == [3, 3, 0]
+    assert math.isnan(float(blind["flux_error"]))
+    assert math.isnan(float(blind["flux_error/scatter"]))
+    assert standard_error(photometry().models[1].values["flux_error"]) == pytest.approx(
+        0.1 / math.sqrt(3)
+    )
+
+
+def test_outliers_move_the_robust_scatter_little() -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(0, 1, 10_000)
+    values[:50] = 1000
+    model = ModelResult("m", {"flux_error": values}, None, 0.0)
+    assert model.robust_scatter("flux_error") == pytest.approx(1, abs=0.03)
+    assert model.scatter("flux_error") > 50
+
+
+@pytest.mark.parametrize("values", [[1.0, np.nan], [1.0, np.inf]])
+def test_scatter_is_nan_where_undefined(values: list[float]) -> None:
+    model = ModelResult("m", {"flux_error": np.array(values)}, None, 0.0)
+    assert math.isnan(model.scatter("flux_error"))
+    assert math.isnan(model.robust_scatter("flux_error"))
+
+
+def test_signed_errors_are_ranked_by_bias_and_scatter_together() -> None:
+    found = photometry()
+    # "noisy" has no bias; its root mean square is sqrt(1.62 / 3), that of "biased" sqrt(0.14 / 3).
+    assert standing(found.models[1], FLUX) == pytest.approx(math.sqrt(0.14 / 3))
+    assert best_models(found, FLUX) == {"biased"}
+    gap = gap_closed(found, "flux_error", "biased", lower="noisy")
+    assert gap == pytest.approx(1 - math.sqrt(0.14 / 1.62))
+    assert gap_closed(found, "flux_error", "blind", lower="noisy") is None
+    assert best_models(replace(found, models=found.models[3:]), FLUX) == set()
+
+
 def test_class_scores_agree_with_scikit_learn() -> None:
     found = evaluation()
     scores = class_scores(found)
@@ -193,6 +244,7 @@ def test_even_choice_spans_the_set() -> None:
         (CROSS_ENTROPY, -0.25, "-0.2500"),
         (CROSS_ENTROPY, 0.000123, "1.23e-04"),
         (CROSS_ENTROPY, 0.0, "0.0000"),
+        (CROSS_ENTROPY, math.nan, "–"),
     ],
 )
 def test_numbers_are_rounded_by_metric(metric: MetricInfo, value: float, text: str) -> None:
@@ -231,6 +283,23 @@ def test_the_json_is_strict_and_states_protocols(tmp_path: Path) -> None:
     assert last["gap_closed"]["accuracy"] == gap_closed(evaluation(), "accuracy", "DarioNet")
 
 
+def test_the_files_say_in_how_many_images_a_metric_was_measured(tmp_path: Path) -> None:
+    write_tables(photometry(), tmp_path)
+    columns = ["model", "flux_error", "flux_error/scatter", "flux_error/robust_scatter"]
+    table = read_csv(tmp_path / "table.csv")
+    assert list(table[0]) == [*columns, "flux_error/measured", "seconds"]
+    assert [row["flux_error/measured"] for row in table] == ["3", "3", "3", "0"]
+    assert read_csv(tmp_path / "per_image.csv")[2]["biased/flux_error"] == "nan"
+    text = (tmp_path / "table.json").read_text("utf-8")
+    content = json.loads(text, parse_constant=refuse_constant)
+    assert content["metrics"]["flux_error"]["signed"] is True
+    biased, blind = content["models"][1], content["models"][3]
+    assert biased["measured"] == {"flux_error": 3}
+    assert biased["scatter"] == pytest.approx({"flux_error": 0.1})
+    assert biased["robust_scatter"] == pytest.approx({"flux_error": 0.14826})
+    assert blind["mean"] == blind["scatter"] == {"flux_error": None}
+
+
 def test_tables_without_labels_leave_out_the_classes(tmp_path: Path) -> None:
     write_tables(replace(evaluation(), labels=None), tmp_path)
     assert not (tmp_path / "per_class.csv").exists()
@@ -248,6 +317,19 @@ def test_the_printed_table_marks_the_best_in_bold() -> None:
     assert "psnr [dB] ↑" in text.getvalue()
     (original,) = [line for line in text.getvalue().splitlines() if "original" in line]
     assert "\x1b[1m" not in original
+
+
+def test_the_printed_table_shows_scatter_and_the_images_measured() -> None:
+    assert heading(FLUX) == "flux_error [mag] → 0"
+    text = StringIO()
+    print_table(photometry(), Console(file=text, width=120))
+    assert re.search(r"biased +0\.2000 ± 0\.1000 \(3\)", text.getvalue())
+    for part in ("– (0)", "in how many of the 4 images", "→ 0: bias"):
+        assert part in text.getvalue()
+    plain = StringIO()
+    print_table(evaluation(), Console(file=plain, width=120))
+    assert "In brackets" not in plain.getvalue()
+    assert "bias" not in plain.getvalue()
 
 
 def test_a_narrow_terminal_cuts_no_number() -> None:
@@ -360,6 +442,13 @@ def test_what_makes_no_sense_is_left_out_and_said(
     Page(text)
     assert f"Figures of classes are left out: {reason}" in text
     assert {file.name for file in tmp_path.glob("*.png")} == {"summary.png"}
+
+
+def test_the_page_shows_scatter_and_the_images_measured(tmp_path: Path) -> None:
+    text = write_report(photometry(), tmp_path).read_text("utf-8")
+    Page(text)
+    assert "<strong>0.2000 ± 0.1000 (3)</strong>" in text
+    assert "in how many of the 4 images the metric could be measured" in text
 
 
 def test_classes_of_single_images_carry_a_warning(tmp_path: Path) -> None:
