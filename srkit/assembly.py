@@ -21,6 +21,7 @@ from srkit.interfaces import (
     Generator,
     Loss,
     Metric,
+    Stretch,
     Teacher,
     TeacherLoss,
     TeacherMetric,
@@ -39,6 +40,7 @@ class Assembly:
     recipe: Recipe
     generator: Generator | None = None
     degradation: Degradation | None = None
+    stretch: Stretch | None = None
     discriminator: Discriminator | None = None
     teachers: dict[str, Teacher] = field(default_factory=dict)
     losses: dict[str, Loss] = field(default_factory=dict)

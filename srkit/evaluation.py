@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from srkit.assembly import Assembly
 from srkit.errors import DataError
-from srkit.interfaces import Answer, Batch, Dataset, TeacherMetric
+from srkit.interfaces import Answer, Batch, Dataset, Stretch, TeacherMetric
 from srkit.loading import evaluation_batches
 from srkit.objectives import fit, restore, wanted_stages
 from srkit.resizing import Kernel
 from srkit.results import Evaluation, MetricInfo, ModelResult
+from srkit.stretching import stretched, to_flux, to_seen
 
 #: Makes an image of the HR size from a batch's LR.
 Restorer = Callable[[Batch], Tensor]
@@ -40,12 +41,15 @@ def baseline(name: str) -> Restorer:
     return interpolate
 
 
-def network(generator: Callable[[Tensor], Tensor], accelerator: Accelerator) -> Restorer:
+def network(
+    generator: Callable[[Tensor], Tensor], accelerator: Accelerator, stretch: Stretch | None = None
+) -> Restorer:
     """Give the restorer that runs a generator, in the precision of the run."""
 
     def run(batch: Batch) -> Tensor:
         with accelerator.autocast():
-            return restore(generator, batch)
+            sr = restore(generator, stretched(batch, stretch))
+        return to_flux(sr, batch, stretch)
 
     return run
 
@@ -164,7 +168,8 @@ class Examiner:
         assert batch.lr is not None
         images = {"original": batch.hr, "LR": batch.lr}
         images |= {name: run(batch) for name, run in restorers.items() if name != "original"}
-        return {name: to_picture(image[0], batch) for name, image in images.items()}
+        stretch = self.assembly.stretch
+        return {name: to_picture(image, batch, stretch) for name, image in images.items()}
 
     def _examine_batch(
         self, batch: Batch, restorers: Mapping[str, Restorer], seconds: dict[str, float]
@@ -172,7 +177,7 @@ class Examiner:
         """Give a row for each image: its label, and values and prediction for each model."""
         device = self.accelerator.device
         started = time.perf_counter()
-        targets = self._answers(batch.hr)
+        targets = self._answers(batch.hr, batch)
         _wait_for(device)
         asking = time.perf_counter() - started
         batch = self._labelled(batch, targets)
@@ -184,7 +189,7 @@ class Examiner:
         for model, restorer in restorers.items():
             started = time.perf_counter()
             sr = restorer(batch)
-            answers = targets if model == "original" else self._answers(sr)
+            answers = targets if model == "original" else self._answers(sr, batch)
             _wait_for(device)
             seconds[model] += time.perf_counter() - started
             seconds[model] += asking if model == "original" else 0.0
@@ -216,8 +221,9 @@ class Examiner:
             values[name] = value.double().cpu()
         return values
 
-    def _answers(self, images: Tensor) -> dict[str, Answer]:
-        """Ask every teacher, for the stages that its metrics read."""
+    def _answers(self, images: Tensor, batch: Batch) -> dict[str, Answer]:
+        """Ask every teacher about images of a batch, for the stages that its metrics read."""
+        images = to_seen(images, batch, self.assembly.stretch)
         metrics = self.assembly.metrics
         specs = self.assembly.recipe.metrics
         answers = {}
@@ -285,10 +291,17 @@ def metric_infos(assembly: Assembly) -> list[MetricInfo]:
     ]
 
 
-def to_picture(image: Tensor, batch: Batch) -> NDArray[np.float32]:
-    """Bring ``(C, H, W)`` from the batch's data range to a picture ``(H, W, C)`` in [0, 1]."""
-    scaled = (image.detach().float().cpu() - batch.data_range[0]) / batch.span
-    picture: NDArray[np.float32] = scaled.clamp(0, 1).permute(1, 2, 0).numpy()
+def to_picture(images: Tensor, batch: Batch, stretch: Stretch | None = None) -> NDArray[np.float32]:
+    """Show the first of ``(N, C, H, W)`` images of a batch, ``(H, W, C)`` in [0, 1].
+
+    Black and white are those of the stretch, or of the data range.
+    """
+    if stretch is None:
+        scaled = (images - batch.data_range[0]) / batch.span
+    else:
+        scaled = to_seen(images, batch, stretch)
+    image = scaled[0].detach().float().cpu().clamp(0, 1)
+    picture: NDArray[np.float32] = image.permute(1, 2, 0).numpy()
     return picture
 
 

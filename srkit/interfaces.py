@@ -200,6 +200,27 @@ class Degradation(Protocol):
 
 
 @runtime_checkable
+class Stretch(Protocol):
+    """An invertible map from flux to what generators, teachers and losses see; metrics see flux.
+
+    What varies from image to image is measured on LR, which is all there is when a picture is
+    restored, and holds for its HR and SR too. Nothing is clipped.
+    """
+
+    def fit(self, images: Tensor, /) -> Tensor:
+        """Measure ``(N, C, H, W)`` images: ``(N, K)`` numbers that the map depends on."""
+        ...
+
+    def __call__(self, flux: Tensor, fitted: Tensor, /) -> Tensor:
+        """Map flux, ``(N, C, H, W)``, to values of which most lie in [0, 1]."""
+        ...
+
+    def inverse(self, stretched: Tensor, fitted: Tensor, /) -> Tensor:
+        """Map back to flux, within 1e-6 of it."""
+        ...
+
+
+@runtime_checkable
 class Generator(Protocol):
     """A super-resolution network: an :class:`torch.nn.Module` from LR to SR.
 

@@ -232,6 +232,7 @@ class Recipe(Part):
     generator: Spec | None = None
     start: StartSpec | None = None
     degradation: Spec | None = None
+    stretch: Spec | None = Field(None, description="maps flux to what networks and losses see")
     data: DataSpec = DataSpec()
     teachers: dict[str, TeacherSpec] = Field(default_factory=dict)
     losses: dict[str, LossSpec] = Field(default_factory=dict)
@@ -267,6 +268,8 @@ class Recipe(Part):
             yield "generator", "generators", self.generator
         if self.degradation:
             yield "degradation", "degradations", self.degradation
+        if self.stretch:
+            yield "stretch", "stretches", self.stretch
         for split in ("train", "validation", "test"):
             source: Source | None = getattr(self.data, split)
             if source:

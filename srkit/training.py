@@ -32,6 +32,7 @@ from srkit.optimisation import learning_rate_factor
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.runs import Run, start
+from srkit.stretching import stretched
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
@@ -112,7 +113,8 @@ def loop(run: Run, monitor: Monitor | None) -> None:
             raise problem or DataError("stopped, since another process cannot read its data")
         meter.waited += time.perf_counter() - started
         for number, batch in enumerate(parts, start=1):
-            scene = Scene(prepare(batch, run.assembly, run.accelerator.device))
+            batch = prepare(batch, run.assembly, run.accelerator.device)
+            scene = Scene(stretched(batch, run.assembly.stretch))
             last = number == training.accumulate
             for turn, scaler in zip(run.turns, run.scalers, strict=True):
                 meter.add(take_turn(run, turn, scaler, scene, last=last))
@@ -289,7 +291,7 @@ def _validate(run: Run, monitor: Monitor | None) -> None:
     examiner = Examiner(run.assembly, run.assembly.data["validation"], run.accelerator)
     name, restorer = "original", baseline("original")
     if run.assembly.generator is not None:
-        name, restorer = "sr", network(run.restoring, run.accelerator)
+        name, restorer = "sr", network(run.restoring, run.accelerator, run.assembly.stretch)
     result = examiner.examine({name: restorer}, "validation").models[0]
     means = {metric: float(values.mean()) for metric, values in result.values.items()}
     if monitor is not None:

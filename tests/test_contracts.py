@@ -21,6 +21,7 @@ COMPONENTS = [c for kind in KINDS for c in Registry.discover().components(kind)]
 CHECKS: dict[str, Callable[..., None]] = {
     "datasets": testing.check_dataset,
     "degradations": testing.check_degradation,
+    "stretches": testing.check_stretch,
     "generators": testing.check_generator,
     "discriminators": testing.check_discriminator,
     "losses": testing.check_loss,
@@ -56,6 +57,9 @@ CASES = {
     ("losses", "vgg_perceptual"): Case(
         {"weights": "{folder}/vgg19.safetensors", "layers": {"conv1_2": 1.0}}
     ),
+    ("stretches", "asinh"): Case({"peak": 1.0}),
+    ("stretches", "linear"): Case({"peak": 1.0}),
+    ("stretches", "log"): Case({"peak": 1.0}),
     ("teachers", "timm"): Case({"model": "test_resnet", "weights": "random"}),
     ("teachers", "torchvision"): Case({"model": "resnet18", "weights": "random"}),
 }
@@ -100,6 +104,9 @@ def identify(component: Component) -> str:
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=identify)
 def test_contract(component: Component, folder: Path, formats: Formats, tmp_path: Path) -> None:
+    if component.kind == "commands":
+        testing.check_command(component)
+        return
     case = CASES.get((component.kind, component.name), Case())
     built = prepare(component, folder, formats, case)
     arguments = {"folder": tmp_path} if component.kind == "image_formats" else {}

@@ -196,7 +196,7 @@ def test_pictures_are_shown_within_0_and_1(registry: Registry, pictures: Path) -
 
 def test_a_picture_spans_the_data_range() -> None:
     batch = Batch(["a"], torch.zeros(1, 1, 1, 3), [0], data_range=(-2.0, 6.0))
-    found = to_picture(torch.tensor([[[-2.0, 2.0, 9.0]]]), batch)
+    found = to_picture(torch.tensor([[[[-2.0, 2.0, 9.0]]]]), batch)
     np.testing.assert_array_equal(found[0, :, 0], [0.0, 0.5, 1.0])
 
 

@@ -69,7 +69,7 @@ def test_the_components_keep_their_contracts(site: Path) -> None:
     contracts = str(EXAMPLE.parent / "test_contracts.py")
     options = ("-q", "-k", "example", "-p", "no:cacheprovider")
     output = run("pytest", *options, contracts, cwd=EXAMPLE.parent, path=site)
-    assert "8 passed" in output
+    assert "10 passed" in output
 
 
 def test_two_steps_of_its_recipe(site: Path, tmp_path: Path) -> None:
@@ -80,3 +80,11 @@ def test_two_steps_of_its_recipe(site: Path, tmp_path: Path) -> None:
     assert max(record["step"] for record in records) == 2
     named = {key for record in records for key in record}
     assert {"loss/example_loss", "loss/logit_mse", "example_metric"} <= named
+
+
+def test_its_command(site: Path, tmp_path: Path) -> None:
+    listed = run("srkit", "data", "--help", cwd=tmp_path, path=site)
+    assert "Write an image whose brightness rises to the right." in listed
+    out = run("srkit", "data", "example-ramp", "--out=r.pfm", "--size=3", cwd=tmp_path, path=site)
+    assert out == "r.pfm\n"
+    assert (tmp_path / "r.pfm").read_bytes().startswith(b"Pf\n3 3\n")

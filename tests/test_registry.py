@@ -68,12 +68,14 @@ def test_the_kinds_are_those_of_the_hooks() -> None:
     assert KINDS == (
         "datasets",
         "degradations",
+        "stretches",
         "generators",
         "discriminators",
         "losses",
         "teachers",
         "metrics",
         "image_formats",
+        "commands",
     )
 
 

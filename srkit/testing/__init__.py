@@ -5,13 +5,14 @@ AssertionError with a sentence that says what the contract is and what was found
 component as it was.
 """
 
-from srkit.testing.components import check_component
-from srkit.testing.data import check_dataset, check_degradation
+from srkit.testing.components import check_command, check_component
+from srkit.testing.data import check_dataset, check_degradation, check_stretch
 from srkit.testing.formats import check_image_format
 from srkit.testing.measures import check_loss, check_metric
 from srkit.testing.networks import check_discriminator, check_generator, check_teacher
 
 __all__ = [
+    "check_command",
     "check_component",
     "check_dataset",
     "check_degradation",
@@ -20,5 +21,6 @@ __all__ = [
     "check_image_format",
     "check_loss",
     "check_metric",
+    "check_stretch",
     "check_teacher",
 ]

@@ -1,12 +1,13 @@
-"""Check a factory's signature and documentation."""
+"""Check a factory's or a command's signature and documentation."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from srkit.components import explain, options, options_model, validate
+from srkit.commands import command_of
+from srkit.components import explain, options, options_model, supplied_to, validate
 from srkit.registry import Component
 from srkit.testing.requirements import (
     require,
@@ -29,20 +30,50 @@ def check_component(component: Component, /, **given: Any) -> None:
         If a parameter is positional, variadic or not annotated, the docstring lacks a summary or
         the meaning of an option, or `given` is refused.
     """
-    factory = component.factory
-    where = f"{component.kind} '{component.name}'"
+    model = _check_signature(component)
     try:
-        model = options_model(factory)
+        validate(component.factory, given)
+    except ValidationError as error:
+        raise AssertionError("; ".join(explain(error, _name(component), model))) from error
+
+
+def check_command(component: Component, /) -> None:
+    """Check a command: its signature, its documentation, and that the command line can offer it.
+
+    Parameters
+    ----------
+    component
+        What the registry knows of it, ``registry.get("commands", name)``.
+
+    Raises
+    ------
+    AssertionError
+        If a parameter is positional, variadic or not annotated, the docstring lacks a summary or
+        the meaning of an option, or an option has a type that the command line cannot parse.
+    """
+    _check_signature(component)
+    try:
+        command_of(component)
+    except (RuntimeError, TypeError) as error:
+        message = f"{_name(component)}: the command line cannot offer it: {error}"
+        raise AssertionError(message) from error
+
+
+def _name(component: Component) -> str:
+    return f"{component.kind} '{component.name}'"
+
+
+def _check_signature(component: Component) -> type[BaseModel]:
+    factory, supplied, where = component.factory, supplied_to(component.kind), _name(component)
+    try:
+        model = options_model(factory, supplied)
     except (TypeError, NameError) as error:
         raise AssertionError(f"{where}: {error}") from error
     require(bool(component.summary), f"{where}: the docstring has to open with a summary")
-    silent = [option.name for option in options(factory) if not option.meaning]
+    silent = [option.name for option in options(factory, supplied) if not option.meaning]
     require(
         not silent,
         f"{where}: the docstring's 'Parameters' section has to say what these options mean: "
         f"{', '.join(silent)}",
     )
-    try:
-        validate(factory, given)
-    except ValidationError as error:
-        raise AssertionError("; ".join(explain(error, where, model))) from error
+    return model

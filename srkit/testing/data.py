@@ -1,4 +1,4 @@
-"""Check data sets and degradations."""
+"""Check data sets, degradations and stretches."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from srkit.interfaces import (
     Dataset,
     Degradation,
     Sample,
+    Stretch,
 )
 from srkit.testing.requirements import (
     noise,
@@ -98,3 +99,35 @@ def check_degradation(degradation: Degradation, channels: int = 3) -> None:
     )
     single = torch.cat([degradation(hr[i : i + 1], seeds[i : i + 1]) for i in range(2)])
     require_close(single, lr, "LR of a sample has to depend on its own seed and image only")
+
+
+def check_stretch(stretch: Stretch, channels: int = 3) -> None:
+    """Check a stretch on random images of both signs and on one a thousand times brighter.
+
+    Raises
+    ------
+    AssertionError
+        If flux does not come back, the order of fluxes changes, something is clipped, the images
+        given are changed, or an image depends on others.
+    """
+    require_attributes(stretch, interfaces.Stretch)
+    flux = noise(2, channels, 9, 11) - 0.5
+    flux[1] *= 1000
+    given = flux.clone()
+    fitted = stretch.fit(flux)
+    require(fitted.ndim == 2 and len(fitted) == 2, "fit has to give (N, K) numbers")
+    seen = stretch(flux, fitted)
+    require(torch.equal(flux, given), "a stretch must not change the images it is given")
+    require_shape(seen, tuple(flux.shape), "the stretched images")
+    require_finite(seen, "the stretched images")
+    error = (stretch.inverse(seen, fitted) - flux).abs().amax((1, 2, 3))
+    largest = flux.abs().amax((1, 2, 3))
+    require(bool((error <= 1e-6 * largest).all()), "flux has to come back within 1e-6 of the peak")
+    for image, stretched in zip(flux, seen, strict=True):
+        order = image.flatten().argsort()
+        rising = (stretched.flatten()[order].diff() >= 0).all()
+        require(bool(rising), "a brighter pixel has to stay the brighter one")
+        distinct = len(stretched.unique()) > 0.99 * len(image.unique())
+        require(distinct, "different fluxes have to stay different: nothing is clipped")
+    single = torch.cat([stretch(flux[i : i + 1], stretch.fit(flux[i : i + 1])) for i in range(2)])
+    require_close(single, seen, "a stretched image has to depend on itself only")

@@ -22,6 +22,12 @@ def srkit_image_formats() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_stretches() -> dict[str, str]:
+    """Offer a signed square root."""
+    return {"example_root": "srkit_plugin_example.images:Root"}
+
+
+@hookimpl
 def srkit_generators() -> dict[str, str]:
     """Offer a network of two layers."""
     return {"example_net": "srkit_plugin_example.networks:TwoLayers"}
@@ -49,3 +55,9 @@ def srkit_losses() -> dict[str, str]:
 def srkit_metrics() -> dict[str, str]:
     """Offer a metric on images."""
     return {"example_metric": "srkit_plugin_example.measures:LargestError"}
+
+
+@hookimpl
+def srkit_commands() -> dict[str, str]:
+    """Offer a command of ``srkit data``."""
+    return {"example-ramp": "srkit_plugin_example.commands:make_ramp"}

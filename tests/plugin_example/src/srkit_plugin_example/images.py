@@ -1,11 +1,11 @@
-"""A data set and a degradation."""
+"""A data set, a degradation and a stretch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -64,6 +64,31 @@ class NoisyBox:
         """Degrade ``(N, C, H, W)`` images; what fills no whole LR pixel is averaged as it is."""
         lr = F.avg_pool2d(hr, self.scale, ceil_mode=True)
         return lr + self.noise * torch.stack([_normal(lr[0], seed) for seed in seeds])
+
+
+class Root:
+    """The square root of the flux, with its sign.
+
+    Parameters
+    ----------
+    peak
+        Flux that becomes 1.
+    """
+
+    def __init__(self, *, peak: PositiveFloat = 1.0) -> None:
+        self.peak = peak
+
+    def fit(self, images: Tensor) -> Tensor:
+        """Need nothing of the images."""
+        return images.new_empty(len(images), 0)
+
+    def __call__(self, flux: Tensor, fitted: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` images."""
+        return flux.sign() * (flux.abs() / self.peak).sqrt()
+
+    def inverse(self, stretched: Tensor, fitted: Tensor) -> Tensor:
+        """Map back."""
+        return stretched * stretched.abs() * self.peak
 
 
 def _normal(like: Tensor, seed: int) -> Tensor:

@@ -1,0 +1,141 @@
+"""Stretches: invertible maps that bring a lens galaxy and its faint arcs to similar values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import PositiveFloat
+from torch import Tensor
+
+#: A fixed number in the data's unit, or what is measured on each LR image.
+PerImage = Literal["image"]
+
+
+class Linear:
+    """Subtract an offset and divide by a peak.
+
+    Parameters
+    ----------
+    peak
+        Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
+        highest value. That flatters numbers that are measured on the stretched image.
+    offset
+        Flux that becomes 0; ``image`` takes each LR image's median.
+    """
+
+    def __init__(
+        self, *, peak: PositiveFloat | PerImage, offset: float | PerImage = 0.0
+    ) -> None:
+        self.peak, self.offset = peak, offset
+
+    def fit(self, images: Tensor) -> Tensor:
+        """Give offset and peak of each image: ``(N, 2)``.
+
+        Raises
+        ------
+        ValueError
+            If the peak is the image's own, and the image has nothing above its offset.
+        """
+        pixels = images.flatten(1).float()
+        offset = (
+            pixels.median(1).values
+            if self.offset == "image"
+            else pixels.new_full(pixels.shape[:1], self.offset)
+        )
+        if self.peak != "image":
+            return torch.stack([offset, torch.full_like(offset, self.peak)], 1)
+        peak = pixels.max(1).values - offset
+        if not (peak > 0).all():
+            raise ValueError("an image without a pixel above its offset has no peak of its own")
+        return torch.stack([offset, peak], 1)
+
+    def __call__(self, flux: Tensor, fitted: Tensor) -> Tensor:
+        """Stretch ``(N, C, H, W)`` images."""
+        offset, peak = _columns(fitted)
+        return self.compress((flux - offset) / peak)
+
+    def inverse(self, stretched: Tensor, fitted: Tensor) -> Tensor:
+        """Bring stretched images back to flux."""
+        offset, peak = _columns(fitted)
+        return self.expand(stretched) * peak + offset
+
+    def compress(self, values: Tensor) -> Tensor:
+        """Map values of which 1 is the peak; 0 and 1 stay."""
+        return values
+
+    def expand(self, values: Tensor) -> Tensor:
+        """Invert :meth:`compress`."""
+        return values
+
+
+class Asinh(Linear):
+    """The inverse hyperbolic sine of Lupton, Gunn & Szalay (1999): linear near 0, then a logarithm.
+
+    Parameters
+    ----------
+    peak
+        Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
+        highest value.
+    softening
+        Where the map turns from linear to logarithmic, in units of `peak`: about the noise.
+    offset
+        Flux that becomes 0; ``image`` takes each LR image's median.
+    """
+
+    def __init__(
+        self,
+        *,
+        peak: PositiveFloat | PerImage,
+        softening: PositiveFloat = 0.05,
+        offset: float | PerImage = 0.0,
+    ) -> None:
+        super().__init__(peak=peak, offset=offset)
+        self.softening = softening
+        self._top = float(torch.asinh(torch.tensor(1 / softening, dtype=torch.float64)))
+
+    def compress(self, values: Tensor) -> Tensor:
+        """Map x to asinh(x / softening) / asinh(1 / softening)."""
+        return torch.asinh(values / self.softening) / self._top
+
+    def expand(self, values: Tensor) -> Tensor:
+        """Invert :meth:`compress`."""
+        return torch.sinh(values * self._top) * self.softening
+
+
+class Log(Asinh):
+    """A logarithm on both sides of 0: sign(x) log(1 + |x| / softening).
+
+    Parameters
+    ----------
+    peak
+        Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
+        highest value.
+    softening
+        Where the map turns from linear to logarithmic, in units of `peak`: about the noise.
+    offset
+        Flux that becomes 0; ``image`` takes each LR image's median.
+    """
+
+    def __init__(
+        self,
+        *,
+        peak: PositiveFloat | PerImage,
+        softening: PositiveFloat = 0.05,
+        offset: float | PerImage = 0.0,
+    ) -> None:
+        super().__init__(peak=peak, softening=softening, offset=offset)
+        self._top = float(torch.log1p(torch.tensor(1 / softening, dtype=torch.float64)))
+
+    def compress(self, values: Tensor) -> Tensor:
+        """Map x to sign(x) log(1 + |x| / softening) / log(1 + 1 / softening)."""
+        return values.sign() * torch.log1p(values.abs() / self.softening) / self._top
+
+    def expand(self, values: Tensor) -> Tensor:
+        """Invert :meth:`compress`."""
+        return values.sign() * torch.expm1(values.abs() * self._top) * self.softening
+
+
+def _columns(fitted: Tensor) -> tuple[Tensor, Tensor]:
+    offset, peak = fitted.unbind(1)
+    return offset.view(-1, 1, 1, 1), peak.view(-1, 1, 1, 1)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from astropy.visualization import AsinhStretch
+from srkit_astro.stretches import Asinh, Linear, Log
+from torch import Tensor
+
+STRETCHES = [
+    Linear(peak=7.0, offset=-1.0),
+    Asinh(peak=7.0, softening=0.01),
+    Log(peak=7.0, softening=0.01),
+    Linear(peak="image", offset="image"),
+    Asinh(peak="image", offset="image"),
+    Log(peak="image", offset="image"),
+]
+
+
+@pytest.fixture
+def flux() -> Tensor:
+    """Faint sky of both signs, and a source a thousand times brighter."""
+    images = 0.02 * torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    images[:, :, 8, 8] = torch.tensor([[3.0], [20.0], [50.0]])
+    return images
+
+
+@pytest.mark.parametrize("stretch", STRETCHES, ids=lambda s: type(s).__name__)
+def test_flux_comes_back(stretch: Linear, flux: Tensor) -> None:
+    fitted = stretch.fit(flux)
+    again = stretch.inverse(stretch(flux, fitted), fitted)
+    assert ((again - flux).abs() <= 1e-6 * flux.abs().clamp(min=1)).all()
+
+
+@pytest.mark.parametrize("stretch", STRETCHES, ids=lambda s: type(s).__name__)
+def test_offset_and_peak_become_0_and_1(stretch: Linear, flux: Tensor) -> None:
+    fitted = stretch.fit(flux)
+    offset, peak = fitted.unbind(1)
+    ends = torch.stack([offset, offset + peak], 1).view(3, 1, 1, 2)
+    expected = torch.tensor([0.0, 1.0]).expand(3, 1, 1, 2)
+    assert torch.allclose(stretch(ends, fitted), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("stretch", STRETCHES, ids=lambda s: type(s).__name__)
+def test_the_order_of_fluxes_is_kept_and_nothing_is_clipped(stretch: Linear, flux: Tensor) -> None:
+    fitted = stretch.fit(flux)
+    values = torch.linspace(-30, 90, 1001).view(1, 1, 1, -1).expand(3, 1, 1, -1)
+    assert (stretch(values, fitted).diff() > 0).all()
+
+
+def test_asinh_agrees_with_astropy(flux: Tensor) -> None:
+    ours = Asinh(peak=50.0, softening=0.03)
+    values = flux.clamp(min=0) / 50
+    theirs = AsinhStretch(a=0.03)(values.numpy().astype(np.float64))
+    assert np.allclose(ours(flux.clamp(min=0), ours.fit(flux)).numpy(), theirs, atol=1e-6)
+
+
+def test_log_by_hand() -> None:
+    stretch = Log(peak=2.0, softening=0.5)
+    image = torch.tensor([[[[-3.0]]]])
+    expected = -math.log(1 + 1.5 / 0.5) / math.log(1 + 1 / 0.5)
+    assert stretch(image, stretch.fit(image)).item() == pytest.approx(expected)
+
+
+def test_an_image_gives_its_own_median_and_peak(flux: Tensor) -> None:
+    fitted = Linear(peak="image", offset="image").fit(flux)
+    for image, (offset, peak) in zip(flux, fitted.tolist(), strict=True):
+        assert offset == pytest.approx(image.median().item())
+        assert peak == pytest.approx(image.max().item() - image.median().item())
+
+
+def test_a_constant_image_has_no_peak_of_its_own() -> None:
+    with pytest.raises(
+        ValueError, match=r"^an image without a pixel above its offset has no peak of its own$"
+    ):
+        Asinh(peak="image", offset="image").fit(torch.ones(2, 1, 4, 4))
