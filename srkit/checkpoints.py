@@ -114,6 +114,21 @@ def unpack_optimiser(optimiser: Optimizer, tensors: Tensors, rest: Mapping[str, 
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
+def checkpoint_of(run: Path) -> Path:
+    """Choose the checkpoint of a run folder: its best, else its last.
+
+    Raises
+    ------
+    WeightsError
+        If there is neither.
+    """
+    found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
+    for path in found:
+        if path.is_file():
+            return path
+    raise WeightsError(f"{run}: no run folder; expected {found[0]} or {found[1].name}")
+
+
 def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
     """Read weights to start from.
 
@@ -127,11 +142,7 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
     """
     path = Path(given)
     if path.is_dir():
-        found = [path / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
-        whole = [candidate for candidate in found if candidate.is_file()]
-        if not whole:
-            raise WeightsError(f"{path}: no run folder; expected {found[0]} or {found[1].name}")
-        path = whole[0]
+        path = checkpoint_of(path)
     elif not path.is_file():
         if given not in generator.published:
             raise WeightsError(
@@ -145,6 +156,58 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
     if "generator" not in groups:
         raise WeightsError(f"{path}: a checkpoint without a generator")
     return groups.get("ema", groups["generator"])
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedTeacher:
+    """A classifier as a run trained it.
+
+    Parameters
+    ----------
+    tensors
+        Its weights by key.
+    options
+        Its entry in the run's recipe.
+    """
+
+    tensors: dict[str, Tensor]
+    options: dict[str, Any]
+
+
+def trained_teacher(path: Path) -> TrainedTeacher | None:
+    """Read the classifier that a run trained.
+
+    Parameters
+    ----------
+    path
+        A run folder (its best checkpoint, else its last) or a file.
+
+    Returns
+    -------
+    TrainedTeacher or None
+        None for a weight file of another origin.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or damaged, or the run trained no classifier, or several.
+    """
+    if path.is_dir():
+        path = checkpoint_of(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file or run folder")
+    if read_state(path) is None:
+        return None
+    checkpoint = load(path)
+    names = [name for name in checkpoint.state["recipe"]["teachers"]
+             if f"teachers.{name}" in checkpoint.groups]  # fmt: skip
+    if len(names) != 1:
+        raise WeightsError(
+            f"{path}: expected a run that trained one classifier; this one trained "
+            f"{' and '.join(names) or 'none'}"
+        )
+    options = checkpoint.state["recipe"]["teachers"][names[0]]
+    return TrainedTeacher(checkpoint.groups[f"teachers.{names[0]}"], options)
 
 
 def warm_start(

@@ -5,17 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from srkit.checkpoints import trained_teacher
 from srkit.errors import WeightsError
 from srkit.interfaces import Answer
 from srkit.resizing import resize
+from srkit.weights import read_tensors
+
+#: ``published``: by the mean and standard deviation of the published weights, for photographs in
+#: [0, 1]. ``image``: every image by its own, over all its channels, for values of any range.
+Normalise = Literal["published", "image"]
 
 
 class Classifier(nn.Module, ABC):
-    """A classifier of RGB images that owns its normalisation.
+    """A classifier of images that owns its normalisation.
 
     A subclass says in :meth:`judge` how its network is run.
 
@@ -30,7 +38,11 @@ class Classifier(nn.Module, ABC):
     class_names
         Their names by index, or None where they have none.
     mean, std
-        Per channel, of images in [0, 1].
+        Per channel, of RGB images in [0, 1].
+    normalise
+        By what images are normalised.
+    channels
+        Channels of the network's images; one of 3 takes grey images as well.
     input_size
         Side in pixels that images are resized to; None leaves them as they are.
     fixed_size
@@ -39,7 +51,8 @@ class Classifier(nn.Module, ABC):
     Raises
     ------
     ValueError
-        If `input_size` is not the size that the network is limited to.
+        If `input_size` is not the size that the network is limited to, or a network of other than
+        3 channels is to be normalised by what is published for RGB.
     """
 
     channels_last = True
@@ -55,6 +68,8 @@ class Classifier(nn.Module, ABC):
         class_names: Sequence[str] | None,
         mean: Sequence[float],
         std: Sequence[float],
+        normalise: Normalise,
+        channels: int = 3,
         input_size: int | None,
         fixed_size: int | None = None,
     ) -> None:
@@ -64,7 +79,14 @@ class Classifier(nn.Module, ABC):
                 f"this network takes only {fixed_size} x {fixed_size} images; set input_size: "
                 f"{fixed_size}, and images of other sizes are resized to it"
             )
+        if normalise == "published" and channels != 3:
+            raise ValueError(
+                f"a network of {channels} channel{'' if channels == 1 else 's'} has no published "
+                "normalisation, which is that of RGB; set normalise: image"
+            )
         self.network = network
+        self.normalise = normalise
+        self.channels = channels
         self.stages = tuple(stages)
         self.classes = classes
         self.class_names = class_names
@@ -78,14 +100,15 @@ class Classifier(nn.Module, ABC):
         Parameters
         ----------
         images
-            ``(N, 3, H, W)`` in [0, 1], or ``(N, 1, H, W)`` for grey ones.
+            ``(N, C, H, W)`` of the network's channels, or ``(N, 1, H, W)`` for RGB networks; in
+            [0, 1] unless each image is normalised by itself.
         stages
             Names of the feature maps to return.
 
         Raises
         ------
         ValueError
-            If a stage is unknown, or the images are neither RGB nor grey.
+            If a stage is unknown, or the images have other channels.
         """
         for stage in stages:
             if stage not in self.stages:
@@ -97,18 +120,72 @@ class Classifier(nn.Module, ABC):
 
     @abstractmethod
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
+        """Run the network on normalised ``(N, C, H, W)`` images: scores and feature maps."""
 
     def _prepare(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise ValueError(
-                "a teacher judges RGB or grey images, (N, 3, H, W) or (N, 1, H, W); got the shape "
-                f"{tuple(images.shape)}"
-            )
+        grey = self.channels == 3 and images.shape[1:2] == (1,)
+        if images.ndim != 4 or not (grey or images.shape[1] == self.channels):
+            expected = {
+                1: "grey images, (N, 1, H, W)",
+                3: "RGB or grey images, (N, 3, H, W) or (N, 1, H, W)",
+            }.get(self.channels, f"images of {self.channels} channels")
+            raise ValueError(f"this teacher judges {expected}; got the shape {tuple(images.shape)}")
         if self.input_size is not None:
             images = resize(images, size=(self.input_size, self.input_size))
+        images = images.float()
+        if self.normalise == "image":
+            return standardise(images).expand(-1, self.channels, -1, -1)
         # Grey images broadcast to three channels here.
-        return (images.float() - self.mean) / self.std
+        return (images - self.mean) / self.std
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Take from each image its mean and divide by its standard deviation, over all its channels.
+
+    A flat image becomes zero.
+
+    Parameters
+    ----------
+    images
+        ``(N, C, H, W)`` float32 of any range.
+    """
+    centred = images - images.mean((1, 2, 3), keepdim=True)
+    variance = centred.square().mean((1, 2, 3), keepdim=True)
+    return centred / torch.where(variance > 0, variance, 1).sqrt()
+
+
+def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], int | None]:
+    """Read the weights of a file, or of the classifier that a run trained.
+
+    Parameters
+    ----------
+    path
+        A weight file, a checkpoint, or a run folder: its best checkpoint, else its last.
+    normalise
+        How the images will be normalised, which has to be as in the run.
+
+    Returns
+    -------
+    tensors
+        By the network's own keys.
+    classes
+        How many the run's recipe says; None where none does.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file or run, it is damaged, or was trained on other images.
+    """
+    trained = trained_teacher(path)
+    tensors = read_tensors(path) if trained is None else trained.tensors
+    if trained is not None and trained.options.get("normalise", normalise) != normalise:
+        raise WeightsError(
+            f"{path}: trained with normalise: {trained.options['normalise']}, not {normalise}; set "
+            "the same"
+        )
+    if all(key.startswith("network.") for key in tensors):
+        tensors = {key.removeprefix("network."): value for key, value in tensors.items()}
+    return tensors, trained.options.get("classes") if trained else None
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -119,7 +196,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
     network
         Receives the weights.
     tensors
-        By the network's own keys, or by those of a :class:`Classifier` around it.
+        By the network's own keys.
     source
         Where they come from, for the error.
 
@@ -128,8 +205,6 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
     WeightsError
         If any key is missing, unexpected, or of another shape.
     """
-    if all(key.startswith("network.") for key in tensors):
-        tensors = {key.removeprefix("network."): value for key, value in tensors.items()}
     own = network.state_dict()
     problems = [f"{key} is missing" for key in own if key not in tensors]
     problems += [f"{key} is unexpected" for key in tensors if key not in own]

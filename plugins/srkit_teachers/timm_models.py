@@ -12,8 +12,14 @@ from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor
 
 from srkit.errors import WeightsError
-from srkit.weights import read_tensors
-from srkit_teachers.classifier import Classifier, check_classes, check_model, load_weights
+from srkit_teachers.classifier import (
+    Classifier,
+    Normalise,
+    check_classes,
+    check_model,
+    load_weights,
+    read_weights,
+)
 
 
 class TimmClassifier(Classifier):
@@ -25,9 +31,20 @@ class TimmClassifier(Classifier):
         As ``timm.create_model`` makes it.
     input_size
         Side in pixels that images are resized to; None leaves them as they are.
+    normalise
+        By what images are normalised.
+    channels
+        Channels of the network's images.
     """
 
-    def __init__(self, network: Any, *, input_size: int | None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        *,
+        input_size: int | None,
+        normalise: Normalise = "published",
+        channels: int = 3,
+    ) -> None:
         cfg = network.pretrained_cfg
         super().__init__(
             network,
@@ -36,6 +53,8 @@ class TimmClassifier(Classifier):
             class_names=_class_names(network),
             mean=cfg["mean"],
             std=cfg["std"],
+            normalise=normalise,
+            channels=channels,
             input_size=input_size,
             fixed_size=cfg["input_size"][-1] if cfg.get("fixed_input_size") else None,
         )
@@ -54,24 +73,29 @@ class TimmClassifier(Classifier):
 class Timm(TimmClassifier):
     """Any classifier of timm (Wightman 2019), with the normalisation of its weights.
 
-    Its stages are timm's feature levels, such as ``layer3`` or ``blocks.4``.
+    Its stages are timm's feature levels, such as ``layer3`` or ``blocks.4``. A network that starts
+    afresh has the recipe's channels; published ones take RGB, and grey images as well.
 
     Parameters
     ----------
     model
         Name, with or without the tag of its weights: ``resnet50`` or ``resnet50.a1_in1k``.
     weights
-        A local file; ``random`` for a classifier that is to be trained; None downloads the
-        published ones.
+        A local file, or the folder of a run that trained this classifier; ``random`` for one that
+        is to be trained; None downloads the published ones.
     classes
-        Number of classes; by default those of the published weights.
+        Number of classes; by default those of the run or of the published weights.
     input_size
         Side in pixels that images are resized to; by default they keep their size.
+    normalise
+        ``published`` takes images in [0, 1]; ``image`` brings each image of any range to mean 0
+        and standard deviation 1.
 
     Raises
     ------
     ValueError
-        If the model is unknown, is no classifier, or takes only another input size.
+        If the model is unknown, is no classifier, takes only another input size, or cannot judge
+        images of the recipe's channels so.
     WeightsError
         If the weights are missing, damaged, or made for another network.
     """
@@ -83,17 +107,40 @@ class Timm(TimmClassifier):
         weights: Path | Literal["random"] | None = None,
         classes: PositiveInt | None = None,
         input_size: PositiveInt | None = None,
+        normalise: Normalise = "published",
+        channels: int = 3,
     ) -> None:
         check_model("timm", model, [*timm.list_models(), *timm.list_pretrained()])
         if weights is None:
+            if channels not in (1, 3):
+                raise ValueError(
+                    f"published weights judge RGB or grey images, not {channels} channels; name a "
+                    "file or a run as 'weights'"
+                )
+            channels = 3
             network: Any = _published(model, classes)
+        elif weights == "random":
+            network = timm.create_model(model, num_classes=classes, in_chans=channels)
         else:
-            network = timm.create_model(model, num_classes=classes)
-            if weights != "random":
-                load_weights(network, read_tensors(Path(weights)), str(weights))
+            tensors, trained_classes = read_weights(Path(weights), normalise)
+            if channels == 1 and _takes_rgb(model, tensors):
+                channels = 3
+            count = classes or trained_classes
+            network = timm.create_model(model, num_classes=count, in_chans=channels)
+            load_weights(network, tensors, str(weights))
         if network.num_classes < 1:
             raise ValueError(f"'{model}' of timm has no classes; it only makes features")
-        super().__init__(network, input_size=input_size)
+        super().__init__(network, input_size=input_size, normalise=normalise, channels=channels)
+
+
+def _takes_rgb(model: str, tensors: Mapping[str, Tensor]) -> bool:
+    """Tell whether the first layer of a model's weights reads three channels."""
+    cfg = timm.get_pretrained_cfg(model)
+    first = cfg.first_conv if cfg else None
+    names = (first,) if isinstance(first, str) else tuple(first or ())
+    return any(
+        tensors[f"{name}.weight"].shape[1] == 3 for name in names if f"{name}.weight" in tensors
+    )
 
 
 def _class_names(network: Any) -> Sequence[str] | None:

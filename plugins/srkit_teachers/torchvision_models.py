@@ -13,8 +13,14 @@ from torch import Tensor, nn
 from torchvision.models import SwinTransformer, WeightsEnum, get_model, get_model_weights
 
 from srkit.errors import WeightsError, nearest
-from srkit.weights import read_tensors
-from srkit_teachers.classifier import Classifier, check_classes, check_model, load_weights
+from srkit_teachers.classifier import (
+    Classifier,
+    Normalise,
+    check_classes,
+    check_model,
+    load_weights,
+    read_weights,
+)
 
 #: Where torchvision's convolutional networks change resolution or block, by module name.
 _STAGE = re.compile(
@@ -31,19 +37,24 @@ class Torchvision(Classifier):
     """Any classifier of torchvision, with the normalisation of its weights.
 
     Its stages are modules of convolutional networks, such as ``layer3`` or ``features.5``;
-    transformers have none here: take them from timm.
+    transformers have none here: take them from timm. Its networks take RGB, and grey images as
+    well; for other channels take one of timm.
 
     Parameters
     ----------
     model
         Name, such as ``resnet50``.
     weights
-        Name of published weights, such as ``IMAGENET1K_V1``; a local file; or ``random`` for a
-        classifier that is to be trained. ``DEFAULT`` are torchvision's best.
+        Name of published weights, such as ``IMAGENET1K_V1``; a local file; the folder of a run
+        that trained this classifier; or ``random`` for one that is to be trained. ``DEFAULT`` are
+        torchvision's best.
     classes
-        Number of classes; by default those of the published weights.
+        Number of classes; by default those of the run or of the published weights.
     input_size
         Side in pixels that images are resized to; by default they keep their size.
+    normalise
+        ``published`` takes images in [0, 1]; ``image`` brings each image of any range to mean 0
+        and standard deviation 1.
 
     Raises
     ------
@@ -61,6 +72,7 @@ class Torchvision(Classifier):
         weights: str | Path = "DEFAULT",
         classes: PositiveInt | None = None,
         input_size: PositiveInt | None = None,
+        normalise: Normalise = "published",
     ) -> None:
         check_model("torchvision", model, torchvision.models.list_models(torchvision.models))
         published = get_model_weights(model).__members__
@@ -70,9 +82,13 @@ class Torchvision(Classifier):
             check_classes(classes, known)
             network = _published(model, entry)
         else:
-            network = get_model(model, num_classes=classes or known, **_BUILDING.get(model, {}))
+            tensors = None
             if weights != "random":
-                load_weights(network, _read(weights, model, published), str(weights))
+                tensors, trained_classes = _read(weights, model, published, normalise)
+                classes = classes or trained_classes
+            network = get_model(model, num_classes=classes or known, **_BUILDING.get(model, {}))
+            if tensors is not None:
+                load_weights(network, tensors, str(weights))
         preset = entry.transforms()
         super().__init__(
             network,
@@ -81,6 +97,7 @@ class Torchvision(Classifier):
             class_names=entry.meta["categories"] if classes in (None, known) else None,
             mean=preset.mean,
             std=preset.std,
+            normalise=normalise,
             input_size=input_size,
             fixed_size=getattr(network, "image_size", None),
         )
@@ -138,11 +155,13 @@ def missing(what: str, entry: WeightsEnum, error: Exception) -> WeightsError:
     )
 
 
-def _read(weights: str | Path, model: str, published: Mapping[str, Any]) -> dict[str, Tensor]:
+def _read(
+    weights: str | Path, model: str, published: Mapping[str, Any], normalise: Normalise
+) -> tuple[dict[str, Tensor], int | None]:
     path = Path(weights)
     if not path.suffix and not path.exists():
         raise ValueError(
-            f"torchvision has no weights '{weights}' of {model}, and there is no such file; "
+            f"torchvision has no weights '{weights}' of {model}, and there is no such file or run; "
             f"{nearest(str(weights), [*published, 'random'])}"
         )
-    return read_tensors(path)
+    return read_weights(path, normalise)
