@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from srkit.commands import PluginCommands
 from srkit.errors import RecipeError, SrkitError, TrainingError
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ app = typer.Typer(
 )
 recipes = typer.Typer(help="Look at recipes and check them.", no_args_is_help=True)
 plugin = typer.Typer(help="Make plugins.", no_args_is_help=True)
+data = typer.Typer(help="Make and prepare data.", no_args_is_help=True, cls=PluginCommands)
 app.add_typer(recipes, name="recipe")
+app.add_typer(data, name="data")
 app.add_typer(plugin, name="plugin")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file.")]
@@ -185,6 +188,40 @@ def schema() -> None:
     from srkit.schema import recipe_schema
 
     _print_json(recipe_schema(Registry.discover()))
+
+
+@data.command(name="make")
+def make_data(
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Option(help="Folder for the pairs; those it holds are kept.")],
+    overrides: Overrides = None,
+    sample: Sample = False,
+    split: Annotated[
+        Literal["train", "validation", "test"], typer.Option(help="Which of its data sets.")
+    ] = "train",
+    file_format: Annotated[
+        Literal["npy", "fits"], typer.Option("--format", help="Kind of the files.")
+    ] = "npy",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
+) -> None:
+    """Write the pairs of a recipe's data set to disk, with a picture sheet."""
+    from srkit.assembly import read
+    from srkit.making import make
+    from srkit.registry import Registry
+
+    registry = Registry.discover()
+    loaded = read(recipe, registry, overrides or [], sample=sample)
+    count = make(
+        loaded,
+        registry,
+        out,
+        source=str(recipe),
+        console=_console(),
+        split=split,
+        file_format=file_format,
+        workers=workers,
+    )
+    print(f"{out}: {count} pairs; see {out / 'sheet.png'}")
 
 
 def _train(

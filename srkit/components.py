@@ -26,6 +26,12 @@ from srkit.errors import nearest
 #: Parameters that the core supplies by name; a recipe cannot set them.
 SUPPLIED = frozenset({"scale", "channels", "formats"})
 
+
+def supplied_to(kind: str) -> frozenset[str]:
+    """Name the parameters that the core supplies to a kind: none to commands."""
+    return frozenset() if kind == "commands" else SUPPLIED
+
+
 #: Plainer words for what pydantic expected, by the type of its error.
 WORDS = {
     "bool_parsing": "true or false",
@@ -79,8 +85,10 @@ class Option:
     meaning: str
 
 
-def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
-    """Make a pydantic model of what a recipe may set: the signature less :data:`SUPPLIED`.
+def options_model(
+    factory: Callable[..., Any], supplied: frozenset[str] = SUPPLIED
+) -> type[BaseModel]:
+    """Make a pydantic model of what a user may set: the signature less what is supplied.
 
     Raises
     ------
@@ -89,13 +97,13 @@ def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
     """
     fields: dict[str, Any] = {}
     for name, (annotation, default) in _parameters(factory).items():
-        if name not in SUPPLIED:
+        if name not in supplied:
             fields[name] = (annotation, ... if default is inspect.Parameter.empty else default)
     return create_model(getattr(factory, "__name__", "Options"), __base__=Options, **fields)
 
 
-def options(factory: Callable[..., Any]) -> list[Option]:
-    """Describe what a recipe may set."""
+def options(factory: Callable[..., Any], supplied: frozenset[str] = SUPPLIED) -> list[Option]:
+    """Describe what a user may set."""
     described = parse(inspect.getdoc(factory) or "", DocstringStyle.NUMPYDOC)
     meanings: dict[str, str] = {}
     for parameter in described.params:
@@ -103,13 +111,15 @@ def options(factory: Callable[..., Any]) -> list[Option]:
         meanings |= {name.strip(): text for name in parameter.arg_name.split(",")}
     result = []
     for name, (annotation, value) in _parameters(factory).items():
-        if name not in SUPPLIED:
+        if name not in supplied:
             default = None if value is inspect.Parameter.empty else _default_text(value)
             result.append(Option(name, _type_text(annotation), default, meanings.get(name, "")))
     return result
 
 
-def validate(factory: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def validate(
+    factory: Callable[..., Any], given: Mapping[str, Any], supplied: frozenset[str] = SUPPLIED
+) -> dict[str, Any]:
     """Check and convert options.
 
     Raises
@@ -117,7 +127,7 @@ def validate(factory: Callable[..., Any], given: Mapping[str, Any]) -> dict[str,
     pydantic.ValidationError
         With every problem at once; :func:`explain` words them.
     """
-    model = options_model(factory)
+    model = options_model(factory, supplied)
     checked = model.model_validate(dict(given))
     return {name: getattr(checked, name) for name in model.model_fields}
 

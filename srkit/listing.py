@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from srkit.components import Option, options
+from srkit.components import Option, options, supplied_to
 from srkit.errors import PluginError
 from srkit.registry import KINDS, Component, Failure, Registry
 
@@ -86,7 +86,7 @@ def _options(component: Component) -> list[dict[str, str | None]]:
 
 def _described(component: Component) -> list[Option]:
     try:
-        return options(component.factory)
+        return options(component.factory, supplied_to(component.kind))
     except (TypeError, NameError) as error:
         raise PluginError(
             f"{component.kind} '{component.name}' of {_source(component)} has a signature that a "

@@ -71,8 +71,11 @@ def test_commands_exist(page: Path) -> None:
             command, words = typer.main.get_command(app), iter(line.split())
             while isinstance(command, TyperGroup):
                 word = next(words)
-                assert word in command.commands, line
-                command = command.commands[word]
+                context = typer.Context(command, resilient_parsing=True)
+                assert word in command.list_commands(context), line
+                found = command.get_command(context, word)
+                # A plugin's command is imported when its arguments are parsed.
+                command = found.make_context(word, [], resilient_parsing=True).command
             known = {option for parameter in command.params for option in parameter.opts}
             given = {word.partition("=")[0] for word in words if word.startswith("--")}
             assert given <= known, line
