@@ -46,6 +46,7 @@ class Assembly:
     losses: dict[str, Loss] = field(default_factory=dict)
     metrics: dict[str, Metric | TeacherMetric] = field(default_factory=dict)
     data: dict[str, Dataset] = field(default_factory=dict)
+    mixed_in: dict[str, Dataset] = field(default_factory=dict)
     distributions: dict[str, str] = field(default_factory=dict)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -215,7 +216,9 @@ def _place(assembly: Assembly, built: Mapping[str, Any]) -> None:
     for path, component in built.items():
         section, _, name = path.partition(".")
         if section == "data":
-            assembly.data[name.partition(".")[0]] = component
+            split, _, place = name.partition(".")
+            group = assembly.mixed_in if place.startswith("mix.") else assembly.data
+            group[split] = component
         elif name:
             getattr(assembly, section)[name] = component
         else:
@@ -236,6 +239,12 @@ def _cross_check(recipe: Recipe) -> list[str]:
                     f"{kind}.{name}.teacher: '{spec.teacher}' is no teacher of this recipe; "
                     f"{nearest(spec.teacher, recipe.teachers)}"
                 )
+    for split in ("validation", "test"):
+        source = getattr(recipe.data, split)
+        if source is not None and source.mix is not None:
+            problems.append(f"data.{split}.mix: only training data are mixed; remove it")
+    if recipe.training.patience is not None and recipe.data.validation is None:
+        problems.append("training.patience: needs data.validation, which shows what is better")
     trainable = any(teacher.trainable for teacher in recipe.teachers.values())
     if recipe.generator is None and not trainable:
         problems.append("generator: missing; a recipe trains a generator or a trainable teacher")
@@ -273,10 +282,11 @@ def _check_teachers(assembly: Assembly) -> list[str]:
 def _check_fit(assembly: Assembly) -> list[str]:
     """What the built data and generator tell of each other, and of crop and start."""
     recipe = assembly.recipe
+    datasets = {f"data.{split}.dataset": data for split, data in assembly.data.items()}
+    datasets |= {f"data.{split}.mix.dataset": data for split, data in assembly.mixed_in.items()}
     problems = [
-        f"data.{split}.dataset: its images have {data.channels} channels; expected the recipe's "
-        f"{recipe.channels}"
-        for split, data in assembly.data.items()
+        f"{path}: its images have {data.channels} channels; expected the recipe's {recipe.channels}"
+        for path, data in datasets.items()
         if data.channels != recipe.channels
     ]
     problems += _check_scale(assembly)

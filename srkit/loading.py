@@ -43,13 +43,23 @@ class Draws:
         ``flip`` (both axes) and ``rotate`` (by 90 degrees), each at even odds.
     scale
         Side of HR over LR, which keeps the crops of real pairs aligned.
+    mixed_in, share
+        Other images, and the odds that a sample is drawn from them instead.
     """
 
     def __init__(
-        self, dataset: Dataset, seed: int, crop: int | None, augment: Sequence[str], scale: int
+        self,
+        dataset: Dataset,
+        seed: int,
+        crop: int | None,
+        augment: Sequence[str],
+        scale: int,
+        mixed_in: Dataset | None = None,
+        share: float = 0.0,
     ) -> None:
         self.dataset, self.seed, self.crop = dataset, seed, crop
         self.augment, self.scale = tuple(augment), scale
+        self.mixed_in, self.share = mixed_in, share
 
     def __getitem__(self, ticket: Ticket) -> Drawn | SrkitError:
         """Draw a sample; its error is returned, since a worker process would bury it."""
@@ -61,7 +71,10 @@ class Draws:
     def draw(self, epoch: int, index: int) -> Drawn:
         """Draw a sample for a pass over the data."""
         rng = np.random.default_rng([self.seed, epoch, index])
-        sample = self.dataset[index]
+        if self.mixed_in is not None and rng.random() < self.share:
+            sample = self.mixed_in[int(rng.integers(len(self.mixed_in)))]
+        else:
+            sample = self.dataset[index]
         if self.crop is not None:
             sample = random_crop(sample, self.crop, self.scale, rng)
         for name in self.augment:

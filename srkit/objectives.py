@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from srkit.assembly import Assembly
 from srkit.interfaces import Answer, Batch, Teacher, TeacherLoss
 from srkit.labels import labels_of
 from srkit.optimisation import make_optimiser
+from srkit.recipe import StartSpec
 from srkit.resizing import Kernel, resize
 
 
@@ -56,6 +58,8 @@ class Turn:
         The weighted terms of its loss, by name.
     lr
         Learning rate before the schedule.
+    anchor
+        The starting weights that the network is held to, by parameter; empty without L2-SP.
     """
 
     name: str
@@ -64,6 +68,7 @@ class Turn:
     optimiser: Optimizer
     terms: Terms
     lr: float
+    anchor: dict[str, Tensor] = field(default_factory=dict)
     trainable: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,6 +138,8 @@ def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) 
     assert isinstance(generator, nn.Module)
     frozen = recipe.start.freeze if recipe.start else ()
     still = [generator.stages()[stage] for stage in frozen]
+    anchor = starting_point(generator, recipe.start)
+    parameters = dict(generator.named_parameters())
     wrapped = wrap(generator)
 
     def terms(scene: Scene) -> dict[str, Tensor]:
@@ -151,9 +158,28 @@ def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) 
                 with torch.no_grad():
                     real = assembly.discriminator(scene.batch.hr).float()
             found["adversarial"] = recipe.discriminator.weight * game.generator(real, fake)
+        if anchor and recipe.start is not None and recipe.start.l2_sp is not None:
+            moved = [(parameters[key].float() - at).square().sum() for key, at in anchor.items()]
+            found["l2_sp"] = recipe.start.l2_sp / 2 * torch.stack(moved).sum()
         return found
 
-    return _turn("generator", generator, wrapped, terms, assembly)
+    turn = _turn("generator", generator, wrapped, terms, assembly)
+    turn.anchor = anchor
+    return turn
+
+
+def starting_point(generator: nn.Module, start: StartSpec | None) -> dict[str, Tensor]:
+    """Copy the weights that L2-SP holds a network to: all that train and did not start afresh.
+
+    The penalty is that of Li, Grandvalet & Davoine (2018), equation 4, without its second part.
+    """
+    if start is None or start.l2_sp is None:
+        return {}
+    return {
+        key: parameter.detach().float().clone()
+        for key, parameter in generator.named_parameters()
+        if parameter.requires_grad and not any(fnmatch(key, p) for p in start.reinitialise)
+    }
 
 
 def pixel_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:

@@ -163,10 +163,18 @@ class DiscriminatorSpec(Spec):
     optimiser: OptimiserSpec = OptimiserSpec.model_construct()
 
 
+class MixSpec(Part):
+    """Other images among those of training, such as simulated pairs among few real ones."""
+
+    dataset: Spec
+    share: float = Field(gt=0, lt=1, description="odds that a sample is drawn from here")
+
+
 class Source(Part):
     """Where images come from, and how they are cut."""
 
     dataset: Spec
+    mix: MixSpec | None = Field(None, description="`train`: other images among these")
     crop: int | None = Field(None, gt=0, description="side of the random HR crop in pixels")
     augment: list[Literal["flip", "rotate"]] = Field(default_factory=list)
 
@@ -187,6 +195,7 @@ class StartSpec(Part):
         default_factory=list, description="patterns of keys that may differ and start afresh"
     )
     freeze: list[str] = Field(default_factory=list, description="stages of the generator")
+    l2_sp: float | None = Field(None, gt=0, description="penalty on leaving the start: L2-SP's α")
 
 
 class TrainingSpec(Part):
@@ -204,6 +213,9 @@ class TrainingSpec(Part):
     workers: int = Field(2, ge=0)
     log_every: int = Field(10, gt=0, description="steps between log lines")
     validate_every: Duration = Length(1, "epochs")
+    patience: int | None = Field(
+        None, gt=0, description="stop after so many validations without a new best"
+    )
     checkpoint_every: Duration = Length(1, "epochs")
     keep_every: Duration | None = Field(None, description="keep a checkpoint for good this often")
 
@@ -274,6 +286,8 @@ class Recipe(Part):
             source: Source | None = getattr(self.data, split)
             if source:
                 yield f"data.{split}.dataset", "datasets", source.dataset
+                if source.mix:
+                    yield f"data.{split}.mix.dataset", "datasets", source.mix.dataset
         if self.discriminator:
             yield "discriminator", "discriminators", self.discriminator
         for kind in ("teachers", "losses", "metrics"):

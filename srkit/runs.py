@@ -53,6 +53,7 @@ RESUMABLE = (
     "training.workers",
     "training.log_every",
     "training.validate_every",
+    "training.patience",
     "training.checkpoint_every",
     "training.keep_every",
 )
@@ -131,6 +132,20 @@ class Run:
         assert isinstance(chosen, nn.Module)
         return chosen
 
+    @property
+    def step_of_best(self) -> int:
+        """The step of the best validation so far; 0 before the first."""
+        return self.best.step if self.best else 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the validations since the best are as many as the recipe's patience."""
+        patience, every = self.recipe.training.patience, self.recipe.training.validate_every
+        if patience is None:
+            return False
+        waited = self.step - self.step_of_best
+        return waited >= patience * every.in_steps(self.steps_per_epoch)
+
     def due(self, every: Length | None) -> bool:
         """Tell whether something that comes round every so often is due after this step."""
         return every is not None and self.step % every.in_steps(self.steps_per_epoch) == 0
@@ -153,6 +168,7 @@ class Run:
         for turn in self.turns:
             groups[turn.name] = turn.network.state_dict()
             groups[f"optimiser.{turn.name}"], optimisers[turn.name] = pack_optimiser(turn.optimiser)
+            groups[f"anchor.{turn.name}"] = turn.anchor
         if self.average is not None:
             groups["ema"] = self.average.module.state_dict()
             groups["ema_count"] = {"updates": self.average.n_averaged}
@@ -329,6 +345,8 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
         tensors = groups.get(f"optimiser.{turn.name}", {})
         unpack_optimiser(turn.optimiser, tensors, state["optimisers"][turn.name])
         scaler.load_state_dict(scaling)
+        for key, anchor in turn.anchor.items():
+            anchor.copy_(groups[f"anchor.{turn.name}"][key])
     if run.average is not None:
         warm_start(run.average.module, groups["ema"], source)
         run.average.n_averaged.copy_(groups["ema_count"]["updates"])

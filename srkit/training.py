@@ -84,7 +84,7 @@ def train(
         monitor = None
         if run.accelerator.is_main_process:
             monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
-            for data in run.assembly.data.values():
+            for data in (*run.assembly.data.values(), *run.assembly.mixed_in.values()):
                 for note in data.notes:
                     monitor.say(note)
         stack.enter_context(_gather_signals(run.signals))
@@ -102,7 +102,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
     training = run.recipe.training
     meter = Meter(run.step)
     batches = _batches(run)
-    while run.step < run.total:
+    while run.step < run.total and not run.exhausted:
         seed_everything(run.recipe.seed, run.step, run.accelerator.process_index)
         set_learning_rates(run)
         started = time.perf_counter()
@@ -230,7 +230,13 @@ def _batches(run: Run) -> Iterator[Batch]:
     source, training = run.recipe.data.train, run.recipe.training
     assert source is not None
     draws = Draws(
-        run.assembly.data["train"], run.recipe.seed, source.crop, source.augment, run.recipe.scale
+        run.assembly.data["train"],
+        run.recipe.seed,
+        source.crop,
+        source.augment,
+        run.recipe.scale,
+        run.assembly.mixed_in.get("train"),
+        source.mix.share if source.mix else 0.0,
     )
     pin = run.accelerator.device.type == "cuda"
     return training_batches(draws, run.share, run.step, run.total, training.workers, pin)
@@ -251,6 +257,10 @@ def _after_step(run: Run, meter: Meter, monitor: Monitor | None) -> None:
             run.checkpoint("last")
             raise
         meter.clear(run.step)
+        if run.exhausted and not finished:
+            finished = True
+            if monitor is not None:
+                monitor.say(f"stopped early: nothing better since step {run.step_of_best}")
     number = _agree(run, run.signals[0] if run.signals else 0)
     if run.due(training.checkpoint_every) or finished or number:
         _save(run, meter, monitor)

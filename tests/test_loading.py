@@ -204,6 +204,17 @@ def test_draws_are_a_function_of_seed_epoch_and_index() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds(1))
 
 
+def test_mixed_in_images_come_at_their_odds() -> None:
+    few, many = Pictures([(4, 4)] * 3), Pictures([(6, 6)] * 50)
+    draws = Draws(few, 1, None, (), 1, many, 0.25)
+    sizes = [draws.draw(epoch, i).sample.hr.shape[-1] for epoch in range(400) for i in range(3)]
+    assert sizes.count(12) / len(sizes) == pytest.approx(0.25, abs=0.04)
+    again = Draws(few, 1, None, (), 1, many, 0.25)
+    assert [again.draw(epoch, 2).seed for epoch in range(9)] == [
+        draws.draw(epoch, 2).seed for epoch in range(9)
+    ]
+
+
 def test_stack() -> None:
     draws = Draws(Pictures([(4, 4), (4, 4)]), 0, None, (), 2)
     drawn = [draws.draw(0, index) for index in (1, 0)]

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from srkit_photos.folders import image_folder
+from training_setup import extended, last, make_pictures, make_tree, records, run, validated
 
 from srkit.formats import Formats
 from srkit.interfaces import Batch, Sample
 from srkit.stretching import stretched, to_flux, to_seen
-from tests.training_setup import extended, last, make_pictures, make_tree, records, run, validated
 
 COUNTS = 500.0
 

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from itertools import pairwise
@@ -29,7 +30,7 @@ from training_setup import (
     validated,
 )
 
-from srkit.checkpoints import load
+from srkit.checkpoints import load, save
 from srkit.errors import DataError, OutputError, RecipeError, SrkitError, TrainingError
 from srkit.interfaces import Batch
 from srkit.recipe import load_recipe, merge
@@ -198,6 +199,60 @@ def test_frozen_stages_stay_and_fresh_weights_train(
     assert stayed == {key for key in before if key.startswith(frozen)} - {"conv_last.bias"}
     first = generator_at(tmp_path / "run", 1)["conv_last.bias"]
     assert not torch.equal(first, after["conv_last.bias"])
+
+
+def test_l2_sp_holds_the_weights_to_where_they_started(
+    trained: Path, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    """Plain gradient descent on α/2 |w - w0|² alone: each step shrinks the distance by lr α."""
+    start = {"weights": str(trained), "l2_sp": 0.5, "reinitialise": ["conv_last.bias"]}
+    off = {"l1": {"weight": 0.0}}
+    still = steps(3, optimiser={"type": "sgd", "lr": 0.1}, keep_every=1)
+    tree = make_tree(pictures, {"start": start, "losses": off}, still)
+    run(tree, tmp_path / "run", registry)
+    before, after = last(trained).groups["ema"], last(tmp_path / "run").groups["generator"]
+    assert all(torch.equal(value, after[key]) for key, value in before.items() if "bias" not in key)
+    assert [r["loss/l2_sp"] for r in records(tmp_path / "run", "train")] == [0.0, 0.0, 0.0]
+    # Held to a start that is 1 away, resumed in between.
+    moved = {key: value + 1 for key, value in before.items()}
+    anchor = last(tmp_path / "run").groups["anchor.generator"]
+    assert anchor.keys() == before.keys() - {"conv_last.bias"}
+    checkpoint = load(tmp_path / "run" / "checkpoints" / "step_00000001.safetensors")
+    groups = {**checkpoint.groups, "anchor.generator": {k: moved[k] for k in anchor}}
+    save(tmp_path / "run" / "checkpoints" / "last.safetensors", groups, checkpoint.state)
+    run(tree, tmp_path / "run", registry, resume=True)
+    found = last(tmp_path / "run").groups["generator"]
+    for key in anchor:
+        assert torch.allclose(moved[key] - found[key], torch.tensor((1 - 0.05) ** 2), atol=1e-5)
+    penalties = [r["loss/l2_sp"] for r in records(tmp_path / "run", "train")]
+    weights = sum(value.numel() for value in anchor.values())
+    expected = [0.0, 0.25 * weights, 0.25 * weights * (1 - 0.05) ** 2]
+    assert penalties == pytest.approx(expected, rel=1e-4)
+
+
+# --- when it ends ---------------------------------------------------------------------------
+
+
+def test_a_run_stops_when_nothing_gets_better(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    # So large a rate that the network soon gets worse.
+    rough = steps(40, validate_every=2, patience=3, optimiser={"lr": 0.5})
+    tree = make_tree(pictures, validated(pictures), rough)
+    best = load(run(tree, tmp_path / "run", registry)).state["step"]
+    validated_at = [r["step"] for r in records(tmp_path / "run", "validation")]
+    assert validated_at[-1] == best + 6 < 40
+    assert last(tmp_path / "run").state["step"] == best + 6
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert f"stopped early: nothing better since step {best}\n" in log
+    run(tree, tmp_path / "run", registry, resume=True)  # and there is nothing to go on with
+    assert last(tmp_path / "run").state["step"] == best + 6
+
+
+def test_patience_needs_validation(pictures: Path, tmp_path: Path, registry: Registry) -> None:
+    message = "training.patience: needs data.validation, which shows what is better"
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        run(make_tree(pictures, steps(3, patience=1)), tmp_path / "run", registry)
 
 
 # --- what is written ------------------------------------------------------------------------
