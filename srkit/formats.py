@@ -11,7 +11,7 @@ from srkit.registry import Registry
 
 
 class Formats:
-    """Dispatch on the file name's ending.
+    """Dispatch on the file name's ending; of several that fit, the longest decides.
 
     Parameters
     ----------
@@ -71,9 +71,10 @@ class Formats:
             raise DataError(f"{path}: cannot be written ({error})") from error
 
     def _format(self, path: Path) -> ImageFormat:
-        found = self._by_suffix.get(path.suffix.lower())
-        if found is None:
+        name = path.name.lower()
+        fitting = [suffix for suffix in self._by_suffix if name.endswith(suffix)]
+        if not fitting:
             known = f"known: {', '.join(self.suffixes)}"
             reasons = "; ".join([known, *self._failures])
             raise DataError(f"{path}: no image format reads '{path.suffix}'; {reasons}")
-        return found
+        return self._by_suffix[max(fitting, key=len)]

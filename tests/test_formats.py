@@ -42,6 +42,19 @@ def test_the_first_format_keeps_an_ending(tmp_path: Path) -> None:
     assert Formats([Raw(1.0), Raw(2.0)]).read(path).pixels.item() == 1
 
 
+def test_the_longest_ending_decides(tmp_path: Path) -> None:
+    class Packed(Raw):
+        suffixes = (".raw.gz",)
+
+    class Gzip(Raw):
+        suffixes = (".gz",)
+
+    formats = Formats([Gzip(1.0), Packed(2.0)])
+    for name, mark in (("a.gz", 1), ("a.b.RAW.gz", 2)):
+        (tmp_path / name).touch()
+        assert formats.read(tmp_path / name).pixels.item() == mark
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         Formats([Raw()]).read(tmp_path / "a.raw")

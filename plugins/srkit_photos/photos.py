@@ -89,6 +89,10 @@ class Photos:
         entry = self._entries[index]
         path = self._root / entry.name
         image = self._formats.read(path)
+        if not image.pixels.isfinite().all():
+            raise DataError(
+                f"{path}: holds values that are not finite; fill them, or leave the picture out"
+            )
         pixels = to_mode(path, image.pixels, self._mode)
         if self._size is not None:
             pixels = centre_square(path, pixels, self._size, enlarge=self._enlarge)
@@ -122,18 +126,15 @@ def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
     found: list[str] = []
+    endings = tuple(suffixes)
     for folder, _, files in os.walk(root, followlinks=True):
         inside = os.path.relpath(folder, root).replace(os.sep, "/")
         prefix = "" if inside == "." else f"{inside}/"
-        pictures = (f for f in files if not f.startswith(".") and _suffix(f) in suffixes)
+        pictures = (f for f in files if not f.startswith(".") and f.lower().endswith(endings))
         found.extend(prefix + name for name in pictures)
     if not found:
         raise DataError(f"{root}: holds no pictures; looked for {', '.join(sorted(suffixes))}")
     return sorted(found)
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path a file is slow for a million
 
 
 def to_mode(path: Path, pixels: Tensor, mode: Mode) -> Tensor:

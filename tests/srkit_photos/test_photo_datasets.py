@@ -116,6 +116,18 @@ def test_float_pictures_keep_their_data_range(tmp_path: Path, formats: Formats) 
     assert sample.hr.std() > 5
 
 
+def test_a_picture_with_holes_is_refused(tmp_path: Path, formats: Formats) -> None:
+    import tifffile
+
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((4, 5), np.nan, np.float32))
+    with pytest.raises(DataError) as caught:
+        image_folder(formats=formats, root=tmp_path)[0]
+    assert str(caught.value) == (
+        f"{path}: holds values that are not finite; fill them, or leave the picture out"
+    )
+
+
 def test_labels(tree: Path, labels: Path, formats: Formats) -> None:
     data = image_folder(formats=formats, root=tree, labels=labels)
     assert [data[i].label for i in range(10)] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]
