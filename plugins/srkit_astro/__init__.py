@@ -4,7 +4,34 @@ from srkit import hookimpl
 
 
 @hookimpl
+def srkit_metrics() -> dict[str, str]:
+    """Offer the metrics of flux, shape, detail, sources and consistency."""
+    return {
+        "aperture_flux_error": "srkit_astro.photometry:ApertureFluxError",
+        "centroid_shift": "srkit_astro.shapes:CentroidShift",
+        "completeness": "srkit_astro.detection:Completeness",
+        "ellipticity_error": "srkit_astro.shapes:EllipticityError",
+        "false_detection_rate": "srkit_astro.detection:FalseDetectionRate",
+        "flux_error": "srkit_astro.photometry:FluxError",
+        "fourier_ring_correlation": "srkit_astro.spectra:FourierRingCorrelation",
+        "fwhm_gain": "srkit_astro.shapes:FwhmGain",
+        "half_light_radius_error": "srkit_astro.morphology:HalfLightRadiusError",
+        "peak_error": "srkit_astro.photometry:PeakError",
+        "power_spectrum_ratio": "srkit_astro.spectra:PowerSpectrumRatio",
+        "reduced_chi_square": "srkit_astro.consistency:ReducedChiSquare",
+        "sersic_index_error": "srkit_astro.morphology:SersicIndexError",
+        "size_error": "srkit_astro.shapes:SizeError",
+    }
+
+
+@hookimpl
 def srkit_stretches() -> dict[str, str]:
     """Offer the stretches."""
     module = "srkit_astro.stretches"
     return {"asinh": f"{module}:Asinh", "linear": f"{module}:Linear", "log": f"{module}:Log"}
+
+
+@hookimpl
+def srkit_image_formats() -> dict[str, str]:
+    """Offer FITS."""
+    return {"fits": "srkit_astro.fits:Fits"}

@@ -1,0 +1,289 @@
+"""FITS images, through astropy: pixels as they are, with header, mask and variance."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from astropy.io import fits
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srkit.errors import DataError
+from srkit.files import write_file
+from srkit.interfaces import Image
+
+Values = NDArray[Any]
+
+SUFFIXES = tuple(f".{name}{pack}" for pack in ("", ".gz", ".fz") for name in ("fits", "fit", "fts"))
+
+#: Extensions that hold the image; elsewhere it is the first image that is none of `PLANES`.
+SCIENCE = ("SCI", "SCIENCE", "IMAGE")
+#: Extensions with flags by pixel.
+MASKS = ("MASK", "DQ", "FLAGS")
+#: Extensions with the noise by pixel, and what they hold; `UTYPE` decides, where it is given.
+NOISE = {
+    "VARIANCE": "variance",
+    "VAR": "variance",
+    "UNCERTAINTY": "std",
+    "UNCERT": "std",
+    "ERR": "std",
+    "ERROR": "std",
+    "SIGMA": "std",
+    "IVAR": "inverse",
+    "INVVAR": "inverse",
+}
+#: What astropy's NDData writes as `UTYPE`.
+UTYPES = {
+    "VarianceUncertainty": "variance",
+    "StdDevUncertainty": "std",
+    "InverseVariance": "inverse",
+}
+#: Images that are not the picture.
+PLANES = (*MASKS, *NOISE, "WHT", "WEIGHT", "CTX", "PSF", "NPIXELSINSAMPLE")
+
+#: Planes of a bit mask (``MP_name = bit`` in its header, as the HSC pipeline writes) in which the
+#: value cannot be trusted; other planes, such as DETECTED, only describe.
+BAD_PLANES = ("BAD", "CR", "EDGE", "NO_DATA", "SAT", "SUSPECT", "UNMASKEDNAN")
+
+#: What astropy only warns of, and what means a file with less than it says.
+_DAMAGE = "Error validating header|File may have been truncated|Datasum verification failed"
+#: Keywords that describe how the values were stored, which is over once they are read.
+_STORAGE = ("BSCALE", "BZERO", "BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "INHERIT")
+#: Distortion by tables in further extensions, or by records: what a header alone cannot carry.
+TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d+[A-Z]?|AXISCORR|WCSDVARR")
+
+
+class Fits:
+    """FITS: any type of number is read, float32 is written; nothing is scaled or clipped.
+
+    The image is the extension ``SCI``, ``SCIENCE`` or ``IMAGE``, else the first with two axes or
+    more. The planes of a cube become channels. ``BSCALE``, ``BZERO`` and ``BLANK`` are applied;
+    NaN stays NaN. Integers above 2**24 and doubles are rounded to float32. The data range is that
+    of the finite values.
+
+    The metadata are ``header`` (the image's, with what it inherits from an empty primary header,
+    so with WCS and ``BUNIT``), ``mask`` and ``mask_header`` (flags as int64, ``(1, H, W)`` or one
+    for each channel), and ``variance`` (from a plane of variance, standard deviation or inverse
+    variance, float32, in ``BUNIT`` squared). All are written back; ``.gz`` packs the whole file,
+    ``.fz`` the tiles of each image, both without loss.
+    """
+
+    suffixes = SUFFIXES
+
+    def read(self, path: Path) -> Image:
+        """Read a file.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or holds no image that float32 channels can hold.
+        """
+        with _opened(path) as hdus:
+            return _image(path, hdus)
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write the image, then the extensions ``MASK`` and ``UNCERTAINTY`` where it has them.
+
+        Raises
+        ------
+        DataError
+            If a plane has another size, or the header needs tables that are not here.
+        OutputError
+            If the file cannot be written; what stood there before is left as it was.
+        """
+        hdus = _hdus(path, image)
+        if path.suffix.lower() == ".fz":
+            packed = [_compressed(hdu) for hdu in hdus]
+            hdus = fits.HDUList([fits.PrimaryHDU(), *packed])
+        stored = io.BytesIO()
+        hdus.writeto(stored, checksum=True)
+        content = stored.getvalue()
+        packed_whole = path.suffix.lower() == ".gz"
+        write_file(path, gzip.compress(content) if packed_whole else content)
+
+
+def bad_pixels(image: Image) -> Tensor:
+    """Say which pixels of an image that was read from FITS have no value to trust.
+
+    Returns
+    -------
+    Tensor
+        ``(C, H, W)`` bool: not finite, or flagged. Any flag counts, unless the mask names its bits
+        (``MP_...``): then those of `BAD_PLANES`.
+    """
+    bad = ~image.pixels.isfinite()
+    flags = image.metadata.get("mask")
+    if flags is None:
+        return bad
+    header: Mapping[str, Any] = image.metadata.get("mask_header", {})
+    if any(key.startswith("MP_") for key in header):
+        bits = sum(1 << int(header[f"MP_{name}"]) for name in BAD_PLANES if f"MP_{name}" in header)
+        flags = flags & bits
+    flagged: Tensor = bad | (flags != 0)
+    return flagged
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[fits.HDUList]:
+    try:
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message=rf"\s*({_DAMAGE})")
+            with fits.open(io.BytesIO(content), memmap=False, checksum=True) as hdus:
+                yield hdus
+    except DataError:
+        raise
+    except Exception as error:  # astropy raises many kinds for a damaged file
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: cannot be read as FITS ({type(error).__name__}: {reason}); it may be damaged "
+            "or incomplete: copy it again, or remove it"
+        ) from error
+
+
+def _image(path: Path, hdus: fits.HDUList) -> Image:
+    pictures = {hdu: hdu.name.upper() for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2}
+    science = _first(pictures, SCIENCE)
+    if science is None:
+        science = next((hdu for hdu, name in pictures.items() if name not in PLANES), None)
+    if science is None:
+        found = ", ".join(f"{hdu.name} {hdu.shape}" for hdu in hdus)
+        raise DataError(f"{path}: holds no image of two axes or more; it has {found}")
+    values = _planes(path, science, np.float32)
+    pixels = torch.from_numpy(values)
+    metadata: dict[str, Any] = {"header": _header(science, hdus[0])}
+    mask = _first(pictures, MASKS, science.ver)
+    if mask is not None:
+        metadata["mask"] = torch.from_numpy(_beside(path, mask, values.shape, np.int64))
+        metadata["mask_header"] = _stripped(mask.header)
+    noise = _first(pictures, tuple(NOISE), science.ver)
+    if noise is not None:
+        plane = _beside(path, noise, values.shape, np.float32)
+        metadata["variance"] = torch.from_numpy(_variance(plane, noise))
+    return Image(pixels, _range(values), metadata)
+
+
+def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1) -> Any:
+    """Find the extension of the earliest of some names, and of a version (``EXTVER``)."""
+    for wanted in names:
+        for hdu, name in pictures.items():
+            if name == wanted and hdu.ver == version:
+                return hdu
+    return None
+
+
+def _planes(path: Path, hdu: Any, dtype: type[np.generic]) -> Values:
+    """Give the values of an extension as ``(C, H, W)``."""
+    stored = hdu.data
+    while stored.ndim > 3 and len(stored) == 1:
+        stored = stored[0]  # such as the axis of polarisation of radio images
+    if stored.ndim > 3:
+        raise DataError(
+            f"{path}: the image has the shape {stored.shape}; expected (H, W) or (channels, H, W)"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: Values = np.ascontiguousarray(stored.reshape(-1, *stored.shape[-2:]), dtype)
+    if values.size == 0:
+        raise DataError(f"{path}: the image has the shape {stored.shape}, so no pixels")
+    if dtype is np.float32 and np.isinf(values).sum() > np.isinf(stored).sum():
+        raise DataError(
+            f"{path}: values up to {np.nanmax(np.abs(stored)):.3g} do not fit in float32; "
+            "scale the file to another unit"
+        )
+    return values
+
+
+def _beside(path: Path, hdu: Any, shape: tuple[int, ...], dtype: type[np.generic]) -> Values:
+    """Give the values of a plane that describes the image."""
+    values = _planes(path, hdu, dtype)
+    if values.shape not in (shape, (1, *shape[1:])):
+        raise DataError(
+            f"{path}: {hdu.name} has the shape {values.shape} and the image {shape}; "
+            "expected one size"
+        )
+    return values
+
+
+def _variance(plane: Values, hdu: Any) -> Values:
+    kind = UTYPES.get(hdu.header.get("UTYPE", ""), NOISE[hdu.name.upper()])
+    if kind == "std":
+        return plane**2
+    if kind == "inverse":
+        with np.errstate(divide="ignore"):
+            return 1 / plane  # a weight of 0 knows nothing: infinite variance
+    return plane
+
+
+def _range(values: Values) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    return low, high if high > low else low + (abs(low) or 1.0)
+
+
+def _header(science: Any, primary: Any) -> fits.Header:
+    header = _stripped(science.header)
+    if science is not primary and not primary.shape:
+        # What holds for the whole file stands in an empty primary header (EXPTIME, FLUXMAG0).
+        header.extend(_stripped(primary.header), unique=True)
+    return header
+
+
+def _stripped(header: fits.Header) -> fits.Header:
+    """Copy a header without what describes the storage of the values."""
+    kept = header.copy(strip=True)
+    for key in (*_STORAGE, "EXTNAME", "EXTVER", "EXTEND", "NEXTEND"):
+        kept.remove(key, ignore_missing=True)
+    return kept
+
+
+def _hdus(path: Path, image: Image) -> fits.HDUList:
+    header = _stripped(image.metadata.get("header", fits.Header()))
+    table = next((key for key in header if TABLES.fullmatch(key)), None)
+    if table is not None:
+        raise DataError(
+            f"{path}: the header's {table} points to tables of distortion that are not carried; "
+            "drizzle or reproject the image first"
+        )
+    hdus = fits.HDUList([fits.PrimaryHDU(_flat(image.pixels, np.float32), header)])
+    mask, variance = (image.metadata.get(name) for name in ("mask", "variance"))
+    for name, plane in (("mask", mask), ("variance", variance)):
+        if plane is not None and plane.shape[-2:] != image.pixels.shape[-2:]:
+            raise DataError(
+                f"{path}: the {name} is {tuple(plane.shape[-2:])} and the image "
+                f"{tuple(image.pixels.shape[-2:])}; resize metadata['{name}'] or leave it out"
+            )
+    if mask is not None:
+        flags = image.metadata.get("mask_header", fits.Header())
+        hdus.append(fits.ImageHDU(_flat(mask, np.int64), _stripped(flags), name="MASK"))
+    if variance is not None:
+        hdu = fits.ImageHDU(_flat(variance, np.float32), name="UNCERTAINTY")
+        hdu.header["UTYPE"] = ("VarianceUncertainty", "the values are variances")
+        if header.get("BUNIT"):
+            hdu.header["BUNIT"] = f"({header['BUNIT']})**2"
+        hdus.append(hdu)
+    return hdus
+
+
+def _flat(planes: Tensor, dtype: type[np.generic]) -> Values:
+    values = planes.detach().cpu().numpy().astype(dtype)
+    return values[0] if len(values) == 1 else values
+
+
+def _compressed(hdu: Any) -> fits.CompImageHDU:
+    # Other settings round floats.
+    settings: dict[str, Any] = {"compression_type": "GZIP_2", "quantize_level": 0}
+    return fits.CompImageHDU(hdu.data, hdu.header, name=hdu.name or "SCI", **settings)
