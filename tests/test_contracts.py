@@ -43,7 +43,33 @@ class Case:
     check: dict[str, Any] = field(default_factory=dict)
 
 
+def galaxies() -> torch.Tensor:
+    """Draw two images, (2, 3, 64, 64), each of an elongated and a round source."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    images = []
+    for shift in (0.0, 1.3):
+        first = torch.exp(-(((x - 20 - shift) / 4) ** 2) - ((y - 22) / 3) ** 2)
+        second = torch.exp(-((x - 44) ** 2 + (y - 41 + shift) ** 2) / 12)
+        images.append((first + 0.7 * second).expand(3, -1, -1))
+    return torch.stack(images)
+
+
+#: Metrics of sources, which noise has none of.
+OF_SOURCES = (
+    "aperture_flux_error",
+    "centroid_shift",
+    "completeness",
+    "ellipticity_error",
+    "false_detection_rate",
+    "fwhm_gain",
+    "half_light_radius_error",
+    "peak_error",
+    "sersic_index_error",
+    "size_error",
+)
+
 CASES = {
+    **{("metrics", name): Case(check={"hr": galaxies()}) for name in OF_SOURCES},
     ("datasets", "image_folder"): Case({"root": "{folder}/tree/train"}),
     ("datasets", "imagenet"): Case({"root": "{folder}/tree", "split": "train", "size": 24}),
     ("datasets", "sample_photos"): Case({"split": "test", "size": 64}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -68,9 +69,14 @@ def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) 
 
 
 def check_metric(
-    metric: Metric | TeacherMetric, channels: int = 3, size: tuple[int, int] = (32, 32)
+    metric: Metric | TeacherMetric,
+    channels: int = 3,
+    size: tuple[int, int] = (32, 32),
+    hr: Tensor | None = None,
 ) -> None:
     """Check a metric on random images, or on random answers of a teacher.
+
+    SR is a mixture of HR and noise; LR has half the sides of HR and noise of variance 1.
 
     Parameters
     ----------
@@ -78,17 +84,21 @@ def check_metric(
         On images, or on answers if it has the attribute `stages`.
     channels, size
         Shape of the images in pixels.
+    hr
+        Images ``(2, C, H, W)`` of even sides, for a metric that finds nothing to measure in noise,
+        such as one of sources.
 
     Raises
     ------
     AssertionError
         If it does not give a number for each image that depends on that image only, has no
-        protocol, or finds a random image better than a perfect one.
+        protocol, or finds a spoilt image better than a perfect one; a signed metric is the better
+        the closer to 0.
     """
     require_attributes(metric, interfaces.Metric)
     require(isinstance(metric.higher_is_better, bool), "higher_is_better has to be a bool")
     require(bool(metric.protocol.strip()), "protocol has to say how the number is measured")
-    batch = _batch(channels, size)
+    batch = _batch(channels, size, hr)
     inputs, evaluate = _as_function(metric, batch)
     values = evaluate(inputs)
     require_shape(values, (len(batch),), "the values of a metric")
@@ -96,11 +106,23 @@ def check_metric(
     alone = [_as_function(metric, _one(batch, i))[1](inputs[i : i + 1]) for i in range(len(batch))]
     require_close(torch.cat(alone), values, "the value of an image has to depend on it alone")
     best = evaluate(_perfect(metric, batch))
+    require(
+        not bool(best.isnan().any() or values.isnan().any()),
+        f"a perfect image gets {best.tolist()} and a spoilt one {values.tolist()}; NaN is for "
+        "images in which there is nothing to measure: check it on others, by `hr`",
+    )
+    if getattr(metric, "signed", False):
+        require(
+            not bool((best.abs() > values.abs()).any()),
+            f"it is signed, yet a perfect image gets {best.tolist()} and a spoilt one, nearer to "
+            f"0, {values.tolist()}",
+        )
+        return
     worse = best < values if metric.higher_is_better else best > values
     require(
-        not bool(worse.any() or best.isnan().any()),
+        not bool(worse.any()),
         f"higher_is_better is {metric.higher_is_better}, yet a perfect image gets "
-        f"{best.tolist()} and noise {values.tolist()}",
+        f"{best.tolist()} and a spoilt one {values.tolist()}",
     )
 
 
@@ -111,7 +133,8 @@ def _as_function(measure: Any, batch: Batch) -> tuple[Tensor, Callable[[Tensor],
     the features of each stage.
     """
     if not hasattr(measure, "stages"):
-        return noise(*batch.hr.shape, seed=1), lambda sr: measure(sr, batch)
+        spoilt = torch.lerp(batch.hr, batch.hr.amax() * noise(*batch.hr.shape, seed=1), 0.2)
+        return spoilt, lambda sr: measure(sr, batch)
     target = _answer(_perfect(measure, batch), measure.stages)
     bad = -_perfect(measure, batch) + noise(len(batch), 1, seed=1)
     return bad, lambda flat: measure(_answer(flat, measure.stages), target, batch)
@@ -133,12 +156,31 @@ def _answer(flat: Tensor, stages: Sequence[str]) -> Answer:
     return Answer(logits.float(), maps)
 
 
-def _batch(channels: int, size: tuple[int, int]) -> Batch:
-    hr = noise(2, channels, *size)
-    return Batch(names=["first", "second"], hr=hr, seeds=[0, 1], labels=torch.tensor([2, 7]))
+def _batch(channels: int, size: tuple[int, int], hr: Tensor | None = None) -> Batch:
+    hr = noise(2, channels, *size) if hr is None else hr
+    lr = nn.functional.avg_pool2d(hr, 2)
+    return Batch(
+        names=["first", "second"],
+        hr=hr,
+        seeds=[0, 1],
+        lr=lr,
+        labels=torch.tensor([2, 7]),
+        pixel_scale=0.1,
+        variance=torch.ones_like(lr),
+    )
 
 
 def _one(batch: Batch, index: int) -> Batch:
     part = slice(index, index + 1)
-    labels = None if batch.labels is None else batch.labels[part]
-    return Batch(batch.names[part], batch.hr[part], batch.seeds[part], labels=labels)
+    assert batch.labels is not None
+    assert batch.lr is not None
+    assert batch.variance is not None
+    return replace(
+        batch,
+        names=batch.names[part],
+        hr=batch.hr[part],
+        seeds=batch.seeds[part],
+        lr=batch.lr[part],
+        labels=batch.labels[part],
+        variance=batch.variance[part],
+    )
