@@ -26,6 +26,7 @@ from srkit.interfaces import (
     TeacherLoss,
     TeacherMetric,
 )
+from srkit.needs import references, unknown
 from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_recipe
 from srkit.registry import Component, Registry
 
@@ -149,7 +150,7 @@ def _check_options(recipe: Recipe, registry: Registry) -> tuple[list[str], dict[
 
 
 def assemble(recipe: Recipe, registry: Registry, source: str, *, splits: Sequence[str]) -> Assembly:
-    """Build every component of a recipe.
+    """Build every component of a recipe but those that wait for what it needs.
 
     Parameters
     ----------
@@ -197,7 +198,7 @@ def _build(
     problems: list[str] = []
     for path, _, spec in recipe.components():
         section, _, name = path.partition(".")
-        if path not in components:
+        if path not in components or any(references(spec.options)):
             continue
         if section == "data" and name.partition(".")[0] not in splits:
             continue
@@ -227,7 +228,7 @@ def _place(assembly: Assembly, built: Mapping[str, Any]) -> None:
 
 def _cross_check(recipe: Recipe) -> list[str]:
     """What the schema alone cannot tell: names that refer to each other."""
-    problems = []
+    problems = unknown(recipe)
     if recipe.best is not None and recipe.best not in recipe.metrics:
         hint = nearest(recipe.best, recipe.metrics)
         problems.append(f"best: '{recipe.best}' is no metric of this recipe; {hint}")
@@ -292,7 +293,8 @@ def _check_fit(assembly: Assembly) -> list[str]:
     problems += _check_scale(assembly)
     if assembly.generator is not None and recipe.start is not None:
         given, published = recipe.start.weights, assembly.generator.published
-        if not Path(given).exists() and given not in published:
+        waits = any(references(given))
+        if not waits and not Path(given).exists() and given not in published:
             problems.append(
                 f"start.weights: '{given}' is no file, run folder or published name; "
                 f"{nearest(given, published)}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from srkit.recipe import Recipe
+    from srkit.registry import Registry
 
 app = typer.Typer(
     help="Super-resolution for astronomy and general images, assembled from plugins.",
@@ -123,6 +124,8 @@ def evaluate(
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=["test"])
     folder = run or _folder(loaded, sample)
+    if loaded.needs:
+        loaded = _with_needs(loaded, recipe, registry, sample, folder)
     compare(loaded, registry, folder, source=str(recipe), console=_console())
 
 
@@ -241,13 +244,46 @@ def _train(
     recipe = read(path, registry, overrides, sample=sample, splits=SPLITS)
     if needs_start and recipe.start is None:
         raise SrkitError(f"{path}: start: missing; finetune needs weights to start from")
-    if processes > 1 and "LOCAL_RANK" not in os.environ:
-        from srkit.launching import launch
+    folder = out or _folder(recipe, sample)
+    if recipe.needs:
+        if not _launched():
+            _train_needs(recipe, path, registry, sample, folder, processes)
+            resume = resume and (folder / "recipe.yaml").is_file()  # a need was stopped, not this
+        recipe = _with_needs(recipe, path, registry, sample, folder)
+    if processes > 1 and not _launched():
+        command = "finetune" if needs_start else "train"
+        _launch(command, path, overrides, sample, folder, resume, processes)
+    else:
+        _train_here(recipe, registry, path, folder, resume)
 
-        raise SystemExit(launch(processes, sys.argv[1:]))
+
+def _launched() -> bool:
+    """Tell whether this is one of several processes that were started together."""
+    return "LOCAL_RANK" in os.environ
+
+
+def _launch(
+    command: str,
+    path: Path,
+    overrides: list[str],
+    sample: bool,
+    folder: Path,
+    resume: bool,
+    processes: int,
+) -> None:
+    from srkit.launching import launch
+
+    options = ["--out", str(folder), "--processes", str(processes)]
+    options += [name for name, given in (("--sample", sample), ("--resume", resume)) if given]
+    status = launch(processes, [command, str(path), *options, "--", *overrides])
+    if status:
+        raise SystemExit(status)
+
+
+def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, resume: bool) -> None:
     from srkit.training import Stopped, train
 
-    folder, console = out or _folder(recipe, sample), _console()
+    console = _console()
     try:
         checkpoint = train(
             recipe, registry, folder, source=str(path), console=console, resume=resume
@@ -262,6 +298,54 @@ def _train(
         from srkit.comparison import compare
 
         compare(recipe, registry, folder, source=str(path), console=console)
+
+
+def _train_needs(
+    recipe: Recipe, path: Path, registry: Registry, sample: bool, folder: Path, processes: int
+) -> None:
+    """Train what a recipe needs and is not trained yet; go on with what was stopped."""
+    from srkit.assembly import SPLITS, assemble
+    from srkit.needs import is_trained
+
+    # What is wrong with the recipe itself is told now, not when its needs have been trained.
+    assemble(recipe, registry, str(path), splits=SPLITS)
+    for name, (needed, run) in _needs(recipe, registry, sample, folder).items():
+        if is_trained(run, needed):
+            print(f"needs.{name}: trained already: {run}")
+            continue
+        print(f"needs.{name}: training {recipe.needs[name]}")
+        begun = (run / "checkpoints" / "last.safetensors").is_file()
+        _train(Path(recipe.needs[name]), [], sample, run, begun, processes)
+
+
+def _with_needs(
+    recipe: Recipe, path: Path, registry: Registry, sample: bool, folder: Path
+) -> Recipe:
+    """Put the run folders of a recipe's needs in their places."""
+    from srkit.needs import is_trained, resolve
+
+    needs = _needs(recipe, registry, sample, folder)
+    for name, (needed, run) in needs.items():
+        if not is_trained(run, needed):
+            flag = " --sample" if sample else ""
+            raise TrainingError(
+                f"{path}: needs.{name}: {run} holds no finished run; train it first: "
+                f"srkit train {recipe.needs[name]}{flag} --out {run}"
+            )
+    return resolve(recipe, {name: run for name, (_, run) in needs.items()}, str(path))
+
+
+def _needs(
+    recipe: Recipe, registry: Registry, sample: bool, folder: Path
+) -> dict[str, tuple[Recipe, Path]]:
+    """Give the recipe and the run folder of each need: its runs stand beside each other."""
+    from srkit.assembly import read
+
+    found = {}
+    for name, path in recipe.needs.items():
+        needed = read(Path(path), registry, [], sample=sample)
+        found[name] = needed, folder.parent / _folder(needed, sample).name
+    return found
 
 
 def _folder(recipe: Recipe, sample: bool) -> Path:

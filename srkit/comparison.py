@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from rich.progress import Progress
 from torch import nn
 
 from srkit.assembly import Assembly, assemble
-from srkit.checkpoints import load, warm_start
+from srkit.checkpoints import load, starting_weights, warm_start
 from srkit.errors import RecipeError, WeightsError
 from srkit.evaluation import Examiner, Restorer, baseline, memory_format, network
+from srkit.judging import judge
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.reporting import write_report
@@ -65,6 +67,7 @@ def compare(
             title=recipe.name,
             report=lambda done, total: progress.update(task, completed=done, total=total),
         )
+        evaluation = replace(evaluation, classification=judge(examiner))
     if accelerator.is_main_process:
         folder = run / "evaluation"
         curves = run / "metrics.jsonl"
@@ -81,7 +84,7 @@ def compare(
 
 
 def _networks(assembly: Assembly, run: Path) -> dict[str, nn.Module]:
-    """The generator untuned (where it starts from other weights) and as the run left it."""
+    """The generator untuned (where it has a start), as other runs and as this one left it."""
     found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
     path = next((path for path in found if path.is_file()), None)
     if path is None:
@@ -99,6 +102,9 @@ def _networks(assembly: Assembly, run: Path) -> dict[str, nn.Module]:
         untuned = deepcopy(generator)
         begin_from(untuned, assembly.recipe)
         networks[f"{Path(assembly.recipe.start.weights).stem} (untuned)"] = untuned
+    for name, weights in assembly.recipe.evaluation.models.items():
+        networks[name] = deepcopy(generator)
+        warm_start(networks[name], starting_weights(weights, generator), weights)
     warm_start(generator, groups.get("ema", groups["generator"]), str(path))
     networks[assembly.recipe.name] = generator
     return networks

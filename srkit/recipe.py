@@ -226,6 +226,9 @@ class EvaluationSpec(Part):
     baselines: list[Literal["original", "nearest", "bilinear", "bicubic", "area", "lanczos"]] = (
         Field(["original", "bilinear", "bicubic"])
     )
+    models: dict[str, str] = Field(
+        default_factory=dict, description="weights of other networks of this architecture, by name"
+    )
     labels: Literal["dataset", "teacher"] = Field(
         "dataset", description="whose classes are right: the data set's, or the teacher's on HR"
     )
@@ -241,6 +244,10 @@ class Recipe(Part):
     seed: int = Field(0, ge=0)
     scale: int = Field(4, gt=0)
     channels: int = Field(3, gt=0)
+    needs: dict[str, str] = Field(
+        default_factory=dict,
+        description="recipes that are trained first; `needs.NAME` stands for the run folder",
+    )
     generator: Spec | None = None
     start: StartSpec | None = None
     degradation: Spec | None = None
@@ -424,6 +431,12 @@ def _read(path: Path, seen: Iterable[Path]) -> dict[str, Any]:
     if not isinstance(tree, dict):
         found = "nothing" if tree is None else f"a {type(tree).__name__}"
         raise RecipeError(str(path), [f"holds {found}; expected keys and values"])
+    if isinstance(tree.get("needs"), dict):
+        # Their paths are relative to the recipe that names them.
+        tree["needs"] = {
+            name: str(path.parent / need) if isinstance(need, str) else need
+            for name, need in tree["needs"].items()
+        }
     base = tree.pop("extends", None)
     if base is None:
         return tree

@@ -174,6 +174,7 @@ class Run:
             groups["ema_count"] = {"updates": self.average.n_averaged}
         state = {
             "step": self.step,
+            "finished": self.step == self.total or self.exhausted,
             "optimisers": optimisers,
             "scalers": [scaler.state_dict() for scaler in self.scalers],
             "best": None if self.best is None else [self.best.value, self.best.step],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 # Two cores are shared with whatever else runs; more threads than cores only fight.
@@ -11,7 +12,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import pytest
+from command_line import Done, Srkit
 
+from srkit.cli import main
 from srkit.formats import Formats
 from srkit.registry import Registry
 
@@ -37,3 +40,21 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the real data in ../shared, which is not here")
     return SHARED
+
+
+@pytest.fixture
+def srkit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Srkit:
+    """Run the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def srkit(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["srkit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        code = caught.value.code
+        return Done(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return srkit

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
+from command_line import Done, Srkit
 
 from srkit import __version__
 from srkit.assembly import complete
@@ -32,35 +32,6 @@ generator: {type: rrdb, blocks: 1, features: 4, growth: 2}
 degradation: {type: bicubic}
 losses: {l1: {}}
 """
-
-
-class Done(NamedTuple):
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
-
-
-Srkit = Callable[..., Done]
-
-
-@pytest.fixture
-def srkit(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Srkit:
-    """Run the command line in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def srkit(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["srkit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        code = caught.value.code
-        return Done(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return srkit
 
 
 @pytest.fixture
@@ -378,5 +349,9 @@ def test_more_processes_run_the_same_command(
 
     monkeypatch.setattr("srkit.launching.launch", launch)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    assert srkit("train", small, "seed=1", "--processes", "2").status == 3
-    assert ran == [(2, ["train", str(small), "seed=1", "--processes", "2"])]
+    small.write_text(small.read_text() + "sample: {name: small}\n")
+    options = ("--processes", "2", "--sample", "--resume", "--out", "runs/small")
+    assert srkit("train", small, "seed=1", *options).status == 3
+    options = ["--out", "runs/small", "--processes", "2", "--sample", "--resume"]
+    expected = ["train", str(small), *options, "--", "seed=1"]
+    assert ran == [(2, expected)]
