@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from srkit.plotting import BETTER, WORSE, colours, panels, shorten, style
 from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.statistics import ORIGINAL, ClassScores, standard_error
-from srkit.tables import format_value, heading
+from srkit.tables import NAMED, format_value, heading
 
 Floats = NDArray[np.float64]
 
-#: Most classes in a figure that names them.
-NAMED = 12
 NAME_WIDTH = 28
 
 

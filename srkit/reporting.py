@@ -14,6 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from srkit import __version__
+from srkit.classification import Classification
+from srkit.classifier_figures import confusion_figure, roc_figure
 from srkit.curves import training_curves
 from srkit.errors import DataError
 from srkit.figures import class_changes, class_differences, hardest_classes, summary_bars
@@ -107,7 +109,10 @@ def write_report(
     ]
     scores = class_scores(evaluation)
     missing = _why_no_class_figures(evaluation, scores)
-    if scores is not None and missing is None:
+    if evaluation.classification is not None:
+        pictures += _classifier_pictures(evaluation.classification, folder)
+        missing = None  # these are its figures of classes
+    elif scores is not None and missing is None:
         pictures += _class_pictures(scores, folder)
     if render is not None:
         pictures += _panel_pictures(evaluation, render, folder, examples)
@@ -141,6 +146,24 @@ def _count(number: int, noun: str) -> str:
 
 def _picture(path: Path, figure: Figure, title: str, caption: str, dpi: float = DPI) -> Picture:
     return Picture(write_file(path, png(figure, dpi)), title, caption)
+
+
+def _classifier_pictures(found: Classification, folder: Path) -> Iterator[Picture]:
+    yield _picture(
+        folder / "confusion_matrix.png",
+        confusion_figure(found),
+        "Confusion matrix",
+        "Share, and below it number, of the images of each true class (row) that the classifier "
+        "takes for each class (column).",
+    )
+    yield _picture(
+        folder / "roc.png",
+        roc_figure(found),
+        "ROC curves",
+        "Share of a class's images that are found, against the share of all others that are taken "
+        "for it, as the least probability to count goes from 1 to 0; dotted: chance. The "
+        "micro-average takes each pair of an image and a class for a decision.",
+    )
 
 
 def _class_pictures(scores: ClassScores, folder: Path) -> Iterator[Picture]:

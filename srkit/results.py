@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from srkit.classification import Classification
+
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
@@ -109,6 +111,8 @@ class Evaluation:
         The models in the order of the tables; the first is usually ``original``.
     notes
         Lines that the reader must see.
+    classification
+        What a trained classifier says of the images, where that is what the run is about.
     """
 
     title: str
@@ -119,6 +123,7 @@ class Evaluation:
     metrics: list[MetricInfo]
     models: list[ModelResult]
     notes: list[str]
+    classification: Classification | None = None
 
     def table(self) -> list[dict[str, str | float]]:
         """Average each metric over the images that could be measured.

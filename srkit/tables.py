@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from srkit.classification import MICRO, Classification
 from srkit.files import write_file
 from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.statistics import (
@@ -27,6 +29,9 @@ from srkit.statistics import (
     standard_error,
 )
 
+#: Most classes in a table or figure that names them.
+NAMED = 12
+
 
 def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write the numbers of an evaluation.
@@ -38,8 +43,10 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
     folder
         Where to put ``table.csv`` (means, scatters of signed metrics), ``table.json`` (the same,
         standard errors, gaps closed and protocols), ``per_image.csv`` and, where there are labels
-        and predictions, ``per_class.csv``. Infinite values stand as ``inf``, in JSON as a string;
-        what could not be measured as ``nan``, in JSON as null.
+        and predictions, ``per_class.csv``. Of a trained classifier ``classification.csv`` (accuracy
+        and AUC), ``confusion_matrix.csv`` (rows: true classes) and ``roc.csv`` besides. Infinite
+        values stand as ``inf``, in JSON as a string; what could not be measured as ``nan``, in JSON
+        as null.
 
     Returns
     -------
@@ -61,7 +68,32 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
     scores = class_scores(evaluation)
     if scores is not None:
         files.append(write_file(folder / "per_class.csv", _per_class(scores)))
+    if evaluation.classification is not None:
+        files += _write_classification(evaluation.classification, folder)
     return files
+
+
+def _write_classification(found: Classification, folder: Path) -> list[Path]:
+    counts = found.confusion().tolist()
+    matrix = ([name, *row] for name, row in zip(found.classes, counts, strict=True))
+    curves = [(found.classes[k], roc) for k, roc in found.curves().items()]
+    points = (
+        (name, *point)
+        for name, roc in [*curves, (MICRO, found.micro_average())]
+        for point in zip(
+            roc.false_positive_rate, roc.true_positive_rate, roc.thresholds, strict=True
+        )
+    )
+    texts = {
+        "classification.csv": _csv(
+            ["class", "images", "accuracy", "auc"], map(astuple, found.table())
+        ),
+        "confusion_matrix.csv": _csv(["true \\ predicted", *found.classes], matrix),
+        "roc.csv": _csv(
+            ["class", "false_positive_rate", "true_positive_rate", "threshold"], points
+        ),
+    }
+    return [write_file(folder / name, text) for name, text in texts.items()]
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
@@ -89,6 +121,21 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
     console.print(table)
     for line in explanations(evaluation):
         console.print(Text(line))
+    if evaluation.classification is not None:
+        _print_classification(evaluation.classification, console)
+
+
+def _print_classification(found: Classification, console: Console) -> None:
+    """Print accuracy and AUC of each class and their averages; of many classes the averages."""
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("class")
+    for name in ("images", "accuracy ↑", "AUC ↑"):
+        table.add_column(name, justify="right", min_width=8)
+    rows = found.table()
+    for row in rows if len(found.classes) <= NAMED else rows[-2:]:
+        numbers = ("–" if math.isnan(x) else f"{x:.4f}" for x in (row.accuracy, row.auc))
+        table.add_row(Text(row.name), str(row.images), *numbers)
+    console.print(table)
 
 
 def summary_text(evaluation: Evaluation, metric: MetricInfo, model: ModelResult) -> str:
@@ -200,8 +247,23 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
         },
         "gap": {"lower": LOWER, "upper": ORIGINAL},
         "models": [_model_summary(evaluation, model) for model in evaluation.models],
+        "classification": _classification_summary(evaluation.classification),
         "notes": evaluation.notes,
     }
+
+
+def _classification_summary(found: Classification | None) -> list[dict[str, Any]] | None:
+    if found is None:
+        return None
+    return [
+        {
+            "class": row.name,
+            "images": row.images,
+            "accuracy": _strict(row.accuracy),
+            "auc": _strict(row.auc),
+        }
+        for row in found.table()
+    ]
 
 
 def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from training_setup import TEACHER, Tree, make_pictures, make_tree, records, run, steps, validated
 
 from srkit.comparison import compare
-from srkit.errors import RecipeError, WeightsError
+from srkit.errors import DataError, RecipeError, WeightsError
 from srkit.recipe import merge, parse_recipe
 from srkit.registry import Registry
 from srkit.results import Evaluation
@@ -56,6 +57,7 @@ def test_a_run_is_compared_with_its_baselines_and_its_start(
 
     names = ["original", "bilinear", "bicubic", "first (untuned)", "small"]
     assert [model.name for model in found.models] == names
+    assert found.classification is None
     means = {row["model"]: row for row in found.table()}
     assert means["original"]["psnr"] == math.inf
     assert means["original"]["accuracy"] == 1.0
@@ -90,6 +92,34 @@ def test_a_trained_classifier_is_evaluated_at_its_best(
     assert [model.name for model in found.models] == ["original"]
     best = min(r["cross_entropy"] for r in records(tmp_path / "run", "validation"))
     assert found.table()[0]["cross_entropy"] == pytest.approx(best, rel=1e-6)
+    # What the metrics took of each answer and what the classification took has to agree.
+    judged = found.classification
+    assert judged is not None
+    assert judged.classes == ["0", "1", "2", "3"]
+    assert found.labels is not None
+    assert judged.labels.tolist() == found.labels.tolist()
+    right = judged.probabilities[range(8), judged.labels]
+    np.testing.assert_allclose(-np.log(right), found.models[0].values["cross_entropy"], rtol=1e-5)
+    assert judged.predictions.tolist() == found.models[0].predictions.tolist()
+    names = {path.name for path in (tmp_path / "run" / "evaluation").iterdir()}
+    assert {"confusion_matrix.csv", "confusion_matrix.png", "roc.csv", "roc.png"} <= names
+    assert "classification.csv" in names
+
+
+def test_labels_beyond_the_classes_are_refused(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    pupil = {"net": {**TEACHER["net"], "classes": 3, "trainable": True}}
+    alone = {"generator": None, "degradation": None, "losses": {"l1": None}, "teachers": pupil}
+    tree = make_tree(pictures, alone, steps(1))
+    tree["data"]["train"]["dataset"]["stop"] = 3  # classes 0 to 2
+    run(tree, tmp_path / "run", registry)
+    tested = merge(tree, {"data": validated(pictures)["data"]})
+    message = (
+        "^03.png: its label is 3; the classifier 'net' expects 0 to 2, the classes of the teacher$"
+    )
+    with pytest.raises(DataError, match=message):
+        compared(tested, tmp_path / "run", registry)
 
 
 def test_without_a_checkpoint_there_is_nothing_to_compare(

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import auc, f1_score, recall_score
 
+from srkit.classification import Classification
 from srkit.errors import DataError, OutputError
 from srkit.files import write_file
 from srkit.panels import changed_images, even_choice
@@ -469,3 +470,75 @@ def test_curves_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     curves.write_text('{"kind": "train"')
     with pytest.raises(DataError, match="expected one JSON object a line"):
         write_report(small({"a": 1.0}), tmp_path, curves=curves)
+
+
+# --- of a trained classifier
+
+
+def classified(classes: int = 3) -> Evaluation:
+    random = np.random.default_rng(11)
+    labels = random.integers(0, classes, 90)
+    scores = random.gamma(1, 1, (90, classes)) + 2 * (labels[:, None] == np.arange(classes))
+    names = ["no <dark> matter", "cdm", *(f"class {k}" for k in range(2, classes))]
+    found = Classification(labels, scores / scores.sum(1, keepdims=True), names)
+    right = {"accuracy": (found.predictions == labels).astype(np.float64)}
+    models = [ModelResult("original", right, found.predictions, 1.0)]
+    images = [f"{i}.npy" for i in range(90)]
+    return Evaluation("t", images, labels, "data set", names, [ACCURACY], models, [], found)
+
+
+def test_a_classifier_has_its_tables(tmp_path: Path) -> None:
+    evaluation = classified()
+    found = evaluation.classification
+    assert found is not None
+    write_tables(evaluation, tmp_path)
+    rows = read_csv(tmp_path / "classification.csv")
+    assert [row["class"] for row in rows] == [*found.classes, "micro-average", "macro-average"]
+    assert float(rows[3]["accuracy"]) == evaluation.models[0].mean("accuracy")
+    matrix = list(csv.reader(StringIO((tmp_path / "confusion_matrix.csv").read_text("utf-8"))))
+    assert matrix[0] == ["true \\ predicted", *found.classes]
+    assert [row[0] for row in matrix[1:]] == found.classes
+    assert [[int(n) for n in row[1:]] for row in matrix[1:]] == found.confusion().tolist()
+    points = [row for row in read_csv(tmp_path / "roc.csv") if row["class"] == "cdm"]
+    x = [float(row["false_positive_rate"]) for row in points]
+    y = [float(row["true_positive_rate"]) for row in points]
+    assert auc(x, y) == pytest.approx(float(rows[1]["auc"]))
+    assert points[0]["threshold"] == "inf"
+    content = json.loads((tmp_path / "table.json").read_text("utf-8"))
+    assert content["classification"][3]["auc"] == float(rows[3]["auc"])
+
+
+def test_a_class_without_images_is_null_in_strict_json(tmp_path: Path) -> None:
+    found = Classification(np.zeros(2, dtype=np.int64), np.array([[0.8, 0.2]] * 2), ["a", "b"])
+    write_tables(replace(classified(), classification=found), tmp_path)
+    text = (tmp_path / "table.json").read_text("utf-8")
+    content = json.loads(text, parse_constant=refuse_constant)
+    assert content["classification"][1] == {
+        "class": "b",
+        "images": 0,
+        "accuracy": None,
+        "auc": None,
+    }
+
+
+@pytest.mark.parametrize("classes", [3, 20])
+def test_the_classifier_is_printed(classes: int) -> None:
+    text = StringIO()
+    evaluation = classified(classes)
+    print_table(evaluation, Console(file=text, width=80))
+    found = evaluation.classification
+    assert found is not None
+    *rows, micro, macro = found.table()
+    for row in (micro, macro, *(rows if classes == 3 else ())):
+        (line,) = [line for line in text.getvalue().splitlines() if line.startswith(row.name)]
+        assert line.split()[-3:] == [str(row.images), f"{row.accuracy:.4f}", f"{row.auc:.4f}"]
+    assert ("cdm" in text.getvalue()) == (classes == 3)
+
+
+def test_the_page_shows_the_classifier(tmp_path: Path) -> None:
+    path = write_report(classified(), tmp_path)
+    text = path.read_text("utf-8")
+    Page(text)
+    names = {file.name for file in tmp_path.glob("*.png")}
+    assert names == {"summary.png", "confusion_matrix.png", "roc.png"}
+    assert "left out" not in text
