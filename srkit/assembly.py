@@ -15,6 +15,7 @@ from srkit.components import build, explain, options_model, validate
 from srkit.errors import PluginError, RecipeError, SrkitError, nearest
 from srkit.formats import Formats
 from srkit.interfaces import (
+    Constraint,
     Dataset,
     Degradation,
     Discriminator,
@@ -40,6 +41,7 @@ class Assembly:
 
     recipe: Recipe
     generator: Generator | None = None
+    constraint: Constraint | None = None
     degradation: Degradation | None = None
     stretch: Stretch | None = None
     discriminator: Discriminator | None = None

@@ -57,7 +57,7 @@ def compare(
     chosen: Any = memory_format(assembly)
     for name, module in networks.items():
         module.to(accelerator.device).to(memory_format=chosen).eval()
-        restorers[name] = network(module, accelerator, assembly.stretch)
+        restorers[name] = network(module, accelerator, assembly)
     restorers = restorers or {"original": baseline("original")}
     examiner = Examiner(assembly, assembly.data["test"], accelerator)
     with Progress(console=console, transient=True) as progress:

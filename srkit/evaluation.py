@@ -22,7 +22,7 @@ from srkit.loading import evaluation_batches
 from srkit.objectives import fit, restore, wanted_stages
 from srkit.resizing import Kernel
 from srkit.results import Evaluation, MetricInfo, ModelResult
-from srkit.stretching import stretched, to_flux, to_seen
+from srkit.stretching import View
 
 #: Makes an image of the HR size from a batch's LR.
 Restorer = Callable[[Batch], Tensor]
@@ -42,14 +42,15 @@ def baseline(name: str) -> Restorer:
 
 
 def network(
-    generator: Callable[[Tensor], Tensor], accelerator: Accelerator, stretch: Stretch | None = None
+    generator: Callable[[Tensor], Tensor], accelerator: Accelerator, assembly: Assembly
 ) -> Restorer:
-    """Give the restorer that runs a generator, in the precision of the run."""
+    """Give the restorer that runs a generator, in the precision of the run: from flux to flux."""
 
     def run(batch: Batch) -> Tensor:
+        view = View.of(batch, assembly.stretch)
         with accelerator.autocast():
-            sr = restore(generator, stretched(batch, stretch))
-        return to_flux(sr, batch, stretch)
+            sr = restore(generator, view, assembly.constraint)
+        return view.to_flux(sr)
 
     return run
 
@@ -223,7 +224,7 @@ class Examiner:
 
     def _answers(self, images: Tensor, batch: Batch) -> dict[str, Answer]:
         """Ask every teacher about images of a batch, for the stages that its metrics read."""
-        images = to_seen(images, batch, self.assembly.stretch)
+        images = View.of(batch, self.assembly.stretch).to_seen(images)
         metrics = self.assembly.metrics
         specs = self.assembly.recipe.metrics
         answers = {}
@@ -299,7 +300,7 @@ def to_picture(images: Tensor, batch: Batch, stretch: Stretch | None = None) -> 
     if stretch is None:
         scaled = (images - batch.data_range[0]) / batch.span
     else:
-        scaled = to_seen(images, batch, stretch)
+        scaled = View.of(batch, stretch).to_seen(images)
     image = scaled[0].detach().float().cpu().clamp(0, 1)
     picture: NDArray[np.float32] = image.permute(1, 2, 0).numpy()
     return picture

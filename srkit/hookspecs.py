@@ -45,6 +45,12 @@ def srkit_stretches() -> Factories:
 
 
 @hookspec
+def srkit_constraints() -> Factories:
+    """Offer last steps that let SR keep what LR says: :class:`srkit.interfaces.Constraint`."""
+    raise AssertionError
+
+
+@hookspec
 def srkit_generators() -> Factories:
     """Offer super-resolution networks: :class:`srkit.interfaces.Generator`."""
     raise AssertionError

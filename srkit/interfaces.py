@@ -221,6 +221,15 @@ class Stretch(Protocol):
 
 
 @runtime_checkable
+class Constraint(Protocol):
+    """The last step of restoring: changes SR, in flux, so that it keeps what LR says."""
+
+    def __call__(self, sr: Tensor, batch: Batch, /) -> Tensor:
+        """Change ``(N, C, H, W)`` images, given ``batch.lr``; gradients pass through."""
+        ...
+
+
+@runtime_checkable
 class Generator(Protocol):
     """A super-resolution network: an :class:`torch.nn.Module` from LR to SR.
 

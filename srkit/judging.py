@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from srkit.classification import Classification
 from srkit.evaluation import Examiner
 from srkit.labels import labels_of
-from srkit.stretching import to_seen
+from srkit.stretching import View
 
 
 def judge(examiner: Examiner) -> Classification | None:
@@ -41,7 +41,7 @@ def judge(examiner: Examiner) -> Classification | None:
         for batch in examiner.batches(share):
             labels = labels_of(batch, teacher.classes, f"classifier '{name}'")
             with accelerator.autocast():
-                answer = teacher(to_seen(batch.hr, batch, assembly.stretch))
+                answer = teacher(View.of(batch, assembly.stretch).seen.hr)
             probabilities = answer.logits.double().softmax(1)
             rows += zip(labels.tolist(), probabilities.tolist(), strict=True)
     if accelerator.num_processes > 1:

@@ -14,11 +14,12 @@ from torch.optim import Optimizer
 
 from srkit.adversarial import GAMES
 from srkit.assembly import Assembly
-from srkit.interfaces import Answer, Batch, Teacher, TeacherLoss
+from srkit.interfaces import Answer, Batch, Constraint, Teacher, TeacherLoss
 from srkit.labels import labels_of
 from srkit.optimisation import make_optimiser
 from srkit.recipe import StartSpec
 from srkit.resizing import Kernel, resize
+from srkit.stretching import View
 
 
 @dataclass(slots=True)
@@ -27,14 +28,20 @@ class Scene:
 
     Parameters
     ----------
-    batch
+    view
         HR, LR and labels.
     sr
-        What the generator made of it, brought to the HR size; None before its turn.
+        What the generator made of it, as networks see it, brought to the HR size; None before its
+        turn.
     """
 
-    batch: Batch
+    view: View
     sr: Tensor | None = None
+
+    @property
+    def batch(self) -> Batch:
+        """The batch as networks and losses see it."""
+        return self.view.seen
 
 
 Terms = Callable[[Scene], dict[str, Tensor]]
@@ -105,10 +112,22 @@ def fit(images: Tensor, batch: Batch, kernel: Kernel = "bicubic") -> Tensor:
     return resize(images, (height, width), factor=factor, kernel=kernel)
 
 
-def restore(generator: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-    """Run the generator on a batch's LR and bring SR to the grid of HR."""
-    assert batch.lr is not None
-    return fit(generator(batch.lr).float(), batch)
+def restore(
+    generator: Callable[[Tensor], Tensor], view: View, constraint: Constraint | None = None
+) -> Tensor:
+    """Run the generator on LR, bring SR to the grid of HR and let it keep its constraint.
+
+    Returns
+    -------
+    Tensor
+        SR as networks and losses see it.
+    """
+    assert view.seen.lr is not None
+    sr = fit(generator(view.seen.lr).float(), view.seen)
+    if constraint is None:
+        return sr
+    with torch.autocast(sr.device.type, enabled=False):  # flux is not to be rounded
+        return view.to_seen(constraint(view.to_flux(sr), view.flux))
 
 
 def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> list[Turn]:
@@ -148,7 +167,7 @@ def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) 
             stage.eval()
         for teacher in assembly.teachers.values():
             _module(teacher).eval()
-        scene.sr = restore(wrapped, scene.batch)
+        scene.sr = restore(wrapped, scene.view, assembly.constraint)
         found = pixel_terms(assembly, scene) | teacher_terms(assembly, scene)
         if assembly.discriminator is not None and recipe.discriminator is not None:
             game = GAMES[recipe.discriminator.loss]

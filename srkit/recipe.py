@@ -249,6 +249,7 @@ class Recipe(Part):
         description="recipes that are trained first; `needs.NAME` stands for the run folder",
     )
     generator: Spec | None = None
+    constraint: Spec | None = Field(None, description="what SR has to keep of LR's flux")
     start: StartSpec | None = None
     degradation: Spec | None = None
     stretch: Spec | None = Field(None, description="maps flux to what networks and losses see")
@@ -285,6 +286,8 @@ class Recipe(Part):
         """Iterate over ``(path, kind, spec)`` of every component."""
         if self.generator:
             yield "generator", "generators", self.generator
+        if self.constraint:
+            yield "constraint", "constraints", self.constraint
         if self.degradation:
             yield "degradation", "degradations", self.degradation
         if self.stretch:

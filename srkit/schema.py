@@ -13,6 +13,7 @@ SPECS: dict[str, type[Spec]] = {
     "datasets": Spec,
     "degradations": Spec,
     "stretches": Spec,
+    "constraints": Spec,
     "generators": Spec,
     "discriminators": DiscriminatorSpec,
     "losses": LossSpec,
@@ -42,9 +43,9 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
                 "properties": named,
                 "additionalProperties": _either(kind),
             }
-    single = {"generator": "generators", "degradation": "degradations", "stretch": "stretches"}
-    for key, kind in {**single, "discriminator": "discriminators"}.items():
-        properties[key] = _either(kind)
+    for key in ("generator", "constraint", "degradation", "discriminator"):
+        properties[key] = _either(f"{key}s")
+    properties["stretch"] = _either("stretches")
     definitions["Source"]["properties"]["dataset"] = _reference("datasets")
     properties["extends"] = {"type": "string", "description": "a recipe that this one changes"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

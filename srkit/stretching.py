@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from srkit.interfaces import Batch, Stretch
 
 
-def to_seen(flux: Tensor, batch: Batch, stretch: Stretch | None) -> Tensor:
-    """Stretch images that belong to a batch; without a stretch networks see the flux."""
-    return flux if stretch is None else stretch(flux, _fitted(batch, stretch))
+@dataclass(frozen=True, slots=True)
+class View:
+    """A batch in flux, and as networks and losses see it.
 
+    Parameters
+    ----------
+    flux
+        The batch in flux.
+    seen
+        The same, stretched; without a stretch the very same.
+    stretch, fitted
+        The map between them, and what it measured on the batch.
+    """
 
-def to_flux(seen: Tensor, batch: Batch, stretch: Stretch | None) -> Tensor:
-    """Bring what a network made of a batch back to flux."""
-    return seen if stretch is None else stretch.inverse(seen, _fitted(batch, stretch))
+    flux: Batch
+    seen: Batch
+    stretch: Stretch | None = None
+    fitted: Tensor | None = None
 
+    @classmethod
+    def of(cls, batch: Batch, stretch: Stretch | None = None) -> View:
+        """Stretch a batch by what is measured on LR; on HR, where that is all there is."""
+        if stretch is None:
+            return cls(batch, batch)
+        fitted = stretch.fit(batch.hr if batch.lr is None else batch.lr)
+        lr = None if batch.lr is None else stretch(batch.lr, fitted)
+        hr = stretch(batch.hr, fitted)
+        seen = replace(batch, hr=hr, lr=lr, data_range=(0.0, 1.0), unit="", variance=None)
+        return cls(batch, seen, stretch, fitted)
 
-def stretched(batch: Batch, stretch: Stretch | None) -> Batch:
-    """Give the batch as networks and losses see it."""
-    if stretch is None:
-        return batch
-    lr = None if batch.lr is None else to_seen(batch.lr, batch, stretch)
-    hr = to_seen(batch.hr, batch, stretch)
-    return replace(batch, hr=hr, lr=lr, data_range=(0.0, 1.0), unit="", variance=None)
+    def to_seen(self, flux: Tensor) -> Tensor:
+        """Stretch images that belong to the batch."""
+        if self.stretch is None or self.fitted is None:
+            return flux
+        return self.stretch(flux, self.fitted)
 
-
-def _fitted(batch: Batch, stretch: Stretch) -> Tensor:
-    return stretch.fit(batch.hr if batch.lr is None else batch.lr)
+    def to_flux(self, seen: Tensor) -> Tensor:
+        """Bring images that belong to the batch back to flux."""
+        if self.stretch is None or self.fitted is None:
+            return seen
+        return self.stretch.inverse(seen, self.fitted)

@@ -32,7 +32,7 @@ from srkit.optimisation import learning_rate_factor
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.runs import Run, start
-from srkit.stretching import stretched
+from srkit.stretching import View
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
@@ -114,7 +114,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
         meter.waited += time.perf_counter() - started
         for number, batch in enumerate(parts, start=1):
             batch = prepare(batch, run.assembly, run.accelerator.device)
-            scene = Scene(stretched(batch, run.assembly.stretch))
+            scene = Scene(View.of(batch, run.assembly.stretch))
             last = number == training.accumulate
             for turn, scaler in zip(run.turns, run.scalers, strict=True):
                 meter.add(take_turn(run, turn, scaler, scene, last=last))
@@ -301,7 +301,7 @@ def _validate(run: Run, monitor: Monitor | None) -> None:
     examiner = Examiner(run.assembly, run.assembly.data["validation"], run.accelerator)
     name, restorer = "original", baseline("original")
     if run.assembly.generator is not None:
-        name, restorer = "sr", network(run.restoring, run.accelerator, run.assembly.stretch)
+        name, restorer = "sr", network(run.restoring, run.accelerator, run.assembly)
     result = examiner.examine({name: restorer}, "validation").models[0]
     means = {metric: float(values.mean()) for metric, values in result.values.items()}
     if monitor is not None:

@@ -22,6 +22,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "datasets": testing.check_dataset,
     "degradations": testing.check_degradation,
     "stretches": testing.check_stretch,
+    "constraints": testing.check_constraint,
     "generators": testing.check_generator,
     "discriminators": testing.check_discriminator,
     "losses": testing.check_loss,
@@ -73,6 +74,20 @@ CASES = {
     ("datasets", "image_folder"): Case({"root": "{folder}/tree/train"}),
     ("datasets", "imagenet"): Case({"root": "{folder}/tree", "split": "train", "size": 24}),
     ("datasets", "sample_photos"): Case({"split": "test", "size": 64}),
+    ("degradations", "hst_to_hsc"): Case(
+        {
+            "source": {"type": "airy", "lambda_over_d": 0.07, "obscuration": 0.33},
+            "target": {"type": "moffat", "fwhm": 0.6, "beta": 3},
+            "pixel_scale": 0.05,
+        }
+    ),
+    ("degradations", "psf_noise"): Case(
+        {
+            "psf": {"type": "moffat", "fwhm": [0.5, 0.9], "beta": 3},
+            "pixel_scale": 0.1,
+            "noise": {"exposure": [100, 1000], "sky": 0.1, "read_noise": 3},
+        }
+    ),
     ("generators", "edsr"): Case({"blocks": 2, "features": 8}),
     ("generators", "rrdb"): Case({"blocks": 1, "features": 8, "growth": 4}),
     # Lossy: a smooth picture may change by a few grey levels.

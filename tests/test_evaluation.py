@@ -57,7 +57,7 @@ def examiner_of(registry: Registry, pictures: Path, *changes: Mapping[str, Any])
 def restorers_of(examiner: Examiner) -> dict[str, Restorer]:
     generator: Any = examiner.assembly.generator
     plain = {name: baseline(name) for name in ("original", "bilinear", "bicubic")}
-    return {**plain, "network": network(generator, examiner.accelerator)}
+    return {**plain, "network": network(generator, examiner.accelerator, examiner.assembly)}
 
 
 def test_every_number_equals_a_direct_computation(registry: Registry, pictures: Path) -> None:

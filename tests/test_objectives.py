@@ -21,6 +21,7 @@ from srkit.objectives import Scene, Turn, fit, make_turns, restore
 from srkit.recipe import merge, parse_recipe
 from srkit.registry import Registry
 from srkit.resizing import resize
+from srkit.stretching import View
 
 GAN: Tree = {"discriminator": {"type": "patchgan", "features": 4, "weight": 0.25}}
 PUPIL: Tree = {"teachers": {"net": {**TEACHER["net"], "trainable": True}}}
@@ -119,7 +120,7 @@ def test_restoring_runs_the_generator_and_fits(batch: Batch) -> None:
         seen.append(lr)
         return F.interpolate(lr, scale_factor=4).bfloat16()
 
-    sr = restore(generator, batch)
+    sr = restore(generator, View.of(batch))
     assert seen[0] is batch.lr
     assert sr.shape == batch.hr.shape
     assert sr.dtype == torch.float32
@@ -139,7 +140,7 @@ def test_terms_are_weighted_and_equal_a_computation_by_hand(
     assembly = built(registry, pictures, changes)
     generator: Any = assembly.generator
     discriminator: Any = assembly.discriminator
-    terms = turns_of(assembly)[0].terms(Scene(batch))
+    terms = turns_of(assembly)[0].terms(Scene(View.of(batch)))
     with torch.no_grad():
         sr = generator(batch.lr)
         teacher = assembly.teachers["net"]
@@ -191,7 +192,7 @@ def test_both_sides_of_every_game_equal_their_papers(
     critic = Critic()
     assembly.discriminator = critic
     generator_turn, discriminator_turn = turns_of(assembly)
-    scene = Scene(batch)
+    scene = Scene(View.of(batch))
     adversarial = generator_turn.terms(scene)["adversarial"]
     assert scene.sr is not None
     real, fake = critic(batch.hr), critic(scene.sr)
@@ -225,7 +226,7 @@ def test_a_trained_teacher_learns_the_labels_of_hr_and_sr(
     assembly = built(registry, pictures, {"teachers": model})
     generator_turn, pupil_turn = turns_of(assembly)
     assert pupil_turn.name == "teachers.net"
-    scene = Scene(batch)
+    scene = Scene(View.of(batch))
     generator_turn.terms(scene)
     terms = pupil_turn.terms(scene)
     assert scene.sr is not None and batch.labels is not None
@@ -239,7 +240,7 @@ def test_a_trained_teacher_needs_labels(registry: Registry, pictures: Path, batc
     turn = turns_of(built(registry, pictures, PUPIL))[1]
     message = "^the trained teacher 'net' needs class labels, and the data have none$"
     with pytest.raises(DataError, match=message):
-        turn.terms(Scene(replace(batch, labels=None)))
+        turn.terms(Scene(View.of(replace(batch, labels=None))))
 
 
 def test_a_trained_teacher_names_a_label_outside_its_classes(
@@ -249,7 +250,7 @@ def test_a_trained_teacher_names_a_label_outside_its_classes(
     wrong = replace(batch, labels=torch.tensor([0, 1, 99, 2]))
     message = rf"^{batch.names[2]}: its label is 99; the trained teacher 'net' expects 0 to "
     with pytest.raises(DataError, match=message):
-        turn.terms(Scene(wrong))
+        turn.terms(Scene(View.of(wrong)))
 
 
 # --- who is asked and who changes ---------------------------------------------------------------
@@ -286,7 +287,7 @@ def test_a_teacher_is_asked_once_for_sr_and_once_for_hr(pictures: Path, batch: B
         },
     }
     assembly = built(extended(teachers={"counting": Counting}), pictures, changes)
-    scene = Scene(batch)
+    scene = Scene(View.of(batch))
     turns = turns_of(assembly)
     take(turns[0], turns, scene)
     teachers: Any = assembly.teachers
@@ -309,7 +310,7 @@ def test_each_turn_changes_its_own_network_only(
     assert [turn.name for turn in turns] == ["generator", "discriminator", "teachers.net"]
     networks = assembly.networks()
     owners = dict(zip(("generator", "discriminator", "teachers.net"), turns, strict=True))
-    scene = Scene(batch)
+    scene = Scene(View.of(batch))
     for name, turn in owners.items():
         before = {key: parameters(module) for key, module in networks.items()}
         take(turn, turns, scene)
@@ -329,8 +330,8 @@ def test_teachers_judge_in_evaluation_mode_in_the_generators_turn(
     teacher: Any = assembly.teachers["net"]
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
     first, second = turns_of(assembly)
-    scene = Scene(batch)
-    second.terms(Scene(batch))  # leaves the teacher in training mode
+    scene = Scene(View.of(batch))
+    second.terms(Scene(View.of(batch)))  # leaves the teacher in training mode
     after_training = {key: value.clone() for key, value in teacher.state_dict().items()}
     assert any(not torch.equal(before[key], after_training[key]) for key in before)
     first.terms(scene)

@@ -69,6 +69,7 @@ def test_the_kinds_are_those_of_the_hooks() -> None:
         "datasets",
         "degradations",
         "stretches",
+        "constraints",
         "generators",
         "discriminators",
         "losses",

@@ -10,7 +10,7 @@ from training_setup import extended, last, make_pictures, make_tree, records, ru
 
 from srkit.formats import Formats
 from srkit.interfaces import Batch, Sample
-from srkit.stretching import stretched, to_flux, to_seen
+from srkit.stretching import View
 
 COUNTS = 500.0
 
@@ -30,25 +30,26 @@ class Halves:
 
 def test_without_a_stretch_networks_see_the_flux() -> None:
     batch = Batch(["a"], torch.rand(1, 1, 4, 4), [0], lr=torch.rand(1, 1, 2, 2), unit="Jy")
-    assert stretched(batch, None) is batch
-    assert to_seen(batch.hr, batch, None) is batch.hr
-    assert to_flux(batch.hr, batch, None) is batch.hr
+    view = View.of(batch)
+    assert view.seen is view.flux is batch
+    assert view.to_seen(batch.hr) is view.to_flux(batch.hr) is batch.hr
 
 
 def test_hr_and_sr_are_stretched_as_lr_is() -> None:
     hr, lr = torch.full((2, 1, 4, 4), 8.0), torch.tensor([2.0, 4.0]).view(2, 1, 1, 1)
     batch = Batch(["a", "b"], hr, [0, 1], lr=lr, unit="Jy", variance=lr, data_range=(0, 9))
-    seen = stretched(batch, Halves())
+    view = View.of(batch, Halves())
+    seen = view.seen
     assert seen.hr[:, 0, 0, 0].tolist() == [8.0, 4.0]
     assert seen.lr is not None
     assert seen.lr.flatten().tolist() == [2.0, 2.0]
     assert (seen.data_range, seen.unit, seen.variance) == ((0.0, 1.0), "", None)
-    assert torch.equal(to_flux(seen.hr, batch, Halves()), hr)
+    assert torch.equal(view.to_flux(seen.hr), hr)
 
 
 def test_labelled_images_without_lr_are_measured_themselves() -> None:
     batch = Batch(["a"], torch.full((1, 1, 2, 2), 8.0), [0])
-    assert stretched(batch, Halves()).hr.unique().tolist() == [2.0]
+    assert View.of(batch, Halves()).seen.hr.unique().tolist() == [2.0]
 
 
 class Counts:

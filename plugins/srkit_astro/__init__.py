@@ -4,6 +4,25 @@ from srkit import hookimpl
 
 
 @hookimpl
+def srkit_degradations() -> dict[str, str]:
+    """Offer what a telescope does to the sky."""
+    module = "srkit_astro.degradations"
+    return {"hst_to_hsc": f"{module}:HstToHsc", "psf_noise": f"{module}:PsfNoise"}
+
+
+@hookimpl
+def srkit_commands() -> dict[str, str]:
+    """Offer the pairing of HSC and HST images."""
+    return {"pair": "srkit_astro.pairing:pair"}
+
+
+@hookimpl
+def srkit_constraints() -> dict[str, str]:
+    """Offer the conservation of flux."""
+    return {"flux": "srkit_astro.constraints:Flux"}
+
+
+@hookimpl
 def srkit_metrics() -> dict[str, str]:
     """Offer the metrics of flux, shape, detail, sources and consistency."""
     return {

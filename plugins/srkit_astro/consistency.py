@@ -8,13 +8,12 @@ import torch
 from astropy.stats import sigma_clipped_stats
 from pydantic import NonNegativeInt
 from torch import Tensor
-from torch.nn import functional as F
 
 from srkit.interfaces import Batch
 from srkit.metrics import check_shapes
-from srkit_astro.bands import Band, each_image, lr_of, pixel_scale_of
-from srkit_astro.degradations import HstToHsc, PsfNoise
+from srkit_astro.bands import Band, each_image, lr_of
 from srkit_astro.psf import Psf
+from srkit_astro.reobservation import Reobservation
 
 
 class ReducedChiSquare:
@@ -52,11 +51,7 @@ class ReducedChiSquare:
         source: Psf | None = None,
         border: NonNegativeInt = 4,
     ) -> None:
-        if source is not None and psf is None:
-            raise ValueError("'source' needs 'psf', the PSF of LR that it is matched to")
-        if any(each is not None and each.varies for each in (psf, source)):
-            raise ValueError("expected a PSF of fixed parameters; got a range")
-        self.psf, self.source, self.border = psf, source, border
+        self._observe, self.border = Reobservation(psf, source), border
         blur = "averaged" if psf is None else f"convolved with the PSF ({psf.type}) and averaged"
         self.protocol = (
             f"mean of (LR - SR degraded)**2 / variance; SR {blur} over LR pixels; {border} LR "
@@ -75,21 +70,9 @@ class ReducedChiSquare:
                 f"{lr.shape[-2]} x {lr.shape[-1]} pixels"
             )
         variance = _sky_variance(lr) if batch.variance is None else batch.variance
-        residual = lr.double() - self._degrade(sr.double(), scale, batch)
+        residual = lr.double() - self._observe(sr.double(), batch, scale)
         squared = residual**2 / torch.where(variance > 0, variance.double(), math.nan)
         return squared[..., inner[0], inner[1]].mean((1, 2, 3)).cpu()
-
-    def _degrade(self, sr: Tensor, scale: int, batch: Batch) -> Tensor:
-        if self.psf is None:
-            return F.avg_pool2d(sr, scale)
-        pixel_scale = pixel_scale_of(batch)
-        if self.source is None:
-            telescope = PsfNoise(scale=scale, psf=self.psf, pixel_scale=pixel_scale)
-            return telescope(sr, batch.seeds)
-        matched = HstToHsc(
-            scale=scale, source=self.source, target=self.psf, pixel_scale=pixel_scale
-        )
-        return matched(sr, batch.seeds)
 
 
 def _sky_variance(lr: Tensor) -> Tensor:

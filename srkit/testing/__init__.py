@@ -6,7 +6,7 @@ component as it was.
 """
 
 from srkit.testing.components import check_command, check_component
-from srkit.testing.data import check_dataset, check_degradation, check_stretch
+from srkit.testing.data import check_constraint, check_dataset, check_degradation, check_stretch
 from srkit.testing.formats import check_image_format
 from srkit.testing.measures import check_loss, check_metric
 from srkit.testing.networks import check_discriminator, check_generator, check_teacher
@@ -14,6 +14,7 @@ from srkit.testing.networks import check_discriminator, check_generator, check_t
 __all__ = [
     "check_command",
     "check_component",
+    "check_constraint",
     "check_dataset",
     "check_degradation",
     "check_discriminator",

@@ -1,14 +1,17 @@
-"""Check data sets, degradations and stretches."""
+"""Check data sets, and what stands between them and networks."""
 
 from __future__ import annotations
 
 import math
 import pickle
+from dataclasses import replace
 
 import torch
 
 from srkit import interfaces
 from srkit.interfaces import (
+    Batch,
+    Constraint,
     Dataset,
     Degradation,
     Sample,
@@ -20,6 +23,7 @@ from srkit.testing.requirements import (
     require_attributes,
     require_close,
     require_finite,
+    require_gradient,
     require_shape,
 )
 
@@ -131,3 +135,31 @@ def check_stretch(stretch: Stretch, channels: int = 3) -> None:
         require(distinct, "different fluxes have to stay different: nothing is clipped")
     single = torch.cat([stretch(flux[i : i + 1], stretch.fit(flux[i : i + 1])) for i in range(2)])
     require_close(single, seen, "a stretched image has to depend on itself only")
+
+
+def check_constraint(constraint: Constraint, channels: int = 3) -> None:
+    """Check a constraint on random images at scale 2.
+
+    Raises
+    ------
+    AssertionError
+        If the shape changes, a value is not finite, SR or the batch is changed in place, no
+        gradient passes, or an image depends on others.
+    """
+    require_attributes(constraint, interfaces.Constraint)
+    lr, hr = noise(2, channels, 16, 18), noise(2, channels, 32, 36, seed=1)
+    batch = Batch(["a", "b"], hr, [3, 4], lr=lr, pixel_scale=1.0)
+    sr = noise(2, channels, 32, 36, seed=2).requires_grad_()
+    given = sr.detach().clone(), lr.clone()
+    kept = constraint(sr, batch)
+    same = torch.equal(sr, given[0]) and torch.equal(lr, given[1])
+    require(same, "a constraint must not change the images it is given")
+    require_shape(kept, tuple(sr.shape), "constrained SR")
+    require_finite(kept, "constrained SR")
+    require(kept.requires_grad, "a constraint has to be differentiable with respect to SR")
+    (slope,) = torch.autograd.grad(kept.square().sum(), sr)
+    require_gradient(slope, "SR")
+    halves = [slice(0, 1), slice(1, 2)]
+    alone = [replace(batch, names=["a"], hr=hr[i], seeds=[3], lr=lr[i]) for i in halves]
+    single = torch.cat([constraint(sr[i], one) for i, one in zip(halves, alone, strict=True)])
+    require_close(single, kept, "constrained SR of an image has to depend on that image only")

@@ -28,6 +28,12 @@ def srkit_stretches() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_constraints() -> dict[str, str]:
+    """Offer to keep each image's mean."""
+    return {"example_mean": "srkit_plugin_example.images:SameMean"}
+
+
+@hookimpl
 def srkit_generators() -> dict[str, str]:
     """Offer a network of two layers."""
     return {"example_net": "srkit_plugin_example.networks:TwoLayers"}

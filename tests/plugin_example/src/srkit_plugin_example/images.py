@@ -1,4 +1,4 @@
-"""A data set, a degradation and a stretch."""
+"""A data set, a degradation, a stretch and a constraint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.interfaces import Sample
+from srkit.interfaces import Batch, Sample
 
 
 class Gradients:
@@ -89,6 +89,15 @@ class Root:
     def inverse(self, stretched: Tensor, fitted: Tensor) -> Tensor:
         """Map back."""
         return stretched * stretched.abs() * self.peak
+
+
+class SameMean:
+    """SR gets the mean of LR, channel by channel."""
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Add to ``(N, C, H, W)`` images what their mean lacks."""
+        assert batch.lr is not None
+        return sr + batch.lr.mean((2, 3), keepdim=True) - sr.mean((2, 3), keepdim=True)
 
 
 def _normal(like: Tensor, seed: int) -> Tensor:
