@@ -35,7 +35,8 @@ def sersic_index(image: Band, sources: Sources) -> float:
     """Fit an elliptical Sersic profile to the brightest source.
 
     Least squares over the amplitude, the two coordinates of the centre, the half-light radius, the
-    index and the two components of the ellipticity, with equal weights.
+    index and the two components of the ellipticity, with equal weights. The profile is taken at the
+    centres of the pixels, which makes a sharp index of 2.5 some 5 % too low, in SR and HR alike.
 
     Parameters
     ----------
