@@ -1,0 +1,67 @@
+"""The contract checks refuse what breaks the contract."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from srkit.interfaces import Batch
+from srkit.testing import check_metric
+
+Measure = Callable[[Tensor, Batch], Tensor]
+
+
+@dataclass
+class Made:
+    """A metric of one function."""
+
+    measure: Measure
+    signed: bool = False
+    higher_is_better: bool = False
+    unit: str = ""
+    protocol: str = "for the tests"
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        return self.measure(sr, batch)
+
+
+def excess(sr: Tensor, batch: Batch) -> Tensor:
+    return (sr - batch.hr).mean((1, 2, 3))
+
+
+def test_a_signed_metric_is_the_better_the_closer_to_zero() -> None:
+    check_metric(Made(excess, signed=True))
+    check_metric(Made(lambda sr, batch: -excess(sr, batch), signed=True))
+    with pytest.raises(AssertionError, match=r"^it is signed, yet a perfect image gets \[1\.0, 1"):
+        check_metric(Made(lambda sr, batch: 1 + 2 * excess(sr, batch), signed=True))
+
+
+def test_a_metric_without_a_sign_has_a_direction() -> None:
+    check_metric(Made(lambda sr, batch: excess(sr, batch).abs()))
+    with pytest.raises(AssertionError, match=r"^higher_is_better is True, yet a perfect image"):
+        check_metric(Made(lambda sr, batch: excess(sr, batch).abs(), higher_is_better=True))
+
+
+def test_images_in_which_there_is_nothing_to_measure_try_nothing() -> None:
+    bright = lambda sr, batch: torch.where(  # noqa: E731
+        batch.hr.amax((1, 2, 3)) > 5, excess(sr, batch).abs(), math.nan
+    )
+    with pytest.raises(AssertionError, match=r"NaN is for images in which there is nothing to mea"):
+        check_metric(Made(bright))
+    check_metric(Made(bright), hr=10 * torch.rand(2, 1, 16, 16))
+
+
+def test_metrics_are_given_lr_pixel_scale_and_variance() -> None:
+    def measure(sr: Tensor, batch: Batch) -> Tensor:
+        assert batch.lr is not None
+        assert batch.variance is not None
+        assert batch.lr.shape == batch.variance.shape == (len(batch), 3, 16, 16)
+        assert batch.pixel_scale == 0.1
+        return excess(sr, batch).abs()
+
+    check_metric(Made(measure))
