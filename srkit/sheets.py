@@ -64,7 +64,10 @@ def _draw_pair(part: SubFigure, sample: Sample) -> None:
             )
     part.suptitle(shorten(sample.name, 46), fontsize=9)
     if not photograph:
-        bar = part.colorbar(shown, ax=axes, fraction=0.05, pad=0.02)
+        assert norm is not None
+        # Evenly spaced on the bar: a locator of powers of ten writes labels over each other.
+        ticks = np.asarray(norm.inverse(np.linspace(0, 1, 6)))
+        bar = part.colorbar(shown, ax=axes, fraction=0.05, pad=0.02, ticks=ticks, format="%.2g")
         bar.set_label(sample.unit or "value", fontsize=8)
         bar.ax.tick_params(labelsize=7)
 

@@ -24,6 +24,7 @@ from srkit.loading import evaluation_batches
 from srkit.making import locate, make
 from srkit.recipe import parse_recipe
 from srkit.registry import Registry
+from srkit_astro.pairs import LensPairs
 
 
 class Sky:
@@ -181,6 +182,16 @@ def test_a_degradation_makes_the_lr_that_an_evaluation_sees(make_sky: Make, tmp_
     for index in range(3):
         made = np.load(tmp_path / "out/lr/night" / f"{index}.npy")
         np.testing.assert_array_equal(made, batch.lr[index].numpy())
+
+
+def test_what_is_made_is_read_back_by_lens_pairs(make_sky: Make, tmp_path: Path) -> None:
+    make_sky()
+    folders = {part: tmp_path / "out" / part for part in ("lr", "hr", "variance")}
+    pairs = LensPairs(scale=2, **folders)
+    assert len(pairs) == 3
+    for index in range(3):
+        for part in ("lr", "hr", "variance"):
+            assert torch.equal(getattr(pairs[index], part), getattr(Sky()[index], part))
 
 
 def test_fits_states_the_unit(make_sky: Make, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def test_one_channel_has_a_colour_bar_with_its_unit() -> None:
     assert lr.images[0].norm is hr.images[0].norm
     np.testing.assert_array_equal(hr.images[0].get_array(), pair(1).hr[0].numpy())
     assert bar.get_ylabel() == "count / s"
+    places = np.diff(lr.images[0].norm(bar.get_yticks()))
+    np.testing.assert_allclose(places, 0.2)  # labels at even distances
     assert png(figure).startswith(b"\x89PNG")
 
 

@@ -114,7 +114,8 @@ def _pictures(pairing: Pairing, folder: Path) -> Iterable[Picture]:
             "flux.png",
             _flux(pairing.pairs),
             "Flux ratio",
-            "Flux in LR over flux in HR against the flux of the HR cutout; bars: standard errors.",
+            "Flux in LR over flux in HR against the magnitude of the HR cutout; bars: standard "
+            "errors.",
         ),
     ):
         yield Picture(write_file(folder / name, png(figure)), title, caption)
@@ -149,15 +150,16 @@ def _astrometry(pairs: Sequence[Pair]) -> Figure:
 def _flux(pairs: Sequence[Pair]) -> Figure:
     fits = [pair.after for pair in pairs if pair.after is not None]
     flux = np.array([pair.hr.values.sum() for pair in pairs])
+    # Below the sky there is no magnitude, and no point on the figure.
+    magnitude = ZERO_POINT - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
     with style():
         figure = Figure(figsize=(6, 3.2), layout="constrained")
         axis = figure.subplots()
         ratio, error = _values(fits, "ratio"), _values(fits, "ratio_error")
-        axis.errorbar(flux, ratio, error, fmt="o", markersize=3, color=BETTER, elinewidth=0.7)
+        axis.errorbar(magnitude, ratio, error, fmt="o", markersize=3, color=BETTER, elinewidth=0.7)
         axis.axhline(1, color=GREY, linewidth=0.8)
-        if (flux > 0).all():
-            axis.set_xscale("log")
-        axis.set(xlabel=f"flux of the HR cutout [{UNIT}]", ylabel="flux in LR / flux in HR")
+        axis.ticklabel_format(useOffset=False)
+        axis.set(xlabel="magnitude of the HR cutout [AB]", ylabel="flux in LR / flux in HR")
     return figure
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import erf
 from srkit_astro.frames import read_frame
 from srkit_astro.pairing import cut, pair, project, read_catalogue
+from srkit_astro.pairs import LensPairs
 from srkit_astro.registration import register
 
 from srkit.errors import DataError
@@ -221,6 +222,18 @@ def test_what_is_rejected_is_told_why(made: Path) -> None:
         "at10": "too near the edge of the HSC image for 32 pixels",
         "at11": "608 of 1024 HSC pixels are missing or masked (NO_DATA)",
     }
+
+
+def test_the_pairs_are_read_as_a_data_set(made: Path) -> None:
+    pairs = LensPairs(scale=2, lr=made / "out/lr", hr=made / "out/hr")
+    assert len(pairs) == 8
+    sample = pairs[4]
+    assert (sample.name, sample.unit) == ("at4", "count / s")
+    assert sample.pixel_scale == pytest.approx(HSC_SCALE / 2)
+    assert sample.lr is not None and sample.variance is not None
+    # Surface brightness on one scale: the same flux, but for what is spread beyond the edge.
+    assert float(sample.hr.sum()) / 4 == pytest.approx(flux_near(4), rel=0.005)
+    assert float(sample.lr.sum()) == pytest.approx(flux_near(4), rel=0.02)
 
 
 def test_the_report_holds_everything(made: Path) -> None:
