@@ -14,6 +14,7 @@ import torch
 from astropy.io import fits
 from pydantic import PositiveInt
 from rich.console import Console
+from srkit_astro.pairs import LensPairs
 from torch import Tensor
 
 from srkit import hookimpl
@@ -24,7 +25,6 @@ from srkit.loading import evaluation_batches
 from srkit.making import locate, make
 from srkit.recipe import parse_recipe
 from srkit.registry import Registry
-from srkit_astro.pairs import LensPairs
 
 
 class Sky:
