@@ -32,7 +32,7 @@ def matching_kernels(source: Tensor, target: Tensor, regularisation: float) -> T
     References
     ----------
     A. Boucaud et al., "Convolution kernels for multi-wavelength imaging", Astronomy and
-    Astrophysics 596 (2016) A63, arXiv:1609.02006, equation 9.
+    Astrophysics 596 (2016) A63, arXiv:1609.02006.
     """
     sources, targets = (fft2(ifftshift(psf, (-2, -1))) for psf in (source, target))
     side = torch.fft.fftfreq(source.shape[-1], dtype=source.dtype, device=source.device)

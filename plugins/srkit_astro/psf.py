@@ -22,6 +22,7 @@ from torch import Tensor
 
 from srkit.components import Options
 from srkit.errors import DataError
+from srkit_astro.extra import needs
 from srkit_astro.ranges import Positive, PositiveRange, draw, ends, ordered
 
 #: FWHM of a Gaussian in its standard deviations.
@@ -153,7 +154,8 @@ class AiryPsf(_Model):
 
     References
     ----------
-    D. J. Schroeder, "Astronomical Optics", 2nd edition (2000), equation 10.2.8.
+    C. Rivolta, "Airy disk diffraction pattern: comparison of some values of f/No. and obscuration
+    ratio", Applied Optics 25 (1986) 2404.
     """
 
     type: Literal["airy"]
@@ -414,12 +416,8 @@ def _read(path: Path) -> np.ndarray[Any, Any]:
 
 def _resampling(count: int, ratio: float, half: int) -> Tensor:
     """Make the matrix from `count` pixels to ``2 half + 1`` that are `ratio` times as wide."""
-    try:
+    with needs("scipy"):
         from scipy.interpolate import make_interp_spline
-    except ImportError as error:
-        raise DataError(
-            'a PSF image needs scipy, which is not installed; pip install "srkit[astro]"'
-        ) from error
     edges = np.arange(count + 1) - count / 2
     upto = np.vstack([np.zeros(count), np.cumsum(np.eye(count), axis=0)])
     wanted = (np.arange(-half, half + 2) - 0.5) * ratio
