@@ -61,7 +61,8 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
     Raises
     ------
     DataError
-        If there is neither an LR image nor a degradation to make one.
+        If there is neither an LR image nor a degradation to make one, or the degradation is meant
+        for pixels of another size.
     """
     batch = batch.to(device, memory_format(assembly))
     if batch.lr is not None or assembly.generator is None:
@@ -70,8 +71,16 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
         raise DataError(
             f"{batch.names[0]}: the data set has no LR images; name a degradation in the recipe"
         )
+    expected = getattr(assembly.degradation, "pixel_scale", None)
+    if expected and batch.pixel_scale and abs(expected / batch.pixel_scale - 1) > 0.01:
+        raise DataError(
+            f"{batch.names[0]}: an HR pixel is {batch.pixel_scale:g} arcsec wide, but the degradation "
+            f"takes it to be {expected:g}; set degradation.pixel_scale to that of the data"
+        )
     lr = assembly.degradation(batch.hr, batch.seeds)
-    return replace(batch, lr=lr, factor=assembly.degradation.factor)
+    variance_of = getattr(assembly.degradation, "variance", None)
+    variance = batch.variance if variance_of is None else variance_of(lr, batch.seeds)
+    return replace(batch, lr=lr, factor=assembly.degradation.factor, variance=variance)
 
 
 def memory_format(assembly: Assembly) -> torch.memory_format:
@@ -287,7 +296,13 @@ class Examiner:
 def metric_infos(assembly: Assembly) -> list[MetricInfo]:
     """Describe the metrics of a recipe for tables and figures."""
     return [
-        MetricInfo(name, metric.unit, metric.higher_is_better, metric.protocol)
+        MetricInfo(
+            name,
+            metric.unit,
+            metric.higher_is_better,
+            metric.protocol,
+            signed=getattr(metric, "signed", False),
+        )
         for name, metric in assembly.metrics.items()
     ]
 

@@ -186,6 +186,10 @@ class Dataset(Protocol):
 class Degradation(Protocol):
     """Makes low-resolution images, batched on the device.
 
+    One that adds noise may have a method ``variance(lr, seeds)`` that gives the variance of the
+    noise in the LR images that it made with these seeds, or None where there is none. One that
+    depends on the size of pixels has the attribute ``pixel_scale``, in arcsec of HR.
+
     Attributes
     ----------
     factor

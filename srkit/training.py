@@ -32,6 +32,7 @@ from srkit.optimisation import learning_rate_factor
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.runs import Run, start
+from srkit.statistics import standing
 from srkit.stretching import View
 
 
@@ -302,8 +303,9 @@ def _validate(run: Run, monitor: Monitor | None) -> None:
     name, restorer = "original", baseline("original")
     if run.assembly.generator is not None:
         name, restorer = "sr", network(run.restoring, run.accelerator, run.assembly)
-    result = examiner.examine({name: restorer}, "validation").models[0]
-    means = {metric: float(values.mean()) for metric, values in result.values.items()}
+    evaluation = examiner.examine({name: restorer}, "validation")
+    result = evaluation.models[0]
+    means = {metric: result.mean(metric) for metric in result.values}
     if monitor is not None:
         position = {"step": run.step, "epoch": run.step / run.steps_per_epoch}
         monitor.record("validation", {**position, **means})
@@ -313,8 +315,10 @@ def _validate(run: Run, monitor: Monitor | None) -> None:
                 monitor.pictures(
                     f"validation/{index}", run.step, [images["original"], images[name]]
                 )
-    if run.best is not None and run.best.beaten_by(means[run.best.metric], run.step):
-        run.checkpoint("best")
+    if run.best is not None:
+        metric = next(info for info in evaluation.metrics if info.name == run.best.metric)
+        if run.best.beaten_by(standing(result, metric), run.step):
+            run.checkpoint("best")
 
 
 def _agree(run: Run, number: int) -> int:

@@ -233,6 +233,40 @@ def test_images_of_several_shapes_keep_their_order(registry: Registry, pictures:
     assert found.notes == ["of two shapes"]
 
 
+class Telescope:
+    """A degradation that knows its noise, and pixels of 0.1 arcsec."""
+
+    factor, pixel_scale = 0.5, 0.1
+
+    def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
+        return hr[..., ::2, ::2]
+
+    def variance(self, lr: Tensor, seeds: Sequence[int]) -> Tensor:
+        return lr + torch.tensor(seeds).view(-1, 1, 1, 1)
+
+
+def test_the_variance_of_noise_comes_with_lr(registry: Registry, pictures: Path) -> None:
+    assembly = examiner_of(registry, pictures).assembly
+    assembly.degradation = Telescope()
+    hr = torch.rand(2, 3, 8, 8)
+    batch = prepare(Batch(["a", "b"], hr, [1, 2]), assembly, torch.device("cpu"))
+    assert batch.lr is not None
+    assert batch.variance is not None
+    assert torch.equal(batch.variance, batch.lr + torch.tensor([1.0, 2.0]).view(2, 1, 1, 1))
+
+
+def test_a_degradation_for_pixels_of_another_size(registry: Registry, pictures: Path) -> None:
+    assembly = examiner_of(registry, pictures).assembly
+    assembly.degradation = Telescope()
+    batch = Batch(["a"], torch.rand(1, 3, 8, 8), [1], pixel_scale=0.05)
+    message = (
+        "a: an HR pixel is 0.05 arcsec wide, but the degradation takes it to be 0.1; set "
+        "degradation.pixel_scale to that of the data"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        prepare(batch, assembly, torch.device("cpu"))
+
+
 def test_real_pairs_are_not_degraded(registry: Registry, pictures: Path) -> None:
     assembly = examiner_of(registry, pictures).assembly
     hr, lr = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 16, 16)

@@ -300,6 +300,30 @@ def test_the_best_checkpoint_is_that_of_the_best_validation(
     assert best.state["best"] == [values[step], step]
 
 
+class Bias:
+    """A metric of a sign: how much brighter SR is, of all but the darkest picture."""
+
+    higher_is_better, unit, protocol, signed = False, "", "mean difference", True
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        difference = (sr - batch.hr).mean((1, 2, 3))
+        return torch.where(batch.hr.mean((1, 2, 3)) > 0.45, difference, math.nan)
+
+
+def test_the_best_of_a_signed_metric_is_that_closest_to_0(pictures: Path, tmp_path: Path) -> None:
+    """Where an image cannot be measured, the others count."""
+    metric = {"metrics": {"psnr": None, "bias": {}}, "best": "bias"}
+    rough = steps(8, validate_every=1, keep_every=1, optimiser={"lr": 0.05})
+    tree = make_tree(pictures, merge(validated(pictures), metric), rough)
+    registry = extended(metrics={"bias": Bias})
+    best = load(run(tree, tmp_path / "run", registry)).state
+    values = {r["step"]: r["bias"] for r in records(tmp_path / "run", "validation")}
+    assert all(math.isfinite(value) for value in values.values())
+    assert min(values.values()) < 0 < max(values.values())
+    assert best["best"][0] >= abs(values[best["step"]])  # bias and scatter
+    assert abs(values[best["step"]]) < max(abs(value) for value in values.values()) / 2
+
+
 def test_terms_are_averaged_between_log_lines(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
