@@ -4,6 +4,14 @@ from srkit import hookimpl
 
 
 @hookimpl
+def srkit_datasets() -> dict[str, str]:
+    """Offer lenses, real and simulated."""
+    return {
+        "lens_simulation": "srkit_astro.simulation:LensSimulation",
+    }
+
+
+@hookimpl
 def srkit_degradations() -> dict[str, str]:
     """Offer what a telescope does to the sky."""
     module = "srkit_astro.degradations"
