@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
@@ -73,6 +74,7 @@ CASES = {
     **{("metrics", name): Case(check={"hr": galaxies()}) for name in OF_SOURCES},
     ("datasets", "image_folder"): Case({"root": "{folder}/tree/train"}),
     ("datasets", "imagenet"): Case({"root": "{folder}/tree", "split": "train", "size": 24}),
+    ("datasets", "lens_pairs"): Case({"lr": "{folder}/pairs/lr", "hr": "{folder}/pairs/hr"}),
     ("datasets", "sample_photos"): Case({"split": "test", "size": 64}),
     ("degradations", "hst_to_hsc"): Case(
         {
@@ -108,7 +110,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make up data: an ImageNet tree of two classes, and the first layers of a VGG19."""
+    """Make up data: an ImageNet tree of two classes, pairs, and the first layers of a VGG19."""
     folder = tmp_path_factory.mktemp("contracts")
     generator = torch.Generator().manual_seed(0)
     for inside in ("train/n01440764", "train/n01443537", "val/n01440764", "val/n01443537"):
@@ -116,6 +118,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(3):
             pixels = torch.randint(0, 256, (40, 48, 3), generator=generator).byte()
             Pillow.fromarray(pixels.numpy()).save(folder / "tree" / inside / f"{number}.JPEG")
+    for side, size in (("lr", 12), ("hr", 24)):
+        (folder / "pairs" / side).mkdir(parents=True)
+        for number in range(3):
+            values = torch.rand(1, size, size, generator=generator).numpy()
+            np.save(folder / "pairs" / side / f"{number}.npy", values)
     layers = {"features.0": (64, 3, 3, 3), "features.2": (64, 64, 3, 3)}
     tensors = {f"{name}.bias": torch.zeros(64) for name in layers}
     for name, shape in layers.items():

@@ -7,6 +7,7 @@ from srkit import hookimpl
 def srkit_datasets() -> dict[str, str]:
     """Offer lenses, real and simulated."""
     return {
+        "lens_pairs": "srkit_astro.pairs:LensPairs",
         "lens_simulation": "srkit_astro.simulation:LensSimulation",
     }
 
