@@ -74,8 +74,9 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
     expected = getattr(assembly.degradation, "pixel_scale", None)
     if expected and batch.pixel_scale and abs(expected / batch.pixel_scale - 1) > 0.01:
         raise DataError(
-            f"{batch.names[0]}: an HR pixel is {batch.pixel_scale:g} arcsec wide, but the degradation "
-            f"takes it to be {expected:g}; set degradation.pixel_scale to that of the data"
+            f"{batch.names[0]}: an HR pixel is {batch.pixel_scale:g} arcsec wide, but the "
+            f"degradation takes it to be {expected:g}; set degradation.pixel_scale to that of the "
+            "data"
         )
     lr = assembly.degradation(batch.hr, batch.seeds)
     variance_of = getattr(assembly.degradation, "variance", None)
