@@ -38,7 +38,7 @@ Split = Literal["train", "validation", "test"]
 SHOWN = 12
 VALUES = (
     "surface brightness on one scale for LR and HR, so that a flat image has the same value in "
-    "both; with a unit, flux per area of an LR pixel"
+    "both; with a unit, flux per area of an LR pixel, in FITS flux per pixel"
 )
 
 
@@ -96,6 +96,8 @@ class Maker:
         for part, image in (("hr", sample.hr), ("lr", lr), ("variance", sample.variance)):
             if image is not None:
                 unit = f"({sample.unit})2" if part == "variance" and sample.unit else sample.unit
+                if part == "hr":
+                    image = image / area_of_file(self.file_format, unit, self.draws.scale)
                 content = encode(image, self.file_format, unit)
                 write_file(locate(self.folder, part, sample.name, self.file_format), content)
         return Row(index, sample.name, sample.label)
@@ -131,7 +133,7 @@ def make(
     split
         Which of the recipe's data sets; whole images, neither cropped nor augmented.
     file_format
-        ``npy`` holds (C, H, W) float32; ``fits`` the same, with the unit in its header.
+        ``npy`` holds (C, H, W) float32; ``fits`` the same, with a unit flux per pixel of the file.
     workers
         Processes; 0 makes the pairs in this one.
 
@@ -323,6 +325,11 @@ def locate(folder: Path, part: str, name: str, file_format: FileFormat) -> Path:
     return folder / part / f"{name}.{file_format}"
 
 
+def area_of_file(file_format: FileFormat, unit: str, scale: int) -> int:
+    """Give by what HR is divided in a file: FITS in a physical unit holds flux per pixel."""
+    return scale**2 if file_format == "fits" and unit else 1
+
+
 def encode(image: Tensor, file_format: FileFormat, unit: str) -> bytes:
     """Encode ``(C, H, W)`` float32 values as a file; FITS states the unit as BUNIT."""
     data = io.BytesIO()
@@ -332,7 +339,7 @@ def encode(image: Tensor, file_format: FileFormat, unit: str) -> bytes:
     else:
         hdu = fits.PrimaryHDU(values)
         if unit:
-            hdu.header["BUNIT"] = (unit, "per area of an LR pixel")
+            hdu.header["BUNIT"] = (unit, "flux per pixel")
         hdu.writeto(data)
     return data.getvalue()
 
@@ -342,7 +349,7 @@ def read_pair(folder: Path, row: Row, stated: Mapping[str, Any], file_format: Fi
     hr, lr = (_decode(locate(folder, part, row.name, file_format)) for part in ("hr", "lr"))
     return Sample(
         row.name,
-        hr,
+        hr * area_of_file(file_format, stated["unit"], round(hr.shape[-1] / lr.shape[-1])),
         lr,
         row.label,
         tuple(stated["data_range"]),

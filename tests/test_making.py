@@ -202,6 +202,17 @@ def test_fits_states_the_unit(make_sky: Make, tmp_path: Path) -> None:
     assert fits.getheader(tmp_path / "out/variance/night/1.fits")["BUNIT"] == "(count / s)2"
 
 
+def test_flux_per_pixel_in_fits_is_read_back(make_sky: Make, tmp_path: Path) -> None:
+    make_sky(file_format="fits")
+    hr = fits.getdata(tmp_path / "out/hr/night/1.fits")
+    np.testing.assert_allclose(hr, Sky()[1].hr / 4, rtol=1e-6)
+    folders = {part: tmp_path / "out" / part for part in ("lr", "hr", "variance")}
+    pairs = LensPairs(scale=2, **folders)
+    for index in range(3):
+        for part in ("lr", "hr", "variance"):
+            torch.testing.assert_close(getattr(pairs[index], part), getattr(Sky()[index], part))
+
+
 def test_what_is_there_is_kept_and_what_is_missing_made(make_sky: Make, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(DataError, match=r"^image 2 is damaged$"):
