@@ -37,7 +37,7 @@ Overrides = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as training.batch_size=8."),
 ]
 Sample = Annotated[
-    bool, typer.Option("--sample", help="Run on data that ships with srkit[sample], in minutes.")
+    bool, typer.Option("--sample", help="Run on data that needs no download, in minutes.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
