@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -51,36 +50,24 @@ def confusion_figure(found: Classification) -> Figure:
 def roc_figure(found: Classification) -> Figure:
     """Draw the ROC of each class against the others, and their micro-average.
 
-    The right panel enlarges the corner where good classifiers differ. Of many classes those of
-    smallest AUC are drawn.
+    Of many classes those of smallest AUC are drawn.
     """
     curves = found.curves()
     hardest = sorted(sorted(curves, key=lambda k: curves[k].auc)[:NAMED])
     with style():
-        figure = Figure(figsize=(8.4, 4.3 + 0.2 * math.ceil((len(hardest) + 1) / 3)))
-        figure.set_layout_engine("constrained")
-        whole, corner = axes = figure.subplots(1, 2)
-        for axis in axes:
-            for i, k in enumerate(hardest):
-                _curve(axis, found.classes[k], curves[k], color=COLOURS[i % len(COLOURS)])
-            _curve(axis, MICRO, found.micro_average(), color="black", linestyle="--")
-            axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-            axis.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-        _limit(whole, (0, 1), (0, 1))
-        _limit(corner, (0, 0.3), (0.7, 1))
-        whole.set_title("ROC, each class against the others", loc="left")
-        corner.set_title("Its upper left corner", loc="left")
-        handles, labels = whole.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure = Figure(figsize=(7.6, 4.6), layout="constrained")
+        axis = figure.add_subplot()
+        for i, k in enumerate(hardest):
+            _curve(axis, found.classes[k], curves[k], color=COLOURS[i % len(COLOURS)])
+        _curve(axis, MICRO, found.micro_average(), color="black", linestyle="--")
+        axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
+        # A little room, so that a curve along the edge is seen whole.
+        axis.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
+        axis.set(xlabel="false positive rate", ylabel="true positive rate")
+        figure.legend(loc="outside right center")
     return figure
 
 
 def _curve(axis: Axes, name: str, roc: Roc, **line: Any) -> None:
     label = f"{shorten(name, NAME_WIDTH)}, AUC {roc.auc:.4f}"
     axis.plot(roc.false_positive_rate, roc.true_positive_rate, label=label, **line)
-
-
-def _limit(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """Leave a little room around, so that a curve along the edge is seen whole."""
-    margin = 0.015 * (x[1] - x[0])
-    axis.set(xlim=(x[0] - margin, x[1] + margin), ylim=(y[0] - margin, y[1] + margin))

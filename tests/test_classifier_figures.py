@@ -47,15 +47,14 @@ def test_a_class_without_images_has_an_empty_row() -> None:
 def test_the_curves_are_those_of_the_classes() -> None:
     found = classification(3)
     figure = roc_figure(found)
-    for axis in figure.axes:
-        *classes, micro, chance = axis.lines
-        for line, roc in zip(
-            [*classes, micro], [*found.curves().values(), found.micro_average()], strict=True
-        ):
-            np.testing.assert_array_equal(line.get_xdata(), roc.false_positive_rate)
-            np.testing.assert_array_equal(line.get_ydata(), roc.true_positive_rate)
-            assert line.get_label().endswith(f", AUC {roc.auc:.4f}")
-        assert list(chance.get_xdata()) == [0, 1]
+    (axis,) = figure.axes
+    *lines, chance = axis.lines
+    curves = [*found.curves().values(), found.micro_average()]
+    for line, roc in zip(lines, curves, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), roc.false_positive_rate)
+        np.testing.assert_array_equal(line.get_ydata(), roc.true_positive_rate)
+        assert line.get_label().endswith(f", AUC {roc.auc:.4f}")
+    assert list(chance.get_xdata()) == [0, 1]
     (legend,) = figure.legends
     assert len(legend.get_texts()) == 4
     png(figure)
