@@ -168,7 +168,9 @@ def _cell(figure: Figure, left: float, bottom: float) -> Axes:
 
 
 def _show(axis: Axes, image: Pixels) -> None:
-    axis.imshow(np.clip(image, 0, 1), interpolation="nearest")
+    """Show a picture, one of a single channel in grey; black and white are 0 and 1 in all."""
+    pixels = image[..., 0] if image.shape[2] == 1 else image
+    axis.imshow(np.clip(pixels, 0, 1), "gray", vmin=0, vmax=1, interpolation="nearest")
 
 
 def _frame(axis: Axes, image: Pixels, box: Box) -> None:
@@ -185,7 +187,8 @@ def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | 
     if model is None:
         return name, None
     lines, colour = [shorten(name, 26)], None
-    if model.predictions is not None:
+    named = evaluation.classes is not None or evaluation.labels is not None
+    if model.predictions is not None and named:
         answer = int(model.predictions[index])
         mark = ""
         if evaluation.labels is not None:
@@ -199,9 +202,13 @@ def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | 
 
 
 def _most_detailed(image: Pixels) -> Box:
-    """Find the square of a coarse grid whose brightness varies most from pixel to pixel."""
+    """Find the square of a coarse grid that varies most, beyond the noise of single pixels."""
     grey = image.mean(axis=2)
-    detail = np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
+    block = max(1, round(min(grey.shape) * ZOOM / 16))
+    height, width = (side // block * block for side in grey.shape)
+    blocks = grey[:height, :width].reshape(height // block, block, width // block, block)
+    coarse = blocks.mean(axis=(1, 3))
+    detail = np.abs(np.diff(coarse, axis=0))[:, :-1] + np.abs(np.diff(coarse, axis=1))[:-1]
     places = np.linspace(0, 1 - ZOOM, 7)
     boxes: Iterable[Box] = (Box(float(top), float(left)) for top in places for left in places)
     return max(boxes, key=lambda box: float(box.cut(detail[..., None]).mean()))

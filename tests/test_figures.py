@@ -203,6 +203,36 @@ def test_the_crop_holds_the_detail() -> None:
     assert low_crop.shape == (4, 4, 3)
 
 
+def test_noise_does_not_draw_the_crop_away_from_a_galaxy() -> None:
+    y, x = np.mgrid[:128, :128]
+    galaxy = np.exp(-((x - 90.0) ** 2 + (y - 30.0) ** 2) / 200)
+    sky = np.random.default_rng(0).uniform(0, 0.3, galaxy.shape) * (galaxy < 0.1)
+    image = (galaxy + sky).astype(np.float32)[..., None]
+
+    def noisy(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        return [{"original": image} for _ in indices]
+
+    figure, _ = image_panels(two_models(), [0], noisy, zoom=True)
+    assert figure.axes[1].images[0].get_array().max() == pytest.approx(galaxy.max(), abs=0.01)
+
+
+def test_grey_images_share_black_and_white() -> None:
+    def faint(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        return [{"original": np.full((8, 8, 1), 0.2, np.float32)} for _ in indices]
+
+    figure, _ = image_panels(two_models(), [0], faint)
+    shown = figure.axes[0].images[0]
+    assert shown.get_clim() == (0, 1)
+    assert shown.get_cmap().name == "gray"
+
+
+def test_answers_without_a_name_are_not_shown() -> None:
+    found = two_models()
+    bare = Evaluation("t", found.names, None, "", None, [PSNR], found.models, [])
+    figure, _ = image_panels(bare, [1], render)
+    assert figure.axes[2].texts[0].get_text() == "DarioNet\n30.00 dB"
+
+
 def test_validation_curves_mark_the_best_of_known_metrics() -> None:
     figure = validation_curves(RECORDS, [PSNR])
     assert figure is not None
