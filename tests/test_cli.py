@@ -172,7 +172,7 @@ def test_recipe_show_states_every_default(srkit: Srkit, small: Path) -> None:
 def test_recipe_check_builds_the_sample_of_a_shipped_recipe(srkit: Srkit, path: Path) -> None:
     done = srkit("recipe", "check", path, "--sample")
     assert (done.status, done.err) == (0, "")
-    assert done.out.startswith(f"{path}: good; images: train 32, ")
+    assert done.out.startswith(f"{path}: good; images: train ")
 
 
 def test_recipe_check_without_data(srkit: Srkit, small: Path) -> None:

@@ -1,0 +1,91 @@
+"""Transfer to few real pairs, against training on them alone: over several seeds.
+
+    python benchmarks/transfer.py --seeds 3 --out results
+
+Runs the sample of ``recipes/lens_hst.yaml``. The classifier and the pretrained network are trained
+once; the transferred network and the one that sees only the few pairs are trained for each seed,
+which decides the order of the data and, for the latter, the first weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from srkit.comparison import compare
+from srkit.needs import is_trained, resolve
+from srkit.recipe import Recipe, load_recipe
+from srkit.registry import Registry
+from srkit.results import Evaluation
+from srkit.training import train
+
+RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "lens_hst.yaml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True, help="folder for runs and transfer.json")
+    arguments = parser.parse_args()
+    console, registry = Console(), Registry.discover()
+    tables = [transfer(seed, arguments.out, registry, console) for seed in range(arguments.seeds)]
+    results = summarise(tables)
+    (arguments.out / "transfer.json").write_text(json.dumps(results, indent=2) + "\n")
+    console.print(as_table(results))
+
+
+def transfer(seed: int, out: Path, registry: Registry, console: Console) -> Evaluation:
+    """Train both networks with a seed, and compare them."""
+    recipe = load_recipe(RECIPE, [f"seed={seed}"], sample=True)
+    folders = {}
+    for name, path in recipe.needs.items():
+        again = name == "alone"
+        needed = load_recipe(path, [f"seed={seed}"] if again else [], sample=True)
+        folders[name] = out / (f"{needed.name}_{seed}" if again else needed.name)
+        run(needed, folders[name], registry, console)
+    recipe = resolve(recipe, folders, str(RECIPE))
+    folder = out / f"{recipe.name}_{seed}"
+    run(recipe, folder, registry, console)
+    return compare(recipe, registry, folder, source=str(RECIPE), console=console)
+
+
+def run(recipe: Recipe, folder: Path, registry: Registry, console: Console) -> None:
+    if not is_trained(folder, recipe):
+        train(recipe, registry, folder, source=recipe.name, console=console)
+
+
+def summarise(tables: list[Evaluation]) -> dict[str, dict[str, list[float]]]:
+    """Gather each model's metrics, a number for each seed; of signed ones bias and scatter."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for table in tables:
+        for model in table.models:
+            numbers = found.setdefault(model.name, {})
+            for metric in table.metrics:
+                numbers.setdefault(metric.name, []).append(model.mean(metric.name))
+                if metric.signed:
+                    scatter = model.scatter(metric.name)
+                    numbers.setdefault(f"{metric.name} scatter", []).append(scatter)
+    return found
+
+
+def as_table(results: dict[str, dict[str, list[float]]]) -> Table:
+    """Show means over the seeds, and their standard deviations."""
+    metrics = list(next(iter(results.values())))
+    table = Table("model", *metrics)
+    for model, numbers in results.items():
+        cells = []
+        for metric in metrics:
+            values = numbers[metric]
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            cells.append(f"{statistics.mean(values):.4g} ± {spread:.2g}")
+        table.add_row(model, *cells)
+    return table
+
+
+if __name__ == "__main__":
+    main()
