@@ -154,7 +154,8 @@ def new_plugin(
     """Start a plugin package with a working component and its tests."""
     from srkit.scaffold import create_plugin
 
-    print(create_plugin(name, folder))
+    project = create_plugin(name, folder)
+    print(f"{project}: try it with: pip install -e '{project}[test]' && pytest {project}")
 
 
 @recipes.command()

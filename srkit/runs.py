@@ -146,6 +146,24 @@ class Run:
         waited = self.step - self.step_of_best
         return waited >= patience * every.in_steps(self.steps_per_epoch)
 
+    @property
+    def title(self) -> str:
+        """What the run is, in a line."""
+        training = self.recipe.training
+        start = f"from step {self.step} on" if self.step else "from the start"
+        return (
+            f"{self.recipe.name}: {self.total} steps of {training.batch_size} of "
+            f"{len(self.assembly.data['train'])} images, {start}, in {training.precision} on "
+            f"{self.accelerator.device.type}; in {self.folder}"
+        )
+
+    @property
+    def kept(self) -> str:
+        """What is left to go on from when something fails."""
+        if (self.folder / "checkpoints" / "last.safetensors").is_file():
+            return "the last good checkpoint is kept"
+        return "there was no checkpoint yet"
+
     def due(self, every: Length | None) -> bool:
         """Tell whether something that comes round every so often is due after this step."""
         return every is not None and self.step % every.in_steps(self.steps_per_epoch) == 0
@@ -189,8 +207,8 @@ class Run:
             finite = torch.stack([p.detach().isfinite().all() for p in turn.trainable])
             if not finite.all():
                 raise TrainingError(
-                    f"the weights of the {turn.name} are not finite after step {self.step}; the "
-                    "last good checkpoint is kept. Lower the learning rate or set training.clip"
+                    f"the weights of the {turn.name} are not finite after step {self.step}; "
+                    f"{self.kept}. Lower the learning rate or set training.clip"
                 )
 
 
@@ -224,6 +242,11 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
     if checkpoint is not None:
         _check_same_recipe(run, checkpoint, source)
         _restore(run, checkpoint)
+        if run.step > run.total:
+            raise TrainingError(
+                f"{folder}: has done {run.step} steps already, more than training.duration = "
+                f"{recipe.training.duration}"
+            )
     else:
         _open_folder(run, resume)
     return run

@@ -85,6 +85,7 @@ def train(
         monitor = None
         if run.accelerator.is_main_process:
             monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
+            monitor.say(run.title)
             for data in (*run.assembly.data.values(), *run.assembly.mixed_in.values()):
                 for note in data.notes:
                     monitor.say(note)
@@ -118,7 +119,8 @@ def loop(run: Run, monitor: Monitor | None) -> None:
             scene = Scene(View.of(batch, run.assembly.stretch))
             last = number == training.accumulate
             for turn, scaler in zip(run.turns, run.scalers, strict=True):
-                meter.add(take_turn(run, turn, scaler, scene, last=last))
+                terms = take_turn(run, turn, scaler, scene, last=last)
+                meter.add(terms, leading=turn is run.turns[0])
         for turn, scaler in zip(run.turns, run.scalers, strict=True):
             change(turn, scaler, training.clip)
         if run.average is not None:
@@ -196,14 +198,17 @@ class Meter:
         self.first, self.images, self.waited = step, 0, 0.0
         self.started = time.perf_counter()
         self._terms: dict[str, list[Tensor]] = defaultdict(list)
+        self._leading: set[str] = set()
 
-    def add(self, terms: Mapping[str, Tensor]) -> None:
-        """Keep the terms of a turn."""
+    def add(self, terms: Mapping[str, Tensor], *, leading: bool) -> None:
+        """Keep the terms of a turn; those of the leading one make up the total."""
         for name, term in terms.items():
             self._terms[name].append(term)
+        if leading:
+            self._leading |= terms.keys()
 
     def means(self, run: Run) -> dict[str, float]:
-        """Average each term over steps and processes.
+        """Average each term over steps and processes, and add up those of the leading turn.
 
         Raises
         ------
@@ -219,11 +224,13 @@ class Meter:
                 position = int(broken[0])
                 step = self.first + position // run.recipe.training.accumulate + 1
                 raise TrainingError(
-                    f"the loss term '{name}' is {values[position].item()} at step {step}; the "
-                    "last good checkpoint is kept. Lower the learning rate, set training.clip, "
-                    "or look at the data of that step"
+                    f"the loss term '{name}' is {values[position].item()} at step {step}; "
+                    f"{run.kept}. Lower the learning rate, set training.clip, or look at the data "
+                    "of that step"
                 )
             means[f"loss/{name}"] = values.mean().item()
+        if means:
+            means["loss/total"] = sum(means[f"loss/{name}"] for name in self._leading)
         return means
 
 
@@ -280,7 +287,6 @@ def _log(run: Run, meter: Meter, monitor: Monitor | None) -> None:
         "step": run.step,
         "epoch": run.step / run.steps_per_epoch,
         **means,
-        "loss/total": sum(means.values()),
         **{f"lr/{turn.name}": turn.optimiser.param_groups[0]["lr"] for turn in run.turns},
         "images_per_second": meter.images / seconds,
         "waiting_share": meter.waited / seconds,

@@ -322,7 +322,8 @@ def test_a_mistake_of_srkits_own_is_no_message(
 
 
 def test_plugin_new_says_where_it_put_the_package(srkit: Srkit, tmp_path: Path) -> None:
-    assert srkit("plugin", "new", "clouds") == Done(0, "clouds\n", "")
+    told = "clouds: try it with: pip install -e 'clouds[test]' && pytest clouds\n"
+    assert srkit("plugin", "new", "clouds") == Done(0, told, "")
     assert (tmp_path / "clouds" / "pyproject.toml").is_file()
     message = "error: clouds: exists; choose another name or folder\n"
     assert srkit("plugin", "new", "clouds") == Done(1, "", message)

@@ -375,6 +375,34 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert last(folder).state["step"] == 4
 
 
+def test_before_the_first_checkpoint_none_is_said_to_be_kept(
+    pictures: Path, tmp_path: Path
+) -> None:
+    bad = extended(losses={"sour": sour(math.nan, 1)})
+    tree = make_tree(pictures, {"losses": {"sour": {}}}, steps(3))
+    with pytest.raises(TrainingError, match=r"is nan at step 1; there was no checkpoint yet\. "):
+        run(tree, tmp_path / "run", bad)
+
+
+def test_a_run_cannot_go_on_to_a_step_before_its_last(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    run(make_tree(pictures, steps(3)), tmp_path / "run", registry)
+    message = "has done 3 steps already, more than training.duration = 2 steps"
+    with pytest.raises(TrainingError, match=f"{message}$"):
+        run(make_tree(pictures, steps(2)), tmp_path / "run", registry, resume=True)
+
+
+def test_the_total_is_that_of_the_generator(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    critic = {"discriminator": {"type": "unet_sn", "features": 4, "weight": 0.1}}
+    run(make_tree(pictures, critic, steps(1)), tmp_path / "run", registry)
+    (record,) = records(tmp_path / "run", "train")
+    assert record["loss/discriminator"] > 0
+    assert record["loss/total"] == pytest.approx(record["loss/l1"] + record["loss/adversarial"])
+
+
 def meddle(with_files: Callable[[], None], call: int) -> Callable[[], Any]:
     """Give the factory of a loss that meddles with files at its n-th call."""
 
