@@ -22,8 +22,8 @@ training:
   schedule: {type: steps, milestones: [10, 20 epochs]}
 """
 KEYS = (
-    "best, channels, data, degradation, description, discriminator, evaluation, generator, "
-    "losses, metrics, name, sample, scale, seed, start, teachers, training"
+    "best, channels, constraint, data, degradation, description, discriminator, evaluation, "
+    "generator, losses, metrics, name, needs, sample, scale, seed, start, stretch, teachers, training"
 )
 
 Write = Callable[..., Path]

@@ -44,6 +44,8 @@ LIMITS: dict[str, Callable[[Any, Any], object]] = {
 OTHER = {"$defs", "$schema", "title", "description", "default", "format"} | {
     "$ref",
     "anyOf",
+    "oneOf",
+    "discriminator",
     "type",
     "properties",
     "additionalProperties",
@@ -59,6 +61,8 @@ def fits(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> boo
         return fits(value, definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
     if "anyOf" in schema:
         return any(fits(value, choice, definitions) for choice in schema["anyOf"])
+    if "oneOf" in schema:
+        return sum(fits(value, choice, definitions) for choice in schema["oneOf"]) == 1
     names = schema.get("type", [])
     if names and not any(
         _is(value, name) for name in ([names] if isinstance(names, str) else names)
