@@ -23,7 +23,8 @@ training:
 """
 KEYS = (
     "best, channels, constraint, data, degradation, description, discriminator, evaluation, "
-    "generator, losses, metrics, name, needs, sample, scale, seed, start, stretch, teachers, training"
+    "generator, losses, metrics, name, needs, sample, scale, seed, start, stretch, teachers, "
+    "training"
 )
 
 Write = Callable[..., Path]
