@@ -24,9 +24,7 @@ class Linear:
         Flux that becomes 0; ``image`` takes each LR image's median.
     """
 
-    def __init__(
-        self, *, peak: PositiveFloat | PerImage, offset: float | PerImage = 0.0
-    ) -> None:
+    def __init__(self, *, peak: PositiveFloat | PerImage, offset: float | PerImage = 0.0) -> None:
         self.peak, self.offset = peak, offset
 
     def fit(self, images: Tensor) -> Tensor:
