@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -39,9 +40,16 @@ def main() -> None:
     console.print(as_table(results))
 
 
-def transfer(seed: int, out: Path, registry: Registry, console: Console) -> Evaluation:
-    """Train both networks with a seed, and compare them."""
-    recipe = load_recipe(RECIPE, [f"seed={seed}"], sample=True)
+def transfer(
+    seed: int,
+    out: Path,
+    registry: Registry,
+    console: Console,
+    changes: Sequence[str] = (),
+    suffix: str = "",
+) -> Evaluation:
+    """Train both networks with a seed, the transferred one with changes, and compare them."""
+    recipe = load_recipe(RECIPE, [f"seed={seed}", *changes], sample=True)
     folders = {}
     for name, path in recipe.needs.items():
         again = name == "alone"
@@ -49,7 +57,7 @@ def transfer(seed: int, out: Path, registry: Registry, console: Console) -> Eval
         folders[name] = out / (f"{needed.name}_{seed}" if again else needed.name)
         run(needed, folders[name], registry, console)
     recipe = resolve(recipe, folders, str(RECIPE))
-    folder = out / f"{recipe.name}_{seed}"
+    folder = out / f"{recipe.name}{suffix}_{seed}"
     run(recipe, folder, registry, console)
     return compare(recipe, registry, folder, source=str(RECIPE), console=console)
 
@@ -81,7 +89,7 @@ def as_table(results: dict[str, dict[str, list[float]]]) -> Table:
         cells = []
         for metric in metrics:
             values = numbers[metric]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            spread = statistics.stdev(values) if len(set(values)) > 1 else 0.0
             cells.append(f"{statistics.mean(values):.4g} ± {spread:.2g}")
         table.add_row(model, *cells)
     return table
