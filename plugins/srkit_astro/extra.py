@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 
-from srkit.errors import PluginError
+from srkit import extras
 
-
-@contextmanager
-def needs(package: str) -> Iterator[None]:
-    """Import a package of the extra in this context.
-
-    Raises
-    ------
-    PluginError
-        If it is not installed; the message says how to install it.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != package:
-            raise
-        raise PluginError(
-            f"the package {package} is not installed; install srkit[astro]: "
-            'pip install "srkit[astro]"'
-        ) from error
+#: Import a package of the extra in this context, see :func:`srkit.extras.needs`.
+needs = partial(extras.needs, extra="astro")
