@@ -28,11 +28,14 @@ from srkit.interfaces import (
     TeacherMetric,
 )
 from srkit.needs import references, unknown
-from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_recipe
+from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_recipe, parse_recipe
 from srkit.registry import Component, Registry
 
 #: What a recipe may have data for.
 SPLITS = ("train", "validation", "test")
+
+#: What of a recipe decides how an image is restored.
+RESTORING = ("name", "seed", "scale", "channels", "generator", "stretch", "constraint")
 
 
 @dataclass(slots=True)
@@ -180,6 +183,31 @@ def assemble(recipe: Recipe, registry: Registry, source: str, *, splits: Sequenc
     ]
     if problems:
         raise RecipeError(source, problems)
+    return assembly
+
+
+def assemble_restoring(tree: Mapping[str, Any], registry: Registry, source: str) -> Assembly:
+    """Build what restores images, and nothing that only training or evaluation needs.
+
+    Parameters
+    ----------
+    tree
+        The recipe of a run, as its checkpoints hold it; only :data:`RESTORING` is looked at.
+    registry
+        Where components come from.
+    source
+        Names the checkpoint in errors.
+
+    Raises
+    ------
+    RecipeError
+        With everything that is unknown, wrong or cannot be built.
+    """
+    recipe = parse_recipe({key: tree[key] for key in RESTORING if key in tree}, source)
+    problems, components = _check_options(recipe, registry)
+    assembly, unbuilt = _build(recipe, components, registry, ())
+    if problems or unbuilt:
+        raise RecipeError(source, [*problems, *unbuilt])
     return assembly
 
 

@@ -22,10 +22,25 @@ from srkit.errors import WeightsError
 from srkit.interfaces import Published
 
 #: Where training scripts keep the tensors inside a ``.pth`` file, best first.
-NESTED_KEYS = ("params_ema", "params", "state_dict", "model", "generator")
+NESTED_KEYS = (
+    "params_ema",
+    "params-ema",
+    "params",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "generator",
+)
 
 #: How a file of ``torch.save`` begins: as an archive, or as a pickle before torch 1.6.
 TORCH_STARTS = (b"PK", b"\x80")
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder() -> Path:
@@ -145,7 +160,6 @@ def _shipped(published: Published) -> Path:
 
 
 def _verify(path: Path, published: Published, name: str, remedy: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != published.sha256:
         raise WeightsError(f"{name}: its sha256 is {found}, expected {published.sha256}; {remedy}")

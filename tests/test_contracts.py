@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from safetensors.torch import save_file
+from spandrel.architectures.Compact import Compact
 
 from srkit import testing
 from srkit.components import build
@@ -91,6 +92,7 @@ CASES = {
         }
     ),
     ("generators", "edsr"): Case({"blocks": 2, "features": 8}),
+    ("generators", "foreign"): Case({"weights": "{folder}/compact.safetensors"}),
     ("generators", "rrdb"): Case({"blocks": 1, "features": 8, "growth": 4}),
     # Lossy: a smooth picture may change by a few grey levels.
     ("image_formats", "jpeg"): Case(check={"tolerance": 12 / 255}),
@@ -110,7 +112,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make up data: an ImageNet tree of two classes, pairs, and the first layers of a VGG19."""
+    """Make up data: an ImageNet tree of two classes, pairs, two networks' weights."""
     folder = tmp_path_factory.mktemp("contracts")
     generator = torch.Generator().manual_seed(0)
     for inside in ("train/n01440764", "train/n01443537", "val/n01440764", "val/n01443537"):
@@ -128,6 +130,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, shape in layers.items():
         tensors[f"{name}.weight"] = torch.randn(shape, generator=generator) / 10
     save_file(tensors, folder / "vgg19.safetensors")
+    compact = Compact(num_feat=8, num_conv=2, upscale=2)
+    save_file(compact.state_dict(), folder / "compact.safetensors")
     return folder
 
 

@@ -1,0 +1,204 @@
+"""Networks of others, built from what their weight files tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from srkit.errors import WeightsError
+from srkit.extras import needs
+from srkit.interfaces import Published
+from srkit.weights import read_tensors
+
+
+class Foreign(nn.Module):
+    """Any of the about 40 architectures that spandrel recognises by their weights.
+
+    Among them are ESRGAN, Compact (SRVGGNet), SPAN, SwinIR, HAT, DAT, RCAN, OmniSR and SAFMN. The
+    file is read without running code in it. Images are padded by reflection to the sides that the
+    architecture asks for, and the answer is cropped; where it does not stand the precision of the
+    run, it runs in fp32. Whether weights may be used and trained further is for their licence.
+
+    Parameters
+    ----------
+    scale, channels
+        What the file is expected to be for; None takes what it is for.
+    weights
+        Weight file: safetensors, or what ``torch.save`` wrote.
+    each_channel
+        Run a network of grey or RGB images on each channel by itself, as a grey image: for images
+        of any number of channels.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, of no known architecture, or for something else than SR.
+    ValueError
+        If the network has another scale or number of channels.
+
+    References
+    ----------
+    spandrel, https://github.com/chaiNNer-org/spandrel
+    """
+
+    channels_last = False
+    published: ClassVar[Mapping[str, Published]] = {}
+
+    def __init__(
+        self,
+        *,
+        scale: int | None,
+        channels: int | None,
+        weights: Path,
+        each_channel: bool = False,
+    ) -> None:
+        super().__init__()
+        descriptor = recognise(read_tensors(weights), str(weights))
+        own = descriptor.input_channels
+        if scale not in (None, descriptor.scale):
+            raise ValueError(
+                f"{weights}: {descriptor.architecture.name} of scale {descriptor.scale}; expected "
+                f"scale {scale}"
+            )
+        if not each_channel and channels not in (None, own):
+            raise ValueError(
+                f"{weights}: {descriptor.architecture.name} for {own} channels; expected "
+                f"{channels}; set each_channel to run it on each by itself"
+            )
+        self.scale: int = descriptor.scale
+        self.channels: int = channels or own
+        self.architecture: str = descriptor.architecture.name
+        self.repeats = own if each_channel else 0
+        self.network: nn.Module = descriptor.model
+        # The descriptor's own call clamps to [0, 1] and lets no gradient through.
+        self._call = descriptor._call_fn
+        self._requirements = descriptor.size_requirements
+        self._precisions = {
+            torch.float16: descriptor.supports_half,
+            torch.bfloat16: descriptor.supports_bfloat16,
+        }
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
+        kind = lr.device.type
+        if torch.is_autocast_enabled(kind) and not self._precisions.get(
+            torch.get_autocast_dtype(kind), True
+        ):
+            with torch.autocast(kind, enabled=False):
+                return self._restore(lr.float())
+        return self._restore(lr)
+
+    def _restore(self, lr: Tensor) -> Tensor:
+        """Bring the images into the shape that the network takes, and its answer back."""
+        height, width = lr.shape[-2:]
+        x = lr
+        if self.repeats:
+            x = lr.flatten(0, 1)[:, None].expand(-1, self.repeats, -1, -1)
+        x = pad(x, *self._requirements.get_padding(width, height))
+        sr: Tensor = self._call(self.network, x)
+        sr = sr[..., : height * self.scale, : width * self.scale]
+        return sr.mean(1).reshape(*lr.shape[:2], *sr.shape[2:]) if self.repeats else sr
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Name the layers and blocks in the order in which they run; then what is left."""
+        named = dict(parts(self.network))
+        trial = deepcopy(self).eval()
+        ran: list[str] = []
+        for name, part in parts(trial.network):
+            part.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
+        with torch.no_grad():
+            parameter = next(trial.parameters())
+            trial(torch.zeros(1, self.channels, 8, 8, device=parameter.device))
+        order = [*dict.fromkeys(ran), *(name for name in named if name not in ran)]
+        return {name: named[name] for name in order}
+
+    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take a checkpoint of this network, or another weight file of its architecture.
+
+        Raises
+        ------
+        WeightsError
+            If the tensors are of no known architecture.
+        """
+        if tensors.keys() <= self.state_dict().keys():
+            return dict(tensors)
+        model = recognise(tensors, "the starting weights").model
+        return {f"network.{name}": tensor for name, tensor in model.state_dict().items()}
+
+
+def recognise(tensors: Mapping[str, Tensor], source: str) -> Any:
+    """Build the network that the tensors are of: spandrel's ``ImageModelDescriptor``.
+
+    Parameters
+    ----------
+    tensors
+        By their keys in the file.
+    source
+        Names the file in errors.
+
+    Raises
+    ------
+    PluginError
+        If spandrel is not installed.
+    WeightsError
+        If the architecture is unknown, does not fit the tensors, or is not for SR.
+    """
+    with needs("spandrel", "foreign"):
+        from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
+    try:
+        descriptor = ModelLoader().load_from_state_dict(dict(tensors))
+    except UnsupportedModelError:
+        raise WeightsError(
+            f"{source}: weights of no known architecture; their first keys are {first(tensors)}"
+        ) from None
+    except Exception as error:  # many kinds: what looked like an architecture lacks some of it
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise WeightsError(
+            f"{source}: like an architecture that spandrel knows, but refused ({reason}); their "
+            f"first keys are {first(tensors)}"
+        ) from error
+    if not isinstance(descriptor, ImageModelDescriptor):
+        raise WeightsError(
+            f"{source}: {descriptor.architecture.name} takes a mask beside the image; expected a "
+            "network from image to image"
+        )
+    if descriptor.input_channels != descriptor.output_channels:
+        raise WeightsError(
+            f"{source}: {descriptor.architecture.name} from {descriptor.input_channels} to "
+            f"{descriptor.output_channels} channels; expected as many out as in"
+        )
+    return descriptor
+
+
+def first(tensors: Mapping[str, Tensor], count: int = 5) -> str:
+    """List the first keys."""
+    return ", ".join([*list(tensors)[:count], *(["..."] if len(tensors) > count else [])])
+
+
+def pad(images: Tensor, right: int, below: int) -> Tensor:
+    """Pad by reflection as far as the image reaches, then by repeating its border."""
+    height, width = images.shape[-2:]
+    near = (min(right, width - 1), min(below, height - 1))
+    if any(near):
+        images = F.pad(images, (0, near[0], 0, near[1]), "reflect")
+    far = (right - near[0], below - near[1])
+    return F.pad(images, (0, far[0], 0, far[1]), "replicate") if any(far) else images
+
+
+def parts(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Walk through layers and blocks, into what only holds some; bare parameters last."""
+    for name, child in network.named_children():
+        wraps_one = len(list(child.children())) == 1 and next(child.parameters(False), None) is None
+        if isinstance(child, nn.ModuleList | nn.Sequential) or wraps_one:
+            yield from parts(child, f"{prefix}{name}.")
+        elif next(child.parameters(), None) is not None:
+            yield f"{prefix}{name}", child
+    bare = list(network.parameters(recurse=False))
+    if bare:
+        yield f"{prefix}parameters", nn.ParameterList(bare)

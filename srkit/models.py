@@ -1,0 +1,226 @@
+"""One way to name a model: a run, a checkpoint, weights of others, an interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+import torch
+from torch import Tensor, nn
+
+from srkit.assembly import assemble_restoring
+from srkit.checkpoints import checkpoint_of, read_state, starting_weights, warm_start
+from srkit.components import build
+from srkit.errors import PluginError, WeightsError, nearest
+from srkit.formats import Formats
+from srkit.interfaces import Constraint, Published, Stretch
+from srkit.registry import Component, Registry
+from srkit.resizing import Kernel, resize
+from srkit.weights import fetch, sha256_of
+
+#: Interpolations that enlarge; `area` only repeats pixels then, as `nearest` does.
+INTERPOLATIONS = tuple(kernel for kernel in get_args(Kernel) if kernel != "area")
+
+#: The generator that reads weight files of other origins.
+FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a model comes from; None where that does not apply.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    sha256
+        Checksum of the file, hexadecimal.
+    recipe
+        Name of the recipe that it was trained by.
+    srkit
+        Version of srkit that it was trained with.
+    """
+
+    path: Path | None = None
+    sha256: str | None = None
+    recipe: str | None = None
+    srkit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network that is ready to restore images, or an interpolation.
+
+    Parameters
+    ----------
+    name
+        What tables call it.
+    generator
+        From LR to SR, as :class:`srkit.interfaces.Generator`; in evaluation mode, on the CPU.
+    scale
+        Side of the SR image over the side of the LR image.
+    channels
+        Channels of the images; None where any number will do.
+    stretch, constraint
+        What the network was trained behind, and what its answers keep of LR; None without.
+    provenance
+        Where it comes from.
+    """
+
+    name: str
+    generator: nn.Module
+    scale: int
+    channels: int | None
+    stretch: Stretch | None = None
+    constraint: Constraint | None = None
+    provenance: Provenance = Provenance()
+
+
+class Interpolation(nn.Module):
+    """An interpolation in a generator's place.
+
+    Parameters
+    ----------
+    kernel
+        One of :data:`INTERPOLATIONS`.
+    scale
+        Side of the SR image over the side of the LR image.
+    """
+
+    channels_last = False
+    channels = None
+    published: ClassVar[Mapping[str, Published]] = {}
+
+    def __init__(self, kernel: Kernel, scale: int) -> None:
+        super().__init__()
+        self.kernel, self.scale = kernel, scale
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Enlarge ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
+        return resize(lr, factor=self.scale, kernel=self.kernel)
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Name no part: there is nothing to train."""
+        return {}
+
+    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take no weights."""
+        return dict(tensors)
+
+
+def open_model(reference: str | Path, registry: Registry, *, scale: int | None = None) -> Model:
+    """Find a model by any of its names, and load it.
+
+    Parameters
+    ----------
+    reference
+        A run folder (its best checkpoint, else its last), a checkpoint of srkit, a weight file
+        of another origin, the name of published weights, or an interpolation: ``nearest``,
+        ``bilinear``, ``bicubic`` or ``lanczos``. Averaged weights are taken where the run has them.
+    registry
+        Where components come from.
+    scale
+        The scale that is wanted; None takes the model's own.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such model, its file is damaged, or it has another scale.
+    RecipeError
+        If a component of the checkpoint's recipe cannot be built here.
+    PluginError
+        If a package that it needs is missing.
+    """
+    text, path = str(reference), Path(reference)
+    if text in INTERPOLATIONS:
+        return _interpolation(text, scale)
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, then replaced
+        model = _open(text, path, registry)
+    if scale is not None and scale != model.scale:
+        raise WeightsError(f"{text}: a model of scale {model.scale}; expected scale {scale}")
+    model.generator.eval().requires_grad_(False)
+    return model
+
+
+def _open(text: str, path: Path, registry: Registry) -> Model:
+    if path.is_dir():
+        return _trained(path.resolve().name, checkpoint_of(path), registry)
+    if path.is_file():
+        if read_state(path) is None:
+            return _foreign(path, registry)
+        return _trained(_name_of(path), path, registry)
+    return _published(text, registry)
+
+
+def _interpolation(kernel: Any, scale: int | None) -> Model:
+    if scale is None:
+        raise WeightsError(f"'{kernel}' enlarges by any scale; say by which")
+    return Model(kernel, Interpolation(kernel, scale).eval(), scale, None)
+
+
+def _trained(name: str, path: Path, registry: Registry) -> Model:
+    """Open a checkpoint of srkit, whose state carries the recipe."""
+    state = read_state(path)
+    assert state is not None
+    assembly = assemble_restoring(state["recipe"], registry, str(path))
+    generator: Any = assembly.generator
+    if generator is None:
+        raise WeightsError(f"{path}: a checkpoint without a generator")
+    warm_start(generator, starting_weights(str(path), generator), str(path))
+    return Model(
+        name,
+        generator,
+        generator.scale,
+        generator.channels,
+        assembly.stretch,
+        assembly.constraint,
+        Provenance(path, sha256_of(path), assembly.recipe.name, state["versions"]["srkit"]),
+    )
+
+
+def _foreign(path: Path, registry: Registry) -> Model:
+    """Open a weight file that does not say of itself what network it is for."""
+    factory = registry.get("generators", FOREIGN).factory
+    generator = build(factory, {"weights": path}, scale=None, channels=None)
+    provenance = Provenance(path, sha256_of(path))
+    return Model(path.stem, generator, generator.scale, generator.channels, provenance=provenance)
+
+
+def _published(name: str, registry: Registry) -> Model:
+    """Open weights that a generator publishes under a name, downloading them the first time."""
+    known = published_models(registry)
+    if name not in known:
+        raise WeightsError(
+            f"'{name}' is no run folder, weight file, published name or interpolation; "
+            f"{nearest(name, [*INTERPOLATIONS, *known])}"
+        )
+    component, weights = known[name]
+    options = {k: v for k, v in weights.settings.items() if k not in ("scale", "channels")}
+    scale, channels = weights.settings["scale"], weights.settings["channels"]
+    formats = Formats.of(registry)
+    generator = build(component.factory, options, scale=scale, channels=channels, formats=formats)
+    warm_start(generator, starting_weights(name, generator), name)
+    path = fetch(name, weights)
+    return Model(name, generator, scale, channels, provenance=Provenance(path, sha256_of(path)))
+
+
+def published_models(registry: Registry) -> dict[str, tuple[Component, Published]]:
+    """Name the weights that generators publish, with the generator of each."""
+    found: dict[str, tuple[Component, Published]] = {}
+    for component in registry.components("generators"):
+        try:
+            weights: Mapping[str, Published] = getattr(component.factory, "published", {})
+        except PluginError:
+            continue  # its own use tells what is wrong with it
+        found |= {name: (component, one) for name, one in weights.items()}
+    return found
+
+
+def _name_of(checkpoint: Path) -> str:
+    """Name a checkpoint by its run, if it lies in one: many are called `best`."""
+    whole = checkpoint.resolve()
+    if whole.parent.name == "checkpoints":
+        return f"{whole.parent.parent.name}/{whole.stem}"
+    return whole.stem
