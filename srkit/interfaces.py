@@ -63,6 +63,8 @@ class Sample:
         Side of an HR pixel on the sky in arcsec, where known.
     variance
         Variance of the noise in `lr`, ``(C, h, w)`` in `unit` squared, where known.
+    zero_point
+        AB magnitude of one unit, where known.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Sample:
     unit: str = ""
     pixel_scale: float | None = None
     variance: Tensor | None = None
+    zero_point: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Batch:
         Side of an HR pixel on the sky in arcsec, where known.
     variance
         Variance of the noise in `lr`, ``(N, C, h, w)`` in `unit` squared, where known.
+    zero_point
+        AB magnitude of one unit, where known.
     """
 
     names: Sequence[str]
@@ -115,6 +120,7 @@ class Batch:
     unit: str = ""
     pixel_scale: float | None = None
     variance: Tensor | None = None
+    zero_point: float | None = None
 
     def __len__(self) -> int:
         return len(self.names)

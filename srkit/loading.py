@@ -147,13 +147,14 @@ def stack(drawn: Sequence[Drawn]) -> Batch:
         unit=samples[0].unit,
         pixel_scale=samples[0].pixel_scale,
         variance=torch.stack(variances) if variances else None,
+        zero_point=samples[0].zero_point,
     )
 
 
 def _kind(sample: Sample) -> tuple[Any, ...]:
     """What must agree within a batch."""
     lr = None if sample.lr is None else sample.lr.shape
-    quantity = (sample.data_range, sample.unit, sample.pixel_scale)
+    quantity = (sample.data_range, sample.unit, sample.pixel_scale, sample.zero_point)
     return sample.hr.shape, lr, *quantity, sample.label is None, sample.variance is None
 
 
@@ -231,7 +232,7 @@ def _unlike(first: Batch, second: Batch) -> str:
         )
     return (
         f"{first.names[0]} and {second.names[0]} do not fit in one batch: their LR shape, unit, "
-        "data range, pixel scale, label or variance differs; train on data of one kind"
+        "data range, pixel scale, zero point, label or variance differs; train on data of one kind"
     )
 
 

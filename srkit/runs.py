@@ -41,6 +41,7 @@ from srkit.files import write_file
 from srkit.interfaces import Generator
 from srkit.loading import Share
 from srkit.objectives import Turn, make_turns
+from srkit.quantities import Quantity
 from srkit.recipe import Length, Recipe
 from srkit.registry import Registry
 
@@ -104,6 +105,8 @@ class Run:
         The best validation so far; None where nothing is validated.
     step
         Steps done.
+    quantity
+        What the pixel values of the training images are; None before the first was read.
     """
 
     folder: Path
@@ -118,6 +121,7 @@ class Run:
     average: AveragedModel | None
     best: Best | None
     step: int = 0
+    quantity: Quantity | None = None
     signals: list[int] = field(default_factory=list)
 
     @property
@@ -197,6 +201,7 @@ class Run:
             "scalers": [scaler.state_dict() for scaler in self.scalers],
             "best": None if self.best is None else [self.best.value, self.best.step],
             "recipe": self.recipe.dump(),
+            "quantity": None if self.quantity is None else self.quantity.dump(),
             "versions": versions(self.assembly),
         }
         save(self.folder / "checkpoints" / f"{name}.safetensors", groups, state)
@@ -377,6 +382,8 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
     if run.best is not None and state["best"] is not None:
         run.best.value, run.best.step = state["best"]
     run.step = state["step"]
+    if state.get("quantity") is not None:
+        run.quantity = Quantity.parse(state["quantity"])
 
 
 def _check_same_recipe(run: Run, checkpoint: Checkpoint, source: str) -> None:

@@ -29,6 +29,7 @@ from srkit.loading import Draws, training_batches
 from srkit.monitor import Monitor, read_records
 from srkit.objectives import Scene, Turn
 from srkit.optimisation import learning_rate_factor
+from srkit.quantities import Quantity
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.runs import Run, start
@@ -116,6 +117,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
         meter.waited += time.perf_counter() - started
         for number, batch in enumerate(parts, start=1):
             batch = prepare(batch, run.assembly, run.accelerator.device)
+            run.quantity = run.quantity or Quantity.of(batch)
             scene = Scene(View.of(batch, run.assembly.stretch))
             last = number == training.accumulate
             for turn, scaler in zip(run.turns, run.scalers, strict=True):

@@ -113,6 +113,7 @@ class Reading:
             unit=common.unit,
             pixel_scale=common.pixel_scale,
             variance=variance_of(lr, files.variance, factors[0]),
+            zero_point=common.zero_point,
         )
         return Pair(sample, common, int(lr.bad.sum() + hr.bad.sum()))
 

@@ -18,7 +18,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from srkit.interfaces import Sample
-from srkit_astro.cameras import UNIT, AcsF814W, HscI, flux_of
+from srkit_astro.cameras import UNIT, ZERO_POINT, AcsF814W, HscI, flux_of
 from srkit_astro.extra import needs
 from srkit_astro.populations import POPULATIONS, Lens, Population
 from srkit_astro.substructure import Subhalo, Vortex, draw_subhalos, draw_vortex
@@ -139,6 +139,7 @@ class LensSimulation:
             unit=UNIT,
             pixel_scale=pixel / self.scale,
             variance=None if variance is None else _tensor(variance),
+            zero_point=ZERO_POINT,
         )
 
     def lens(self, index: int) -> tuple[Lens, tuple[Subhalo, ...] | Vortex]:
