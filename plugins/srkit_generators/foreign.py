@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -15,6 +16,9 @@ from srkit.errors import WeightsError
 from srkit.extras import needs
 from srkit.interfaces import Published
 from srkit.weights import read_tensors
+
+#: Architectures whose calls are written for one image at a time.
+ONE_BY_ONE = ("DRUNet", "DnCNN", "MMRealSR")
 
 
 class Foreign(nn.Module):
@@ -73,11 +77,11 @@ class Foreign(nn.Module):
             )
         self.scale: int = descriptor.scale
         self.channels: int = channels or own
-        self.architecture: str = descriptor.architecture.name
         self.repeats = own if each_channel else 0
         self.network: nn.Module = descriptor.model
         # The descriptor's own call clamps to [0, 1] and lets no gradient through.
         self._call = descriptor._call_fn
+        self._one_by_one = descriptor.architecture.id in ONE_BY_ONE
         self._requirements = descriptor.size_requirements
         self._precisions = {
             torch.float16: descriptor.supports_half,
@@ -101,7 +105,8 @@ class Foreign(nn.Module):
         if self.repeats:
             x = lr.flatten(0, 1)[:, None].expand(-1, self.repeats, -1, -1)
         x = pad(x, *self._requirements.get_padding(width, height))
-        sr: Tensor = self._call(self.network, x)
+        calls = torch.split(x, 1) if self._one_by_one else (x,)
+        sr: Tensor = torch.cat([self._call(self.network, one) for one in calls])
         sr = sr[..., : height * self.scale, : width * self.scale]
         return sr.mean(1).reshape(*lr.shape[:2], *sr.shape[2:]) if self.repeats else sr
 
@@ -152,7 +157,9 @@ def recognise(tensors: Mapping[str, Tensor], source: str) -> Any:
     with needs("spandrel", "foreign"):
         from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
     try:
-        descriptor = ModelLoader().load_from_state_dict(dict(tensors))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.meshgrid")  # as architectures call it
+            descriptor = ModelLoader().load_from_state_dict(dict(tensors))
     except UnsupportedModelError:
         raise WeightsError(
             f"{source}: weights of no known architecture; their first keys are {first(tensors)}"
