@@ -55,7 +55,7 @@ class Formats:
         """
         if not path.is_file():
             raise DataError(f"{path}: no such file")
-        return self._format(path).read(path)
+        return self.of_path(path).read(path)
 
     def write(self, path: Path, image: Image) -> None:
         """Write an image file.
@@ -66,15 +66,30 @@ class Formats:
             If the format is unknown or the file cannot be written.
         """
         try:
-            self._format(path).write(path, image)
+            self.of_path(path).write(path, image)
         except OSError as error:
             raise DataError(f"{path}: cannot be written ({error})") from error
 
-    def _format(self, path: Path) -> ImageFormat:
-        name = path.name.lower()
-        fitting = [suffix for suffix in self._by_suffix if name.endswith(suffix)]
-        if not fitting:
+    def suffix_of(self, name: str) -> str | None:
+        """Find the ending of a file name by which its format is known, as it is written there."""
+        fitting = [suffix for suffix in self._by_suffix if name.lower().endswith(suffix)]
+        return name[-max(map(len, fitting)) :] if fitting else None
+
+    def knows(self, path: Path) -> bool:
+        """Tell whether files of this name can be read and written."""
+        return self.suffix_of(path.name) is not None
+
+    def of_path(self, path: Path) -> ImageFormat:
+        """Find the format of a file.
+
+        Raises
+        ------
+        DataError
+            If its ending is unknown.
+        """
+        suffix = self.suffix_of(path.name)
+        if suffix is None:
             known = f"known: {', '.join(self.suffixes)}"
             reasons = "; ".join([known, *self._failures])
             raise DataError(f"{path}: no image format reads '{path.suffix}'; {reasons}")
-        return self._by_suffix[max(fitting, key=len)]
+        return self._by_suffix[suffix.lower()]

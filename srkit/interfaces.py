@@ -399,6 +399,12 @@ class TeacherMetric(Protocol):
 class ImageFormat(Protocol):
     """Reads and writes the files of one format.
 
+    One whose files say more than pixels may have two more methods for `srkit upscale`:
+    ``calibrate(image)`` gives the image with ``zero_point`` (AB magnitude of one unit) and
+    ``pixel_scale`` (arcsec) among its metadata, where its file tells them, and
+    ``enlarge(lr, upscaled, scale, history)`` gives the restored image with everything that its LR
+    file said, brought up to date (`upscaled` is a :class:`srkit.upscaling.Upscaled`).
+
     Attributes
     ----------
     suffixes

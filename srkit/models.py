@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -16,6 +16,7 @@ from srkit.components import build
 from srkit.errors import PluginError, WeightsError, nearest
 from srkit.formats import Formats
 from srkit.interfaces import Constraint, Published, Stretch
+from srkit.quantities import Quantity
 from srkit.registry import Component, Registry
 from srkit.resizing import Kernel, resize
 from srkit.weights import fetch, sha256_of
@@ -65,6 +66,8 @@ class Model:
         Channels of the images; None where any number will do.
     stretch, constraint
         What the network was trained behind, and what its answers keep of LR; None without.
+    quantity
+        What the pixel values are of the images that it was trained on.
     provenance
         Where it comes from.
     """
@@ -75,6 +78,7 @@ class Model:
     channels: int | None
     stretch: Stretch | None = None
     constraint: Constraint | None = None
+    quantity: Quantity = field(default_factory=Quantity)
     provenance: Provenance = Provenance()
 
 
@@ -168,6 +172,11 @@ def _trained(name: str, path: Path, registry: Registry) -> Model:
     generator: Any = assembly.generator
     if generator is None:
         raise WeightsError(f"{path}: a checkpoint without a generator")
+    if state.get("quantity") is None:
+        raise WeightsError(
+            f"{path}: does not say what its training images' values were; train it with this "
+            "version of srkit"
+        )
     warm_start(generator, starting_weights(str(path), generator), str(path))
     return Model(
         name,
@@ -176,6 +185,7 @@ def _trained(name: str, path: Path, registry: Registry) -> Model:
         generator.channels,
         assembly.stretch,
         assembly.constraint,
+        Quantity.parse(state["quantity"]),
         Provenance(path, sha256_of(path), assembly.recipe.name, state["versions"]["srkit"]),
     )
 

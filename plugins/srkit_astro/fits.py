@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
-import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,12 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.files import write_file
 from srkit.interfaces import Image
+from srkit_astro.enlarging import enlarge
+from srkit_astro.flux import zero_point
+from srkit_astro.wcs import TABLES, pixel_side
+
+if TYPE_CHECKING:
+    from srkit.upscaling import Upscaled
 
 Values = NDArray[Any]
 
@@ -58,8 +64,6 @@ BAD_PLANES = ("BAD", "CR", "EDGE", "NO_DATA", "SAT", "SUSPECT", "UNMASKEDNAN")
 _DAMAGE = "Error validating header|File may have been truncated|Datasum verification failed"
 #: Keywords that describe how the values were stored, which is over once they are read.
 _STORAGE = ("BSCALE", "BZERO", "BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "INHERIT")
-#: Distortion by tables in further extensions, or by records: what a header alone cannot carry.
-TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d+[A-Z]?|AXISCORR|WCSDVARR")
 
 
 class Fits:
@@ -89,6 +93,24 @@ class Fits:
         """
         with _opened(path) as hdus:
             return _image(path, hdus)
+
+    def calibrate(self, image: Image) -> Image:
+        """Note the zero point and the pixel scale that the header tells, for `srkit upscale`.
+
+        Raises
+        ------
+        DataError
+            If the values are magnitudes, or the header contradicts itself.
+        """
+        header = image.metadata["header"]
+        told = {"zero_point": zero_point(header), "pixel_scale": pixel_side(header)}
+        found = {name: value for name, value in told.items() if value is not None}
+        return replace(image, metadata={**image.metadata, **found})
+
+    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
+        """Give SR the header, mask and kind of values of its LR file; see :func:`enlarge`."""
+        sr, sigma = upscaled.pixels, upscaled.sigma
+        return enlarge(lr, sr, scale, sigma=sigma, history=history)
 
     def write(self, path: Path, image: Image) -> None:
         """Write the image, then the extensions ``MASK`` and ``UNCERTAINTY`` where it has them.

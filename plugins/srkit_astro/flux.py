@@ -41,12 +41,12 @@ def values_of(header: Header) -> Values | None:
     return "surface_brightness" if per_area or basic.bases == [u.K] else "flux"
 
 
-def per_lr_area(values: Values, scale: int) -> int:
+def per_lr_area(values: Values, scale: float) -> float:
     """Give the factor from HR values of a file to flux per area of an LR pixel."""
     return scale**2 if values == "flux" else 1
 
 
-def to_file_values(sr: Tensor, header: Header, values: Values, scale: int) -> Tensor:
+def to_file_values(sr: Tensor, header: Header, values: Values, scale: float) -> Tensor:
     """Bring SR from the LR file's scale back to what the values of the file mean.
 
     The sum of flux per pixel, or the integral of surface brightness over the sky, stays that of
@@ -64,7 +64,7 @@ def to_file_values(sr: Tensor, header: Header, values: Values, scale: int) -> Te
         SR pixels for each LR pixel along a side.
     """
     if values == "flux":
-        header.add_history(f"Flux per pixel: {scale}x{scale} pixels share what one held.")
+        header.add_history(f"Flux per pixel: {scale:g}x{scale:g} pixels share what one held.")
         return sr / scale**2
     header.add_history("Surface brightness: values of finer pixels keep their level.")
     return sr

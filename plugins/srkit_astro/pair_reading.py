@@ -132,7 +132,7 @@ class Reading:
             raise DataError(f"{exposure.path}: every pixel has the value {float(valid[0]):g}")
         return fill(exposure) if count else exposure.values
 
-    def _area(self, lr: Exposure, hr: Exposure) -> int:
+    def _area(self, lr: Exposure, hr: Exposure) -> float:
         """Give the factor from HR values to flux per area of an LR pixel."""
         kinds = [self._values_of(exposure) for exposure in (lr, hr)]
         if kinds[0] != kinds[1]:

@@ -14,10 +14,12 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from srkit.errors import DataError
-from srkit_astro.fits import TABLES
+from srkit.resizing import resized_side
 
 #: How far a position may move through rounding, in pixels of the given image.
 TOLERANCE = 1e-6
+#: Distortion by tables in further extensions, or by records: what a header alone cannot carry.
+TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d+[A-Z]?|AXISCORR|WCSDVARR")
 
 _SIP = re.compile(r"(?:A|B|AP|BP)_(\d)_(\d)")
 #: Keywords that state the side and the area of a pixel beside the WCS.
@@ -25,7 +27,7 @@ _SIDES = ("PIXSCALE", "PIXSCAL1", "PIXSCAL2", "SECPIX", "SECPIX1", "SECPIX2", "D
 _AREAS = ("PIXAR_A2", "PIXAR_SR")
 
 
-def subdivided(header: Header, scale: int) -> Header:
+def subdivided(header: Header, scale: float) -> Header:
     """Give the header of an image whose pixels are divided into ``scale`` x ``scale``.
 
     Pixel (x, y), counted from 1 at the centre of the first, becomes (x - 0.5) ``scale`` + 0.5.
@@ -39,7 +41,7 @@ def subdivided(header: Header, scale: int) -> Header:
     header
         Of the image, with the axes x and y first; it is left as it was.
     scale
-        New pixels for each old one along a side.
+        New pixels for each old one along a side; not only whole numbers.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def subdivided(header: Header, scale: int) -> Header:
                 result[key] /= divisor
     for key in ("NAXIS1", "NAXIS2"):
         if key in result:
-            result[key] *= scale
+            result[key] = resized_side(result[key], scale)
     _verify(header, result, scale)
     return result
 
@@ -99,7 +101,7 @@ def _versions(header: Header) -> list[str]:
     return sorted(set(found))
 
 
-def _scale_linear(header: Header, version: str, scale: int) -> None:
+def _scale_linear(header: Header, version: str, scale: float) -> None:
     for axis in (1, 2):
         key = f"CRPIX{axis}{version}"
         header[key] = (header.get(key, 0.0) - 0.5) * scale + 0.5
@@ -125,7 +127,7 @@ def _refuse_coupling(header: Header, version: str) -> None:
             )
 
 
-def _scale_sip(header: Header, scale: int) -> None:
+def _scale_sip(header: Header, scale: float) -> None:
     for key in list(header):
         found = _SIP.fullmatch(key)
         if found:
@@ -134,7 +136,7 @@ def _scale_sip(header: Header, scale: int) -> None:
             header[key] *= scale
 
 
-def _scale_physical(header: Header, scale: int) -> None:
+def _scale_physical(header: Header, scale: float) -> None:
     """Scale IRAF's way back to the pixels of the detector: pixel = LTM physical + LTV."""
     if not any(re.fullmatch(r"LTV[12]|LTM[12]_[12]", key) for key in header):
         return
@@ -147,7 +149,7 @@ def _scale_physical(header: Header, scale: int) -> None:
             header[other] *= scale
 
 
-def _verify(before: Header, after: Header, scale: int) -> None:
+def _verify(before: Header, after: Header, scale: float) -> None:
     """Compare both WCS at points of a field, so that no keyword unknown here goes wrong."""
     old, new = celestial(before), celestial(after)
     if old is None or new is None:

@@ -13,8 +13,6 @@ from photutils.centroids import centroid_com
 from srkit_astro.enlarging import enlarge
 from srkit_astro.fits import Fits
 
-from srkit.errors import DataError
-
 SIDE = 0.168 / 3600
 
 
@@ -54,13 +52,18 @@ def test_sky_and_flux_stay(tmp_path: Path, unit: str, scale: int) -> None:
 def test_values_that_a_header_does_not_tell(tmp_path: Path) -> None:
     _source(tmp_path / "lr.fits", "lumps")
     lr = Fits().read(tmp_path / "lr.fits")
-    sr = torch.ones(1, 64, 80)
-    with pytest.raises(DataError) as caught:
-        enlarge(lr, sr, 2)
-    assert str(caught.value) == (
-        "BUNIT is 'lumps', which does not tell flux per pixel from surface brightness; "
-        "say which it is"
-    )
-    image = enlarge(lr, sr, 2, values="flux")
+    image = enlarge(lr, torch.ones(1, 64, 80), 2)
     assert image.pixels.unique().item() == 0.25
     assert image.data_range == pytest.approx([value / 4 for value in lr.data_range])
+    told = "BUNIT 'lumps' does not say what the values are; taken as flux."
+    assert told in list(image.metadata["header"]["HISTORY"])
+
+
+def test_sigma_becomes_the_variance(tmp_path: Path) -> None:
+    _source(tmp_path / "lr.fits", "count / s")
+    lr = Fits().read(tmp_path / "lr.fits")
+    image = enlarge(lr, torch.ones(1, 64, 80), 2, sigma=torch.full((1, 64, 80), 8.0))
+    Fits().write(tmp_path / "sr.fits", image)
+    with fits.open(tmp_path / "sr.fits") as hdus:
+        assert (hdus["UNCERTAINTY"].data == 4.0).all()
+        assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"

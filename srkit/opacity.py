@@ -1,0 +1,42 @@
+"""Restore pictures with an alpha channel, without fringes around what is transparent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from srkit.interfaces import Image
+from srkit.upscaling import Upscaled, Upscaler
+
+#: Below this opacity a colour is not seen, and dividing by it would only enlarge rounding.
+UNSEEN = 1 / 512
+
+
+def upscale_picture(upscaler: Upscaler, image: Image) -> tuple[Upscaled, torch.Tensor | None]:
+    """Restore colours, and opacity where the picture has it.
+
+    Colours are multiplied by the opacity first and divided by it afterwards (Porter & Duff 1984),
+    so that what is hidden behind transparent pixels does not bleed into what is seen.
+
+    Returns
+    -------
+    upscaled
+        The colours.
+    alpha
+        ``(1, H, W)`` in [0, 1], or None.
+    """
+    alpha = image.metadata.get("alpha")
+    if alpha is None:
+        return upscaler(image), None
+    low = image.data_range[0]
+    bits = {"bits": image.metadata.get("bits")}
+    mask = Image(alpha, (0.0, 1.0), bits)
+    enlarged = upscaler(mask).pixels
+    if float(alpha.min()) == float(alpha.max()):
+        enlarged = enlarged.new_full(enlarged.shape, float(alpha.min()))
+    seen = upscaler(replace(image, pixels=low + (image.pixels - low) * alpha))
+    colours = low + (seen.pixels - low) / enlarged.clamp(min=UNSEEN)
+    # An overshoot of the opacity is divided out before it is cut off.
+    shown = torch.where(enlarged < UNSEEN, low, colours)
+    return replace(seen, pixels=shown), enlarged.clamp(0, 1)

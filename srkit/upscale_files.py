@@ -1,0 +1,282 @@
+"""Restore files and folders: what was done is kept, what fails is named."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from srkit import __version__
+from srkit.errors import DataError, OutputError, SrkitError
+from srkit.formats import Formats
+from srkit.interfaces import Image
+from srkit.models import Model
+from srkit.opacity import upscale_picture
+from srkit.upscaling import Upscaler
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to restore.
+
+    Parameters
+    ----------
+    source
+        The file.
+    target
+        Where its SR goes.
+    """
+
+    source: Path
+    target: Path
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the files.
+
+    Parameters
+    ----------
+    done, skipped
+        Written now, and found written before.
+    failed
+        What went wrong, a line for each file.
+    """
+
+    done: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"{self.done} restored"]
+        parts += [f"{self.skipped} there already"] if self.skipped else []
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        return ", ".join(parts)
+
+
+def plan(
+    inputs: Sequence[str], out: Path | None, formats: Formats, scale: float, suffix: str | None
+) -> list[Job]:
+    """Decide which files are restored, and where each goes.
+
+    A folder is searched with all below it, and mirrored. Without `out`, SR goes beside its LR as
+    ``NAME_x4.png``.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders, and patterns such as ``*.png``.
+    out
+        A file for a single input, where it has the ending of a format; else a folder.
+    formats
+        What can be read and written.
+    scale
+        For names beside the inputs.
+    suffix
+        Ending of the outputs, in place of that of the inputs.
+
+    Raises
+    ------
+    DataError
+        If an input is missing or unreadable, a folder holds no image, two outputs would be one
+        file, or an output would replace an input.
+    """
+    found = [pair for given in inputs for pair in _found(given, formats)]
+    single = len(found) == 1 and not Path(inputs[0]).is_dir()
+    jobs = []
+    for source, relative in found:
+        name = relative.with_name(relative.name if suffix is None else _renamed(relative, suffix))
+        if out is None:
+            stem, ending = _split(name.name, formats)
+            target = source.with_name(f"{stem}_x{scale:g}{ending}")
+        elif single and formats.knows(out) and not out.is_dir():
+            target = out
+        else:
+            target = out / name
+        jobs.append(Job(source, target))
+    _check_targets(jobs)
+    return jobs
+
+
+def _found(given: str, formats: Formats) -> list[tuple[Path, Path]]:
+    """Give each file of an input, and its path relative to that input."""
+    path = Path(given)
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and formats.knows(p))
+        if not files:
+            known = ", ".join(formats.suffixes)
+            raise DataError(f"{path}: holds no image; known endings: {known}")
+        return [(file, file.relative_to(path)) for file in files]
+    if path.is_file():
+        return [(path, Path(path.name))]
+    matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - may be absolute
+    if not matches:
+        raise DataError(f"{given}: no such file or folder")
+    return [pair for match in matches if Path(match) != path for pair in _found(match, formats)]
+
+
+def _renamed(path: Path, suffix: str) -> str:
+    return f"{path.name.partition('.')[0]}.{suffix.lstrip('.')}"
+
+
+def _split(name: str, formats: Formats) -> tuple[str, str]:
+    """Split a file name before the ending that its format knows, such as ``.fits.gz``."""
+    ending = formats.suffix_of(name)
+    return (name.removesuffix(ending), ending) if ending else (Path(name).stem, Path(name).suffix)
+
+
+def _check_targets(jobs: Iterable[Job]) -> None:
+    sources = {job.source.resolve() for job in jobs}
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        target = job.target.resolve()
+        if target in sources:
+            raise DataError(f"{job.target}: is an input; choose another output")
+        if target in seen:
+            raise DataError(
+                f"{job.target}: both {seen[target]} and {job.source} would go there; restore them "
+                "one after the other, or into folders"
+            )
+        seen[target] = job.source
+
+
+def upscale_files(
+    jobs: Sequence[Job],
+    upscaler: Upscaler,
+    formats: Formats,
+    console: Console,
+    *,
+    overwrite: bool = False,
+    metadata: dict[str, Any] | None = None,
+) -> Outcome:
+    """Restore files one after another; go on where one fails.
+
+    Parameters
+    ----------
+    jobs
+        From :func:`plan`.
+    upscaler
+        What restores.
+    formats
+        What reads and writes.
+    console
+        Where to show progress, notes and failures.
+    overwrite
+        Replace outputs that are there; else they are skipped, so that a stopped run goes on.
+    metadata
+        What the user says of all images in place of their files, such as ``zero_point``.
+    """
+    outcome = Outcome()
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        whole = progress.add_task("files", total=len(jobs), visible=len(jobs) > 1)
+        for job in jobs:
+            task = progress.add_task(job.source.name, total=None)
+
+            def report(done: int, total: int, task: Any = task) -> None:
+                progress.update(task, completed=done, total=total)
+
+            try:
+                if job.target.exists() and not overwrite:
+                    outcome.skipped += 1
+                else:
+                    notes = upscale_file(job, upscaler, formats, metadata or {}, report)
+                    outcome.done += 1
+                    for note in notes:
+                        console.print(f"{job.source}: {note}", highlight=False, soft_wrap=True)
+            except SrkitError as error:
+                outcome.failed.append(_naming(job.source, error))
+                console.print(f"[red]failed[/] {outcome.failed[-1]}", soft_wrap=True)
+            progress.remove_task(task)
+            progress.advance(whole)
+    return outcome
+
+
+def _naming(source: Path, error: SrkitError) -> str:
+    """Begin an error with the file, unless it names one itself."""
+    text = str(error)
+    return text if text.startswith(str(source)) or ": cannot be" in text else f"{source}: {text}"
+
+
+def upscale_file(
+    job: Job,
+    upscaler: Upscaler,
+    formats: Formats,
+    metadata: dict[str, Any],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[str]:
+    """Restore a file.
+
+    Returns
+    -------
+    list of str
+        What the user should know of how it was made.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or restored.
+    OutputError
+        If the result cannot be written; nothing is left of it.
+    """
+    image = formats.read(job.source)
+    image_format = formats.of_path(job.source)
+    calibrate = getattr(image_format, "calibrate", None)
+    if calibrate is not None:
+        image = calibrate(image)
+    image = replace(image, metadata={**image.metadata, **metadata})
+    upscaled, alpha = upscale_picture(upscaler, image)
+    enlarge = getattr(image_format, "enlarge", None)
+    if enlarge is not None:
+        sr = enlarge(image, upscaled, upscaler.scale, history(upscaler))
+    else:
+        kept = {key: image.metadata[key] for key in ("bits",) if key in image.metadata}
+        sr = Image(upscaled.pixels, image.data_range, kept)
+    if alpha is not None:
+        sr = replace(sr, metadata={**sr.metadata, "alpha": alpha})
+    write_whole(job.target, sr, formats)
+    return upscaled.notes
+
+
+def history(upscaler: Upscaler) -> list[str]:
+    """Say by what an image was restored, in lines for its header."""
+    model: Model = upscaler.model
+    origin = model.provenance
+    lines = [f"srkit {__version__} upscale: scale {upscaler.scale:g}, model {model.name}"]
+    if origin.recipe is not None:
+        lines.append(f"recipe {origin.recipe}, trained with srkit {origin.srkit}")
+    if origin.sha256 is not None:
+        lines.append(f"sha256 of the weights {origin.sha256}")
+    if upscaler.self_ensemble:
+        lines.append("mean over eight flips and turns")
+    return lines
+
+
+def write_whole(path: Path, image: Image, formats: Formats) -> None:
+    """Write an image under a temporary name, then rename it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        formats.write(partial, image)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or choose "
+            "another folder"
+        ) from error
+    except SrkitError as error:
+        raise type(error)(str(error).replace(str(partial), str(path))) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,305 @@
+"""Restore whole images with a trained network: any size, any scale, in their own values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from srkit.allocator import keep_freed_memory
+from srkit.errors import DataError
+from srkit.interfaces import Batch, Image
+from srkit.quantities import Quantity
+from srkit.resizing import resize, resized_side
+from srkit.stretching import View
+from srkit.tiling import reach, restore_tiled, side_that_fits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from srkit.models import Model
+
+#: How computing is rounded: ``auto`` is bf16 for pictures of 8 bits, which it does not show in.
+Precision = Literal["auto", "bf16", "fp32"]
+#: How far the pixel scale of an image may be from that of the training images.
+ALIKE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Upscaled:
+    """An image restored.
+
+    Parameters
+    ----------
+    pixels
+        ``(C, H, W)`` float32, in the values of the given image: surface brightness, so that a flat
+        image keeps its value. NaN where the given image has no value.
+    sigma
+        Standard deviation of each value, where it was asked for.
+    notes
+        What the user should know of how it was made.
+    """
+
+    pixels: Tensor
+    sigma: Tensor | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+class Upscaler:
+    """Restores images with one model; may serve several threads.
+
+    Parameters
+    ----------
+    model
+        What to restore with.
+    scale
+        SR pixels for each LR pixel along a side, any number above 0; the model's own by default.
+        For another one, SR of the model's scale is resized, antialiased.
+    self_ensemble
+        Average over the eight flips and quarter turns of LR: eight times the work.
+    uncertainty
+        Give the standard deviation too: what the model predicts of its own errors, or else the
+        spread over the eight turns, which tells only where the model disagrees with itself.
+    precision
+        ``fp32``, ``bf16``, or ``auto``: bf16 for pictures of 8 bits.
+    tile
+        Side of the tiles in LR pixels; by default what fits into half of the free memory.
+    device
+        Where to compute; a GPU if there is one.
+
+    Raises
+    ------
+    ValueError
+        If the scale or the tile is not positive.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        scale: float | None = None,
+        self_ensemble: bool = False,
+        uncertainty: bool = False,
+        precision: Precision = "auto",
+        tile: int | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if scale is not None and not 0 < scale < float("inf"):
+            raise ValueError(f"the scale must be positive, got {scale}")
+        if tile is not None and tile < 1:
+            raise ValueError(f"the tile must be positive, got {tile}")
+        self.model = model
+        self.scale = float(model.scale if scale is None else scale)
+        self.self_ensemble, self.uncertainty = self_ensemble, uncertainty
+        self.precision, self._tile = precision, tile
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device(chosen)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        layout = torch.channels_last if model.generator.channels_last else torch.contiguous_format
+        self._network = model.generator.to(self.device).to(memory_format=layout)
+        self._layout = layout
+
+    @cached_property
+    def margin(self) -> int:
+        """LR pixels around a tile that matter to it, as measured on the network."""
+        with torch.inference_mode():
+            return reach(self._network, self.model.channels or 1, self.device)
+
+    @cached_property
+    def tile(self) -> int:
+        """Side of a tile in LR pixels, without its margin."""
+        if self._tile is not None:
+            return self._tile
+        channels = self.model.channels or 1
+        return side_that_fits(self._network, channels, self.device, self.margin)
+
+    def __call__(
+        self, image: Image, report: Callable[[int, int], None] = lambda done, total: None
+    ) -> Upscaled:
+        """Restore an image.
+
+        Parameters
+        ----------
+        image
+            Pixels and data range; of the metadata, ``bits``, ``zero_point`` (AB magnitude of one
+            unit), ``pixel_scale`` (arcsec of a pixel) and ``variance`` matter, where they are
+            there.
+        report
+            Called with the LR pixels done and in all, for each band.
+
+        Raises
+        ------
+        DataError
+            If no pixel has a value, the channels do not fit the model, or the model was trained
+            on calibrated fluxes and the image is not calibrated.
+        """
+        pixels = image.pixels.float()
+        holes = ~pixels.isfinite()
+        if holes.all():
+            raise DataError("no pixel has a value: all are NaN or infinite")
+        notes: list[str] = []
+        calibration = calibrate(image, self.model.quantity)
+        self._compare_pixels(image, notes)
+        values = calibration.to_model(_filled(pixels, holes))
+        bands = as_bands(values, self.model.channels, notes)
+        band_by_band = len(bands) > 1 or bands.shape[1] != len(pixels)
+        low_precision = self.precision == "bf16" or (
+            self.precision == "auto" and image.metadata.get("bits") == 8
+        )
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision),
+        ):
+            restored = [self._restore(band[None], image, report) for band in bands]
+        sr = self._to_scale(torch.cat(restored), pixels.shape[-2:])
+        sr = calibration.to_file(sr.mean(1) if band_by_band else sr[0])
+        if holes.any():
+            notes.append(f"{int(holes.sum())} pixels without a value stay without one")
+            sr[enlarged_mask(holes, sr.shape[-2:])] = torch.nan
+        return Upscaled(sr.cpu(), None, notes)
+
+    def _compare_pixels(self, image: Image, notes: list[str]) -> None:
+        """Say where the pixels on the sky are not those that the network knows."""
+        side, trained = image.metadata.get("pixel_scale"), self.model.quantity.pixel_scale
+        if not side or not trained:
+            return
+        known = trained * self.model.scale
+        if abs(side / known - 1) > ALIKE:
+            notes.append(
+                f"pixels of {side:.3g} arcsec, while the network was trained on {known:.3g}: "
+                "its PSF is another"
+            )
+
+    def _restore(self, lr: Tensor, image: Image, report: Callable[[int, int], None]) -> Tensor:
+        """Restore ``(1, C, H, W)`` in the model's values, at the model's scale."""
+        lr = lr.to(self.device, memory_format=self._layout)
+        view = self._view(lr, image)
+        assert view.seen.lr is not None
+        height, width = lr.shape[-2:]
+        margin = side = 0
+        if max(height, width) > (self._tile or 64):  # smaller ones are whole anyway
+            margin, side = self.margin, self.tile
+        sr = restore_tiled(
+            lambda part: self._network(part).float(),
+            view.seen.lr,
+            self.model.scale,
+            side or max(height, width),
+            margin,
+            report,
+        )
+        if self.model.constraint is None:
+            return view.to_flux(sr)
+        with torch.autocast(self.device.type, enabled=False):
+            return self.model.constraint(view.to_flux(sr), view.flux)
+
+    def _view(self, lr: Tensor, image: Image) -> View:
+        """Stretch LR; HR is only a shape."""
+        scale = self.model.scale
+        height, width = (scale * side for side in lr.shape[-2:])
+        quantity = self.model.quantity
+        pixel_scale = image.metadata.get("pixel_scale")
+        batch = Batch(
+            names=["image"],
+            hr=lr.new_zeros(()).expand(1, lr.shape[1], height, width),
+            seeds=[0],
+            lr=lr,
+            data_range=quantity.data_range,
+            unit=quantity.unit,
+            pixel_scale=pixel_scale / scale if pixel_scale else quantity.pixel_scale,
+        )
+        stretch = self.model.stretch
+        if stretch is None:
+            return View(batch, batch)
+        fitted = stretch.fit(lr)
+        return View(batch, replace(batch, lr=stretch(lr, fitted)), stretch, fitted)
+
+    def _to_scale(self, sr: Tensor, sides: torch.Size) -> Tensor:
+        """Resize SR of the model's scale to the scale asked for."""
+        if self.scale == self.model.scale:
+            return sr
+        height, width = (resized_side(side, self.scale) for side in sides)
+        return resize(sr, (height, width), factor=self.scale / self.model.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How the values of an image become those that a model was trained on: (x - offset) factor."""
+
+    offset: float
+    factor: float
+    target: float = 0.0
+
+    def to_model(self, values: Tensor) -> Tensor:
+        """Bring values of the image to the model."""
+        return (values - self.offset) * self.factor + self.target
+
+    def to_file(self, values: Tensor) -> Tensor:
+        """Bring values of the model back to the image's."""
+        return (values - self.target) / self.factor + self.offset
+
+
+def calibrate(image: Image, quantity: Quantity) -> Calibration:
+    """Choose how an image is brought to the values a model knows.
+
+    A model of calibrated fluxes gets the image at its own zero point; any other gets black and
+    white of the image where those of its training images were.
+
+    Raises
+    ------
+    DataError
+        If the model knows calibrated fluxes, and the image does not say what its values are.
+    """
+    if quantity.zero_point is None:
+        low, high = image.data_range
+        black, white = quantity.data_range
+        return Calibration(low, (white - black) / (high - low), black)
+    zero_point = image.metadata.get("zero_point")
+    if zero_point is None:
+        raise DataError(
+            "states no zero point, and the network was trained on calibrated fluxes (AB "
+            f"{quantity.zero_point:g}); give the zero point"
+        )
+    return Calibration(0.0, 10 ** (0.4 * (quantity.zero_point - zero_point)))
+
+
+def as_bands(values: Tensor, channels: int | None, notes: list[str]) -> Tensor:
+    """Lay out ``(C, H, W)`` for a network of so many channels: ``(N, channels, H, W)``.
+
+    Raises
+    ------
+    DataError
+        If there is no way.
+    """
+    if channels is None or len(values) == channels:
+        return values[None]
+    if channels == 1:
+        notes.append(f"{len(values)} bands, restored one by one")
+        return values[:, None]
+    if channels == 3:
+        each = "the only band" if len(values) == 1 else f"each of {len(values)} bands"
+        notes.append(f"a network for colour: {each} stands in for red, green and blue")
+        return values[:, None].expand(-1, 3, -1, -1)
+    raise DataError(f"has {len(values)} channels, and the network {channels}")
+
+
+def enlarged_mask(mask: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
+    """Bring ``(C, H, W)`` flags to another size; a pixel gets the flag where its centre lies."""
+    rows, columns = (
+        ((torch.arange(new) + 0.5) * old / new).long().clamp(max=old - 1)
+        for new, old in zip(size, mask.shape[-2:], strict=True)
+    )
+    return mask[..., rows[:, None], columns]
+
+
+def _filled(pixels: Tensor, holes: Tensor) -> Tensor:
+    """Put each band's median where there is no value; 0 in a band without any."""
+    if not holes.any():
+        return pixels
+    filled = pixels.clone()
+    for band, bad in zip(filled, holes, strict=True):
+        band[bad] = band[~bad].median() if not bad.all() else 0.0
+    return filled

@@ -1,0 +1,124 @@
+"""Files and folders: mirrored, named, never half-written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from command_line import Srkit
+from rich.console import Console
+
+from srkit.errors import DataError
+from srkit.formats import Formats
+from srkit.models import open_model
+from srkit.registry import Registry
+from srkit.upscale_files import Job, Outcome, plan, upscale_files
+from srkit.upscaling import Upscaler
+
+
+@pytest.fixture(scope="module")
+def formats() -> Formats:
+    return Formats.of(Registry.discover())
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return Upscaler(open_model("bicubic", Registry.discover(), scale=2))
+
+
+def _picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (12, 9)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width, height = size
+    channels = len(PIL.Image.new(mode, (1, 1)).getbands())
+    values = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    PIL.Image.fromarray(values.squeeze(-1) if channels == 1 else values).save(path)
+    return path
+
+
+def test_beside_the_input(tmp_path: Path, formats: Formats) -> None:
+    source = _picture(tmp_path / "cat.png")
+    assert plan([str(source)], None, formats, 4, None) == [Job(source, tmp_path / "cat_x4.png")]
+    packed = tmp_path / "m31.fits.gz"
+    packed.touch()
+    (job,) = plan([str(packed)], None, formats, 1.5, None)
+    assert job.target == tmp_path / "m31_x1.5.fits.gz"
+
+
+def test_one_file_to_a_file_and_many_to_a_folder(tmp_path: Path, formats: Formats) -> None:
+    first, second = _picture(tmp_path / "a.png"), _picture(tmp_path / "b.jpg")
+    (job,) = plan([str(first)], tmp_path / "out.webp", formats, 2, None)
+    assert job.target == tmp_path / "out.webp"
+    jobs = plan([str(first), str(second)], tmp_path / "out", formats, 2, "png")
+    assert [job.target for job in jobs] == [tmp_path / "out" / "a.png", tmp_path / "out" / "b.png"]
+
+
+def test_a_folder_is_mirrored_and_a_pattern_matched(tmp_path: Path, formats: Formats) -> None:
+    for name in ("a.png", "deep/b.png", "deep/notes.txt"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    out = tmp_path / "out"
+    jobs = plan([str(tmp_path / "in")], out, formats, 2, None)
+    assert [job.target for job in jobs] == [out / "a.png", out / "deep" / "b.png"]
+    (job,) = plan([str(tmp_path / "in" / "*.png")], out, formats, 2, None)
+    assert job.source == tmp_path / "in" / "a.png"
+
+
+def test_what_cannot_be_planned(tmp_path: Path, formats: Formats) -> None:
+    picture, other = _picture(tmp_path / "a.png"), _picture(tmp_path / "b" / "a.png")
+    (tmp_path / "empty").mkdir()
+    wrong = {
+        (str(tmp_path / "none.png"),): "none.png: no such file or folder",
+        (str(tmp_path / "empty"),): "empty: holds no image; known endings: .",
+        (str(picture), str(other)): f"both {picture} and {other} would go there",
+    }
+    for inputs, expected in wrong.items():
+        with pytest.raises(DataError) as caught:
+            plan(inputs, tmp_path / "out", formats, 2, None)
+        assert expected in str(caught.value)
+    with pytest.raises(DataError) as caught:
+        plan([str(picture)], tmp_path, formats, 2, None)
+    assert str(caught.value) == f"{picture}: is an input; choose another output"
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_a_picture_keeps_its_mode(
+    tmp_path: Path, formats: Formats, upscaler: Upscaler, mode: str
+) -> None:
+    source = _picture(tmp_path / "a.png", mode)
+    outcome = upscale_files(
+        [Job(source, tmp_path / "sr.png")], upscaler, formats, Console(quiet=True)
+    )
+    assert outcome == Outcome(done=1)
+    with PIL.Image.open(tmp_path / "sr.png") as picture:
+        assert (picture.mode, picture.size) == (mode, (24, 18))
+
+
+def test_a_failing_writer_leaves_nothing(
+    tmp_path: Path, formats: Formats, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _picture(tmp_path / "a.png")
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PIL.Image.Image, "save", full)
+    job = Job(source, tmp_path / "out" / "a.png")
+    outcome = upscale_files([job], upscaler, formats, Console(quiet=True))
+    assert len(outcome.failed) == 1
+    assert "No space left on device" in outcome.failed[0]
+    assert str(job.target) in outcome.failed[0]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_command(tmp_path: Path, srkit: Srkit) -> None:
+    _picture(tmp_path / "in" / "a.png")
+    _picture(tmp_path / "in" / "b.png").write_bytes(b"")
+    command = ("upscale", str(tmp_path / "in"), "-m", "bicubic", "--scale", "3")
+    found = srkit(*command, "-o", str(tmp_path / "out"))
+    assert found.status == 1
+    assert found.out.splitlines()[-1] == "1 restored, 1 failed"
+    assert f"{tmp_path / 'in' / 'b.png'}: cannot be decoded" in found.out
+    with PIL.Image.open(tmp_path / "out" / "a.png") as picture:
+        assert picture.size == (36, 27)

@@ -1,0 +1,155 @@
+"""Whole images, in their own values and at any scale."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from srkit.errors import DataError
+from srkit.interfaces import Image
+from srkit.models import Model, open_model
+from srkit.opacity import upscale_picture
+from srkit.quantities import Quantity
+from srkit.registry import Registry
+from srkit.resizing import resize
+from srkit.upscaling import Upscaler, enlarged_mask
+
+
+class _Nearest(nn.Module):
+    """Repeats pixels: what comes out is known."""
+
+    channels_last = False
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+def _upscaler(channels: int | None = 1, **options: object) -> Upscaler:
+    return Upscaler(Model("nearest", _Nearest(), 2, channels), **options)
+
+
+def _twice(pixels: Tensor) -> Tensor:
+    return pixels.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+@pytest.mark.parametrize(("channels", "bands"), [(1, 1), (1, 5), (3, 1), (3, 3), (3, 4), (None, 7)])
+def test_any_bands_through_any_network(channels: int | None, bands: int) -> None:
+    pixels = torch.rand(bands, 5, 9)
+    found = _upscaler(channels)(Image(pixels))
+    torch.testing.assert_close(found.pixels, _twice(pixels))
+    stated = {
+        (1, 5): ["5 bands, restored one by one"],
+        (3, 1): ["a network for colour: the only band stands in for red, green and blue"],
+        (3, 4): ["a network for colour: each of 4 bands stands in for red, green and blue"],
+    }
+    assert found.notes == stated.get((channels, bands), [])
+
+
+def test_bands_that_no_network_of_two_takes() -> None:
+    with pytest.raises(DataError) as caught:
+        _upscaler(2)(Image(torch.rand(3, 4, 4)))
+    assert str(caught.value) == "has 3 channels, and the network 2"
+
+
+def test_values_keep_range_and_sign() -> None:
+    pixels = torch.randn(1, 6, 6) * 1000 - 300
+    image = Image(pixels, (float(pixels.min()), float(pixels.max())))
+    torch.testing.assert_close(_upscaler()(image).pixels, _twice(pixels), rtol=0, atol=1e-3)
+
+
+def test_the_network_sees_its_own_range() -> None:
+    seen: list[Tensor] = []
+
+    class Spy(_Nearest):
+        def forward(self, lr: Tensor) -> Tensor:
+            seen.append(lr.clone())
+            return super().forward(lr)
+
+    model = Model("spy", Spy(), 2, 1, quantity=Quantity(data_range=(-1.0, 1.0)))
+    Upscaler(model)(Image(torch.tensor([[[10.0, 30.0]]]), (10.0, 30.0)))
+    assert seen[-1].flatten().tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, 3.5])
+def test_other_scales_are_resized_from_the_networks_own(scale: float) -> None:
+    pixels = torch.rand(1, 8, 12)
+    found = _upscaler(scale=scale)(Image(pixels)).pixels
+    assert found.shape == (1, 8 * scale, 12 * scale)
+    expected = resize(_twice(pixels)[None], factor=scale / 2)[0]
+    torch.testing.assert_close(found, expected)
+
+
+def test_tiles_change_nothing() -> None:
+    registry = Registry.discover()
+    factory = registry.get("generators", "edsr").factory
+    model = Model("edsr", factory(scale=2, channels=3, blocks=2, features=8).eval(), 2, 3)
+    image = Image(torch.rand(3, 90, 71))
+    whole = Upscaler(model, precision="fp32", tile=1000)(image).pixels
+    tiled = Upscaler(model, precision="fp32", tile=33)(image).pixels
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_interpolations_are_models(kernel: str) -> None:
+    model = open_model(kernel, Registry.discover(), scale=3)
+    pixels = torch.rand(4, 11, 13)
+    found = Upscaler(model)(Image(pixels)).pixels
+    expected = resize(pixels[None], factor=3, kernel=kernel)[0]  # type: ignore[arg-type]
+    torch.testing.assert_close(found, expected)
+
+
+def test_holes_stay_holes() -> None:
+    pixels = torch.rand(2, 4, 4)
+    pixels[0, 1, 2], pixels[1, 3, 3] = torch.nan, torch.inf
+    found = _upscaler(1)(Image(pixels))
+    expected = _twice(pixels).nan_to_num(torch.nan, torch.nan, torch.nan)
+    torch.testing.assert_close(found.pixels, expected, equal_nan=True)
+    assert found.notes[-1] == "2 pixels without a value stay without one"
+
+
+def test_nothing_but_holes() -> None:
+    with pytest.raises(DataError) as caught:
+        _upscaler()(Image(torch.full((1, 4, 4), torch.nan)))
+    assert str(caught.value) == "no pixel has a value: all are NaN or infinite"
+
+
+def test_wrong_settings() -> None:
+    with pytest.raises(ValueError, match="the scale must be positive, got 0"):
+        _upscaler(scale=0.0)
+    with pytest.raises(ValueError, match="the tile must be positive, got 0"):
+        _upscaler(tile=0)
+
+
+def test_a_mask_lies_where_its_pixels_lie() -> None:
+    mask = torch.zeros(1, 4, 6, dtype=torch.bool)
+    mask[0, 1, 4] = True
+    assert enlarged_mask(mask, (8, 12)).nonzero().tolist() == [
+        [0, y, x] for y in (2, 3) for x in (8, 9)
+    ]
+    assert enlarged_mask(mask, (2, 3)).sum() <= 1
+
+
+def test_transparent_pixels_do_not_bleed() -> None:
+    colours = torch.zeros(3, 8, 8)
+    colours[1] = 1.0  # what is hidden is green
+    colours[:, :, :4] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
+    alpha = torch.zeros(1, 8, 8)
+    alpha[:, :, :4] = 1.0
+    model = open_model("bicubic", Registry.discover(), scale=2)
+    image = Image(colours, metadata={"alpha": alpha, "bits": 8})
+    found, opacity = upscale_picture(Upscaler(model, precision="fp32"), image)
+    assert opacity is not None
+    seen = opacity[0] > 0.05
+    torch.testing.assert_close(
+        found.pixels[0][seen], torch.ones(int(seen.sum())), atol=1e-3, rtol=0
+    )
+    assert float(found.pixels[1].abs().max()) < 1e-3
+
+
+def test_an_opaque_picture_stays_opaque() -> None:
+    image = Image(torch.rand(3, 8, 8), metadata={"alpha": torch.ones(1, 8, 8)})
+    found, opacity = upscale_picture(_upscaler(3), image)
+    assert opacity is not None
+    assert opacity.unique().tolist() == [1.0]
+    torch.testing.assert_close(found.pixels, _twice(image.pixels))
