@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from srkit.assembly import Assembly
 from srkit.errors import DataError
-from srkit.interfaces import Answer, Batch, Dataset, Stretch, TeacherMetric
+from srkit.interfaces import Answer, Batch, Dataset, MappedMetric, TeacherMetric
 from srkit.loading import evaluation_batches
 from srkit.objectives import fit, restore, wanted_stages
+from srkit.pictures import Pixels, Row, to_picture, to_row
 from srkit.resizing import Kernel
 from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.stretching import View
@@ -159,28 +159,53 @@ class Examiner:
         for batch in loaded:
             yield prepare(batch, self.assembly, self.accelerator.device)
 
-    def render(
-        self, restorers: Mapping[str, Restorer], indices: Sequence[int]
-    ) -> list[dict[str, NDArray[np.float32]]]:
+    def render(self, restorers: Mapping[str, Restorer], indices: Sequence[int]) -> list[Row]:
         """Restore chosen images, one by one, for looking at.
 
         Returns
         -------
-        list of dict
-            For each index ``original``, ``LR`` and each restorer's image: ``(H, W, C)`` in [0, 1].
+        list of Row
+            For each index ``original``, ``LR`` and each restorer's image, and the metrics' maps.
         """
-        with torch.no_grad(), _evaluating(self.assembly):
-            return [self._render_one(restorers, index) for index in indices]
+        rows = []
+        for batch, images in self._restored(restorers, indices):
+            rows.append(to_row(images, batch, self.assembly.stretch, self._maps(images, batch)))
+        return rows
 
-    def _render_one(
-        self, restorers: Mapping[str, Restorer], index: int
-    ) -> dict[str, NDArray[np.float32]]:
-        (batch,) = self.batches([index])
-        assert batch.lr is not None
-        images = {"original": batch.hr, "LR": batch.lr}
-        images |= {name: run(batch) for name, run in restorers.items() if name != "original"}
+    def pictures(
+        self, restorers: Mapping[str, Restorer], indices: Sequence[int]
+    ) -> list[dict[str, Pixels]]:
+        """Restore chosen images for a quick look: the columns of `render` in [0, 1]."""
         stretch = self.assembly.stretch
-        return {name: to_picture(image, batch, stretch) for name, image in images.items()}
+        return [
+            {name: to_picture(image, batch, stretch) for name, image in images.items()}
+            for batch, images in self._restored(restorers, indices)
+        ]
+
+    def _restored(
+        self, restorers: Mapping[str, Restorer], indices: Sequence[int]
+    ) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+        """Give each image as a batch of its own, with ``original``, ``LR`` and each restorer's."""
+        for index in indices:
+            (batch,) = self.batches([index])
+            assert batch.lr is not None
+            images = {"original": batch.hr, "LR": batch.lr}
+            with torch.no_grad(), _evaluating(self.assembly):
+                images |= {
+                    name: run(batch) for name, run in restorers.items() if name != "original"
+                }
+            yield batch, images
+
+    def _maps(self, images: Mapping[str, Tensor], batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """Ask the metrics that can tell where in the images their numbers come from."""
+        with torch.no_grad():
+            return {
+                name: {
+                    model: metric.map(sr, batch) for model, sr in images.items() if model != "LR"
+                }
+                for name, metric in self.assembly.metrics.items()
+                if isinstance(metric, MappedMetric)
+            }
 
     def _examine_batch(
         self, batch: Batch, restorers: Mapping[str, Restorer], seconds: dict[str, float]
@@ -306,20 +331,6 @@ def metric_infos(assembly: Assembly) -> list[MetricInfo]:
         )
         for name, metric in assembly.metrics.items()
     ]
-
-
-def to_picture(images: Tensor, batch: Batch, stretch: Stretch | None = None) -> NDArray[np.float32]:
-    """Show the first of ``(N, C, H, W)`` images of a batch, ``(H, W, C)`` in [0, 1].
-
-    Black and white are those of the stretch, or of the data range.
-    """
-    if stretch is None:
-        scaled = (images - batch.data_range[0]) / batch.span
-    else:
-        scaled = View.of(batch, stretch).to_seen(images)
-    image = scaled[0].detach().float().cpu().clamp(0, 1)
-    picture: NDArray[np.float32] = image.permute(1, 2, 0).numpy()
-    return picture
 
 
 @contextmanager

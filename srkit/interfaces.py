@@ -382,6 +382,15 @@ class Metric(Protocol):
 
 
 @runtime_checkable
+class MappedMetric(Protocol):
+    """A metric that can tell where in the image its number comes from; the report shows it."""
+
+    def map(self, sr: Tensor, batch: Batch, /) -> Tensor:
+        """Give ``(N, 1, H, W)`` in [0, 1] for ``(N, C, H, W)`` images."""
+        ...
+
+
+@runtime_checkable
 class TeacherMetric(Protocol):
     """A metric on a teacher's answers; attributes as in :class:`Metric` and `TeacherLoss`."""
 

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from srkit.pictures import Pixels, Row
 from srkit.plotting import BETTER, WORSE, shorten, style
 from srkit.results import Evaluation
+from srkit.scales import (
+    DIFFERENCES,
+    VALUES,
+    brightness_scale,
+    difference_scale,
+    draw_scale_bar,
+    extension,
+    label_bar,
+)
 from srkit.statistics import ORIGINAL, class_scores
 from srkit.tables import format_value
 
-Pixels = NDArray[np.float32]
-#: Gives, for each image index, the columns of its row: ``(H, W, 3)`` in [0, 1], by name.
-Render = Callable[[Sequence[int]], list[dict[str, Pixels]]]
+#: Gives, for each image index, what is shown of it.
+Render = Callable[[Sequence[int]], list[Row]]
 
 #: Sides in inches: of an image, the gap beside it, its caption, and a row's title.
 CELL, GAP, CAPTION, TITLE = 1.75, 0.08, 0.56, 0.3
+#: Inches to the left of the images for what a strip shows, and to the right for colour bars.
+LABEL, BAR = 0.2, 0.75
 #: Side of the zoomed crop over the side of the image.
 ZOOM = 0.25
+LR = "LR"
+BLACK_TO_WHITE = Normalize(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +102,45 @@ def _right(evaluation: Evaluation, name: str) -> NDArray[np.bool_]:
     return np.asarray(model.predictions == evaluation.labels)
 
 
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Images side by side that share a scale.
+
+    Parameters
+    ----------
+    images
+        By column; columns that it lacks stay empty.
+    label
+        What it shows, where that is not what the columns say.
+    norm, colours
+        From values to colours; RGB has its own.
+    bar
+        What the colour bar says; None: there is none.
+    frame
+        A square that is marked in every image.
+    pixel_scale
+        Of the first image in arcsec, for a scale bar; None: there is none.
+    origin
+        Where the first row of pixels is.
+    """
+
+    images: Mapping[str, Pixels]
+    label: str = ""
+    norm: Normalize = BLACK_TO_WHITE
+    colours: str = "gray"
+    bar: str | None = None
+    frame: Box | None = None
+    pixel_scale: float | None = None
+    origin: Literal["upper", "lower"] = "upper"
+
+
 def image_panels(
     evaluation: Evaluation, indices: Sequence[int], render: Render, zoom: bool = False
 ) -> tuple[Figure, float]:
     """Draw images side by side, a row for each, pixel by pixel.
+
+    Measured values have a colour bar in their unit, a scale bar where the size of pixels is known,
+    and below them what the models differ by from the original. The metrics' maps come last.
 
     Parameters
     ----------
@@ -108,21 +159,58 @@ def image_panels(
         The figure, and the resolution at which a pixel of the largest image is one of the figure.
     """
     rows = render(indices)
-    width = GAP + max(len(row) for row in rows) * (CELL + GAP)
-    block = TITLE + CELL + CAPTION + (CELL + GAP if zoom else 0.0)
-    side = max(max(image.shape[:2]) for row in rows for image in row.values())
+    blocks = [_strips(row, zoom) for row in rows]
+    labels = any(strip.label for strips in blocks for strip in strips)
+    bars = any(strip.bar is not None for strips in blocks for strip in strips)
+    left = LABEL if labels else 0.0
+    columns = max(len(row.images) for row in rows)
+    width = left + GAP + columns * (CELL + GAP) + (BAR if bars else 0.0)
+    heights = [TITLE + len(strips) * (CELL + GAP) - GAP + CAPTION for strips in blocks]
+    side = max(max(image.shape[:2]) for row in rows for image in row.images.values())
     with style():
-        figure = Figure(figsize=(width, block * len(rows)))
-        for i, (index, row) in enumerate(zip(indices, rows, strict=True)):
-            top = block * (len(rows) - i)
+        figure = Figure(figsize=(width, sum(heights)))
+        top = sum(heights)
+        for index, row, strips, height in zip(indices, rows, blocks, heights, strict=True):
             figure.text(
-                GAP / width,
-                (top - 0.2) / (block * len(rows)),
+                (left + GAP) / width,
+                (top - 0.2) / sum(heights),
                 _row_title(evaluation, index),
                 weight="bold",
             )
-            _draw_row(figure, evaluation, index, row, top - TITLE, zoom)
+            _draw_row(figure, evaluation, index, list(row.images), strips, left, top - TITLE)
+            top -= height
     return figure, min(max(side / CELL, 120.0), 300.0)
+
+
+def _strips(row: Row, zoom: bool) -> list[Strip]:
+    """Decide what is shown of a row, from top to bottom."""
+    box = _most_detailed(row) if zoom else None
+    strips = [_brightness_strip(row, box) if row.measured else Strip(row.images, frame=box)]
+    if box is not None:
+        cut = {name: box.cut(image) for name, image in row.images.items()}
+        strips.append(Strip(cut, norm=strips[0].norm, colours=strips[0].colours))
+    if row.measured:
+        strips += _residual_strips(row, strips[0].norm)
+    strips += [Strip(maps, metric) for metric, maps in row.maps.items()]
+    # Measured images begin at the bottom, as FITS files do.
+    return [replace(strip, origin="lower" if row.measured else "upper") for strip in strips]
+
+
+def _brightness_strip(row: Row, box: Box | None) -> Strip:
+    # On the scale of what was observed: a model that went astray must not hide the others.
+    observed = [row.images[name] for name in (LR, ORIGINAL) if name in row.images]
+    norm = brightness_scale(*observed or row.images.values())
+    return Strip(row.images, "", norm, VALUES, row.unit, box, row.pixel_scale)
+
+
+def _residual_strips(row: Row, norm: Normalize) -> list[Strip]:
+    """Show what models differ by from the original, where there is one."""
+    models = [name for name in row.images if name not in (ORIGINAL, LR)]
+    if ORIGINAL not in row.images or not models:
+        return []
+    residuals = {name: row.images[name] - row.images[ORIGINAL] for name in models}
+    scale = difference_scale(norm, *residuals.values())
+    return [Strip(residuals, "SR − HR", scale, DIFFERENCES, row.unit)]
 
 
 def _row_title(evaluation: Evaluation, index: int) -> str:
@@ -137,24 +225,51 @@ def _draw_row(
     figure: Figure,
     evaluation: Evaluation,
     index: int,
-    row: dict[str, Pixels],
+    columns: Sequence[str],
+    strips: Sequence[Strip],
+    left: float,
     top: float,
-    zoom: bool,
 ) -> None:
-    box = _most_detailed(next(iter(row.values()))) if zoom else None
-    for column, (name, image) in enumerate(row.items()):
-        left = GAP + column * (CELL + GAP)
-        axis = _cell(figure, left, top - CELL)
-        _show(axis, image)
-        bottom = axis
-        if box is not None:
-            _frame(axis, image, box)
-            bottom = _cell(figure, left, top - 2 * CELL - GAP)
-            _show(bottom, box.cut(image))
+    """Draw strips below each other, and captions below each column; places are in inches."""
+    lowest: dict[str, Axes] = {}
+    bottom = top + GAP
+    for strip in strips:
+        bottom -= CELL + GAP
+        lowest |= _draw_strip(figure, columns, strip, left, bottom)
+    for name, axis in lowest.items():
         text, colour = _caption(evaluation, index, name)
-        bottom.text(0, -0.03, text, transform=bottom.transAxes, va="top", fontsize=8, color="black")
+        axis.text(0, -0.03, text, transform=axis.transAxes, va="top", fontsize=8, color="black")
         if colour is not None:
-            bottom.spines[:].set(visible=True, color=colour, linewidth=2)
+            axis.spines[:].set(visible=True, color=colour, linewidth=2)
+
+
+def _draw_strip(
+    figure: Figure, columns: Sequence[str], strip: Strip, left: float, bottom: float
+) -> dict[str, Axes]:
+    """Draw a strip with its label and its colour bar; give the axes of each column."""
+    axes = {}
+    for column, name in enumerate(columns):
+        if name not in strip.images:
+            continue
+        axis = axes[name] = _cell(figure, left + GAP + column * (CELL + GAP), bottom)
+        image = strip.images[name]
+        _show(axis, image, strip)
+        if strip.frame is not None:
+            _frame(axis, image, strip.frame)
+        if column == 0 and strip.pixel_scale is not None:
+            draw_scale_bar(axis, image.shape[1], strip.pixel_scale)
+    width, height = figure.get_size_inches()
+    if strip.label:
+        first = next(iter(axes.values()))
+        place = {"rotation": 90, "va": "center", "ha": "right", "transform": first.transAxes}
+        first.text(-0.03, 0.5, strip.label, fontsize=8, **place)
+    if strip.bar is not None:
+        right = left + GAP + len(columns) * (CELL + GAP)
+        axis = figure.add_axes((right / width, bottom / height, 0.1 / width, CELL / height))
+        beyond = extension(strip.norm, strip.images.values())
+        mapped = ScalarMappable(strip.norm, strip.colours)
+        label_bar(figure.colorbar(mapped, axis, extend=beyond), strip.norm, strip.bar)
+    return axes
 
 
 def _cell(figure: Figure, left: float, bottom: float) -> Axes:
@@ -167,10 +282,12 @@ def _cell(figure: Figure, left: float, bottom: float) -> Axes:
     return axis
 
 
-def _show(axis: Axes, image: Pixels) -> None:
-    """Show a picture, one of a single channel in grey; black and white are 0 and 1 in all."""
-    pixels = image[..., 0] if image.shape[2] == 1 else image
-    axis.imshow(np.clip(pixels, 0, 1), "gray", vmin=0, vmax=1, interpolation="nearest")
+def _show(axis: Axes, image: Pixels, strip: Strip) -> None:
+    """Show an image of one channel by the strip's scale, RGB as it is."""
+    pixels = image[..., 0] if image.shape[2] == 1 else np.clip(image, 0, 1)
+    axis.imshow(
+        pixels, strip.colours, norm=strip.norm, origin=strip.origin, interpolation="nearest"
+    )
 
 
 def _frame(axis: Axes, image: Pixels, box: Box) -> None:
@@ -201,9 +318,10 @@ def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | 
     return "\n".join(lines), colour
 
 
-def _most_detailed(image: Pixels) -> Box:
+def _most_detailed(row: Row) -> Box:
     """Find the square of a coarse grid that varies most, beyond the noise of single pixels."""
-    grey = image.mean(axis=2)
+    first = next(iter(row.images.values()))
+    grey = brightness_scale(first)(first[..., 0]) if row.measured else first.mean(axis=2)
     block = max(1, round(min(grey.shape) * ZOOM / 16))
     height, width = (side // block * block for side in grey.shape)
     blocks = grey[:height, :width].reshape(height // block, block, width // block, block)

@@ -319,7 +319,8 @@ def _validate(run: Run, monitor: Monitor | None) -> None:
         monitor.record("validation", {**position, **means})
         if run.assembly.generator is not None:
             shown = range(min(3, len(examiner.dataset)))
-            for index, images in zip(shown, examiner.render({name: restorer}, shown), strict=True):
+            pictures = examiner.pictures({name: restorer}, shown)
+            for index, images in zip(shown, pictures, strict=True):
                 monitor.pictures(
                     f"validation/{index}", run.step, [images["original"], images[name]]
                 )

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from srkit.curves import loss_curves, training_curves, validation_curves
 from srkit.figures import class_changes, class_differences, hardest_classes, summary_bars
 from srkit.panels import CELL, image_panels
+from srkit.pictures import Row
 from srkit.plotting import colours, png, shorten
 from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.statistics import ClassScores
@@ -62,11 +63,13 @@ def two_models() -> Evaluation:
     return Evaluation("t", ["a.jpg", "b.jpg"], labels, "data set", classes, [PSNR], models, [])
 
 
-def render(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+def render(indices: Sequence[int]) -> list[Row]:
     random = np.random.default_rng(0)
     sides = {"original": 64, "LR": 20, "DarioNet": 64}
     return [
-        {name: random.random((side, side, 3), dtype=np.float32) for name, side in sides.items()}
+        Row(
+            {name: random.random((side, side, 3), dtype=np.float32) for name, side in sides.items()}
+        )
         for _ in indices
     ]
 
@@ -192,11 +195,11 @@ def test_the_crop_holds_the_detail() -> None:
     image = np.zeros((64, 64, 3), dtype=np.float32)
     image[50:60:2, 50:60:2] = 1
 
-    def one_corner(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
-        return [{"original": image, "LR": image[::4, ::4]} for _ in indices]
+    def one_corner(indices: Sequence[int]) -> list[Row]:
+        return [Row({"original": image, "LR": image[::4, ::4]}) for _ in indices]
 
     figure, _ = image_panels(two_models(), [0], one_corner, zoom=True)
-    whole, crop, _, low_crop = (axis.images[0].get_array() for axis in figure.axes)
+    whole, _, crop, low_crop = (axis.images[0].get_array() for axis in figure.axes)
     assert whole.shape == (64, 64, 3)
     assert crop.shape == (16, 16, 3)
     assert crop.sum() == image.sum()
@@ -209,21 +212,63 @@ def test_noise_does_not_draw_the_crop_away_from_a_galaxy() -> None:
     sky = np.random.default_rng(0).uniform(0, 0.3, galaxy.shape) * (galaxy < 0.1)
     image = (galaxy + sky).astype(np.float32)[..., None]
 
-    def noisy(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
-        return [{"original": image} for _ in indices]
+    def noisy(indices: Sequence[int]) -> list[Row]:
+        return [Row({"original": image}) for _ in indices]
 
     figure, _ = image_panels(two_models(), [0], noisy, zoom=True)
     assert figure.axes[1].images[0].get_array().max() == pytest.approx(galaxy.max(), abs=0.01)
 
 
 def test_grey_images_share_black_and_white() -> None:
-    def faint(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
-        return [{"original": np.full((8, 8, 1), 0.2, np.float32)} for _ in indices]
+    def faint(indices: Sequence[int]) -> list[Row]:
+        return [Row({"original": np.full((8, 8, 1), 0.2, np.float32)}) for _ in indices]
 
     figure, _ = image_panels(two_models(), [0], faint)
     shown = figure.axes[0].images[0]
     assert shown.get_clim() == (0, 1)
     assert shown.get_cmap().name == "gray"
+
+
+def measured(indices: Sequence[int]) -> list[Row]:
+    y, x = np.mgrid[:64, :64]
+    galaxy = 40 * np.exp(-((x - 32.0) ** 2 + (y - 32.0) ** 2) / 50)
+    noisy = galaxy + np.random.default_rng(0).normal(0, 0.1, galaxy.shape)
+    hr, blurred = (image.astype(np.float32)[..., None] for image in (noisy, 0.8 * galaxy))
+    images = {"original": hr, "LR": hr[::2, ::2], "DarioNet": blurred}
+    maps = {"artefacts": {name: np.ones_like(hr) for name in ("original", "DarioNet")}}
+    return [Row(images, True, "count / s", 0.1, maps) for _ in indices]
+
+
+def test_measured_values_have_colour_bars_and_residuals() -> None:
+    figure, _ = image_panels(two_models(), [0], measured, zoom=True)
+    bars = [axis for axis in figure.axes if axis.get_ylabel() == "count / s"]
+    assert [bar.get_yticklabels()[0].get_text() for bar in bars] == ["0", "−5"]
+    images = [axis for axis in figure.axes if axis.images]
+    assert len(images) == 3 + 3 + 1 + 2  # as they are, enlarged, residual, map
+    (row,) = measured([0])
+    hr, sr = row.images["original"][..., 0], row.images["DarioNet"][..., 0]
+    residual = images[6].images[0]
+    np.testing.assert_array_equal(residual.get_array(), sr - hr)
+    assert residual.get_clim() == (-np.abs(sr - hr).max(), np.abs(sr - hr).max())
+    assert images[0].images[0].get_clim() == (hr.min(), hr.max())
+    assert len({axis.images[0].norm for axis in images[:6]}) == 1
+    assert all(axis.images[0].origin == "lower" for axis in images)
+    assert [t.get_text() for t in images[0].texts] == ["2″"]
+    assert "SR − HR" in [t.get_text() for t in images[6].texts]
+    assert "artefacts" in [t.get_text() for t in images[7].texts]
+
+
+def test_a_network_that_went_astray_does_not_hide_the_others() -> None:
+    def astray(indices: Sequence[int]) -> list[Row]:
+        (row,) = measured([0])
+        images = {**row.images, "DarioNet": 1e6 * row.images["DarioNet"]}
+        return [Row(images, True, "count / s") for _ in indices]
+
+    figure, _ = image_panels(two_models(), [0], astray)
+    original = figure.axes[0].images[0]
+    assert original.get_clim()[1] == measured([0])[0].images["original"].max()
+    bar = next(axis for axis in figure.axes if axis.get_ylabel() == "count / s")
+    assert bar._colorbar.extend == "max"  # type: ignore[attr-defined]
 
 
 def test_answers_without_a_name_are_not_shown() -> None:

@@ -22,6 +22,7 @@ from srkit.classification import Classification
 from srkit.errors import DataError, OutputError
 from srkit.files import write_file
 from srkit.panels import changed_images, even_choice
+from srkit.pictures import Row
 from srkit.reporting import write_report
 from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.statistics import best_models, class_scores, gap_closed, standard_error, standing
@@ -72,11 +73,11 @@ def photometry() -> Evaluation:
     return Evaluation("t", list("abcd"), None, "", None, [FLUX], models, [])
 
 
-def render(indices: list[int]) -> list[dict[str, np.ndarray]]:
+def render(indices: list[int]) -> list[Row]:
     def image(side: int, index: int) -> np.ndarray:
         return np.full((side, side, 3), index / 100, dtype=np.float32)
 
-    return [{"LR" if n == "bicubic" else n: image(40, i) for n in MODELS} for i in indices]
+    return [Row({"LR" if n == "bicubic" else n: image(40, i) for n in MODELS}) for i in indices]
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

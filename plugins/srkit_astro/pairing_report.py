@@ -19,7 +19,8 @@ from srkit.files import write_file
 from srkit.interfaces import Sample
 from srkit.plotting import BETTER, GREY, WORSE, png, style
 from srkit.reporting import Picture
-from srkit.sheets import MAD, pair_sheet
+from srkit.scales import MAD
+from srkit.sheets import pair_sheet
 from srkit_astro.cameras import UNIT, ZERO_POINT
 from srkit_astro.pairing import Pair, Pairing
 from srkit_astro.registration import Registration

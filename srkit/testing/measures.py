@@ -92,7 +92,7 @@ def check_metric(
     ------
     AssertionError
         If it does not give a number for each image that depends on that image only, has no
-        protocol, or finds a spoilt image better than a perfect one; a signed metric is the better
+        protocol, gives a map that is not of the image's size and in [0, 1], or finds a spoilt image better than a perfect one; a signed metric is the better
         the closer to 0.
     """
     require_attributes(metric, interfaces.Metric)
@@ -111,6 +111,11 @@ def check_metric(
     )
     alone = [_as_function(metric, _one(batch, i))[1](inputs[i : i + 1]) for i in range(len(batch))]
     require_close(torch.cat(alone), values, "the value of an image has to depend on it alone")
+    if isinstance(metric, interfaces.MappedMetric):
+        shown = metric.map(inputs, batch)
+        require_shape(shown, (len(batch), 1, *batch.hr.shape[-2:]), "the map of a metric")
+        inside = bool(((shown >= 0) & (shown <= 1)).all())
+        require(inside, "the map of a metric has to be in [0, 1]")
     if getattr(metric, "signed", False):
         require(
             not bool((best.abs() > values.abs()).any()),
