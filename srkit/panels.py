@@ -261,8 +261,7 @@ def _draw_strip(
     width, height = figure.get_size_inches()
     if strip.label:
         first = next(iter(axes.values()))
-        place = {"rotation": 90, "va": "center", "ha": "right", "transform": first.transAxes}
-        first.text(-0.03, 0.5, strip.label, fontsize=8, **place)
+        first.set_ylabel(strip.label, fontsize=8, labelpad=3)
     if strip.bar is not None:
         right = left + GAP + len(columns) * (CELL + GAP)
         axis = figure.add_axes((right / width, bottom / height, 0.1 / width, CELL / height))

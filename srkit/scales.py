@@ -72,8 +72,8 @@ def round_ticks(norm: Normalize) -> list[float]:
             chosen.append(value)
     if len(chosen) > 2:
         return sorted(chosen)
-    steps = MaxNLocator(5).tick_values(norm.vmin, norm.vmax).tolist()
-    return [step for step in steps if norm.vmin <= step <= norm.vmax]
+    steps = MaxNLocator(5).tick_values(norm.vmin, norm.vmax)
+    return [float(step) for step in steps if norm.vmin <= step <= norm.vmax]
 
 
 def _round_values(norm: Normalize) -> Iterator[float]:

@@ -92,8 +92,8 @@ def check_metric(
     ------
     AssertionError
         If it does not give a number for each image that depends on that image only, has no
-        protocol, gives a map that is not of the image's size and in [0, 1], or finds a spoilt image better than a perfect one; a signed metric is the better
-        the closer to 0.
+        protocol, finds a spoilt image better than a perfect one, or gives a map that is not of
+        the image's size and in [0, 1]; a signed metric is the better the closer to 0.
     """
     require_attributes(metric, interfaces.Metric)
     require(isinstance(metric.higher_is_better, bool), "higher_is_better has to be a bool")
