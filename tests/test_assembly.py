@@ -92,7 +92,8 @@ def test_completing_states_every_default_and_changes_no_argument(registry: Regis
     assert recipe.generator is not None
     assert recipe.degradation is not None
     assert given.degradation is not None
-    assert recipe.generator.options == {"blocks": 1, "features": 4, "growth": 2}
+    options = {"blocks": 1, "features": 4, "growth": 2, "activation": "leaky_relu"}
+    assert recipe.generator.options == options
     assert recipe.degradation.options == {"factor": 0.5, "quantize": False, "antialias": True}
     assert given.degradation.options == {"factor": "0.5"}
     assert {path: component.name for path, component in components.items()} == {
@@ -142,7 +143,7 @@ def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Regi
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"scale": 3}, "generator: rrdb has the scales 1, 2 and 4; got 3"),
+        ({"scale": 5}, "generator: rrdb has the scales 1, 2, 3 and 4; got 5"),
         (
             {"generator": {"type": "rdbb"}},
             "generator.type: none of the generators is called 'rdbb'; did you mean 'rrdb'?",
@@ -158,23 +159,24 @@ def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Regi
         ),
         (
             {"generator": {"type": "rrdb", "zzz": 2}},
-            "generator.zzz: unknown key 'zzz'; known: blocks, features, growth, type",
+            "generator.zzz: unknown key 'zzz'; known: activation, blocks, features, growth, type",
         ),
         (
             {"generator": {"type": "rrdb", "scale": 2}},
-            "generator.scale: unknown key 'scale'; known: blocks, features, growth, type",
+            "generator.scale: unknown key 'scale'; known: activation, blocks, features, growth, "
+            "type",
         ),
         (
-            {"generator": {"type": "rrdb", "blocks": "many"}},
-            "generator.blocks: got 'many'; expected a valid integer",
+            {"generator": {"type": "rrdb", "features": "many"}},
+            "generator.features: got 'many'; expected a valid integer",
         ),
         (
-            {"generator": {"type": "rrdb", "blocks": True}},
-            "generator.blocks: got True; expected a number",
+            {"generator": {"type": "rrdb", "features": True}},
+            "generator.features: got True; expected a number",
         ),
         (
-            {"generator": {"type": "rrdb", "blocks": 0}},
-            "generator.blocks: got 0; expected greater than 0",
+            {"generator": {"type": "rrdb", "features": 0}},
+            "generator.features: got 0; expected greater than 0",
         ),
         (
             {"losses": {"l1": {"wieght": 2}}},
@@ -302,10 +304,10 @@ def test_everything_that_does_not_fit_comes_at_once(registry: Registry) -> None:
 
 
 def test_everything_that_cannot_be_built_comes_at_once(wider: Registry) -> None:
-    broken = {"dataset": {"type": "broken", "root": "nowhere"}, "crop": 129}
-    found = problems(wider, scale=3, data={"train": broken}, metrics={"accuracy": {}})
+    broken = {"dataset": {"type": "broken", "root": "nowhere"}, "crop": 130}
+    found = problems(wider, scale=5, data={"train": broken}, metrics={"accuracy": {}})
     assert found == [
-        "generator: rrdb has the scales 1, 2 and 4; got 3",
+        "generator: rrdb has the scales 1, 2, 3 and 4; got 5",
         "data.train.dataset: nowhere: no such folder",
         "metrics.accuracy: needs a teacher; add one under 'teachers'",
     ]

@@ -107,8 +107,8 @@ def test_a_plugin_with_its_options(srkit: Srkit) -> None:
     done = srkit("plugins", "generators", "rrdb")
     assert done.status == 0
     assert done.out.startswith(f"generators 'rrdb' of srkit {__version__}\n")
-    row = next(line.split() for line in done.out.splitlines() if line.startswith("blocks"))
-    assert row == ["blocks", "int", ">", "0", "23", "Residual-in-residual", "dense", "blocks."]
+    row = next(line.split() for line in done.out.splitlines() if line.startswith("features"))
+    assert row == ["features", "int", ">", "0", "64", "Channels", "of", "the", "trunk."]
 
 
 def test_plugins_as_json(srkit: Srkit, registry: Registry) -> None:
@@ -120,7 +120,8 @@ def test_plugins_as_json(srkit: Srkit, registry: Registry) -> None:
     losses = json.loads(srkit("plugins", "losses", "--json").out)
     assert [row["name"] for row in losses] == registry.names("losses")
     rrdb = json.loads(srkit("plugins", "generators", "rrdb", "--json").out)
-    assert [option["name"] for option in rrdb["options"]] == ["blocks", "features", "growth"]
+    names = [option["name"] for option in rrdb["options"]]
+    assert names == ["blocks", "features", "growth", "activation"]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_what_cannot_be_built_is_told_with_the_rest(srkit: Srkit, tmp_path: Path
     path.write_text(
         """
         name: broken
-        scale: 3
+        scale: 5
         generator: {type: rrdb, blocks: 1, features: 8}
         degradation: {type: bicubic, factr: 0.5}
         losses: {l1: {}}
@@ -229,7 +230,7 @@ def test_what_cannot_be_built_is_told_with_the_rest(srkit: Srkit, tmp_path: Path
     assert problems[0] == f"error: {path}: 5 problems"
     assert problems[1].strip() == "training.clip: got 'big'; expected a valid number"
     assert problems[2].strip().startswith("degradation.factr: unknown key 'factr'")
-    assert problems[3].strip() == "generator: rrdb has the scales 1, 2 and 4; got 3"
+    assert problems[3].strip() == "generator: rrdb has the scales 1, 2, 3 and 4; got 5"
     assert problems[4].strip().startswith("data.train.dataset: nowhere: no such folder")
     assert problems[5].strip().startswith("data.test.dataset: elsewhere: no such folder")
 

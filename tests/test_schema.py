@@ -125,10 +125,10 @@ def test_options_carry_their_meaning_and_limits(schema: dict[str, Any]) -> None:
         for entry in schema["$defs"]["generators"]["anyOf"]
         if entry["properties"]["type"]["const"] == "rrdb"
     )
-    assert rrdb["properties"].keys() == {"type", "blocks", "features", "growth"}
-    blocks = rrdb["properties"]["blocks"]
-    assert (blocks["type"], blocks["exclusiveMinimum"], blocks["default"]) == ("integer", 0, 23)
-    assert blocks["description"] == "Residual-in-residual dense blocks."
+    assert rrdb["properties"].keys() == {"type", "blocks", "features", "growth", "activation"}
+    growth = rrdb["properties"]["growth"]
+    assert (growth["type"], growth["exclusiveMinimum"], growth["default"]) == ("integer", 0, 32)
+    assert growth["description"] == "Channels that each dense convolution adds."
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

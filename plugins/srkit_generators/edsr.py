@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from srkit.errors import WeightsError
 from srkit.interfaces import Published
+from srkit_generators.activations import Activation
+from srkit_generators.blocks import Blocks, make_blocks, residual
 from srkit_generators.checks import check_keys, check_scale
+from srkit_generators.colours import mean_colour
+from srkit_generators.convolutions import conv
+from srkit_generators.stages import list_stages
+from srkit_generators.upsamplers import Upsampler, make_upsampler
 
-#: Mean colour of the DIV2K training images, in [0, 1] (Lim et al. 2017).
-DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions within a residual, without batch normalisation."""
-
-    def __init__(self, features: int, residual_scale: float) -> None:
-        super().__init__()
-        self.residual_scale = residual_scale
-        self.conv1 = conv(features, features)
-        self.conv2 = conv(features, features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine ``(N, features, H, W)`` features."""
-        branch = self.conv2(F.relu(self.conv1(x), inplace=True))
-        return torch.add(x, branch, alpha=self.residual_scale)
+#: Names of the authors' PyTorch code, and its range of values.
+OFFICIAL_BLOCK = re.compile(r"body\.(\d+)\.body\.([02])\.(weight|bias)")
+OFFICIAL_OUTER = re.compile(r"(head\.0|body\.\d+|tail\.0\.\d|tail\.1)\.(weight|bias)")
+OFFICIAL_RANGE = 255
 
 
 class EDSR(nn.Module):
     """Enhanced deep residual network (Lim et al. 2017).
 
-    The defaults are the baseline of the paper; 32 blocks of 256 features with a residual scale
-    of 0.1 are its full network.
+    The defaults are the baseline of the paper: 1,369,859 parameters at x2, 1,554,499 at x3,
+    1,517,571 at x4. 32 blocks of 256 features with a residual scale of 0.1 are its full network:
+    40,729,603, 43,680,003 and 43,089,923. The numbers are those of the authors' code.
 
     Parameters
     ----------
@@ -46,7 +39,7 @@ class EDSR(nn.Module):
     channels
         Channels of the images.
     blocks
-        Residual blocks.
+        Number of residual blocks, or a list from input to output such as ``[8, dense x8]``.
     features
         Channels of the trunk.
     residual_scale
@@ -54,11 +47,16 @@ class EDSR(nn.Module):
     subtract_mean
         Whether to centre the images by the mean colour of DIV2K, as in the paper; for RGB
         photographs in [0, 1].
+    activation
+        Activation in the blocks.
+    upsampler
+        How features are enlarged.
 
     Raises
     ------
     ValueError
-        If the scale is another one, or the mean of RGB is to be taken from other channels.
+        If the scale is another one, the mean of RGB is to be taken from other channels, or a
+        block is unknown.
     """
 
     channels_last = True
@@ -70,23 +68,29 @@ class EDSR(nn.Module):
         *,
         scale: int,
         channels: int,
-        blocks: PositiveInt = 16,
+        blocks: Blocks = 16,
         features: PositiveInt = 64,
         residual_scale: PositiveFloat = 1.0,
         subtract_mean: bool = False,
+        activation: Activation = "relu",
+        upsampler: Upsampler = "pixel_shuffle",
     ) -> None:
         super().__init__()
         check_scale("edsr", scale, (1, 2, 3, 4, 8))
-        if subtract_mean and channels != 3:
-            raise ValueError(f"subtract_mean is for images of 3 channels; got {channels}")
         self.scale = scale
         self.channels = channels
-        mean = DIV2K_MEAN if subtract_mean else (0.0,) * channels
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        mean = mean_colour(channels, subtract=subtract_mean)
+        self.register_buffer("mean", mean, persistent=False)
         self.head = conv(channels, features)
-        self.body = nn.Sequential(*(ResidualBlock(features, residual_scale) for _ in range(blocks)))
+        self.body = make_blocks(
+            blocks,
+            lambda: residual(features, activation, residual_scale),
+            features=features,
+            activation=activation,
+            weight=residual_scale,
+        )
         self.body_end = conv(features, features)
-        self.upsample = upsampler(scale, features)
+        self.upsample = make_upsampler(scale, features, upsampler)
         self.tail = conv(features, channels)
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -98,37 +102,50 @@ class EDSR(nn.Module):
 
     def stages(self) -> dict[str, nn.Module]:
         """Name the convolutions, the blocks and the upsampler from input to output."""
-        blocks = {f"body.{i}": block for i, block in enumerate(self.body)}
-        return {
-            "head": self.head,
-            **blocks,
-            "body_end": self.body_end,
-            "upsample": self.upsample,
-            "tail": self.tail,
-        }
+        return list_stages(self, ("head", "body", "body_end", "upsample", "tail"))
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the tensors of a checkpoint of this network.
+        """Take the tensors of a checkpoint of this network, or of the authors' PyTorch code.
+
+        The authors' networks work on values up to 255. Since all of their layers are homogeneous,
+        they are the same in [0, 1] once their biases are divided by 255.
 
         Raises
         ------
         WeightsError
-            If no name belongs to the network.
+            If no name belongs to the network, or it was trained on centred images and this one
+            does not centre them.
         """
+        if "head.0.weight" in tensors:
+            if "sub_mean.weight" in tensors and not self.mean.any():
+                raise WeightsError(
+                    "these weights were trained on centred images; set generator.subtract_mean=true"
+                )
+            tensors = from_official(tensors)
         check_keys("edsr", tensors, self.state_dict())
         return dict(tensors)
 
 
-def conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """Make a 3 x 3 convolution that keeps the size."""
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
+def from_official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename and rescale the tensors of the authors' code for images in [0, 1]."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name.startswith(("sub_mean.", "add_mean.")):
+            continue
+        new = official_name(name)
+        renamed[new] = tensor / OFFICIAL_RANGE if new.endswith(".bias") else tensor
+    return renamed
 
 
-def upsampler(scale: int, features: int) -> nn.Sequential:
-    """Make sub-pixel convolutions (Shi et al. 2016): one for 3, one for each factor of 2."""
-    steps = [3] if scale == 3 else [2] * (scale.bit_length() - 1)
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for i, step in enumerate(steps):
-        layers[f"conv{i}"] = conv(features, features * step**2)
-        layers[f"shuffle{i}"] = nn.PixelShuffle(step)
-    return nn.Sequential(layers)
+def official_name(name: str) -> str:
+    """Translate a name of the authors' code; others stay."""
+    if match := OFFICIAL_BLOCK.fullmatch(name):
+        block, layer, kind = match.groups()
+        return f"body.{block}.conv{int(layer) // 2 + 1}.{kind}"
+    if match := OFFICIAL_OUTER.fullmatch(name):
+        part, kind = match.groups()
+        if part.startswith("tail.0."):
+            return f"upsample.conv{int(part[-1]) // 2}.{kind}"
+        outer = {"head.0": "head", "tail.1": "tail"}
+        return f"{outer.get(part, 'body_end')}.{kind}"
+    return name

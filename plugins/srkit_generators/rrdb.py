@@ -6,19 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from srkit.interfaces import Published
+from srkit_generators.activations import SLOPE, Activation
+from srkit_generators.blocks import Blocks, make_blocks
 from srkit_generators.checks import check_keys, check_scale
+from srkit_generators.convolutions import conv
+from srkit_generators.dense_blocks import ResidualInResidual, shrink_initial_weights
+from srkit_generators.stages import list_stages
 
 RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
-
-#: Weight of each residual branch, and of its initial weights.
-RESIDUAL = 0.2
-INITIAL = 0.1
 
 #: Names outside the trunk in the first ESRGAN release.
 OLD_NAMES = {
@@ -32,63 +32,34 @@ OLD_BLOCK = re.compile(r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.(weight|bia
 OLD_TRUNK_END = re.compile(r"model\.1\.sub\.\d+\.(weight|bias)")
 
 
-class DenseBlock(nn.Module):
-    """Five convolutions, each seeing the input and the outputs of all before it."""
-
-    def __init__(self, features: int, growth: int) -> None:
-        super().__init__()
-        self.conv1 = conv(features, growth)
-        self.conv2 = conv(features + growth, growth)
-        self.conv3 = conv(features + 2 * growth, growth)
-        self.conv4 = conv(features + 3 * growth, growth)
-        self.conv5 = conv(features + 4 * growth, features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine ``(N, features, H, W)`` features."""
-        seen = x
-        for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
-            seen = torch.cat((seen, activate(layer(seen))), 1)
-        return torch.add(x, self.conv5(seen), alpha=RESIDUAL)
-
-
-class ResidualBlock(nn.Module):
-    """Residual-in-residual dense block: three dense blocks within a residual."""
-
-    def __init__(self, features: int, growth: int) -> None:
-        super().__init__()
-        self.rdb1 = DenseBlock(features, growth)
-        self.rdb2 = DenseBlock(features, growth)
-        self.rdb3 = DenseBlock(features, growth)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine ``(N, features, H, W)`` features."""
-        return torch.add(x, self.rdb3(self.rdb2(self.rdb1(x))), alpha=RESIDUAL)
-
-
 class RRDB(nn.Module):
     """Residual-in-residual dense blocks: the generator of ESRGAN (Wang et al. 2018).
 
+    The defaults are the published network: 16,697,987 parameters at x4, as in the authors' code.
     The scales 1 and 2 work on pixel-unshuffled images, as in Real-ESRGAN (Wang et al. 2021):
     sides that are no multiple of 4 or 2 are padded by repeating the border, and the answer is
-    cropped.
+    cropped. The scale 3 enlarges once, as in the first release of ESRGAN.
 
     Parameters
     ----------
     scale
-        1, 2 or 4.
+        1, 2, 3 or 4.
     channels
         Channels of the images.
     blocks
-        Residual-in-residual dense blocks.
+        Number of residual-in-residual dense blocks, or a list from input to output such as
+        ``[16, attention x7]``.
     features
         Channels of the trunk.
     growth
         Channels that each dense convolution adds.
+    activation
+        Activation in the blocks.
 
     Raises
     ------
     ValueError
-        If the scale is another one.
+        If the scale is another one, or a block is unknown.
     """
 
     channels_last = True
@@ -124,25 +95,30 @@ class RRDB(nn.Module):
         *,
         scale: int,
         channels: int,
-        blocks: PositiveInt = 23,
+        blocks: Blocks = 23,
         features: PositiveInt = 64,
         growth: PositiveInt = 32,
+        activation: Activation = "leaky_relu",
     ) -> None:
         super().__init__()
-        check_scale("rrdb", scale, (1, 2, 4))
+        check_scale("rrdb", scale, (1, 2, 3, 4))
         self.scale = scale
         self.channels = channels
-        self.shrink = 4 // scale
+        self.shrink = 4 // scale  # 1 at x3 too
+        self.steps = (3,) if scale == 3 else (2, 2)
         self.conv_first = conv(channels * self.shrink**2, features)
-        self.body = nn.Sequential(*(ResidualBlock(features, growth) for _ in range(blocks)))
+        self.body = make_blocks(
+            blocks,
+            lambda: ResidualInResidual(features, growth, activation),
+            features=features,
+            activation=activation,
+        )
         self.conv_body = conv(features, features)
-        self.conv_up1 = conv(features, features)
-        self.conv_up2 = conv(features, features)
+        for name in self.enlarging():
+            self.add_module(name, conv(features, features))
         self.conv_hr = conv(features, features)
         self.conv_last = conv(features, channels)
-        for layer in self.body.modules():
-            if isinstance(layer, nn.Conv2d):
-                initialise(layer)
+        shrink_initial_weights(self.body)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
@@ -152,17 +128,20 @@ class RRDB(nn.Module):
             lr = F.pixel_unshuffle(F.pad(lr, pad, "replicate"), self.shrink)
         shallow = self.conv_first(lr)
         x = shallow + self.conv_body(self.body(shallow))
-        for layer in (self.conv_up1, self.conv_up2):
-            x = activate(layer(F.interpolate(x, scale_factor=2, mode="nearest")))
+        for name, step in zip(self.enlarging(), self.steps, strict=True):
+            layer = self.get_submodule(name)
+            x = activate(layer(F.interpolate(x, scale_factor=step, mode="nearest")))
         sr: Tensor = self.conv_last(activate(self.conv_hr(x)))
         return sr[..., : height * self.scale, : width * self.scale]
 
     def stages(self) -> dict[str, nn.Module]:
         """Name the convolutions and the blocks from input to output."""
-        blocks = {f"body.{i}": block for i, block in enumerate(self.body)}
-        names = ("conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last")
-        tail = {name: self.get_submodule(name) for name in names}
-        return {"conv_first": self.conv_first, **blocks, **tail}
+        tail = ("conv_body", *self.enlarging(), "conv_hr", "conv_last")
+        return list_stages(self, ("conv_first", "body", *tail))
+
+    def enlarging(self) -> list[str]:
+        """Name the convolutions that follow the enlargements."""
+        return [f"conv_up{number}" for number in range(1, len(self.steps) + 1)]
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename the tensors of a checkpoint with the present or the first ESRGAN names.
@@ -177,23 +156,9 @@ class RRDB(nn.Module):
         return renamed
 
 
-def conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """Make a 3 x 3 convolution that keeps the size."""
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
 def activate(x: Tensor) -> Tensor:
     """Apply the leaky ReLU in place; a convolution needs no output of its own for its gradient."""
-    return F.leaky_relu(x, 0.2, inplace=True)
-
-
-def initialise(layer: nn.Conv2d) -> None:
-    """Draw small weights, which keep deep residual networks stable (Wang et al. 2018, sec. 3.1)."""
-    nn.init.kaiming_normal_(layer.weight)
-    assert layer.bias is not None
-    with torch.no_grad():
-        layer.weight.mul_(INITIAL)
-        layer.bias.zero_()
+    return F.leaky_relu(x, SLOPE, inplace=True)
 
 
 def new_name(name: str) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from srkit_generators.edsr import EDSR
@@ -62,7 +64,7 @@ def test_mean_is_taken_off_and_put_back() -> None:
 
 def test_residual_scale_weighs_the_branch() -> None:
     x = torch.randn(1, 8, 4, 4)
-    body = EDSR(scale=2, channels=3, blocks=1, features=8, residual_scale=0.1).body[0]
+    body: Any = EDSR(scale=2, channels=3, blocks=1, features=8, residual_scale=0.1).body[0]
     branch = body.conv2(torch.relu(body.conv1(x)))
     torch.testing.assert_close(body(x), x + 0.1 * branch)
 
@@ -79,3 +81,70 @@ def test_adapts_its_own_names_only() -> None:
     net.load_state_dict(net.adapt(net.state_dict()), strict=True)
     with pytest.raises(WeightsError, match=r"^these are no weights of edsr: their first keys are "):
         net.adapt({"fc.weight": torch.zeros(1)})
+
+
+def test_checkpoints_keep_their_names() -> None:
+    """As published with srkit's first runs."""
+    parts = ["head", "body.0.conv1", "body.0.conv2", "body.1.conv1", "body.1.conv2", "body_end"]
+    parts += ["upsample.conv0", "upsample.conv1", "tail"]
+    expected = [f"{part}.{kind}" for part in parts for kind in ("weight", "bias")]
+    assert list(small(4).state_dict()) == expected
+
+
+def test_blocks_activation_and_upsampler_are_options() -> None:
+    options: dict[str, Any] = {"blocks": [1, "dense", "rrdb"], "activation": "prelu"}
+    net = EDSR(scale=3, channels=3, features=8, upsampler="transposed", **options)
+    names = list(net.state_dict())
+    assert "body.0.activation.weight" in names
+    assert "body.1.fuse.weight" in names
+    assert "body.2.rdb1.conv1.weight" in names
+    assert net(torch.rand(1, 3, 4, 5)).shape == (1, 3, 12, 15)
+
+
+class Official(nn.Module):
+    """The network as the authors' code names it, for values up to 255."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        features, steps = 8, [3] if scale == 3 else [2] * (scale // 2)
+
+        def conv(inputs: int, outputs: int) -> nn.Conv2d:
+            return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+        def block() -> nn.Module:
+            layers = [conv(features, features), nn.ReLU(), conv(features, features)]
+            return nn.ModuleDict({"body": nn.Sequential(*layers)})
+
+        enlarging: list[nn.Module] = []
+        for step in steps:
+            enlarging += [conv(features, features * step**2), nn.PixelShuffle(step)]
+        self.head = nn.Sequential(conv(3, features))
+        self.body = nn.ModuleList([block(), block(), conv(features, features)])
+        self.tail = nn.Sequential(nn.Sequential(*enlarging), conv(features, 3))
+        self.mean = 255 * torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = x = self.head(x - self.mean)
+        for block in self.body[:-1]:
+            x = x + block["body"](x)  # type: ignore[operator, index]
+        sr: torch.Tensor = self.tail(self.body[-1](x) + first) + self.mean
+        return sr
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_authors_weights_restore_the_same_image(scale: int) -> None:
+    torch.manual_seed(0)
+    official = Official(scale)
+    with torch.no_grad():
+        for name, parameter in official.named_parameters():
+            if name.endswith("bias"):
+                parameter.mul_(50)
+    shift = {f"{part}_mean.weight": torch.eye(3) for part in ("sub", "add")}
+    tensors = {**official.state_dict(), **shift}
+    net = EDSR(scale=scale, channels=3, blocks=2, features=8, subtract_mean=True)
+    net.load_state_dict(net.adapt(tensors), strict=True)
+    lr = torch.rand(1, 3, 5, 6)
+    torch.testing.assert_close(net(lr), official(255 * lr) / 255)
+    message = r"^these weights were trained on centred images; set generator\.subtract_mean=true$"
+    with pytest.raises(WeightsError, match=message):
+        small(scale).adapt(tensors)

@@ -1,0 +1,68 @@
+"""Layers that enlarge feature maps."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+import torch
+from torch import nn
+
+from srkit_generators.activations import Activation, make_activation
+from srkit_generators.convolutions import conv
+
+Upsampler = Literal["pixel_shuffle", "icnr", "nearest", "transposed"]
+
+
+def make_upsampler(
+    scale: int,
+    features: int,
+    kind: Upsampler = "pixel_shuffle",
+    activation: Activation | None = None,
+) -> nn.Sequential:
+    """Make layers from ``(N, features, h, w)`` to ``(N, features, scale h, scale w)``.
+
+    Parameters
+    ----------
+    scale
+        A power of two, which is reached by doublings, or 3.
+    features
+        Channels.
+    kind
+        ``pixel_shuffle``: sub-pixel convolutions (Shi et al. 2016). ``icnr``: the same, from a
+        start without checkerboards (Aitken et al. 2017). ``nearest``: each pixel is repeated,
+        then convolved (Odena et al. 2016). ``transposed``: a transposed convolution that sees the
+        same 3 x 3 pixels as a sub-pixel convolution, and has as many weights.
+    activation
+        What follows each enlargement, if anything.
+    """
+    steps = [3] if scale == 3 else [2] * (scale.bit_length() - 1)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for i, step in enumerate(steps):
+        if kind == "nearest":
+            layers[f"nearest{i}"] = nn.Upsample(scale_factor=step, mode="nearest")
+            layers[f"conv{i}"] = conv(features, features)
+        elif kind == "transposed":
+            layers[f"conv{i}"] = nn.ConvTranspose2d(
+                features, features, 3 * step, stride=step, padding=step
+            )
+        else:
+            layers[f"conv{i}"] = expanding = conv(features, features * step**2)
+            layers[f"shuffle{i}"] = nn.PixelShuffle(step)
+            if kind == "icnr":
+                start_as_nearest(expanding, step)
+        if activation is not None:
+            layers[f"activation{i}"] = make_activation(activation, features)
+    return nn.Sequential(layers)
+
+
+def start_as_nearest(layer: nn.Conv2d, step: int) -> None:
+    """Let a sub-pixel convolution begin as a convolution whose pixels are repeated: ICNR.
+
+    The filters of all sub-pixels are alike (Aitken et al. 2017, equation 9), so that nothing
+    repeats with the period of `step`.
+    """
+    assert layer.bias is not None
+    with torch.no_grad():
+        for parameter in (layer.weight, layer.bias):
+            parameter.copy_(parameter[:: step**2].repeat_interleave(step**2, dim=0))
