@@ -9,5 +9,8 @@ def srkit_generators() -> dict[str, str]:
     return {
         "edsr": "srkit_generators.edsr:EDSR",
         "foreign": "srkit_generators.foreign:Foreign",
+        "rdn": "srkit_generators.rdn:RDN",
         "rrdb": "srkit_generators.rrdb:RRDB",
+        "srcnn": "srkit_generators.srcnn:SRCNN",
+        "srresnet": "srkit_generators.srresnet:SRResNet",
     }

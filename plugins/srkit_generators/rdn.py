@@ -1,0 +1,114 @@
+"""Residual dense networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from srkit.interfaces import Published
+from srkit_generators.activations import Activation
+from srkit_generators.blocks import Blocks, make_blocks
+from srkit_generators.checks import check_keys, check_scale
+from srkit_generators.convolutions import conv
+from srkit_generators.dense_blocks import ResidualDenseBlock
+from srkit_generators.stages import list_stages
+from srkit_generators.upsamplers import Upsampler, make_upsampler
+
+
+class RDN(nn.Module):
+    """Residual dense network (Zhang et al. 2018, CVPR).
+
+    The defaults are the network of the paper's tables, D = 16, C = 8, G = 64: 22,123,395
+    parameters at x2, 22,308,035 at x3, 22,271,107 at x4, as by the paper's equations.
+
+    Parameters
+    ----------
+    scale
+        1, 2, 3, 4 or 8.
+    channels
+        Channels of the images.
+    blocks
+        Number of residual dense blocks (the paper's D), or a list from input to output such as
+        ``[8, residual x8]``. The outputs of all are fused.
+    layers
+        Dense convolutions of each block of the network's own (C).
+    growth
+        Channels that each of them adds (G).
+    features
+        Channels of the trunk (G0).
+    activation
+        Activation in the blocks.
+    upsampler
+        How features are enlarged.
+
+    Raises
+    ------
+    ValueError
+        If the scale is another one, or a block is unknown.
+    """
+
+    channels_last = True
+    published: ClassVar[Mapping[str, Published]] = {}
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        channels: int,
+        blocks: Blocks = 16,
+        layers: PositiveInt = 8,
+        growth: PositiveInt = 64,
+        features: PositiveInt = 64,
+        activation: Activation = "relu",
+        upsampler: Upsampler = "pixel_shuffle",
+    ) -> None:
+        super().__init__()
+        check_scale("rdn", scale, (1, 2, 3, 4, 8))
+        self.scale = scale
+        self.channels = channels
+        self.head = conv(channels, features)
+        self.shallow = conv(features, features)
+        self.body = make_blocks(
+            blocks,
+            lambda: ResidualDenseBlock(
+                features, growth=growth, layers=layers, activation=activation
+            ),
+            features=features,
+            activation=activation,
+        )
+        self.fuse = nn.Sequential(
+            conv(len(self.body) * features, features, kernel=1), conv(features, features)
+        )
+        self.upsample = make_upsampler(scale, features, upsampler)
+        self.tail = conv(features, channels)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
+        first = self.head(lr)
+        x = self.shallow(first)
+        outputs = []
+        for block in self.body:
+            x = block(x)
+            outputs.append(x)
+        deep = first + self.fuse(torch.cat(outputs, 1))
+        sr: Tensor = self.tail(self.upsample(deep))
+        return sr
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Name the convolutions, the blocks, the fusion and the upsampler."""
+        return list_stages(self, ("head", "shallow", "body", "fuse", "upsample", "tail"))
+
+    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take the tensors of a checkpoint of this network.
+
+        Raises
+        ------
+        WeightsError
+            If no name belongs to the network.
+        """
+        check_keys("rdn", tensors, self.state_dict())
+        return dict(tensors)

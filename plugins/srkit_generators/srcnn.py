@@ -1,0 +1,129 @@
+"""The first convolutional network for super-resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from srkit.interfaces import Published
+from srkit.resizing import resize
+from srkit_generators.activations import Activation, make_activation
+from srkit_generators.checks import check_keys, check_scale
+from srkit_generators.stages import list_stages
+
+
+class SRCNN(nn.Module):
+    """Three convolutions on a bicubically enlarged image (Dong et al. 2014, 2016).
+
+    The defaults are the paper's 9-1-5; ``kernels: [9, 5, 5]`` is its largest. On luminance
+    (one channel) they have 8,032 and 57,184 weights, the paper's numbers, beside the biases. Two
+    variants for RGB: ``kernels: [5, 3, 9], features: [64, 128]`` with 109,827 parameters, and
+    ``kernels: [5, 3, 5], features: [64, 128], shuffle: 2, residual: true, activation: leaky_relu``
+    with 81,123. Beyond the border the image is repeated, as in the authors' code.
+
+    Parameters
+    ----------
+    scale
+        1, 2, 3, 4 or 8.
+    channels
+        Channels of the images.
+    kernels
+        Sides of the three convolutions, odd numbers of pixels.
+    features
+        Channels after the first and after the second.
+    activation
+        What follows these two.
+    shuffle
+        Factor of a pixel shuffle before the last convolution; the bicubic enlargement is smaller
+        by it. It divides the scale, and its square divides the features.
+    residual
+        Whether to add the bicubically enlarged image to the answer.
+
+    Raises
+    ------
+    ValueError
+        If the scale is another one, a kernel is even, or `shuffle` does not fit.
+    """
+
+    channels_last = True
+    published: ClassVar[Mapping[str, Published]] = {}
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        channels: int,
+        kernels: tuple[PositiveInt, PositiveInt, PositiveInt] = (9, 1, 5),
+        features: tuple[PositiveInt, PositiveInt] = (64, 32),
+        activation: Activation = "relu",
+        shuffle: PositiveInt = 1,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        check_scale("srcnn", scale, (1, 2, 3, 4, 8))
+        check_shapes(kernels, features, shuffle, scale)
+        self.scale = scale
+        self.channels = channels
+        self.shuffle = shuffle
+        self.residual = residual
+        self.extraction = nn.Sequential(
+            replicating(channels, features[0], kernels[0]),
+            make_activation(activation, features[0]),
+        )
+        self.mapping = nn.Sequential(
+            replicating(features[0], features[1], kernels[1]),
+            make_activation(activation, features[1]),
+            nn.PixelShuffle(shuffle),
+        )
+        self.reconstruction = replicating(features[1] // shuffle**2, channels, kernels[2])
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
+        enlarged = resize(lr, factor=self.scale // self.shuffle)
+        sr: Tensor = self.reconstruction(self.mapping(self.extraction(enlarged)))
+        return sr + resize(lr, factor=self.scale) if self.residual else sr
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Name the convolutions as the paper does."""
+        return list_stages(self, ("extraction", "mapping", "reconstruction"))
+
+    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take the tensors of a checkpoint of this network.
+
+        Raises
+        ------
+        WeightsError
+            If no name belongs to the network.
+        """
+        check_keys("srcnn", tensors, self.state_dict())
+        return dict(tensors)
+
+
+def check_shapes(
+    kernels: tuple[int, ...], features: tuple[int, ...], shuffle: int, scale: int
+) -> None:
+    """Refuse shapes that do not keep the size of the image.
+
+    Raises
+    ------
+    ValueError
+        If a kernel is even, or `shuffle` fits neither the scale nor the features.
+    """
+    for kernel in kernels:
+        if kernel % 2 == 0:
+            raise ValueError(f"kernels: {kernel} is even; expected odd numbers")
+    if scale % shuffle:
+        raise ValueError(f"shuffle: {shuffle} does not divide the scale {scale}")
+    if features[1] % shuffle**2:
+        raise ValueError(
+            f"features: {features[1]} cannot be shuffled by {shuffle}; expected a multiple of "
+            f"{shuffle**2}"
+        )
+
+
+def replicating(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """Make a convolution that keeps the size and repeats the border."""
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="replicate")
