@@ -53,10 +53,22 @@ def main() -> None:
     except SrkitError as error:
         if isinstance(error, RecipeError | TrainingError) and not first_process():
             raise SystemExit(1) from None  # the first process says the same
-        fail(str(error))
+        fail(str(_located(error) if isinstance(error, RecipeError) else error))
     except OSError as error:
         # A full disk or a missing right, met where no better words were at hand.
         fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except Exception as error:
+        from srkit.faults import describe, wants_traceback
+
+        if wants_traceback():
+            raise
+        fail(describe(error))
+
+
+def _located(error: RecipeError) -> RecipeError:
+    from srkit.origins import located
+
+    return located(error)
 
 
 def first_process() -> bool:
