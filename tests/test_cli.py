@@ -313,13 +313,14 @@ def test_a_run_that_ends_early(
     assert srkit("train", small) == done
 
 
-def test_a_mistake_of_srkits_own_is_no_message(
-    small: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_mistake_of_srkits_own_is_a_message_too(
+    small: Path, srkit: Srkit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("srkit.training.train", failing(ZeroDivisionError()))
-    monkeypatch.setattr(sys, "argv", ["srkit", "train", str(small)])
-    with pytest.raises(ZeroDivisionError):
-        main()
+    done = srkit("train", small)
+    assert done.status == 1
+    assert done.err.startswith("error: ZeroDivisionError at srkit, cli.py:")
+    assert "Traceback" not in done.err
 
 
 def test_plugin_new_says_where_it_put_the_package(srkit: Srkit, tmp_path: Path) -> None:
