@@ -12,7 +12,6 @@ from command_line import Done, Srkit
 
 from srkit import __version__
 from srkit.assembly import complete
-from srkit.cli import main
 from srkit.errors import TrainingError
 from srkit.recipe import load_recipe
 from srkit.registry import KINDS, Registry
