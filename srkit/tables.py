@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -97,32 +98,70 @@ def _write_classification(found: Classification, folder: Path) -> list[Path]:
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
-    """Print one row a model, the best of the restored ones in bold."""
-    table = Table(title=Text(evaluation.title), box=SIMPLE_HEAD, padding=0, show_edge=False)
-    table.add_column("model", no_wrap=True)
-    for metric in evaluation.metrics:
-        # The heading gives way on a narrow terminal, the numbers never.
-        cells = [summary_text(evaluation, metric, model) for model in evaluation.models]
-        table.add_column(
-            Text(heading(metric).replace("_", " ")),
-            justify="right",
-            min_width=max(8, *map(len, cells)),
-        )
-    table.add_column(Text("time [s]"), justify="right", min_width=5)
-    best = {metric.name: best_models(evaluation, metric) for metric in evaluation.metrics}
-    for model in evaluation.models:
-        texts = [
-            Text(
-                summary_text(evaluation, metric, model), style=_style(model.name, best[metric.name])
-            )
-            for metric in evaluation.metrics
-        ]
-        table.add_row(Text(model.name), *texts, f"{model.seconds:.1f}")
-    console.print(table)
+    """Print one row a model, the best of the restored ones in bold.
+
+    Metrics that do not fit beside the others go on in a further block of rows.
+    """
+    names = Column("model", [Text(model.name) for model in evaluation.models])
+    room = console.width - names.width
+    for number, block in enumerate(_blocks(_columns(evaluation), room)):
+        title = None if number else Text(evaluation.title)
+        table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
+        table.add_column(names.heading, no_wrap=True)
+        # Headings give way on a narrow terminal, numbers never.
+        broken = sum(1 + max(column.width, len(column.heading)) for column in block) > room
+        for column in block:
+            text = fill(column.heading, column.width) if broken else column.heading
+            table.add_column(Text(text), justify="right", no_wrap=True)
+        for row in zip(names.cells, *(column.cells for column in block), strict=True):
+            table.add_row(*row)
+        if number:
+            console.print()
+        console.print(table)
     for line in explanations(evaluation):
         console.print(Text(line))
     if evaluation.classification is not None:
         _print_classification(evaluation.classification, console)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the printed table: its heading, which may be broken at spaces, and its cells."""
+
+    heading: str
+    cells: list[Text]
+
+    @property
+    def width(self) -> int:
+        """Fewest characters that hold the numbers and every word of the heading."""
+        longest = max(map(len, [*self.heading.split(" "), *(cell.plain for cell in self.cells)]))
+        return max(8, longest)
+
+
+def _columns(evaluation: Evaluation) -> Iterator[Column]:
+    """Give a column for each metric, and that of the times."""
+    for metric in evaluation.metrics:
+        best = best_models(evaluation, metric)
+        cells = [
+            Text(summary_text(evaluation, metric, model), style=_style(model.name, best))
+            for model in evaluation.models
+        ]
+        # A space that no line ends at keeps the arrow with its 0.
+        yield Column(heading(metric).replace("_", " ").replace("→ ", "→\N{NO-BREAK SPACE}"), cells)
+    yield Column("time [s]", [Text(f"{model.seconds:.1f}") for model in evaluation.models])
+
+
+def _blocks(columns: Iterable[Column], width: int) -> list[list[Column]]:
+    """Divide columns, each with a space before it, into blocks of a width."""
+    blocks: list[list[Column]] = [[]]
+    left = width
+    for column in columns:
+        if blocks[-1] and column.width + 1 > left:
+            blocks.append([])
+            left = width
+        blocks[-1].append(column)
+        left -= column.width + 1
+    return blocks
 
 
 def _print_classification(found: Classification, console: Console) -> None:

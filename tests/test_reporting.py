@@ -343,6 +343,26 @@ def test_a_narrow_terminal_cuts_no_number() -> None:
     assert "…" not in text.getvalue()
 
 
+def test_a_wide_table_goes_on_in_further_blocks() -> None:
+    found = photometry()
+    infos = [replace(FLUX, name=f"long_name_of_metric_{i}") for i in range(12)]
+    models = [
+        replace(model, values={info.name: model.values["flux_error"] for info in infos})
+        for model in found.models
+    ]
+    text = StringIO()
+    print_table(replace(found, metrics=infos, models=models), Console(file=text, width=100))
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= 100
+    rows = [line for line in lines if line.startswith("biased")]
+    assert len(rows) == 3
+    assert " ".join(rows).count("0.2000 ± 0.1000 (3)") == 12
+    assert rows[-1].endswith("0.0")
+    # No word of a heading is broken: each is found whole, as often as there are metrics.
+    assert text.getvalue().count("metric") == 12 + 1  # one in the explanation
+    assert "…" not in text.getvalue()
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     target = tmp_path / "file" / "table.csv"
