@@ -128,7 +128,7 @@ def luma(images: Tensor) -> Tensor:
 def view(
     images: Tensor,
     *,
-    data_range: tuple[float, float],
+    data_range: tuple[float, float] | tuple[Tensor, Tensor],
     channel: Literal["rgb", "y"] = "rgb",
     crop: int = 0,
     quantize: bool = False,
@@ -140,7 +140,7 @@ def view(
     images
         ``(N, C, H, W)``.
     data_range
-        The values of black and white.
+        The values of black and white; tensors have one for each image, ``(N, 1, 1, 1)``.
     channel
         All channels, or the luma of RGB.
     crop

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import NonNegativeInt
 from torch import Tensor
 
 from srkit import metrics
 from srkit.interfaces import Batch
 
+#: What is 0 and 1: the values of black and white of the data, or the extremes of each HR image.
+Range = Literal["data", "image"]
+MIN_MAX = "SR and HR by the minimum and maximum of each HR image"
+
 
 class Protocol:
     """What PSNR and SSIM look at; see :class:`PSNR` for the parameters."""
 
-    def __init__(self, channel: Literal["rgb", "y"], crop: int, quantize: bool) -> None:
+    def __init__(
+        self, channel: Literal["rgb", "y"], crop: int, quantize: bool, ends: Range
+    ) -> None:
         self.channel = channel
         self.crop = crop
         self.quantize = quantize
+        self.ends = ends
 
     def __str__(self) -> str:
         seen = "Y of BT.601 (16 to 235)" if self.channel == "y" else "all channels"
         crop = f"{self.crop} pixels cropped" if self.crop else "not cropped"
         rounding = "clipped and rounded to 8 bits" if self.quantize else "not rounded"
-        return f"{seen}, {crop}, {rounding}, peak = width of the data range"
+        peak = "width of the data range" if self.ends == "data" else f"1, {MIN_MAX}"
+        return f"{seen}, {crop}, {rounding}, peak = {peak}"
 
     def views(self, sr: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Bring both images to what is measured."""
         metrics.check_shapes(sr, batch.hr)
+        ends = batch.data_range if self.ends == "data" else extremes(batch.hr)
         first, second = (
             metrics.view(
                 images,
-                data_range=batch.data_range,
+                data_range=ends,
                 channel=self.channel,
                 crop=self.crop,
                 quantize=self.quantize,
@@ -39,6 +49,11 @@ class Protocol:
             for images in (sr, batch.hr)
         )
         return first, second
+
+
+def extremes(hr: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the smallest and the largest value of each image, ``(N, 1, 1, 1)``."""
+    return hr.float().amin((1, 2, 3), keepdim=True), hr.float().amax((1, 2, 3), keepdim=True)
 
 
 class PSNR:
@@ -52,6 +67,10 @@ class PSNR:
         Pixels to leave out at each border; many papers leave out as many as the scale.
     quantize
         Whether to clip and round to 8 bits first, as a picture file would.
+    range
+        ``data``: of the data, the same for all images; ``image``: the minimum and maximum of each
+        HR image become 0 and 1, as where images are normalised one by one, which gives other
+        numbers. Undefined for an HR image that is constant.
     """
 
     higher_is_better = True
@@ -63,8 +82,9 @@ class PSNR:
         channel: Literal["rgb", "y"] = "rgb",
         crop: NonNegativeInt = 0,
         quantize: bool = False,
+        range: Range = "data",
     ) -> None:
-        self._protocol = Protocol(channel, crop, quantize)
+        self._protocol = Protocol(channel, crop, quantize, range)
         self.protocol = str(self._protocol)
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
@@ -83,6 +103,10 @@ class SSIM:
         Pixels to leave out at each border; many papers leave out as many as the scale.
     quantize
         Whether to clip and round to 8 bits first, as a picture file would.
+    range
+        ``data``: of the data, the same for all images; ``image``: the minimum and maximum of each
+        HR image become 0 and 1, as where images are normalised one by one, which gives other
+        numbers. Undefined for an HR image that is constant.
     """
 
     higher_is_better = True
@@ -94,8 +118,9 @@ class SSIM:
         channel: Literal["rgb", "y"] = "rgb",
         crop: NonNegativeInt = 0,
         quantize: bool = False,
+        range: Range = "data",
     ) -> None:
-        self._protocol = Protocol(channel, crop, quantize)
+        self._protocol = Protocol(channel, crop, quantize, range)
         self.protocol = f"{self._protocol}, Gaussian 11 x 11 window without padding"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
@@ -104,15 +129,31 @@ class SSIM:
 
 
 class MSE:
-    """Mean squared difference, in the square of the data's unit."""
+    """Mean squared difference, in the square of the data's unit.
+
+    Parameters
+    ----------
+    range
+        ``data``: the data's own unit; ``image``: the minimum and maximum of each HR image become
+        0 and 1. Undefined for an HR image that is constant.
+    """
 
     higher_is_better = False
     unit = ""
-    protocol = "all channels, not cropped, not rounded, in the data's own unit"
+
+    def __init__(self, *, range: Range = "data") -> None:
+        self._per_image = range == "image"
+        scaling = MIN_MAX if self._per_image else "in the data's own unit"
+        self.protocol = f"all channels, not cropped, not rounded, {scaling}"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
-        return metrics.mse(sr, batch.hr)
+        error = metrics.mse(sr, batch.hr)
+        if not self._per_image:
+            return error
+        low, high = extremes(batch.hr)
+        span = (high - low).flatten()
+        return error / span.where(span > 0, torch.nan).square()
 
 
 class MAE:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Picture
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from srkit_pixels import losses, metrics
 
 from srkit.components import build
@@ -86,6 +87,45 @@ def test_data_range_does_not_change_psnr_and_ssim() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
 
 
+def test_the_range_of_each_image_equals_scikit_image_on_normalised_images() -> None:
+    hr = images(1) * torch.tensor([2.0, 50.0]).view(2, 1, 1, 1) - 1
+    sr = hr + 0.1 * (images(0) - 0.5)
+    given = batch(hr, data_range=(0.0, 400.0))
+    psnr = metrics.PSNR(range="image")(sr, given)
+    ssim = metrics.SSIM(range="image")(sr, given)
+    mse = metrics.MSE(range="image")(sr, given)
+    for i in range(2):
+        low, high = hr[i].min(), hr[i].max()
+        restored, true = (((x[i] - low) / (high - low)).double().numpy() for x in (sr, hr))
+        assert mse[i].item() == pytest.approx(mean_squared_error(true, restored), rel=1e-4)
+        expected = peak_signal_noise_ratio(true, restored, data_range=1.0)
+        assert psnr[i].item() == pytest.approx(expected, abs=1e-3)
+        similar = [_similarity(t, r) for t, r in zip(true, restored, strict=True)]
+        assert ssim[i].item() == pytest.approx(np.mean(similar), abs=1e-5)
+
+
+def _similarity(true: np.ndarray, restored: np.ndarray) -> float:
+    """Give the mean of scikit-image's SSIM where the window lies within the image."""
+    _, every = structural_similarity(
+        true,
+        restored,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    return float(every[5:-5, 5:-5].mean())
+
+
+@pytest.mark.parametrize("name", ["PSNR", "SSIM", "MSE"])
+def test_a_constant_image_has_no_range(name: str) -> None:
+    metric = getattr(metrics, name)(range="image")
+    hr = torch.cat([torch.ones(1, 3, 24, 30), images(0)[:1]])
+    found = metric(images(1), batch(hr))
+    assert found.isnan().tolist() == [True, False]
+
+
 def test_mse_is_in_the_unit_of_the_data() -> None:
     hr = torch.zeros(1, 1, 4, 4)
     assert metrics.MSE()(hr + 10, batch(hr, data_range=(0.0, 100.0))).item() == 100
@@ -99,6 +139,14 @@ def test_protocols() -> None:
     assert metrics.SSIM(channel="y", crop=4, quantize=True).protocol == (
         "Y of BT.601 (16 to 235), 4 pixels cropped, clipped and rounded to 8 bits, "
         "peak = width of the data range, Gaussian 11 x 11 window without padding"
+    )
+    assert metrics.PSNR(range="image").protocol == (
+        "all channels, not cropped, not rounded, peak = 1, SR and HR by the minimum and maximum of "
+        "each HR image"
+    )
+    assert metrics.MSE(range="image").protocol == (
+        "all channels, not cropped, not rounded, SR and HR by the minimum and maximum of each HR "
+        "image"
     )
 
 
