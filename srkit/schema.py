@@ -21,6 +21,19 @@ SPECS: dict[str, type[Spec]] = {
     "metrics": MetricSpec,
 }
 
+#: The keys of a recipe that hold one component, and its kind.
+SINGLE = {
+    "generator": "generators",
+    "constraint": "constraints",
+    "degradation": "degradations",
+    "discriminator": "discriminators",
+    "stretch": "stretches",
+}
+#: The kinds of which a recipe holds several by name.
+NAMED = ("losses", "teachers", "metrics")
+#: A part of a component's entry: the recipe that is extended says the rest.
+PART: dict[str, Any] = {"type": "object", "not": {"required": ["type"]}}
+
 
 def recipe_schema(registry: Registry) -> dict[str, Any]:
     """Make the schema; editors complete and check recipes with it.
@@ -41,14 +54,26 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
             properties[kind] = {
                 "type": "object",
                 "properties": named,
-                "additionalProperties": _either(kind),
+                "additionalProperties": _either(kind, PART),
             }
-    for key in ("generator", "constraint", "degradation", "discriminator"):
-        properties[key] = _either(f"{key}s")
-    properties["stretch"] = _either("stretches")
-    definitions["Source"]["properties"]["dataset"] = _reference("datasets")
+    for key, kind in SINGLE.items():
+        properties[key] = _either(kind, PART)
+    definitions["Source"]["properties"]["dataset"] = {"anyOf": [_reference("datasets"), PART]}
     properties["extends"] = {"type": "string", "description": "a recipe that this one changes"}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    whole = {"if": {"not": {"required": ["extends"]}}, "then": {"properties": _whole(properties)}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, **whole}
+
+
+def _whole(properties: dict[str, Any]) -> dict[str, Any]:
+    """Demand of a recipe that extends none that its components are no mere parts."""
+    typed = {"anyOf": [{"required": ["type"]}, {"type": "null"}]}
+    entries: dict[str, Any] = dict.fromkeys(SINGLE, typed)
+    for kind in NAMED:
+        named = dict.fromkeys(properties[kind]["properties"], True)
+        entries[kind] = {"properties": named, "additionalProperties": typed}
+    source = {"properties": {"dataset": typed}}
+    splits = dict.fromkeys(("train", "validation", "test"), source)
+    return {**entries, "data": {"properties": splits}}
 
 
 def _reference(kind: str) -> dict[str, Any]:
