@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from srkit.checkpoints import checkpoint_of, read_state
 from srkit.components import build, explain, options_model, validate
 from srkit.errors import PluginError, RecipeError, SrkitError, nearest
 from srkit.formats import Formats
@@ -179,6 +180,7 @@ def assemble(recipe: Recipe, registry: Registry, source: str, *, splits: Sequenc
         *problems,
         *unbuilt,
         *_check_teachers(assembly),
+        *_check_stretch(assembly.recipe),
         *_check_fit(assembly),
     ]
     if problems:
@@ -307,6 +309,22 @@ def _check_teachers(assembly: Assembly) -> list[str]:
             elif len(recipe.teachers) > 1:
                 names = ", ".join(recipe.teachers)
                 problems.append(f"{kind}.{name}.teacher: missing; choose one of {names}")
+    return problems
+
+
+def _check_stretch(recipe: Recipe) -> list[str]:
+    """A classifier that a run trained has to see images stretched as it did then."""
+    own = recipe.dump().get("stretch")
+    problems = []
+    for name, spec in recipe.teachers.items():
+        weights = Path(str(spec.options.get("weights")))
+        path = checkpoint_of(weights) if weights.is_dir() else weights
+        state = read_state(path) if path.is_file() else None
+        if state is not None and state["recipe"].get("stretch") != own:
+            problems.append(
+                f"teachers.{name}.weights: {weights} learnt behind the stretch "
+                f"{state['recipe'].get('stretch')}, and this recipe has {own}; give both the same"
+            )
     return problems
 
 

@@ -16,10 +16,12 @@ from srkit_teachers.torchvision_models import Torchvision
 from torch import Tensor, nn
 from training_setup import make_pictures, make_tree, run
 
+from srkit.assembly import assemble
 from srkit.checkpoints import save
 from srkit.components import build
-from srkit.errors import WeightsError
+from srkit.errors import RecipeError, WeightsError
 from srkit.interfaces import Teacher
+from srkit.recipe import parse_recipe
 from srkit.registry import Registry
 from srkit.weights import read_tensors
 
@@ -229,3 +231,26 @@ def test_a_trained_classifier_is_the_frozen_teacher_of_the_next_run(
     assert all(torch.equal(state[key], trained[key]) for key in trained)
     log = (tmp_path / "next" / "metrics.jsonl").read_text()
     assert "loss/feature_mse" in log
+
+
+def test_another_stretch_than_the_classifier_learnt_behind(
+    tmp_path: Path, registry: Registry
+) -> None:
+    folder = write_run(tmp_path / "run", pupil=pupil())
+    teacher = {"type": "timm", **MODEL, "weights": str(folder), "classes": 3}
+    tree = {
+        "name": "other",
+        "channels": 1,
+        "scale": 2,
+        "generator": {"type": "edsr", "blocks": 1, "features": 4},
+        "losses": {"mse": {}},
+        "teachers": {"judge": teacher},
+    }
+    assemble(parse_recipe(tree, "other"), registry, "other", splits=())
+    tree["stretch"] = {"type": "linear", "peak": 2.0}
+    with pytest.raises(RecipeError) as caught:
+        assemble(parse_recipe(tree, "other"), registry, "other", splits=())
+    assert caught.value.problems == [
+        f"teachers.judge.weights: {folder} learnt behind the stretch None, and this recipe has "
+        "{'type': 'linear', 'peak': 2.0, 'offset': 0.0}; give both the same"
+    ]
