@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchinfo import summary
 
-#: Side of the largest picture, in LR pixels, on which a receptive field is measured.
-LARGEST_FIELD = 128
+#: Side of the picture on which a receptive field is measured, and of the strips where it ends
+#: outside, in LR pixels; most multiply-adds for a strip: seconds on a CPU.
+FIELD_SIDE, FIELD_STRIP, FIELD_LENGTHS, FIELD_BUDGET = 64, 32, (128, 256, 512), 1e11
 
 #: Ends of the flow through a network, beside its stages.
 LR, SR = "LR", "SR"
@@ -57,7 +58,8 @@ class Field:
     bounded
         Whether the box ends inside the picture; otherwise the field is at least as large.
     core
-        Side of the smallest square about its centre that holds 95 % of the absolute gradient.
+        Side of the smallest square about its centre that holds 95 % of the absolute gradient
+        within 64 x 64 pixels.
     """
 
     height: int
@@ -111,8 +113,13 @@ def count_multiply_adds(network: nn.Module, lr: Tensor) -> dict[str, int]:
     dict
         By the path of each module that has any; the whole network's under the empty path.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(lr)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter would not see inside it
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(lr)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     found = {"": counter.get_total_flops() // 2}
     for path, operations in counter.get_flop_counts().items():
         _, dot, inside = path.partition(".")
@@ -153,7 +160,8 @@ def list_layers(network: nn.Module, lr: Tensor, depth: int = 3) -> list[Layer]:
 def receptive_field(network: nn.Module, channels: int) -> Field:
     """Measure which LR pixels change the centre pixel of SR: those with a gradient.
 
-    The network sees a picture of noise, larger until the field ends inside it.
+    The network sees noise: a picture of 64 x 64 pixels, then strips that grow until the field ends
+    inside them or they cost too much.
 
     Parameters
     ----------
@@ -162,23 +170,47 @@ def receptive_field(network: nn.Module, channels: int) -> Field:
     channels
         Channels of its images.
     """
-    side = 16
-    while True:
-        side *= 2
-        weight = _gradient(network, channels, side)
-        rows, columns = (weight.sum(axis).nonzero().flatten().tolist() for axis in (1, 0))
-        if not rows:
-            return Field(0, 0, True, 0)
-        ends = rows[0], rows[-1], columns[0], columns[-1]
-        bounded = min(ends) > 0 and max(ends) < side - 1
-        if bounded or side >= LARGEST_FIELD:
-            height, width = ends[1] - ends[0] + 1, ends[3] - ends[2] + 1
-            return Field(height, width, bounded, _core(weight))
+    weight = _gradient(network, channels, FIELD_SIDE, FIELD_SIDE)
+    if not weight.any():
+        return Field(0, 0, True, 0)
+    lengths = _lengths(network, channels)
+    height, width = (
+        _inside(weight.sum(1 - axis)) or _length(network, channels, axis, lengths)
+        for axis in (0, 1)
+    )
+    at_least = max([FIELD_SIDE, *lengths])
+    bounded = height is not None and width is not None
+    return Field(height or at_least, width or at_least, bounded, _core(weight))
 
 
-def _gradient(network: nn.Module, channels: int, side: int) -> Tensor:
-    """Absolute gradient of SR's centre pixel with respect to each LR pixel, ``(side, side)``."""
-    noise = torch.rand(1, channels, side, side, generator=torch.Generator().manual_seed(0))
+def _length(network: nn.Module, channels: int, axis: int, lengths: Sequence[int]) -> int | None:
+    """Length of the field on the first strip that it ends inside; None where it ends in none."""
+    for length in lengths:
+        sides = (length, FIELD_STRIP) if axis == 0 else (FIELD_STRIP, length)
+        found = _inside(_gradient(network, channels, *sides).sum(1 - axis))
+        if found is not None:
+            return found
+    return None
+
+
+def _lengths(network: nn.Module, channels: int) -> list[int]:
+    """Lengths of the strips that the budget allows."""
+    small = torch.zeros(1, channels, FIELD_STRIP, FIELD_STRIP)
+    cost = count_multiply_adds(network, small)[""] / FIELD_STRIP
+    return [length for length in FIELD_LENGTHS if length * cost <= FIELD_BUDGET]
+
+
+def _inside(profile: Tensor) -> int | None:
+    """Length between the first and the last pixel that count; None if one lies at an end."""
+    places = profile.nonzero().flatten().tolist()
+    if places[0] == 0 or places[-1] == len(profile) - 1:
+        return None
+    return int(places[-1] - places[0] + 1)
+
+
+def _gradient(network: nn.Module, channels: int, height: int, width: int) -> Tensor:
+    """Absolute gradient of SR's centre pixel with respect to each LR pixel."""
+    noise = torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(0))
     lr = noise.requires_grad_()
     sr = network(lr)
     centre = sr[..., sr.shape[-2] // 2, sr.shape[-1] // 2].sum()

@@ -151,7 +151,11 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
             )
         path = fetch(given, generator.published[given])
     if read_state(path) is None:
-        return generator.adapt(read_tensors(path))
+        tensors = read_tensors(path)
+        try:
+            return generator.adapt(tensors)
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}") from error
     groups = load(path).groups
     if "generator" not in groups:
         raise WeightsError(f"{path}: a checkpoint without a generator")
@@ -233,34 +237,40 @@ def warm_start(
         for key, value in tensors.items()
         if not any(fnmatch(key, pattern) for pattern in reinitialise)
     }
-    rows = [
-        (key, _shape(given.get(key)), _shape(wanted.get(key)))
-        for key in [*wanted, *(key for key in given if key not in wanted)]
-        if _shape(given.get(key)) != _shape(wanted.get(key))
-    ]
+    rows = differing(given, wanted)
     if rows:
-        raise WeightsError(_mismatch(rows, source, type(network).__name__))
+        count = "1 key differs" if len(rows) == 1 else f"{len(rows)} keys differ"
+        raise WeightsError(
+            f"{source}: made for another network than {type(network).__name__}; {count}. Change "
+            "the generator's options, or name what may differ in start.reinitialise\n  "
+            + tabulate(rows, "in the file", "in the network")
+        )
     network.load_state_dict({**{key: own[key] for key in fresh}, **given})
     return fresh
 
 
-def _shape(tensor: Tensor | None) -> str:
-    return "-" if tensor is None else "x".join(str(side) for side in tensor.shape) or "scalar"
+def differing(given: Tensors, wanted: Tensors) -> list[tuple[str, str, str]]:
+    """Give the keys that only one has or whose shapes differ: key and both shapes."""
+    return [
+        (key, _shape(given.get(key)), _shape(wanted.get(key)))
+        for key in [*wanted, *(key for key in given if key not in wanted)]
+        if _shape(given.get(key)) != _shape(wanted.get(key))
+    ]
 
 
-def _mismatch(rows: Sequence[tuple[str, str, str]], source: str, network: str) -> str:
-    shown = [("key", "in the file", "in the network"), *rows[:20]]
+def tabulate(rows: Sequence[tuple[str, str, str]], given: str, wanted: str) -> str:
+    """Write a table of keys that differ, under a name for each side."""
+    shown = [("key", given, wanted), *rows[:20]]
     widths = [max(len(row[i]) for row in shown) for i in range(3)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
              for row in shown]  # fmt: skip
     if len(rows) > 20:
         lines.append(f"... and {len(rows) - 20} more")
-    count = "1 key differs" if len(rows) == 1 else f"{len(rows)} keys differ"
-    table = "\n  ".join(lines)
-    return (
-        f"{source}: made for another network than {network}; {count}. Change the generator's "
-        f"options, or name what may differ in start.reinitialise\n  {table}"
-    )
+    return "\n  ".join(lines)
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "-" if tensor is None else "x".join(str(side) for side in tensor.shape) or "scalar"
 
 
 def freeze(generator: Generator, stages: Sequence[str], fresh: Sequence[str]) -> None:

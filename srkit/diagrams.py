@@ -118,8 +118,8 @@ def assign_lanes(boxes: Sequence[Stage]) -> dict[tuple[str, str], int]:
     """Give each connection that skips boxes a lane beside them, short ones inside long ones."""
     rows = {box.name: row for row, box in enumerate(boxes)}
     skips = sorted(
-        ((rows[box.name] - rows[source], source, box.name)
-         for box in boxes for source in box.sources if rows[box.name] - rows[source] > 1)
+        (rows[box.name] - rows[source], source, box.name)
+         for box in boxes for source in box.sources if rows[box.name] - rows[source] > 1
     )  # fmt: skip
     taken: list[list[tuple[int, int]]] = []
     lanes = {}
@@ -175,5 +175,3 @@ def _draw_skip(axes: Axes, above: float, below: float, lane: int) -> None:
         "", (HALF_WIDTH, end), (HALF_WIDTH + 0.15, end),
         arrowprops={"arrowstyle": "-|>", "color": "#333333", "shrinkA": 0, "shrinkB": 0},
     )  # fmt: skip
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -10,13 +10,13 @@ from typing import Any, ClassVar, get_args
 import torch
 from torch import Tensor, nn
 
-from srkit.assembly import assemble_restoring
+from srkit.assembly import Assembly, assemble_restoring
 from srkit.checkpoints import checkpoint_of, read_state, starting_weights, warm_start
 from srkit.components import build
 from srkit.errors import PluginError, WeightsError, nearest
-from srkit.formats import Formats
 from srkit.interfaces import Constraint, Published, Stretch
 from srkit.quantities import Quantity
+from srkit.recipe import Recipe, override
 from srkit.registry import Component, Registry
 from srkit.resizing import Kernel, resize
 from srkit.weights import fetch, sha256_of
@@ -70,6 +70,8 @@ class Model:
         What the pixel values are of the images that it was trained on.
     provenance
         Where it comes from.
+    recipe
+        What it can be built from again; None for foreign weights and interpolations.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Model:
     constraint: Constraint | None = None
     quantity: Quantity = field(default_factory=Quantity)
     provenance: Provenance = Provenance()
+    recipe: Recipe | None = None
 
 
 class Interpolation(nn.Module):
@@ -144,7 +147,6 @@ def open_model(reference: str | Path, registry: Registry, *, scale: int | None =
         model = _open(text, path, registry)
     if scale is not None and scale != model.scale:
         raise WeightsError(f"{text}: a model of scale {model.scale}; expected scale {scale}")
-    model.generator.eval().requires_grad_(False)
     return model
 
 
@@ -164,29 +166,103 @@ def _interpolation(kernel: Any, scale: int | None) -> Model:
     return Model(kernel, Interpolation(kernel, scale).eval(), scale, None)
 
 
+def find_model(
+    reference: str,
+    registry: Registry,
+    options: Sequence[str] = (),
+    *,
+    scale: int | None = None,
+    channels: int | None = None,
+) -> Model:
+    """Build a registered generator afresh, or else :func:`open_model`.
+
+    Parameters
+    ----------
+    reference, registry, scale
+        As :func:`open_model` takes them, or the name of a generator.
+    options, channels
+        As :func:`fresh_model` takes them: only for a generator.
+
+    Raises
+    ------
+    SrkitError
+        As those two do; also if options are given for something else than a generator.
+    """
+    if reference in registry.names("generators"):
+        return fresh_model(reference, registry, options, scale=scale, channels=channels)
+    if options or channels:
+        raise PluginError(
+            f"'{reference}' is no generator; options and channels are for those alone"
+        )
+    return open_model(reference, registry, scale=scale)
+
+
+def fresh_model(
+    name: str,
+    registry: Registry,
+    options: Sequence[str] = (),
+    *,
+    scale: int | None = None,
+    channels: int | None = None,
+) -> Model:
+    """Build a registered generator with fresh weights.
+
+    Parameters
+    ----------
+    name
+        The generator's.
+    registry
+        Where it comes from.
+    options
+        ``key=value`` each.
+    scale, channels
+        As a recipe has them; its defaults where they are None.
+
+    Raises
+    ------
+    RecipeError
+        With everything that is wrong with the options, the scale and the channels.
+    """
+    given = {"scale": scale, "channels": channels}
+    tree: Mapping[str, Any] = {k: v for k, v in given.items() if v is not None}
+    tree = {"name": name, **tree, "generator": {"type": name}}
+    tree = override(tree, [f"generator.{option}" for option in options], name)
+    with torch.random.fork_rng(devices=[]):
+        return _assembled(name, assemble_restoring(tree, registry, name), Provenance(), Quantity())
+
+
 def _trained(name: str, path: Path, registry: Registry) -> Model:
     """Open a checkpoint of srkit, whose state carries the recipe."""
     state = read_state(path)
     assert state is not None
     assembly = assemble_restoring(state["recipe"], registry, str(path))
-    generator: Any = assembly.generator
-    if generator is None:
+    if assembly.generator is None:
         raise WeightsError(f"{path}: a checkpoint without a generator")
     if state.get("quantity") is None:
         raise WeightsError(
             f"{path}: does not say what its training images' values were; train it with this "
             "version of srkit"
         )
-    warm_start(generator, starting_weights(str(path), generator), str(path))
+    trained_with = state["versions"]["srkit"]
+    provenance = Provenance(path, sha256_of(path), assembly.recipe.name, trained_with)
+    model = _assembled(name, assembly, provenance, Quantity.parse(state["quantity"]))
+    warm_start(model.generator, starting_weights(str(path), assembly.generator), str(path))
+    return model
+
+
+def _assembled(name: str, assembly: Assembly, provenance: Provenance, quantity: Quantity) -> Model:
+    """Make a model of what was built from a recipe."""
+    generator: Any = assembly.generator
     return Model(
         name,
-        generator,
+        generator.eval().requires_grad_(False),
         generator.scale,
         generator.channels,
         assembly.stretch,
         assembly.constraint,
-        Quantity.parse(state["quantity"]),
-        Provenance(path, sha256_of(path), assembly.recipe.name, state["versions"]["srkit"]),
+        quantity,
+        provenance,
+        assembly.recipe,
     )
 
 
@@ -194,6 +270,7 @@ def _foreign(path: Path, registry: Registry) -> Model:
     """Open a weight file that does not say of itself what network it is for."""
     factory = registry.get("generators", FOREIGN).factory
     generator = build(factory, {"weights": path}, scale=None, channels=None)
+    generator.eval().requires_grad_(False)
     provenance = Provenance(path, sha256_of(path))
     return Model(path.stem, generator, generator.scale, generator.channels, provenance=provenance)
 
@@ -207,13 +284,15 @@ def _published(name: str, registry: Registry) -> Model:
             f"{nearest(name, [*INTERPOLATIONS, *known])}"
         )
     component, weights = known[name]
-    options = {k: v for k, v in weights.settings.items() if k not in ("scale", "channels")}
-    scale, channels = weights.settings["scale"], weights.settings["channels"]
-    formats = Formats.of(registry)
-    generator = build(component.factory, options, scale=scale, channels=channels, formats=formats)
-    warm_start(generator, starting_weights(name, generator), name)
+    settings = dict(weights.settings)
+    own = {key: settings.pop(key) for key in ("scale", "channels")}
+    tree = {"name": name, **own, "generator": {"type": component.name, **settings}}
+    assembly = assemble_restoring(tree, registry, name)
+    assert assembly.generator is not None
     path = fetch(name, weights)
-    return Model(name, generator, scale, channels, provenance=Provenance(path, sha256_of(path)))
+    model = _assembled(name, assembly, Provenance(path, sha256_of(path)), Quantity())
+    warm_start(model.generator, starting_weights(name, assembly.generator), name)
+    return model
 
 
 def published_models(registry: Registry) -> dict[str, tuple[Component, Published]]:

@@ -337,15 +337,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, sample: bool
         if not isinstance(tree.get("sample"), Mapping):
             raise RecipeError(str(path), ["sample: missing; --sample needs this block"])
         tree = merge(tree, tree["sample"])
-    problems = []
-    for override in overrides:
-        try:
-            tree = _override(tree, override)
-        except ValueError as error:
-            problems.append(f"{override}: {error}")
-    if problems:
-        raise RecipeError(str(path), problems)
-    return parse_recipe(tree, str(path))
+    return parse_recipe(override(tree, overrides, str(path)), str(path))
 
 
 def parse_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
@@ -385,6 +377,25 @@ def merge(base: Any, change: Any) -> Any:
     if "type" in change and "type" in base and change["type"] != base["type"]:
         return dict(change)
     return {**base, **{key: merge(base.get(key), value) for key, value in change.items()}}
+
+
+def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> Mapping[str, Any]:
+    """Change a tree by ``key=value`` each, as :func:`load_recipe` takes them.
+
+    Raises
+    ------
+    RecipeError
+        With every override that cannot be read; `source` names the recipe in it.
+    """
+    problems = []
+    for text in overrides:
+        try:
+            tree = _override(tree, text)
+        except ValueError as error:
+            problems.append(f"{text}: {error}")
+    if problems:
+        raise RecipeError(source, problems)
+    return tree
 
 
 def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:

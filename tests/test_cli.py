@@ -43,7 +43,7 @@ def small(tmp_path: Path) -> Path:
 def test_help_names_every_command(srkit: Srkit) -> None:
     done = srkit("--help")
     assert (done.status, done.err) == (0, "")
-    for command in ("train", "finetune", "eval", "plugins", "recipe", "plugin"):
+    for command in ("train", "finetune", "eval", "plugins", "recipe", "models", "plugin"):
         assert f" {command} " in done.out
     assert "assembled from plugins" in done.out
 

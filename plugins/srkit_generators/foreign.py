@@ -63,7 +63,11 @@ class Foreign(nn.Module):
         each_channel: bool = False,
     ) -> None:
         super().__init__()
-        descriptor = recognise(read_tensors(weights), str(weights))
+        tensors = read_tensors(weights)
+        try:
+            descriptor = recognise(tensors)
+        except WeightsError as error:
+            raise WeightsError(f"{weights}: {error}") from error
         own = descriptor.input_channels
         if scale not in (None, descriptor.scale):
             raise ValueError(
@@ -133,19 +137,17 @@ class Foreign(nn.Module):
         """
         if tensors.keys() <= self.state_dict().keys():
             return dict(tensors)
-        model = recognise(tensors, "the starting weights").model
+        model = recognise(tensors).model
         return {f"network.{name}": tensor for name, tensor in model.state_dict().items()}
 
 
-def recognise(tensors: Mapping[str, Tensor], source: str) -> Any:
+def recognise(tensors: Mapping[str, Tensor]) -> Any:
     """Build the network that the tensors are of: spandrel's ``ImageModelDescriptor``.
 
     Parameters
     ----------
     tensors
         By their keys in the file.
-    source
-        Names the file in errors.
 
     Raises
     ------
@@ -162,22 +164,22 @@ def recognise(tensors: Mapping[str, Tensor], source: str) -> Any:
             descriptor = ModelLoader().load_from_state_dict(dict(tensors))
     except UnsupportedModelError:
         raise WeightsError(
-            f"{source}: weights of no known architecture; their first keys are {first(tensors)}"
+            f"weights of no known architecture; their first keys are {first(tensors)}"
         ) from None
     except Exception as error:  # many kinds: what looked like an architecture lacks some of it
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise WeightsError(
-            f"{source}: like an architecture that spandrel knows, but refused ({reason}); their "
+            f"like an architecture that spandrel knows, but refused ({reason}); their "
             f"first keys are {first(tensors)}"
         ) from error
     if not isinstance(descriptor, ImageModelDescriptor):
         raise WeightsError(
-            f"{source}: {descriptor.architecture.name} takes a mask beside the image; expected a "
+            f"{descriptor.architecture.name} takes a mask beside the image; expected a "
             "network from image to image"
         )
     if descriptor.input_channels != descriptor.output_channels:
         raise WeightsError(
-            f"{source}: {descriptor.architecture.name} from {descriptor.input_channels} to "
+            f"{descriptor.architecture.name} from {descriptor.input_channels} to "
             f"{descriptor.output_channels} channels; expected as many out as in"
         )
     return descriptor

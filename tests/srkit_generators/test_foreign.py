@@ -236,8 +236,9 @@ def test_weights_of_the_same_architecture_are_taken(tmp_path: Path) -> None:
     assert "network.model.0.weight" in adapted
     assert all(torch.equal(adapted[key], value) for key, value in network.state_dict().items())
     assert network.adapt(network.state_dict()).keys() == network.state_dict().keys()
-    with pytest.raises(WeightsError, match="the starting weights: weights of no known"):
+    with pytest.raises(WeightsError) as caught:
         network.adapt({"a": torch.zeros(1)})
+    assert str(caught.value) == "weights of no known architecture; their first keys are a"
 
 
 def refused(weights: Path, scale: int | None = None, channels: int | None = None) -> str:
