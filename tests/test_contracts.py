@@ -66,6 +66,7 @@ OF_SOURCES = (
     "false_detection_rate",
     "fwhm_gain",
     "half_light_radius_error",
+    "isophotal_flux_error",
     "peak_error",
     "sersic_index_error",
     "size_error",

@@ -5,8 +5,9 @@ from srkit import hookimpl
 
 @hookimpl
 def srkit_datasets() -> dict[str, str]:
-    """Offer lenses, real and simulated."""
+    """Offer lenses, real and simulated, and simulated galaxies."""
     return {
+        "galaxy_simulation": "srkit_astro.galaxy_simulation:GalaxySimulation",
         "lens_pairs": "srkit_astro.pairs:LensPairs",
         "lens_simulation": "srkit_astro.simulation:LensSimulation",
     }
@@ -44,6 +45,7 @@ def srkit_metrics() -> dict[str, str]:
         "fourier_ring_correlation": "srkit_astro.spectra:FourierRingCorrelation",
         "fwhm_gain": "srkit_astro.shapes:FwhmGain",
         "half_light_radius_error": "srkit_astro.morphology:HalfLightRadiusError",
+        "isophotal_flux_error": "srkit_astro.photometry:IsophotalFluxError",
         "peak_error": "srkit_astro.photometry:PeakError",
         "power_spectrum_ratio": "srkit_astro.spectra:PowerSpectrumRatio",
         "reduced_chi_square": "srkit_astro.consistency:ReducedChiSquare",

@@ -12,21 +12,18 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt
-from torch import Tensor
 
 from srkit.interfaces import Sample
-from srkit_astro.cameras import UNIT, ZERO_POINT, AcsF814W, HscI, flux_of
+from srkit_astro.cameras import AcsF814W, HscI
 from srkit_astro.extra import needs
+from srkit_astro.observing import ACS, HSC, TwoCameras, random_streams
 from srkit_astro.populations import POPULATIONS, Lens, Population
 from srkit_astro.substructure import Subhalo, Vortex, draw_subhalos, draw_vortex
 
-SPLITS = ("train", "validation", "test")
 #: The kinds of dark matter by label.
 CLASSES = ("none", "cdm", "vortex")
-ACS, HSC = AcsF814W(), HscI()
 
 
 class LensSimulation:
@@ -108,12 +105,11 @@ class LensSimulation:
         self.classes = CLASSES if substructure == "all" else None
         self.population = POPULATIONS[population] if isinstance(population, str) else population
         self.population.draw(np.random.default_rng(0))  # an impossible one is told of at once
-        self.scale, self.size, self.oversampling = scale, size, oversampling
         self.split, self.length, self.seed = split, length, seed
         self.substructure, self.share = substructure, substructure_share
-        self.hr_camera, self.lr_camera = hr_camera, lr_camera
-        self.hr_noise, self.lr_noise = hr_noise, lr_noise
-        self.data_range = (0.0, flux_of(white) * lr_camera.pixel**2)
+        self.cameras = TwoCameras(
+            scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white
+        )
 
     def __len__(self) -> int:
         return self.length
@@ -121,25 +117,12 @@ class LensSimulation:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self.length:
             raise IndexError(f"no lens {index}: there are {self.length}")
-        _, hr_rng, lr_rng = self._streams(index)
-        hr, lr = self.observe(index)
-        pixel = self.lr_camera.pixel
-        variance = None
-        if self.hr_noise:
-            hr, _ = self.hr_camera.expose(hr / self.scale**2, pixel / self.scale, hr_rng)
-            hr = hr * self.scale**2
-        if self.lr_noise:
-            lr, variance = self.lr_camera.expose(lr, pixel, lr_rng)
-        return Sample(
+        _, *noise = self._streams(index)
+        return self.cameras.sample(
             f"{self.split}_{index:06d}",
-            _tensor(hr),
-            _tensor(lr),
+            self.observe(index),
+            (noise[0], noise[1]),
             label=index % len(CLASSES) if self.classes is not None else None,
-            data_range=self.data_range,
-            unit=UNIT,
-            pixel_scale=pixel / self.scale,
-            variance=None if variance is None else _tensor(variance),
-            zero_point=ZERO_POINT,
         )
 
     def lens(self, index: int) -> tuple[Lens, tuple[Subhalo, ...] | Vortex]:
@@ -154,17 +137,11 @@ class LensSimulation:
 
     def observe(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Give HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
-        fine = self.scale * self.oversampling
-        pixel = self.lr_camera.pixel / fine
-        sky = _renderer()(*self.lens(index), self.size * fine, pixel) * self.lr_camera.pixel**2
-        hr = _block_mean(self.hr_camera.blur(sky, pixel), self.oversampling)
-        lr = _block_mean(self.lr_camera.blur(sky, pixel), fine)
-        return hr, lr
+        return self.cameras.observe(_renderer()(*self.lens(index), *self.cameras.samples))
 
     def _streams(self, index: int) -> list[np.random.Generator]:
         """Give the random numbers of a sample: for the lens, the noise of HR, and that of LR."""
-        key = [self.seed, SPLITS.index(self.split), index]
-        return np.random.default_rng(key).spawn(3)
+        return random_streams(self.seed, self.split, index, 3)
 
 
 def _renderer() -> Callable[..., NDArray[Any]]:
@@ -172,12 +149,3 @@ def _renderer() -> Callable[..., NDArray[Any]]:
     with needs("lenstronomy"):
         from srkit_astro.sky import render
     return render
-
-
-def _block_mean(image: NDArray[Any], side: int) -> NDArray[Any]:
-    count = len(image) // side
-    return np.asarray(image.reshape(count, side, count, side).mean((1, 3)))
-
-
-def _tensor(image: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(image.astype(np.float32))[None]

@@ -113,8 +113,8 @@ def test_lenses_of_splits_are_disjoint() -> None:
 def test_cameras_and_noise_do_not_change_the_lens() -> None:
     changed = make(hr_noise=False, lr_camera={"fwhm": 0.9, "exposure": 300})
     assert changed.lens(2) == make().lens(2)
-    assert changed.lr_camera.exposure == 300
-    assert changed.lr_camera.zero_point == 28.5
+    assert changed.cameras.lr_camera.exposure == 300
+    assert changed.cameras.lr_camera.zero_point == 28.5
     plain = make()[2]
     noiseless = make(hr_noise=False)[2]
     assert plain.lr is not None
