@@ -95,7 +95,7 @@ def search(setting: Setting, *, processes: int, console: Console) -> Sweep:
     objective = plan_search(setting)
     spec, folder = _spec(setting), setting.folder
     with locked(folder) as lock:
-        trials = Trials(setting, objective, processes)
+        trials = Trials(setting, objective)
         with Watch(console, spec.trials) as watch:
 
             def ended(job: Job, status: int) -> None:
@@ -129,13 +129,10 @@ class Trials:
         Its recipe has `search`.
     objective
         What is to be the best.
-    processes
-        Trials at a time; those in progress count as bad for the next proposal if there are others.
     """
 
-    def __init__(self, setting: Setting, objective: MetricInfo, processes: int) -> None:
+    def __init__(self, setting: Setting, objective: MetricInfo) -> None:
         self._setting, self._objective = setting, objective
-        self._several = processes > 1
         self._study = _open(setting, objective)
         self._tasks: dict[str, Task] = {}
         self.reasons: dict[str, str] = {}
@@ -174,7 +171,7 @@ class Trials:
 
         yield from [task for name, task in self._tasks.items() if name not in self.reasons]
         while len(self._tasks) < total:
-            self._study.sampler = _sampler(self._setting, len(self._tasks), self._several)
+            self._study.sampler = _sampler(self._setting.base.seed + len(self._tasks))
             trial = self._study.ask(_distributions(_spec(self._setting)))
             try:
                 taken = self._take({trial.number: trial.params})
@@ -228,11 +225,11 @@ def _open(setting: Setting, objective: MetricInfo) -> Study:
     return study
 
 
-def _sampler(setting: Setting, number: int, several: bool) -> Any:
-    """Make chance a function of seed and trial, so that a resumed search repeats no proposal."""
+def _sampler(seed: int) -> Any:
+    """Make what proposes a trial; chance is a function of the trial, so none is proposed again."""
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=setting.base.seed + number, constant_liar=several)
+    return TPESampler(seed=seed)
 
 
 def _distributions(spec: SearchSpec) -> dict[str, BaseDistribution]:

@@ -169,12 +169,16 @@ class Sweep:
 
     def best_trial(self) -> Outcome | None:
         """Give the run that is best on the validation images; None if none was validated."""
-        best = self.ranked()[0] if self.outcomes else None
-        return None if best is None or math.isnan(best.validated) else best
+        best = next(iter(self.ranked()), None)
+        if self.objective is None or best is None or math.isnan(best.validated):
+            return None
+        return best
 
     def ranked(self) -> list[Outcome]:
         """Sort the runs of a search, the best on the validation images first."""
-        sign = -1 if self.objective is not None and self.objective.higher_is_better else 1
+        if self.objective is None:
+            return self.outcomes
+        sign = -1 if self.objective.higher_is_better else 1
         return sorted(
             self.outcomes,
             key=lambda o: math.inf if math.isnan(o.validated) else sign * o.validated,

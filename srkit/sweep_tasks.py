@@ -22,14 +22,8 @@ from srkit.results import MetricInfo
 from srkit.runs import changed_since
 from srkit.variants import Variant, change, gather
 
-#: What a variant's own recipe does without.
-NOT_ITS_OWN: dict[str, Any] = {
-    "needs": {},
-    "sample": {},
-    "variants": {},
-    "repeat": None,
-    "search": None,
-}
+#: What is about the whole sweep: a variant's own recipe does without.
+NOT_ITS_OWN = ("sample", "variants", "repeat", "search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +165,13 @@ def _task(variant: Variant, setting: Setting) -> Task:
     tree, problems = change(setting.tree, variant.changes)
     if problems:
         raise RecipeError(source, problems)
-    tree["name"] = f"{tree['name']}-{variant.name}"
+    tree = {key: value for key, value in tree.items() if key not in NOT_ITS_OWN}
+    tree["name"] = f"{setting.base.name}-{variant.name}"
     recipe = parse(tree, registry, source, splits=SPLITS)
     assembly = assemble(recipe, registry, source, splits=SPLITS)
     if problems := _incomparable(assembly):
         raise RecipeError(source, problems)
-    recipe = resolve(assembly.recipe, setting.needs, source).model_copy(update=NOT_ITS_OWN)
+    recipe = resolve(assembly.recipe, setting.needs, source).model_copy(update={"needs": {}})
     per_epoch = len(assembly.data["train"]) / recipe.training.batch_size
     steps = recipe.training.duration.in_steps(per_epoch)
     return Task(variant, recipe, metric_infos(assembly), steps, setting.folder)
