@@ -452,7 +452,7 @@ def merge(base: Any, change: Any) -> Any:
     return {**base, **{key: merge(base.get(key), value) for key, value in change.items()}}
 
 
-def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> Mapping[str, Any]:
+def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> dict[str, Any]:
     """Change a tree by ``key=value`` each, as :func:`load_recipe` takes them.
 
     Raises
@@ -468,7 +468,7 @@ def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> 
             problems.append(f"{text}: {error}")
     if problems:
         raise RecipeError(source, problems)
-    return tree
+    return dict(tree)
 
 
 def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:

@@ -45,6 +45,9 @@ class LensSimulation:
         Splits share no lens.
     length
         Number of lenses.
+    folds, fold
+        For cross-validation among the lenses of ``train``: every `folds`-th of them, from number
+        `fold` on, validates and the others train. `length` counts both.
     size
         Side of LR in pixels; HR has the scale times as many.
     seed
@@ -77,7 +80,7 @@ class LensSimulation:
     PluginError
         If lenstronomy is not installed.
     ValueError
-        If a population has no lenses.
+        If a population has no lenses, or there is no such fold.
     """
 
     channels = 1
@@ -89,6 +92,8 @@ class LensSimulation:
         scale: int,
         split: Literal["train", "validation", "test"] = "train",
         length: PositiveInt = 1000,
+        folds: Annotated[int, Field(ge=2)] | None = None,
+        fold: NonNegativeInt | None = None,
         size: Annotated[int, Field(ge=8)] = 64,
         seed: NonNegativeInt = 0,
         population: Literal["slacs", "sugohi"] | Population = "sugohi",
@@ -105,31 +110,34 @@ class LensSimulation:
         self.classes = CLASSES if substructure == "all" else None
         self.population = POPULATIONS[population] if isinstance(population, str) else population
         self.population.draw(np.random.default_rng(0))  # an impossible one is told of at once
-        self.split, self.length, self.seed = split, length, seed
+        self.seed = seed
+        self.pool, self.numbers = _lenses(split, length, folds, fold)
         self.substructure, self.share = substructure, substructure_share
         self.cameras = TwoCameras(
             scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white
         )
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.numbers)
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < self.length:
-            raise IndexError(f"no lens {index}: there are {self.length}")
+        if not 0 <= index < len(self):
+            raise IndexError(f"no lens {index}: there are {len(self)}")
+        number = self.numbers[index]
         _, *noise = self._streams(index)
         return self.cameras.sample(
-            f"{self.split}_{index:06d}",
+            f"{self.pool}_{number:06d}",
             self.observe(index),
             (noise[0], noise[1]),
-            label=index % len(CLASSES) if self.classes is not None else None,
+            label=number % len(CLASSES) if self.classes is not None else None,
         )
 
     def lens(self, index: int) -> tuple[Lens, tuple[Subhalo, ...] | Vortex]:
         """Give the lens of a sample, and its substructure."""
         rng, *_ = self._streams(index)
         lens = self.population.draw(rng)
-        kind = CLASSES[index % len(CLASSES)] if self.substructure == "all" else self.substructure
+        number = self.numbers[index]
+        kind = CLASSES[number % len(CLASSES)] if self.substructure == "all" else self.substructure
         if kind == "none":
             return lens, ()
         draw = draw_subhalos if kind == "cdm" else draw_vortex
@@ -141,7 +149,27 @@ class LensSimulation:
 
     def _streams(self, index: int) -> list[np.random.Generator]:
         """Give the random numbers of a sample: for the lens, the noise of HR, and that of LR."""
-        return random_streams(self.seed, self.split, index, 3)
+        return random_streams(self.seed, self.pool, self.numbers[index], 3)
+
+
+def _lenses(
+    split: str, length: int, folds: int | None, fold: int | None
+) -> tuple[str, Sequence[int]]:
+    """Say which split's lenses are taken, and their numbers in it."""
+    if (folds is None) != (fold is None):
+        raise ValueError("folds and fold go together: how many, and which of them validates")
+    if folds is None or fold is None:
+        return split, range(length)
+    if fold >= folds:
+        raise ValueError(f"fold is {fold}; expected 0 to {folds - 1} for {folds} folds")
+    if split == "test":
+        raise ValueError("folds are of the lenses that train and validate; leave them out of test")
+    if length < folds:
+        raise ValueError(
+            f"length is {length}; expected at least one lens for each of {folds} folds"
+        )
+    validates = split == "validation"
+    return "train", [number for number in range(length) if (number % folds == fold) == validates]
 
 
 def _renderer() -> Callable[..., NDArray[Any]]:
