@@ -33,10 +33,17 @@ def srkit_constraints() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_losses() -> dict[str, str]:
+    """Offer the loss that suppresses the artefacts of adversarial training."""
+    return {"artefacts": "srkit_astro.artefacts:ArtefactLoss"}
+
+
+@hookimpl
 def srkit_metrics() -> dict[str, str]:
-    """Offer the metrics of flux, shape, detail, sources and consistency."""
+    """Offer the metrics of flux, shape, detail, sources, artefacts and consistency."""
     return {
         "aperture_flux_error": "srkit_astro.photometry:ApertureFluxError",
+        "artefact_share": "srkit_astro.artefacts:ArtefactShare",
         "centroid_shift": "srkit_astro.shapes:CentroidShift",
         "completeness": "srkit_astro.detection:Completeness",
         "ellipticity_error": "srkit_astro.shapes:EllipticityError",
