@@ -253,8 +253,7 @@ def _curve_pictures(evaluation: Evaluation, curves: Path, folder: Path) -> Itera
         yield Picture(path, *titles[path.name])
 
 
-def render_page(template: str, **values: Any) -> str:
-    """Fill in one of srkit's own templates."""
+def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("srkit"),
         autoescape=True,
@@ -262,12 +261,7 @@ def render_page(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(version=__version__, **values)
-
-
-def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> str:
-    return render_page(
-        "report.html",
+    return environment.get_template("report.html").render(
         evaluation=evaluation,
         headings=[heading(metric) for metric in evaluation.metrics],
         explanations=explanations(evaluation),
@@ -275,6 +269,7 @@ def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> 
         gaps=_gaps(evaluation),
         pictures=pictures,
         notes=notes,
+        version=__version__,
     )
 
 

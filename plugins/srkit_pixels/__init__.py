@@ -19,6 +19,17 @@ def srkit_metrics() -> dict[str, str]:
     return {
         "mae": "srkit_pixels.metrics:MAE",
         "mse": "srkit_pixels.metrics:MSE",
+        "niqe": "srkit_pixels.niqe:NIQE",
         "psnr": "srkit_pixels.metrics:PSNR",
+        "psnr_rgb": "srkit_pixels.metrics:psnr_rgb",
+        "psnr_y": "srkit_pixels.metrics:psnr_y",
         "ssim": "srkit_pixels.metrics:SSIM",
+        "ssim_rgb": "srkit_pixels.metrics:ssim_rgb",
+        "ssim_y": "srkit_pixels.metrics:ssim_y",
     }
+
+
+@hookimpl
+def srkit_commands() -> dict[str, str]:
+    """Offer the command that fits NIQE."""
+    return {"fit-niqe": "srkit_pixels.niqe:fit_niqe"}

@@ -11,6 +11,8 @@ from torch import Tensor
 from srkit import metrics
 from srkit.interfaces import Batch
 
+#: Pixels to leave out at each border; ``scale``: as many as an LR pixel has along its side.
+Crop = NonNegativeInt | Literal["scale"]
 #: What is 0 and 1: the values of black and white of the data, or the extremes of each HR image.
 Range = Literal["data", "image"]
 MIN_MAX = "SR and HR by the minimum and maximum of each HR image"
@@ -20,7 +22,7 @@ class Protocol:
     """What PSNR and SSIM look at; see :class:`PSNR` for the parameters."""
 
     def __init__(
-        self, channel: Literal["rgb", "y"], crop: int, quantize: bool, ends: Range
+        self, channel: Literal["rgb", "y"], crop: Crop, quantize: bool, ends: Range
     ) -> None:
         self.channel = channel
         self.crop = crop
@@ -29,7 +31,8 @@ class Protocol:
 
     def __str__(self) -> str:
         seen = "Y of BT.601 (16 to 235)" if self.channel == "y" else "all channels"
-        crop = f"{self.crop} pixels cropped" if self.crop else "not cropped"
+        pixels = "as many pixels as the scale" if self.crop == "scale" else f"{self.crop} pixels"
+        crop = f"{pixels} cropped" if self.crop else "not cropped"
         rounding = "clipped and rounded to 8 bits" if self.quantize else "not rounded"
         peak = "width of the data range" if self.ends == "data" else f"1, {MIN_MAX}"
         return f"{seen}, {crop}, {rounding}, peak = {peak}"
@@ -38,17 +41,31 @@ class Protocol:
         """Bring both images to what is measured."""
         metrics.check_shapes(sr, batch.hr)
         ends = batch.data_range if self.ends == "data" else extremes(batch.hr)
+        crop = scale_of(batch) if self.crop == "scale" else self.crop
         first, second = (
             metrics.view(
                 images,
                 data_range=ends,
                 channel=self.channel,
-                crop=self.crop,
+                crop=crop,
                 quantize=self.quantize,
             )
             for images in (sr, batch.hr)
         )
         return first, second
+
+
+def scale_of(batch: Batch) -> int:
+    """Round the side of an LR pixel to HR pixels.
+
+    Raises
+    ------
+    ValueError
+        If the batch has no LR images.
+    """
+    if batch.lr is None:
+        raise ValueError("crop 'scale' needs LR images to tell the scale; give a number of pixels")
+    return round(batch.hr.shape[-1] / batch.lr.shape[-1])
 
 
 def extremes(hr: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +81,7 @@ class PSNR:
     channel
         ``rgb``: all channels together; ``y``: the luma of RGB images.
     crop
-        Pixels to leave out at each border; many papers leave out as many as the scale.
+        Pixels to leave out at each border; ``scale``: as many as the scale, as many papers do.
     quantize
         Whether to clip and round to 8 bits first, as a picture file would.
     range
@@ -80,7 +97,7 @@ class PSNR:
         self,
         *,
         channel: Literal["rgb", "y"] = "rgb",
-        crop: NonNegativeInt = 0,
+        crop: Crop = 0,
         quantize: bool = False,
         range: Range = "data",
     ) -> None:
@@ -100,7 +117,7 @@ class SSIM:
     channel
         ``rgb``: the mean over the channels; ``y``: the luma of RGB images.
     crop
-        Pixels to leave out at each border; many papers leave out as many as the scale.
+        Pixels to leave out at each border; ``scale``: as many as the scale, as many papers do.
     quantize
         Whether to clip and round to 8 bits first, as a picture file would.
     range
@@ -116,7 +133,7 @@ class SSIM:
         self,
         *,
         channel: Literal["rgb", "y"] = "rgb",
-        crop: NonNegativeInt = 0,
+        crop: Crop = 0,
         quantize: bool = False,
         range: Range = "data",
     ) -> None:
@@ -126,6 +143,26 @@ class SSIM:
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
         return metrics.ssim(*self._protocol.views(sr, batch))
+
+
+def psnr_y() -> PSNR:
+    """PSNR of the field's tables: Y of 8-bit pictures, as many pixels cropped as the scale."""
+    return PSNR(channel="y", crop="scale", quantize=True)
+
+
+def psnr_rgb() -> PSNR:
+    """PSNR of 8-bit pictures, all channels, as many pixels cropped as the scale."""
+    return PSNR(crop="scale", quantize=True)
+
+
+def ssim_y() -> SSIM:
+    """SSIM of the field's tables: Y of 8-bit pictures, as many pixels cropped as the scale."""
+    return SSIM(channel="y", crop="scale", quantize=True)
+
+
+def ssim_rgb() -> SSIM:
+    """SSIM of 8-bit pictures, mean of the channels, as many pixels cropped as the scale."""
+    return SSIM(crop="scale", quantize=True)
 
 
 class MSE:

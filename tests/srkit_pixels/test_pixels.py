@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from srkit_pixels import losses, metrics
 from srkit.components import build
 from srkit.interfaces import Batch
 from srkit.registry import Registry
+from srkit.resizing import resize
 
 
 def batch(hr: torch.Tensor, data_range: tuple[float, float] = (0.0, 1.0)) -> Batch:
@@ -148,6 +151,79 @@ def test_protocols() -> None:
         "all channels, not cropped, not rounded, SR and HR by the minimum and maximum of each HR "
         "image"
     )
+
+
+def test_crop_by_the_scale() -> None:
+    sr, hr = images(0), images(1)
+    pair = replace(batch(hr), lr=torch.zeros(2, 3, 8, 10))
+    expected = metrics.PSNR(channel="y", crop=3, quantize=True)(sr, batch(hr))
+    torch.testing.assert_close(metrics.psnr_y()(sr, pair), expected)
+    expected = metrics.SSIM(crop=3, quantize=True)(sr, batch(hr))
+    torch.testing.assert_close(metrics.ssim_rgb()(sr, pair), expected)
+    assert metrics.psnr_y().protocol == (
+        "Y of BT.601 (16 to 235), as many pixels as the scale cropped, clipped and rounded to 8 "
+        "bits, peak = width of the data range"
+    )
+    message = r"^crop 'scale' needs LR images to tell the scale; give a number of pixels$"
+    with pytest.raises(ValueError, match=message):
+        metrics.psnr_rgb()(sr, batch(hr))
+
+
+def set5(shared: Path, scale: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """HR, cut to what the scale divides, and LR of Set5, as bytes ``(1, 3, H, W)``."""
+    for path in sorted((shared / "data" / "set5" / "HR").glob("*.png")):
+        lr_path = shared / "data" / "set5" / f"X{scale}" / f"{path.stem}x{scale}.png"
+        with Picture.open(path) as first, Picture.open(lr_path) as second:
+            hr, lr = (
+                torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None]
+                for picture in (first, second)
+            )
+        yield hr[..., : scale * lr.shape[-2], : scale * lr.shape[-1]], lr
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("scale", "published"), [(2, 33.66), (3, 30.39), (4, 28.42)])
+def test_bicubic_both_ways_on_set5_has_the_published_psnr(
+    shared: Path, scale: int, published: float
+) -> None:
+    """Lim et al. 2017, table 2, and many others: MATLAB's bicubic down and up."""
+    metric = metrics.psnr_y()
+    values = []
+    for hr, _ in set5(shared, scale):
+        lr = resize(hr, factor=1 / scale)
+        sr = resize(lr, factor=scale)
+        values.append(metric(sr / 255, replace(batch(hr / 255), lr=lr)).item())
+    assert np.mean(values) == pytest.approx(published, abs=0.02)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("channel", ["y", "rgb"])
+def test_psnr_and_ssim_on_set5_equal_an_independent_computation(shared: Path, channel: str) -> None:
+    psnr, ssim = (
+        (metrics.psnr_y(), metrics.ssim_y())
+        if channel == "y"
+        else (metrics.psnr_rgb(), metrics.ssim_rgb())
+    )
+    for hr, lr in set5(shared, 4):
+        sr = resize(lr, factor=4)
+        pair = replace(batch(hr / 255), lr=lr)
+        x, y = (image[0].permute(1, 2, 0).double().numpy() for image in (sr, hr))
+        if channel == "y":
+            x, y = (z @ [65.481, 128.553, 24.966] / 255 + 16 for z in (x, y))
+        x, y = (np.atleast_3d(z[4:-4, 4:-4]) for z in (x, y))
+        expected = 10 * np.log10(255**2 / np.mean((x - y) ** 2))
+        assert psnr(sr / 255, pair).item() == pytest.approx(expected, abs=0.001)
+        maps = structural_similarity(
+            x,
+            y,
+            data_range=255,
+            channel_axis=2,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            full=True,
+        )[1]
+        assert ssim(sr / 255, pair).item() == pytest.approx(maps[5:-5, 5:-5].mean(), abs=1e-5)
 
 
 @pytest.mark.shared

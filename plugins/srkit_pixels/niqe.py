@@ -1,0 +1,295 @@
+"""How natural a picture looks, without its original: NIQE."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import NonNegativeInt
+from scipy.ndimage import gaussian_filter
+from scipy.special import gamma
+from torch import Tensor
+
+from srkit import metrics
+from srkit.errors import DataError
+from srkit.files import write_file
+from srkit.formats import Formats
+from srkit.interfaces import Batch
+from srkit.registry import Registry
+from srkit.resizing import resize
+
+Floats = NDArray[np.float64]
+
+#: Side of a block in pixels, and the share of a picture's greatest sharpness at which a block
+#: tells of what is in focus; as in the authors' release.
+BLOCK, SHARP = 96, 0.75
+#: Standard deviation of the local means, in pixels, and radius of their window.
+SIGMA, RADIUS = 7 / 6, 3
+#: What counts as no difference, of 255.
+FLAT = 1e-4
+#: Features of a block: 18 on each of two scales.
+FEATURES = 36
+#: Neighbours whose products are looked at: beside, below, and on the two diagonals.
+NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
+#: Shapes that a distribution may have, and the ratio of its moments at each.
+SHAPES = np.arange(200, 10001) / 1000
+RATIOS = gamma(2 / SHAPES) ** 2 / (gamma(1 / SHAPES) * gamma(3 / SHAPES))
+PUBLISHED = "niqe_pristine.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Pristine:
+    """What blocks of pristine pictures look like: a multivariate normal distribution.
+
+    Parameters
+    ----------
+    mean
+        ``(36,)``.
+    covariance
+        ``(36, 36)``.
+    """
+
+    mean: Floats
+    covariance: Floats
+
+    @classmethod
+    def read(cls, path: Path) -> Pristine:
+        """Read what :meth:`write` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged, or holds something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                mean, covariance = arrays["mean"], arrays["covariance"]
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+            raise DataError(
+                f"{path}: holds no parameters of NIQE ({error}); make some with "
+                "'srkit data fit-niqe'"
+            ) from error
+        if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES):
+            raise DataError(
+                f"{path}: holds a mean of shape {mean.shape} and a covariance of shape "
+                f"{covariance.shape}; expected ({FEATURES},) and ({FEATURES}, {FEATURES})"
+            )
+        return cls(mean, covariance)
+
+    def write(self, path: Path) -> None:
+        """Write a NumPy archive of ``mean`` and ``covariance``."""
+        archive = io.BytesIO()
+        np.savez(archive, mean=self.mean, covariance=self.covariance)
+        write_file(path, archive.getvalue())
+
+
+class NIQE:
+    """Natural image quality evaluator (Mittal, Soundararajan & Bovik 2013): needs no original.
+
+    How far the statistics of a picture's blocks of 96 x 96 pixels are from those of pristine
+    pictures; the smaller the more natural. Undefined for pictures of less than two blocks. Pictures
+    of few blocks, as of Set5, make it noisy. It knows photographs: of nothing else it tells.
+
+    Parameters
+    ----------
+    crop
+        Pixels to leave out at each border.
+    model
+        What pristine pictures look like, a file of `srkit data fit-niqe`; by default what the
+        authors found in 125 photographs.
+
+    Raises
+    ------
+    DataError
+        If the file holds no such parameters.
+    """
+
+    higher_is_better = False
+    unit = ""
+
+    def __init__(self, *, crop: NonNegativeInt = 0, model: Path | None = None) -> None:
+        self.crop = crop
+        known = Path(str(files("srkit_pixels"))) / PUBLISHED
+        self.pristine = Pristine.read(known if model is None else model)
+        source = "the authors' pristine pictures" if model is None else model.name
+        cropped = f"{crop} pixels cropped" if crop else "not cropped"
+        self.protocol = (
+            f"Y of BT.601 (16 to 235), grey as it is, clipped and rounded to 8 bits, {cropped}, "
+            f"blocks of {BLOCK} x {BLOCK}, against {source}"
+        )
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images: shape ``(N,)``, NaN for less than two blocks."""
+        metrics.check_shapes(sr, batch.hr)
+        channel: Any = "rgb" if sr.shape[1] == 1 else "y"
+        view = metrics.view(
+            sr, data_range=batch.data_range, channel=channel, crop=self.crop, quantize=True
+        )
+        grey = (255 * view[:, 0]).double().cpu().numpy().round()
+        return sr.new_tensor([distance(self.pristine, each) for each in grey], dtype=torch.float32)
+
+
+def distance(pristine: Pristine, grey: Floats) -> float:
+    """Measure how far a picture, ``(H, W)`` in [0, 255], is from pristine ones: equation 10."""
+    if (grey.shape[0] // BLOCK) * (grey.shape[1] // BLOCK) < 2:
+        return float("nan")
+    found, _ = features(grey)
+    whole = found[np.isfinite(found).all(1)]
+    if len(whole) < 2:
+        return float("nan")
+    difference = pristine.mean - np.nanmean(found, 0)
+    spread = np.linalg.pinv((pristine.covariance + np.cov(whole, rowvar=False)) / 2)
+    return float(np.sqrt(difference @ spread @ difference))
+
+
+def features(grey: Floats) -> tuple[Floats, Floats]:
+    """Describe each block of a picture.
+
+    Parameters
+    ----------
+    grey
+        ``(H, W)`` in [0, 255].
+
+    Returns
+    -------
+    features
+        ``(B, 36)``; NaN where a block is flat.
+    sharpness
+        ``(B,)``: mean of the local standard deviation.
+    """
+    height, width = (side // BLOCK * BLOCK for side in grey.shape)
+    fine = grey[:height, :width]
+    coarse = resize(torch.from_numpy(fine)[None, None], factor=0.5)[0, 0].numpy()
+    scales, sharpness = [], np.empty(0)
+    for picture, side in ((fine, BLOCK), (coarse, BLOCK // 2)):
+        mean = _smooth(picture)
+        deviation = np.sqrt(np.abs(_smooth(picture**2) - mean**2))
+        # Where it is flat, rounding must not decide on which side of 0 a value lies.
+        difference = np.where(np.abs(picture - mean) < FLAT, 0.0, picture - mean)
+        scales.append(_block_features(_blocks(difference / (deviation + 1), side)))
+        if side == BLOCK:
+            sharpness = _blocks(deviation, side).mean((1, 2))
+    return np.concatenate(scales, axis=1), sharpness
+
+
+def _smooth(picture: Floats) -> Floats:
+    smoothed: Floats = gaussian_filter(picture, SIGMA, mode="nearest", radius=RADIUS)
+    return smoothed
+
+
+def _blocks(picture: Floats, side: int) -> Floats:
+    """Cut into ``(B, side, side)``."""
+    rows, columns = (n // side for n in picture.shape)
+    cut = picture.reshape(rows, side, columns, side).swapaxes(1, 2)
+    return cut.reshape(-1, side, side)
+
+
+def _block_features(blocks: Floats) -> Floats:
+    """Describe the values of each block and the products of neighbours: ``(B, 18)``."""
+    shape, left, right = _fit(blocks)
+    found = [shape, (left + right) / 2]
+    for step in NEIGHBOURS:
+        shape, left, right = _fit(blocks * np.roll(blocks, step, (1, 2)))
+        mean = (right - left) * gamma(2 / shape) / gamma(1 / shape)
+        found += [shape, mean, left, right]
+    return np.stack(found, axis=1)
+
+
+def _fit(blocks: Floats) -> tuple[Floats, Floats, Floats]:
+    """Fit an asymmetric generalised normal distribution to each block, by its moments.
+
+    Shape, left and right scale, ``(B,)`` each (Lasmar, Stitou & Berthoumieu 2009).
+    """
+    values = blocks.reshape(len(blocks), -1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a flat block has no shape: NaN
+        left, right = (
+            np.sqrt((values**2 * side).sum(1) / side.sum(1)) for side in (values < 0, values > 0)
+        )
+        lean = left / right
+        ratio = np.abs(values).mean(1) ** 2 / (values**2).mean(1)
+        ratio *= (lean**3 + 1) * (lean + 1) / (lean**2 + 1) ** 2
+    # The nearest of the shapes tried, as in the authors' release; beyond them, the last.
+    above = np.clip(np.searchsorted(RATIOS, ratio), 1, len(SHAPES) - 1)
+    nearer = above - (ratio - RATIOS[above - 1] < RATIOS[above] - ratio)
+    shape = np.where(np.isfinite(ratio), SHAPES[nearer], np.nan)
+    scale = np.sqrt(gamma(1 / shape) / gamma(3 / shape))
+    return shape, left * scale, right * scale
+
+
+def fit(pictures: Iterable[Floats]) -> Pristine:
+    """Learn what pristine pictures look like, from their sharp blocks.
+
+    Parameters
+    ----------
+    pictures
+        ``(H, W)`` in [0, 255], at least 96 pixels wide and high.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 37 sharp blocks, too few for a covariance.
+    """
+    chosen = []
+    for picture in pictures:
+        found, sharpness = features(picture)
+        chosen.append(found[(sharpness > SHARP * sharpness.max()) & np.isfinite(found).all(1)])
+    blocks = np.concatenate(chosen) if chosen else np.empty((0, FEATURES))
+    if len(blocks) <= FEATURES:
+        raise ValueError(
+            f"{len(blocks)} sharp blocks of {BLOCK} x {BLOCK} pixels; at least {FEATURES + 1} are "
+            "needed, and some hundreds are better"
+        )
+    return Pristine(blocks.mean(0), np.cov(blocks, rowvar=False))
+
+
+def fit_niqe(*, pictures: Path, out: Path) -> None:
+    """Learn what NIQE takes for natural from a folder of pristine pictures.
+
+    The sharp blocks of each picture count (Mittal, Soundararajan & Bovik 2013, section II.C). Name
+    the file as the metric's option `model`.
+
+    Parameters
+    ----------
+    pictures
+        Folder of pictures without blur, noise or compression.
+    out
+        File to write, NAME.npz.
+
+    Raises
+    ------
+    DataError
+        If the folder holds no pictures, one of them is too small, or there are too few.
+    """
+    formats = Formats.of(Registry.discover())
+    paths = sorted(path for path in pictures.glob("*") if formats.knows(path))
+    if not paths:
+        raise DataError(f"{pictures}: holds no picture; expected a folder of pristine ones")
+    try:
+        pristine = fit(_grey(path, formats) for path in paths)
+    except ValueError as error:
+        raise DataError(f"{pictures}: {error}") from error
+    pristine.write(out)
+    print(f"{out}: what {len(paths)} pictures look like")
+
+
+def _grey(path: Path, formats: Formats) -> Floats:
+    image = formats.read(path)
+    channel: Any = "rgb" if len(image.pixels) == 1 else "y"
+    view = metrics.view(
+        image.pixels[None], data_range=image.data_range, channel=channel, quantize=True
+    )
+    if min(view.shape[-2:]) < BLOCK:
+        raise DataError(
+            f"{path}: has {view.shape[-2]} x {view.shape[-1]} pixels; expected at least "
+            f"{BLOCK} x {BLOCK}"
+        )
+    grey: Floats = (255 * view[0, 0]).double().numpy().round()
+    return grey
