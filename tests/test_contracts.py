@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from backbones_setup import backbones
 from PIL import Image as Pillow
 from safetensors.torch import save_file
+from skimage.data import astronaut
 from spandrel.architectures.Compact import Compact
 
 from srkit import testing
@@ -55,6 +57,12 @@ def galaxies() -> torch.Tensor:
         second = torch.exp(-((x - 44) ** 2 + (y - 41 + shift) ** 2) / 12)
         images.append((first + 0.7 * second).expand(3, -1, -1))
     return torch.stack(images)
+
+
+def photographs() -> torch.Tensor:
+    """Cut two squares, (2, 3, 192, 192), out of a photograph."""
+    pixels = torch.from_numpy(astronaut().copy()).permute(2, 0, 1).float() / 255
+    return torch.stack([pixels[:, :192, 100:292], pixels[:, 200:392, 200:392]])
 
 
 #: Metrics of sources, which noise has none of.
@@ -101,6 +109,7 @@ CASES = {
     ("image_formats", "webp"): Case(check={"tolerance": 12 / 255}),
     ("losses", "feature_l1"): Case({"stages": {"first": 1.0, "second": 0.5}}),
     ("losses", "feature_mse"): Case({"stages": {"first": 1.0, "second": 0.5}}),
+    ("metrics", "niqe"): Case(check={"hr": photographs()}),
     ("losses", "vgg_perceptual"): Case(
         {"weights": "{folder}/vgg19.safetensors", "layers": {"conv1_2": 1.0}}
     ),
@@ -113,8 +122,8 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make up data: an ImageNet tree of two classes, pairs, two networks' weights."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make up data: an ImageNet tree of two classes, pairs, some networks' weights."""
     folder = tmp_path_factory.mktemp("contracts")
     generator = torch.Generator().manual_seed(0)
     for inside in ("train/n01440764", "train/n01443537", "val/n01440764", "val/n01443537"):
@@ -134,7 +143,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file(tensors, folder / "vgg19.safetensors")
     compact = Compact(num_feat=8, num_conv=2, upscale=2)
     save_file(compact.state_dict(), folder / "compact.safetensors")
-    return folder
+    with backbones(folder / "hub"):
+        yield folder
 
 
 def prepare(component: Component, folder: Path, formats: Formats, case: Case) -> Any:

@@ -28,11 +28,13 @@ def srkit_losses() -> dict[str, str]:
 
 @hookimpl
 def srkit_metrics() -> dict[str, str]:
-    """Offer the metrics on answers."""
+    """Offer the metrics on answers, and LPIPS and DISTS, which bring their own networks."""
     return {
         "accuracy": "srkit_teachers.metrics:Accuracy",
         "agreement": "srkit_teachers.metrics:Agreement",
         "cross_entropy": "srkit_teachers.metrics:CrossEntropy",
         "cross_entropy_gap": "srkit_teachers.metrics:CrossEntropyGap",
+        "dists": "srkit_teachers.similarity:DISTS",
+        "lpips": "srkit_teachers.similarity:LPIPS",
         "score_mse": "srkit_teachers.metrics:ScoreMSE",
     }

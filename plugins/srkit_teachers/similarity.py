@@ -1,0 +1,141 @@
+"""LPIPS and DISTS: how alike two pictures are to a classifier, weighted as people see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image.dists import DISTSNetwork
+from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+from torchvision.models import AlexNet_Weights, VGG16_Weights, WeightsEnum
+
+from srkit import metrics
+from srkit.errors import WeightsError
+from srkit.interfaces import Batch
+
+#: The classifier that each network of LPIPS is, with the weights that torchmetrics reads.
+CLASSIFIERS: dict[str, WeightsEnum] = {
+    "alex": AlexNet_Weights.DEFAULT,
+    "vgg": VGG16_Weights.DEFAULT,
+}
+#: Fewest pixels on a side that leave something after the networks' poolings.
+SMALLEST = 32
+SEEN = "clipped and rounded to 8 bits, grey as RGB, not cropped"
+
+
+class LPIPS:
+    """Learned perceptual image patch similarity (Zhang et al. 2018), version 0.1.
+
+    Distance of a classifier's features, weighted as people judged. torchmetrics computes it, with
+    torchvision's weights of the classifier, which are downloaded the first time.
+
+    Parameters
+    ----------
+    network
+        ``alex``: AlexNet, as in most tables; ``vgg``: VGG16.
+
+    Raises
+    ------
+    WeightsError
+        If the classifier's weights are damaged, or are not here and cannot be downloaded.
+    """
+
+    higher_is_better = False
+    unit = ""
+
+    def __init__(self, *, network: Literal["alex", "vgg"] = "alex") -> None:
+        with _weights(CLASSIFIERS[network], "LPIPS"):
+            built = LearnedPerceptualImagePatchSimilarity(net_type=network, normalize=True)
+        self._network: Any = built.net
+        self.protocol = f"version 0.1 with {network}, {SEEN}"
+
+    @staticmethod
+    def available() -> bool:
+        """Tell whether the weights are here, so that it can be measured without a download."""
+        return place(CLASSIFIERS["alex"]).is_file()
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        first, second = _pictures(sr, batch, "LPIPS")
+        with torch.no_grad():
+            distance: Tensor = self._network.to(sr.device)(first, second, normalize=True)
+        return distance.flatten()
+
+
+class DISTS:
+    """Deep image structure and texture similarity (Ding et al. 2020).
+
+    Tolerant of textures that are other in detail but alike in kind. torchmetrics computes it, with
+    torchvision's weights of VGG16, which are downloaded the first time.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are damaged, or are not here and cannot be downloaded.
+    """
+
+    higher_is_better = False
+    unit = ""
+    protocol = f"VGG16, {SEEN}"
+
+    def __init__(self) -> None:
+        with _weights(CLASSIFIERS["vgg"], "DISTS"):
+            self._network = DISTSNetwork().eval()
+
+    @staticmethod
+    def available() -> bool:
+        """Tell whether the weights are here, so that it can be measured without a download."""
+        return place(CLASSIFIERS["vgg"]).is_file()
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        first, second = _pictures(sr, batch, "DISTS")
+        with torch.no_grad():
+            distance: Tensor = self._network.to(sr.device)(first, second)
+        return distance.reshape(len(sr))
+
+
+def place(weights: WeightsEnum) -> Path:
+    """Say where torchvision keeps weights that it downloaded."""
+    name: str = weights.url.rpartition("/")[2]
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
+@contextmanager
+def _weights(weights: WeightsEnum, metric: str) -> Iterator[None]:
+    """Say what to do where the weights cannot be had; leave the random numbers as they were."""
+    path = place(weights)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    except Exception as error:  # urllib, http.client, torch and pickle raise different kinds
+        if path.is_file():
+            raise WeightsError(
+                f"{path}: not the weights that {metric} needs ({type(error).__name__}); delete it "
+                f"and fetch {weights.url} again"
+            ) from error
+        raise WeightsError(
+            f"{metric} needs torchvision's weights, which could not be downloaded ({error}); "
+            f"fetch {weights.url} elsewhere and put it at {path}"
+        ) from error
+
+
+def _pictures(sr: Tensor, batch: Batch, metric: str) -> tuple[Tensor, Tensor]:
+    """Bring both images to RGB in [0, 1]."""
+    metrics.check_shapes(sr, batch.hr)
+    channels, height, width = sr.shape[1:]
+    if channels not in (1, 3):
+        raise ValueError(f"{metric} needs RGB or grey images; got {channels} channels")
+    if min(height, width) < SMALLEST:
+        raise ValueError(
+            f"{metric} needs at least {SMALLEST} x {SMALLEST} pixels; got {height} x {width}"
+        )
+    first, second = (
+        metrics.view(images, data_range=batch.data_range, quantize=True).expand(-1, 3, -1, -1)
+        for images in (sr, batch.hr)
+    )
+    return first, second
