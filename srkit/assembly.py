@@ -29,7 +29,7 @@ from srkit.interfaces import (
     TeacherMetric,
 )
 from srkit.needs import references, unknown
-from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_recipe, parse_recipe
+from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_tree, parse_recipe
 from srkit.registry import Component, Registry
 
 #: What a recipe may have data for.
@@ -93,8 +93,20 @@ def read(
         With everything that is wrong with its keys and values and, if there is anything, with
         what the components that are free of that say when they are built.
     """
+    tree = load_tree(path, overrides, sample=sample)
+    return parse(tree, registry, str(path), splits=splits)
+
+
+def parse(
+    tree: Mapping[str, Any],
+    registry: Registry,
+    source: str,
+    *,
+    splits: Sequence[str] | None = None,
+) -> Recipe:
+    """Check a recipe that is already one tree, as :func:`read` checks a file."""
     try:
-        return load_recipe(path, overrides, sample=sample)
+        return parse_recipe(tree, source)
     except RecipeError as error:
         if error.rest is None:
             raise

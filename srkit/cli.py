@@ -122,6 +122,51 @@ def finetune(
     _train(recipe, overrides or [], sample, out, resume, processes, needs_start=True)
 
 
+@app.command()
+def sweep(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    sample: Sample = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; runs/NAME-sweep or -search by default.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Variants at a time.")] = 1,
+) -> None:
+    """Train and compare the variants of a recipe, or search its numbers; goes on if stopped."""
+    from srkit.assembly import read
+    from srkit.recipe import load_tree
+    from srkit.registry import Registry
+    from srkit.searching import plan_search, search
+    from srkit.sweep_tasks import Setting, plan
+    from srkit.sweeping import Interrupted
+    from srkit.sweeping import sweep as train_and_compare
+    from srkit.variants import expand
+
+    registry, changes = Registry.discover(), overrides or []
+    base = read(recipe, registry, changes, sample=sample)
+    kind = "sweep" if base.search is None else "search"
+    folder = out or Path("runs") / f"{_folder(base, sample).name}-{kind}"
+    needs = {need: run for need, (_, run) in _needs(base, registry, sample, folder).items()}
+    tree = load_tree(recipe, changes, sample=sample)
+    setting = Setting(base, tree, registry, folder, str(recipe), needs)
+    if base.search is None:
+        tasks = plan(expand(base, str(recipe)), setting)
+    else:
+        plan_search(setting)
+    _train_needs(base, registry, sample, folder)
+    try:
+        if base.search is None:
+            found = train_and_compare(tasks, setting, processes=processes, console=_console())
+        else:
+            found = search(setting, processes=processes, console=_console())
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        raise SystemExit(128 + stopped.number) from None
+    if found.missing():
+        names = ", ".join(outcome.variant.name for outcome in found.missing())
+        fail(f"{folder}: failed: {names}; what they printed is in {folder / 'output'}")
+
+
 @app.command(name="eval")
 def evaluate(
     recipe: RecipeFile,
@@ -388,7 +433,7 @@ def _train(
     *,
     needs_start: bool = False,
 ) -> None:
-    from srkit.assembly import SPLITS, read
+    from srkit.assembly import SPLITS, assemble, read
     from srkit.registry import Registry
 
     registry = Registry.discover()
@@ -398,7 +443,9 @@ def _train(
     folder = out or _folder(recipe, sample)
     if recipe.needs:
         if not _launched():
-            _train_needs(recipe, path, registry, sample, folder, processes)
+            # What is wrong with the recipe is told now, not when its needs have been trained.
+            assemble(recipe, registry, str(path), splits=SPLITS)
+            _train_needs(recipe, registry, sample, folder, processes)
             resume = resume and (folder / "recipe.yaml").is_file()  # a need was stopped, not this
         recipe = _with_needs(recipe, path, registry, sample, folder)
     if processes > 1 and not _launched():
@@ -452,14 +499,11 @@ def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, re
 
 
 def _train_needs(
-    recipe: Recipe, path: Path, registry: Registry, sample: bool, folder: Path, processes: int
+    recipe: Recipe, registry: Registry, sample: bool, folder: Path, processes: int = 1
 ) -> None:
     """Train what a recipe needs and is not trained yet; go on with what was stopped."""
-    from srkit.assembly import SPLITS, assemble
     from srkit.needs import is_trained
 
-    # What is wrong with the recipe itself is told now, not when its needs have been trained.
-    assemble(recipe, registry, str(path), splits=SPLITS)
     for name, (needed, run) in _needs(recipe, registry, sample, folder).items():
         if is_trained(run, needed):
             print(f"needs.{name}: trained already: {run}")

@@ -53,7 +53,7 @@ def _bars_of_metric(axis: Axes, evaluation: Evaluation, metric: MetricInfo) -> N
             textcoords="offset points",
             va="center",
         )
-    _name_rows(axis, [shorten(name, NAME_WIDTH) for name in names], len(names))
+    name_rows(axis, [shorten(name, NAME_WIDTH) for name in names], len(names))
     place = axis.get_subplotspec()
     axis.tick_params(labelleft=place is None or place.is_first_col())
     axis.margins(x=0.25)
@@ -142,7 +142,7 @@ def hardest_classes(scores: ClassScores) -> Figure:
                 color=colours(models)[name],
                 label=shorten(name, NAME_WIDTH),
             )
-        _name_rows(axis, [_class_label(scores, k) for k in order], len(order))
+        name_rows(axis, [_class_label(scores, k) for k in order], len(order))
         axis.set_xlim(0, 1.02)
         axis.set_xlabel("F1")
         figure.legend(
@@ -190,7 +190,7 @@ def _change_bars(
         axis.set(xticks=[], yticks=[])
         return
     axis.barh(range(len(chosen)), difference[chosen], color=colour, height=0.7)
-    _name_rows(axis, [_class_label(scores, k) for k in chosen], rows)
+    name_rows(axis, [_class_label(scores, k) for k in chosen], rows)
     for row, k in enumerate(chosen):
         axis.annotate(
             _signed(difference[k], 2),
@@ -207,7 +207,7 @@ def _class_label(scores: ClassScores, k: int) -> str:
     return f"{shorten(scores.names[k], NAME_WIDTH)} ({scores.support[k]})"
 
 
-def _name_rows(axis: Axes, names: list[str], rows: int) -> None:
+def name_rows(axis: Axes, names: list[str], rows: int) -> None:
     """Name horizontal bars from the top down, on axes with room for so many rows."""
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(rows - 0.5, -0.5)

@@ -64,7 +64,7 @@ def srkit_discriminators() -> Factories:
 
 @hookspec
 def srkit_losses() -> Factories:
-    """Offer losses: :class:`srkit.interfaces.PixelLoss` or :class:`~srkit.interfaces.TeacherLoss`."""  # noqa: E501
+    """Offer losses: `PixelLoss`, `TeacherLoss` or `ViewLoss` of :mod:`srkit.interfaces`."""
     raise AssertionError
 
 

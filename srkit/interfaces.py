@@ -13,10 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from srkit.stretching import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +359,24 @@ class TeacherLoss(Protocol):
         ...
 
 
-Loss = PixelLoss | TeacherLoss
+@runtime_checkable
+class ViewLoss(Protocol):
+    """A loss that also looks at the data's own values, such as the noise of LR.
+
+    Attributes
+    ----------
+    needs_view
+        True.
+    """
+
+    needs_view: bool
+
+    def __call__(self, sr: Tensor, view: View, /) -> Tensor:
+        """Compare ``(N, C, H, W)`` images, as networks see them, with the view's HR: a scalar."""
+        ...
+
+
+Loss = PixelLoss | TeacherLoss | ViewLoss
 
 
 class Metric(Protocol):

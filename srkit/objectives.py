@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from srkit.adversarial import GAMES
 from srkit.assembly import Assembly
-from srkit.interfaces import Answer, Batch, Constraint, Teacher, TeacherLoss
+from srkit.interfaces import Answer, Batch, Constraint, Teacher, TeacherLoss, ViewLoss
 from srkit.labels import labels_of
 from srkit.optimisation import make_optimiser
 from srkit.recipe import StartSpec
@@ -204,11 +204,14 @@ def starting_point(generator: nn.Module, start: StartSpec | None) -> dict[str, T
 def pixel_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
     """Weigh the losses on images."""
     assert scene.sr is not None
-    return {
-        name: assembly.recipe.losses[name].weight * loss(scene.sr, scene.batch)
-        for name, loss in assembly.losses.items()
-        if not isinstance(loss, TeacherLoss)
-    }
+    found = {}
+    for name, loss in assembly.losses.items():
+        weight = assembly.recipe.losses[name].weight
+        if isinstance(loss, ViewLoss):
+            found[name] = weight * loss(scene.sr, scene.view)
+        elif not isinstance(loss, TeacherLoss):
+            found[name] = weight * loss(scene.sr, scene.batch)
+    return found
 
 
 def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:

@@ -236,6 +236,64 @@ class EvaluationSpec(Part):
     examples: int = Field(4, ge=0, description="test images that the report shows side by side")
 
 
+def _axis(given: Any) -> Any:
+    """Refuse what is no axis, in words that no union of types finds."""
+    if isinstance(given, list):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"got {given!r}; expected a list of values, or names with the changes that each stands "
+            "for"
+        )
+    chosen = {name: changes for name, changes in given.items() if changes is not None}
+    for name, changes in chosen.items():
+        if not isinstance(changes, Mapping):
+            raise ValueError(
+                f"{name} is {changes!r}; expected changes, such as {{training.batch_size: 8}}"
+            )
+    return chosen
+
+
+def _without_nulls(given: Any) -> Any:
+    """Take out what another recipe or the sample has set to null."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        return given
+    return {name: entry for name, entry in given.items() if entry is not None}
+
+
+Axis = Annotated[list[Any] | dict[str, dict[str, Any]], BeforeValidator(_axis)]
+
+
+class RangeSpec(Part):
+    """Where a number is searched; between whole numbers, a whole number."""
+
+    low: int | float
+    high: int | float
+    log: bool = Field(False, description="search the logarithm")
+    step: int | float | None = Field(None, gt=0, description="only low, low + step, ...")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RangeSpec:
+        if not self.low < self.high:
+            raise ValueError(f"low is {self.low} and high is {self.high}; expected low below high")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low}; expected more than 0 for a logarithm")
+        if self.log and self.step is not None:
+            raise ValueError("'step' and 'log' exclude each other; remove one")
+        return self
+
+
+class SearchSpec(Part):
+    """A search for the numbers with which validation is best."""
+
+    trials: int = Field(gt=0, description="variants to try")
+    space: Annotated[dict[str, RangeSpec], BeforeValidator(_without_nulls)] = Field(
+        min_length=1, description="ranges by dotted key"
+    )
+
+
 class Recipe(Part):
     """A whole run."""
 
@@ -261,6 +319,14 @@ class Recipe(Part):
     best: str | None = Field(None, description="the metric that chooses the best checkpoint")
     training: TrainingSpec = TrainingSpec.model_construct()
     evaluation: EvaluationSpec = EvaluationSpec.model_construct()
+    variants: Annotated[dict[str, Axis], BeforeValidator(_without_nulls)] = Field(
+        default_factory=dict,
+        description="`srkit sweep`: axes of which every combination is trained",
+    )
+    repeat: str | None = Field(
+        None, description="`srkit sweep`: the axis over which variants are averaged"
+    )
+    search: SearchSpec | None = Field(None, description="`srkit sweep`: numbers to search")
     sample: dict[str, Any] = Field(
         default_factory=dict, description="overrides for `--sample`: the same run on shipped data"
     )
@@ -331,13 +397,20 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, sample: bool
     RecipeError
         With everything that is wrong.
     """
+    return parse_recipe(load_tree(path, overrides, sample=sample), str(path))
+
+
+def load_tree(
+    path: str | Path, overrides: Sequence[str] = (), *, sample: bool = False
+) -> dict[str, Any]:
+    """Read a recipe file as one tree, unchecked; parameters and errors as for `load_recipe`."""
     path = Path(path)
     tree = _read(path, ())
     if sample:
         if not isinstance(tree.get("sample"), Mapping):
             raise RecipeError(str(path), ["sample: missing; --sample needs this block"])
         tree = merge(tree, tree["sample"])
-    return parse_recipe(override(tree, overrides, str(path)), str(path))
+    return override(tree, overrides, str(path))
 
 
 def parse_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
@@ -379,7 +452,7 @@ def merge(base: Any, change: Any) -> Any:
     return {**base, **{key: merge(base.get(key), value) for key, value in change.items()}}
 
 
-def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> Mapping[str, Any]:
+def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> dict[str, Any]:
     """Change a tree by ``key=value`` each, as :func:`load_recipe` takes them.
 
     Raises
@@ -395,7 +468,7 @@ def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> 
             problems.append(f"{text}: {error}")
     if problems:
         raise RecipeError(source, problems)
-    return tree
+    return dict(tree)
 
 
 def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:
@@ -406,7 +479,18 @@ def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:
         change: Any = yaml.load(value, _Loader)
     except (yaml.YAMLError, ValueError):
         raise ValueError(f"'{value}' is not YAML; quote it") from None
-    return _set(tree, key.split("."), change)  # type: ignore[no-any-return]
+    return set_key(tree, key, change)
+
+
+def set_key(tree: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """Copy a tree with the value at a dotted path replaced, or merged where it is a mapping.
+
+    Raises
+    ------
+    ValueError
+        If the path leads through a single value or past the end of a list.
+    """
+    return _set(tree, key.split("."), value)  # type: ignore[no-any-return]
 
 
 def _set(node: Any, keys: Sequence[str], value: Any) -> Any:

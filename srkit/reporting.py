@@ -253,7 +253,8 @@ def _curve_pictures(evaluation: Evaluation, curves: Path, folder: Path) -> Itera
         yield Picture(path, *titles[path.name])
 
 
-def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> str:
+def render_page(template: str, **values: Any) -> str:
+    """Fill in one of srkit's own templates."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("srkit"),
         autoescape=True,
@@ -261,7 +262,12 @@ def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html").render(
+    return environment.get_template(template).render(version=__version__, **values)
+
+
+def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> str:
+    return render_page(
+        "report.html",
         evaluation=evaluation,
         headings=[heading(metric) for metric in evaluation.metrics],
         explanations=explanations(evaluation),
@@ -269,7 +275,6 @@ def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> 
         gaps=_gaps(evaluation),
         pictures=pictures,
         notes=notes,
-        version=__version__,
     )
 
 

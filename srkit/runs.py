@@ -49,7 +49,9 @@ from srkit.registry import Registry
 RESUMABLE = (
     "description",
     "evaluation",
+    "repeat",
     "sample",
+    "search",
     "training.duration",
     "training.workers",
     "training.log_every",
@@ -57,6 +59,7 @@ RESUMABLE = (
     "training.patience",
     "training.checkpoint_every",
     "training.keep_every",
+    "variants",
 )
 
 
@@ -387,16 +390,21 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def _check_same_recipe(run: Run, checkpoint: Checkpoint, source: str) -> None:
-    before, now = _flat(checkpoint.state["recipe"]), _flat(run.recipe.dump())
-    problems = [
+    problems = changed_since(checkpoint.state["recipe"], run.recipe)
+    if problems:
+        raise RecipeError(source, problems)
+
+
+def changed_since(started: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """Tell of what a resumed run cannot change, given the complete recipe it was started with."""
+    before, now = _flat(started), _flat(recipe.dump())
+    return [
         f"{key}: the run was started with {before.get(key)!r}, not {now.get(key)!r}; a resumed run "
         "cannot change it"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
         and not any(key == free or key.startswith(f"{free}.") for free in RESUMABLE)
     ]
-    if problems:
-        raise RecipeError(source, problems)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -62,7 +62,7 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
     rows = evaluation.table()
     summary = json.dumps(_summary(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
     files = [
-        write_file(folder / "table.csv", _csv(rows[0], (row.values() for row in rows))),
+        write_file(folder / "table.csv", csv_text(rows[0], (row.values() for row in rows))),
         write_file(folder / "table.json", summary + "\n"),
         write_file(folder / "per_image.csv", _per_image(evaluation)),
     ]
@@ -86,11 +86,11 @@ def _write_classification(found: Classification, folder: Path) -> list[Path]:
         )
     )
     texts = {
-        "classification.csv": _csv(
+        "classification.csv": csv_text(
             ["class", "images", "accuracy", "auc"], map(astuple, found.table())
         ),
-        "confusion_matrix.csv": _csv(["true \\ predicted", *found.classes], matrix),
-        "roc.csv": _csv(
+        "confusion_matrix.csv": csv_text(["true \\ predicted", *found.classes], matrix),
+        "roc.csv": csv_text(
             ["class", "false_positive_rate", "true_positive_rate", "threshold"], points
         ),
     }
@@ -237,7 +237,8 @@ def _style(name: str, best: set[str]) -> str:
     return "bold" if name in best else ""
 
 
-def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Write a table as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -254,7 +255,7 @@ def _per_image(evaluation: Evaluation) -> str:
             columns.append(model.values[metric.name].tolist())
         header.append(f"{model.name}/prediction")
         columns.append(_optional(model.predictions, evaluation))
-    return _csv(header, zip(*columns, strict=True))
+    return csv_text(header, zip(*columns, strict=True))
 
 
 def _optional(column: Any, evaluation: Evaluation) -> Sequence[Any]:
@@ -267,7 +268,7 @@ def _per_class(scores: ClassScores) -> str:
     for name in scores.f1:
         header += [f"{name}/accuracy", f"{name}/f1"]
         columns += [scores.accuracy[name].tolist(), scores.f1[name].tolist()]
-    return _csv(header, zip(*columns, strict=True))
+    return csv_text(header, zip(*columns, strict=True))
 
 
 def _summary(evaluation: Evaluation) -> dict[str, Any]:
@@ -298,8 +299,8 @@ def _classification_summary(found: Classification | None) -> list[dict[str, Any]
         {
             "class": row.name,
             "images": row.images,
-            "accuracy": _strict(row.accuracy),
-            "auc": _strict(row.auc),
+            "accuracy": strict(row.accuracy),
+            "auc": strict(row.auc),
         }
         for row in found.table()
     ]
@@ -312,15 +313,15 @@ def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]
         "model": model.name,
         "seconds": model.seconds,
         "measured": {name: len(model.measured(name)) for name in names},
-        "mean": {name: _strict(model.mean(name)) for name in names},
+        "mean": {name: strict(model.mean(name)) for name in names},
         "standard_error": {name: standard_error(model.values[name]) for name in names},
-        "scatter": {name: _strict(model.scatter(name)) for name in signed},
-        "robust_scatter": {name: _strict(model.robust_scatter(name)) for name in signed},
+        "scatter": {name: strict(model.scatter(name)) for name in signed},
+        "robust_scatter": {name: strict(model.robust_scatter(name)) for name in signed},
         "gap_closed": {name: gap_closed(evaluation, name, model.name) for name in names},
     }
 
 
-def _strict(value: float) -> float | str | None:
+def strict(value: float) -> float | str | None:
     """Spell out what strict JSON has no number for; null is what could not be measured."""
     if math.isnan(value):
         return None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from backbones_setup import backbones
+from network_setup import save_network
 from PIL import Image as Pillow
 from safetensors.torch import save_file
 from skimage.data import astronaut
@@ -74,6 +75,7 @@ OF_SOURCES = (
     "false_detection_rate",
     "fwhm_gain",
     "half_light_radius_error",
+    "isophotal_flux_error",
     "peak_error",
     "sersic_index_error",
     "size_error",
@@ -107,12 +109,17 @@ CASES = {
     # Lossy: a smooth picture may change by a few grey levels.
     ("image_formats", "jpeg"): Case(check={"tolerance": 12 / 255}),
     ("image_formats", "webp"): Case(check={"tolerance": 12 / 255}),
+    # Without noise every difference is an artefact.
+    ("losses", "artefacts"): Case(
+        {"reference": "{folder}/l2.safetensors", "allowance": 0, "threshold": 0.999, "smallest": 1}
+    ),
     ("losses", "feature_l1"): Case({"stages": {"first": 1.0, "second": 0.5}}),
     ("losses", "feature_mse"): Case({"stages": {"first": 1.0, "second": 0.5}}),
     ("metrics", "niqe"): Case(check={"hr": photographs()}),
     ("losses", "vgg_perceptual"): Case(
         {"weights": "{folder}/vgg19.safetensors", "layers": {"conv1_2": 1.0}}
     ),
+    ("metrics", "artefact_share"): Case({"reference": "{folder}/l2.safetensors"}),
     ("stretches", "asinh"): Case({"peak": 1.0}),
     ("stretches", "linear"): Case({"peak": 1.0}),
     ("stretches", "log"): Case({"peak": 1.0}),
@@ -141,6 +148,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, shape in layers.items():
         tensors[f"{name}.weight"] = torch.randn(shape, generator=generator) / 10
     save_file(tensors, folder / "vgg19.safetensors")
+    save_network(folder / "l2.safetensors", channels=3)
     compact = Compact(num_feat=8, num_conv=2, upscale=2)
     save_file(compact.state_dict(), folder / "compact.safetensors")
     with backbones(folder / "hub"):

@@ -158,6 +158,45 @@ def test_terms_are_weighted_and_equal_a_computation_by_hand(
         torch.testing.assert_close(terms[name].detach(), value, atol=1e-5, rtol=1e-5, msg=name)
 
 
+class Twice:
+    """Doubles the flux."""
+
+    def fit(self, images: Tensor) -> Tensor:
+        return images.new_empty(len(images), 0)
+
+    def __call__(self, flux: Tensor, fitted: Tensor) -> Tensor:
+        return 2 * flux
+
+    def inverse(self, stretched: Tensor, fitted: Tensor) -> Tensor:
+        return stretched / 2
+
+
+class InFlux:
+    """Squared difference from HR in units of the variance of LR."""
+
+    needs_view = True
+
+    def __call__(self, sr: Tensor, view: View) -> Tensor:
+        assert view.flux.variance is not None
+        squared = (view.to_flux(sr) - view.flux.hr).square()
+        return (squared / resize(view.flux.variance, size=(32, 32))).mean()
+
+
+def test_a_loss_may_look_at_the_flux_and_its_noise(
+    registry: Registry, pictures: Path, batch: Batch
+) -> None:
+    assembly = built(registry, pictures, {"losses": {"l1": {"weight": 3.0}}})
+    assembly.losses["l1"], assembly.stretch = InFlux(), Twice()
+    assert batch.lr is not None
+    noisy = replace(batch, variance=torch.full_like(batch.lr, 0.25))
+    terms = turns_of(assembly)[0].terms(Scene(View.of(noisy, assembly.stretch)))
+    generator: Any = assembly.generator
+    with torch.no_grad():
+        sr = generator(2 * batch.lr) / 2
+    expected = 3 * ((sr - batch.hr) ** 2).mean() / 0.25
+    torch.testing.assert_close(terms["l1"].detach(), expected)
+
+
 @pytest.mark.parametrize(
     ("game", "for_generator", "for_discriminator"),
     [

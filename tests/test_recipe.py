@@ -23,8 +23,8 @@ training:
 """
 KEYS = (
     "best, channels, constraint, data, degradation, description, discriminator, evaluation, "
-    "generator, losses, metrics, name, needs, sample, scale, seed, start, stretch, teachers, "
-    "training"
+    "generator, losses, metrics, name, needs, repeat, sample, scale, search, seed, start, "
+    "stretch, teachers, training, variants"
 )
 
 Write = Callable[..., Path]

@@ -5,8 +5,9 @@ from srkit import hookimpl
 
 @hookimpl
 def srkit_datasets() -> dict[str, str]:
-    """Offer lenses, real and simulated."""
+    """Offer lenses, real and simulated, and simulated galaxies."""
     return {
+        "galaxy_simulation": "srkit_astro.galaxy_simulation:GalaxySimulation",
         "lens_pairs": "srkit_astro.pairs:LensPairs",
         "lens_simulation": "srkit_astro.simulation:LensSimulation",
     }
@@ -32,10 +33,17 @@ def srkit_constraints() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_losses() -> dict[str, str]:
+    """Offer the loss that suppresses the artefacts of adversarial training."""
+    return {"artefacts": "srkit_astro.artefacts:ArtefactLoss"}
+
+
+@hookimpl
 def srkit_metrics() -> dict[str, str]:
-    """Offer the metrics of flux, shape, detail, sources and consistency."""
+    """Offer the metrics of flux, shape, detail, sources, artefacts and consistency."""
     return {
         "aperture_flux_error": "srkit_astro.photometry:ApertureFluxError",
+        "artefact_share": "srkit_astro.artefacts:ArtefactShare",
         "centroid_shift": "srkit_astro.shapes:CentroidShift",
         "completeness": "srkit_astro.detection:Completeness",
         "ellipticity_error": "srkit_astro.shapes:EllipticityError",
@@ -44,6 +52,7 @@ def srkit_metrics() -> dict[str, str]:
         "fourier_ring_correlation": "srkit_astro.spectra:FourierRingCorrelation",
         "fwhm_gain": "srkit_astro.shapes:FwhmGain",
         "half_light_radius_error": "srkit_astro.morphology:HalfLightRadiusError",
+        "isophotal_flux_error": "srkit_astro.photometry:IsophotalFluxError",
         "peak_error": "srkit_astro.photometry:PeakError",
         "power_spectrum_ratio": "srkit_astro.spectra:PowerSpectrumRatio",
         "reduced_chi_square": "srkit_astro.consistency:ReducedChiSquare",

@@ -69,17 +69,26 @@ class ReducedChiSquare:
                 f"a border of {self.border} pixels leaves nothing of LR's "
                 f"{lr.shape[-2]} x {lr.shape[-1]} pixels"
             )
-        variance = _sky_variance(lr) if batch.variance is None else batch.variance
+        variance = noise_variance(batch)
         residual = lr.double() - self._observe(sr.double(), batch, scale)
         squared = residual**2 / torch.where(variance > 0, variance.double(), math.nan)
         return squared[..., inner[0], inner[1]].mean((1, 2, 3)).cpu()
 
 
-def _sky_variance(lr: Tensor) -> Tensor:
-    """Estimate the variance of the noise of each band, ``(N, C, 1, 1)``."""
+def noise_variance(batch: Batch) -> Tensor:
+    """Give the variance of LR's noise: the data set's, else each band's clipped scatter squared.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``batch.lr``, or ``(N, C, 1, 1)`` expanded to it.
+    """
+    if batch.variance is not None:
+        return batch.variance
+    lr, _ = lr_of(batch)
 
     def measure(band: Band) -> float:
         return float(sigma_clipped_stats(band)[2]) ** 2
 
-    bands = lr.flatten(0, 1)[:, None]
-    return each_image(measure, bands).reshape(*lr.shape[:2], 1, 1).to(lr.device)
+    found = each_image(measure, lr.flatten(0, 1)[:, None])
+    return found.reshape(*lr.shape[:2], 1, 1).to(lr.device).expand_as(lr)

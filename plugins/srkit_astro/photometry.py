@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import PositiveFloat
+from scipy.ndimage import label
 from torch import Tensor
 
 from srkit.interfaces import Batch
@@ -84,6 +86,50 @@ class ApertureFluxError:
             return mean_of_measured([magnitudes(s, h) for s, h in zip(*fluxes, strict=True)])
 
         return compare_bands(measure, sr, batch)
+
+
+class IsophotalFluxError:
+    """Error of the flux within the isophote of HR's brightest source, in magnitudes.
+
+    The isophote is that of the detection threshold in HR, and the same pixels are added up in
+    both images, less the sky of HR. Undefined for images whose HR has no source that the border
+    does not cut, or where either flux is not positive.
+    """
+
+    higher_is_better = False
+    signed = True
+    unit = "mag"
+    protocol = (
+        "-2.5 log10 of SR over HR within the isophote of HR at the detection threshold, sky of HR "
+        f"subtracted from both, brightest of the {DETECTION}"
+    )
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+
+        def measure(sr: Band, hr: Band) -> float:
+            true = detect(hr).whole
+            if not len(true):
+                return math.nan
+            inside = isophote(true)
+            return magnitudes((sr - true.sky)[inside].sum(), true.image[inside].sum())
+
+        return compare_bands(measure, sr, batch)
+
+
+def isophote(sources: Sources) -> NDArray[np.bool_]:
+    """Mark the pixels above the threshold that hang together with the brightest source's peak.
+
+    Returns
+    -------
+    ndarray
+        ``(H, W)``; none where the peak, which is sought in the smoothed image, is below.
+    """
+    brightest = sources.catalogue[0]
+    above = sources.image > sources.threshold
+    regions, _ = label(above)
+    found: NDArray[np.bool_] = regions == regions[brightest["ypeak"], brightest["xpeak"]]
+    return found & above
 
 
 class PeakError:

@@ -186,9 +186,9 @@ class Population(BaseModel):
         place = rng.uniform(-0.1, 0.1, 2)
         turn = rng.uniform(0, 2 * math.pi)
         behind = place + impact[k] * einstein[k] * np.array([math.cos(turn), math.sin(turn)])
-        light_ratio = _draw_axis_ratio(0.378 - 0.000572 * sigma[k], rng)
+        light_ratio = draw_axis_ratio(0.378 - 0.000572 * sigma[k], rng)
         light = _galaxy(light_magnitude[k], light_radius[k], 4.0, light_ratio, place, rng)
-        source_ratio = _draw_axis_ratio(0.3, rng)
+        source_ratio = draw_axis_ratio(0.3, rng)
         square = (einstein[k] * ARCSEC) ** 2
         return Lens(
             light=light,
@@ -322,7 +322,7 @@ def _distance_modulus(distance: Any, z: Any) -> Any:
     return 5 * np.log10(distance * (1 + z)) + 25
 
 
-def _draw_axis_ratio(width: float, rng: np.random.Generator) -> float:
+def draw_axis_ratio(width: float, rng: np.random.Generator) -> float:
     """Draw an axis ratio whose ellipticity is Rayleigh's, at least 0.2 (Collett 2015)."""
     while True:
         ratio = 1 - float(rng.rayleigh(max(width, 0.05)))

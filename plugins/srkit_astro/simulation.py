@@ -12,21 +12,18 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt
-from torch import Tensor
 
 from srkit.interfaces import Sample
-from srkit_astro.cameras import UNIT, ZERO_POINT, AcsF814W, HscI, flux_of
+from srkit_astro.cameras import AcsF814W, HscI
 from srkit_astro.extra import needs
+from srkit_astro.observing import ACS, HSC, TwoCameras, random_streams
 from srkit_astro.populations import POPULATIONS, Lens, Population
 from srkit_astro.substructure import Subhalo, Vortex, draw_subhalos, draw_vortex
 
-SPLITS = ("train", "validation", "test")
 #: The kinds of dark matter by label.
 CLASSES = ("none", "cdm", "vortex")
-ACS, HSC = AcsF814W(), HscI()
 
 
 class LensSimulation:
@@ -48,6 +45,9 @@ class LensSimulation:
         Splits share no lens.
     length
         Number of lenses.
+    folds, fold
+        For cross-validation among the lenses of ``train``: every `folds`-th of them, from number
+        `fold` on, validates and the others train. `length` counts both.
     size
         Side of LR in pixels; HR has the scale times as many.
     seed
@@ -80,7 +80,7 @@ class LensSimulation:
     PluginError
         If lenstronomy is not installed.
     ValueError
-        If a population has no lenses.
+        If a population has no lenses, or there is no such fold.
     """
 
     channels = 1
@@ -92,6 +92,8 @@ class LensSimulation:
         scale: int,
         split: Literal["train", "validation", "test"] = "train",
         length: PositiveInt = 1000,
+        folds: Annotated[int, Field(ge=2)] | None = None,
+        fold: NonNegativeInt | None = None,
         size: Annotated[int, Field(ge=8)] = 64,
         seed: NonNegativeInt = 0,
         population: Literal["slacs", "sugohi"] | Population = "sugohi",
@@ -108,45 +110,34 @@ class LensSimulation:
         self.classes = CLASSES if substructure == "all" else None
         self.population = POPULATIONS[population] if isinstance(population, str) else population
         self.population.draw(np.random.default_rng(0))  # an impossible one is told of at once
-        self.scale, self.size, self.oversampling = scale, size, oversampling
-        self.split, self.length, self.seed = split, length, seed
+        self.seed = seed
+        self.pool, self.numbers = _lenses(split, length, folds, fold)
         self.substructure, self.share = substructure, substructure_share
-        self.hr_camera, self.lr_camera = hr_camera, lr_camera
-        self.hr_noise, self.lr_noise = hr_noise, lr_noise
-        self.data_range = (0.0, flux_of(white) * lr_camera.pixel**2)
+        self.cameras = TwoCameras(
+            scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white
+        )
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.numbers)
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < self.length:
-            raise IndexError(f"no lens {index}: there are {self.length}")
-        _, hr_rng, lr_rng = self._streams(index)
-        hr, lr = self.observe(index)
-        pixel = self.lr_camera.pixel
-        variance = None
-        if self.hr_noise:
-            hr, _ = self.hr_camera.expose(hr / self.scale**2, pixel / self.scale, hr_rng)
-            hr = hr * self.scale**2
-        if self.lr_noise:
-            lr, variance = self.lr_camera.expose(lr, pixel, lr_rng)
-        return Sample(
-            f"{self.split}_{index:06d}",
-            _tensor(hr),
-            _tensor(lr),
-            label=index % len(CLASSES) if self.classes is not None else None,
-            data_range=self.data_range,
-            unit=UNIT,
-            pixel_scale=pixel / self.scale,
-            variance=None if variance is None else _tensor(variance),
-            zero_point=ZERO_POINT,
+        if not 0 <= index < len(self):
+            raise IndexError(f"no lens {index}: there are {len(self)}")
+        number = self.numbers[index]
+        _, *noise = self._streams(index)
+        return self.cameras.sample(
+            f"{self.pool}_{number:06d}",
+            self.observe(index),
+            (noise[0], noise[1]),
+            label=number % len(CLASSES) if self.classes is not None else None,
         )
 
     def lens(self, index: int) -> tuple[Lens, tuple[Subhalo, ...] | Vortex]:
         """Give the lens of a sample, and its substructure."""
         rng, *_ = self._streams(index)
         lens = self.population.draw(rng)
-        kind = CLASSES[index % len(CLASSES)] if self.substructure == "all" else self.substructure
+        number = self.numbers[index]
+        kind = CLASSES[number % len(CLASSES)] if self.substructure == "all" else self.substructure
         if kind == "none":
             return lens, ()
         draw = draw_subhalos if kind == "cdm" else draw_vortex
@@ -154,17 +145,31 @@ class LensSimulation:
 
     def observe(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Give HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
-        fine = self.scale * self.oversampling
-        pixel = self.lr_camera.pixel / fine
-        sky = _renderer()(*self.lens(index), self.size * fine, pixel) * self.lr_camera.pixel**2
-        hr = _block_mean(self.hr_camera.blur(sky, pixel), self.oversampling)
-        lr = _block_mean(self.lr_camera.blur(sky, pixel), fine)
-        return hr, lr
+        return self.cameras.observe(_renderer()(*self.lens(index), *self.cameras.samples))
 
     def _streams(self, index: int) -> list[np.random.Generator]:
         """Give the random numbers of a sample: for the lens, the noise of HR, and that of LR."""
-        key = [self.seed, SPLITS.index(self.split), index]
-        return np.random.default_rng(key).spawn(3)
+        return random_streams(self.seed, self.pool, self.numbers[index], 3)
+
+
+def _lenses(
+    split: str, length: int, folds: int | None, fold: int | None
+) -> tuple[str, Sequence[int]]:
+    """Say which split's lenses are taken, and their numbers in it."""
+    if (folds is None) != (fold is None):
+        raise ValueError("folds and fold go together: how many, and which of them validates")
+    if folds is None or fold is None:
+        return split, range(length)
+    if fold >= folds:
+        raise ValueError(f"fold is {fold}; expected 0 to {folds - 1} for {folds} folds")
+    if split == "test":
+        raise ValueError("folds are of the lenses that train and validate; leave them out of test")
+    if length < folds:
+        raise ValueError(
+            f"length is {length}; expected at least one lens for each of {folds} folds"
+        )
+    validates = split == "validation"
+    return "train", [number for number in range(length) if (number % folds == fold) == validates]
 
 
 def _renderer() -> Callable[..., NDArray[Any]]:
@@ -172,12 +177,3 @@ def _renderer() -> Callable[..., NDArray[Any]]:
     with needs("lenstronomy"):
         from srkit_astro.sky import render
     return render
-
-
-def _block_mean(image: NDArray[Any], side: int) -> NDArray[Any]:
-    count = len(image) // side
-    return np.asarray(image.reshape(count, side, count, side).mean((1, 3)))
-
-
-def _tensor(image: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(image.astype(np.float32))[None]

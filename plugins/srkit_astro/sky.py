@@ -7,6 +7,7 @@ lenstronomy bends the light and gives the profiles. It was chosen over caustics 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from srkit_astro.substructure import CORE, Subhalo, Vortex
 Floats = NDArray[Any]
 #: Places computed at a time: what they take stays in the cache, which halves the time.
 PART = 16384
-#: A lens galaxy's cusp is averaged over pixels within so many of them, by so many samples a side.
+#: A galaxy's cusp is averaged over pixels within so many of them, by so many samples a side.
 CUSP, FINER = 4, 12
 
 Substructure = tuple[Subhalo, ...] | Vortex
@@ -52,18 +53,31 @@ def render(lens: Lens, substructure: Substructure, count: int, pixel: float) -> 
     ndarray
         ``(count, count)``, in count / s / arcsec².
     """
+
+    def arcs(x: Floats, y: Floats) -> Floats:
+        return surface_brightness(lens.source, *trace(lens, substructure, x, y))
+
+    return render_galaxy(lens.light, count, pixel) + _sampled(arcs, count, pixel)
+
+
+def render_galaxy(galaxy: Galaxy, count: int, pixel: float) -> Floats:
+    """Give the surface brightness of a galaxy before any PSF; see :func:`render`."""
+
+    def light(x: Floats, y: Floats) -> Floats:
+        return surface_brightness(galaxy, x, y)
+
+    sky = _sampled(light, count, pixel)
+    x, y = grid(count, pixel)
+    near = np.hypot(x - galaxy.x, y - galaxy.y) < CUSP * pixel
+    sky[near] = pixel_mean(galaxy, x[near], y[near], pixel)
+    return sky
+
+
+def _sampled(brightness: Callable[[Floats, Floats], Floats], count: int, pixel: float) -> Floats:
+    """Evaluate a brightness at the centres of ``(count, count)`` pixels."""
     x, y = (places.ravel() for places in grid(count, pixel))
-    sky = np.empty(count**2)
-    for start in range(0, count**2, PART):
-        part = slice(start, start + PART)
-        seen = surface_brightness(lens.light, x[part], y[part])
-        sky[part] = seen + surface_brightness(
-            lens.source, *trace(lens, substructure, x[part], y[part])
-        )
-    near = np.hypot(x - lens.light.x, y - lens.light.y) < CUSP * pixel
-    mean = pixel_mean(lens.light, x[near], y[near], pixel)
-    sky[near] += mean - surface_brightness(lens.light, x[near], y[near])
-    return sky.reshape(count, count)
+    parts = [slice(start, start + PART) for start in range(0, count**2, PART)]
+    return np.concatenate([brightness(x[part], y[part]) for part in parts]).reshape(count, count)
 
 
 def pixel_mean(galaxy: Galaxy, x: Floats, y: Floats, pixel: float) -> Floats:

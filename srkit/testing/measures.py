@@ -17,6 +17,7 @@ from srkit.interfaces import (
     Metric,
     TeacherMetric,
 )
+from srkit.stretching import View
 from srkit.testing.requirements import (
     noise,
     require,
@@ -139,7 +140,8 @@ def _as_function(measure: Any, batch: Batch) -> tuple[Tensor, Callable[[Tensor],
     """
     if not hasattr(measure, "stages"):
         spoilt = torch.lerp(batch.hr, batch.hr.amax() * noise(*batch.hr.shape, seed=1), 0.2)
-        return spoilt, lambda sr: measure(sr, batch)
+        given = View.of(batch) if isinstance(measure, interfaces.ViewLoss) else batch
+        return spoilt, lambda sr: measure(sr, given)
     target = _answer(_perfect(measure, batch), measure.stages)
     bad = -_perfect(measure, batch) + noise(len(batch), 1, seed=1)
     return bad, lambda flat: measure(_answer(flat, measure.stages), target, batch)

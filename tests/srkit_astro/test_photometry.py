@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 from sources_setup import batch, gaussian, images
-from srkit_astro.photometry import ApertureFluxError, FluxError, PeakError
+from srkit_astro.detection import detect
+from srkit_astro.photometry import (
+    ApertureFluxError,
+    FluxError,
+    IsophotalFluxError,
+    PeakError,
+    isophote,
+)
 
 BRIGHTER = -2.5 * math.log10(1.1)
 FAINTER = -2.5 * math.log10(0.9)
@@ -61,6 +68,29 @@ def test_sources_at_the_border_or_lost_in_sr_are_left_out() -> None:
     assert math.isnan(ApertureFluxError()(-images(hr), batch(images(hr))).item())
 
 
+def test_the_isophote_of_a_gaussian_holds_the_analytic_share() -> None:
+    """A Gaussian is above the share t of its peak within r, ``r**2 = -2 sigma**2 ln t``."""
+    hr, sr = gaussian(48.3, 47.8, sigma=4), gaussian(48.3, 47.8, sigma=5)
+    found = detect(hr.numpy())
+    inside = isophote(found)
+    share = found.threshold / hr.max().item()
+    square = -2 * 16 * math.log(share)
+    assert inside.sum() == pytest.approx(math.pi * square, rel=0.02)
+    within = [1 - math.exp(-0.5 * square / sigma**2) for sigma in (5, 4)]
+    error = IsophotalFluxError()(images(sr), batch(images(hr))).item()
+    assert error == pytest.approx(-2.5 * math.log10(within[0] / within[1]), abs=0.002)
+
+
+def test_the_isophote_is_that_of_the_brightest_whole_source() -> None:
+    hr = gaussian(3, 48, flux=300) + gaussian(60, 48) + gaussian(30, 80, flux=50)
+    sr = 5 * gaussian(3, 48, flux=300) + 1.1 * gaussian(60, 48) - gaussian(30, 80, flux=50)
+    light = images(sr) + 3, images(hr) + 3
+    assert IsophotalFluxError()(light[0], batch(light[1])).item() == pytest.approx(
+        BRIGHTER, abs=1e-3
+    )
+    assert math.isnan(IsophotalFluxError()(-light[1], batch(light[1])).item())
+
+
 def test_peaks_are_compared_within_the_radius() -> None:
     hr = images(gaussian(30, 30) + gaussian(70, 66))
     assert PeakError()(0.8 * hr, batch(hr)).item() == pytest.approx(-0.2, abs=1e-5)
@@ -77,11 +107,12 @@ def test_a_blur_lowers_the_peak_as_a_gaussian_does() -> None:
 
 def test_without_sources_there_is_nothing_to_measure() -> None:
     flat = torch.ones(2, 1, 64, 64)
-    for metric in (ApertureFluxError(), PeakError()):
+    for metric in (ApertureFluxError(), IsophotalFluxError(), PeakError()):
         assert np.isnan(metric(flat, batch(flat)).numpy()).all()
 
 
-@pytest.mark.parametrize("metric", [FluxError(), ApertureFluxError(), PeakError()])
-def test_photometry_is_signed(metric: FluxError | ApertureFluxError | PeakError) -> None:
+@pytest.mark.parametrize("kind", [FluxError, ApertureFluxError, IsophotalFluxError, PeakError])
+def test_photometry_is_signed(kind: type[FluxError | IsophotalFluxError]) -> None:
+    metric = kind()
     assert metric.signed
     assert not metric.higher_is_better

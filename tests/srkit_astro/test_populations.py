@@ -111,7 +111,7 @@ def test_shear_is_log_normal() -> None:
 
 def test_axis_ratios_are_those_of_lenspop() -> None:
     rng = np.random.default_rng(0)
-    ratios = np.array([populations._draw_axis_ratio(0.25, rng) for _ in range(4000)])
+    ratios = np.array([populations.draw_axis_ratio(0.25, rng) for _ in range(4000)])
     cut = 1 - math.exp(-((0.8 / 0.25) ** 2) / 2)
     assert kstest(1 - ratios, lambda e: (1 - np.exp(-((e / 0.25) ** 2) / 2)) / cut).pvalue > 0.01
 

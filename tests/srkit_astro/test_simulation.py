@@ -110,11 +110,53 @@ def test_lenses_of_splits_are_disjoint() -> None:
     assert len(lenses) == 30
 
 
+def test_each_lens_validates_in_one_fold_and_trains_in_the_others() -> None:
+    whole = {data.name: data for data in make(length=11)}
+    parts = [
+        [make(length=11, split=split, folds=3, fold=fold) for split in ("train", "validation")]
+        for fold in range(3)
+    ]
+    names = [[{sample.name for sample in part} for part in fold] for fold in parts]
+    assert all(train | tested == whole.keys() and not train & tested for train, tested in names)
+    assert sorted(name for _, tested in names for name in tested) == sorted(whole)
+    assert [len(tested) for _, tested in names] == [4, 4, 3]
+    assert all(same(sample, whole[sample.name]) for _, tested in parts for sample in tested)
+
+
+def test_folds_keep_the_classes_of_their_lenses() -> None:
+    tested = make(length=8, split="validation", folds=4, fold=1, substructure="all")
+    assert [(sample.name, sample.label) for sample in tested] == [
+        ("train_000001", 1),
+        ("train_000005", 2),
+    ]
+    assert isinstance(tested.lens(0)[1], tuple)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"folds": 3}, "folds and fold go together: how many, and which of them validates"),
+        ({"folds": 3, "fold": 3}, "fold is 3; expected 0 to 2 for 3 folds"),
+        (
+            {"folds": 3, "fold": 0, "split": "test"},
+            "folds are of the lenses that train and validate; leave them out of test",
+        ),
+        (
+            {"folds": 3, "fold": 0, "length": 2},
+            "length is 2; expected at least one lens for each of 3 folds",
+        ),
+    ],
+)
+def test_no_such_fold(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        make(**given)
+
+
 def test_cameras_and_noise_do_not_change_the_lens() -> None:
     changed = make(hr_noise=False, lr_camera={"fwhm": 0.9, "exposure": 300})
     assert changed.lens(2) == make().lens(2)
-    assert changed.lr_camera.exposure == 300
-    assert changed.lr_camera.zero_point == 28.5
+    assert changed.cameras.lr_camera.exposure == 300
+    assert changed.cameras.lr_camera.zero_point == 28.5
     plain = make()[2]
     noiseless = make(hr_noise=False)[2]
     assert plain.lr is not None

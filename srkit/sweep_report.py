@@ -1,0 +1,303 @@
+"""The tables of a sweep, and one self-contained page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from srkit.files import write_file
+from srkit.plotting import DPI, png
+from srkit.reporting import Picture, render_page
+from srkit.results import MetricInfo
+from srkit.sweep_figures import search_figure, variants_figure
+from srkit.sweep_results import Outcome, Row, Sweep
+from srkit.tables import NAMED, csv_text, format_value, heading, strict
+
+
+def write_sweep(found: Sweep, folder: Path) -> Path:
+    """Write what a sweep found.
+
+    Parameters
+    ----------
+    found
+        The results.
+    folder
+        Gets ``table.csv`` (mean and standard deviation of each variant), ``runs.csv`` (each run),
+        ``table.json`` (both), ``variants.png``, in a search ``search.png``, and ``report.html``.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    write_file(folder / "table.csv", _table_csv(found))
+    write_file(folder / "runs.csv", _runs_csv(found))
+    summary = json.dumps(_summary(found, folder), indent=2, ensure_ascii=False, allow_nan=False)
+    write_file(folder / "table.json", summary + "\n")
+    pictures = list(_pictures(found, folder))
+    page = render_page(
+        "sweep.html",
+        found=found,
+        headings=[heading(metric) for metric in found.metrics],
+        rows=[_html_row(found, row) for row in found.rows()],
+        references=[_html_row(found, row) for row in found.references()],
+        runs=[_html_run(found, outcome, folder) for outcome in found.ranked()],
+        objective="" if found.objective is None else f"{heading(found.objective)} (validation)",
+        best=best_line(found),
+        scatter=scatter_line(found),
+        pictures=pictures,
+    )
+    return write_file(folder / "report.html", page)
+
+
+def print_sweep(found: Sweep, console: Console) -> None:
+    """Print one row a variant, the best of each metric in bold, and what has no numbers.
+
+    Of a search the best trials, by their value on the validation images.
+    """
+    table = Table(title=Text(found.title), box=SIMPLE_HEAD, padding=0, show_edge=False)
+    fill = _fill_variants if found.objective is None else _fill_trials
+    fill(table, found)
+    console.print(table)
+    for line in (scatter_line(found), best_line(found)):
+        if line:
+            console.print(Text(line), soft_wrap=True)
+    for outcome in found.missing():
+        console.print(Text(f"{outcome.variant.name}: {outcome.reason}"), soft_wrap=True)
+
+
+def _fill_variants(table: Table, found: Sweep) -> None:
+    rows, references = found.rows(), found.references()
+    best = {metric.name: found.best(metric) for metric in found.metrics}
+    table.add_column("variant", no_wrap=True)
+    for metric in found.metrics:
+        _add_column(table, heading(metric), [cell(metric, row) for row in [*rows, *references]])
+    if found.repeat:
+        _add_column(table, f"{found.repeat}s", [_count(row) for row in rows])
+    for row in rows:
+        texts = [
+            Text(cell(metric, row), style="bold" if row.name in best[metric.name] else "")
+            for metric in found.metrics
+        ]
+        table.add_row(Text(row.name), *texts, *([_count(row)] if found.repeat else []))
+    for row in references:
+        texts = [Text(cell(metric, row), style="dim") for metric in found.metrics]
+        table.add_row(Text(row.name, style="dim"), *texts)
+
+
+def _fill_trials(table: Table, found: Sweep) -> None:
+    assert found.objective is not None
+    best = found.ranked()[:NAMED]
+    keys = list(best[0].variant.changes) if best else []
+    table.add_column("trial", no_wrap=True)
+    for key in keys:
+        _add_column(table, key.rpartition(".")[2], [])
+    _add_column(table, f"validation {heading(found.objective)}", [])
+    for metric in found.metrics:
+        _add_column(table, heading(metric), [])
+    for outcome in best:
+        numbers = [
+            format_value(metric, outcome.means.get(metric.name, math.nan))
+            for metric in found.metrics
+        ]
+        table.add_row(
+            Text(outcome.variant.name),
+            *(_value_text(outcome.variant.changes[key]) for key in keys),
+            format_value(found.objective, outcome.validated),
+            *numbers,
+        )
+
+
+def _add_column(table: Table, title: str, cells: list[str]) -> None:
+    """Add a column whose heading gives way on a narrow terminal; its numbers never do."""
+    width = max(8, *map(len, cells)) if cells else 8
+    table.add_column(Text(title.replace("_", " ")), justify="right", min_width=width)
+
+
+def cell(metric: MetricInfo, row: Row) -> str:
+    """Write a metric's mean, and its standard deviation where there are several runs."""
+    text = format_value(metric, row.mean(metric.name))
+    deviation = row.deviation(metric.name)
+    return text if math.isnan(deviation) else f"{text} ± {format_value(metric, deviation)}"
+
+
+def scatter_line(found: Sweep) -> str:
+    """Explain what stands behind the plus-minus sign."""
+    if not found.repeat:
+        return ""
+    return f"Mean ± standard deviation over the {found.repeat}s."
+
+
+def best_line(found: Sweep) -> str:
+    """Say what a search found to be best."""
+    best = found.best_trial()
+    if best is None or found.objective is None:
+        return ""
+    value = format_value(found.objective, best.validated)
+    return (
+        f"Best on the validation images: {best.variant.name}, {found.objective.name} "
+        f"{' '.join([value, found.objective.unit]).strip()}, with {_changes(best)}."
+    )
+
+
+def _changes(outcome: Outcome) -> str:
+    return ", ".join(
+        f"{key}={_value_text(value)}" for key, value in outcome.variant.changes.items()
+    )
+
+
+def _value_text(value: Any) -> str:
+    """Write a value as a recipe has it, a number with four digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _count(row: Row) -> str:
+    done = len(row.runs)
+    return str(done) if done == row.planned else f"{done} of {row.planned}"
+
+
+def _table_csv(found: Sweep) -> str:
+    names = [metric.name for metric in found.metrics]
+    header = ["variant", "runs", *(f"{name}{end}" for name in names for end in ("", "/sd"))]
+    return csv_text(
+        header,
+        (
+            [row.name, len(row.runs)]
+            + [number for name in names for number in (row.mean(name), row.deviation(name))]
+            for row in [*found.rows(), *found.references()]
+        ),
+    )
+
+
+def _runs_csv(found: Sweep) -> str:
+    axes = list(dict.fromkeys(axis for o in found.outcomes for axis in o.variant.choices))
+    names = [metric.name for metric in found.metrics]
+    validation = [] if found.objective is None else [f"validation/{found.objective.name}"]
+    return csv_text(
+        ["run", "variant", *axes, *names, *validation, "failure"],
+        (
+            [outcome.variant.name, outcome.variant.group]
+            + [outcome.variant.choices.get(axis, "") for axis in axes]
+            + [outcome.means.get(name, math.nan) for name in names]
+            + ([outcome.validated] if validation else [])
+            + [outcome.reason]
+            for outcome in found.outcomes
+        ),
+    )
+
+
+def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
+    best = found.best_trial()
+    return {
+        "title": found.title,
+        "repeat": found.repeat,
+        "objective": None if found.objective is None else found.objective.name,
+        "best_trial": None if best is None else best.variant.name,
+        "metrics": {
+            metric.name: {
+                "unit": metric.unit,
+                "higher_is_better": metric.higher_is_better,
+                "signed": metric.signed,
+                "protocol": metric.protocol,
+                "best": sorted(found.best(metric)),
+            }
+            for metric in found.metrics
+        },
+        "variants": [_row_summary(found, row) for row in found.rows()],
+        "references": [_row_summary(found, row) for row in found.references()],
+        "runs": [_run_summary(outcome, folder) for outcome in found.outcomes],
+    }
+
+
+def _row_summary(found: Sweep, row: Row) -> dict[str, Any]:
+    names = [metric.name for metric in found.metrics]
+    return {
+        "name": row.name,
+        "runs": len(row.runs),
+        "mean": {name: strict(row.mean(name)) for name in names},
+        "standard_deviation": {name: strict(row.deviation(name)) for name in names},
+    }
+
+
+def _run_summary(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    return {
+        "name": outcome.variant.name,
+        "variant": outcome.variant.group,
+        "choices": dict(outcome.variant.choices),
+        "changes": dict(outcome.variant.changes),
+        "mean": {name: strict(value) for name, value in outcome.means.items()},
+        "validation": strict(outcome.validated),
+        "failure": outcome.reason or None,
+        "folder": str(outcome.run.relative_to(folder)),
+    }
+
+
+def _html_row(found: Sweep, row: Row) -> dict[str, Any]:
+    cells = []
+    for metric in found.metrics:
+        deviation = row.deviation(metric.name)
+        cells.append(
+            {
+                "text": format_value(metric, row.mean(metric.name)),
+                "error": "" if math.isnan(deviation) else f"± {format_value(metric, deviation)}",
+                "best": bool(row.standings) and row.name in found.best(metric),
+            }
+        )
+    return {"name": row.name, "cells": cells, "count": _count(row)}
+
+
+def _html_run(found: Sweep, outcome: Outcome, folder: Path) -> dict[str, Any]:
+    nan = math.nan
+    return {
+        "name": outcome.variant.name,
+        "changes": _changes(outcome) or "the recipe as it is",
+        "cells": [
+            format_value(metric, outcome.means.get(metric.name, nan)) for metric in found.metrics
+        ],
+        "validated": ""
+        if found.objective is None
+        else format_value(found.objective, outcome.validated),
+        "reason": outcome.reason,
+        "report": f"{outcome.run.relative_to(folder).as_posix()}/evaluation/report.html",
+    }
+
+
+def _pictures(found: Sweep, folder: Path) -> Iterator[Picture]:
+    if not any(outcome.means for outcome in found.outcomes):
+        return
+    if found.objective is not None and found.best_trial() is not None:
+        yield Picture(
+            write_file(folder / "search.png", png(search_figure(found), DPI)),
+            "The search",
+            "The value on the validation images against each number that was searched; star: the "
+            "best. A brighter point is a later trial.",
+        )
+        return
+    caption = "Mean over the test images. Dots: single runs"
+    if found.repeat:
+        caption = (
+            f"{caption}; bar: their mean, whisker: standard deviation over the {found.repeat}s"
+        )
+    lines = "; dashed: what was measured beside them" if found.references() else ""
+    yield Picture(
+        write_file(folder / "variants.png", png(variants_figure(found), DPI)),
+        "Variants",
+        f"{caption}{lines}. The best is orange.",
+    )
