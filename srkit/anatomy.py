@@ -286,6 +286,16 @@ def flow(network: nn.Module, stages: Mapping[str, nn.Module], lr: Tensor) -> lis
     return [*found, Stage(SR, "", 0, tuple(sr.shape), _sources(list(_nodes(sr)), made))]
 
 
+def weighted_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Name the outermost modules with weights of their own: convolutions, attentions, ..."""
+    found: dict[str, nn.Module] = {}
+    for name, module in network.named_modules():
+        inside = any(name.startswith(f"{other}.") for other in found)
+        if name and not inside and next(module.parameters(recurse=False), None) is not None:
+            found[name] = module
+    return found
+
+
 def _nodes(values: Any) -> Iterator[Any]:
     """Iterate over the nodes of autograd's graph that tensors come from."""
     if isinstance(values, Tensor):

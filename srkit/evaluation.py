@@ -131,7 +131,7 @@ class Examiner:
         share = range(self.accelerator.process_index, len(self.dataset), processes)
         rows: list[dict[str, Any]] = []
         seconds = dict.fromkeys(restorers, 0.0)
-        with torch.no_grad(), _evaluating(self.assembly):
+        with torch.no_grad(), evaluating(self.assembly):
             for batch in self.batches(share):
                 if not rows:
                     for restorer in restorers.values():
@@ -190,7 +190,7 @@ class Examiner:
             (batch,) = self.batches([index])
             assert batch.lr is not None
             images = {"original": batch.hr, "LR": batch.lr}
-            with torch.no_grad(), _evaluating(self.assembly):
+            with torch.no_grad(), evaluating(self.assembly):
                 images |= {
                     name: run(batch) for name, run in restorers.items() if name != "original"
                 }
@@ -334,7 +334,7 @@ def metric_infos(assembly: Assembly) -> list[MetricInfo]:
 
 
 @contextmanager
-def _evaluating(assembly: Assembly) -> Iterator[None]:
+def evaluating(assembly: Assembly) -> Iterator[None]:
     """Put every network in evaluation mode, and back."""
     networks: list[nn.Module] = list(assembly.networks().values())
     modes = {module: module.training for network in networks for module in network.modules()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +16,15 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from tensorboard.compat.proto.attr_value_pb2 import AttrValue
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
+from srkit.anatomy import LR, Stage
 from srkit.errors import OutputError
 from srkit.files import write_file
 
@@ -53,6 +60,8 @@ class Monitor:
             TimeRemainingColumn(),
             console=console,
         )
+        self._writer: Any = self._board.file_writer
+        self._end: Any = None
         self._task = self._bar.add_task("training", total=total, completed=first)
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._live = Live(self._view(), console=console, refresh_per_second=4, transient=True)
@@ -71,6 +80,9 @@ class Monitor:
         self._live.stop()
         try:
             with _writing(self._events):
+                if error is None and self._end is not None:
+                    # It cannot be changed later: a run that may be resumed gets none.
+                    self._writer.add_summary(self._end)
                 self._board.close()
         except OutputError:
             if error is None:  # the first failure is the one to tell
@@ -103,6 +115,42 @@ class Monitor:
         with _writing(self._events):
             self._board.add_image(name, np.concatenate(row, axis=1), step, dataformats="HWC")
 
+    def settings(self, values: Mapping[str, Any]) -> None:
+        """Show the run among others in TensorBoard's HPARAMS: settings beside the last metrics.
+
+        Parameters
+        ----------
+        values
+            By their dotted paths in the recipe.
+        """
+        plain = {
+            path: value if isinstance(value, bool | int | float | str) else str(value)
+            for path, value in values.items()
+        }
+        # `SummaryWriter.add_hparams` would make a run of its own, in a folder inside this one.
+        _, begin, self._end = hparams(plain, {})  # type: ignore[no-untyped-call]
+        with _writing(self._events):
+            self._writer.add_summary(begin)
+
+    def graph(self, layers: Sequence[Stage]) -> None:
+        """Show how data flow through a network in TensorBoard: blocks open into their layers."""
+        nodes = [NodeDef(name=LR, op="image")]
+        nodes += [
+            NodeDef(
+                name=layer.name.replace(".", "/"),
+                op=layer.type or "image",
+                input=[source.replace(".", "/") for source in layer.sources],
+                attr={
+                    "_output_shapes": _shapes(layer.output),
+                    "parameters": AttrValue(i=layer.parameters),
+                },
+            )
+            for layer in layers
+        ]
+        with _writing(self._events):
+            content = GraphDef(node=nodes).SerializeToString()
+            self._writer.add_event(Event(graph_def=content))
+
     def say(self, text: str, *, quiet: bool = False) -> None:
         """Write a line to the log and, unless quiet, to the console."""
         self._append(self._log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
@@ -119,6 +167,12 @@ class Monitor:
             for name, value in values.items():
                 table.add_row(kind, name, f"{value:.5g}")
         return Group(table, self._bar)
+
+
+def _shapes(output: Sequence[int]) -> AttrValue:
+    """Write a shape as TensorBoard shows it beside an edge."""
+    dimensions = [TensorShapeProto.Dim(size=side) for side in output]
+    return AttrValue(list=AttrValue.ListValue(shape=[TensorShapeProto(dim=dimensions)]))
 
 
 @contextmanager

@@ -440,6 +440,17 @@ def _without(tree: Mapping[str, Any], faults: Iterable[Sequence[str | int]]) -> 
         return None
 
 
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name every value of a tree by its dotted path."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= flatten(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
 def merge(base: Any, change: Any) -> Any:
     """Lay one tree over another: mappings merge, everything else is replaced.
 

@@ -42,7 +42,7 @@ from srkit.interfaces import Generator
 from srkit.loading import Share
 from srkit.objectives import Turn, make_turns
 from srkit.quantities import Quantity
-from srkit.recipe import Length, Recipe
+from srkit.recipe import Length, Recipe, flatten
 from srkit.registry import Registry
 
 #: What a resumed run may change: nothing that decides the weights of a step.
@@ -397,7 +397,7 @@ def _check_same_recipe(run: Run, checkpoint: Checkpoint, source: str) -> None:
 
 def changed_since(started: Mapping[str, Any], recipe: Recipe) -> list[str]:
     """Tell of what a resumed run cannot change, given the complete recipe it was started with."""
-    before, now = _flat(started), _flat(recipe.dump())
+    before, now = flatten(started), flatten(recipe.dump())
     return [
         f"{key}: the run was started with {before.get(key)!r}, not {now.get(key)!r}; a resumed run "
         "cannot change it"
@@ -405,16 +405,6 @@ def changed_since(started: Mapping[str, Any], recipe: Recipe) -> list[str]:
         if before.get(key) != now.get(key)
         and not any(key == free or key.startswith(f"{free}.") for free in RESUMABLE)
     ]
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves |= _flat(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
 
 
 def _open_folder(run: Run, resume: bool) -> None:

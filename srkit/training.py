@@ -21,20 +21,27 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from srkit.anatomy import flow, weighted_layers
 from srkit.curves import training_curves
 from srkit.errors import DataError, TrainingError
-from srkit.evaluation import Examiner, baseline, metric_infos, network, prepare
+from srkit.evaluation import Examiner, baseline, evaluating, metric_infos, network, prepare
 from srkit.interfaces import Batch
 from srkit.loading import Draws, training_batches
 from srkit.monitor import Monitor, read_records
 from srkit.objectives import Scene, Turn
 from srkit.optimisation import learning_rate_factor
 from srkit.quantities import Quantity
-from srkit.recipe import Recipe
+from srkit.recipe import Recipe, flatten
 from srkit.registry import Registry
 from srkit.runs import Run, start
 from srkit.statistics import standing
 from srkit.stretching import View
+
+#: What of a recipe is no setting that runs are compared by.
+UNSHOWN = {"description", "sample"}
+
+#: Side of the LR picture, in pixels, on which the network's graph is drawn.
+SHOWN_SIDE = 16
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
@@ -86,10 +93,7 @@ def train(
         monitor = None
         if run.accelerator.is_main_process:
             monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
-            monitor.say(run.title)
-            for data in (*run.assembly.data.values(), *run.assembly.mixed_in.values()):
-                for note in data.notes:
-                    monitor.say(note)
+            _introduce(run, monitor)
         stack.enter_context(_gather_signals(run.signals))
         stack.enter_context(_watch_workers())
         loop(run, monitor)
@@ -98,6 +102,22 @@ def train(
         training_curves(records, folder / "figures", metric_infos(run.assembly))
     best = folder / "checkpoints" / "best.safetensors"
     return best if best.is_file() else best.with_name("last.safetensors")
+
+
+def _introduce(run: Run, monitor: Monitor) -> None:
+    """Say what the run is, what its data want to be known, its settings and its network."""
+    monitor.say(run.title)
+    for data in (*run.assembly.data.values(), *run.assembly.mixed_in.values()):
+        for note in data.notes:
+            monitor.say(note)
+    settings = flatten(run.recipe.model_dump(mode="json", exclude_none=True, exclude=UNSHOWN))
+    monitor.settings(settings)
+    generator: Any = run.assembly.generator
+    if generator is not None:
+        with evaluating(run.assembly), torch.compiler.set_stance("force_eager"):
+            lr = torch.zeros(1, generator.channels, SHOWN_SIDE, SHOWN_SIDE)
+            lr = lr.to(run.accelerator.device)
+            monitor.graph(flow(generator, weighted_layers(generator), lr))
 
 
 def loop(run: Run, monitor: Monitor | None) -> None:

@@ -16,6 +16,7 @@ from srkit.anatomy import (
     flow,
     list_layers,
     receptive_field,
+    weighted_layers,
 )
 from srkit.models import Interpolation
 
@@ -183,3 +184,14 @@ def test_flow_sees_what_is_concatenated_and_what_comes_from_lr() -> None:
         "c": {"a", "b"},
         SR: {"c", "LR"},
     }
+
+
+def test_layers_with_weights_are_the_outermost() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(1))
+            self.body = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1))
+            self.attention = nn.MultiheadAttention(4, 2)
+
+    assert list(weighted_layers(Mixed())) == ["body.0", "body.2", "attention"]

@@ -13,9 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS, ListSessionGroupsRequest
+from tensorboard.plugins.hparams.backend_context import Context
+from tensorboard.plugins.hparams.list_session_groups import Handler
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from srkit.anatomy import Stage
 from srkit.errors import OutputError, TrainingError
 from srkit.monitor import Monitor, forget_after, read_records
 
@@ -132,6 +141,87 @@ def test_tensorboard_has_scalars_and_pictures(tmp_path: Path) -> None:
     assert [(e.step, e.value) for e in found.Scalars("validation/psnr")] == [(20, 27.5)]
     (picture,) = found.Images("validation/0")
     assert (picture.step, picture.width, picture.height) == (20, 10, 4)
+
+
+def plugin_data(found: EventAccumulator, tag: str) -> HParamsPluginData:
+    metadata = found.SummaryMetadata(tag)
+    assert metadata.plugin_data.plugin_name == "hparams"
+    return HParamsPluginData.FromString(metadata.plugin_data.content)
+
+
+def test_tensorboard_has_settings_beside_final_metrics(tmp_path: Path) -> None:
+    settings = {"training.optimiser.lr": 1e-4, "scale": 2, "training.compile": False,
+                "generator.type": "edsr", "data.train.augment": ["flip"]}  # fmt: skip
+    with Monitor(tmp_path, plain(), 40, 0) as monitor:
+        monitor.settings(settings)
+        monitor.record("validation", {"step": 20, "epoch": 0.5, "psnr": 27.5})
+        monitor.record("validation", {"step": 40, "epoch": 1.0, "psnr": 28.5})
+    found = events(tmp_path)
+    begun = plugin_data(found, "_hparams_/session_start_info").session_start_info.hparams
+    shown = {name: getattr(value, value.WhichOneof("kind")) for name, value in begun.items()}
+    assert shown == {**settings, "data.train.augment": "['flip']"}
+    ended = plugin_data(found, "_hparams_/session_end_info").session_end_info
+    assert ended.status == STATUS_SUCCESS
+    assert [path.is_file() for path in (tmp_path / "tensorboard").iterdir()] == [True]
+
+
+def test_tensorboard_itself_finds_settings_and_last_metrics(tmp_path: Path) -> None:
+    """Its own backend, on two runs of which the second has a setting more."""
+    for name, settings in (("a", {"lr": 1e-4}), ("b", {"lr": 1e-3, "generator.blocks": 3})):
+        (tmp_path / name).mkdir()
+        with Monitor(tmp_path / name, plain(), 40, 0) as monitor:
+            monitor.settings(settings)
+            monitor.record("validation", {"step": 20, "epoch": 0.5, "psnr": 20})
+            monitor.record(
+                "validation", {"step": 40, "epoch": 1.0, "psnr": 28 if "b" in name else 27}
+            )
+    both = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+    provider = MultiplexerDataProvider(both, str(tmp_path))
+    backend = Context(TBContext(data_provider=provider))
+    request = ListSessionGroupsRequest(
+        slice_size=9, allowed_statuses=[STATUS_SUCCESS], include_metrics=True
+    )
+    request.col_params.add(hparam="lr")
+    found = Handler(RequestContext(), backend, "", request).run().session_groups
+    rows = {
+        group.name: (group.hparams["lr"].number_value,
+                     {value.name.tag: value.value for value in group.metric_values})
+        for group in found
+    }  # fmt: skip
+    assert rows == {
+        "a/tensorboard": (1e-4, {"validation/psnr": 27}),
+        "b/tensorboard": (1e-3, {"validation/psnr": 28}),
+    }
+
+
+def test_a_run_that_failed_has_no_end(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError), Monitor(tmp_path, plain(), 40, 0) as monitor:
+        monitor.settings({"scale": 2})
+        raise TrainingError("loss is nan")
+    found = events(tmp_path)
+    assert plugin_data(found, "_hparams_/session_start_info").HasField("session_start_info")
+    with pytest.raises(KeyError):
+        found.SummaryMetadata("_hparams_/session_end_info")
+
+
+def test_tensorboard_has_the_graph(tmp_path: Path) -> None:
+    layers = [
+        Stage("head", "Conv2d", 7, (1, 8, 4, 4), ("LR",)),
+        Stage("body.0.conv1", "Conv2d", 9, (1, 8, 4, 4), ("head",)),
+        Stage("SR", "", 0, (1, 3, 8, 8), ("body.0.conv1", "head")),
+    ]
+    with Monitor(tmp_path, plain(), 40, 0) as monitor:
+        monitor.graph(layers)
+    nodes = {node.name: node for node in events(tmp_path).Graph().node}
+    assert {name: (node.op, list(node.input)) for name, node in nodes.items()} == {
+        "LR": ("image", []),
+        "head": ("Conv2d", ["LR"]),
+        "body/0/conv1": ("Conv2d", ["head"]),
+        "SR": ("image", ["body/0/conv1", "head"]),
+    }
+    (shape,) = nodes["head"].attr["_output_shapes"].list.shape
+    assert [side.size for side in shape.dim] == [1, 8, 4, 4]
+    assert nodes["head"].attr["parameters"].i == 7
 
 
 def test_tensorboard_forgets_what_a_resumed_run_does_again(tmp_path: Path) -> None:

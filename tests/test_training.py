@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
 from training_setup import (
     TEACHER,
@@ -284,6 +286,21 @@ def test_a_run_folder_has_everything_to_repeat_the_run(
     again = load_recipe(folder / "recipe.yaml").dump()
     run(again, tmp_path / "again", registry)
     assert records(tmp_path / "again") == records(folder)
+
+
+def test_tensorboard_shows_the_network_and_the_settings(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    run(make_tree(pictures, validated(pictures), steps(2)), tmp_path / "run", registry)
+    found = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    nodes = {node.name: set(node.input) for node in found.Graph().node}
+    assert nodes["conv_first"] == {"LR"}
+    assert nodes["body/0/rdb1/conv2"] == {"conv_first", "body/0/rdb1/conv1"}
+    assert nodes["conv_up1"] == {"conv_first", "conv_body"}
+    begun = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    settings = HParamsPluginData.FromString(begun).session_start_info.hparams
+    assert settings["generator.features"].number_value == 8
+    assert settings["losses.l1.type"].string_value == "l1"
 
 
 def test_the_best_checkpoint_is_that_of_the_best_validation(
