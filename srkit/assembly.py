@@ -27,16 +27,27 @@ from srkit.interfaces import (
     Teacher,
     TeacherLoss,
     TeacherMetric,
+    VarianceLoss,
 )
 from srkit.needs import references, unknown
 from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_tree, parse_recipe
 from srkit.registry import Component, Registry
+from srkit.variance import VarianceHead
 
 #: What a recipe may have data for.
 SPLITS = ("train", "validation", "test")
 
 #: What of a recipe decides how an image is restored.
-RESTORING = ("name", "seed", "scale", "channels", "generator", "stretch", "constraint")
+RESTORING = (
+    "name",
+    "seed",
+    "scale",
+    "channels",
+    "generator",
+    "uncertainty",
+    "stretch",
+    "constraint",
+)
 
 
 @dataclass(slots=True)
@@ -45,6 +56,7 @@ class Assembly:
 
     recipe: Recipe
     generator: Generator | None = None
+    uncertainty: VarianceHead | None = None
     constraint: Constraint | None = None
     degradation: Degradation | None = None
     stretch: Stretch | None = None
@@ -59,6 +71,7 @@ class Assembly:
     def networks(self) -> dict[str, nn.Module]:
         """Name every module that runs on the device."""
         named: dict[str, Any] = {"generator": self.generator, "discriminator": self.discriminator}
+        named["uncertainty"] = self.uncertainty
         named |= {f"teachers.{name}": teacher for name, teacher in self.teachers.items()}
         named |= {f"losses.{name}": loss for name, loss in self.losses.items()}
         return {name: module for name, module in named.items() if isinstance(module, nn.Module)}
@@ -193,6 +206,7 @@ def assemble(recipe: Recipe, registry: Registry, source: str, *, splits: Sequenc
         *unbuilt,
         *_check_teachers(assembly),
         *_check_stretch(assembly.recipe),
+        *_check_uncertainty(assembly),
         *_check_fit(assembly),
     ]
     if problems:
@@ -253,6 +267,10 @@ def _build(
             problems.append(f"{path}: {error}")
             continue
         assembly.distributions[components[path].distribution] = components[path].version
+    if recipe.uncertainty is not None:
+        torch.manual_seed(recipe.seed)
+        features = recipe.uncertainty.features
+        assembly.uncertainty = VarianceHead(channels=recipe.channels, features=features)
     _place(assembly, built)
     return assembly, problems
 
@@ -338,6 +356,23 @@ def _check_stretch(recipe: Recipe) -> list[str]:
                 f"{state['recipe'].get('stretch')}, and this recipe has {own}; give both the same"
             )
     return problems
+
+
+def _check_uncertainty(assembly: Assembly) -> list[str]:
+    """What the built losses tell of the variance that they need."""
+    recipe = assembly.recipe
+    readers = [name for name, loss in assembly.losses.items() if isinstance(loss, VarianceLoss)]
+    if recipe.uncertainty is None:
+        return [
+            f"losses.{name}: needs a predicted variance; add 'uncertainty: {{type: gaussian}}' to "
+            "the recipe"
+            for name in readers
+        ]
+    if recipe.generator is None:
+        return ["uncertainty: is about SR, but there is no generator; remove it"]
+    if not readers and assembly.losses.keys() == recipe.losses.keys():
+        return ["uncertainty: no loss trains it; add one to losses, such as 'gaussian_nll: {}'"]
+    return []
 
 
 def _check_fit(assembly: Assembly) -> list[str]:

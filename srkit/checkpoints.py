@@ -162,6 +162,22 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
     return groups.get("ema", groups["generator"])
 
 
+def starting_head(given: str) -> dict[str, Tensor] | None:
+    """Read the head that predicts the variance beside a run's generator; None without.
+
+    Parameters
+    ----------
+    given
+        As :func:`starting_weights` takes it.
+    """
+    path = Path(given)
+    if path.is_dir():
+        path = checkpoint_of(path)
+    if not path.is_file() or read_state(path) is None:
+        return None  # of another origin
+    return load(path).groups.get("uncertainty")
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedTeacher:
     """A classifier as a run trained it.

@@ -14,7 +14,7 @@ from torch import nn
 from srkit.assembly import Assembly, assemble
 from srkit.checkpoints import load, starting_weights, warm_start
 from srkit.errors import RecipeError, WeightsError
-from srkit.evaluation import Examiner, Restorer, baseline, memory_format, network
+from srkit.evaluation import Examiner, Restorer, baseline, estimator, memory_format, network
 from srkit.judging import judge
 from srkit.recipe import Recipe
 from srkit.registry import Registry
@@ -58,6 +58,15 @@ def compare(
     for name, module in networks.items():
         module.to(accelerator.device).to(memory_format=chosen).eval()
         restorers[name] = network(module, accelerator, assembly)
+        if name == recipe.name and recipe.evaluation.self_ensemble:
+            # Before the run itself, which stays the last: reports are about that.
+            restorers |= {
+                f"{name} + self-ensemble": estimator(module, accelerator, assembly),
+                name: restorers.pop(name),
+            }
+        if name == recipe.name and assembly.uncertainty is not None:
+            head = assembly.uncertainty.eval()
+            restorers[name] = estimator(module, accelerator, assembly, head)
     restorers = restorers or {"original": baseline("original")}
     examiner = Examiner(assembly, assembly.data["test"], accelerator)
     with Progress(console=console, transient=True) as progress:
@@ -106,5 +115,11 @@ def _networks(assembly: Assembly, run: Path) -> dict[str, nn.Module]:
         networks[name] = deepcopy(generator)
         warm_start(networks[name], starting_weights(weights, generator), weights)
     warm_start(generator, groups.get("ema", groups["generator"]), str(path))
+    if assembly.uncertainty is not None:
+        if "uncertainty" not in groups:
+            raise WeightsError(
+                f"{path}: has no head that predicts the variance; train the recipe as it is now"
+            )
+        warm_start(assembly.uncertainty, groups["uncertainty"], str(path))
     networks[assembly.recipe.name] = generator
     return networks

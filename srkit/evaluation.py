@@ -15,6 +15,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from srkit.assembly import Assembly
+from srkit.calibration import PIXELS, Calibration
 from srkit.errors import DataError
 from srkit.interfaces import Answer, Batch, Dataset, MappedMetric, TeacherMetric
 from srkit.loading import evaluation_batches
@@ -23,9 +24,11 @@ from srkit.pictures import Pixels, Row, to_picture, to_row
 from srkit.resizing import Kernel
 from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.stretching import View
+from srkit.uncertainty import Estimate, estimate, sample_pixels
+from srkit.variance import VarianceHead
 
-#: Makes an image of the HR size from a batch's LR.
-Restorer = Callable[[Batch], Tensor]
+#: Makes an image of the HR size from a batch's LR, and may say how sure it is.
+Restorer = Callable[[Batch], Tensor | Estimate]
 
 
 def baseline(name: str) -> Restorer:
@@ -53,6 +56,27 @@ def network(
         return view.to_flux(sr)
 
     return run
+
+
+def estimator(
+    generator: Callable[[Tensor], Tensor],
+    accelerator: Accelerator,
+    assembly: Assembly,
+    head: VarianceHead | None = None,
+) -> Restorer:
+    """Give the restorer that says how sure it is, by a head or by the self-ensemble."""
+
+    def run(batch: Batch) -> Estimate:
+        view = View.of(batch, assembly.stretch)
+        with accelerator.autocast():
+            return estimate(generator, view, assembly.constraint, head)
+
+    return run
+
+
+def image_of(made: Tensor | Estimate) -> Tensor:
+    """Take the image of what a restorer made."""
+    return made.sr if isinstance(made, Estimate) else made
 
 
 def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
@@ -192,7 +216,9 @@ class Examiner:
             images = {"original": batch.hr, "LR": batch.lr}
             with torch.no_grad(), evaluating(self.assembly):
                 images |= {
-                    name: run(batch) for name, run in restorers.items() if name != "original"
+                    name: image_of(run(batch))
+                    for name, run in restorers.items()
+                    if name != "original"
                 }
             yield batch, images
 
@@ -224,7 +250,8 @@ class Examiner:
         ]
         for model, restorer in restorers.items():
             started = time.perf_counter()
-            sr = restorer(batch)
+            made = restorer(batch)
+            sr = image_of(made)
             answers = targets if model == "original" else self._answers(sr, batch)
             _wait_for(device)
             seconds[model] += time.perf_counter() - started
@@ -234,7 +261,10 @@ class Examiner:
             predictions = judge.logits.argmax(1).tolist() if judge else [None] * len(batch)
             for i, row in enumerate(rows):
                 measured = {name: float(value[i]) for name, value in values.items()}
-                row["models"][model] = (measured, predictions[i])
+                pixels = None
+                if isinstance(made, Estimate):
+                    pixels = sample_pixels(made, batch, i, PIXELS // len(self.dataset) + 1)
+                row["models"][model] = (measured, predictions[i], pixels)
         return rows
 
     def _measure(
@@ -299,11 +329,12 @@ class Examiner:
                 ModelResult(
                     name=model,
                     values={
-                        name: np.array([values[name] for values, _ in entries])
+                        name: np.array([values[name] for values, _, _ in entries])
                         for name in self.assembly.metrics
                     },
-                    predictions=np.array([p for _, p in entries]) if judged else None,
+                    predictions=np.array([p for _, p, _ in entries]) if judged else None,
                     seconds=spent,
+                    calibration=Calibration.gather([pixels for _, _, pixels in entries]),
                 )
             )
         by_teacher = self.assembly.recipe.evaluation.labels == "teacher"

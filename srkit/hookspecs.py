@@ -64,7 +64,7 @@ def srkit_discriminators() -> Factories:
 
 @hookspec
 def srkit_losses() -> Factories:
-    """Offer losses: `PixelLoss`, `TeacherLoss` or `ViewLoss` of :mod:`srkit.interfaces`."""
+    """Offer losses: `PixelLoss`, `TeacherLoss`, `ViewLoss` or `VarianceLoss` of the interfaces."""
     raise AssertionError
 
 

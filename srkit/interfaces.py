@@ -376,7 +376,27 @@ class ViewLoss(Protocol):
         ...
 
 
-Loss = PixelLoss | TeacherLoss | ViewLoss
+@runtime_checkable
+class VarianceLoss(Protocol):
+    """A loss on images and the variance that is predicted of them, by `uncertainty` in a recipe.
+
+    Attributes
+    ----------
+    needs_variance
+        True.
+    """
+
+    needs_variance: bool
+
+    def __call__(self, sr: Tensor, log_variance: Tensor, batch: Batch, /) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar.
+
+        The log variance has the shape of SR: natural logarithm, in the unit of SR squared.
+        """
+        ...
+
+
+Loss = PixelLoss | TeacherLoss | ViewLoss | VarianceLoss
 
 
 class Metric(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from srkit.assembly import Assembly, assemble_restoring
-from srkit.checkpoints import checkpoint_of, read_state, starting_weights, warm_start
+from srkit.checkpoints import (
+    checkpoint_of,
+    read_state,
+    starting_head,
+    starting_weights,
+    warm_start,
+)
 from srkit.components import build
 from srkit.errors import PluginError, WeightsError, nearest
 from srkit.interfaces import Constraint, Published, Stretch
@@ -19,6 +25,7 @@ from srkit.quantities import Quantity
 from srkit.recipe import Recipe, override
 from srkit.registry import Component, Registry
 from srkit.resizing import Kernel, resize
+from srkit.variance import VarianceHead
 from srkit.weights import fetch, sha256_of
 
 #: Interpolations that enlarge; `area` only repeats pixels then, as `nearest` does.
@@ -72,6 +79,9 @@ class Model:
         Where it comes from.
     recipe
         What it can be built from again; None for foreign weights and interpolations.
+    head
+        Predicts the variance of SR, where the network was trained with one; see
+        :func:`srkit.uncertainty.restore_with_sigma`.
     """
 
     name: str
@@ -83,6 +93,7 @@ class Model:
     quantity: Quantity = field(default_factory=Quantity)
     provenance: Provenance = Provenance()
     recipe: Recipe | None = None
+    head: VarianceHead | None = None
 
 
 class Interpolation(nn.Module):
@@ -247,7 +258,11 @@ def _trained(name: str, path: Path, registry: Registry) -> Model:
     provenance = Provenance(path, sha256_of(path), assembly.recipe.name, trained_with)
     model = _assembled(name, assembly, provenance, Quantity.parse(state["quantity"]))
     warm_start(model.generator, starting_weights(str(path), assembly.generator), str(path))
-    return model
+    head, tensors = assembly.uncertainty, starting_head(str(path))
+    if head is None or tensors is None:  # as of an interpolation of two networks
+        return model
+    warm_start(head, tensors, str(path))
+    return replace(model, head=head.eval().requires_grad_(False))
 
 
 def _assembled(name: str, assembly: Assembly, provenance: Provenance, quantity: Quantity) -> Model:

@@ -14,7 +14,15 @@ from torch.optim import Optimizer
 
 from srkit.adversarial import GAMES
 from srkit.assembly import Assembly
-from srkit.interfaces import Answer, Batch, Constraint, Teacher, TeacherLoss, ViewLoss
+from srkit.interfaces import (
+    Answer,
+    Batch,
+    Constraint,
+    Teacher,
+    TeacherLoss,
+    VarianceLoss,
+    ViewLoss,
+)
 from srkit.labels import labels_of
 from srkit.optimisation import make_optimiser
 from srkit.recipe import StartSpec
@@ -30,12 +38,14 @@ class Scene:
     ----------
     view
         HR, LR and labels.
+    output
+        What the generator made of it, on its own grid; None before its turn.
     sr
-        What the generator made of it, as networks see it, brought to the HR size; None before its
-        turn.
+        The same, as networks see it, brought to the HR size and to its constraint.
     """
 
     view: View
+    output: Tensor | None = None
     sr: Tensor | None = None
 
     @property
@@ -123,11 +133,32 @@ def restore(
         SR as networks and losses see it.
     """
     assert view.seen.lr is not None
-    sr = fit(generator(view.seen.lr).float(), view.seen)
+    return settle(generator(view.seen.lr).float(), view, constraint)
+
+
+def settle(output: Tensor, view: View, constraint: Constraint | None = None) -> Tensor:
+    """Bring what a generator made to the grid of HR and let it keep its constraint."""
+    sr = fit(output, view.seen)
     if constraint is None:
         return sr
     with torch.autocast(sr.device.type, enabled=False):  # flux is not to be rounded
         return view.to_seen(constraint(view.to_flux(sr), view.flux))
+
+
+def predict(head: Callable[[Tensor, Tensor], Tensor], output: Tensor, batch: Batch) -> Tensor:
+    """Run the head that predicts the log variance, and bring that to the grid of HR.
+
+    Parameters
+    ----------
+    head
+        From LR and SR to log variance.
+    output
+        What the generator made of the batch, on its own grid.
+    batch
+        As networks see it.
+    """
+    assert batch.lr is not None
+    return fit(head(batch.lr, output.detach()), batch, "bilinear")
 
 
 def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> list[Turn]:
@@ -144,6 +175,8 @@ def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> li
     turns = []
     if assembly.generator is not None:
         turns.append(_generator_turn(assembly, wrap))
+    if assembly.uncertainty is not None:
+        turns.append(_uncertainty_turn(assembly, wrap))
     if assembly.discriminator is not None:
         turns.append(_discriminator_turn(assembly, wrap))
     for name, spec in assembly.recipe.teachers.items():
@@ -167,8 +200,14 @@ def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) 
             stage.eval()
         for teacher in assembly.teachers.values():
             _module(teacher).eval()
-        scene.sr = restore(wrapped, scene.view, assembly.constraint)
+        assert scene.batch.lr is not None
+        scene.output = wrapped(scene.batch.lr).float()
+        scene.sr = settle(scene.output, scene.view, assembly.constraint)
         found = pixel_terms(assembly, scene) | teacher_terms(assembly, scene)
+        if assembly.uncertainty is not None:
+            with torch.no_grad():  # the head has a turn of its own
+                log_variance = predict(assembly.uncertainty, scene.output, scene.batch)
+            found |= variance_terms(assembly, scene.sr, log_variance, scene.batch)
         if assembly.discriminator is not None and recipe.discriminator is not None:
             game = GAMES[recipe.discriminator.loss]
             fake = assembly.discriminator(scene.sr).float()
@@ -209,9 +248,20 @@ def pixel_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
         weight = assembly.recipe.losses[name].weight
         if isinstance(loss, ViewLoss):
             found[name] = weight * loss(scene.sr, scene.view)
-        elif not isinstance(loss, TeacherLoss):
+        elif not isinstance(loss, TeacherLoss | VarianceLoss):
             found[name] = weight * loss(scene.sr, scene.batch)
     return found
+
+
+def variance_terms(
+    assembly: Assembly, sr: Tensor, log_variance: Tensor, batch: Batch
+) -> dict[str, Tensor]:
+    """Weigh the losses on SR and its predicted variance."""
+    return {
+        name: assembly.recipe.losses[name].weight * loss(sr, log_variance, batch)
+        for name, loss in assembly.losses.items()
+        if isinstance(loss, VarianceLoss)
+    }
 
 
 def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
@@ -239,6 +289,25 @@ def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
 def wanted_stages(readers: Mapping[str, TeacherLoss]) -> list[str]:
     """List each stage that any of the losses reads, once."""
     return list(dict.fromkeys(stage for reader in readers.values() for stage in reader.stages))
+
+
+def _uncertainty_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
+    """The head lowers the same losses as the generator; each is constant in the other's turn.
+
+    Both step after both have looked, so together they descend the one likelihood.
+    """
+    head = assembly.uncertainty
+    assert head is not None
+    wrapped = wrap(head)
+
+    def terms(scene: Scene) -> dict[str, Tensor]:
+        assert scene.output is not None and scene.sr is not None
+        wrapped.train()
+        log_variance = predict(wrapped, scene.output, scene.batch)
+        found = variance_terms(assembly, scene.sr.detach(), log_variance, scene.batch)
+        return {f"{name}_of_variance": term for name, term in found.items()}
+
+    return _turn("uncertainty", head, wrapped, terms, assembly)
 
 
 def _discriminator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
@@ -282,6 +351,8 @@ def _turn(
         spec = recipe.training.optimiser
     elif name == "discriminator" and recipe.discriminator is not None:
         spec = recipe.discriminator.optimiser
+    elif name == "uncertainty" and recipe.uncertainty is not None:
+        spec = recipe.uncertainty.optimiser or recipe.training.optimiser
     else:
         spec = recipe.teachers[name.removeprefix("teachers.")].optimiser
     optimiser = make_optimiser(spec, network.parameters())

@@ -163,6 +163,14 @@ class DiscriminatorSpec(Spec):
     optimiser: OptimiserSpec = OptimiserSpec.model_construct()
 
 
+class UncertaintySpec(Part):
+    """A head beside the generator that predicts the variance of SR."""
+
+    type: Literal["gaussian"] = "gaussian"
+    features: int = Field(32, gt=0, description="channels between the head's convolutions")
+    optimiser: OptimiserSpec | None = Field(None, description="the generator's by default")
+
+
 class MixSpec(Part):
     """Other images among those of training, such as simulated pairs among few real ones."""
 
@@ -228,6 +236,9 @@ class EvaluationSpec(Part):
     )
     models: dict[str, str] = Field(
         default_factory=dict, description="weights of other networks of this architecture, by name"
+    )
+    self_ensemble: bool = Field(
+        False, description="show the network's average over mirrored and turned images, too"
     )
     labels: Literal["dataset", "teacher"] = Field(
         "dataset", description="whose classes are right: the data set's, or the teacher's on HR"
@@ -308,6 +319,9 @@ class Recipe(Part):
     )
     generator: Spec | None = None
     constraint: Spec | None = Field(None, description="what SR has to keep of LR's flux")
+    uncertainty: UncertaintySpec | None = Field(
+        None, description="a head that predicts the variance of SR"
+    )
     start: StartSpec | None = None
     degradation: Spec | None = None
     stretch: Spec | None = Field(None, description="maps flux to what networks and losses see")

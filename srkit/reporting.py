@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from srkit import __version__
+from srkit.calibration_figures import calibration_figure
 from srkit.classification import Classification
 from srkit.classifier_figures import confusion_figure, roc_figure
 from srkit.curves import training_curves
@@ -114,6 +115,8 @@ def write_report(
         missing = None  # these are its figures of classes
     elif scores is not None and missing is None:
         pictures += _class_pictures(scores, folder)
+    if evaluation.calibrations():
+        pictures.append(_calibration_picture(evaluation, folder))
     if render is not None:
         pictures += _panel_pictures(evaluation, render, folder, examples)
     if curves is not None:
@@ -146,6 +149,18 @@ def _count(number: int, noun: str) -> str:
 
 def _picture(path: Path, figure: Figure, title: str, caption: str, dpi: float = DPI) -> Picture:
     return Picture(write_file(path, png(figure, dpi)), title, caption)
+
+
+def _calibration_picture(evaluation: Evaluation, folder: Path) -> Picture:
+    return _picture(
+        folder / "calibration.png",
+        calibration_figure(evaluation.calibrations()),
+        "How sure the models are",
+        "Left: share of the pixels whose HR lies in the central interval that σ gives, against the "
+        "share that should. Middle: errors over σ; the outermost bins hold what lies beyond. "
+        "Right: error of what is left when the least sure pixels are taken away, over that of all; "
+        "dashed: when the largest errors are. Dotted: at best, σ and errors agree.",
+    )
 
 
 def _classifier_pictures(found: Classification, folder: Path) -> Iterator[Picture]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from srkit.calibration import Calibration
 from srkit.classification import Classification
 
 
@@ -52,12 +53,15 @@ class ModelResult:
         ``(N,)`` int64, the teacher's first answer on each restored image; None without a teacher.
     seconds
         Time to restore the whole set, in seconds.
+    calibration
+        How well its standard deviations tell its errors; None where it gives none.
     """
 
     name: str
     values: dict[str, NDArray[np.float64]]
     predictions: NDArray[np.int64] | None
     seconds: float
+    calibration: Calibration | None = None
 
     def measured(self, metric: str) -> NDArray[np.float64]:
         """Give a metric's values on the images that could be measured: all but NaN."""
@@ -159,6 +163,12 @@ class Evaluation:
     def model(self, name: str) -> ModelResult | None:
         """Find a model's results by its name; None if it was not evaluated."""
         return next((model for model in self.models if model.name == name), None)
+
+    def calibrations(self) -> dict[str, Calibration]:
+        """How well standard deviations tell errors, by the names of the models that give any."""
+        return {
+            model.name: model.calibration for model in self.models if model.calibration is not None
+        }
 
     def class_name(self, index: int) -> str:
         """Name a class; ``class 17`` where the data set has no names."""

@@ -31,6 +31,7 @@ from srkit.checkpoints import (
     load,
     pack_optimiser,
     save,
+    starting_head,
     starting_weights,
     unpack_optimiser,
     warm_start,
@@ -44,6 +45,7 @@ from srkit.objectives import Turn, make_turns
 from srkit.quantities import Quantity
 from srkit.recipe import Length, Recipe, flatten
 from srkit.registry import Registry
+from srkit.variance import VarianceHead
 
 #: What a resumed run may change: nothing that decides the weights of a step.
 RESUMABLE = (
@@ -110,6 +112,8 @@ class Run:
         Steps done.
     quantity
         What the pixel values of the training images are; None before the first was read.
+    notes
+        Lines that the user must see.
     """
 
     folder: Path
@@ -125,6 +129,7 @@ class Run:
     best: Best | None
     step: int = 0
     quantity: Quantity | None = None
+    notes: list[str] = field(default_factory=list)
     signals: list[int] = field(default_factory=list)
 
     @property
@@ -238,8 +243,11 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
     if "train" not in assembly.data:
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
     move(assembly, accelerator)
+    notes = []
     if recipe.start is not None and assembly.generator is not None:
         begin_from(assembly.generator, recipe, fresh_only=checkpoint is not None)
+        if assembly.uncertainty is not None and checkpoint is None:
+            notes.append(begin_head_from(assembly.uncertainty, recipe.start.weights))
     for name, spec in recipe.teachers.items():
         teacher: Any = assembly.teachers[name]
         teacher.eval().requires_grad_(spec.trainable)
@@ -247,6 +255,7 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
         if name.startswith("losses."):
             module.eval().requires_grad_(False)
     run = _make_run(folder, assembly, accelerator)
+    run.notes = notes
     if checkpoint is not None:
         _check_same_recipe(run, checkpoint, source)
         _restore(run, checkpoint)
@@ -323,6 +332,27 @@ def begin_from(generator: Generator, recipe: Recipe, *, fresh_only: bool = False
     tensors = generator.state_dict() if fresh_only else starting_weights(given, generator)
     fresh = warm_start(generator, tensors, given, patterns)
     freeze(generator, recipe.start.freeze, fresh)
+
+
+def begin_head_from(head: VarianceHead, given: str) -> str:
+    """Load the head of the starting weights, if they have one, and say so or that not.
+
+    Raises
+    ------
+    WeightsError
+        If it has other features.
+    """
+    tensors = starting_head(given)
+    if tensors is None:
+        return f"uncertainty: {given} has no head that predicts the variance; it starts afresh"
+    features = len(tensors["tail.weight"][0])
+    if features != head.features:
+        raise WeightsError(
+            f"{given}: its head that predicts the variance has {features} features, not "
+            f"{head.features}; set uncertainty.features={features}"
+        )
+    warm_start(head, tensors, given)
+    return f"uncertainty: goes on from the head of {given}"
 
 
 def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run:

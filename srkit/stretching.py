@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from srkit.interfaces import Batch, Stretch
@@ -50,3 +51,22 @@ class View:
         if self.stretch is None or self.fitted is None:
             return seen
         return self.stretch.inverse(seen, self.fitted)
+
+    def sigma_to_flux(self, seen: Tensor, sigma: Tensor) -> Tensor:
+        """Bring standard deviations back to flux, to first order: times the inverse's slope.
+
+        Parameters
+        ----------
+        seen
+            The images that they are about, stretched.
+        sigma
+            Of the same shape.
+        """
+        if self.stretch is None or self.fitted is None:
+            return sigma
+        # Copies are made, since tensors of inference mode take no part in gradients.
+        with torch.inference_mode(False), torch.enable_grad():
+            start = seen.detach().clone().requires_grad_()
+            flux = self.stretch.inverse(start, self.fitted.detach().clone())
+            (slope,) = torch.autograd.grad(flux.sum(), start)
+        return sigma * slope.abs()

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from textwrap import fill
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from srkit.calibration import LEVELS, ONE_SIGMA, REMOVED, TWO_SIGMA, Calibration
 from srkit.classification import MICRO, Classification
 from srkit.files import write_file
 from srkit.results import Evaluation, MetricInfo, ModelResult
@@ -45,9 +46,10 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
         Where to put ``table.csv`` (means, scatters of signed metrics), ``table.json`` (the same,
         standard errors, gaps closed and protocols), ``per_image.csv`` and, where there are labels
         and predictions, ``per_class.csv``. Of a trained classifier ``classification.csv`` (accuracy
-        and AUC), ``confusion_matrix.csv`` (rows: true classes) and ``roc.csv`` besides. Infinite
-        values stand as ``inf``, in JSON as a string; what could not be measured as ``nan``, in JSON
-        as null.
+        and AUC), ``confusion_matrix.csv`` (rows: true classes) and ``roc.csv`` besides. Of models
+        that say how sure they are ``calibration.csv`` (coverage) and ``sparsification.csv``.
+        Infinite values stand as ``inf``, in JSON as a string; what could not be measured as
+        ``nan``, in JSON as null.
 
     Returns
     -------
@@ -71,7 +73,29 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
         files.append(write_file(folder / "per_class.csv", _per_class(scores)))
     if evaluation.classification is not None:
         files += _write_classification(evaluation.classification, folder)
+    if evaluation.calibrations():
+        files += _write_calibration(evaluation.calibrations(), folder)
     return files
+
+
+def _write_calibration(found: Mapping[str, Calibration], folder: Path) -> list[Path]:
+    covered = (
+        (name, *point)
+        for name, one in found.items()
+        for point in zip(LEVELS.tolist(), one.coverage().tolist(), strict=True)
+    )
+    left = (
+        (name, *point)
+        for name, one in found.items()
+        for point in zip(
+            REMOVED.tolist(), one.sparsification().tolist(), one.oracle().tolist(), strict=True
+        )
+    )
+    texts = {
+        "calibration.csv": csv_text(["model", "nominal", "covered"], covered),
+        "sparsification.csv": csv_text(["model", "removed", "error", "oracle"], left),
+    }
+    return [write_file(folder / name, text) for name, text in texts.items()]
 
 
 def _write_classification(found: Classification, folder: Path) -> list[Path]:
@@ -122,6 +146,21 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
         console.print(Text(line))
     if evaluation.classification is not None:
         _print_classification(evaluation.classification, console)
+    if evaluation.calibrations():
+        _print_calibration(evaluation.calibrations(), console)
+
+
+def _print_calibration(found: Mapping[str, Calibration], console: Console) -> None:
+    """Print how well the standard deviations of each model tell its errors."""
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("σ of the model")
+    for name in ("pulls → 0 ± 1", "in 1 σ → 0.683", "in 2 σ → 0.954", "cal. error ↓", "AUSE ↓"):
+        table.add_column(name, justify="right", min_width=8)
+    for name, one in found.items():
+        inside = (f"{one.covered(level):.3f}" for level in (ONE_SIGMA, TWO_SIGMA))
+        numbers = (f"{number:.4f}" for number in (one.calibration_error, one.ause))
+        table.add_row(Text(name), f"{one.bias:+.2f} ± {one.spread:.2f}", *inside, *numbers)
+    console.print(table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +357,21 @@ def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]
         "scatter": {name: strict(model.scatter(name)) for name in signed},
         "robust_scatter": {name: strict(model.robust_scatter(name)) for name in signed},
         "gap_closed": {name: gap_closed(evaluation, name, model.name) for name in names},
+        "calibration": _calibration_summary(model.calibration),
+    }
+
+
+def _calibration_summary(found: Calibration | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "pixels": len(found.error),
+        "pull_mean": strict(found.bias),
+        "pull_standard_deviation": strict(found.spread),
+        "covered_by_1_sigma": found.covered(ONE_SIGMA),
+        "covered_by_2_sigma": found.covered(TWO_SIGMA),
+        "calibration_error": found.calibration_error,
+        "ause": found.ause,
     }
 
 

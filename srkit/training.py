@@ -107,6 +107,8 @@ def train(
 def _introduce(run: Run, monitor: Monitor) -> None:
     """Say what the run is, what its data want to be known, its settings and its network."""
     monitor.say(run.title)
+    for note in run.notes:
+        monitor.say(note)
     for data in (*run.assembly.data.values(), *run.assembly.mixed_in.values()):
         for note in data.notes:
             monitor.say(note)

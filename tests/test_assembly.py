@@ -269,6 +269,37 @@ def train_on(crop: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"losses": {"gaussian_nll": {}}},
+            "losses.gaussian_nll: needs a predicted variance; add 'uncertainty: {type: gaussian}' "
+            "to the recipe",
+        ),
+        (
+            {"uncertainty": {}},
+            "uncertainty: no loss trains it; add one to losses, such as 'gaussian_nll: {}'",
+        ),
+    ],
+)
+def test_a_variance_and_its_loss_need_each_other(
+    changes: dict[str, Any], expected: str, registry: Registry
+) -> None:
+    assert problems(registry, **changes) == [expected]
+
+
+def test_the_first_weights_of_a_head_depend_on_nothing_but_the_seed(registry: Registry) -> None:
+    changes = {"losses": {"gaussian_nll": {}}, "uncertainty": {"features": 4}}
+    first = built(registry, **changes).uncertainty
+    torch.manual_seed(99)
+    again = built(registry, **changes, metrics={"psnr": {}}).uncertainty
+    assert first is not None
+    assert again is not None
+    for one, other in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
     ("crop", "nearby"), [(130, "128 or 132"), (127, "124 or 128"), (5, "4 or 8"), (3, "4")]
 )
 def test_a_crop_that_the_scale_does_not_divide(registry: Registry, crop: int, nearby: str) -> None:

@@ -80,6 +80,61 @@ def test_a_run_is_compared_with_its_baselines_and_its_start(
     assert f"report: {report / 'report.html'}" in printed.getvalue()
 
 
+def test_a_run_says_how_sure_it_is_and_is_judged_by_that(
+    start: Path, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    changes = {
+        "start": {"weights": str(start)},
+        "uncertainty": {"features": 4},
+        "losses": {"l1": None, "gaussian_nll": {}},
+        "evaluation": {"self_ensemble": True, "examples": 1, "baselines": ["bicubic"]},
+    }
+    tree = make_tree(pictures, changes, validated(pictures), steps(3, ema=0.5))
+    folder, printed = tmp_path / "run", io.StringIO()
+    run(tree, folder, registry)
+    found = compared(tree, folder, registry, printed)
+
+    names = ["bicubic", "first (untuned)", "small + self-ensemble", "small"]
+    assert [model.name for model in found.models] == names
+    assert list(found.calibrations()) == names[2:]
+    by_head, by_ensemble = found.calibrations()["small"], found.calibrations()[names[2]]
+    assert len(by_head.error) == len(by_ensemble.error) == 8 * 3 * 32 * 32  # every pixel
+    means = {row["model"]: row for row in found.table()}
+    errors = {"small": by_head, names[2]: by_ensemble}
+    for name, calibration in errors.items():
+        psnr = np.mean([-10 * np.log10(np.mean(e**2)) for e in np.split(calibration.error, 8)])
+        assert means[name]["psnr"] == pytest.approx(psnr, rel=1e-5)
+    # Three steps leave the head about where it began.
+    assert np.median(by_head.sigma) == pytest.approx(0.05, rel=0.05)
+    assert np.median(by_ensemble.sigma) != pytest.approx(np.median(by_head.sigma), rel=0.05)
+
+    report = folder / "evaluation"
+    with (report / "calibration.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "small"]
+    covered = [float(row["covered"]) for row in rows]
+    np.testing.assert_allclose(covered, by_head.coverage())
+    with (report / "sparsification.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 200
+    summary = json.loads((report / "table.json").read_text())["models"][-1]["calibration"]
+    assert summary["pull_standard_deviation"] == pytest.approx(by_head.spread)
+    assert summary["ause"] == pytest.approx(by_head.ause)
+    assert (report / "calibration.png").is_file()
+    assert "How sure the models are" in (report / "report.html").read_text()
+    assert f"{by_head.bias:+.2f} ± {by_head.spread:.2f}" in printed.getvalue()
+
+
+def test_a_run_without_a_head_cannot_be_asked_how_sure_it_is(
+    start: Path, pictures: Path, registry: Registry
+) -> None:
+    changes = {"uncertainty": {}, "losses": {"l1": None, "gaussian_nll": {}}}
+    with pytest.raises(WeightsError) as caught:
+        compared(make_tree(pictures, validated(pictures), changes), start, registry)
+    assert str(caught.value) == (
+        f"{start / 'checkpoints' / 'last.safetensors'}: has no head that predicts the variance; "
+        "train the recipe as it is now"
+    )
+
+
 def test_a_trained_classifier_is_evaluated_at_its_best(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:

@@ -32,7 +32,11 @@ SGD = {"type": "sgd", "lr": 0.001}
 PUPIL = {**TEACHER["net"], "model": "test_efficientnet_gn", "trainable": True}
 PUPIL |= {"optimiser": {**SGD, "lr": 1e-4}}
 
-PIXELS = {"training": {"accumulate": 2, "ema": 0.9, "clip": 0.5}}
+PIXELS = {
+    "training": {"accumulate": 2, "ema": 0.9, "clip": 0.5},
+    "uncertainty": {"features": 4},
+    "losses": {"gaussian_nll": {"weight": 0.1}},
+}
 EVERYBODY = {
     "training": {"optimiser": SGD},
     "teachers": {"net": PUPIL},

@@ -72,6 +72,20 @@ def test_a_run_is_opened_at_its_best_with_averaged_weights(
     assert model.generator(LR).shape == (1, 3, 18, 22)
 
 
+def test_a_head_comes_with_its_network(pictures: Path, tmp_path: Path, registry: Registry) -> None:
+    changes = {"uncertainty": {"features": 4}, "losses": {"l1": None, "gaussian_nll": {}}}
+    run(merge(make_tree(pictures, changes), steps(2, ema=0.5)), tmp_path / "unsure", registry)
+    head = open_model(tmp_path / "unsure", registry).head
+    assert head is not None
+    assert not head.training
+    assert not any(parameter.requires_grad for parameter in head.parameters())
+    checkpoint = last(tmp_path / "unsure")
+    trained = checkpoint.groups.pop("uncertainty")
+    assert all(torch.equal(trained[key], value) for key, value in head.state_dict().items())
+    save(tmp_path / "beheaded.safetensors", checkpoint.groups, checkpoint.state)
+    assert open_model(tmp_path / "beheaded.safetensors", registry).head is None
+
+
 def test_a_checkpoint_is_named_after_its_run(folder: Path, registry: Registry) -> None:
     path = folder / "checkpoints" / "last.safetensors"
     model = open_model(str(path), registry, scale=2)

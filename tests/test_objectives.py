@@ -74,6 +74,12 @@ def same(before: Sequence[Tensor], network: Any) -> bool:
     return all(torch.equal(old, new) for old, new in pairs)
 
 
+UNSURE: Tree = {
+    "uncertainty": {"features": 4},
+    "losses": {"l1": {"weight": 2.0}, "gaussian_nll": {"weight": 0.5}},
+}
+
+
 # --- sizes ------------------------------------------------------------------------------------
 
 
@@ -239,6 +245,45 @@ def test_both_sides_of_every_game_equal_their_papers(
     terms = discriminator_turn.terms(scene)
     assert terms.keys() == {"discriminator"}
     torch.testing.assert_close(terms["discriminator"], for_discriminator(real, fake))
+
+
+def test_two_turns_descend_the_one_likelihood(
+    registry: Registry, pictures: Path, batch: Batch
+) -> None:
+    """Generator and head get the gradients of the loss written out as a whole."""
+    assembly = built(registry, pictures, UNSURE)
+    generator, head = assembly.generator, assembly.uncertainty
+    assert isinstance(generator, nn.Module)
+    assert head is not None
+    with torch.no_grad():
+        nn.init.normal_(head.tail.weight, std=0.1)
+    turns = turns_of(assembly)
+    assert [turn.name for turn in turns] == ["generator", "uncertainty"]
+    scene = Scene(View.of(batch))
+    for turn in turns:
+        with turn.alone(turns):
+            terms = turn.terms(scene)
+            torch.stack(list(terms.values())).sum().backward()
+        assert terms.keys() == (
+            {"l1", "gaussian_nll"} if turn is turns[0] else {"gaussian_nll_of_variance"}
+        )
+    found = [p.grad.clone() for p in (*generator.parameters(), *head.parameters())]
+    generator.zero_grad()
+    head.zero_grad()
+    sr = generator(batch.lr)
+    likelihood = F.gaussian_nll_loss(sr, batch.hr, head(batch.lr, sr).exp(), eps=1e-12)
+    (2.0 * F.l1_loss(sr, batch.hr) + 0.5 * likelihood).backward()
+    expected = [p.grad for p in (*generator.parameters(), *head.parameters())]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_head_has_an_optimiser_of_its_own_or_the_generators(
+    registry: Registry, pictures: Path
+) -> None:
+    for spec, rate in (({}, 1e-3), ({"optimiser": {"lr": 0.02}}, 0.02)):
+        changes = merge(UNSURE, {"uncertainty": spec})
+        assert turns_of(built(registry, pictures, changes))[1].lr == rate
 
 
 def bce(logits: Tensor, target: int) -> Tensor:

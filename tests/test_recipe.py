@@ -24,7 +24,7 @@ training:
 KEYS = (
     "best, channels, constraint, data, degradation, description, discriminator, evaluation, "
     "generator, losses, metrics, name, needs, repeat, sample, scale, search, seed, start, "
-    "stretch, teachers, training, variants"
+    "stretch, teachers, training, uncertainty, variants"
 )
 
 Write = Callable[..., Path]

@@ -48,6 +48,11 @@ KINDS: dict[str, Tree] = {
         }
     },
     "teacher": {"teachers": TEACHER, "losses": {"logit_mse": {"weight": 0.1}}},
+    "uncertainty": {
+        "uncertainty": {"features": 4, "optimiser": {"lr": 1e-2}},
+        "losses": {"l1": None, "gaussian_nll": {"beta": 0.5}},
+        "training": {"accumulate": 2, "ema": 0.9},
+    },
     "adversarial": {"discriminator": {"type": "unet_sn", "features": 4, "weight": 0.1}},
     "joint": {"teachers": TRAINABLE, "losses": {"logit_mse": {"weight": 0.1}}},
     "classifier": {

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from training_setup import last, make_pictures, make_tree, run, steps
 
 from srkit.components import build
 from srkit.errors import WeightsError
 from srkit.interfaces import Generator
 from srkit.recipe import Recipe, parse_recipe
 from srkit.registry import Registry
-from srkit.runs import Best, begin_from
+from srkit.runs import Best, begin_from, begin_head_from
+from srkit.variance import VarianceHead
 
 SMALL = {"type": "rrdb", "blocks": 1, "features": 4, "growth": 2}
 
@@ -64,3 +66,43 @@ def test_the_best_is_the_first_of_its_value(
     for step, value in enumerate(values, start=1):
         best.beaten_by(value, step)
     assert (best.value, best.step) == kept
+
+
+def test_a_head_starts_afresh_or_goes_on_and_says_so(tmp_path: Path, registry: Registry) -> None:
+    pictures = make_pictures(tmp_path / "pictures", count=4)
+    run(make_tree(pictures, steps(1)), tmp_path / "plain", registry)
+    unsure = make_tree(
+        pictures,
+        steps(1, ema=0.5),
+        {"uncertainty": {"features": 4}, "losses": {"l1": None, "gaussian_nll": {}}},
+    )
+    for given, line in (
+        ("plain", "has no head that predicts the variance; it starts afresh"),
+        ("unsure", "goes on from the head of"),
+    ):
+        folder = tmp_path / ("unsure" if given == "plain" else "again")
+        start = tmp_path / given
+        run({**unsure, "start": {"weights": str(start)}}, folder, registry)
+        said = (folder / "log.txt").read_text()
+        expected = {
+            "plain": f"uncertainty: {start} {line}",
+            "unsure": f"uncertainty: {line} {start}",
+        }
+        assert expected[given] in said
+    groups = last(tmp_path / "unsure").groups
+    assert {"uncertainty", "optimiser.uncertainty"} <= groups.keys()
+    # And a network that no longer says how sure it is starts from one that does.
+    plain = make_tree(pictures, steps(1), {"start": {"weights": str(tmp_path / "unsure")}})
+    run(plain, tmp_path / "plain again", registry)
+    assert "uncertainty" not in last(tmp_path / "plain again").groups
+
+    head = VarianceHead(channels=3, features=4)
+    begin_head_from(head, str(tmp_path / "unsure"))
+    for key, value in head.state_dict().items():
+        assert torch.equal(value, groups["uncertainty"][key])
+    with pytest.raises(WeightsError) as caught:
+        begin_head_from(VarianceHead(channels=3, features=6), str(tmp_path / "unsure"))
+    assert str(caught.value) == (
+        f"{tmp_path / 'unsure'}: its head that predicts the variance has 4 features, not 6; set "
+        "uncertainty.features=4"
+    )

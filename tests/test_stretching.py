@@ -47,6 +47,21 @@ def test_hr_and_sr_are_stretched_as_lr_is() -> None:
     assert torch.equal(view.to_flux(seen.hr), hr)
 
 
+def test_standard_deviations_are_stretched_back_by_the_slope() -> None:
+    hr, lr = torch.full((2, 1, 4, 4), 8.0), torch.tensor([2.0, 4.0]).view(2, 1, 1, 1)
+    batch = Batch(["a", "b"], hr, [0, 1], lr=lr)
+    sigma = torch.full_like(hr, 0.5)
+    assert View.of(batch).sigma_to_flux(hr, sigma) is sigma
+    with torch.no_grad():
+        view = View.of(batch, Halves())
+        found = view.sigma_to_flux(view.seen.hr, sigma)
+    assert found[:, 0, 0, 0].tolist() == [0.5, 1.0]
+    assert not found.requires_grad
+    with torch.inference_mode():
+        view = View.of(batch, Halves())
+        assert torch.equal(view.sigma_to_flux(view.seen.hr, sigma), found)
+
+
 def test_labelled_images_without_lr_are_measured_themselves() -> None:
     batch = Batch(["a"], torch.full((1, 1, 2, 2), 8.0), [0])
     assert View.of(batch, Halves()).seen.hr.unique().tolist() == [2.0]

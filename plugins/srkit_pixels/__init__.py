@@ -8,6 +8,7 @@ def srkit_losses() -> dict[str, str]:
     """Offer the losses."""
     return {
         "charbonnier": "srkit_pixels.losses:Charbonnier",
+        "gaussian_nll": "srkit_pixels.losses:GaussianNLL",
         "l1": "srkit_pixels.losses:L1",
         "mse": "srkit_pixels.losses:MSE",
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveFloat
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from srkit.interfaces import Batch
@@ -42,3 +44,36 @@ class Charbonnier:
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
         return (difference(sr, batch.hr).square() + self.epsilon**2).sqrt().mean()
+
+
+class GaussianNLL:
+    """Negative log-likelihood of HR under a Gaussian about SR, of the variance that is predicted.
+
+    The mean of (log v + d^2 / v) / 2 over the differences d and variances v, in nat, less the
+    constant log(2 pi) / 2 (Nix & Weigend 1994). It trains both: SR, and the head that `uncertainty`
+    in the recipe adds.
+
+    Parameters
+    ----------
+    beta
+        Weight of a pixel by v^beta, through which no gradient goes (Seitzer et al. 2022): 0 is the
+        likelihood itself, which neglects what is uncertain; 1 trains SR as the squared error does;
+        0.5 is what the paper recommends.
+
+    References
+    ----------
+    Seitzer, Tavakoli, Antic & Martius, "On the pitfalls of heteroscedastic uncertainty estimation
+    with probabilistic neural networks", ICLR 2022.
+    """
+
+    needs_variance = True
+
+    def __init__(self, *, beta: Annotated[float, Field(ge=0, le=1)] = 0.0) -> None:
+        self.beta = beta
+
+    def __call__(self, sr: Tensor, log_variance: Tensor, batch: Batch) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
+        squares = difference(sr, batch.hr).square()
+        log_variance = log_variance.float()
+        likelihood = (log_variance + squares * (-log_variance).exp()) / 2
+        return (likelihood * (self.beta * log_variance.detach()).exp()).mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from srkit.interfaces import (
     Loss,
     Metric,
     TeacherMetric,
+    VarianceLoss,
 )
 from srkit.stretching import View
 from srkit.testing.requirements import (
@@ -38,7 +40,8 @@ def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) 
     Parameters
     ----------
     loss
-        On images, or on answers if it has the attribute `stages`.
+        On images, on answers if it has the attribute `stages`, or on images and their variance if
+        it has the attribute `needs_variance`.
     channels, size
         Shape of the images in pixels.
 
@@ -67,6 +70,22 @@ def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) 
     require_finite(slope, "the gradient where SR equals HR")
     with torch.autocast("cpu", torch.bfloat16):
         require_finite(evaluate(inputs.bfloat16()), "the loss of bf16 images in autocast")
+    if isinstance(loss, VarianceLoss):
+        _check_variance(loss, inputs, batch)
+
+
+def _check_variance(loss: VarianceLoss, sr: Tensor, batch: Batch) -> None:
+    """Check that the variance of the errors themselves is better than others."""
+    require(loss.needs_variance is True, "needs_variance has to be True")
+    right = torch.full_like(sr, float((sr - batch.hr).square().mean().log()))
+    at = right.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(sr, at, batch), at)
+    require_gradient(slope, "the log variance")
+    for wrong in (right - 3, right + 3):
+        wrong.requires_grad_()
+        (slope,) = torch.autograd.grad(loss(sr, wrong, batch), wrong)
+        towards = bool(((wrong - right) * slope).sum() > 0)
+        require(towards, "the gradient has to lead to the variance that the errors have")
 
 
 def check_metric(
@@ -135,11 +154,13 @@ def check_metric(
 def _as_function(measure: Any, batch: Batch) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Give a bad input to a loss or metric, and the loss or metric as a function of the input.
 
-    The input is SR; for what judges by a teacher, one vector per image that holds the logits and
-    the features of each stage.
+    The input is SR, for what needs a variance with one of 0.01; for what judges by a teacher, one
+    vector per image that holds the logits and the features of each stage.
     """
     if not hasattr(measure, "stages"):
         spoilt = torch.lerp(batch.hr, batch.hr.amax() * noise(*batch.hr.shape, seed=1), 0.2)
+        if isinstance(measure, VarianceLoss):
+            return spoilt, lambda sr: measure(sr, torch.full_like(batch.hr, math.log(0.01)), batch)
         given = View.of(batch) if isinstance(measure, interfaces.ViewLoss) else batch
         return spoilt, lambda sr: measure(sr, given)
     target = _answer(_perfect(measure, batch), measure.stages)

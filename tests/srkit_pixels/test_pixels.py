@@ -46,6 +46,36 @@ def test_charbonnier_by_hand() -> None:
     assert small.item() == pytest.approx(1e-3)
 
 
+LOG_VARIANCE = (images(2) - 3).requires_grad_()
+
+
+def test_the_gaussian_likelihood_equals_torch() -> None:
+    sr, hr = images(0), images(1)
+    variance = LOG_VARIANCE.detach().exp()
+    expected = torch.nn.functional.gaussian_nll_loss(sr, hr, variance)
+    found = losses.GaussianNLL()(sr, LOG_VARIANCE.detach(), batch(hr))
+    torch.testing.assert_close(found, expected)
+
+
+def test_beta_weighs_pixels_by_a_power_of_their_variance() -> None:
+    """The gradients are those of equations 7 and 8 of Seitzer et al. 2022."""
+    sr, hr = images(0).requires_grad_(), images(1)
+    loss = losses.GaussianNLL(beta=0.5)(sr, LOG_VARIANCE, batch(hr))
+    of_mean, of_variance = torch.autograd.grad(loss, (sr, LOG_VARIANCE))
+    variance, difference = LOG_VARIANCE.detach().exp(), (sr - hr).detach()
+    torch.testing.assert_close(of_mean, difference / variance.sqrt() / hr.numel())
+    # With respect to the variance itself, times its derivative by the logarithm.
+    expected = (variance - difference**2) / (2 * variance**1.5) * variance / hr.numel()
+    torch.testing.assert_close(of_variance, expected)
+
+
+def test_beta_of_1_trains_sr_as_the_squared_error() -> None:
+    sr, hr = images(0).requires_grad_(), images(1)
+    (found,) = torch.autograd.grad(losses.GaussianNLL(beta=1)(sr, LOG_VARIANCE, batch(hr)), sr)
+    (expected,) = torch.autograd.grad(losses.MSE()(sr, batch(hr)), sr)
+    torch.testing.assert_close(found, expected / 2)
+
+
 @pytest.mark.parametrize("name", ["l1", "mse", "charbonnier"])
 def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
     loss = build(registry.get("losses", name).factory, {})
