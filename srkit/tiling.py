@@ -76,7 +76,8 @@ def restore_tiled(
     Parameters
     ----------
     restore
-        From LR to SR; what it makes of a pixel may depend on others at most `margin` away.
+        From LR to SR, of any number of channels; what it makes of a pixel may depend on others at
+        most `margin` away.
     lr
         The images.
     scale
@@ -91,7 +92,7 @@ def restore_tiled(
     Returns
     -------
     Tensor
-        ``(N, C, scale H, scale W)`` float32, on the device of `lr`.
+        ``(N, channels of SR, scale H, scale W)`` float32, on the device of `lr`.
 
     Raises
     ------
@@ -99,13 +100,16 @@ def restore_tiled(
         If even the smallest tile does not fit into memory.
     """
     height, width = lr.shape[-2:]
-    sr = lr.new_empty((*lr.shape[:-2], height * scale, width * scale), dtype=torch.float32)
-    done = 0
+    sr, done = None, 0
     for tile in tiles(height, width, side, margin):
         for part in _restore_tile(restore, lr, tile, side):
+            if sr is None:
+                sides = height * scale, width * scale
+                sr = lr.new_empty((*part.sr.shape[:-2], *sides), dtype=torch.float32)
             part.tile.place(part.sr, sr, scale)
         done += (tile.bottom - tile.top) * (tile.right - tile.left)
         report(done, height * width)
+    assert sr is not None
     return sr
 
 

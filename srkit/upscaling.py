@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from srkit.allocator import keep_freed_memory
+from srkit.ensembling import self_ensemble
 from srkit.errors import DataError
 from srkit.interfaces import Batch, Image
 from srkit.quantities import Quantity
-from srkit.resizing import resize, resized_side
+from srkit.resizing import Kernel, resize, resized_side
 from srkit.stretching import View
 from srkit.tiling import reach, restore_tiled, side_that_fits
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "bf16", "fp32"]
 #: How far the pixel scale of an image may be from that of the training images.
 ALIKE = 0.1
+#: Images up to this side are never divided, so that nothing has to be measured for them.
+WHOLE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +103,15 @@ class Upscaler:
         if self.device.type == "cpu":
             keep_freed_memory()
         layout = torch.channels_last if model.generator.channels_last else torch.contiguous_format
+        if model.head is not None:
+            model.head.to(self.device)
         self._network = model.generator.to(self.device).to(memory_format=layout)
         self._layout = layout
 
     @cached_property
     def margin(self) -> int:
         """LR pixels around a tile that matter to it, as measured on the network."""
-        with torch.inference_mode():
+        with torch.no_grad():
             return reach(self._network, self.model.channels or 1, self.device)
 
     @cached_property
@@ -151,16 +156,25 @@ class Upscaler:
             self.precision == "auto" and image.metadata.get("bits") == 8
         )
         with (
-            torch.inference_mode(),
+            torch.no_grad(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision),
         ):
             restored = [self._restore(band[None], image, report) for band in bands]
-        sr = self._to_scale(torch.cat(restored), pixels.shape[-2:])
-        sr = calibration.to_file(sr.mean(1) if band_by_band else sr[0])
-        if holes.any():
+        sides, size = pixels.shape[-2:], self._size(pixels.shape[-2:])
+        missing = enlarged_mask(holes, size) if holes.any() else None
+        if missing is not None:
             notes.append(f"{int(holes.sum())} pixels without a value stay without one")
-            sr[enlarged_mask(holes, sr.shape[-2:])] = torch.nan
-        return Upscaled(sr.cpu(), None, notes)
+
+        def gather(parts: list[Tensor], kernel: Kernel) -> Tensor:
+            whole = self._to_scale(torch.cat(parts), sides, kernel)
+            joined = (whole.mean(1) if band_by_band else whole[0]).cpu()
+            return joined if missing is None else joined.masked_fill(missing, torch.nan)
+
+        sr = calibration.to_file(gather([sr for sr, _ in restored], "bicubic"))
+        if not self.uncertainty:
+            return Upscaled(sr, None, notes)
+        sigma = gather([s for _, s in restored if s is not None], "bilinear")
+        return Upscaled(sr, sigma / abs(calibration.factor), notes)
 
     def _compare_pixels(self, image: Image, notes: list[str]) -> None:
         """Say where the pixels on the sky are not those that the network knows."""
@@ -174,27 +188,43 @@ class Upscaler:
                 "its PSF is another"
             )
 
-    def _restore(self, lr: Tensor, image: Image, report: Callable[[int, int], None]) -> Tensor:
-        """Restore ``(1, C, H, W)`` in the model's values, at the model's scale."""
+    def _restore(
+        self, lr: Tensor, image: Image, report: Callable[[int, int], None]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Restore ``(1, C, H, W)`` in the model's values, at the model's scale; SR and sigma."""
         lr = lr.to(self.device, memory_format=self._layout)
         view = self._view(lr, image)
         assert view.seen.lr is not None
         height, width = lr.shape[-2:]
         margin = side = 0
-        if max(height, width) > (self._tile or 64):  # smaller ones are whole anyway
+        if max(height, width) > (self._tile or WHOLE):
             margin, side = self.margin, self.tile
-        sr = restore_tiled(
-            lambda part: self._network(part).float(),
+        answer = restore_tiled(
+            self._ask,
             view.seen.lr,
             self.model.scale,
             side or max(height, width),
             margin,
             report,
         )
-        if self.model.constraint is None:
-            return view.to_flux(sr)
-        with torch.autocast(self.device.type, enabled=False):
-            return self.model.constraint(view.to_flux(sr), view.flux)
+        seen, variance = answer[:, : lr.shape[1]], answer[:, lr.shape[1] :]
+        with torch.autocast(self.device.type, enabled=False):  # flux is not to be rounded
+            sr = view.to_flux(seen)
+            if self.model.constraint is not None:
+                sr = self.model.constraint(sr, view.flux)
+            sigma = view.sigma_to_flux(seen, variance.sqrt()) if self.uncertainty else None
+        return sr, sigma
+
+    def _ask(self, lr: Tensor) -> Tensor:
+        """Give SR as the network sees it and, where that is asked for, its variance behind it."""
+        head = self.model.head
+        if self.self_ensemble or (self.uncertainty and head is None):
+            sr, variance = self_ensemble(self._network, lr)
+        else:
+            sr = variance = self._network(lr).float()
+        if not self.uncertainty:
+            return sr
+        return torch.cat([sr, variance if head is None else head(lr, sr).exp()], 1)
 
     def _view(self, lr: Tensor, image: Image) -> View:
         """Stretch LR; HR is only a shape."""
@@ -217,12 +247,17 @@ class Upscaler:
         fitted = stretch.fit(lr)
         return View(batch, replace(batch, lr=stretch(lr, fitted)), stretch, fitted)
 
-    def _to_scale(self, sr: Tensor, sides: torch.Size) -> Tensor:
-        """Resize SR of the model's scale to the scale asked for."""
-        if self.scale == self.model.scale:
-            return sr
+    def _size(self, sides: torch.Size) -> tuple[int, int]:
         height, width = (resized_side(side, self.scale) for side in sides)
-        return resize(sr, (height, width), factor=self.scale / self.model.scale)
+        return height, width
+
+    def _to_scale(self, images: Tensor, sides: torch.Size, kernel: Kernel) -> Tensor:
+        """Resize images of the model's scale to the scale asked for."""
+        if self.scale == self.model.scale:
+            return images
+        return resize(
+            images, self._size(sides), factor=self.scale / self.model.scale, kernel=kernel
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -145,6 +147,38 @@ def test_transparent_pixels_do_not_bleed() -> None:
         found.pixels[0][seen], torch.ones(int(seen.sum())), atol=1e-3, rtol=0
     )
     assert float(found.pixels[1].abs().max()) < 1e-3
+
+
+class _Slanted(_Nearest):
+    """Adds a slope that the eight turns average out."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr = super().forward(lr)
+        return sr + torch.linspace(-1, 1, sr.shape[-1])
+
+
+def test_the_self_ensemble_and_its_spread() -> None:
+    model = Model("slanted", _Slanted(), 2, 1)
+    pixels = torch.rand(1, 6, 6)
+    found = Upscaler(model, self_ensemble=True, uncertainty=True)(Image(pixels, (0.0, 4.0)))
+    torch.testing.assert_close(found.pixels, _twice(pixels), atol=1e-5, rtol=0)
+    slope = torch.linspace(-4, 4, 12)
+    x, y = slope.expand(12, 12), slope[:, None].expand(12, 12)
+    expected = ((2 * (x**2 + y**2) * 2) / 7).sqrt()  # each of x, -x, y, -y twice, unbiased
+    assert found.sigma is not None
+    torch.testing.assert_close(found.sigma[0], expected, atol=1e-4, rtol=0)
+
+
+def test_sigma_of_a_head_goes_through_the_stretch_and_the_scale() -> None:
+    class Head(nn.Module):
+        def forward(self, lr: Tensor, sr: Tensor) -> Tensor:
+            return torch.full_like(sr, 2 * math.log(0.25))
+
+    stretch = Registry.discover().get("stretches", "linear").factory(peak=8.0)
+    model = Model("told", _Nearest(), 2, 1, stretch, head=Head())  # type: ignore[arg-type]
+    found = Upscaler(model, scale=3, uncertainty=True)(Image(torch.rand(1, 6, 6)))
+    assert found.sigma is not None
+    torch.testing.assert_close(found.sigma, torch.full((1, 18, 18), 0.25 * 8.0))
 
 
 def test_an_opaque_picture_stays_opaque() -> None:
