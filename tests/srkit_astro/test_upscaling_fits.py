@@ -140,6 +140,22 @@ def test_any_calibration_gives_the_same_sky(
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
 
 
+def test_uncertainty_is_a_variance_in_the_units_of_the_file(
+    tmp_path: Path, registry: Registry, formats: Formats
+) -> None:
+    found = []
+    for name, flux, magnitude in (("a", 1.0, 27.0), ("b", 100.0, 32.0)):
+        job = Job(tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits")
+        _write(job.source, flux, BUNIT="count / s", MAGZERO=magnitude)
+        upscale_file(job, Upscaler(_model(registry), uncertainty=True), formats, {})
+        with fits.open(job.target) as hdus:
+            assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"
+            assert hdus["UNCERTAINTY"].data.shape == hdus[0].data.shape
+            found.append(np.sqrt(hdus["UNCERTAINTY"].data.astype(float)) / flux)
+    assert (found[0] > 0).mean() > 0.99
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
+
+
 def test_a_frame_without_a_zero_point(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     _write(tmp_path / "raw.fits", BUNIT="adu")
     job = Job(tmp_path / "raw.fits", tmp_path / "sr.fits")
