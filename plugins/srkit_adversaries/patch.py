@@ -9,6 +9,9 @@ from torch import Tensor, nn
 class PatchGAN(nn.Module):
     """The 70 x 70 discriminator of pix2pix (Isola et al. 2017), without its condition.
 
+    2,765,633 parameters for RGB; 2,768,705 for 6 channels, as the authors' code has for an image
+    and its condition.
+
     Parameters
     ----------
     channels

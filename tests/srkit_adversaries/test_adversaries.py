@@ -29,12 +29,13 @@ def test_all_are_offered(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        # By hand: convolutions, batch normalisation, linear layers.
-        ("esrgan", 13_674_240 + 2 * 2_880 + (512 * 4 * 4 + 1) * 100 + 101),
+        # BasicSR's VGGStyleDiscriminator. By hand: convolutions, batch normalisation, linear
+        # layers: 13,674,240 + 2 * 2,880 + (512 * 4 * 4 + 1) * 100 + 101.
+        ("esrgan", 14_499_401),
         # pix2pix reports 2,768,705 with the 3 channels of its condition.
         ("patchgan", 2_768_705 - 3 * 64 * 16),
-        # By hand likewise.
-        ("srgan", 4_683_520 + 2 * 1_856 + (512 * 6 * 6 + 1) * 1024 + 1025),
+        # Likewise: 4,683,520 + 2 * 1,856 + (512 * 6 * 6 + 1) * 1024 + 1025.
+        ("srgan", 23_563_649),
         # The released RealESRGAN_x4plus_netD.
         ("unet_sn", 4_376_897),
     ],
@@ -77,6 +78,11 @@ def test_tells_smooth_from_noisy_images_after_training(registry: Registry, name:
         loss.backward()
         optimiser.step()
     assert loss.item() < 0.6  # log 2 = 0.69 by chance
+
+
+def test_patchgan_counts_as_published_with_its_condition() -> None:
+    net = PatchGAN(channels=6)
+    assert sum(p.numel() for p in net.parameters()) == 2_768_705
 
 
 def test_patchgan_sees_70_pixels() -> None:
