@@ -59,7 +59,8 @@ def transfer(
     recipe = resolve(recipe, folders, str(RECIPE))
     folder = out / f"{recipe.name}{suffix}_{seed}"
     run(recipe, folder, registry, console)
-    return compare(recipe, registry, folder, source=str(RECIPE), console=console)
+    [evaluation] = compare(recipe, registry, folder, source=str(RECIPE), console=console)
+    return evaluation
 
 
 def run(recipe: Recipe, folder: Path, registry: Registry, console: Console) -> None:

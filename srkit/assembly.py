@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from srkit.checkpoints import checkpoint_of, read_state
-from srkit.components import build, explain, options_model, validate
+from srkit.components import build, explain, options_model, validate, wants
 from srkit.errors import PluginError, RecipeError, SrkitError, nearest
 from srkit.formats import Formats
 from srkit.interfaces import (
@@ -29,6 +30,7 @@ from srkit.interfaces import (
     TeacherMetric,
     VarianceLoss,
 )
+from srkit.multiscale import list_scales
 from srkit.needs import references, unknown
 from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_tree, parse_recipe
 from srkit.registry import Component, Registry
@@ -36,6 +38,9 @@ from srkit.variance import VarianceHead
 
 #: What a recipe may have data for.
 SPLITS = ("train", "validation", "test")
+
+#: What a recipe has one of, however many its scales: what is trained, and what judges.
+SHARED = ("generator", "discriminator", "teachers")
 
 #: What of a recipe decides how an image is restored.
 RESTORING = (
@@ -52,9 +57,13 @@ RESTORING = (
 
 @dataclass(slots=True)
 class Assembly:
-    """The built components of a recipe, under their names in it."""
+    """The built components of a recipe, under their names in it, for one of its scales.
+
+    Scales share every component whose factory does not take `scale`; `by_scale` has them all.
+    """
 
     recipe: Recipe
+    scale: int
     generator: Generator | None = None
     uncertainty: VarianceHead | None = None
     constraint: Constraint | None = None
@@ -67,13 +76,15 @@ class Assembly:
     data: dict[str, Dataset] = field(default_factory=dict)
     mixed_in: dict[str, Dataset] = field(default_factory=dict)
     distributions: dict[str, str] = field(default_factory=dict)
+    by_scale: dict[int, Assembly] = field(default_factory=dict, repr=False, compare=False)
 
     def networks(self) -> dict[str, nn.Module]:
         """Name every module that runs on the device."""
         named: dict[str, Any] = {"generator": self.generator, "discriminator": self.discriminator}
         named["uncertainty"] = self.uncertainty
         named |= {f"teachers.{name}": teacher for name, teacher in self.teachers.items()}
-        named |= {f"losses.{name}": loss for name, loss in self.losses.items()}
+        for scale, part in self.by_scale.items():
+            named |= {f"losses.{name}.x{scale}": loss for name, loss in part.losses.items()}
         return {name: module for name, module in named.items() if isinstance(module, nn.Module)}
 
     def teacher_of(self, spec: LossSpec | MetricSpec) -> str:
@@ -246,13 +257,10 @@ def _build(
     splits: Sequence[str],
 ) -> tuple[Assembly, list[str]]:
     """Build what is free of errors so far, and tell what cannot be built."""
-    supplied = {
-        "scale": recipe.scale,
-        "channels": recipe.channels,
-        "formats": Formats.of(registry),
-    }
-    assembly = Assembly(recipe)
-    built: dict[str, Any] = {}
+    supplied = {"channels": recipe.channels, "formats": Formats.of(registry)}
+    by_scale = {scale: Assembly(recipe, scale) for scale in recipe.scales}
+    for assembly in by_scale.values():
+        assembly.by_scale = by_scale
     problems: list[str] = []
     for path, _, spec in recipe.components():
         section, _, name = path.partition(".")
@@ -260,32 +268,48 @@ def _build(
             continue
         if section == "data" and name.partition(".")[0] not in splits:
             continue
-        torch.manual_seed(recipe.seed)  # a network's first weights depend on nothing else
+        factory = components[path].factory
+        own = "scale" in wants(factory)
+        if own and section in SHARED and len(by_scale) > 1:
+            problems.append(
+                f"{path}: '{spec.type}' is built for one scale, but the recipe has the "
+                f"{list_scales(recipe.scales)}; choose one for several, such as mdsr, or one scale"
+            )
+            continue
+        component: Any = None
         try:
-            built[path] = build(components[path].factory, spec.options, **supplied)
+            for scale, assembly in by_scale.items():
+                if own or component is None:
+                    # A network's first weights depend on nothing else.
+                    torch.manual_seed(recipe.seed)
+                    sizes = {"scale": scale, "scales": recipe.scales}
+                    component = build(factory, spec.options, **supplied, **sizes)
+                _place(assembly, path, component)
         except (ValueError, SrkitError) as error:
             problems.append(f"{path}: {error}")
             continue
-        assembly.distributions[components[path].distribution] = components[path].version
+        distribution = components[path].distribution
+        for assembly in by_scale.values():
+            assembly.distributions[distribution] = components[path].version
     if recipe.uncertainty is not None:
         torch.manual_seed(recipe.seed)
         features = recipe.uncertainty.features
-        assembly.uncertainty = VarianceHead(channels=recipe.channels, features=features)
-    _place(assembly, built)
-    return assembly, problems
+        head = VarianceHead(channels=recipe.channels, features=features)
+        for assembly in by_scale.values():
+            assembly.uncertainty = head
+    return by_scale[recipe.scales[0]], problems
 
 
-def _place(assembly: Assembly, built: Mapping[str, Any]) -> None:
-    for path, component in built.items():
-        section, _, name = path.partition(".")
-        if section == "data":
-            split, _, place = name.partition(".")
-            group = assembly.mixed_in if place.startswith("mix.") else assembly.data
-            group[split] = component
-        elif name:
-            getattr(assembly, section)[name] = component
-        else:
-            setattr(assembly, section, component)
+def _place(assembly: Assembly, path: str, component: Any) -> None:
+    section, _, name = path.partition(".")
+    if section == "data":
+        split, _, place = name.partition(".")
+        group = assembly.mixed_in if place.startswith("mix.") else assembly.data
+        group[split] = component
+    elif name:
+        getattr(assembly, section)[name] = component
+    else:
+        setattr(assembly, section, component)
 
 
 def _cross_check(recipe: Recipe) -> list[str]:
@@ -385,7 +409,7 @@ def _check_fit(assembly: Assembly) -> list[str]:
         for path, data in datasets.items()
         if data.channels != recipe.channels
     ]
-    problems += _check_scale(assembly)
+    problems += _check_scale(assembly) + _check_lengths(assembly)
     if assembly.generator is not None and recipe.start is not None:
         given, published = recipe.start.weights, assembly.generator.published
         waits = any(references(given))
@@ -405,15 +429,35 @@ def _check_fit(assembly: Assembly) -> list[str]:
 
 
 def _check_scale(assembly: Assembly) -> list[str]:
-    """A crop has to hold whole LR pixels, unless SR is resized to HR anyway."""
+    """A crop has to hold whole LR pixels of every scale, unless SR is resized to HR anyway."""
     recipe = assembly.recipe
     source = recipe.data.train
-    resized = assembly.degradation and abs(assembly.degradation.factor * recipe.scale - 1) > 1e-6
-    if source is None or source.crop is None or resized or source.crop % recipe.scale == 0:
+    if source is None or not isinstance(source.crop, int):
         return []
-    lower = source.crop - source.crop % recipe.scale
-    nearby = f"{lower} or {lower + recipe.scale}" if lower else str(recipe.scale)
+    strict = [
+        scale
+        for scale, part in assembly.by_scale.items()
+        if part.degradation is None or abs(part.degradation.factor * scale - 1) <= 1e-6
+    ]
+    if all(source.crop % scale == 0 for scale in strict):
+        return []
+    common = math.lcm(*strict)
+    lower = source.crop - source.crop % common
+    nearby = f"{lower} or {lower + common}" if lower else str(common)
     return [
-        f"data.train.crop: got {source.crop}; expected a multiple of the scale {recipe.scale}, "
+        f"data.train.crop: got {source.crop}; expected a multiple of the {list_scales(strict)}, "
         f"such as {nearby}"
     ]
+
+
+def _check_lengths(assembly: Assembly) -> list[str]:
+    """Every scale has to have the same images."""
+    problems = []
+    for split, data in assembly.data.items():
+        for scale, part in assembly.by_scale.items():
+            if split in part.data and len(part.data[split]) != len(data):
+                problems.append(
+                    f"data.{split}.dataset: {len(data)} images at scale {assembly.scale}, "
+                    f"{len(part.data[split])} at scale {scale}; expected the same images at each"
+                )
+    return problems

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from pathlib import Path
@@ -262,8 +261,7 @@ def upscale(
 
     registry = Registry.discover()
     formats = Formats.of(registry)
-    whole = math.ceil(scale or 2) if model in INTERPOLATIONS else None
-    opened = open_model(model, registry, scale=whole)
+    opened = open_model(model, registry, at_least=scale or (2 if model in INTERPOLATIONS else None))
     upscaler = Upscaler(
         opened,
         scale=scale,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import Progress
 from torch import nn
@@ -26,7 +28,7 @@ from srkit.tables import print_table
 
 def compare(
     recipe: Recipe, registry: Registry, run: Path, *, source: str, console: Console
-) -> Evaluation:
+) -> list[Evaluation]:
     """Measure baselines, the untuned start and the trained run; print and write the results.
 
     Parameters
@@ -34,11 +36,17 @@ def compare(
     recipe, registry
         What to measure, with which components.
     run
-        Run folder: its best checkpoint is measured, and ``evaluation/`` in it gets the report.
+        Run folder: its best checkpoint is measured, and ``evaluation/`` in it gets the report; of
+        several scales each gets one, in ``evaluation/x2/`` and so on.
     source
         Names the recipe in errors.
     console
-        Where to show progress and the table.
+        Where to show progress and the tables.
+
+    Returns
+    -------
+    list of Evaluation
+        One for each scale, in the order of the recipe.
 
     Raises
     ------
@@ -49,14 +57,30 @@ def compare(
     assembly = assemble(recipe, registry, source, splits=("test",))
     if "test" not in assembly.data:
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
-    restorers: dict[str, Restorer] = {}
-    if assembly.generator is not None:
-        restorers = {name: baseline(name) for name in recipe.evaluation.baselines}
     networks = _networks(assembly, run)
     move(assembly, accelerator)
     chosen: Any = memory_format(assembly)
-    for name, module in networks.items():
+    for module in networks.values():
         module.to(accelerator.device).to(memory_format=chosen).eval()
+    return [
+        _compare_at(part, networks, accelerator, run, console)
+        for part in assembly.by_scale.values()
+    ]
+
+
+def _compare_at(
+    assembly: Assembly,
+    networks: Mapping[str, nn.Module],
+    accelerator: Accelerator,
+    run: Path,
+    console: Console,
+) -> Evaluation:
+    """Measure baselines and networks at one scale; print and write the results."""
+    recipe, several = assembly.recipe, len(assembly.by_scale) > 1
+    restorers: dict[str, Restorer] = {}
+    if assembly.generator is not None:
+        restorers = {name: baseline(name) for name in recipe.evaluation.baselines}
+    for name, module in networks.items():
         restorers[name] = network(module, accelerator, assembly)
         if name == recipe.name and recipe.evaluation.self_ensemble:
             # Before the run itself, which stays the last: reports are about that.
@@ -73,7 +97,7 @@ def compare(
         task = progress.add_task(f"evaluating {len(restorers)} models", total=None)
         evaluation = examiner.examine(
             restorers,
-            title=recipe.name,
+            title=f"{recipe.name} x{assembly.scale}" if several else recipe.name,
             report=lambda done, total: progress.update(task, completed=done, total=total),
         )
         evaluation = replace(evaluation, classification=judge(examiner))
@@ -82,7 +106,7 @@ def compare(
         curves = run / "metrics.jsonl"
         page = write_report(
             evaluation,
-            folder,
+            folder / f"x{assembly.scale}" if several else folder,
             render=(lambda indices: examiner.render(restorers, indices)) if networks else None,
             curves=curves if curves.is_file() else None,
             examples=recipe.evaluation.examples,

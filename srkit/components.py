@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from srkit.errors import nearest
 
 #: Parameters that the core supplies by name; a recipe cannot set them.
-SUPPLIED = frozenset({"scale", "channels", "formats"})
+SUPPLIED = frozenset({"scale", "scales", "channels", "formats"})
 
 
 def supplied_to(kind: str) -> frozenset[str]:
@@ -135,16 +135,25 @@ def validate(
 def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any) -> Any:
     """Build a component from its options and from those of `supplied` that it takes.
 
+    `scales`, unless it is supplied, is the one `scale`.
+
     Raises
     ------
     pydantic.ValidationError
         If an option is unknown, missing or of the wrong type.
     """
-    wanted = _parameters(factory).keys() & SUPPLIED
+    if "scale" in supplied:
+        supplied.setdefault("scales", (supplied["scale"],))
+    wanted = wants(factory)
     missing = wanted - supplied.keys()
     if missing:
         raise TypeError(f"{factory} takes {sorted(missing)}, which is not supplied here")
     return factory(**validate(factory, given), **{name: supplied[name] for name in wanted})
+
+
+def wants(factory: Callable[..., Any]) -> frozenset[str]:
+    """Name what a factory wants to be supplied with."""
+    return SUPPLIED & _parameters(factory).keys()
 
 
 def explain(

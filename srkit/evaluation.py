@@ -19,6 +19,7 @@ from srkit.calibration import PIXELS, Calibration
 from srkit.errors import DataError
 from srkit.interfaces import Answer, Batch, Dataset, MappedMetric, TeacherMetric
 from srkit.loading import evaluation_batches
+from srkit.multiscale import set_scale
 from srkit.objectives import fit, restore, wanted_stages
 from srkit.pictures import Pixels, Row, to_picture, to_row
 from srkit.resizing import Kernel
@@ -50,6 +51,7 @@ def network(
     """Give the restorer that runs a generator, in the precision of the run: from flux to flux."""
 
     def run(batch: Batch) -> Tensor:
+        set_scale(generator, assembly.scale)
         view = View.of(batch, assembly.stretch)
         with accelerator.autocast():
             sr = restore(generator, view, assembly.constraint)

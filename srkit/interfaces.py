@@ -276,6 +276,22 @@ class Generator(Protocol):
         ...
 
 
+@runtime_checkable
+class MultiScale(Protocol):
+    """What a generator of several scales has besides; its factory takes `scales`.
+
+    Attributes
+    ----------
+    scales
+        Those that it has, in the order of the recipe.
+    scale
+        The one that it restores at: the first, until another is set.
+    """
+
+    scales: Sequence[int]
+    scale: int
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """Published weights of a network.

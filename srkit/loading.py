@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby
 from typing import Any
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Batch, Dataset, Sample
+from srkit.multiscale import scale_of_step
 
 #: Which sample, in which pass over the data.
 Ticket = tuple[int, int]
@@ -80,6 +81,24 @@ class Draws:
         for name in self.augment:
             sample = _turn(sample, name, rng)
         return Drawn(sample, int(rng.integers(2**63)))
+
+
+class ScaledDraws:
+    """Samples of several scales; a ticket says of which.
+
+    Parameters
+    ----------
+    draws
+        By scale.
+    """
+
+    def __init__(self, draws: Mapping[int, Draws]) -> None:
+        self.draws = draws
+
+    def __getitem__(self, ticket: tuple[int, Ticket]) -> Drawn | SrkitError:
+        """Draw a sample of a scale."""
+        scale, place = ticket
+        return self.draws[scale][place]
 
 
 def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator) -> Sample:
@@ -212,11 +231,27 @@ class Share:
 
 
 def training_batches(
-    draws: Draws, share: Share, first_step: int, last_step: int, workers: int, pin: bool
+    draws: Mapping[int, Draws],
+    share: Share,
+    first_step: int,
+    last_step: int,
+    workers: int,
+    pin: bool,
 ) -> Iterator[Batch]:
-    """Load the micro-batches of a stretch of training, ahead of time in worker processes."""
-    tickets = share.micro_batches(len(draws.dataset), draws.seed, first_step, last_step)
-    for batches in _load(draws, tickets, workers, pin):
+    """Load the micro-batches of a stretch of training, ahead of time in worker processes.
+
+    `draws` has the same images for each scale; the samples of a step are all of one.
+    """
+    first = next(iter(draws.values()))
+
+    def tickets() -> Iterator[list[tuple[int, Ticket]]]:
+        places = share.micro_batches(len(first.dataset), first.seed, first_step, last_step)
+        for number, part in enumerate(places):
+            step = first_step + number // share.parts
+            scale = scale_of_step(tuple(draws), first.seed, step)
+            yield [(scale, place) for place in part]
+
+    for batches in _load(ScaledDraws(draws), tickets(), workers, pin):
         if len(batches) > 1:
             raise DataError(_unlike(batches[0], batches[1]))
         yield batches[0]
@@ -248,7 +283,7 @@ def evaluation_batches(
 
 
 def _load(
-    draws: Draws, tickets: Iterable[list[Ticket]], workers: int, pin: bool
+    draws: Draws | ScaledDraws, tickets: Iterable[list[Any]], workers: int, pin: bool
 ) -> Iterator[list[Batch]]:
     loader: DataLoader[Any] = DataLoader(
         draws,  # type: ignore[arg-type]

@@ -160,7 +160,7 @@ def make(
             source, [f"degradation: missing; the data set of data.{split} has no LR images"]
         )
     maker = Maker(
-        Draws(dataset, recipe.seed, None, (), recipe.scale),
+        Draws(dataset, recipe.seed, None, (), recipe.scales[0]),
         degradation if first.lr is None else None,
         quantity(first),
         folder,
@@ -187,8 +187,13 @@ def _build(
         raise RecipeError(
             source, [f"data.{split}: missing; the recipe has {', '.join(there) or 'no data'}"]
         )
+    if len(recipe.scales) > 1:
+        one = recipe.scales[0]
+        raise RecipeError(
+            source, [f"scale: got {recipe.scale}; pairs are of one; choose it with scale={one}"]
+        )
     supplied = {
-        "scale": recipe.scale,
+        "scale": recipe.scales[0],
         "channels": recipe.channels,
         "formats": Formats.of(registry),
     }
@@ -231,7 +236,7 @@ def _describe(
         "recipe": recipe.name,
         "split": split,
         "seed": recipe.seed,
-        "scale": recipe.scale,
+        "scale": recipe.scales[0],
         "dataset": dumped["data"][split]["dataset"],
         "degradation": dumped.get("degradation") if made else None,
         "srkit": __version__,

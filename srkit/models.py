@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from srkit.checkpoints import (
 from srkit.components import build
 from srkit.errors import PluginError, WeightsError, nearest
 from srkit.interfaces import Constraint, Published, Stretch
+from srkit.multiscale import list_scales, set_scale
 from srkit.quantities import Quantity
 from srkit.recipe import Recipe, override
 from srkit.registry import Component, Registry
@@ -128,7 +130,13 @@ class Interpolation(nn.Module):
         return dict(tensors)
 
 
-def open_model(reference: str | Path, registry: Registry, *, scale: int | None = None) -> Model:
+def open_model(
+    reference: str | Path,
+    registry: Registry,
+    *,
+    scale: int | None = None,
+    at_least: float | None = None,
+) -> Model:
     """Find a model by any of its names, and load it.
 
     Parameters
@@ -140,12 +148,16 @@ def open_model(reference: str | Path, registry: Registry, *, scale: int | None =
     registry
         Where components come from.
     scale
-        The scale that is wanted; None takes the model's own.
+        The scale that is wanted; None takes the model's own, if it has but one.
+    at_least
+        Instead, for whoever resizes SR: of several scales the smallest that is not below this, or
+        else the largest.
 
     Raises
     ------
     WeightsError
-        If there is no such model, its file is damaged, or it has another scale.
+        If there is no such model, its file is damaged, it has another scale, or several of which
+        none is chosen.
     RecipeError
         If a component of the checkpoint's recipe cannot be built here.
     PluginError
@@ -153,27 +165,28 @@ def open_model(reference: str | Path, registry: Registry, *, scale: int | None =
     """
     text, path = str(reference), Path(reference)
     if text in INTERPOLATIONS:
-        return _interpolation(text, scale)
+        return _interpolation(text, at_least if scale is None else scale)
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, then replaced
-        model = _open(text, path, registry)
+        model = _open(text, path, registry, at_least if scale is None else scale)
     if scale is not None and scale != model.scale:
         raise WeightsError(f"{text}: a model of scale {model.scale}; expected scale {scale}")
     return model
 
 
-def _open(text: str, path: Path, registry: Registry) -> Model:
+def _open(text: str, path: Path, registry: Registry, scale: float | None) -> Model:
     if path.is_dir():
-        return _trained(path.resolve().name, checkpoint_of(path), registry)
+        return _trained(path.resolve().name, checkpoint_of(path), registry, scale)
     if path.is_file():
         if read_state(path) is None:
             return _foreign(path, registry)
-        return _trained(_name_of(path), path, registry)
+        return _trained(_name_of(path), path, registry, scale)
     return _published(text, registry)
 
 
-def _interpolation(kernel: Any, scale: int | None) -> Model:
-    if scale is None:
+def _interpolation(kernel: Any, wanted: float | None) -> Model:
+    if wanted is None:
         raise WeightsError(f"'{kernel}' enlarges by any scale; say by which")
+    scale = math.ceil(wanted)
     return Model(kernel, Interpolation(kernel, scale).eval(), scale, None)
 
 
@@ -242,13 +255,24 @@ def fresh_model(
         return _assembled(name, assemble_restoring(tree, registry, name), Provenance(), Quantity())
 
 
-def _trained(name: str, path: Path, registry: Registry) -> Model:
+def _choose_scale(path: Path, scales: Sequence[int], wanted: float | None) -> int:
+    """Choose the smallest scale that is not below the wanted one, else the largest."""
+    if len(scales) > 1 and wanted is None:
+        raise WeightsError(f"{path}: a model of the {list_scales(scales)}; say which")
+    enough = [scale for scale in scales if scale >= (wanted or 0)]
+    return min(enough, default=max(scales))
+
+
+def _trained(name: str, path: Path, registry: Registry, wanted: float | None) -> Model:
     """Open a checkpoint of srkit, whose state carries the recipe."""
     state = read_state(path)
     assert state is not None
-    assembly = assemble_restoring(state["recipe"], registry, str(path))
-    if assembly.generator is None:
+    whole = assemble_restoring(state["recipe"], registry, str(path))
+    if whole.generator is None:
         raise WeightsError(f"{path}: a checkpoint without a generator")
+    scale = _choose_scale(path, whole.recipe.scales, wanted)
+    assembly = whole.by_scale[scale]
+    set_scale(whole.generator, scale)
     if state.get("quantity") is None:
         raise WeightsError(
             f"{path}: does not say what its training images' values were; train it with this "
@@ -257,7 +281,7 @@ def _trained(name: str, path: Path, registry: Registry) -> Model:
     trained_with = state["versions"]["srkit"]
     provenance = Provenance(path, sha256_of(path), assembly.recipe.name, trained_with)
     model = _assembled(name, assembly, provenance, Quantity.parse(state["quantity"]))
-    warm_start(model.generator, starting_weights(str(path), assembly.generator), str(path))
+    warm_start(model.generator, starting_weights(str(path), whole.generator), str(path))
     head, tensors = assembly.uncertainty, starting_head(str(path))
     if head is None or tensors is None:  # as of an interpolation of two networks
         return model

@@ -185,8 +185,8 @@ def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> li
     return turns
 
 
-def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
-    recipe, generator = assembly.recipe, assembly.generator
+def _generator_turn(whole: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
+    recipe, generator = whole.recipe, whole.generator
     assert isinstance(generator, nn.Module)
     frozen = recipe.start.freeze if recipe.start else ()
     still = [generator.stages()[stage] for stage in frozen]
@@ -195,6 +195,7 @@ def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) 
     wrapped = wrap(generator)
 
     def terms(scene: Scene) -> dict[str, Tensor]:
+        assembly = whole.by_scale[generator.scale]
         wrapped.train()
         for stage in still:
             stage.eval()
@@ -221,7 +222,7 @@ def _generator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) 
             found["l2_sp"] = recipe.start.l2_sp / 2 * torch.stack(moved).sum()
         return found
 
-    turn = _turn("generator", generator, wrapped, terms, assembly)
+    turn = _turn("generator", generator, wrapped, terms, whole)
     turn.anchor = anchor
     return turn
 

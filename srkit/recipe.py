@@ -14,11 +14,14 @@ import yaml
 from pydantic import (
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
     SerializerFunctionWrapHandler,
+    Tag,
     ValidationError,
     WithJsonSchema,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -67,6 +70,32 @@ Duration = Annotated[
     BeforeValidator(_length),
     PlainSerializer(str),
     WithJsonSchema({"type": ["integer", "string"], "pattern": r"^\d+(\.\d+)? ?(steps?|epochs?)?$"}),
+]
+
+
+def _lr_side(given: str) -> str:
+    """Refuse text that is no number of LR pixels."""
+    if not re.fullmatch(r"[1-9]\d* LR", given):
+        raise ValueError(
+            f"got {given!r}; expected a number of HR pixels, or of LR pixels such as '48 LR'"
+        )
+    return given
+
+
+Positive = Annotated[int, Field(gt=0)]
+
+#: One scale, or several of which each step of training takes one.
+Scale = Annotated[
+    Annotated[Positive, Tag("int")] | Annotated[list[Positive], Field(min_length=1), Tag("list")],
+    Discriminator(lambda given: "list" if isinstance(given, list) else "int"),
+]
+
+#: Side of a crop: a number of HR pixels, or such as ``48 LR``.
+Crop = Annotated[
+    Annotated[Positive, Tag("int")] | Annotated[str, BeforeValidator(_lr_side), Tag("str")],
+    Discriminator(
+        lambda given: "str" if isinstance(given, str) and not given.isdecimal() else "int"
+    ),
 ]
 
 
@@ -183,8 +212,16 @@ class Source(Part):
 
     dataset: Spec
     mix: MixSpec | None = Field(None, description="`train`: other images among these")
-    crop: int | None = Field(None, gt=0, description="side of the random HR crop in pixels")
+    crop: Crop | None = Field(
+        None, description="side of the random crop in HR pixels, or in LR pixels such as '48 LR'"
+    )
     augment: list[Literal["flip", "rotate"]] = Field(default_factory=list)
+
+    def hr_crop(self, scale: int) -> int | None:
+        """Give the side of the crop in HR pixels; None for whole images."""
+        if isinstance(self.crop, str):
+            return scale * int(self.crop.removesuffix(" LR"))
+        return self.crop
 
 
 class DataSpec(Part):
@@ -311,7 +348,7 @@ class Recipe(Part):
     name: str = Field(pattern=r"^[\w.-]+$")
     description: str = ""
     seed: int = Field(0, ge=0)
-    scale: int = Field(4, gt=0)
+    scale: Scale = Field(4, description="side of SR over that of LR; a list trains them all")
     channels: int = Field(3, gt=0)
     needs: dict[str, str] = Field(
         default_factory=dict,
@@ -344,6 +381,18 @@ class Recipe(Part):
     sample: dict[str, Any] = Field(
         default_factory=dict, description="overrides for `--sample`: the same run on shipped data"
     )
+
+    @field_validator("scale")
+    @classmethod
+    def _distinct(cls, given: int | list[int]) -> int | list[int]:
+        if isinstance(given, list) and len(set(given)) < len(given):
+            raise ValueError(f"got {given}; expected every scale once")
+        return given
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Every scale, in the order of the recipe."""
+        return tuple(self.scale) if isinstance(self.scale, list) else (self.scale,)
 
     @model_validator(mode="before")
     @classmethod

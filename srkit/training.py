@@ -22,17 +22,20 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from srkit.anatomy import flow, weighted_layers
+from srkit.assembly import Assembly
 from srkit.curves import training_curves
 from srkit.errors import DataError, TrainingError
 from srkit.evaluation import Examiner, baseline, evaluating, metric_infos, network, prepare
 from srkit.interfaces import Batch
 from srkit.loading import Draws, training_batches
 from srkit.monitor import Monitor, read_records
+from srkit.multiscale import scale_of_step, set_scale
 from srkit.objectives import Scene, Turn
 from srkit.optimisation import learning_rate_factor
 from srkit.quantities import Quantity
 from srkit.recipe import Recipe, flatten
 from srkit.registry import Registry
+from srkit.results import Evaluation
 from srkit.runs import Run, start
 from srkit.statistics import standing
 from srkit.stretching import View
@@ -130,6 +133,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
     while run.step < run.total and not run.exhausted:
         seed_everything(run.recipe.seed, run.step, run.accelerator.process_index)
         set_learning_rates(run)
+        assembly = take_scale(run)
         started = time.perf_counter()
         parts, problem = _read_step(batches, training.accumulate)
         if _agree(run, problem is not None):
@@ -138,9 +142,9 @@ def loop(run: Run, monitor: Monitor | None) -> None:
             raise problem or DataError("stopped, since another process cannot read its data")
         meter.waited += time.perf_counter() - started
         for number, batch in enumerate(parts, start=1):
-            batch = prepare(batch, run.assembly, run.accelerator.device)
+            batch = prepare(batch, assembly, run.accelerator.device)
             run.quantity = run.quantity or Quantity.of(batch)
-            scene = Scene(View.of(batch, run.assembly.stretch))
+            scene = Scene(View.of(batch, assembly.stretch))
             last = number == training.accumulate
             for turn, scaler in zip(run.turns, run.scalers, strict=True):
                 terms = take_turn(run, turn, scaler, scene, last=last)
@@ -186,6 +190,13 @@ def change(turn: Turn, scaler: torch.amp.GradScaler, clip: float | None) -> None
     scaler.step(turn.optimiser)
     scaler.update()
     turn.optimiser.zero_grad(set_to_none=True)
+
+
+def take_scale(run: Run) -> Assembly:
+    """Set the generator to the scale of this step, and give what is built for it."""
+    scale = scale_of_step(run.recipe.scales, run.recipe.seed, run.step)
+    set_scale(run.assembly.generator, scale)
+    return run.assembly.by_scale[scale]
 
 
 def set_learning_rates(run: Run) -> None:
@@ -261,15 +272,18 @@ class Meter:
 def _batches(run: Run) -> Iterator[Batch]:
     source, training = run.recipe.data.train, run.recipe.training
     assert source is not None
-    draws = Draws(
-        run.assembly.data["train"],
-        run.recipe.seed,
-        source.crop,
-        source.augment,
-        run.recipe.scale,
-        run.assembly.mixed_in.get("train"),
-        source.mix.share if source.mix else 0.0,
-    )
+    draws = {
+        scale: Draws(
+            assembly.data["train"],
+            run.recipe.seed,
+            source.hr_crop(scale),
+            source.augment,
+            scale,
+            assembly.mixed_in.get("train"),
+            source.mix.share if source.mix else 0.0,
+        )
+        for scale, assembly in run.assembly.by_scale.items()
+    }
     pin = run.accelerator.device.type == "cuda"
     return training_batches(draws, run.share, run.step, run.total, training.workers, pin)
 
@@ -328,28 +342,44 @@ def _save(run: Run, meter: Meter, monitor: Monitor | None) -> None:
 
 
 def _validate(run: Run, monitor: Monitor | None) -> None:
-    """Measure the network on the validation images, and keep it if it is the best so far."""
-    examiner = Examiner(run.assembly, run.assembly.data["validation"], run.accelerator)
-    name, restorer = "original", baseline("original")
-    if run.assembly.generator is not None:
-        name, restorer = "sr", network(run.restoring, run.accelerator, run.assembly)
-    evaluation = examiner.examine({name: restorer}, "validation")
-    result = evaluation.models[0]
-    means = {metric: result.mean(metric) for metric in result.values}
+    """Measure the network on the validation images, and keep it if it is the best so far.
+
+    Of several scales each is measured; what ranks the network is the mean over them.
+    """
+    found = {
+        scale: _validate_scale(run, assembly, monitor)
+        for scale, assembly in run.assembly.by_scale.items()
+    }
+    first = next(iter(found.values()))
     if monitor is not None:
         position = {"step": run.step, "epoch": run.step / run.steps_per_epoch}
-        monitor.record("validation", {**position, **means})
-        if run.assembly.generator is not None:
-            shown = range(min(3, len(examiner.dataset)))
-            pictures = examiner.pictures({name: restorer}, shown)
-            for index, images in zip(shown, pictures, strict=True):
-                monitor.pictures(
-                    f"validation/{index}", run.step, [images["original"], images[name]]
-                )
+        for metric in first.metrics:
+            means = {s: one.models[0].mean(metric.name) for s, one in found.items()}
+            position[metric.name] = float(np.mean(list(means.values())))
+            if len(found) > 1:
+                position |= {f"{metric.name}/x{scale}": mean for scale, mean in means.items()}
+        monitor.record("validation", position)
     if run.best is not None:
-        metric = next(info for info in evaluation.metrics if info.name == run.best.metric)
-        if run.best.beaten_by(standing(result, metric), run.step):
+        metric = next(info for info in first.metrics if info.name == run.best.metric)
+        standings = [standing(one.models[0], metric) for one in found.values()]
+        if run.best.beaten_by(float(np.mean(standings)), run.step):
             run.checkpoint("best")
+
+
+def _validate_scale(run: Run, assembly: Assembly, monitor: Monitor | None) -> Evaluation:
+    """Measure the network at one scale, and show some of its pictures."""
+    examiner = Examiner(assembly, assembly.data["validation"], run.accelerator)
+    name, restorer = "original", baseline("original")
+    if assembly.generator is not None:
+        name, restorer = "sr", network(run.restoring, run.accelerator, assembly)
+    evaluation = examiner.examine({name: restorer}, "validation")
+    if monitor is not None and assembly.generator is not None:
+        shown = range(min(3, len(examiner.dataset)))
+        pictures = examiner.pictures({name: restorer}, shown)
+        folder = "validation" if len(assembly.by_scale) == 1 else f"validation/x{assembly.scale}"
+        for index, images in zip(shown, pictures, strict=True):
+            monitor.pictures(f"{folder}/{index}", run.step, [images["original"], images[name]])
+    return evaluation
 
 
 def _agree(run: Run, number: int) -> int:

@@ -26,7 +26,8 @@ def compared(
 ) -> Evaluation:
     console = Console(file=printed or io.StringIO(), width=200)
     recipe = parse_recipe(tree, "test.yaml")
-    return compare(recipe, registry, folder, source="test.yaml", console=console)
+    [evaluation] = compare(recipe, registry, folder, source="test.yaml", console=console)
+    return evaluation
 
 
 @pytest.fixture(scope="module")

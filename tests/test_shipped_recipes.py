@@ -52,6 +52,9 @@ def test_a_shipped_recipe_runs_on_its_sample(path: Path, registry: Registry, run
     if recipe.data.test is None:
         return
     console = Console(file=io.StringIO(), width=120)
-    evaluation = compare(recipe, registry, run, source=str(path), console=console)
-    assert evaluation.models[-1].name == (recipe.name if recipe.generator else "original")
-    assert (run / "evaluation" / "report.html").is_file()
+    evaluations = compare(recipe, registry, run, source=str(path), console=console)
+    assert len(evaluations) == len(recipe.scales)
+    for scale, evaluation in zip(recipe.scales, evaluations, strict=True):
+        assert evaluation.models[-1].name == (recipe.name if recipe.generator else "original")
+        folder = run / "evaluation" / (f"x{scale}" if len(evaluations) > 1 else "")
+        assert (folder / "report.html").is_file()

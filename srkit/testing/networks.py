@@ -17,9 +17,11 @@ from srkit.interfaces import (
     Answer,
     Discriminator,
     Generator,
+    MultiScale,
     Published,
     Teacher,
 )
+from srkit.multiscale import set_scale
 from srkit.testing.requirements import (
     noise,
     require,
@@ -38,22 +40,29 @@ def check_generator(generator: Generator) -> None:
     Raises
     ------
     AssertionError
-        If the size of SR is wrong, a gradient does not reach a parameter, `stages` does not hold
-        every parameter once and in order, the weights do not survive a safetensors file and
-        `adapt`, or, in evaluation mode, images of a batch affect each other, answers differ, or
-        bf16 autocast fails.
+        If the size of SR is wrong at any scale, a gradient does not reach a parameter, `stages`
+        does not hold every parameter once and in order, the weights do not survive a safetensors
+        file and `adapt`, or, in evaluation mode, images of a batch affect each other, answers
+        differ, or bf16 autocast fails.
     """
     require_attributes(generator, interfaces.Generator)
     network = _copied(generator)
     lr = noise(2, generator.channels, 13, 17)
-    shape = (2, generator.channels, 13 * generator.scale, 17 * generator.scale)
-    sr = network(lr)
-    require_shape(sr, shape, f"SR at scale {generator.scale}")
-    require(sr.dtype == lr.dtype, f"SR has to keep the type {lr.dtype}, got {sr.dtype}")
-    _check_gradients(network, sr)
-    _check_stages(network, lr)
-    _check_evaluation(network, lr)
-    _check_autocast(network, lr, shape)
+    scales = generator.scales if isinstance(generator, MultiScale) else (generator.scale,)
+    shapes = {scale: (2, generator.channels, 13 * scale, 17 * scale) for scale in scales}
+    outputs = []
+    for scale, shape in shapes.items():
+        set_scale(network, scale)
+        sr = network(lr)
+        require_shape(sr, shape, f"SR at scale {scale}")
+        require(sr.dtype == lr.dtype, f"SR has to keep the type {lr.dtype}, got {sr.dtype}")
+        outputs.append(sr.flatten())
+    _check_gradients(network, torch.cat(outputs))
+    for scale, shape in shapes.items():
+        set_scale(network, scale)
+        _check_stages(network, lr)
+        _check_evaluation(network, lr)
+        _check_autocast(network, lr, shape)
     _check_weights(network, _copied(generator), network.adapt)
     for name, weights in generator.published.items():
         _check_published(name, weights)
