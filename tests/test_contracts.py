@@ -103,9 +103,11 @@ CASES = {
     ),
     ("generators", "edsr"): Case({"blocks": 2, "features": 8}),
     ("generators", "foreign"): Case({"weights": "{folder}/compact.safetensors"}),
+    ("generators", "mdsr"): Case({"blocks": 2, "features": 8}),
     ("generators", "rdn"): Case({"blocks": 2, "layers": 2, "growth": 4, "features": 8}),
     ("generators", "rrdb"): Case({"blocks": 1, "features": 8, "growth": 4}),
     ("generators", "srresnet"): Case({"blocks": 2, "features": 8}),
+    ("generators", "vdsr"): Case({"depth": 4, "features": 8}),
     # Lossy: a smooth picture may change by a few grey levels.
     ("image_formats", "jpeg"): Case(check={"tolerance": 12 / 255}),
     ("image_formats", "webp"): Case(check={"tolerance": 12 / 255}),

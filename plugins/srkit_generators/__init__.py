@@ -9,8 +9,10 @@ def srkit_generators() -> dict[str, str]:
     return {
         "edsr": "srkit_generators.edsr:EDSR",
         "foreign": "srkit_generators.foreign:Foreign",
+        "mdsr": "srkit_generators.mdsr:MDSR",
         "rdn": "srkit_generators.rdn:RDN",
         "rrdb": "srkit_generators.rrdb:RRDB",
         "srcnn": "srkit_generators.srcnn:SRCNN",
         "srresnet": "srkit_generators.srresnet:SRResNet",
+        "vdsr": "srkit_generators.vdsr:VDSR",
     }

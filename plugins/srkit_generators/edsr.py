@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from pydantic import PositiveFloat, PositiveInt
@@ -117,22 +117,37 @@ class EDSR(nn.Module):
             does not centre them.
         """
         if "head.0.weight" in tensors:
-            if "sub_mean.weight" in tensors and not self.mean.any():
-                raise WeightsError(
-                    "these weights were trained on centred images; set generator.subtract_mean=true"
-                )
-            tensors = from_official(tensors)
+            tensors = take_official(tensors, official_name, self.mean)
         check_keys("edsr", tensors, self.state_dict())
         return dict(tensors)
 
 
-def from_official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename and rescale the tensors of the authors' code for images in [0, 1]."""
+def take_official(
+    tensors: Mapping[str, Tensor], rename: Callable[[str], str], mean: Tensor
+) -> dict[str, Tensor]:
+    """Rename and rescale the tensors of the authors' code for images in [0, 1].
+
+    Parameters
+    ----------
+    tensors, rename
+        The tensors, and what their names become.
+    mean
+        What the network takes off images.
+
+    Raises
+    ------
+    WeightsError
+        If they were trained on centred images and the network does not centre them.
+    """
+    if "sub_mean.weight" in tensors and not mean.any():
+        raise WeightsError(
+            "these weights were trained on centred images; set generator.subtract_mean=true"
+        )
     renamed = {}
     for name, tensor in tensors.items():
         if name.startswith(("sub_mean.", "add_mean.")):
             continue
-        new = official_name(name)
+        new = rename(name)
         renamed[new] = tensor / OFFICIAL_RANGE if new.endswith(".bias") else tensor
     return renamed
 

@@ -9,9 +9,11 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from srkit.interfaces import Published
+from srkit.metrics import luma
 from srkit.resizing import resize
 from srkit_generators.activations import Activation, make_activation
 from srkit_generators.checks import check_keys, check_scale
+from srkit_generators.luminance import change_luminance, check_luminance
 from srkit_generators.stages import list_stages
 
 
@@ -19,8 +21,9 @@ class SRCNN(nn.Module):
     """Three convolutions on a bicubically enlarged image (Dong et al. 2014, 2016).
 
     The defaults are the paper's 9-1-5; ``kernels: [9, 5, 5]`` is its largest. On luminance
-    (one channel) they have 8,032 and 57,184 weights, the paper's numbers, beside the biases. Two
-    variants for RGB: ``kernels: [5, 3, 9], features: [64, 128]`` with 109,827 parameters, and
+    (one channel, or ``luminance: true``) they have 8,032 and 57,184 weights, the paper's numbers,
+    beside the biases. Two variants for RGB: ``kernels: [5, 3, 9], features: [64, 128]`` with
+    109,827 parameters, and
     ``kernels: [5, 3, 5], features: [64, 128], shuffle: 2, residual: true, activation: leaky_relu``
     with 81,123. Beyond the border the image is repeated, as in the authors' code.
 
@@ -41,11 +44,15 @@ class SRCNN(nn.Module):
         by it. It divides the scale, and its square divides the features.
     residual
         Whether to add the bicubically enlarged image to the answer.
+    luminance
+        Whether to restore only the Y of RGB photographs in [0, 1], as in the paper; the chroma
+        is the bicubically enlarged one.
 
     Raises
     ------
     ValueError
-        If the scale is another one, a kernel is even, or `shuffle` does not fit.
+        If the scale is another one, a kernel is even, `shuffle` does not fit, or the luminance of
+        other than RGB images is wanted.
     """
 
     channels_last = True
@@ -61,16 +68,21 @@ class SRCNN(nn.Module):
         activation: Activation = "relu",
         shuffle: PositiveInt = 1,
         residual: bool = False,
+        luminance: bool = False,
     ) -> None:
         super().__init__()
         check_scale("srcnn", scale, (1, 2, 3, 4, 8))
         check_shapes(kernels, features, shuffle, scale)
+        if luminance:
+            check_luminance(channels)
         self.scale = scale
         self.channels = channels
         self.shuffle = shuffle
         self.residual = residual
+        self.luminance = luminance
+        seen = 1 if luminance else channels
         self.extraction = nn.Sequential(
-            replicating(channels, features[0], kernels[0]),
+            replicating(seen, features[0], kernels[0]),
             make_activation(activation, features[0]),
         )
         self.mapping = nn.Sequential(
@@ -78,13 +90,19 @@ class SRCNN(nn.Module):
             make_activation(activation, features[1]),
             nn.PixelShuffle(shuffle),
         )
-        self.reconstruction = replicating(features[1] // shuffle**2, channels, kernels[2])
+        self.reconstruction = replicating(features[1] // shuffle**2, seen, kernels[2])
 
     def forward(self, lr: Tensor) -> Tensor:
         """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
-        enlarged = resize(lr, factor=self.scale // self.shuffle)
-        sr: Tensor = self.reconstruction(self.mapping(self.extraction(enlarged)))
-        return sr + resize(lr, factor=self.scale) if self.residual else sr
+        smaller = resize(lr, factor=self.scale // self.shuffle)
+        seen = luma(smaller) if self.luminance else smaller
+        sr: Tensor = self.reconstruction(self.mapping(self.extraction(seen)))
+        if not (self.residual or self.luminance):
+            return sr
+        enlarged = smaller if self.shuffle == 1 else resize(lr, factor=self.scale)
+        if not self.luminance:
+            return sr + enlarged
+        return change_luminance(enlarged, sr if self.residual else sr - luma(enlarged))
 
     def stages(self) -> dict[str, nn.Module]:
         """Name the convolutions as the paper does."""

@@ -2,29 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from srkit.interfaces import Batch
-from srkit.metrics import difference
+from srkit.metrics import difference, luma
+
+#: All channels, or the luma of RGB images in [0, 1].
+Channel = Literal["rgb", "y"]
+
+
+def check_channel(channel: Channel, channels: int) -> Channel:
+    """Refuse the luma of images that have none.
+
+    Raises
+    ------
+    ValueError
+        If they are not RGB.
+    """
+    if channel == "y" and channels != 3:
+        raise ValueError(f"channel 'y' is of images of 3 channels; got {channels}")
+    return channel
+
+
+def gap(sr: Tensor, batch: Batch, channel: Channel) -> Tensor:
+    """Subtract HR from SR in what is compared."""
+    if channel == "rgb":
+        return difference(sr, batch.hr)
+    return difference(luma(sr), luma(batch.hr))
 
 
 class L1:
-    """Mean absolute difference."""
+    """Mean absolute difference.
+
+    Parameters
+    ----------
+    channel
+        ``rgb``: all channels; ``y``: the luma of RGB images, for networks that restore no other.
+
+    Raises
+    ------
+    ValueError
+        If the luma is asked of other than RGB images.
+    """
+
+    def __init__(self, *, channels: int = 3, channel: Channel = "rgb") -> None:
+        self.channel = check_channel(channel, channels)
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
-        return difference(sr, batch.hr).abs().mean()
+        return gap(sr, batch, self.channel).abs().mean()
 
 
 class MSE:
-    """Mean squared difference."""
+    """Mean squared difference.
+
+    Parameters
+    ----------
+    channel
+        ``rgb``: all channels; ``y``: the luma of RGB images, for networks that restore no other.
+
+    Raises
+    ------
+    ValueError
+        If the luma is asked of other than RGB images.
+    """
+
+    def __init__(self, *, channels: int = 3, channel: Channel = "rgb") -> None:
+        self.channel = check_channel(channel, channels)
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
-        return difference(sr, batch.hr).square().mean()
+        return gap(sr, batch, self.channel).square().mean()
 
 
 class Charbonnier:

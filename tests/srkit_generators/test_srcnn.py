@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Generator
+from srkit.metrics import luma
 from srkit.resizing import resize
 
 RGB: dict[str, Any] = {"kernels": (5, 3, 9), "features": (64, 128)}
@@ -98,3 +99,26 @@ def test_stages_and_names() -> None:
     net.load_state_dict(net.adapt(net.state_dict()), strict=True)
     with pytest.raises(WeightsError, match=r"^these are no weights of srcnn: their first keys "):
         net.adapt({"fc.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("variant", [{}, {"residual": True}, {"shuffle": 2, "features": (8, 4)}])
+def test_luminance_alone_is_restored(variant: dict[str, Any]) -> None:
+    """The luminance is that of the one-channel network; the chroma is the bicubic one."""
+    torch.manual_seed(0)
+    options: dict[str, Any] = {"features": (8, 4), **variant}
+    net = SRCNN(scale=2, channels=3, luminance=True, **options)
+    grey = SRCNN(scale=2, channels=1, **options)
+    grey.load_state_dict(net.state_dict())
+    lr = torch.rand(2, 3, 6, 5)
+    enlarged, sr = resize(lr, factor=2), net(lr)
+    # The weights of interpolation sum to one: Y of the enlarged image is Y of LR, enlarged.
+    torch.testing.assert_close(luma(sr), grey(luma(lr)), rtol=0, atol=1e-5)
+    # The chroma are the differences of the colours from Y, on one scale.
+    change = sr - enlarged
+    torch.testing.assert_close(change[:, :1].expand_as(change), change, rtol=0, atol=1e-5)
+    assert change.std() > 0.002
+
+
+def test_luminance_of_other_than_rgb() -> None:
+    with pytest.raises(ValueError, match=r"^luminance is for images of 3 channels; got 1$"):
+        SRCNN(scale=2, channels=1, luminance=True)

@@ -78,7 +78,7 @@ def test_beta_of_1_trains_sr_as_the_squared_error() -> None:
 
 @pytest.mark.parametrize("name", ["l1", "mse", "charbonnier"])
 def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
-    loss = build(registry.get("losses", name).factory, {})
+    loss = build(registry.get("losses", name).factory, {}, channels=3)
     sr = images(0).bfloat16().requires_grad_()
     value = loss(sr, batch(images(1)))
     assert value.dtype == torch.float32
@@ -90,7 +90,7 @@ def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["l1", "mse", "charbonnier"])
 def test_losses_refuse_images_of_different_shapes(registry: Registry, name: str) -> None:
-    loss = build(registry.get("losses", name).factory, {})
+    loss = build(registry.get("losses", name).factory, {}, channels=3)
     with pytest.raises(ValueError, match=r"^SR is 2 x 3 x 12 x 30 and HR 2 x 3 x 24 x 30 "):
         loss(images(0)[..., :12, :], batch(images(1)))
 
@@ -277,3 +277,13 @@ def test_bicubic_on_set5_has_the_published_figures(shared: Path) -> None:
     mean_psnr, mean_ssim = np.mean(values, 0)
     assert mean_psnr == pytest.approx(28.42, abs=0.02)
     assert mean_ssim == pytest.approx(0.8104, abs=0.001)
+
+
+def test_losses_on_luma_see_no_chroma() -> None:
+    sr, hr = torch.rand(2, 3, 5, 6), torch.rand(2, 3, 5, 6)
+    weights = torch.tensor([65.481, 128.553, 24.966]).view(3, 1, 1) / 255
+    d = ((sr - hr) * weights).sum(1)
+    torch.testing.assert_close(losses.L1(channel="y")(sr, batch(hr)), d.abs().mean())
+    torch.testing.assert_close(losses.MSE(channel="y")(sr, batch(hr)), d.square().mean())
+    with pytest.raises(ValueError, match=r"^channel 'y' is of images of 3 channels; got 1$"):
+        losses.MSE(channels=1, channel="y")
