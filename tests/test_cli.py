@@ -163,7 +163,7 @@ def test_recipe_show_states_every_default(srkit: Srkit, small: Path) -> None:
         ("quantize", False),
         ("antialias", True),
     ]
-    assert shown["losses"] == {"l1": {"type": "l1", "weight": 1.0}}
+    assert shown["losses"] == {"l1": {"type": "l1", "channel": "rgb", "weight": 1.0}}
     assert shown["training"]["duration"] == "1 epochs"
     assert shown["training"]["clip"] == 0.1
 

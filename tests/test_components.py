@@ -65,8 +65,17 @@ def test_options_are_described() -> None:
     ]
 
 
+def test_the_scales_are_the_one_scale_unless_they_are_supplied() -> None:
+    def net(*, scales: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the scales."""
+        return scales
+
+    assert build(net, {}, scale=3, channels=3) == (3,)
+    assert build(net, {}, scale=2, scales=(2, 4), channels=3) == (2, 4)
+
+
 def test_the_core_supplies_what_a_recipe_cannot_set() -> None:
-    assert {"scale", "channels", "formats"} == SUPPLIED
+    assert {"scale", "scales", "channels", "formats"} == SUPPLIED
     built = build(Blur, {"width": "5", "path": "there"}, scale=4, channels=3)
     assert (built.scale, built.width, built.path) == (4, 5, Path("there"))
     assert problems({"width": 5, "scale": 2}) == [
