@@ -92,7 +92,7 @@ def _open(name: str, registry: Registry) -> Model | None:
         return None
     if name in INTERPOLATIONS:
         raise WeightsError(f"'{name}' has no weights to blend")
-    return open_model(name, registry)
+    return open_model(name, registry, at_least=1)
 
 
 def _base(models: Mapping[str, Model | None]) -> Model | None:

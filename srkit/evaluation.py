@@ -69,6 +69,7 @@ def estimator(
     """Give the restorer that says how sure it is, by a head or by the self-ensemble."""
 
     def run(batch: Batch) -> Estimate:
+        set_scale(generator, assembly.scale)
         view = View.of(batch, assembly.stretch)
         with accelerator.autocast():
             return estimate(generator, view, assembly.constraint, head)
