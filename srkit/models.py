@@ -82,8 +82,7 @@ class Model:
     recipe
         What it can be built from again; None for foreign weights and interpolations.
     head
-        Predicts the variance of SR, where the network was trained with one; see
-        :func:`srkit.uncertainty.restore_with_sigma`.
+        Predicts the variance of SR, where the network was trained with one.
     """
 
     name: str

@@ -212,8 +212,9 @@ class Upscaler:
             sr = view.to_flux(seen)
             if self.model.constraint is not None:
                 sr = self.model.constraint(sr, view.flux)
-            sigma = view.sigma_to_flux(seen, variance.sqrt()) if self.uncertainty else None
-        return sr, sigma
+            if not self.uncertainty:
+                return sr, None
+            return sr, view.sigma_to_flux(view.to_seen(sr), variance.sqrt())
 
     def _ask(self, lr: Tensor) -> Tensor:
         """Give SR as the network sees it and, where that is asked for, its variance behind it."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from srkit.interfaces import Batch
-from srkit.testing import check_metric
+from srkit.testing import check_loss, check_metric
 
 Measure = Callable[[Tensor, Batch], Tensor]
 
@@ -65,3 +65,24 @@ def test_metrics_are_given_lr_pixel_scale_and_variance() -> None:
         return excess(sr, batch).abs()
 
     check_metric(Made(measure))
+
+
+class Likelihood:
+    """A Gaussian likelihood, or with the wrong sign one that rewards a wrong variance."""
+
+    needs_variance = True
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+
+    def __call__(self, sr: Tensor, log_variance: Tensor, batch: Batch) -> Tensor:
+        squares = (sr.float() - batch.hr).square()
+        misfit = (squares.mean().detach() * (-log_variance).exp() + log_variance).mean()
+        return squares.mean() + self.sign * (misfit - misfit.detach())
+
+
+def test_a_loss_of_the_variance_leads_to_that_of_the_errors() -> None:
+    check_loss(Likelihood(1))
+    message = "^the gradient has to lead to the variance that the errors have$"
+    with pytest.raises(AssertionError, match=message):
+        check_loss(Likelihood(-1))

@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.ensembling import self_ensemble
-from srkit.interfaces import Batch
+from srkit.interfaces import Batch, Image
 from srkit.models import Model
 from srkit.objectives import restore
 from srkit.stretching import View
-from srkit.uncertainty import Estimate, estimate, restore_with_sigma, sample_pixels
-from srkit.variance import FIRST_SIGMA, VarianceHead
+from srkit.uncertainty import Estimate, estimate, sample_pixels
+from srkit.upscaling import Upscaler
+from srkit.variance import VarianceHead
 
 STRETCH = Asinh(peak=50.0, softening=0.1)
 
@@ -98,26 +99,26 @@ def test_sigma_is_laid_over_hr_as_sr_is(generator: EDSR, batch: Batch) -> None:
     assert not found.sigma.isnan().any()
 
 
-def model(generator: EDSR, head: VarianceHead | None) -> Model:
-    return Model("a", generator, 2, 1, STRETCH, Flux(), head=head)
-
-
-def test_a_model_needs_no_hr(generator: EDSR, head: VarianceHead, batch: Batch) -> None:
+@pytest.mark.parametrize("trained", [True, False])
+def test_upscaling_is_as_sure_as_evaluation(
+    trained: bool, generator: EDSR, head: VarianceHead, batch: Batch
+) -> None:
+    """The same SR and standard deviation come out of an image without its HR."""
+    predicted = head if trained else None
+    upscale = Upscaler(
+        Model("a", generator, 2, 1, STRETCH, Flux(), head=predicted),
+        self_ensemble=not trained,
+        uncertainty=True,
+        device="cpu",
+    )
+    with torch.no_grad():
+        expected = estimate(generator, View.of(batch, STRETCH), Flux(), predicted)
     assert batch.lr is not None
-    for each in (head, None):
-        found = restore_with_sigma(model(generator, each), batch.lr, batch.pixel_scale)
-        with torch.no_grad():
-            expected = estimate(generator, View.of(batch, STRETCH), Flux(), each)
-        torch.testing.assert_close(found.sr, expected.sr)
-        torch.testing.assert_close(found.sigma, expected.sigma)
-
-
-def test_at_first_the_head_knows_nothing_anywhere(generator: EDSR, batch: Batch) -> None:
-    head = VarianceHead(channels=1, features=4)
-    found = restore_with_sigma(Model("a", generator, 2, 1, head=head), torch.rand(1, 1, 5, 6))
-    torch.testing.assert_close(found.sigma, torch.full((1, 1, 10, 12), FIRST_SIGMA), rtol=1e-4,
-                               atol=0)  # fmt: skip
-    assert not found.sr.requires_grad
+    for lr, sr, sigma in zip(batch.lr, expected.sr, expected.sigma, strict=True):
+        found = upscale(Image(lr))
+        torch.testing.assert_close(found.pixels, sr)
+        assert found.sigma is not None
+        torch.testing.assert_close(found.sigma, sigma)
 
 
 def test_pixels_are_chosen_by_seed(batch: Batch) -> None:
@@ -135,8 +136,7 @@ def test_pixels_are_chosen_by_seed(batch: Batch) -> None:
     assert sorted(everything[1]) == list(range(192))
 
 
-def test_a_network_in_training_is_not_asked_for_gradients(head: VarianceHead) -> None:
-    """Log variances far below 0 are standard deviations, not their squares."""
+def test_a_logarithm_of_the_variance_becomes_a_standard_deviation(head: VarianceHead) -> None:
     with torch.no_grad():
         head.tail.weight.zero_()
         head.tail.bias.fill_(2 * math.log(0.01))
