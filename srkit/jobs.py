@@ -75,13 +75,18 @@ def run_jobs(
         The signal that came; 0 for none.
     """
     running: dict[int, tuple[Job, Child]] = {}
-    received: list[int] = []
-    with _handing_on(received, running):
+    with _nothing_left_of(running), _gathered_signals() as received:
+        handed_on = False
         while True:
             for slot in range(processes):
                 job = None if received or slot in running else next(jobs, None)
                 if job is not None:
                     running[slot] = job, _start(job, surroundings(slot, processes), held)
+            if received and not handed_on:
+                # Not where the signal is caught: a process that is just starting would miss it.
+                handed_on = True
+                for _, child in running.values():
+                    child.send_signal(received[0])
             if not running:
                 return received[0] if received else 0
             watch([job for job, _ in running.values()])
@@ -123,23 +128,30 @@ def _start(job: Job, environment: dict[str, str], held: Sequence[int]) -> Child:
 
 
 @contextmanager
-def _handing_on(received: list[int], running: dict[int, tuple[Job, Child]]) -> Iterator[None]:
-    """Hand signals on while this lasts; a second one acts at once. Nothing is left running."""
+def _gathered_signals() -> Iterator[list[int]]:
+    """Note SIGINT and SIGTERM while this lasts; a second one acts at once."""
+    received: list[int] = []
 
-    def hand_on(number: int, frame: FrameType | None) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
         signal.signal(number, before[number])
-        for _, child in running.values():
-            child.send_signal(number)
 
     before: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
-        signal.signal(number, hand_on)
+        signal.signal(number, note)
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _nothing_left_of(running: dict[int, tuple[Job, Child]]) -> Iterator[None]:
+    """End what still runs when this ends; it may save its state."""
+    try:
+        yield
+    finally:
         for _, child in running.values():
             child.terminate()
         for _, child in running.values():

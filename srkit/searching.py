@@ -103,7 +103,7 @@ def search(setting: Setting, *, processes: int, console: Console) -> Sweep:
                 watch.ended(job, trials.reasons[job.name])
 
             for task in trials.done():
-                watch.kept(task)
+                watch.kept(task, trials.reasons[task.name])
             jobs = watch.started(trials.pending(spec.trials))
             number = run_jobs(jobs, processes, ended=ended, watch=watch.look, held=[lock])
         found = Sweep(

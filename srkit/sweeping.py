@@ -173,10 +173,10 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def kept(self, task: Task) -> None:
-        """Show a variant that was finished before."""
+    def kept(self, task: Task, reason: str = "") -> None:
+        """Show a variant that has ended before, and why if it failed."""
         self._count()
-        self._say(f"{task.name}: trained already")
+        self._say(f"{task.name}: " + (f"failed already: {reason}" if reason else "trained already"))
 
     def started(self, tasks: Iterator[Task]) -> Iterator[Job]:
         """Show tasks as their jobs start."""

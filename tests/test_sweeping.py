@@ -6,6 +6,8 @@ import csv
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,37 @@ def test_what_variants_cannot_be_compared_by(srkit: Srkit, pictures: Path, tmp_p
     assert srkit("sweep", path, "variants=null").err == (
         f"error: {path}: 1 problem\n  variants: missing; a sweep needs some\n"
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_compares_what_there_is(
+    number: int, srkit: Srkit, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(small(pictures, {"variants": {"seed": [0, 1]}}), tmp_path / "small.yaml")
+    # In place of a run, what a run does with signals.
+    script = tmp_path / "python"
+    script.write_text(
+        "#!/bin/sh\ntrap 'echo stopped at step 7, state saved; exit 130' INT TERM\n"
+        "echo ready\nwhile :; do sleep 0.05; done\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    output = tmp_path / "runs" / "small-sweep" / "output" / "seed-0.txt"
+
+    def stop_when_ready() -> None:
+        while not (output.is_file() and output.read_text()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=stop_when_ready)
+    thread.start()
+    done = srkit("sweep", path)
+    thread.join()
+    assert done.status == 128 + number
+    assert done.err == "stopped with 0 of 2 variants finished; the same command goes on\n"
+    assert "seed-0: not trained yet\nseed-1: not trained yet\n" in done.out
+    assert output.read_text() == "ready\nstopped at step 7, state saved\n"
+    assert "No result: not trained yet" in (output.parents[1] / "report.html").read_text()
 
 
 # --- the parts ----------------------------------------------------------------------------------
