@@ -7,13 +7,17 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+from numpy.typing import NDArray
 
 from srkit.figures import name_rows
-from srkit.plotting import BETTER, COLOURS, WORSE, panels, shorten, style
+from srkit.plotting import BETTER, COLOURS, GREY, WORSE, panels, shorten, style
 from srkit.results import MetricInfo
 from srkit.statistics import ORIGINAL
 from srkit.sweep_results import Row, Sweep
 from srkit.tables import heading
+
+Floats = NDArray[np.float64]
 
 NAME_WIDTH = 36
 
@@ -54,28 +58,40 @@ def _dots(axis: Axes, found: Sweep, rows: list[Row], metric: MetricInfo) -> None
 
 
 def search_figure(found: Sweep) -> Figure:
-    """Draw what each trial reached against every number that was searched."""
+    """Draw what each trial reached against every number that was searched.
+
+    Trials that are far worse than most, such as diverged ones, are hollow and stand at the edge.
+    """
     objective, best = found.objective, found.best_trial()
     assert objective is not None and best is not None
     trials = [o for o in found.outcomes if math.isfinite(o.validated)]
+    values = np.array([o.validated for o in trials])
+    shown = _drawn_in(values, higher_is_better=objective.higher_is_better)
     keys = list(best.variant.changes)
     with style():
         figure, axes = panels(len(keys), 3, (3.7, 2.8))
         for axis, key in zip(axes, keys, strict=True):
             numbers = np.array([float(o.variant.changes[key]) for o in trials])
-            values = [o.validated for o in trials]
-            axis.scatter(numbers, values, c=range(len(trials)), cmap="viridis", s=22)
-            axis.plot(
-                [float(best.variant.changes[key])],
-                [best.validated],
-                marker="*",
-                markersize=14,
-                color=WORSE,
-            )
+            inside = shown == values
+            order = np.arange(len(trials))
+            axis.scatter(numbers[inside], shown[inside], c=order[inside], cmap="viridis", s=22)
+            axis.plot(numbers[~inside], shown[~inside], "o", color=GREY, fillstyle="none")
+            where = float(best.variant.changes[key])
+            axis.plot([where], [best.validated], marker="*", markersize=14, color=WORSE)
             if key in found.logarithmic:
                 axis.set_xscale("log")
+                axis.xaxis.set_major_formatter("{x:g}")
+                axis.xaxis.set_minor_formatter(NullFormatter())
             else:
                 axis.locator_params(axis="x", nbins=5)
             axis.set_xlabel(key)
             axis.set_ylabel(f"{heading(objective)} (validation)")
     return figure
+
+
+def _drawn_in(values: Floats, *, higher_is_better: bool) -> Floats:
+    """Draw values in that are worse than the worst quartile by more than the best is better."""
+    sign = 1.0 if higher_is_better else -1.0
+    ranked = sign * values
+    edge = float(np.percentile(ranked, 25))
+    return sign * ranked.clip(min=2 * edge - float(ranked.max()))

@@ -287,7 +287,7 @@ def _pictures(found: Sweep, folder: Path) -> Iterator[Picture]:
             write_file(folder / "search.png", png(search_figure(found), DPI)),
             "The search",
             "The value on the validation images against each number that was searched; star: the "
-            "best. A brighter point is a later trial.",
+            "best. A brighter point is a later trial; hollow: far worse, drawn at the edge.",
         )
         return
     caption = "Mean over the test images. Dots: single runs"

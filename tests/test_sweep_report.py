@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 from rich.console import Console
 from sweep_setup import PSNR, SHIFT, make_outcome
 
+from srkit.results import MetricInfo
 from srkit.sweep_figures import search_figure, variants_figure
 from srkit.sweep_report import print_sweep, write_sweep
 from srkit.sweep_results import Outcome, Sweep
@@ -154,3 +155,19 @@ def test_a_logarithm_is_drawn_as_one(search: Sweep) -> None:
     axes = search_figure(search).axes
     assert [axis.get_xscale() for axis in axes] == ["log", "linear"]
     assert [axis.get_xlabel() for axis in axes] == ["training.optimiser.lr", "scale"]
+
+
+@pytest.mark.parametrize("objective", [PSNR, SHIFT])
+def test_a_diverged_trial_does_not_squash_the_others(objective: MetricInfo) -> None:
+    sign = 1 if objective.higher_is_better else -1
+    values = [30.0, 31.0, 32.0, 33.0, 34.0, -1e6]
+    trials = [
+        make_outcome("t", i, changes={"scale": i}, validated=sign * v, psnr=1.0)
+        for i, v in enumerate(values)
+    ]
+    axis = search_figure(Sweep("mine", [PSNR], trials, objective=objective)).axes[0]
+    quartile = 30.25  # of 31 and 30, a quarter of the way
+    hollow = next(line for line in axis.lines if line.get_fillstyle() == "none")
+    assert hollow.get_ydata().tolist() == [sign * (quartile - (34 - quartile))]
+    (points,) = axis.collections
+    assert points.get_offsets()[:, 1].tolist() == [sign * v for v in values[:5]]
