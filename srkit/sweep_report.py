@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from srkit.files import write_file
@@ -20,7 +18,16 @@ from srkit.reporting import Picture, render_page
 from srkit.results import MetricInfo
 from srkit.sweep_figures import search_figure, variants_figure
 from srkit.sweep_results import Outcome, Row, Sweep
-from srkit.tables import NAMED, csv_text, format_value, heading, strict
+from srkit.tables import (
+    NAMED,
+    Column,
+    csv_text,
+    format_value,
+    heading,
+    print_columns,
+    printed_heading,
+    strict,
+)
 
 
 def write_sweep(found: Sweep, folder: Path) -> Path:
@@ -69,10 +76,8 @@ def print_sweep(found: Sweep, console: Console) -> None:
 
     Of a search the best trials, by their value on the validation images.
     """
-    table = Table(title=Text(found.title), box=SIMPLE_HEAD, padding=0, show_edge=False)
-    fill = _fill_variants if found.objective is None else _fill_trials
-    fill(table, found)
-    console.print(table)
+    names, columns = _variants(found) if found.objective is None else _trials(found)
+    print_columns(found.title, names, columns, console)
     for line in (scatter_line(found), best_line(found)):
         if line:
             console.print(Text(line), soft_wrap=True)
@@ -80,52 +85,39 @@ def print_sweep(found: Sweep, console: Console) -> None:
         console.print(Text(f"{outcome.variant.name}: {outcome.reason}"), soft_wrap=True)
 
 
-def _fill_variants(table: Table, found: Sweep) -> None:
+def _variants(found: Sweep) -> tuple[Column, list[Column]]:
     rows, references = found.rows(), found.references()
-    best = {metric.name: found.best(metric) for metric in found.metrics}
-    table.add_column("variant", no_wrap=True)
+    names = Column("variant", [Text(row.name) for row in rows])
+    names.cells.extend(Text(row.name, style="dim") for row in references)
+    columns = []
     for metric in found.metrics:
-        _add_column(table, heading(metric), [cell(metric, row) for row in [*rows, *references]])
+        best = found.best(metric)
+        cells = [Text(cell(metric, row), style="bold" if row.name in best else "") for row in rows]
+        cells += [Text(cell(metric, row), style="dim") for row in references]
+        columns.append(Column(printed_heading(metric), cells))
     if found.repeat:
-        _add_column(table, f"{found.repeat}s", [_count(row) for row in rows])
-    for row in rows:
-        texts = [
-            Text(cell(metric, row), style="bold" if row.name in best[metric.name] else "")
-            for metric in found.metrics
-        ]
-        table.add_row(Text(row.name), *texts, *([_count(row)] if found.repeat else []))
-    for row in references:
-        texts = [Text(cell(metric, row), style="dim") for metric in found.metrics]
-        table.add_row(Text(row.name, style="dim"), *texts)
+        counts = [_count(row) for row in rows] + [""] * len(references)
+        columns.append(Column(f"{found.repeat}s", [Text(count) for count in counts]))
+    return names, columns
 
 
-def _fill_trials(table: Table, found: Sweep) -> None:
-    assert found.objective is not None
-    best = found.ranked()[:NAMED]
-    keys = list(best[0].variant.changes) if best else []
-    table.add_column("trial", no_wrap=True)
-    for key in keys:
-        _add_column(table, key.rpartition(".")[2], [])
-    _add_column(table, f"validation {heading(found.objective)}", [])
-    for metric in found.metrics:
-        _add_column(table, heading(metric), [])
-    for outcome in best:
-        numbers = [
-            format_value(metric, outcome.means.get(metric.name, math.nan))
-            for metric in found.metrics
-        ]
-        table.add_row(
-            Text(outcome.variant.name),
-            *(_value_text(outcome.variant.changes[key]) for key in keys),
-            format_value(found.objective, outcome.validated),
-            *numbers,
+def _trials(found: Sweep) -> tuple[Column, list[Column]]:
+    objective, trials = found.objective, found.ranked()[:NAMED]
+    assert objective is not None
+    columns = [
+        Column(
+            key.rpartition(".")[2].replace("_", " "),
+            [Text(_value_text(trial.variant.changes[key])) for trial in trials],
         )
-
-
-def _add_column(table: Table, title: str, cells: list[str]) -> None:
-    """Add a column whose heading gives way on a narrow terminal; its numbers never do."""
-    width = max(8, *map(len, cells)) if cells else 8
-    table.add_column(Text(title.replace("_", " ")), justify="right", min_width=width)
+        for key in (trials[0].variant.changes if trials else ())
+    ]
+    validated = [Text(format_value(objective, trial.validated)) for trial in trials]
+    columns.append(Column(f"validation {printed_heading(objective)}", validated))
+    for metric in found.metrics:
+        means = [trial.means.get(metric.name, math.nan) for trial in trials]
+        cells = [Text(format_value(metric, mean)) for mean in means]
+        columns.append(Column(printed_heading(metric), cells))
+    return Column("trial", [Text(trial.variant.name) for trial in trials]), columns
 
 
 def cell(metric: MetricInfo, row: Row) -> str:

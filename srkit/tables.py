@@ -122,15 +122,36 @@ def _write_classification(found: Classification, folder: Path) -> list[Path]:
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
-    """Print one row a model, the best of the restored ones in bold.
-
-    Metrics that do not fit beside the others go on in a further block of rows.
-    """
+    """Print one row a model, the best of the restored ones in bold."""
     names = Column("model", [Text(model.name) for model in evaluation.models])
+    print_columns(evaluation.title, names, _columns(evaluation), console)
+    for line in explanations(evaluation):
+        console.print(Text(line))
+    if evaluation.classification is not None:
+        _print_classification(evaluation.classification, console)
+    if evaluation.calibrations():
+        _print_calibration(evaluation.calibrations(), console)
+
+
+def print_columns(title: str, names: Column, columns: Iterable[Column], console: Console) -> None:
+    """Print a table; columns that do not fit beside the others go on in a further block of rows.
+
+    Parameters
+    ----------
+    title
+        What stands above it.
+    names
+        The first column, which every block has.
+    columns
+        The others.
+    console
+        Where to print it.
+    """
     room = console.width - names.width
-    for number, block in enumerate(_blocks(_columns(evaluation), room)):
-        title = None if number else Text(evaluation.title)
-        table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for number, block in enumerate(_blocks(columns, room)):
+        table = Table(
+            title=None if number else Text(title), box=SIMPLE_HEAD, padding=0, show_edge=False
+        )
         table.add_column(names.heading, no_wrap=True)
         # Headings give way on a narrow terminal, numbers never.
         broken = sum(1 + max(column.width, len(column.heading)) for column in block) > room
@@ -142,12 +163,6 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
         if number:
             console.print()
         console.print(table)
-    for line in explanations(evaluation):
-        console.print(Text(line))
-    if evaluation.classification is not None:
-        _print_classification(evaluation.classification, console)
-    if evaluation.calibrations():
-        _print_calibration(evaluation.calibrations(), console)
 
 
 def _print_calibration(found: Mapping[str, Calibration], console: Console) -> None:
@@ -185,9 +200,13 @@ def _columns(evaluation: Evaluation) -> Iterator[Column]:
             Text(summary_text(evaluation, metric, model), style=_style(model.name, best))
             for model in evaluation.models
         ]
-        # A space that no line ends at keeps the arrow with its 0.
-        yield Column(heading(metric).replace("_", " ").replace("→ ", "→\N{NO-BREAK SPACE}"), cells)
+        yield Column(printed_heading(metric), cells)
     yield Column("time [s]", [Text(f"{model.seconds:.1f}") for model in evaluation.models])
+
+
+def printed_heading(metric: MetricInfo) -> str:
+    """Head a printed column: lines may end at its spaces, but the arrow keeps its 0."""
+    return heading(metric).replace("_", " ").replace("→ ", "→\N{NO-BREAK SPACE}")
 
 
 def _blocks(columns: Iterable[Column], width: int) -> list[list[Column]]:
