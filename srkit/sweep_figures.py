@@ -54,6 +54,8 @@ def _dots(axis: Axes, found: Sweep, rows: list[Row], metric: MetricInfo) -> None
     spec = axis.get_subplotspec()
     axis.tick_params(labelleft=spec is None or spec.is_first_col())
     axis.margins(x=0.1)
+    axis.locator_params(axis="x", nbins=4)
+    axis.xaxis.set_major_formatter("{x:.4g}")
     axis.set_xlabel(heading(metric))
 
 
