@@ -13,11 +13,12 @@ from torch import Tensor
 from srkit import __version__
 from srkit.assembly import RESTORING
 from srkit.checkpoints import differing, read_state, save, starting_weights, tabulate
+from srkit.downloading import digest_of
 from srkit.errors import WeightsError
 from srkit.files import write_file
 from srkit.models import INTERPOLATIONS, Model, Provenance, open_model
 from srkit.registry import Registry
-from srkit.weights import read_tensors, sha256_of
+from srkit.weights import read_tensors
 
 
 def interpolate(
@@ -147,5 +148,5 @@ def _state(base: Model, models: Mapping[str, Model | None], weight: float) -> di
 
 def _origin(name: str, model: Model | None) -> dict[str, Any]:
     path = Path(name)
-    origin = model.provenance if model else Provenance(path, sha256_of(path))
+    origin = model.provenance if model else Provenance(path, digest_of(path))
     return {**asdict(origin), "path": str(origin.path)}

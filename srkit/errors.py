@@ -40,6 +40,10 @@ class DataError(SrkitError):
     """A data set, a picture or a label that cannot be used; the message names the file."""
 
 
+class DownloadError(SrkitError):
+    """A file that cannot be downloaded or unpacked; the message names address and target."""
+
+
 class WeightsError(SrkitError):
     """A weight file or checkpoint that is missing, damaged, unsafe, or made for another network."""
 

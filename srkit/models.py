@@ -20,6 +20,7 @@ from srkit.checkpoints import (
     warm_start,
 )
 from srkit.components import build
+from srkit.downloading import digest_of
 from srkit.errors import PluginError, WeightsError, nearest
 from srkit.interfaces import Constraint, Published, Stretch
 from srkit.multiscale import list_scales, set_scale
@@ -28,7 +29,7 @@ from srkit.recipe import Recipe, override
 from srkit.registry import Component, Registry
 from srkit.resizing import Kernel, resize
 from srkit.variance import VarianceHead
-from srkit.weights import fetch, sha256_of
+from srkit.weights import fetch
 
 #: Interpolations that enlarge; `area` only repeats pixels then, as `nearest` does.
 INTERPOLATIONS = tuple(kernel for kernel in get_args(Kernel) if kernel != "area")
@@ -278,7 +279,7 @@ def _trained(name: str, path: Path, registry: Registry, wanted: float | None) ->
             "version of srkit"
         )
     trained_with = state["versions"]["srkit"]
-    provenance = Provenance(path, sha256_of(path), assembly.recipe.name, trained_with)
+    provenance = Provenance(path, digest_of(path), assembly.recipe.name, trained_with)
     model = _assembled(name, assembly, provenance, Quantity.parse(state["quantity"]))
     warm_start(model.generator, starting_weights(str(path), whole.generator), str(path))
     head, tensors = assembly.uncertainty, starting_head(str(path))
@@ -309,7 +310,7 @@ def _foreign(path: Path, registry: Registry) -> Model:
     factory = registry.get("generators", FOREIGN).factory
     generator = build(factory, {"weights": path}, scale=None, channels=None)
     generator.eval().requires_grad_(False)
-    provenance = Provenance(path, sha256_of(path))
+    provenance = Provenance(path, digest_of(path))
     return Model(path.stem, generator, generator.scale, generator.channels, provenance=provenance)
 
 
@@ -328,7 +329,7 @@ def _published(name: str, registry: Registry) -> Model:
     assembly = assemble_restoring(tree, registry, name)
     assert assembly.generator is not None
     path = fetch(name, weights)
-    model = _assembled(name, assembly, Provenance(path, sha256_of(path)), Quantity())
+    model = _assembled(name, assembly, Provenance(path, digest_of(path)), Quantity())
     warm_start(model.generator, starting_weights(name, assembly.generator), name)
     return model
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Mapping
 from importlib.resources import files
@@ -18,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from srkit.errors import WeightsError
+from srkit.downloading import download, verify
+from srkit.errors import DownloadError, WeightsError
 from srkit.interfaces import Published
 
 #: Where training scripts keep the tensors inside a ``.pth`` file, best first.
@@ -35,12 +33,6 @@ NESTED_KEYS = (
 
 #: How a file of ``torch.save`` begins: as an archive, or as a pickle before torch 1.6.
 TORCH_STARTS = (b"PK", b"\x80")
-
-
-def sha256_of(path: Path) -> str:
-    """Checksum of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder() -> Path:
@@ -123,30 +115,10 @@ def fetch(name: str, published: Published) -> Path:
     if published.url.startswith("package:"):
         return _shipped(published)
     target = cache_folder() / published.url.rpartition("/")[2]
-    if target.is_file():
-        _verify(target, published, str(target), f"delete it and fetch {published.url} again")
-        return target
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(published.url, timeout=60) as source, partial.open("wb") as f:
-            while block := source.read(1 << 20):
-                f.write(block)
-        _verify(
-            partial,
-            published,
-            f"{published.url}, just downloaded",
-            f"try again, or fetch it elsewhere and put it at {target}",
-        )
-        partial.replace(target)
-    except (urllib.error.URLError, OSError) as error:
-        raise WeightsError(
-            f"weights '{name}' could not be downloaded ({error}); fetch {published.url} elsewhere "
-            f"and put it at {target}, or name a local file instead"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+        return download(published.url, target, checksum=f"sha256:{published.sha256}")
+    except DownloadError as error:
+        raise WeightsError(f"weights '{name}': {error}; or name a local file instead") from error
 
 
 def _shipped(published: Published) -> Path:
@@ -155,11 +127,9 @@ def _shipped(published: Published) -> Path:
     path = Path(str(files(package))) / inside
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; install the package of '{package}' again")
-    _verify(path, published, str(path), f"install the package of '{package}' again")
+    remedy = f"install the package of '{package}' again"
+    try:
+        verify(path, f"sha256:{published.sha256}", str(path), remedy)
+    except DownloadError as error:
+        raise WeightsError(str(error)) from error
     return path
-
-
-def _verify(path: Path, published: Published, name: str, remedy: str) -> None:
-    found = sha256_of(path)
-    if found != published.sha256:
-        raise WeightsError(f"{name}: its sha256 is {found}, expected {published.sha256}; {remedy}")

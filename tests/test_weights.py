@@ -186,19 +186,20 @@ def test_fetches_once(served: Published) -> None:
 def test_wrong_checksum_leaves_nothing(served: Published) -> None:
     wrong = Published(served.url, "0" * 64, served.licence)
     message = (
-        f"{wrong.url}, just downloaded: its sha256 is {served.sha256}, expected {'0' * 64}; try "
+        f"weights 'net': {wrong.url}, just downloaded: its sha256 is {served.sha256}, expected {'0' * 64}; try "
         f"again, or fetch it elsewhere and put it at {cache_folder() / 'net.safetensors'}"
+        "; or name a local file instead"
     )
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
         fetch("net", wrong)
-    assert not list(cache_folder().iterdir())
+    assert not list(cache_folder().glob("[!.]*"))
 
 
 def test_damaged_cache_is_not_used(served: Published) -> None:
     path = fetch("net", served)
     cut(path)
     with pytest.raises(
-        WeightsError, match=rf"^{re.escape(str(path))}: its sha256 is \w+, expected "
+        WeightsError, match=rf"^weights 'net': {re.escape(str(path))}: its sha256 is \w+, expected "
     ):
         fetch("net", served)
 
@@ -222,13 +223,14 @@ def test_offline_says_which_file_to_put_where(
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     message = (
-        "weights 'net' could not be downloaded (<urlopen error [Errno -3] Temporary failure in "
-        "name resolution>); fetch http://weights.example/folder/net.pth elsewhere and put it at "
-        f"{tmp_path / 'net.pth'}, or name a local file instead"
+        "weights 'net': http://weights.example/folder/net.pth could not be downloaded (<urlopen "
+        "error [Errno -3] Temporary failure in name resolution>); try again to go on from where "
+        f"it stopped, or fetch it elsewhere and put it at {tmp_path / 'net.pth'}; or name a local "
+        "file instead"
     )
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
         fetch("net", published)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("[!.]*"))
 
 
 @pytest.fixture

@@ -1,0 +1,95 @@
+"""A web server on this machine whose faults can be chosen."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Web:
+    """What is served, how badly, and what was asked for.
+
+    Parameters
+    ----------
+    files
+        Content by path, such as ``/a.zip``.
+    ranges
+        Whether parts of a file are sent.
+    tag
+        The ETag; None sends none.
+    stops
+        Bytes after which the first connections break off, one after the other.
+    held
+        What connections wait for before they break off.
+    address, asked
+        Where it is, and the ``Range`` of each request so far.
+    """
+
+    files: dict[str, bytes]
+    ranges: bool = True
+    tag: str | None = '"one"'
+    stops: list[int] = field(default_factory=list)
+    held: threading.Event | None = None
+    address: str = ""
+    asked: list[str | None] = field(default_factory=list)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                wanted = self.headers.get("Range")
+                web.asked.append(wanted)
+                content = web.files.get(self.path)
+                if content is None:
+                    return self.send_error(404)
+                start = 0
+                if wanted and web.ranges and self.headers.get("If-Range") == web.tag:
+                    found = re.fullmatch(r"bytes=(\d+)-", wanted)
+                    assert found is not None
+                    start = int(found[1])
+                    if start >= len(content):
+                        self.send_response(416)
+                        self.send_header("Content-Range", f"bytes */{len(content)}")
+                        self.send_header("Content-Length", "0")
+                        return self.end_headers()
+                    self.send_response(206)
+                    last = len(content) - 1
+                    self.send_header("Content-Range", f"bytes {start}-{last}/{len(content)}")
+                else:
+                    self.send_response(200)
+                self.send_header("Content-Length", str(len(content) - start))
+                if web.tag is not None:
+                    self.send_header("ETag", web.tag)
+                self.end_headers()
+                part = content[start:]
+                if web.stops:
+                    part = part[: web.stops.pop(0)]
+                self.wfile.write(part)
+                if web.held is not None:
+                    web.held.wait(60)
+                return None
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        return Handler
+
+
+@contextmanager
+def serving(web: Web) -> Iterator[Web]:
+    """Serve until the block ends; the address is in ``web.address``."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), web.handler()) as server:
+        web.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield web
+        finally:
+            server.shutdown()
+            thread.join()
