@@ -26,7 +26,9 @@ app = typer.Typer(
 )
 recipes = typer.Typer(help="Look at recipes and check them.", no_args_is_help=True)
 plugin = typer.Typer(help="Make plugins.", no_args_is_help=True)
-data = typer.Typer(help="Make and prepare data.", no_args_is_help=True, cls=PluginCommands)
+data = typer.Typer(
+    help="Download, make and prepare data.", no_args_is_help=True, cls=PluginCommands
+)
 models = typer.Typer(help="Look at models, and blend them.", no_args_is_help=True)
 app.add_typer(recipes, name="recipe")
 app.add_typer(data, name="data")
@@ -385,6 +387,49 @@ def interpolate_models(
 
     interpolate(first, second, weight, out, Registry.discover())
     print(f"{out}: {1 - weight:g} of {first} and {weight:g} of {second}")
+
+
+@data.command(name="get")
+def get_data(
+    name: Annotated[
+        str | None, typer.Argument(help="What to download; without it, what there is.")
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Its options, such as lr=bicubic."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of all data; it gets its own in there.")] = Path(
+        "data"
+    ),
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask: the licence and the size are all right.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the archives once they are unpacked.")
+    ] = False,
+) -> None:
+    """Download a data set, verify and unpack it; goes on where it stopped."""
+    from srkit import listing
+    from srkit.obtaining import obtain, plan
+    from srkit.registry import Registry
+
+    registry = Registry.discover()
+    if name is None:
+        listing.show(registry, "downloads", None, _console())
+        return
+    wanted = plan(name, options or [], registry, out)
+    if not wanted.missing:
+        print(f"{wanted.folder}: all there")
+        return
+    print(wanted)
+    if not yes:
+        try:
+            agreed = typer.confirm("Download it?")
+        except typer.Abort:
+            raise SrkitError(f"data get {name}: nobody answers; add --yes if you agree") from None
+        if not agreed:
+            fail("nothing was downloaded")
+    obtain(wanted, _console(), keep=keep)
 
 
 @data.command(name="make")

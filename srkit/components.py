@@ -28,8 +28,8 @@ SUPPLIED = frozenset({"scale", "scales", "channels", "formats"})
 
 
 def supplied_to(kind: str) -> frozenset[str]:
-    """Name the parameters that the core supplies to a kind: none to commands."""
-    return frozenset() if kind == "commands" else SUPPLIED
+    """Name the parameters that the core supplies to a kind: none to commands and downloads."""
+    return frozenset() if kind in ("commands", "downloads") else SUPPLIED
 
 
 #: Plainer words for what pydantic expected, by the type of its error.

@@ -8,8 +8,8 @@ A plugin is a module named by an entry point in the group ``srkit``::
 It implements any of these hooks with :data:`srkit.hookimpl`. Each returns a mapping
 ``name -> factory``. A factory is a class or function whose parameters are keyword-only and
 annotated: they are what a recipe may set. It may stand as an import path ``"module:name"``, which
-is loaded when the component is first used; that keeps ``srkit --help`` fast. Commands are not of
-a recipe: their parameters are the options of the command line.
+is loaded when the component is first used; that keeps ``srkit --help`` fast. Commands and
+downloads are not of a recipe: their parameters are the options of the command line.
 """
 
 from __future__ import annotations
@@ -83,6 +83,12 @@ def srkit_metrics() -> Factories:
 @hookspec
 def srkit_image_formats() -> Factories:
     """Offer image file formats: :class:`srkit.interfaces.ImageFormat`."""
+    raise AssertionError
+
+
+@hookspec
+def srkit_downloads() -> Factories:
+    """Offer data for ``srkit data get``: functions that give a `Download` of the interfaces."""
     raise AssertionError
 
 

@@ -485,3 +485,59 @@ class ImageFormat(Protocol):
     def write(self, path: Path, image: Image, /) -> None:
         """Write a file; values outside the data range are clipped only if the format must."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One file of a download.
+
+    Parameters
+    ----------
+    url
+        A zip or tar archive, by http or https.
+    size
+        Bytes, where published.
+    checksum
+        Published checksum with its algorithm, ``sha256:9d0b...`` or ``md5:5d3f...``. Where none is
+        known, that of the first download is recorded: never invent one.
+    strip
+        Leading folders of its members' paths that are dropped when it is unpacked.
+    """
+
+    url: str
+    size: int | None = None
+    checksum: str | None = None
+    strip: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What `srkit data get` downloads and unpacks.
+
+    Parameters
+    ----------
+    title
+        The data set's name and what this part of it is.
+    homepage
+        Where its makers describe it.
+    licence
+        Its terms as its makers state them, or that they state none.
+    folder
+        Where it goes, below the folder of all data.
+    archives
+        Its files, unpacked one after the other.
+    notes
+        What else the user should know before.
+    """
+
+    title: str
+    homepage: str
+    licence: str
+    folder: str
+    archives: Sequence[Archive]
+    notes: Sequence[str] = ()

@@ -34,6 +34,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "teachers": testing.check_teacher,
     "metrics": testing.check_metric,
     "image_formats": testing.check_image_format,
+    "downloads": testing.check_download,
 }
 
 

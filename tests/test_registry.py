@@ -76,6 +76,7 @@ def test_the_kinds_are_those_of_the_hooks() -> None:
         "teachers",
         "metrics",
         "image_formats",
+        "downloads",
         "commands",
     )
 

@@ -186,9 +186,9 @@ def test_fetches_once(served: Published) -> None:
 def test_wrong_checksum_leaves_nothing(served: Published) -> None:
     wrong = Published(served.url, "0" * 64, served.licence)
     message = (
-        f"weights 'net': {wrong.url}, just downloaded: its sha256 is {served.sha256}, expected {'0' * 64}; try "
-        f"again, or fetch it elsewhere and put it at {cache_folder() / 'net.safetensors'}"
-        "; or name a local file instead"
+        f"weights 'net': {wrong.url}, just downloaded: its sha256 is {served.sha256}, expected "
+        f"{'0' * 64}; try again, or fetch it elsewhere and put it at "
+        f"{cache_folder() / 'net.safetensors'}; or name a local file instead"
     )
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
         fetch("net", wrong)

@@ -6,7 +6,13 @@ component as it was.
 """
 
 from srkit.testing.components import check_command, check_component
-from srkit.testing.data import check_constraint, check_dataset, check_degradation, check_stretch
+from srkit.testing.data import (
+    check_constraint,
+    check_dataset,
+    check_degradation,
+    check_download,
+    check_stretch,
+)
 from srkit.testing.formats import check_image_format
 from srkit.testing.measures import check_loss, check_metric
 from srkit.testing.networks import check_discriminator, check_generator, check_teacher
@@ -18,6 +24,7 @@ __all__ = [
     "check_dataset",
     "check_degradation",
     "check_discriminator",
+    "check_download",
     "check_generator",
     "check_image_format",
     "check_loss",

@@ -32,7 +32,7 @@ def check_component(component: Component, /, **given: Any) -> None:
     """
     model = _check_signature(component)
     try:
-        validate(component.factory, given)
+        validate(component.factory, given, supplied_to(component.kind))
     except ValidationError as error:
         raise AssertionError("; ".join(explain(error, _name(component), model))) from error
 

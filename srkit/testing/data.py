@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import string
 from dataclasses import replace
 
 import torch
@@ -14,6 +15,7 @@ from srkit.interfaces import (
     Constraint,
     Dataset,
     Degradation,
+    Download,
     Sample,
     Stretch,
 )
@@ -163,3 +165,37 @@ def check_constraint(constraint: Constraint, channels: int = 3) -> None:
     alone = [replace(batch, names=["a"], hr=hr[i], seeds=[3], lr=lr[i]) for i in halves]
     single = torch.cat([constraint(sr[i], one) for i, one in zip(halves, alone, strict=True)])
     require_close(single, kept, "constrained SR of an image has to depend on that image only")
+
+
+def check_download(download: Download) -> None:
+    """Check what a download says, without any network.
+
+    Raises
+    ------
+    AssertionError
+        If its text is missing, its folder leads elsewhere, an address is no http address, two
+        archives have one name, or a checksum is malformed.
+    """
+    for name in ("title", "homepage", "licence", "folder"):
+        require(bool(getattr(download, name)), f"a download has to state its {name}")
+    parts = download.folder.split("/")
+    inside = not {"", ".."} & set(parts) and "\\" not in download.folder
+    require(inside, f"the folder has to lie below that of all data: '{download.folder}'")
+    names = [archive.name for archive in download.archives]
+    require(len(set(names)) == len(names) > 0, f"archives need different names, got {names}")
+    for archive in download.archives:
+        http = archive.url.startswith(("http://", "https://"))
+        require(http and bool(archive.name), f"'{archive.url}' is no http address of a file")
+        require(
+            archive.size is None or archive.size > 0, f"{archive.name}: its size is not above 0"
+        )
+        require(archive.strip >= 0, f"{archive.name}: strip is below 0")
+        if archive.checksum is not None:
+            algorithm, _, digest = archive.checksum.partition(":")
+            length = {"md5": 32, "sha256": 64}.get(algorithm)
+            whole = len(digest) == length and set(digest) <= set(string.hexdigits.lower())
+            require(
+                whole,
+                f"{archive.name}: expected a checksum such as sha256:9d0b..., in lower case, got "
+                f"'{archive.checksum}'",
+            )

@@ -64,6 +64,12 @@ def srkit_metrics() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_downloads() -> dict[str, str]:
+    """Offer a set of pictures."""
+    return {"example_pictures": "srkit_plugin_example.downloads:pictures"}
+
+
+@hookimpl
 def srkit_commands() -> dict[str, str]:
     """Offer a command of ``srkit data``."""
     return {"example-ramp": "srkit_plugin_example.commands:make_ramp"}
