@@ -62,7 +62,7 @@ def test_a_search_goes_on_where_it_stopped(srkit: Srkit, pictures: Path, tmp_pat
     assert 1e-4 <= recipe["training"]["optimiser"]["lr"] <= 1e-2
     assert recipe["generator"]["features"] in (4, 8, 12)
     assert f"Best on the validation images: trial-00{best}, psnr" in done.out
-    assert f"generator.features={recipe['generator']['features']}." in done.out
+    assert f"generator.features={recipe['generator']['features']}" in done.out
     assert (folder / "search.png").is_file()
     other = srkit("sweep", path, "search.space.generator.features.high=16")
     assert other.status == 1
