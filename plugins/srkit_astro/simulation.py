@@ -9,17 +9,19 @@ it is imported in 3 s rather than 12.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from srkit.interfaces import Sample
 from srkit_astro.cameras import AcsF814W, HscI
 from srkit_astro.extra import needs
 from srkit_astro.observing import ACS, HSC, TwoCameras, random_streams
 from srkit_astro.populations import POPULATIONS, Lens, Population
+from srkit_astro.source_images import SourceFolder
 from srkit_astro.substructure import Subhalo, Vortex, draw_subhalos, draw_vortex
 
 #: The kinds of dark matter by label.
@@ -56,6 +58,12 @@ class LensSimulation:
         Which lenses: those found in HSC (``sugohi``), nearer ones (``slacs``), or ``sugohi`` with
         other ``redshift``, ``source_redshift``, ``einstein_radius``, ``source_magnitude``,
         ``arc_magnitude``, ``arc_length``, ``contrast`` or ``shear``.
+    sources
+        Folder of images of galaxies, ``.npy`` or FITS, that are the source's light in place of its
+        profile: one galaxy in the middle of each, the sky subtracted. They keep their angular
+        size, get the magnitude that was drawn, and are turned by any angle.
+    source_pixel_scale
+        Side of the pixels of `sources` in arcsec, for files without a WCS.
     substructure
         Dark matter besides the smooth halo: ``none``, subhalos (``cdm``), a line of mass
         (``vortex``), or ``all`` three in turn, as classes.
@@ -79,12 +87,13 @@ class LensSimulation:
     ------
     PluginError
         If lenstronomy is not installed.
+    DataError
+        If the folder of sources holds no image, or one that cannot be used.
     ValueError
-        If a population has no lenses, or there is no such fold.
+        If a population has no lenses, a pixel scale no sources, or there is no such fold.
     """
 
     channels = 1
-    notes: Sequence[str] = ()
 
     def __init__(
         self,
@@ -97,6 +106,8 @@ class LensSimulation:
         size: Annotated[int, Field(ge=8)] = 64,
         seed: NonNegativeInt = 0,
         population: Literal["slacs", "sugohi"] | Population = "sugohi",
+        sources: Path | None = None,
+        source_pixel_scale: PositiveFloat | None = None,
         substructure: Literal["none", "cdm", "vortex", "all"] = "none",
         substructure_share: Annotated[float, Field(gt=0, le=0.2)] = 0.03,
         hr_camera: AcsF814W = ACS,
@@ -110,6 +121,12 @@ class LensSimulation:
         self.classes = CLASSES if substructure == "all" else None
         self.population = POPULATIONS[population] if isinstance(population, str) else population
         self.population.draw(np.random.default_rng(0))  # an impossible one is told of at once
+        if sources is None and source_pixel_scale is not None:
+            raise ValueError("source_pixel_scale is that of images; name their folder in sources")
+        self.sources = None if sources is None else SourceFolder(sources, source_pixel_scale)
+        self.notes: Sequence[str] = ()
+        if self.sources:
+            self.notes = (f"{len(self.sources.images)} galaxies of {sources} are the sources",)
         self.seed = seed
         self.pool, self.numbers = _lenses(split, length, folds, fold)
         self.substructure, self.share = substructure, substructure_share
@@ -124,11 +141,11 @@ class LensSimulation:
         if not 0 <= index < len(self):
             raise IndexError(f"no lens {index}: there are {len(self)}")
         number = self.numbers[index]
-        _, *noise = self._streams(index)
+        _, hr_noise, lr_noise, _ = self._streams(index)
         return self.cameras.sample(
             f"{self.pool}_{number:06d}",
             self.observe(index),
-            (noise[0], noise[1]),
+            (hr_noise, lr_noise),
             label=number % len(CLASSES) if self.classes is not None else None,
         )
 
@@ -145,11 +162,13 @@ class LensSimulation:
 
     def observe(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Give HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
-        return self.cameras.observe(_renderer()(*self.lens(index), *self.cameras.samples))
+        image = () if self.sources is None else (self.sources.draw(self._streams(index)[3]),)
+        sky = _renderer()(*self.lens(index), *self.cameras.samples, *image)
+        return self.cameras.observe(sky)
 
     def _streams(self, index: int) -> list[np.random.Generator]:
-        """Give the random numbers of a sample: for the lens, the noise of HR, and that of LR."""
-        return random_streams(self.seed, self.pool, self.numbers[index], 3)
+        """Give the random numbers of a sample: lens, noise of HR, noise of LR, source image."""
+        return random_streams(self.seed, self.pool, self.numbers[index], 4)
 
 
 def _lenses(

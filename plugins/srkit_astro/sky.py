@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from srkit_astro.cameras import flux_of
 from srkit_astro.populations import Galaxy, Lens
+from srkit_astro.source_images import SourceImage
 from srkit_astro.substructure import CORE, Subhalo, Vortex
 
 Floats = NDArray[Any]
@@ -26,6 +28,8 @@ PART = 16384
 CUSP, FINER = 4, 12
 
 Substructure = tuple[Subhalo, ...] | Vortex
+#: From x and y in arcsec to count / s / arcsec².
+Brightness = Callable[[Floats, Floats], Floats]
 
 
 def grid(count: int, pixel: float) -> tuple[Floats, Floats]:
@@ -35,7 +39,13 @@ def grid(count: int, pixel: float) -> tuple[Floats, Floats]:
     return x, y
 
 
-def render(lens: Lens, substructure: Substructure, count: int, pixel: float) -> Floats:
+def render(
+    lens: Lens,
+    substructure: Substructure,
+    count: int,
+    pixel: float,
+    image: SourceImage | None = None,
+) -> Floats:
     """Give the surface brightness of a lens before any PSF.
 
     Parameters
@@ -47,15 +57,19 @@ def render(lens: Lens, substructure: Substructure, count: int, pixel: float) -> 
     count, pixel
         Pixels on a side, and their side in arcsec. They are sampled at their centres, but for the
         cusp of the lens galaxy, which is averaged.
+    image
+        What the source looks like, with its magnitude and place; by default it has its profile.
 
     Returns
     -------
     ndarray
         ``(count, count)``, in count / s / arcsec².
     """
+    source = lens.source
+    behind = pictured(image, source) if image else partial(surface_brightness, source)
 
     def arcs(x: Floats, y: Floats) -> Floats:
-        return surface_brightness(lens.source, *trace(lens, substructure, x, y))
+        return behind(*trace(lens, substructure, x, y))
 
     return render_galaxy(lens.light, count, pixel) + _sampled(arcs, count, pixel)
 
@@ -73,7 +87,7 @@ def render_galaxy(galaxy: Galaxy, count: int, pixel: float) -> Floats:
     return sky
 
 
-def _sampled(brightness: Callable[[Floats, Floats], Floats], count: int, pixel: float) -> Floats:
+def _sampled(brightness: Brightness, count: int, pixel: float) -> Floats:
     """Evaluate a brightness at the centres of ``(count, count)`` pixels."""
     x, y = (places.ravel() for places in grid(count, pixel))
     parts = [slice(start, start + PART) for start in range(0, count**2, PART)]
@@ -133,6 +147,24 @@ def surface_brightness(galaxy: Galaxy, x: Floats, y: Floats) -> Floats:
     (unit_flux,) = model.total_flux([settings])
     shape: Floats = model.surface_brightness(x, y, [settings])
     return np.asarray(shape * (flux_of(galaxy.magnitude) / unit_flux))
+
+
+def pictured(image: SourceImage, galaxy: Galaxy) -> Brightness:
+    """Give an image the magnitude and the place of a galaxy; between pixels it is bilinear."""
+    model = LightModel(["INTERPOL"])
+    settings = {
+        "image": image.light,
+        "amp": flux_of(galaxy.magnitude),
+        "scale": image.pixel,
+        "phi_G": image.angle,
+        "center_x": galaxy.x,
+        "center_y": galaxy.y,
+    }
+
+    def brightness(x: Floats, y: Floats) -> Floats:
+        return np.asarray(model.surface_brightness(x, y, [settings]))
+
+    return brightness
 
 
 def ellipticity(galaxy: Galaxy) -> tuple[float, float]:
