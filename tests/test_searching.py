@@ -64,7 +64,7 @@ def test_a_search_goes_on_where_it_stopped(srkit: Srkit, pictures: Path, tmp_pat
     assert f"Best on the validation images: trial-00{best}, psnr" in done.out
     assert f"generator.features={recipe['generator']['features']}" in done.out
     assert (folder / "search.png").is_file()
-    other = srkit("sweep", path, "search.space.generator.features.high=16")
+    other = srkit("sweep", path, "search.space={generator.features: {high: 16}}")
     assert other.status == 1
     assert other.err.startswith(f"error: {folder.relative_to(tmp_path)}: holds a search of ")
     assert other.err.endswith("; choose another --out\n")
