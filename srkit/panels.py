@@ -19,6 +19,7 @@ from srkit.plotting import BETTER, WORSE, shorten, style
 from srkit.results import Evaluation
 from srkit.scales import (
     DIFFERENCES,
+    MAPS,
     VALUES,
     brightness_scale,
     difference_scale,
@@ -191,7 +192,7 @@ def _strips(row: Row, zoom: bool) -> list[Strip]:
         strips.append(Strip(cut, norm=strips[0].norm, colours=strips[0].colours))
     if row.measured:
         strips += _residual_strips(row, strips[0].norm)
-    strips += [Strip(maps, metric) for metric, maps in row.maps.items()]
+    strips += [Strip(maps, metric, colours=MAPS) for metric, maps in row.maps.items()]
     # Measured images begin at the bottom, as FITS files do.
     return [replace(strip, origin="lower" if row.measured else "upper") for strip in strips]
 

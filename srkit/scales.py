@@ -14,8 +14,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-#: Perceptually uniform for values, diverging for differences.
-VALUES, DIFFERENCES = "inferno", "RdBu_r"
+#: Perceptually uniform for values and for maps of metrics, diverging for differences.
+VALUES, DIFFERENCES, MAPS = "inferno", "RdBu_r", "cividis"
 #: Values within so many standard deviations of the noise are shown linearly.
 LINEAR = 2.0
 #: What a Gaussian's median absolute deviation is multiplied by to be its standard deviation.
