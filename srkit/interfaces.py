@@ -166,7 +166,7 @@ class Answer:
 
 @runtime_checkable
 class Dataset(Protocol):
-    """A sequence of samples.
+    """A sequence of samples; one that reads parts cheaply is a :class:`WindowedDataset`, too.
 
     Attributes
     ----------
@@ -188,6 +188,63 @@ class Dataset(Protocol):
 
     def __getitem__(self, index: int, /) -> Sample:
         """Read a sample; the same index always gives the same sample."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Part of a sample: which rows and columns.
+
+    Parameters
+    ----------
+    hr
+        Rows and columns of HR.
+    lr
+        Those of LR that show the same; None where the sample has no LR.
+    """
+
+    hr: tuple[slice, slice]
+    lr: tuple[slice, slice] | None = None
+
+    def cut(self, sample: Sample) -> Sample:
+        """Cut the part out of a whole sample."""
+        if sample.lr is None or self.lr is None:
+            return replace(sample, hr=sample.hr[:, *self.hr])
+        variance = None if sample.variance is None else sample.variance[:, *self.lr]
+        return replace(
+            sample, hr=sample.hr[:, *self.hr], lr=sample.lr[:, *self.lr], variance=variance
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How large a sample is.
+
+    Parameters
+    ----------
+    name
+        The sample's.
+    hr
+        Height and width of HR.
+    lr
+        Height and width of LR; None where the sample has none.
+    """
+
+    name: str
+    hr: tuple[int, int]
+    lr: tuple[int, int] | None = None
+
+
+@runtime_checkable
+class WindowedDataset(Protocol):
+    """A data set that reads part of a sample more cheaply than all of it: crops are read so."""
+
+    def extent(self, index: int, /) -> Extent:
+        """Tell how large a sample is, without reading it."""
+        ...
+
+    def window(self, index: int, window: Window, /) -> Sample:
+        """Read part of a sample: equal to ``window.cut(self[index])``."""
         ...
 
 

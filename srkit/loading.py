@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from srkit.errors import DataError, SrkitError
-from srkit.interfaces import Batch, Dataset, Sample
+from srkit.interfaces import Batch, Dataset, Extent, Sample, Window, WindowedDataset
 from srkit.multiscale import scale_of_step
 
 #: Which sample, in which pass over the data.
@@ -72,12 +72,16 @@ class Draws:
     def draw(self, epoch: int, index: int) -> Drawn:
         """Draw a sample for a pass over the data."""
         rng = np.random.default_rng([self.seed, epoch, index])
+        dataset = self.dataset
         if self.mixed_in is not None and rng.random() < self.share:
-            sample = self.mixed_in[int(rng.integers(len(self.mixed_in)))]
+            dataset, index = self.mixed_in, int(rng.integers(len(self.mixed_in)))
+        if self.crop is None:
+            sample = dataset[index]
+        elif isinstance(dataset, WindowedDataset):
+            window = random_window(dataset.extent(index), self.crop, self.scale, rng)
+            sample = dataset.window(index, window)
         else:
-            sample = self.dataset[index]
-        if self.crop is not None:
-            sample = random_crop(sample, self.crop, self.scale, rng)
+            sample = random_crop(dataset[index], self.crop, self.scale, rng)
         for name in self.augment:
             sample = _turn(sample, name, rng)
         return Drawn(sample, int(rng.integers(2**63)))
@@ -107,31 +111,44 @@ def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator)
     Raises
     ------
     DataError
+        As :func:`random_window`.
+    """
+    hr, lr = sample.hr.shape, None if sample.lr is None else sample.lr.shape
+    extent = Extent(sample.name, (hr[1], hr[2]), None if lr is None else (lr[1], lr[2]))
+    return random_window(extent, side, scale, rng).cut(sample)
+
+
+def random_window(extent: Extent, side: int, scale: int, rng: np.random.Generator) -> Window:
+    """Choose a square of `side` HR pixels, and the place in a real pair's LR that shows the same.
+
+    Raises
+    ------
+    DataError
         If the image is smaller than the crop, or the sides of a pair do not have this scale.
     """
-    height, width = sample.hr.shape[-2:]
+    height, width = extent.hr
     if min(height, width) < side:
         raise DataError(
-            f"{sample.name}: {width}x{height} pixels are too few for a crop of {side}; "
+            f"{extent.name}: {width}x{height} pixels are too few for a crop of {side}; "
             "choose a smaller data.train.crop, or leave the picture out"
         )
-    if sample.lr is None:
+    if extent.lr is None:
         y, x = (int(rng.integers(length - side + 1)) for length in (height, width))
-        return replace(sample, hr=sample.hr[:, y : y + side, x : x + side])
-    rows, columns = sample.lr.shape[-2:]
+        return Window((slice(y, y + side), slice(x, x + side)))
+    rows, columns = extent.lr
     if abs(height - scale * rows) >= scale or abs(width - scale * columns) >= scale:
         raise DataError(
-            f"{sample.name}: LR of {columns}x{rows} pixels does not fit HR of {width}x{height} at "
+            f"{extent.name}: LR of {columns}x{rows} pixels does not fit HR of {width}x{height} at "
             f"scale {scale}; set the recipe's scale, or leave the pair out"
         )
     small = side // scale
     # Where HR is no multiple of the scale, LR was rounded: stay inside both.
     whole = (min(rows, height // scale), min(columns, width // scale))
     y, x = (int(rng.integers(length - small + 1)) for length in whole)
-    hr = sample.hr[:, scale * y : scale * y + side, scale * x : scale * x + side]
-    inside = (slice(None), slice(y, y + small), slice(x, x + small))
-    variance = None if sample.variance is None else sample.variance[inside]
-    return replace(sample, hr=hr, lr=sample.lr[inside], variance=variance)
+    return Window(
+        (slice(scale * y, scale * y + side), slice(scale * x, scale * x + side)),
+        (slice(y, y + small), slice(x, x + small)),
+    )
 
 
 def _turn(sample: Sample, name: str, rng: np.random.Generator) -> Sample:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from srkit.interfaces import Batch
-from srkit.testing import check_loss, check_metric
+from srkit.interfaces import Batch, Extent, Sample, Window
+from srkit.testing import check_dataset, check_loss, check_metric
 
 Measure = Callable[[Tensor, Batch], Tensor]
 
@@ -86,3 +86,32 @@ def test_a_loss_of_the_variance_leads_to_that_of_the_errors() -> None:
     message = "^the gradient has to lead to the variance that the errors have$"
     with pytest.raises(AssertionError, match=message):
         check_loss(Likelihood(-1))
+
+
+class Askew:
+    """One pair; its window of LR is a pixel off."""
+
+    channels, classes, notes = 1, None, ()
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Sample:
+        if index:
+            raise IndexError(index)
+        lr = torch.arange(48.0).view(1, 6, 8) / 48
+        return Sample("a", lr.repeat_interleave(2, 1).repeat_interleave(2, 2), lr)
+
+    def extent(self, index: int) -> Extent:
+        return Extent("a", (12, 16), (6, 8))
+
+    def window(self, index: int, window: Window) -> Sample:
+        part = window.cut(self[index])
+        assert part.lr is not None
+        return replace(part, lr=part.lr.roll(1))
+
+
+def test_a_window_equals_the_same_part_of_the_whole() -> None:
+    message = "^a window has to equal the same part of the whole sample$"
+    with pytest.raises(AssertionError, match=message):
+        check_dataset(Askew())

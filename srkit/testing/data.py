@@ -49,11 +49,31 @@ def check_dataset(dataset: Dataset) -> None:
         for again, how in ((dataset[index], "read twice"), (copied[index], "read after pickling")):
             same = again.name == sample.name and torch.equal(again.hr, sample.hr)
             require(same, f"sample {index} differs when {how}; it has to stay the same")
+    if isinstance(dataset, interfaces.WindowedDataset):
+        _check_window(dataset, dataset[0])
     try:
         dataset[length]
     except IndexError:
         return
     raise AssertionError(f"dataset[{length}] has to raise IndexError: the length is {length}")
+
+
+def _check_window(dataset: interfaces.WindowedDataset, whole: Sample) -> None:
+    """Compare a window with the same part of the whole."""
+    lr = None if whole.lr is None else (whole.lr.shape[1], whole.lr.shape[2])
+    extent = interfaces.Extent(whole.name, (whole.hr.shape[1], whole.hr.shape[2]), lr)
+    require(dataset.extent(0) == extent, f"extent(0) is {dataset.extent(0)}, expected {extent}")
+
+    def middle(sides: tuple[int, int]) -> tuple[slice, slice]:
+        rows, columns = (slice(side // 3, max(side // 2, side // 3 + 1)) for side in sides)
+        return rows, columns
+
+    window = interfaces.Window(middle(extent.hr), None if lr is None else middle(lr))
+    part, expected = dataset.window(0, window), window.cut(whole)
+    same = torch.equal(part.hr, expected.hr) and (part.lr is None) == (expected.lr is None)
+    if part.lr is not None and expected.lr is not None:
+        same = same and torch.equal(part.lr, expected.lr)
+    require(same, "a window has to equal the same part of the whole sample")
 
 
 def _check_sample(sample: Sample, dataset: Dataset) -> None:
