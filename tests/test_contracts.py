@@ -84,6 +84,15 @@ OF_SOURCES = (
 
 CASES = {
     **{("metrics", name): Case(check={"hr": galaxies()}) for name in OF_SOURCES},
+    ("datasets", "benchmark_set"): Case({"name": "mine", "root": "{folder}/tree/train/n01440764"}),
+    ("datasets", "df2k"): Case(
+        {"div2k_root": "{folder}/DIV2K", "flickr2k_root": "{folder}/Flickr2K"}
+    ),
+    ("datasets", "div2k"): Case(
+        {"root": "{folder}/DIV2K", "split": "train", "lr": "bicubic", "last": 3}
+    ),
+    ("datasets", "flickr2k"): Case({"root": "{folder}/Flickr2K", "last": 2}),
+    ("downloads", "benchmark_set"): Case({"name": "Set5"}),
     ("datasets", "image_folder"): Case({"root": "{folder}/tree/train"}),
     ("datasets", "imagenet"): Case({"root": "{folder}/tree", "split": "train", "size": 24}),
     ("datasets", "lens_pairs"): Case({"lr": "{folder}/pairs/lr", "hr": "{folder}/pairs/hr"}),
@@ -131,6 +140,18 @@ CASES = {
 }
 
 
+def write_2k(folder: Path, count: int, form: str, read: tuple[int, ...], ending: str = "") -> None:
+    """Write numbered files, of which only those that are read are pictures."""
+    folder.mkdir(parents=True)
+    side = 12 if ending else 24
+    for number in range(1, count + 1):
+        path = folder / f"{number:{form}}{ending}.png"
+        if number in read:
+            Pillow.new("RGB", (side, side), (number % 256, 20, 200)).save(path)
+        else:
+            path.touch()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Make up data: an ImageNet tree of two classes, pairs, some networks' weights."""
@@ -146,6 +167,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for number in range(3):
             values = torch.rand(1, size, size, generator=generator).numpy()
             np.save(folder / "pairs" / side / f"{number}.npy", values)
+    write_2k(folder / "DIV2K/DIV2K_train_HR", 800, "04d", (1, 2, 3))
+    write_2k(folder / "DIV2K/DIV2K_train_LR_bicubic/X2", 3, "04d", (1, 2, 3), "x2")
+    write_2k(folder / "Flickr2K", 2650, "06d", (1, 2, 926, 2650))
     layers = {"features.0": (64, 3, 3, 3), "features.2": (64, 64, 3, 3)}
     tensors = {f"{name}.bias": torch.zeros(64) for name in layers}
     for name, shape in layers.items():

@@ -69,7 +69,7 @@ def test_the_components_keep_their_contracts(site: Path) -> None:
     contracts = str(EXAMPLE.parent / "test_contracts.py")
     options = ("-q", "-k", "example", "-p", "no:cacheprovider")
     output = run("pytest", *options, contracts, cwd=EXAMPLE.parent, path=site)
-    assert "11 passed" in output
+    assert "12 passed" in output
 
 
 def test_two_steps_of_its_recipe(site: Path, tmp_path: Path) -> None:

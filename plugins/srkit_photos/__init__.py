@@ -5,8 +5,12 @@ from srkit import hookimpl
 
 @hookimpl
 def srkit_datasets() -> dict[str, str]:
-    """Offer folders of pictures, ImageNet, and the pictures of installed packages."""
+    """Offer folders of pictures, ImageNet, DIV2K and its kin, and installed packages' pictures."""
     return {
+        "benchmark_set": "srkit_photos.benchmark_sets:benchmark_set",
+        "df2k": "srkit_photos.div2k:df2k",
+        "div2k": "srkit_photos.div2k:div2k",
+        "flickr2k": "srkit_photos.div2k:flickr2k",
         "image_folder": "srkit_photos.folders:image_folder",
         "imagenet": "srkit_photos.imagenet:imagenet",
         "sample_photos": "srkit_photos.samples:SamplePhotos",
@@ -23,6 +27,17 @@ def srkit_degradations() -> dict[str, str]:
         "bilinear": f"{module}:Bilinear",
         "lanczos": f"{module}:Lanczos",
         "nearest": f"{module}:Nearest",
+    }
+
+
+@hookimpl
+def srkit_downloads() -> dict[str, str]:
+    """Offer DIV2K, Flickr2K and sets to test on."""
+    module = "srkit_photos.downloads"
+    return {
+        "benchmark_set": f"{module}:benchmark_set",
+        "div2k": f"{module}:div2k",
+        "flickr2k": f"{module}:flickr2k",
     }
 
 
