@@ -1,0 +1,127 @@
+"""Compare crops cut from whole decoded PNG files with crops read from the cache of arrays.
+
+    python benchmarks/loading.py --out results
+
+Both contestants draw the same random crops, flipped and turned, in one process: ``decode`` reads
+a picture file for each, ``cache`` maps an uncompressed array and reads the rows of the crop. They
+take turns. The pictures have DIV2K's size; they are photographs of installed packages, enlarged,
+with noise such that a file has about the bytes of one of DIV2K's (4.4 MB). With ``--root`` they are
+DIV2K's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from rich.console import Console
+from rich.table import Table
+from srkit_photos.pairs import CachedPairs, Pair, PicturePairs
+from srkit_photos.samples import SPLITS, _locate
+
+from srkit.formats import Formats
+from srkit.loading import Draws
+from srkit.registry import Registry
+
+#: HR sides of the crops: 48 LR pixels at the scales 2, 3 and 4.
+CROPS = (96, 144, 192)
+CONTESTANTS = ("decode", "cache")
+#: Crops that each draws in a round, since one is so much faster.
+COUNTS = {"decode": 12, "cache": 600}
+SIZE = (2040, 1356)
+
+
+def main() -> None:
+    """Let the contestants take turns; print and write medians and ratios."""
+    arguments = parse()
+    formats = Formats.of(Registry.discover())
+    with tempfile.TemporaryDirectory() as folder:
+        files = pictures(arguments.root, Path(folder), arguments.pictures)
+        pairs = [Pair(path.name, path) for path in files]
+        began = time.perf_counter()
+        cached = CachedPairs(formats=formats, pairs=pairs, cache=Path(folder) / "cache")
+        filling = (time.perf_counter() - began) / len(files)
+        data = {"decode": PicturePairs(formats=formats, pairs=pairs), "cache": cached}
+        results = {}
+        for crop in CROPS:
+            draws = {n: Draws(d, 0, crop, ("flip", "rotate"), 1) for n, d in data.items()}
+            rounds = [
+                {name: speed(draws[name], len(files), COUNTS[name]) for name in CONTESTANTS}
+                for _ in range(arguments.rounds)
+            ]
+            results[crop] = summarise(rounds)
+        size = statistics.mean(path.stat().st_size for path in files) / 1e6
+    summary = {
+        "pictures": len(files),
+        "megabytes_of_a_file": round(size, 2),
+        "seconds_to_cache_a_picture": round(filling, 3),
+        "crops": results,
+    }
+    Console().print(as_table(summary))
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "loading.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--root", type=Path, help="a folder of PNG files, such as DIV2K_train_HR")
+    parser.add_argument("--out", type=Path, help="folder for loading.json")
+    return parser.parse_args()
+
+
+def pictures(root: Path | None, folder: Path, count: int) -> list[Path]:
+    if root is not None:
+        return sorted(root.glob("*.png"))[:count]
+    rng = np.random.default_rng(0)
+    files = []
+    for number in range(count):
+        source = SPLITS["train"][number % len(SPLITS["train"])]
+        with PIL.Image.open(_locate(source)) as picture:
+            large = np.asarray(picture.convert("RGB").resize(SIZE, PIL.Image.Resampling.BICUBIC))
+        noisy = large + rng.normal(0, 1.5, large.shape)
+        files.append(folder / f"{number}.png")
+        PIL.Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(files[-1])
+    return files
+
+
+def speed(draws: Draws, length: int, count: int) -> float:
+    """Crops per second; the first, which nobody has read yet, is not counted."""
+    draws.draw(0, 0)
+    began = time.perf_counter()
+    for number in range(count):
+        draws.draw(1 + number // length, number % length)
+    return count / (time.perf_counter() - began)
+
+
+def summarise(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Medians over the rounds, and of the ratio within each."""
+    result = {name: round(statistics.median(r[name] for r in rounds), 2) for name in CONTESTANTS}
+    ratio = statistics.median(r["cache"] / r["decode"] for r in rounds)
+    return {**result, "cache_over_decode": round(ratio, 1)}
+
+
+def as_table(summary: dict[str, object]) -> Table:
+    table = Table("crop", *(f"{name}, crops/s" for name in CONTESTANTS), "ratio")
+    crops = summary["crops"]
+    assert isinstance(crops, dict)
+    for crop, result in crops.items():
+        values = (f"{result[name]:.1f}" for name in CONTESTANTS)
+        table.add_row(str(crop), *values, f"{result['cache_over_decode']:.0f}")
+    table.caption = (
+        f"{summary['pictures']} pictures of {summary['megabytes_of_a_file']} MB; caching one took "
+        f"{summary['seconds_to_cache_a_picture']} s"
+    )
+    return table
+
+
+if __name__ == "__main__":
+    main()
