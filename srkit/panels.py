@@ -185,7 +185,7 @@ def image_panels(
 
 def _strips(row: Row, zoom: bool) -> list[Strip]:
     """Decide what is shown of a row, from top to bottom."""
-    box = _most_detailed(row) if zoom else None
+    box = most_detailed(_grey(row)) if zoom else None
     strips = [_brightness_strip(row, box) if row.measured else Strip(row.images, frame=box)]
     if box is not None:
         cut = {name: box.cut(image) for name, image in row.images.items()}
@@ -252,11 +252,11 @@ def _draw_strip(
     for column, name in enumerate(columns):
         if name not in strip.images:
             continue
-        axis = axes[name] = _cell(figure, left + GAP + column * (CELL + GAP), bottom)
+        axis = axes[name] = add_cell(figure, left + GAP + column * (CELL + GAP), bottom)
         image = strip.images[name]
         _show(axis, image, strip)
         if strip.frame is not None:
-            _frame(axis, image, strip.frame)
+            mark(axis, image, strip.frame)
         if column == 0 and strip.pixel_scale is not None:
             draw_scale_bar(axis, image.shape[1], strip.pixel_scale)
     width, height = figure.get_size_inches()
@@ -272,7 +272,7 @@ def _draw_strip(
     return axes
 
 
-def _cell(figure: Figure, left: float, bottom: float) -> Axes:
+def add_cell(figure: Figure, left: float, bottom: float) -> Axes:
     """Add axes of one cell's size, placed in inches."""
     width, height = figure.get_size_inches()
     axis = figure.add_axes((left / width, bottom / height, CELL / width, CELL / height))
@@ -290,7 +290,8 @@ def _show(axis: Axes, image: Pixels, strip: Strip) -> None:
     )
 
 
-def _frame(axis: Axes, image: Pixels, box: Box) -> None:
+def mark(axis: Axes, image: Pixels, box: Box) -> None:
+    """Draw the outline of a square."""
     height, width = image.shape[:2]
     corner = (box.left * width - 0.5, box.top * height - 0.5)
     size = (ZOOM * width, ZOOM * height)
@@ -318,10 +319,15 @@ def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | 
     return "\n".join(lines), colour
 
 
-def _most_detailed(row: Row) -> Box:
-    """Find the square of a coarse grid that varies most, beyond the noise of single pixels."""
+def _grey(row: Row) -> Pixels:
+    """Give the first image of a row as it is seen, ``(H, W)``."""
     first = next(iter(row.images.values()))
-    grey = brightness_scale(first)(first[..., 0]) if row.measured else first.mean(axis=2)
+    seen: Pixels = brightness_scale(first)(first[..., 0]) if row.measured else first.mean(axis=2)
+    return seen
+
+
+def most_detailed(grey: Pixels) -> Box:
+    """Find the square of ``(H, W)`` that varies most, beyond the noise of single pixels."""
     block = max(1, round(min(grey.shape) * ZOOM / 16))
     height, width = (side // block * block for side in grey.shape)
     blocks = grey[:height, :width].reshape(height // block, block, width // block, block)

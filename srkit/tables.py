@@ -291,6 +291,14 @@ def format_value(metric: MetricInfo, value: float) -> str:
     return f"{value:.2e}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
 
 
+def short_number(value: float) -> str:
+    """Write a number with three digits and K, M, G or T."""
+    for letter, unit in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
+        if value >= 0.9995 * unit:
+            return f"{value / unit:.3g} {letter}"
+    return f"{value:.3g}"
+
+
 def _style(name: str, best: set[str]) -> str:
     return "bold" if name in best else ""
 
