@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -420,10 +421,10 @@ def _check_fit(assembly: Assembly) -> list[str]:
             )
         stages = assembly.generator.stages()
         problems += [
-            f"start.freeze: '{stage}' is no stage of {recipe.generator.type}; "  # type: ignore[union-attr]
-            f"{nearest(stage, stages)}"
-            for stage in recipe.start.freeze
-            if stage not in stages
+            f"start.freeze: '{pattern}' is no stage of {recipe.generator.type}; "  # type: ignore[union-attr]
+            f"{nearest(pattern, stages)}"
+            for pattern in recipe.start.frozen
+            if not fnmatch.filter(stages, pattern)
         ]
     return problems
 

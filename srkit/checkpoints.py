@@ -1,4 +1,4 @@
-"""Save and load a run's state in one file; start from other weights; freeze stages.
+"""Save and load a run's state in one file; start from other weights.
 
 A checkpoint is a safetensors file. Its tensors are named ``group/key``, its header holds a JSON
 text with everything that is no tensor. It is written under a temporary name, forced to disk and
@@ -287,13 +287,3 @@ def tabulate(rows: Sequence[tuple[str, str, str]], given: str, wanted: str) -> s
 
 def _shape(tensor: Tensor | None) -> str:
     return "-" if tensor is None else "x".join(str(side) for side in tensor.shape) or "scalar"
-
-
-def freeze(generator: Generator, stages: Sequence[str], fresh: Sequence[str]) -> None:
-    """Stop the named stages from training, except freshly initialised parameters in them."""
-    keep = set(fresh)
-    assert isinstance(generator, nn.Module)
-    names = {id(p): name for name, p in generator.named_parameters()}
-    for stage in stages:
-        for parameter in generator.stages()[stage].parameters():
-            parameter.requires_grad_(names[id(parameter)] in keep)

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from srkit.adversarial import GAMES
 from srkit.assembly import Assembly
+from srkit.freezing import Freezing
 from srkit.interfaces import (
     Answer,
     Batch,
@@ -77,6 +78,8 @@ class Turn:
         Learning rate before the schedule.
     anchor
         The starting weights that the network is held to, by parameter; empty without L2-SP.
+    freezing
+        What of the network is frozen at a step; None where nothing ever is.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Turn:
     terms: Terms
     lr: float
     anchor: dict[str, Tensor] = field(default_factory=dict)
+    freezing: Freezing | None = None
     trainable: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +98,9 @@ class Turn:
     @contextmanager
     def alone(self, turns: Iterable[Turn]) -> Iterator[None]:
         """Let gradients reach this turn's parameters and nobody else's."""
-        others = [p for turn in turns if turn is not self for p in turn.trainable]
+        others = [
+            p for turn in turns if turn is not self for p in turn.trainable if p.requires_grad
+        ]
         for parameter in others:
             parameter.requires_grad_(False)
         try:
@@ -188,8 +194,7 @@ def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> li
 def _generator_turn(whole: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
     recipe, generator = whole.recipe, whole.generator
     assert isinstance(generator, nn.Module)
-    frozen = recipe.start.freeze if recipe.start else ()
-    still = [generator.stages()[stage] for stage in frozen]
+    freezing = Freezing.of(generator, recipe.start)
     anchor = starting_point(generator, recipe.start)
     parameters = dict(generator.named_parameters())
     wrapped = wrap(generator)
@@ -197,8 +202,7 @@ def _generator_turn(whole: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> 
     def terms(scene: Scene) -> dict[str, Tensor]:
         assembly = whole.by_scale[generator.scale]
         wrapped.train()
-        for stage in still:
-            stage.eval()
+        freezing.settle()
         for teacher in assembly.teachers.values():
             _module(teacher).eval()
         assert scene.batch.lr is not None
@@ -223,7 +227,7 @@ def _generator_turn(whole: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> 
         return found
 
     turn = _turn("generator", generator, wrapped, terms, whole)
-    turn.anchor = anchor
+    turn.anchor, turn.freezing = anchor, freezing
     return turn
 
 

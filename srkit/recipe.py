@@ -99,6 +99,40 @@ Crop = Annotated[
 ]
 
 
+def _without_nulls(given: Any) -> Any:
+    """Take out what another recipe or the sample has set to null."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        return given
+    return {name: entry for name, entry in given.items() if entry is not None}
+
+
+def _span(given: Any) -> Any:
+    if given == "always":
+        return given
+    try:
+        return _length(given)
+    except ValueError as error:
+        raise ValueError(f"{error}, or 'always'") from None
+
+
+#: How long a stage is frozen.
+Span = Annotated[
+    Length | Literal["always"],
+    BeforeValidator(_span),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["integer", "string"]}),
+]
+
+#: Stages that are frozen for good, or how long each is.
+Freeze = Annotated[
+    Annotated[list[str], Tag("list")]
+    | Annotated[dict[str, Span], BeforeValidator(_without_nulls), Tag("dict")],
+    Discriminator(lambda given: "dict" if isinstance(given, dict) else "list"),
+]
+
+
 class Part(Options):
     """A part of a recipe: unknown keys and infinite numbers are refused."""
 
@@ -239,8 +273,19 @@ class StartSpec(Part):
     reinitialise: list[str] = Field(
         default_factory=list, description="patterns of keys that may differ and start afresh"
     )
-    freeze: list[str] = Field(default_factory=list, description="stages of the generator")
+    freeze: Freeze = Field(
+        default_factory=list, description="stages of the generator, or how long each is frozen"
+    )
     l2_sp: float | None = Field(None, gt=0, description="penalty on leaving the start: L2-SP's α")
+
+    @property
+    def frozen(self) -> dict[str, Span]:
+        """How long each stage is frozen, by patterns of their names."""
+        return (
+            dict(self.freeze)
+            if isinstance(self.freeze, dict)
+            else dict.fromkeys(self.freeze, "always")
+        )
 
 
 class TrainingSpec(Part):
@@ -300,15 +345,6 @@ def _axis(given: Any) -> Any:
                 f"{name} is {changes!r}; expected changes, such as {{training.batch_size: 8}}"
             )
     return chosen
-
-
-def _without_nulls(given: Any) -> Any:
-    """Take out what another recipe or the sample has set to null."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        return given
-    return {name: entry for name, entry in given.items() if entry is not None}
 
 
 Axis = Annotated[list[Any] | dict[str, dict[str, Any]], BeforeValidator(_axis)]

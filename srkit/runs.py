@@ -27,7 +27,6 @@ from srkit.allocator import keep_freed_memory
 from srkit.assembly import SPLITS, Assembly, assemble
 from srkit.checkpoints import (
     Checkpoint,
-    freeze,
     load,
     pack_optimiser,
     save,
@@ -39,6 +38,7 @@ from srkit.checkpoints import (
 from srkit.errors import RecipeError, TrainingError, WeightsError
 from srkit.evaluation import memory_format
 from srkit.files import write_file
+from srkit.freezing import freeze
 from srkit.interfaces import Generator
 from srkit.loading import Share
 from srkit.objectives import Turn, make_turns
@@ -309,7 +309,7 @@ def move(assembly: Assembly, accelerator: Accelerator) -> None:
 
 
 def begin_from(generator: Generator, recipe: Recipe, *, fresh_only: bool = False) -> None:
-    """Load the recipe's starting weights and freeze what it freezes.
+    """Load the recipe's starting weights and freeze what it freezes for good.
 
     Parameters
     ----------
@@ -330,8 +330,8 @@ def begin_from(generator: Generator, recipe: Recipe, *, fresh_only: bool = False
                 f"begin with {names}"
             )
     tensors = generator.state_dict() if fresh_only else starting_weights(given, generator)
-    fresh = warm_start(generator, tensors, given, patterns)
-    freeze(generator, recipe.start.freeze, fresh)
+    warm_start(generator, tensors, given, patterns)
+    freeze(generator, recipe.start)
 
 
 def begin_head_from(head: VarianceHead, given: str) -> str:

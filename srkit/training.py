@@ -133,6 +133,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
     while run.step < run.total and not run.exhausted:
         seed_everything(run.recipe.seed, run.step, run.accelerator.process_index)
         set_learning_rates(run)
+        set_freezing(run)
         assembly = take_scale(run)
         started = time.perf_counter()
         parts, problem = _read_step(batches, training.accumulate)
@@ -206,6 +207,13 @@ def set_learning_rates(run: Run) -> None:
     for turn in run.turns:
         for group in turn.optimiser.param_groups:
             group["lr"] = turn.lr * factor
+
+
+def set_freezing(run: Run) -> None:
+    """Freeze what the recipe freezes at this step."""
+    for turn in run.turns:
+        if turn.freezing is not None:
+            turn.freezing.hold(run.step, run.steps_per_epoch)
 
 
 def seed_everything(seed: int, step: int, rank: int) -> None:

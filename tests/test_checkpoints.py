@@ -16,7 +16,6 @@ from torch.optim import Optimizer
 
 from srkit import checkpoints
 from srkit.checkpoints import (
-    freeze,
     load,
     pack_optimiser,
     read_state,
@@ -336,19 +335,3 @@ def test_reinitialise_forgives_nothing_else() -> None:
     del given["head.bias"], given["tail.bias"]
     with pytest.raises(WeightsError, match=r"1 key differs\. .*\n.*\n  head\.bias +- +4$"):
         warm_start(Net(), given, "net.pth", ["tail.*"])
-
-
-def trained(net: Net) -> list[str]:
-    return [name for name, parameter in net.named_parameters() if parameter.requires_grad]
-
-
-def test_freeze() -> None:
-    net = Net()
-    freeze(net, ["head"], [])
-    assert trained(net) == ["tail.weight", "tail.bias"]
-    net = Net()
-    freeze(net, ["head", "tail"], ["head.bias", "tail.weight", "norm.running_mean"])
-    assert trained(net) == ["head.bias", "tail.weight"]
-    net = Net()
-    freeze(net, [], [])
-    assert len(trained(net)) == 6
