@@ -20,7 +20,7 @@ BRIEF = [
     "training.batch_size=1",
     "training.workers=0",
     "training.schedule={type: constant}",
-    "data.train.crop=64",
+    "data.train.crop=32 LR",
     "evaluation.examples=1",
 ]
 
