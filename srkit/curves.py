@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,12 @@ def loss_curves(records: Sequence[Record]) -> Figure | None:
 def validation_curves(
     records: Sequence[Record], metrics: Sequence[MetricInfo] = ()
 ) -> Figure | None:
-    """Draw each validation metric over the epochs, its best value marked; None without any."""
-    names = [name for name in _keys(records) if name not in NOT_METRICS]
+    """Draw each validation metric over the epochs, its best value marked; None without any.
+
+    Of several scales, ``NAME/x2`` and so on stand in the panel of their mean, ``NAME``.
+    """
+    keys = [name for name in _keys(records) if name not in NOT_METRICS]
+    names = [name for name in keys if "/" not in name]
     known = {metric.name: metric for metric in metrics}
     if not names:
         return None
@@ -94,11 +99,26 @@ def validation_curves(
         for axis, name in zip(axes, names, strict=True):
             epochs, values = _series(records, name)
             _line(axis, epochs, values, COLOURS[0])
-            axis.set_title(name, loc="left")
+            scales = [key for key in keys if key.startswith(f"{name}/")]
+            axis.set_title(f"{name}, mean and each scale" if scales else name, loc="left")
+            if scales:
+                _draw_scales(axis, records, scales)
             if name in known:
                 axis.set_ylabel(known[name].unit)
                 _mark_best(axis, epochs, values, known[name])
     return figure
+
+
+def _draw_scales(axis: Axes, records: Sequence[Record], names: Sequence[str]) -> None:
+    """Draw the scales around their mean, each with its name at its end."""
+    for name, colour in zip(names, cycle(COLOURS[1:]), strict=False):
+        epochs, values = _series(records, name)
+        _line(axis, epochs, values, colour)
+        if values.size:
+            end = (float(epochs[-1]), float(values[-1]))
+            label = name.rpartition("/")[2]
+            axis.annotate(label, end, (7, -3), textcoords="offset points", color=colour)
+    axis.margins(x=0.15)
 
 
 def _keys(records: Sequence[Record]) -> list[str]:

@@ -288,6 +288,27 @@ def test_validation_curves_mark_the_best_of_known_metrics() -> None:
     assert other.get_xlabel() == "epoch"
 
 
+def test_scales_stand_in_the_panel_of_their_mean() -> None:
+    records = [
+        {
+            "kind": "validation",
+            "step": i,
+            "epoch": i,
+            "psnr": 25 + i,
+            "psnr/x2": 30.0,
+            "psnr/x4": 20.0,
+        }
+        for i in range(3)
+    ]
+    figure = validation_curves(records, [PSNR])
+    assert figure is not None
+    (axis,) = figure.axes
+    assert axis.get_title(loc="left") == "psnr, mean and each scale"
+    drawn = [line.get_ydata()[0] for line in axis.lines[:3]]
+    assert drawn == [25, 30, 20]
+    assert [text.get_text() for text in axis.texts] == ["x2", "x4"]
+
+
 def test_long_loss_curves_have_a_running_mean() -> None:
     values = np.exp(-np.arange(100) / 20)
     records = [{"epoch": i / 10, "loss/total": value} for i, value in enumerate(values)]
