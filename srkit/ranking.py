@@ -282,7 +282,9 @@ def _batch(pair: Pair) -> Batch:
 def _view(index: int, pair: Pair) -> View:
     whole = _shown(pair.hr.pixels, pair)
     box = most_detailed(whole.mean(axis=2))
-    lr = _shown(pair.lr.pixels, pair)
+    scale = pair.hr.pixels.shape[-1] // pair.lr.pixels.shape[-1]
+    # Enlarged first, so that the square is the same to the pixel of HR.
+    lr = _shown(pair.lr.pixels, pair).repeat(scale, axis=0).repeat(scale, axis=1)
     return View(index, whole, box, box.cut(whole), box.cut(lr))
 
 

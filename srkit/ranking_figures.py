@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from srkit.bootstrap import interval
 from srkit.panels import CELL, GAP, TITLE, Box, add_cell, mark
 from srkit.pictures import Pixels
-from srkit.plotting import COLOURS, GREY, panels, shorten, style
+from srkit.plotting import COLOURS, panels, shorten, style
 from srkit.ranking_results import Cost, Ranking, View
 from srkit.results import ModelResult
 from srkit.tables import format_value, heading, label, short_number
@@ -21,6 +22,8 @@ from srkit.tables import format_value, heading, label, short_number
 ACROSS, CAPTION, NAME_WIDTH = 7, 0.42, 25
 #: Marks of the models, when the colours have come round.
 MARKERS = "osD^vP"
+#: Places a text in the middle of a mark, above it.
+MIDDLE: dict[str, Any] = {"ha": "center", "va": "center_baseline", "zorder": 5}
 #: What models cost, as axes of the plot.
 AXES: tuple[tuple[str, Callable[[Cost], float]], ...] = (
     ("parameters", lambda cost: cost.parameters),
@@ -119,13 +122,13 @@ def _against_cost(axis: Axes, found: Ranking, cost_of: Callable[[Cost], float]) 
             yerr=_errors(model, found, mean),
             color=colour,
             marker=MARKERS[number // len(COLOURS) % len(MARKERS)],
-            markersize=7,
+            markersize=11,
             capsize=3,
             elinewidth=1,
             linestyle="none",
             label=f"{number + 1}. {shorten(model.name, 40)}",
         )
-        axis.annotate(str(number + 1), (cost, mean), (7, 5), textcoords="offset points", color=GREY)
+        axis.text(cost, mean, str(number + 1), color="white", fontsize=7, **MIDDLE)
     _log_scale(axis, [cost_of(found.costs[model.name]) for model in found.evaluation.models])
     axis.margins(y=0.12)
 

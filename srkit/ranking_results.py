@@ -47,7 +47,7 @@ class View:
     box
         The square.
     hr, lr
-        The square, ``(h, w, C)`` in [0, 1].
+        The square, ``(h, w, C)`` in [0, 1]; the pixels of LR repeated to HR's.
     models
         The square by model.
     """

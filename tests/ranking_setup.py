@@ -60,4 +60,4 @@ def _view(index: int, height: int, width: int) -> View:
     noise = np.random.default_rng(index).random((height, width, 3), dtype=np.float32)
     box = Box(0.25, 0.5)
     crops = {name: box.cut(noise) for name in VALUES}
-    return View(index, noise, box, box.cut(noise), box.cut(noise)[::4, ::4], crops)
+    return View(index, noise, box, box.cut(noise), box.cut(noise), crops)

@@ -115,6 +115,7 @@ def test_the_views_are_the_same_square_of_all(
         assert view.hr.shape == (25, 30, 3)
         assert all(image.shape == view.hr.shape for image in view.models.values())
         np.testing.assert_array_equal(view.box.cut(view.whole), view.hr)
+        np.testing.assert_array_equal(view.lr, view.models["nearest"])
         # What it made of it is like it.
         assert np.abs(view.models["bicubic"] - view.hr).mean() < 0.08
 
