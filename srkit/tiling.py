@@ -68,7 +68,7 @@ def restore_tiled(
     lr: Tensor,
     scale: int,
     side: int,
-    margin: int,
+    margin: Callable[[], int],
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
     """Restore ``(N, C, H, W)`` images tile by tile; half the side when memory runs out.
@@ -85,7 +85,8 @@ def restore_tiled(
     side
         Of a tile in LR pixels, without its margin.
     margin
-        LR pixels around each tile that are restored with it and left out again.
+        Tells how many LR pixels around each tile are restored with it and left out again; asked
+        only where there is more than one tile.
     report
         Called with the number of LR pixels done and in all.
 
@@ -101,8 +102,9 @@ def restore_tiled(
     """
     height, width = lr.shape[-2:]
     sr, done = None, 0
-    for tile in tiles(height, width, side, margin):
-        for part in _restore_tile(restore, lr, tile, side):
+    around = margin() if max(height, width) > side else 0
+    for tile in tiles(height, width, side, around):
+        for part in _restore_tile(restore, lr, tile, side, margin):
             if sr is None:
                 sides = height * scale, width * scale
                 sr = lr.new_empty((*part.sr.shape[:-2], *sides), dtype=torch.float32)
@@ -120,7 +122,11 @@ class _Part:
 
 
 def _restore_tile(
-    restore: Callable[[Tensor], Tensor], lr: Tensor, tile: Tile, side: int
+    restore: Callable[[Tensor], Tensor],
+    lr: Tensor,
+    tile: Tile,
+    side: int,
+    margin: Callable[[], int],
 ) -> Iterator[_Part]:
     """Restore a tile, or its quarters where it does not fit into memory."""
     try:
@@ -137,15 +143,15 @@ def _restore_tile(
     if lr.device.type == "cuda":
         torch.cuda.empty_cache()
     half = side // 2
-    for quarter in tiles(tile.bottom - tile.top, tile.right - tile.left, half, tile.margin):
+    for quarter in tiles(tile.bottom - tile.top, tile.right - tile.left, half, margin()):
         moved = Tile(
             quarter.top + tile.top,
             quarter.left + tile.left,
             quarter.bottom + tile.top,
             quarter.right + tile.left,
-            tile.margin,
+            quarter.margin,
         )
-        yield from _restore_tile(restore, lr, moved, half)
+        yield from _restore_tile(restore, lr, moved, half, margin)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -196,15 +196,13 @@ class Upscaler:
         view = self._view(lr, image)
         assert view.seen.lr is not None
         height, width = lr.shape[-2:]
-        margin = side = 0
-        if max(height, width) > (self._tile or WHOLE):
-            margin, side = self.margin, self.tile
+        small = max(height, width) <= (self._tile or WHOLE)
         answer = restore_tiled(
             self._ask,
             view.seen.lr,
             self.model.scale,
-            side or max(height, width),
-            margin,
+            max(height, width) if small else self.tile,
+            lambda: self.margin,
             report,
         )
         seen, variance = answer[:, : lr.shape[1]], answer[:, lr.shape[1] :]
