@@ -6,6 +6,7 @@ import ast
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, distributions
 from importlib.util import find_spec
@@ -254,14 +255,20 @@ def _checked(offered: Any, hook: str) -> Mapping[str, Callable[..., Any] | str]:
 def _docstring(reference: str) -> str | None:
     """Docstring of ``module:name``, from the module's source: importing it may import torch."""
     module, _, attribute = reference.partition(":")
+    return _docstrings(module).get(attribute)
+
+
+@lru_cache(maxsize=256)  # many components share a module
+def _docstrings(module: str) -> dict[str, str | None]:
     try:
         spec = find_spec(module)
         if spec is None or spec.origin is None:
-            return None
+            return {}
         tree = ast.parse(Path(spec.origin).read_bytes())
     except (ImportError, OSError, SyntaxError):
-        return None  # the component's own use reports what is wrong
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
-            return ast.get_docstring(node)
-    return None
+        return {}  # the component's own use reports what is wrong
+    return {
+        node.name: ast.get_docstring(node)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    }
