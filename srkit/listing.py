@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from srkit.components import Option, options, supplied_to
 from srkit.errors import PluginError
 from srkit.registry import KINDS, Component, Failure, Registry
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from srkit.components import Option
 
 
 def show(registry: Registry, kind: str | None, name: str | None, console: Console) -> None:
@@ -85,6 +86,8 @@ def _options(component: Component) -> list[dict[str, str | None]]:
 
 
 def _described(component: Component) -> list[Option]:
+    from srkit.components import options, supplied_to  # slow, and an overview needs none
+
     try:
         return options(component.factory, supplied_to(component.kind))
     except (TypeError, NameError) as error:
