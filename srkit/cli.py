@@ -81,7 +81,8 @@ def first_process() -> bool:
 
 def fail(message: str) -> None:
     """Print an error and exit with status 1."""
-    print(f"error: {message}", file=sys.stderr)
+    # In one write, newline included: the lines of several processes stay whole.
+    sys.stderr.write(f"error: {message}\n")
     raise SystemExit(1)
 
 
