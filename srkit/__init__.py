@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from srkit.hookspecs import hookimpl
@@ -11,14 +10,19 @@ if TYPE_CHECKING:
     from srkit.recipe import load_recipe
     from srkit.registry import Registry
 
+    __version__: str
+
 __all__ = ["Registry", "__version__", "hookimpl", "load_recipe"]
-__version__ = version("srkit")
 
 _WHERE = {"Registry": "srkit.registry", "load_recipe": "srkit.recipe"}
 
 
 def __getattr__(name: str) -> Any:
     """Import public names on first use, so that ``import srkit`` stays light."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("srkit")
     if name not in _WHERE:
         raise AttributeError(f"module 'srkit' has no attribute {name!r}")
     from importlib import import_module
