@@ -59,6 +59,16 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
             child.wait()
 
 
+def launched() -> bool:
+    """Tell whether this is one of several processes that were started together."""
+    return "LOCAL_RANK" in os.environ
+
+
+def first_process() -> bool:
+    """Tell whether this is the first of several processes, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def free_port() -> int:
     """Find a port of this machine that nobody listens on."""
     with socket.socket() as probe:

@@ -318,7 +318,7 @@ def test_a_mistake_of_srkits_own_is_a_message_too(
     monkeypatch.setattr("srkit.training.train", failing(ZeroDivisionError()))
     done = srkit("train", small)
     assert done.status == 1
-    assert done.err.startswith("error: ZeroDivisionError at srkit, cli.py:")
+    assert done.err.startswith("error: ZeroDivisionError at srkit, train.py:")
     assert "Traceback" not in done.err
 
 

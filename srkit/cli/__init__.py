@@ -1,0 +1,68 @@
+"""The command line: parses, calls, prints. A module holds a command, or a group of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from srkit.cli import data, evaluate, models, plugins, rank, recipes, sweep, train, upscale
+from srkit.cli.output import fail
+from srkit.errors import RecipeError, SrkitError, TrainingError
+
+app = typer.Typer(
+    help="Super-resolution for astronomy and general images, assembled from plugins.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(train.train)
+app.command()(train.finetune)
+app.command()(sweep.sweep)
+app.command(name="eval")(evaluate.evaluate)
+app.command()(plugins.plugins)
+app.command()(upscale.upscale)
+app.command()(rank.rank)
+app.add_typer(recipes.app, name="recipe")
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+app.add_typer(plugins.app, name="plugin")
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is printed without a traceback."""
+    try:
+        app()
+    except SrkitError as error:
+        from srkit.launching import first_process
+
+        if isinstance(error, RecipeError | TrainingError) and not first_process():
+            raise SystemExit(1) from None  # the first process says the same
+        fail(str(_located(error) if isinstance(error, RecipeError) else error))
+    except OSError as error:
+        # A full disk or a missing right, met where no better words were at hand.
+        fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except Exception as error:
+        from srkit.faults import describe, wants_traceback
+
+        if wants_traceback():
+            raise
+        fail(describe(error))
+
+
+def _located(error: RecipeError) -> RecipeError:
+    from srkit.origins import located
+
+    return located(error)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Handle options that stand before a command."""
+    if show:
+        from srkit import __version__
+
+        print(__version__)
+        raise typer.Exit

@@ -1,0 +1,92 @@
+"""`srkit data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from srkit.cli.options import Overrides, RecipeFile, Sample
+from srkit.cli.output import fail, new_console
+from srkit.commands import PluginCommands
+from srkit.errors import SrkitError
+
+app = typer.Typer(help="Download, make and prepare data.", no_args_is_help=True, cls=PluginCommands)
+
+
+@app.command(name="get")
+def get_data(
+    name: Annotated[
+        str | None, typer.Argument(help="What to download; without it, what there is.")
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Its options, such as lr=bicubic."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of all data; it gets its own in there.")] = Path(
+        "data"
+    ),
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask: the licence and the size are all right.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the archives once they are unpacked.")
+    ] = False,
+) -> None:
+    """Download a data set, verify and unpack it; goes on where it stopped."""
+    from srkit import listing
+    from srkit.obtaining import obtain, plan
+    from srkit.registry import Registry
+
+    registry = Registry.discover()
+    if name is None:
+        listing.show(registry, "downloads", None, new_console())
+        return
+    wanted = plan(name, options or [], registry, out)
+    if not wanted.missing:
+        print(f"{wanted.folder}: all there")
+        return
+    print(wanted)
+    if not yes:
+        try:
+            agreed = typer.confirm("Download it?")
+        except typer.Abort:
+            raise SrkitError(f"data get {name}: nobody answers; add --yes if you agree") from None
+        if not agreed:
+            fail("nothing was downloaded")
+    obtain(wanted, new_console(), keep=keep)
+
+
+@app.command(name="make")
+def make_data(
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Option(help="Folder for the pairs; those it holds are kept.")],
+    overrides: Overrides = None,
+    sample: Sample = False,
+    split: Annotated[
+        Literal["train", "validation", "test"], typer.Option(help="Which of its data sets.")
+    ] = "train",
+    file_format: Annotated[
+        Literal["npy", "fits"], typer.Option("--format", help="Kind of the files.")
+    ] = "npy",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
+) -> None:
+    """Write the pairs of a recipe's data set to disk, with a picture sheet."""
+    from srkit.assembly import read
+    from srkit.making import make
+    from srkit.registry import Registry
+
+    registry = Registry.discover()
+    loaded = read(recipe, registry, overrides or [], sample=sample)
+    count = make(
+        loaded,
+        registry,
+        out,
+        source=str(recipe),
+        console=new_console(),
+        split=split,
+        file_format=file_format,
+        workers=workers,
+    )
+    print(f"{out}: {count} pairs; see {out / 'sheet.png'}")

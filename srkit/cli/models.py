@@ -1,0 +1,83 @@
+"""`srkit models`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srkit.cli.options import Json
+from srkit.cli.output import new_console, print_json
+from srkit.errors import SrkitError
+
+app = typer.Typer(help="Look at models, and blend them.", no_args_is_help=True)
+
+
+@app.command(name="show")
+def show_model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A generator, a run folder, a checkpoint, a weight file or a published name.",
+        ),
+    ],
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Options of a generator by name."),
+    ] = None,
+    scale: Annotated[int | None, typer.Option(min=1, help="Scale of SR.")] = None,
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="Channels of a generator by name.")
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="HEIGHTxWIDTH", help="LR picture that the costs are for.")
+    ] = "64x64",
+    depth: Annotated[int, typer.Option(min=1, help="Levels of blocks within blocks.")] = 2,
+    graph: Annotated[
+        Path | None, typer.Option(help="Draw its stages: a .png, .svg or .pdf file.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show a model's layers, parameters, multiply-adds and receptive field."""
+    from srkit import describing
+    from srkit.models import find_model
+    from srkit.registry import Registry
+
+    found = find_model(model, Registry.discover(), options or [], scale=scale, channels=channels)
+    description = describing.describe(found, _size(size), depth)
+    if json:
+        print_json(describing.as_json(description))
+    else:
+        describing.show(description, new_console())
+    if graph is not None:
+        from srkit.diagrams import draw_flow
+
+        draw_flow(description.stages, f"{found.name}, scale {found.scale}", graph)
+        print(f"graph: {graph}", file=sys.stderr)
+
+
+@app.command(name="interpolate")
+def interpolate_models(
+    first: Annotated[str, typer.Argument(help="A run folder, a checkpoint, a weight file.")],
+    second: Annotated[str, typer.Argument(help="Another of the same architecture.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .safetensors file.")],
+    weight: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the second: 0 is the first alone.")
+    ] = 0.5,
+) -> None:
+    """Blend the weights of two networks: (1 - weight) of the first, weight of the second."""
+    from srkit.blending import interpolate
+    from srkit.registry import Registry
+
+    interpolate(first, second, weight, out, Registry.discover())
+    print(f"{out}: {1 - weight:g} of {first} and {weight:g} of {second}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, times, width = text.partition("x")
+    if not (times and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise SrkitError(f"--size: got '{text}'; expected HEIGHTxWIDTH, such as 64x64")
+    return int(height), int(width)

@@ -1,0 +1,41 @@
+"""`srkit plugins` and `srkit plugin`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srkit.cli.options import Json
+from srkit.cli.output import new_console, print_json
+
+app = typer.Typer(help="Make plugins.", no_args_is_help=True)
+
+
+def plugins(
+    kind: Annotated[str | None, typer.Argument(help="datasets, generators, losses, ...")] = None,
+    name: Annotated[str | None, typer.Argument(help="A component.")] = None,
+    json: Json = False,
+) -> None:
+    """List the components there are, from which distribution, with their options."""
+    from srkit import listing
+    from srkit.registry import Registry
+
+    registry = Registry.discover()
+    if json:
+        print_json(listing.as_json(registry, kind, name))
+    else:
+        listing.show(registry, kind, name, new_console())
+
+
+@app.command(name="new")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Name of the distribution.")],
+    folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path(),
+) -> None:
+    """Start a plugin package with a working component and its tests."""
+    from srkit.scaffold import create_plugin
+
+    project = create_plugin(name, folder)
+    print(f"{project}: try it with: pip install -e '{project}[test]' && pytest {project}")

@@ -1,0 +1,81 @@
+"""`srkit rank`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from srkit.cli.output import new_console
+
+
+def rank(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Run folders, checkpoints, weight files, published names, interpolations.",
+        ),
+    ],
+    on: Annotated[
+        str,
+        typer.Option(help="A picture, a folder of HR pictures or of HR and X4, a set in data/."),
+    ],
+    scale: Annotated[
+        int | None, typer.Option(min=1, help="SR over LR pixels; the models' own by default.")
+    ] = None,
+    lr: Annotated[
+        Path | None, typer.Option(help="Folder of LR pictures; made by bicubic by default.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Names, such as psnr_y,ssim_y,niqe; the field's by default.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Metric that ranks; the first by default.")] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="A further row each: eight flips and turns.")
+    ] = False,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="That networks run in.")
+    ] = "fp32",
+    examples: Annotated[int, typer.Option(min=1, help="Pictures on the sheet.")] = 4,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder; runs/rank-NAME by default.")
+    ] = None,
+) -> None:
+    """Rank models on the same pictures: quality, cost, ties, and what each makes of them."""
+    from rich.progress import Progress
+
+    from srkit.formats import Formats
+    from srkit.ranking import common_scale
+    from srkit.ranking import rank as rank_models
+    from srkit.ranking_report import print_ranking, write_ranking
+    from srkit.registry import Registry
+    from srkit.testsets import open_testset
+
+    registry, console = Registry.discover(), new_console()
+    chosen = scale or common_scale(models, registry)
+    testset = open_testset(on, chosen, Formats.of(registry), lr)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("ranking", total=None)
+        found = rank_models(
+            models,
+            testset,
+            registry,
+            metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
+            by=by,
+            precision=precision,
+            self_ensemble=self_ensemble,
+            examples=examples,
+            seed=seed,
+            report=lambda name, done, total: progress.update(
+                task, description=name, completed=done, total=total
+            ),
+        )
+    folder = out or Path("runs") / f"rank-{testset.title}-x{chosen}"
+    page = write_ranking(found, folder)
+    print_ranking(found, console)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    if found.failures:
+        raise SystemExit(1)

@@ -1,0 +1,46 @@
+"""`srkit recipe`."""
+
+from __future__ import annotations
+
+import typer
+
+from srkit.cli.options import Overrides, RecipeFile, Sample
+from srkit.cli.output import print_json
+
+app = typer.Typer(help="Look at recipes and check them.", no_args_is_help=True)
+
+
+@app.command()
+def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
+    """Print a recipe with everything it extends, every override and every default."""
+    import yaml
+
+    from srkit.assembly import complete, read
+    from srkit.registry import Registry
+
+    registry = Registry.discover()
+    loaded = read(recipe, registry, overrides or [], sample=sample)
+    loaded, _ = complete(loaded, registry, str(recipe))
+    print(yaml.safe_dump(loaded.dump(), sort_keys=False, allow_unicode=True), end="")
+
+
+@app.command()
+def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
+    """Check a recipe by building every one of its components."""
+    from srkit.assembly import SPLITS, assemble, read
+    from srkit.registry import Registry
+
+    registry = Registry.discover()
+    loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS)
+    built = assemble(loaded, registry, str(recipe), splits=SPLITS)
+    sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
+    print(f"{recipe}: good; images: {sizes or 'none'}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of recipes, for editors."""
+    from srkit.registry import Registry
+    from srkit.schema import recipe_schema
+
+    print_json(recipe_schema(Registry.discover()))

@@ -1,0 +1,47 @@
+"""Where runs lie: that of a recipe, and beside it those of the recipes that it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srkit.errors import TrainingError
+
+if TYPE_CHECKING:
+    from srkit.recipe import Recipe
+    from srkit.registry import Registry
+
+
+def run_folder(recipe: Recipe, sample: bool) -> Path:
+    """Give the folder of a run that is told no other."""
+    return Path("runs") / (f"{recipe.name}-sample" if sample else recipe.name)
+
+
+def with_needs(
+    recipe: Recipe, path: Path, registry: Registry, sample: bool, folder: Path
+) -> Recipe:
+    """Put the run folders of a recipe's needs in their places."""
+    from srkit.needs import is_trained, resolve
+
+    needs = needs_of(recipe, registry, sample, folder)
+    for name, (needed, run) in needs.items():
+        if not is_trained(run, needed):
+            flag = " --sample" if sample else ""
+            raise TrainingError(
+                f"{path}: needs.{name}: {run} holds no finished run; train it first: "
+                f"srkit train {recipe.needs[name]}{flag} --out {run}"
+            )
+    return resolve(recipe, {name: run for name, (_, run) in needs.items()}, str(path))
+
+
+def needs_of(
+    recipe: Recipe, registry: Registry, sample: bool, folder: Path
+) -> dict[str, tuple[Recipe, Path]]:
+    """Give the recipe and the run folder of each need: its runs stand beside each other."""
+    from srkit.assembly import read
+
+    found = {}
+    for name, path in recipe.needs.items():
+        needed = read(Path(path), registry, [], sample=sample)
+        found[name] = needed, folder.parent / run_folder(needed, sample).name
+    return found
