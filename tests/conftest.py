@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-# Two cores are shared with whatever else runs; more threads than cores only fight.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# More threads than cores only fight: several test processes (pytest -n) get one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 # Force matplotlib to draw without a display, and rich to print plainly.
 os.environ.setdefault("MPLBACKEND", "agg")
 
