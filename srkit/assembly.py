@@ -33,7 +33,9 @@ from srkit.interfaces import (
 )
 from srkit.multiscale import list_scales
 from srkit.needs import references, unknown
-from srkit.recipe import LossSpec, MetricSpec, Recipe, Spec, load_tree, parse_recipe
+from srkit.recipe import Recipe, parse_recipe
+from srkit.recipe_files import load_tree
+from srkit.recipe_parts import LossSpec, MetricSpec, Spec
 from srkit.registry import Component, Registry
 from srkit.variance import VarianceHead
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from srkit.errors import TrainingError
 from srkit.interfaces import Generator
-from srkit.recipe import Span, StartSpec
+from srkit.recipe_parts import StartSpec
+from srkit.recipe_values import Span
 
 
 def frozen_stages(freeze: Mapping[str, Span], stages: Iterable[str]) -> dict[str, Span]:

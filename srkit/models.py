@@ -25,9 +25,10 @@ from srkit.errors import PluginError, WeightsError, nearest
 from srkit.interfaces import Constraint, Published, Stretch
 from srkit.multiscale import list_scales, set_scale
 from srkit.quantities import Quantity
-from srkit.recipe import Recipe, override
+from srkit.recipe import Recipe
 from srkit.registry import Component, Registry
 from srkit.resizing import Kernel, resize
+from srkit.trees import override
 from srkit.variance import VarianceHead
 from srkit.weights import fetch
 

@@ -26,7 +26,7 @@ from srkit.interfaces import (
 )
 from srkit.labels import labels_of
 from srkit.optimisation import make_optimiser
-from srkit.recipe import StartSpec
+from srkit.recipe_parts import StartSpec
 from srkit.resizing import Kernel, resize
 from srkit.stretching import View
 

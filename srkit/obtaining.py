@@ -17,8 +17,8 @@ from srkit.downloading import RESERVE, download
 from srkit.errors import DownloadError, RecipeError
 from srkit.files import write_file
 from srkit.interfaces import Archive, Download
-from srkit.recipe import override
 from srkit.registry import Registry
+from srkit.trees import override
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn, optim
 
 from srkit.errors import TrainingError
-from srkit.recipe import OptimiserSpec, ScheduleSpec
+from srkit.recipe_parts import OptimiserSpec, ScheduleSpec
 
 
 def make_optimiser(spec: OptimiserSpec, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from srkit.errors import RecipeError
+from srkit.yaml_text import parse_yaml
 
 
 def located(error: RecipeError) -> RecipeError:
@@ -29,8 +28,8 @@ def _chain(path: Path) -> list[tuple[Path, Mapping[str, Any]]]:
     chain: list[tuple[Path, Mapping[str, Any]]] = []
     while path not in [read for read, _ in chain]:
         try:
-            tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
+            tree = parse_yaml(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             break
         if not isinstance(tree, Mapping):
             break

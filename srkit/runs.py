@@ -43,8 +43,10 @@ from srkit.interfaces import Generator
 from srkit.loading import Share
 from srkit.objectives import Turn, make_turns
 from srkit.quantities import Quantity
-from srkit.recipe import Length, Recipe, flatten
+from srkit.recipe import Recipe
+from srkit.recipe_values import Length
 from srkit.registry import Registry
+from srkit.trees import flatten
 from srkit.variance import VarianceHead
 
 #: What a resumed run may change: nothing that decides the weights of a step.

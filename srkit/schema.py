@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from srkit.components import options, options_model
-from srkit.recipe import DiscriminatorSpec, LossSpec, MetricSpec, Recipe, Spec, TeacherSpec
+from srkit.recipe import Recipe
+from srkit.recipe_parts import DiscriminatorSpec, LossSpec, MetricSpec, Spec, TeacherSpec
 from srkit.registry import Component, Registry
 
 #: The class of each kind's entry in a recipe.

@@ -18,7 +18,7 @@ from srkit.checkpoints import read_state
 from srkit.errors import RecipeError, TrainingError
 from srkit.extras import needs
 from srkit.jobs import Job, run_jobs
-from srkit.recipe import RangeSpec, SearchSpec
+from srkit.recipe_parts import RangeSpec, SearchSpec
 from srkit.results import MetricInfo
 from srkit.sweep_results import Outcome, Sweep, read_outcome
 from srkit.sweep_tasks import Setting, Task, plan

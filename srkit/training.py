@@ -33,12 +33,13 @@ from srkit.multiscale import scale_of_step, set_scale
 from srkit.objectives import Scene, Turn
 from srkit.optimisation import learning_rate_factor
 from srkit.quantities import Quantity
-from srkit.recipe import Recipe, flatten
+from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.results import Evaluation
 from srkit.runs import Run, start
 from srkit.statistics import standing
 from srkit.stretching import View
+from srkit.trees import flatten
 
 #: What of a recipe is no setting that runs are compared by.
 UNSHOWN = {"description", "sample"}

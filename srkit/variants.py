@@ -11,7 +11,9 @@ from itertools import product
 from typing import Any
 
 from srkit.errors import RecipeError, nearest
-from srkit.recipe import Axis, Recipe, set_key
+from srkit.recipe import Recipe
+from srkit.recipe_values import Axis
+from srkit.trees import set_key
 
 #: Keys that are about the whole sweep, and so the same for all variants.
 COMMON = ("name", "extends", "needs", "sample", "variants", "repeat", "search")

@@ -16,8 +16,8 @@ from srkit.blending import interpolate
 from srkit.checkpoints import load, read_state
 from srkit.errors import WeightsError
 from srkit.models import open_model
-from srkit.recipe import merge
 from srkit.registry import Registry
+from srkit.trees import merge
 
 LR = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 

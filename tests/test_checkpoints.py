@@ -27,7 +27,7 @@ from srkit.checkpoints import (
 from srkit.errors import OutputError, WeightsError
 from srkit.interfaces import Published
 from srkit.optimisation import make_optimiser
-from srkit.recipe import OptimiserSpec
+from srkit.recipe_parts import OptimiserSpec
 
 
 class Net(nn.Module):

@@ -16,9 +16,10 @@ from training_setup import TEACHER, Tree, make_pictures, make_tree, records, run
 
 from srkit.comparison import compare
 from srkit.errors import DataError, RecipeError, WeightsError
-from srkit.recipe import merge, parse_recipe
+from srkit.recipe import parse_recipe
 from srkit.registry import Registry
 from srkit.results import Evaluation
+from srkit.trees import merge
 
 
 def compared(

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from pydantic import BaseModel
 from typer.core import TyperGroup
 
-from srkit import recipe as recipes
+from srkit import recipe_parts
 from srkit.cli import app
-from srkit.recipe import Part, parse_recipe
+from srkit.recipe import Recipe, parse_recipe
+from srkit.recipe_parts import Part
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/**/*.md")])
@@ -83,6 +83,6 @@ def test_commands_exist(page: Path) -> None:
 
 def test_every_key_of_a_recipe_is_explained() -> None:
     text = (ROOT / "docs/recipes.md").read_text("utf-8")
-    parts = [p for p in vars(recipes).values() if isinstance(p, type) and issubclass(p, BaseModel)]
-    keys = {key for part in parts if part is not Part for key in part.model_fields}
+    parts = [p for p in vars(recipe_parts).values() if isinstance(p, type) and issubclass(p, Part)]
+    keys = {key for part in [Recipe, *parts] for key in part.model_fields}
     assert {key for key in keys if f"`{key}`" not in text} == set()

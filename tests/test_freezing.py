@@ -29,8 +29,11 @@ from srkit.assembly import assemble
 from srkit.checkpoints import load
 from srkit.errors import RecipeError, TrainingError
 from srkit.freezing import Freezing, freeze, frozen_stages
-from srkit.recipe import Length, StartSpec, merge, parse_recipe
+from srkit.recipe import parse_recipe
+from srkit.recipe_parts import StartSpec
+from srkit.recipe_values import Length
 from srkit.registry import Registry
+from srkit.trees import merge
 
 
 class Net(nn.Module):

@@ -15,9 +15,9 @@ from srkit import __version__
 from srkit.checkpoints import load, save
 from srkit.errors import RecipeError, WeightsError
 from srkit.models import Interpolation, Provenance, open_model
-from srkit.recipe import merge
 from srkit.registry import Registry
 from srkit.resizing import resize
+from srkit.trees import merge
 
 LR = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(1))
 

@@ -33,8 +33,9 @@ from srkit.comparison import compare
 from srkit.errors import RecipeError, WeightsError
 from srkit.models import open_model
 from srkit.multiscale import list_scales, scale_of_step
-from srkit.recipe import merge, parse_recipe
+from srkit.recipe import parse_recipe
 from srkit.registry import Registry
+from srkit.trees import merge
 
 NETWORKS: dict[str, Tree] = {
     "mdsr": {"type": "mdsr", "blocks": 1, "features": 8},

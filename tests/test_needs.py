@@ -21,7 +21,8 @@ from training_setup import (
 
 from srkit.errors import TrainingError
 from srkit.needs import is_trained, references, resolve, unknown
-from srkit.recipe import load_recipe, merge, parse_recipe
+from srkit.recipe import load_recipe, parse_recipe
+from srkit.trees import merge
 
 TRAINED: Tree = {"name": "judge", "generator": None, "degradation": None, "losses": {"l1": None}}
 

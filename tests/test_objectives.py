@@ -18,10 +18,11 @@ from srkit.assembly import Assembly, assemble
 from srkit.errors import DataError
 from srkit.interfaces import Answer, Batch
 from srkit.objectives import Scene, Turn, fit, make_turns, restore
-from srkit.recipe import merge, parse_recipe
+from srkit.recipe import parse_recipe
 from srkit.registry import Registry
 from srkit.resizing import resize
 from srkit.stretching import View
+from srkit.trees import merge
 
 GAN: Tree = {"discriminator": {"type": "patchgan", "features": 4, "weight": 0.25}}
 PUPIL: Tree = {"teachers": {"net": {**TEACHER["net"], "trainable": True}}}

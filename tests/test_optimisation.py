@@ -12,7 +12,7 @@ from torch.optim import lr_scheduler
 
 from srkit.errors import TrainingError
 from srkit.optimisation import learning_rate_factor, make_optimiser
-from srkit.recipe import OptimiserSpec, ScheduleSpec
+from srkit.recipe_parts import OptimiserSpec, ScheduleSpec
 
 TOTAL = 40
 

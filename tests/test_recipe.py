@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from srkit.errors import RecipeError
-from srkit.recipe import Length, Recipe, load_recipe, merge, parse_recipe
+from srkit.recipe import Recipe, load_recipe
+from srkit.recipe_values import Length
 
 BASE = """\
 name: small
@@ -272,54 +273,6 @@ def test_anchors_spare_repetition(write: Write) -> None:
     assert recipe.discriminator.optimiser.lr == recipe.training.optimiser.lr == 1e-5
 
 
-@pytest.mark.parametrize(
-    ("given", "length", "text"),
-    [
-        (500, Length(500, "steps"), "500 steps"),
-        (1000.0, Length(1000, "steps"), "1000 steps"),
-        ("1 step", Length(1, "steps"), "1 steps"),
-        (" 20 steps ", Length(20, "steps"), "20 steps"),
-        ("10 epochs", Length(10, "epochs"), "10 epochs"),
-        ("0.5epoch", Length(0.5, "epochs"), "0.5 epochs"),
-        ("0.00001 epochs", Length(1e-5, "epochs"), "0.00001 epochs"),
-        (1_234_567, Length(1_234_567, "steps"), "1234567 steps"),
-        (Length(3, "epochs"), Length(3, "epochs"), "3 epochs"),
-    ],
-)
-def test_a_length_of_training(given: Any, length: Length, text: str) -> None:
-    recipe = parse_recipe({"name": "small", "training": {"duration": given}}, "here")
-    assert recipe.training.duration == length
-    assert str(length) == text
-    again = parse_recipe({"name": "small", "training": {"duration": text}}, "here")
-    assert again.training.duration == length
-
-
-@pytest.mark.parametrize("given", [0, -3, "0 epochs", "ten", "10 parsecs", True, None, [1], 1e400])
-def test_what_is_no_length(given: Any) -> None:
-    with pytest.raises(RecipeError) as caught:
-        parse_recipe({"name": "small", "training": {"duration": given}}, "here")
-    assert caught.value.problems == [
-        f"training.duration: got {given!r}; expected a number of steps or, for instance, "
-        "'10 epochs'"
-    ]
-
-
-@pytest.mark.parametrize("given", [3.5, "3.5 steps"])
-def test_half_a_step_is_none(given: Any) -> None:
-    with pytest.raises(RecipeError) as caught:
-        parse_recipe({"name": "small", "training": {"validate_every": given}}, "here")
-    assert str(caught.value) == (
-        f"here: 1 problem\n  training.validate_every: got {given!r}; "
-        "expected a whole number of steps"
-    )
-
-
-def test_a_length_in_steps() -> None:
-    assert Length(7, "steps").in_steps(100) == 7
-    assert Length(0.5, "epochs").in_steps(101) == 50
-    assert Length(0.001, "epochs").in_steps(10) == 1
-
-
 def test_a_recipe_extends_another(write: Write) -> None:
     write(BASE + "scale: 2\n", "base.yaml")
     write("extends: ../base.yaml\nname: middle\ntraining: {clip: 1.0}\n", "below/middle.yaml")
@@ -343,14 +296,6 @@ def test_a_component_of_another_type_is_replaced_whole(write: Write) -> None:
     recipe = load_recipe(write("extends: base.yaml\ngenerator: {type: edsr, features: 8}\n"))
     assert recipe.generator is not None
     assert (recipe.generator.type, recipe.generator.options) == ("edsr", {"features": 8})
-
-
-def test_merging_leaves_both_trees_alone() -> None:
-    base = {"a": {"b": 1, "c": [1, 2]}, "d": {"type": "x", "e": 1}}
-    change = {"a": {"c": [3]}, "d": {"type": "x", "f": 2}}
-    assert merge(base, change) == {"a": {"b": 1, "c": [3]}, "d": {"type": "x", "e": 1, "f": 2}}
-    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": {"type": "x", "e": 1}}
-    assert change == {"a": {"c": [3]}, "d": {"type": "x", "f": 2}}
 
 
 def test_the_extended_file_is_missing(tmp_path: Path, write: Write) -> None:

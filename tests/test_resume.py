@@ -26,8 +26,8 @@ from training_setup import (
 )
 
 from srkit.errors import RecipeError, TrainingError, WeightsError
-from srkit.recipe import merge
 from srkit.registry import Registry
+from srkit.trees import merge
 
 #: Long enough that a kill within the first third of a second falls inside the run.
 TOTAL = 40

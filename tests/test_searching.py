@@ -17,7 +17,8 @@ from training_setup import Tree, last, make_pictures, make_tree, steps, validate
 from srkit import searching
 from srkit.errors import RecipeError
 from srkit.files import write_file
-from srkit.recipe import RangeSpec, parse_recipe
+from srkit.recipe import parse_recipe
+from srkit.recipe_parts import RangeSpec
 from srkit.registry import Registry
 from srkit.searching import Trials, _distribution, plan_search
 from srkit.sweep_tasks import Setting, Task

@@ -18,8 +18,8 @@ from training_setup import (
     train_command,
 )
 
-from srkit.recipe import merge
 from srkit.registry import Registry
+from srkit.trees import merge
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,9 @@ from training_setup import (
 from srkit.checkpoints import load, save
 from srkit.errors import DataError, OutputError, RecipeError, SrkitError, TrainingError
 from srkit.interfaces import Batch
-from srkit.recipe import load_recipe, merge
+from srkit.recipe import load_recipe
 from srkit.registry import Registry
+from srkit.trees import merge
 
 #: Differences are not enlarged, as Adam's normalisation would where a gradient is nearly 0.
 SGD = {"type": "sgd", "lr": 0.1}

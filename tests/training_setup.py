@@ -24,9 +24,10 @@ from torch import Tensor
 
 from srkit import hookimpl
 from srkit.checkpoints import Checkpoint, load
-from srkit.recipe import merge, parse_recipe
+from srkit.recipe import parse_recipe
 from srkit.registry import Registry
 from srkit.training import train
+from srkit.trees import merge
 
 Tree = dict[str, Any]
 

@@ -25,7 +25,7 @@ def sweep(
 ) -> None:
     """Train and compare the variants of a recipe, or search its numbers; goes on if stopped."""
     from srkit.assembly import read
-    from srkit.recipe import load_tree
+    from srkit.recipe_files import load_tree
     from srkit.registry import Registry
     from srkit.searching import plan_search, search
     from srkit.sweep_tasks import Setting, plan

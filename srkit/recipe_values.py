@@ -1,0 +1,142 @@
+"""Values of a recipe's keys: lengths of training, scales, crops, what is frozen, axes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WithJsonSchema,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A stretch of training.
+
+    Parameters
+    ----------
+    value, unit
+        So many optimiser steps, or passes over the training set.
+    """
+
+    value: float
+    unit: Literal["steps", "epochs"]
+
+    def in_steps(self, steps_per_epoch: float) -> int:
+        """Count the optimiser steps, at least one."""
+        steps = self.value if self.unit == "steps" else self.value * steps_per_epoch
+        return max(1, round(steps))
+
+    def __str__(self) -> str:
+        # Every digit and no exponent, so that it can be read again.
+        return f"{Decimal(repr(self.value)):f}".removesuffix(".0") + f" {self.unit}"
+
+
+def _length(given: Any) -> Length:
+    if isinstance(given, Length):
+        return given
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?)?\s*", str(given))
+    if match is None or float(match[1]) == 0 or isinstance(given, bool):
+        raise ValueError(f"got {given!r}; expected a number of steps or, for instance, '10 epochs'")
+    unit: Literal["steps", "epochs"] = "epochs" if (match[2] or "").startswith("e") else "steps"
+    if unit == "steps" and not float(match[1]).is_integer():
+        raise ValueError(f"got {given!r}; expected a whole number of steps")
+    return Length(float(match[1]), unit)
+
+
+Duration = Annotated[
+    Length,
+    BeforeValidator(_length),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["integer", "string"], "pattern": r"^\d+(\.\d+)? ?(steps?|epochs?)?$"}),
+]
+
+
+def _lr_side(given: str) -> str:
+    """Refuse text that is no number of LR pixels."""
+    if not re.fullmatch(r"[1-9]\d* LR", given):
+        raise ValueError(
+            f"got {given!r}; expected a number of HR pixels, or of LR pixels such as '48 LR'"
+        )
+    return given
+
+
+Positive = Annotated[int, Field(gt=0)]
+
+#: One scale, or several of which each step of training takes one.
+Scale = Annotated[
+    Annotated[Positive, Tag("int")] | Annotated[list[Positive], Field(min_length=1), Tag("list")],
+    Discriminator(lambda given: "list" if isinstance(given, list) else "int"),
+]
+
+#: Side of a crop: a number of HR pixels, or such as ``48 LR``.
+Crop = Annotated[
+    Annotated[Positive, Tag("int")] | Annotated[str, BeforeValidator(_lr_side), Tag("str")],
+    Discriminator(
+        lambda given: "str" if isinstance(given, str) and not given.isdecimal() else "int"
+    ),
+]
+
+
+def without_nulls(given: Any) -> Any:
+    """Take out what another recipe or the sample has set to null."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        return given
+    return {name: entry for name, entry in given.items() if entry is not None}
+
+
+def _span(given: Any) -> Any:
+    if given == "always":
+        return given
+    try:
+        return _length(given)
+    except ValueError as error:
+        raise ValueError(f"{error}, or 'always'") from None
+
+
+#: How long a stage is frozen.
+Span = Annotated[
+    Length | Literal["always"],
+    BeforeValidator(_span),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["integer", "string"]}),
+]
+
+#: Stages that are frozen for good, or how long each is.
+Freeze = Annotated[
+    Annotated[list[str], Tag("list")]
+    | Annotated[dict[str, Span], BeforeValidator(without_nulls), Tag("dict")],
+    Discriminator(lambda given: "dict" if isinstance(given, dict) else "list"),
+]
+
+
+def _axis(given: Any) -> Any:
+    """Refuse what is no axis, in words that no union of types finds."""
+    if isinstance(given, list):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"got {given!r}; expected a list of values, or names with the changes that each stands "
+            "for"
+        )
+    chosen: dict[str, Any] = without_nulls(given)
+    for name, changes in chosen.items():
+        if not isinstance(changes, Mapping):
+            raise ValueError(
+                f"{name} is {changes!r}; expected changes, such as {{training.batch_size: 8}}"
+            )
+    return chosen
+
+
+Axis = Annotated[list[Any] | dict[str, dict[str, Any]], BeforeValidator(_axis)]
