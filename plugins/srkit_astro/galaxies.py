@@ -35,13 +35,14 @@ Indices = Annotated[
 class GalaxyPopulation(BaseModel):
     """Galaxies that a survey of HSC's depth resolves.
 
-    Numbers rise with the magnitude as in the LSST Science Book (section 3.7). At a magnitude, the
-    median scale length of discs in Hubble's F814W is ``ln r = -1.320 - 0.278 (i - 23)`` arcsec, and
-    radii are distributed as ``r exp(-(r / a)**(4/3))`` (Miller et al. 2013, appendix B). Sérsic
-    indices less 0.2 are log-normal, as UFig draws them for galaxies fainter than 20 mag (Bergé et
-    al. 2013): the median is 1.4, and one in four is above 2.5. Axis ratios are those of the
-    sources of LensPop (Collett 2015). Index, radius and axis ratio do not depend on each other,
-    which those of real galaxies do.
+    Numbers rise with the magnitude as in the LSST Science Book (section 3.7.2). At a magnitude, the
+    median scale length of discs in Hubble's F814W, along the major axis, is ``ln r = -1.145 - 0.269
+    (i - 23)`` arcsec, fitted from 18.5 to 25.5 mag, and radii are distributed as ``r exp(-(r /
+    a)**(4/3))`` (Miller et al. 2013, appendix B1). Sérsic indices less 0.2 are log-normal, as UFig
+    draws them for galaxies fainter than 20 mag (Bergé et al. 2013): the median is 1.4, and one in
+    four is above 2.5. Axis ratios are those of the sources of LensPop (Collett 2015). Index, radius
+    along the major axis and axis ratio do not depend on each other, which those of real galaxies
+    do; a galaxy of any index has the half-light radius of a disc.
 
     Parameters
     ----------
@@ -69,9 +70,9 @@ class GalaxyPopulation(BaseModel):
     def draw(self, rng: np.random.Generator) -> Galaxy:
         """Draw a galaxy, within 0.1 arcsec of the centre along x and y."""
         magnitude = self._draw_magnitude(rng)
-        radius = self._draw_radius(magnitude, rng)
-        index = self._draw_index(rng)
         ratio = draw_axis_ratio(0.3, rng)
+        radius = self._draw_radius(magnitude, ratio, rng)
+        index = self._draw_index(rng)
         angle = rng.uniform(0, math.pi)
         x, y = rng.uniform(-0.1, 0.1, 2)
         return Galaxy(magnitude, radius, index, ratio, angle, float(x), float(y))
@@ -80,9 +81,10 @@ class GalaxyPopulation(BaseModel):
         low, high = (10 ** (0.31 * m) for m in self.magnitude)
         return math.log10(rng.uniform(low, high)) / 0.31
 
-    def _draw_radius(self, magnitude: float, rng: np.random.Generator) -> float:
+    def _draw_radius(self, magnitude: float, ratio: float, rng: np.random.Generator) -> float:
         """Draw by the inverse of the distribution, which holds for any range."""
-        unit = EXPONENTIAL * math.exp(-1.320 - 0.278 * (magnitude - 23)) / SIZES_MEDIAN
+        major = EXPONENTIAL * math.exp(-1.145 - 0.269 * (magnitude - 23)) / SIZES_MEDIAN
+        unit = major * math.sqrt(ratio)  # of the geometric mean of the half-axes
         above = [gammaincc(SIZES, (end / unit) ** SIZES_POWER) for end in self.radius]
         drawn = unit * gammainccinv(SIZES, rng.uniform(above[1], above[0])) ** (1 / SIZES_POWER)
         return float(np.clip(drawn, *self.radius))

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.integrate import cumulative_trapezoid
 from scipy.stats import kstest, lognorm
+from srkit_astro import galaxies
 from srkit_astro.galaxies import GalaxyPopulation
 from srkit_astro.populations import Galaxy
 
@@ -29,15 +30,21 @@ def test_counts_rise_by_0_31_a_magnitude() -> None:
     assert kstest(magnitudes, cumulative).pvalue > 0.01
 
 
-def test_radii_of_a_magnitude() -> None:
-    """The density by quadrature; its median is that of discs, 1.68 scale lengths."""
+@pytest.mark.parametrize(("magnitude", "scale_length"), [(22, 0.4164), (23, 0.3182), (25, 0.1858)])
+def test_median_radius_of_a_magnitude(magnitude: float, scale_length: float) -> None:
+    """Miller et al. (2013), equation B1, along the major axis; 1.678 of it hold half of a disc."""
+    wide = drawn(GalaxyPopulation(magnitude=(magnitude, magnitude), radius=(0.02, 10)))
+    major = np.median([galaxy.radius / math.sqrt(galaxy.axis_ratio) for galaxy in wide])
+    assert major == pytest.approx(1.678 * scale_length, rel=0.03)
+
+
+def test_radii_of_a_magnitude_and_an_axis_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The density by quadrature."""
+    monkeypatch.setattr(galaxies, "draw_axis_ratio", lambda *_: 0.49)
     population = GalaxyPopulation(magnitude=(22, 22), radius=(0.2, 1.0))
     radii = [galaxy.radius for galaxy in drawn(population)]
-    median = 1.678 * math.exp(-1.320 + 0.278)
-    wide = drawn(GalaxyPopulation(magnitude=(22, 22), radius=(0.02, 10)))
-    assert np.median([galaxy.radius for galaxy in wide]) == pytest.approx(median, rel=0.03)
     grid = np.linspace(0.2, 1.0, 2001)
-    unit = median / 1.1342  # the median of r exp(-r**(4/3))
+    unit = 0.7 * 1.678 * 0.4164 / 1.1342  # the median of r exp(-r**(4/3))
     density = cumulative_trapezoid(grid * np.exp(-((grid / unit) ** (4 / 3))), grid, initial=0)
     assert kstest(radii, lambda r: np.interp(r, grid, density / density[-1])).pvalue > 0.01
 
@@ -48,7 +55,8 @@ def test_indices_are_log_normal_within_their_range() -> None:
     law = lognorm(s=1.0, loc=0.2, scale=math.exp(0.2))
     low, high = law.cdf([0.5, 6.0])
     assert kstest(indices, lambda n: (law.cdf(n) - low) / (high - low)).pvalue > 0.01
-    assert np.median(indices) == pytest.approx(1.4, abs=0.1)
+    assert law.median() == pytest.approx(1.42, abs=0.01)
+    assert np.median(indices) == pytest.approx(law.ppf((low + high) / 2), abs=0.1)
     assert (indices > 2.5).mean() == pytest.approx(0.25, abs=0.03)
 
 
