@@ -95,15 +95,18 @@ class Camera(BaseModel):
 
 
 class AcsF814W(Camera):
-    """Hubble's ACS in F814W, as it saw the COSMOS field.
+    """Hubble's ACS in F814W, exposed as for the COSMOS field.
 
-    The PSF has 62 % of the light within 0.1 arcsec, near that of a drizzled image. The depth is
-    that of COSMOS: 27.8 mag at 5 sigma in an aperture of 0.24 arcsec.
+    Exposure and read-outs are those of COSMOS, the read noise is within the range of the handbook.
+    The PSF was chosen for 62 % of the light within 0.1 arcsec, the sky for a noise of 27.8 mag at 5
+    sigma in a circle of 0.24 arcsec across. A point source, of which 30 % lies outside, is found to
+    27.5 mag there; Koekemoer et al. state 27.2.
 
     References
     ----------
     A. Koekemoer et al., "The COSMOS survey: Hubble Space Telescope Advanced Camera for Surveys
-    observations and data processing", ApJS 172 (2007) 196. ACS Instrument Handbook, section 3.5.
+    observations and data processing", ApJS 172 (2007) 196, arXiv:astro-ph/0703095. ACS Instrument
+    Handbook, section 3.5.
     """
 
     zero_point: float = 25.94
@@ -120,8 +123,8 @@ class HscI(Camera):
     """Subaru's Hyper Suprime-Cam in i, as in the Wide layer of its survey.
 
     Seeing, exposure, read noise and pixels are published. The zero point is that of an 8.2 m
-    mirror at a throughput of one half; the sky makes the depth that of the Wide layer, 26.2 mag
-    at 5 sigma for a point source.
+    mirror at a throughput of 45 %; the sky was chosen to make the depth that of the Wide layer,
+    26.2 mag at 5 sigma for a point source.
 
     Parameters
     ----------

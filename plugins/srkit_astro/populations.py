@@ -96,15 +96,16 @@ class Population(BaseModel):
     """Which lenses there are, and which of them a survey finds.
 
     Deflectors are spread evenly over comoving volume; their velocity dispersions follow Choi et
-    al. (2007), weighted by the lensing cross-section; dispersion gives axis ratio, magnitude and
-    size (Hyde & Bernardi 2009), as in LensPop (Collett 2015). K-correction and passive evolution
-    of an early-type galaxy in i, from rest-frame r, are taken as -0.2 mag together: between z 0.2
-    and 0.9 they nearly cancel. Sources have the counts and redshifts of the LSST Science Book
-    (section 3.7), exponential profiles, and the sizes of Newton et al. (2011). Shear is
-    log-normal (Holder & Schechter 2003). A lens counts if its source is seen more than once, is
-    magnified at least threefold, is smaller than the Einstein radius, and its images are bright
-    and long enough (Collett 2015, section 3) to stand out. The defaults resemble
-    the lenses found in HSC's Wide layer (SuGOHI: Sonnenfeld et al. 2018; Wong et al. 2022).
+    al. (2007), weighted by the lensing cross-section; dispersion gives axis ratio and magnitude as
+    in LensPop (Collett 2015), and magnitude gives size (Hyde & Bernardi 2009). K-correction and
+    passive evolution of an early-type galaxy in i, from rest-frame r, are taken as -0.2 mag
+    together: between z 0.2 and 0.9 they nearly cancel. Sources have the counts of the LSST Science
+    Book (section 3.7.2); at a magnitude, the redshifts that it gives for all up to there, which are
+    lower by 0.18 in the mean; exponential profiles; and sizes as in LensPop, after Newton et al.
+    (2011). Shear is log-normal (Holder & Schechter 2003). A lens counts if its source is seen more
+    than once, is magnified at least threefold, is smaller than the Einstein radius, and its images
+    are bright and long enough (Collett 2015, section 3) to stand out. The defaults resemble the
+    lenses found in HSC's Wide layer (SuGOHI: Sonnenfeld et al. 2018; Wong et al. 2022).
 
     Parameters
     ----------
@@ -223,7 +224,10 @@ class Population(BaseModel):
         return tuple(values[kept] for values in drawn)
 
     def _draw_sources(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Draw magnitudes, whose counts go with 10^(0.31 i), and redshifts given them."""
+        """Draw magnitudes, whose counts go with 10^(0.31 i), and redshifts.
+
+        Those are of all galaxies up to a magnitude: it is where the limit would be.
+        """
         low, high = (10 ** (0.31 * m) for m in self.source_magnitude)
         magnitude = np.log10(rng.uniform(low, high, CANDIDATES)) / 0.31
         return magnitude, rng.gamma(3.0, 0.0417 * magnitude - 0.744)
@@ -288,7 +292,7 @@ def _within(values: Floats, ends: tuple[float, float]) -> Floats:
 def _source_sizes(
     magnitude: Floats, z: Floats, distance: Floats, rng: np.random.Generator
 ) -> Floats:
-    """Half-light radii in arcsec of star-forming galaxies: Newton et al. (2011), as LensPop.
+    """Half-light radii in arcsec of star-forming galaxies: after Newton et al. (2011), as LensPop.
 
     Their spectra are taken as flat in frequency.
     """

@@ -81,11 +81,24 @@ def test_depth_of_hsc_wide() -> None:
     assert 27 - 2.5 * math.log10(limit) == pytest.approx(26.2, abs=0.1)
 
 
-def test_depth_of_cosmos() -> None:
+def test_depth_of_acs() -> None:
+    """As its documentation says: of the noise, and of a star, some of which lies outside."""
     camera = AcsF814W()
     side = math.sqrt(math.pi * 0.12**2)  # one pixel of the area of the aperture
     _, variance = camera.expose(np.zeros((1, 1)), side, np.random.default_rng(0))
-    assert 27 - 2.5 * math.log10(5 * math.sqrt(variance.item())) == pytest.approx(27.8, abs=0.1)
+    limit = 5 * math.sqrt(variance.item())
+    assert 27 - 2.5 * math.log10(limit) == pytest.approx(27.8, abs=0.1)
+    star = psf(camera, 401, 0.01)
+    y, x = np.indices(star.shape) - 200
+    assert star[np.hypot(x, y) <= 10].sum() == pytest.approx(0.62, abs=0.01)
+    inside = star[np.hypot(x, y) <= 12].sum()
+    assert 27 - 2.5 * math.log10(limit / inside) == pytest.approx(27.5, abs=0.05)
+
+
+def test_throughput_of_hsc() -> None:
+    """Photons of an object of magnitude 0 through a mirror of 8.2 m, between 0.695 and 0.845 um."""
+    photons = 3631e-26 / 6.626e-34 * math.log(0.845 / 0.695) * math.pi * 4.1**2
+    assert 10 ** (0.4 * HscI().zero_point) / photons == pytest.approx(0.45, abs=0.02)
 
 
 def test_zero_point() -> None:
