@@ -49,7 +49,8 @@ class LensSimulation:
         Number of lenses.
     folds, fold
         For cross-validation among the lenses of ``train``: every `folds`-th of them, from number
-        `fold` on, validates and the others train. `length` counts both.
+        `fold` on, validates and the others train; of classes every `folds`-th three, one of each.
+        `length` counts both.
     size
         Side of LR in pixels; HR has the scale times as many.
     seed
@@ -128,7 +129,8 @@ class LensSimulation:
         if self.sources:
             self.notes = (f"{len(self.sources.images)} galaxies of {sources} are the sources",)
         self.seed = seed
-        self.pool, self.numbers = _lenses(split, length, folds, fold)
+        together = len(CLASSES) if self.classes else 1
+        self.pool, self.numbers = _lenses(split, length, folds, fold, together)
         self.substructure, self.share = substructure, substructure_share
         self.cameras = TwoCameras(
             scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white
@@ -172,9 +174,9 @@ class LensSimulation:
 
 
 def _lenses(
-    split: str, length: int, folds: int | None, fold: int | None
+    split: str, length: int, folds: int | None, fold: int | None, together: int
 ) -> tuple[str, Sequence[int]]:
-    """Say which split's lenses are taken, and their numbers in it."""
+    """Say which split's lenses are taken, and their numbers in it; `together` share a fold."""
     if (folds is None) != (fold is None):
         raise ValueError("folds and fold go together: how many, and which of them validates")
     if folds is None or fold is None:
@@ -183,12 +185,13 @@ def _lenses(
         raise ValueError(f"fold is {fold}; expected 0 to {folds - 1} for {folds} folds")
     if split == "test":
         raise ValueError("folds are of the lenses that train and validate; leave them out of test")
-    if length < folds:
+    if length < folds * together:
         raise ValueError(
-            f"length is {length}; expected at least one lens for each of {folds} folds"
+            f"length is {length}; expected at least {folds * together}, {together} for each of "
+            f"{folds} folds"
         )
-    validates = split == "validation"
-    return "train", [number for number in range(length) if (number % folds == fold) == validates]
+    chosen = split == "validation"
+    return "train", [n for n in range(length) if (n // together % folds == fold) == chosen]
 
 
 def _renderer() -> Callable[..., NDArray[Any]]:

@@ -124,12 +124,22 @@ def test_each_lens_validates_in_one_fold_and_trains_in_the_others() -> None:
 
 
 def test_folds_keep_the_classes_of_their_lenses() -> None:
-    tested = make(length=8, split="validation", folds=4, fold=1, substructure="all")
+    tested = make(length=12, split="validation", folds=4, fold=1, substructure="all")
     assert [(sample.name, sample.label) for sample in tested] == [
-        ("train_000001", 1),
+        ("train_000003", 0),
+        ("train_000004", 1),
         ("train_000005", 2),
     ]
     assert isinstance(tested.lens(0)[1], tuple)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 6])
+def test_every_fold_has_every_class(folds: int) -> None:
+    """Dealt one by one, three folds would have one class each."""
+    given = {"folds": folds, "substructure": "all", "size": 8, "scale": 1}
+    for fold in range(folds):
+        parts = [make(length=18, split=s, fold=fold, **given) for s in ("train", "validation")]
+        assert all({number % 3 for number in part.numbers} == {0, 1, 2} for part in parts)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +153,11 @@ def test_folds_keep_the_classes_of_their_lenses() -> None:
         ),
         (
             {"folds": 3, "fold": 0, "length": 2},
-            "length is 2; expected at least one lens for each of 3 folds",
+            "length is 2; expected at least 3, 1 for each of 3 folds",
+        ),
+        (
+            {"folds": 3, "fold": 0, "length": 8, "substructure": "all"},
+            "length is 8; expected at least 9, 3 for each of 3 folds",
         ),
     ],
 )
