@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 from pydantic.functional_validators import AfterValidator
 
 Floats = NDArray[Any]
@@ -29,7 +29,9 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+#: Brighter than this, the redshifts of sources are not known: their mean would fall below 0.
+Magnitude = Annotated[float, Field(ge=18)]
+MagnitudeRange = Annotated[tuple[Magnitude, Magnitude], AfterValidator(_ascending)]
 PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)]
 
 
@@ -140,7 +142,7 @@ class Population(BaseModel):
     redshift: PositiveRange = (0.3, 0.9)
     source_redshift: PositiveRange = (0.6, 4.0)
     einstein_radius: PositiveRange = (1.0, 2.5)
-    source_magnitude: Range = (21.0, 26.0)
+    source_magnitude: MagnitudeRange = (21.0, 26.0)
     arc_magnitude: float = 23.5
     arc_length: NonNegativeFloat = 0.6
     contrast: NonNegativeFloat = 2.0

@@ -133,3 +133,9 @@ def test_impossible_population() -> None:
 def test_ranges_ascend() -> None:
     with pytest.raises(ValidationError, match=r"got \[0.9, 0.3\]; expected the lower end first"):
         Population(redshift=(0.9, 0.3))
+
+
+def test_sources_are_fainter_than_where_their_redshifts_end() -> None:
+    Population(source_magnitude=(18, 26)).draw(np.random.default_rng(0))
+    with pytest.raises(ValidationError, match="Input should be greater than or equal to 18"):
+        Population(source_magnitude=(17.9, 26))
