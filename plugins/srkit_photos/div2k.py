@@ -154,12 +154,13 @@ def _div2k_pairs(
     numbers = _numbers(first, last, lowest, highest)
     names = [f"{number:04d}" for number in numbers]
     note = "; the HR pictures of the test split were never published: papers use validation"
-    command = _command("div2k", root, "DIV2K") + (note if split == "test" else "")
-    hr = _complete(root / f"DIV2K_{part}_HR", names, "", command)
+    what = "div2k" if lr == "none" else f"div2k lr={lr} scale={_official(scale)}"
+    command = _command(what, root, "DIV2K")
+    hr_command = command + (note if split == "test" else "")
+    hr = _complete(root / f"DIV2K_{part}_HR", names, "", hr_command)
     if lr == "none":
         return [Pair(path.name, path) for path in hr]
-    folder = root / f"DIV2K_{part}_LR_{lr}" / f"X{_official(scale)}"
-    command = _command(f"div2k lr={lr} scale={scale}", root, "DIV2K")
+    folder = root / f"DIV2K_{part}_LR_{lr}" / f"X{scale}"
     lrs = _complete(folder, names, f"x{scale}", command)
     return [Pair(path.name, path, small) for path, small in zip(hr, lrs, strict=True)]
 

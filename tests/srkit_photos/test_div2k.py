@@ -77,6 +77,11 @@ def test_hr_alone_for_any_scale_and_in_grey(formats: Formats, root: Path) -> Non
             "lr=bicubic scale=3 --out {out}",
         ),
         (
+            {"root": Path("data/DIV2K"), "lr": "unknown", "scale": 4},
+            "data/DIV2K/DIV2K_train_HR: no such folder; fill it by: srkit data get div2k "
+            "lr=unknown scale=4",
+        ),
+        (
             {"root": Path("elsewhere")},
             "elsewhere/DIV2K_train_HR: no such folder; run: srkit data get div2k; then set root to "
             "data/DIV2K",
