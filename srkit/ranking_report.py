@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from srkit.files import write_file
+from srkit.pages import Picture, render_page
 from srkit.plotting import DPI, png
 from srkit.ranking_figures import cost_caption, cost_figure, ranking_sheet
 from srkit.ranking_results import Ranking
-from srkit.reporting import Picture, render_page
 from srkit.results import ModelResult
 from srkit.statistics import standing
 from srkit.tables import (

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from srkit import __version__
 from srkit.calibration_figures import calibration_figure
 from srkit.classification import Classification
 from srkit.classifier_figures import confusion_figure, roc_figure
@@ -21,6 +17,7 @@ from srkit.curves import training_curves
 from srkit.errors import DataError
 from srkit.figures import class_changes, class_differences, hardest_classes, summary_bars
 from srkit.files import write_file
+from srkit.pages import Picture, render_page
 from srkit.panels import Render, changed_images, even_choice, image_panels
 from srkit.plotting import DPI, png
 from srkit.results import Evaluation
@@ -40,28 +37,6 @@ LEAST_IMAGES, LEAST_CLASSES = 50, 5
 #: Below this many images a class, figures of classes carry a warning.
 STEADY_SUPPORT = 10
 FRAMES = " Below each: what the teacher calls it; blue frame and ✓: right, orange and ✗: wrong."
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A figure on the page.
-
-    Parameters
-    ----------
-    path
-        Its file.
-    title, caption
-        What it shows, in a few words and in a sentence or two.
-    """
-
-    path: Path
-    title: str
-    caption: str
-
-    @property
-    def uri(self) -> str:
-        """The picture as a data URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.path.read_bytes()).decode()}"
 
 
 def write_report(
@@ -266,18 +241,6 @@ def _curve_pictures(evaluation: Evaluation, curves: Path, folder: Path) -> Itera
     }
     for path in training_curves(records, folder, evaluation.metrics):
         yield Picture(path, *titles[path.name])
-
-
-def render_page(template: str, **values: Any) -> str:
-    """Fill in one of srkit's own templates."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("srkit"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(version=__version__, **values)
 
 
 def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> str:

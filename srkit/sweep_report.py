@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from srkit.files import write_file
+from srkit.pages import Picture, render_page
 from srkit.plotting import DPI, png
-from srkit.reporting import Picture, render_page
 from srkit.results import MetricInfo
 from srkit.sweep_figures import search_figure, variants_figure
 from srkit.sweep_results import Outcome, Row, Sweep

@@ -8,17 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from srkit import __version__
 from srkit.files import write_file
 from srkit.interfaces import Sample
+from srkit.pages import Picture, render_page
 from srkit.plotting import BETTER, GREY, WORSE, png, style
-from srkit.reporting import Picture
 from srkit.scales import MAD
 from srkit.sheets import pair_sheet
 from srkit_astro.cameras import UNIT, ZERO_POINT
@@ -169,16 +167,9 @@ def _values(fits: Sequence[Registration], name: str) -> NDArray[np.float64]:
 
 
 def _page(pairing: Pairing, rows: list[tuple[Any, ...]], pictures: list[Picture]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("srkit_astro"), jinja2.PackageLoader("srkit")]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("pairing.html").render(
+    return render_page(
+        "pairing.html",
+        package="srkit_astro",
         title="Pairs of HSC and HST images",
         pairs=pairing.pairs,
         rejected=pairing.rejected,
@@ -188,7 +179,6 @@ def _page(pairing: Pairing, rows: list[tuple[Any, ...]], pictures: list[Picture]
         summary=_summary(rows),
         pictures=pictures,
         tables=list(_tables(pairing, rows)),
-        version=__version__,
     )
 
 

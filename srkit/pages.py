@@ -1,0 +1,57 @@
+"""Reports as one self-contained HTML page: ``page.html`` is what they extend."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from srkit import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure on a page.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    title, caption
+        What it shows, in a few words and in a sentence or two.
+    """
+
+    path: Path
+    title: str
+    caption: str
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI."""
+        return f"data:image/png;base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+
+
+def render_page(template: str, *, package: str = "srkit", **values: Any) -> str:
+    """Fill in a template.
+
+    Parameters
+    ----------
+    template
+        Its name in the folder ``templates`` of `package`; it may extend and import srkit's own.
+    package
+        A plugin's package.
+    values
+        What the template shows.
+    """
+    packages = dict.fromkeys((package, "srkit"))
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(version=__version__, **values)
