@@ -145,7 +145,7 @@ def _ground_truth(root: Path) -> list[int]:
 def _devkit_wnids(path: Path) -> dict[int, str]:
     """Wnid of each of the devkit's own class numbers, which are not in wnid order."""
     try:
-        from scipy.io import loadmat  # type: ignore[import-untyped]
+        from scipy.io import loadmat
     except ModuleNotFoundError as error:
         raise DataError(
             f"{path}: reading it needs scipy; install srkit[sample], or sort val into folders by "
