@@ -11,7 +11,7 @@ from torch import nn
 from srkit_generators.activations import Activation, make_activation
 from srkit_generators.convolutions import conv
 
-Upsampler = Literal["pixel_shuffle", "icnr", "nearest", "transposed"]
+Upsampler = Literal["pixel_shuffle", "icnr", "nearest", "bilinear", "transposed"]
 
 
 def make_upsampler(
@@ -31,7 +31,8 @@ def make_upsampler(
     kind
         ``pixel_shuffle``: sub-pixel convolutions (Shi et al. 2016). ``icnr``: the same, from a
         start without checkerboards (Aitken et al. 2017). ``nearest``: each pixel is repeated,
-        then convolved (Odena et al. 2016). ``transposed``: a transposed convolution that sees the
+        then convolved (Odena et al. 2016). ``bilinear``: the same by linear interpolation, which
+        leaves no blocks either. ``transposed``: a transposed convolution that sees the
         same 3 x 3 pixels as a sub-pixel convolution, and has as many weights.
     activation
         What follows each enlargement, if anything.
@@ -39,8 +40,8 @@ def make_upsampler(
     steps = [3] if scale == 3 else [2] * (scale.bit_length() - 1)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, step in enumerate(steps):
-        if kind == "nearest":
-            layers[f"nearest{i}"] = nn.Upsample(scale_factor=step, mode="nearest")
+        if kind in ("nearest", "bilinear"):
+            layers[f"{kind}{i}"] = nn.Upsample(scale_factor=step, mode=kind)
             layers[f"conv{i}"] = conv(features, features)
         elif kind == "transposed":
             layers[f"conv{i}"] = nn.ConvTranspose2d(

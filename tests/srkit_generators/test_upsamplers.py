@@ -79,3 +79,16 @@ def test_nearest_repeats_then_convolves() -> None:
     x = torch.randn(1, 4, 5, 6)
     repeated = x.repeat_interleave(3, 2).repeat_interleave(3, 3)
     torch.testing.assert_close(layers(x), layers.get_submodule("conv0")(repeated))
+
+
+def test_bilinear_puts_pixels_on_the_line_between_their_neighbours() -> None:
+    """A ramp stays the ramp, read at the centres of the smaller pixels."""
+    layers = make_upsampler(4, 2, "bilinear")
+    for name in ("conv0", "conv1"):
+        layer = layers.get_submodule(name)
+        assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+        nn.init.dirac_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    ramp = torch.arange(8.0).expand(1, 2, 5, 8)
+    centres = (torch.arange(32) + 0.5) / 4 - 0.5
+    torch.testing.assert_close(layers(ramp)[..., 8, 6:-6], centres[6:-6].expand(1, 2, -1))
