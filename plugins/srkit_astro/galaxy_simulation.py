@@ -12,6 +12,7 @@ from srkit.interfaces import Sample
 from srkit_astro.cameras import AcsF814W, HscI
 from srkit_astro.extra import needs
 from srkit_astro.galaxies import GalaxyPopulation
+from srkit_astro.memory import Memory
 from srkit_astro.observing import ACS, HSC, TwoCameras, random_streams
 from srkit_astro.populations import Galaxy
 
@@ -24,7 +25,8 @@ class GalaxySimulation:
 
     A single galaxy with an elliptical Sérsic profile, seen by the cameras of `lens_simulation` and
     with the same unit. Sample i depends on the seed, the split and i only; the noise and the
-    cameras do not change which galaxy it is. ``galaxy(i)`` gives its true parameters.
+    cameras do not change which galaxy it is. ``galaxy(i)`` gives its true parameters. A process
+    keeps 256 MiB of samples, and simulates what is beyond each time.
 
     Parameters
     ----------
@@ -84,6 +86,7 @@ class GalaxySimulation:
         self.cameras = TwoCameras(
             scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white
         )
+        self.memory = Memory()
 
     def __len__(self) -> int:
         return self.length
@@ -91,6 +94,9 @@ class GalaxySimulation:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self.length:
             raise IndexError(f"no galaxy {index}: there are {self.length}")
+        return self.memory.sample(index, self._make)
+
+    def _make(self, index: int) -> Sample:
         _, hr_noise, lr_noise = random_streams(self.seed, self.split, index, 3)
         name = f"{self.split}_{index:06d}"
         return self.cameras.sample(name, self.observe(index), (hr_noise, lr_noise))

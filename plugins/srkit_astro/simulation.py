@@ -19,6 +19,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from srkit.interfaces import Sample
 from srkit_astro.cameras import AcsF814W, HscI
 from srkit_astro.extra import needs
+from srkit_astro.memory import Memory
 from srkit_astro.observing import ACS, HSC, TwoCameras, random_streams
 from srkit_astro.populations import POPULATIONS, Lens, Population
 from srkit_astro.source_images import SourceFolder
@@ -35,7 +36,7 @@ class LensSimulation:
     the light of an exponential galaxy. One sky, sampled finer than HR, is convolved with either
     camera's PSF and averaged over its pixels, so that HR and LR hold the same flux before noise.
     Sample i depends on the seed, the split and i only; the noise and the cameras do not change
-    which lens it is.
+    which lens it is. A process keeps 256 MiB of samples, and simulates what is beyond each time.
 
     Values are surface brightness: count / s per area of an LR pixel, at the AB zero point 27.0.
     Sky noise makes some negative. The variance is that of LR's noise, which the noise-free image
@@ -135,6 +136,7 @@ class LensSimulation:
         self.cameras = TwoCameras(
             scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white
         )
+        self.memory = Memory()
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -142,6 +144,9 @@ class LensSimulation:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(f"no lens {index}: there are {len(self)}")
+        return self.memory.sample(index, self._make)
+
+    def _make(self, index: int) -> Sample:
         number = self.numbers[index]
         _, hr_noise, lr_noise, _ = self._streams(index)
         return self.cameras.sample(
