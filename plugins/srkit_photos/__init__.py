@@ -43,9 +43,12 @@ def srkit_downloads() -> dict[str, str]:
 
 @hookimpl
 def srkit_image_formats() -> dict[str, str]:
-    """Offer the formats of Pillow and TIFF."""
+    """Offer the formats of Pillow, TIFF, and the arrays of NumPy."""
     return {
+        "avif": "srkit_photos.formats:Avif",
         "jpeg": "srkit_photos.formats:Jpeg",
+        "npy": "srkit_photos.numpy_files:Npy",
+        "npz": "srkit_photos.numpy_files:Npz",
         "png": "srkit_photos.formats:Png",
         "tiff": "srkit_photos.tiff:Tiff",
         "webp": "srkit_photos.formats:WebP",

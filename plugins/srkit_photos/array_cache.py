@@ -13,9 +13,9 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
+from srkit.arrays import Values
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit_photos.arrays import Values
 
 #: Threads that decode, at most; each holds a few copies of a picture.
 THREADS = 8

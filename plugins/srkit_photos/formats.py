@@ -1,30 +1,51 @@
-"""PNG, JPEG and WebP, through Pillow."""
+"""PNG, JPEG, WebP and AVIF, through Pillow."""
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import PIL.features
 import PIL.Image
+import torch
+from PIL import ImageCms
 
+from srkit.arrays import Values, to_image
+from srkit.errors import PluginError
 from srkit.interfaces import Image
 from srkit_photos import png16
-from srkit_photos.arrays import ORIENTATION, Values, damaged, to_image, to_levels, upright
+from srkit_photos.arrays import ORIENTATION, damaged, to_values, upright
+from srkit_photos.metadata import Describing, describe, exif_of, profile, resolution
+from srkit_photos.png_chunks import (
+    KEPT,
+    Chunk,
+    profile_chunk,
+    read_chunks,
+    resolution_chunk,
+    unusual_gamma,
+    with_chunks,
+)
 
 
-class _Pillow:
+class _Pillow(Describing):
     """A format of Pillow's; the file's content decides how it is read, not its name."""
 
     suffixes: ClassVar[tuple[str, ...]]
-    alpha: ClassVar[bool] = True
+    signature: ClassVar[bytes]
+    depths: ClassVar[tuple[int, ...]] = (8,)
+    holds: ClassVar[frozenset[str]] = frozenset({"alpha", "icc", "exif"})
+    longest: ClassVar[int]
     settings: ClassVar[dict[str, Any]] = {}
 
     def read(self, path: Path) -> Image:
         """Read a picture, turned upright.
 
         Grey stays grey; palettes and CMYK become RGB; 16 bits stay 16; opacity goes to
-        ``metadata["alpha"]``; of an animation, the first frame is read.
+        ``metadata["alpha"]``; of an animation, the first frame is read. The metadata ``icc``
+        (profile), ``exif`` and ``dpi`` are those of the file.
 
         Raises
         ------
@@ -35,14 +56,32 @@ class _Pillow:
             with PIL.Image.open(path) as picture:
                 orientation = picture.getexif().get(ORIENTATION, 1)
                 values, alpha = _values(picture, path)
+                told = describe(picture)
+            chunks = read_chunks(path)
         except Exception as error:  # decoders raise many kinds for a damaged file
             raise damaged(path, error) from error
-        return to_image(upright(values, orientation), alpha=alpha)
+        if picture.mode == "CMYK":
+            told.pop("icc", None)
+            told.setdefault("notes", []).append("CMYK becomes sRGB")
+        image = to_image(upright(values, orientation), alpha=alpha)
+        return replace(image, metadata={**image.metadata, **told, **_of_png(chunks)})
 
     def write(self, path: Path, image: Image) -> None:
         """Write 8 bits a channel; values outside the data range are clipped."""
-        levels = to_levels(path, image, 8, alpha=self.alpha)
-        PIL.Image.fromarray(levels).save(path, **self.settings)
+        path.write_bytes(self._encoded(path, image, self._told(image)))
+
+    def _encoded(self, path: Path, image: Image, told: dict[str, Any]) -> bytes:
+        levels = to_values(path, image, bits=8, alpha="alpha" in self.holds)
+        content = io.BytesIO()
+        PIL.Image.fromarray(levels).save(
+            content, self.suffixes[-1].lstrip(".").upper(), **self.settings, **told
+        )
+        return content.getvalue()
+
+    def _told(self, image: Image) -> dict[str, Any]:
+        """Give what the file is to say beside the pixels, as Pillow takes it."""
+        found = {"icc_profile": profile(image), "exif": exif_of(image), "dpi": resolution(image)}
+        return {key: value for key, value in found.items() if value is not None}
 
 
 def _values(picture: PIL.Image.Image, path: Path) -> tuple[Values, bool]:
@@ -50,35 +89,105 @@ def _values(picture: PIL.Image.Image, path: Path) -> tuple[Values, bool]:
     if png16.is_deep(path):
         values = png16.decode(path)
         return values, values.ndim == 3 and values.shape[2] != 3
+    if picture.mode == "CMYK":
+        return np.array(_to_srgb(picture)), False
     alpha = picture.has_transparency_data
     grey = picture.mode in ("1", "L", "LA", "La")
     mode = ("L" if grey else "RGB") + ("A" if alpha else "")
     return np.array(picture.convert(mode)), alpha
 
 
+def _to_srgb(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Bring inks to sRGB by the profile of the file, where it has one for inks."""
+    icc = picture.info.get("icc_profile", b"")
+    if icc[16:20] != b"CMYK":
+        return picture.convert("RGB")
+    inks, screen = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(picture, inks, screen, outputMode="RGB")
+    assert converted is not None  # since it is not made in place
+    return converted
+
+
+def _of_png(chunks: list[Chunk]) -> dict[str, Any]:
+    """Give the metadata that only PNG has."""
+    found: dict[str, Any] = {"png": [chunk for chunk in chunks if chunk[0] in KEPT]}
+    found["gamma"] = unusual_gamma(chunks)
+    return {key: value for key, value in found.items() if value}
+
+
 class Png(_Pillow):
-    """PNG: lossless, 8 bits, or 16 where the image's metadata say ``bits: 16``."""
+    """PNG: lossless, 8 bits, or 16 where the image's metadata say ``bits: 16`` or more."""
 
     suffixes = (".png",)
+    signature = rb"\x89PNG\r\n\x1a\n"
+    depths = (8, 16)
+    holds = _Pillow.holds | {"gamma"}
+    longest = 2**31 - 1
 
     def write(self, path: Path, image: Image) -> None:
         """Write 8 or 16 bits a channel; values outside the data range are clipped."""
-        if image.metadata.get("bits") == 16:
-            path.write_bytes(png16.encode(to_levels(path, image, 16)))
+        if (image.metadata.get("bits") or 8) > 8:
+            content = png16.encode(to_values(path, image, bits=16))
         else:
-            super().write(path, image)
+            content = self._encoded(path, image, {})
+        path.write_bytes(with_chunks(content, _chunks(image)))
+
+
+def _chunks(image: Image) -> list[Chunk]:
+    icc, dpi, exif = profile(image), resolution(image), exif_of(image)
+    chunks = [] if icc is None else [profile_chunk(icc)]
+    # A profile and the chunk sRGB exclude each other.
+    chunks += [each for each in image.metadata.get("png", []) if icc is None or each[0] != b"sRGB"]
+    chunks += [] if dpi is None else [resolution_chunk(dpi)]
+    chunks += [] if exif is None else [(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))]
+    return chunks
 
 
 class Jpeg(_Pillow):
-    """JPEG: 8 bits with loss, written at quality 95 with full colour; opacity is dropped."""
+    """JPEG: 8 bits with loss, written at quality 95 with full colour; opacity turns white."""
 
     suffixes = (".jpg", ".jpeg")
-    alpha = False
+    signature = rb"\xff\xd8\xff"
+    holds = frozenset({"icc", "exif"})
+    longest = 65_535
     settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write 8 bits a channel, over white; values outside the data range are clipped."""
+        super().write(path, _over_white(image))
+
+
+def _over_white(image: Image) -> Image:
+    alpha = image.metadata.get("alpha")
+    if alpha is None or alpha.shape[-2:] != image.pixels.shape[-2:]:
+        return image
+    white = torch.tensor(image.data_range[1])
+    return replace(image, pixels=torch.lerp(white, image.pixels, alpha))
 
 
 class WebP(_Pillow):
     """WebP: 8 bits, written without loss; grey comes back as RGB."""
 
     suffixes = (".webp",)
+    signature = rb"RIFF....WEBP"
+    longest = 16_383
     settings: ClassVar[dict[str, Any]] = {"lossless": True, "exact": True}
+
+
+class Avif(_Pillow):
+    """AVIF: 8 bits with loss, written at quality 90 with full colour.
+
+    Raises
+    ------
+    PluginError
+        If Pillow was built without it.
+    """
+
+    suffixes = (".avif",)
+    signature = rb"....ftypavi[fs]"
+    longest = 65_535
+    settings: ClassVar[dict[str, Any]] = {"quality": 90, "subsampling": "4:4:4"}
+
+    def __init__(self) -> None:
+        if not PIL.features.check("avif"):
+            raise PluginError("this Pillow cannot read AVIF; pip install -U pillow")

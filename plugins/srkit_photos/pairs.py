@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from srkit.arrays import Values, to_image
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Extent, Sample, Window
 from srkit_photos.array_cache import ArrayCache
-from srkit_photos.arrays import Values, to_image
 from srkit_photos.photos import Mode, to_mode
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 
-from srkit_photos.arrays import Values
+from srkit.arrays import Values
+from srkit_photos.png_chunks import SIGNATURE, chunk
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: The standard's colour type by number of channels.
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
@@ -20,15 +21,24 @@ def is_deep(path: Path) -> bool:
     """Whether a file is a PNG of 16 bits, by its header."""
     with path.open("rb") as file:
         header = file.read(25)
-    return header.startswith(_SIGNATURE) and header[24:] == b"\x10"
+    return header.startswith(SIGNATURE) and header[24:] == b"\x10"
 
 
 def decode(path: Path) -> Values:
     """Read ``(H, W)`` or ``(H, W, C)`` uint16 values, opacity last."""
     with PIL.Image.open(path) as picture:
-        layout = picture.tile[0].args
-        if layout not in ("LA;16B", "RGB;16B", "RGBA;16B"):
-            return np.array(picture)  # plain grey, which Pillow knows in 16 bits
+        values, hidden = _stored(path, picture), picture.info.get("transparency")
+    if hidden is None:
+        return values
+    colours = values if values.ndim == 3 else values[..., None]
+    opaque = (colours != np.array(hidden)).any(-1, keepdims=True)
+    return np.concatenate([colours, np.uint16(65535) * opaque], -1)
+
+
+def _stored(path: Path, picture: PIL.ImageFile.ImageFile) -> Values:
+    layout = picture.tile[0].args
+    if layout not in ("LA;16B", "RGB;16B", "RGBA;16B"):
+        return np.array(picture)  # plain grey, which Pillow knows in 16 bits
     if layout == "LA;16B":
         # Four bytes a pixel, as in 8-bit RGBA.
         return _decode_as(path, "RGBA").view(">u2").astype(np.uint16)
@@ -54,9 +64,4 @@ def encode(values: Values) -> bytes:
     filtered[:, 1:] = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b""))
-    return _SIGNATURE + b"".join(_chunk(name, data) for name, data in chunks)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    checksum = zlib.crc32(name + data)
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
+    return SIGNATURE + b"".join(chunk(name, data) for name, data in chunks)

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tifffile import PHOTOMETRIC, TiffFile, TiffPage, imwrite
+from tifffile import PHOTOMETRIC, RESUNIT, TiffFile, TiffPage, TiffWriter
 
+from srkit.arrays import Values, to_depth, to_image
 from srkit.errors import DataError
 from srkit.interfaces import Image
-from srkit_photos.arrays import (
-    ORIENTATION,
-    Values,
-    damaged,
-    to_image,
-    to_levels,
-    to_values,
-    upright,
-)
+from srkit_photos.arrays import ORIENTATION, damaged, naming, to_values, upright
+from srkit_photos.metadata import Describing, profile, resolution
+from srkit_photos.tiff_exif import add_directories, page_tags, read_exif
+
+#: Files beyond this many bytes of pixels need 64-bit offsets; the rest is room for tags.
+_CLASSIC = 2**32 - 2**25
 
 
-class Tiff:
+class Tiff(Describing):
     """TIFF: integers of 8 or 16 bits, or 32-bit floats, which keep their values.
 
-    Files with LZW or JPEG compression need the package ``imagecodecs``.
+    Other integers are read as measured values and written as floats. Files with LZW or JPEG
+    compression need the package ``imagecodecs``.
     """
 
     suffixes = (".tif", ".tiff")
+    signature = rb"II[*+]\0|MM\0[*+]"
+    depths = (8, 16, 32)
+    holds = frozenset({"alpha", "icc", "exif", "pages"})
 
     def read(self, path: Path) -> Image:
         """Read the first page, turned upright; palettes and CMYK become RGB.
@@ -36,9 +41,25 @@ class Tiff:
         DataError
             If the file is damaged, or holds something other than a picture.
         """
+        return self._read(path, first=True)[0]
+
+    def read_pages(self, path: Path) -> list[Image]:
+        """Read every page but thumbnails and masks.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read` does, for any page.
+        """
+        return self._read(path, first=False)
+
+    def _read(self, path: Path, *, first: bool) -> list[Image]:
         try:
             with TiffFile(path) as file:
-                return _image(path, file)
+                pages = [page.aspage() for page in (file.pages[:1] if first else file.pages)]
+                whole = [page for page in pages if not page.is_reduced and not page.is_mask]
+                images = [_image(path, page) for page in whole or pages[:1]]
+                return [_with_exif(path, images[0]), *images[1:]]
         except DataError:
             raise
         except Exception as error:  # tifffile raises many kinds for a damaged file
@@ -46,41 +67,68 @@ class Tiff:
 
     def write(self, path: Path, image: Image) -> None:
         """Write floats as they are, or integers where the metadata say ``bits: 8`` or 16."""
-        bits = image.metadata.get("bits")
-        values = to_levels(path, image, bits) if bits in (8, 16) else to_values(path, image)
-        imwrite(
-            path,
-            values,
-            photometric="rgb" if len(image.pixels) == 3 else "minisblack",
-            extrasamples=("unassalpha",) if "alpha" in image.metadata else None,
-            compression="zlib",
-            metadata=None,
-        )
+        self.write_pages(path, [image])
+
+    def write_pages(self, path: Path, images: Sequence[Image]) -> None:
+        """Write images as the pages of one file, as :meth:`write` does each."""
+        pages = [_stored(path, image) for image in images]
+        large = sum(page.nbytes for page in pages) > _CLASSIC
+        with TiffWriter(path, bigtiff=large) as file:
+            for image, values in zip(images, pages, strict=True):
+                file.write(
+                    values,
+                    photometric="rgb" if len(image.pixels) == 3 else "minisblack",
+                    extrasamples=("unassalpha",) if "alpha" in image.metadata else None,
+                    compression="zlib",
+                    metadata=None,
+                    iccprofile=profile(image),
+                    resolution=resolution(image),
+                    resolutionunit=RESUNIT.INCH if resolution(image) else None,
+                    software=False,
+                    extratags=page_tags(image),
+                )
+        add_directories(path, images[0])
 
 
-def _image(path: Path, file: TiffFile) -> Image:
-    page = file.pages[0].aspage()
+def _stored(path: Path, image: Image) -> Values:
+    bits = image.metadata.get("bits")
+    return to_values(path, image, bits=bits if bits in (8, 16) else None)
+
+
+def _image(path: Path, page: TiffPage) -> Image:
     if page.axes not in ("YX", "YXS", "SYX"):
         raise DataError(f"{path}: its axes are {page.axes}; expected a flat picture")
-    values = _depth(path, page.asarray())
+    with naming(path):
+        values, notes = to_depth(page.asarray())
     if page.axes == "SYX":
         values = np.moveaxis(values, 0, -1)
+    inks = page.photometric == PHOTOMETRIC.SEPARATED
     values = _colours(path, page, values)
     alpha = len(page.extrasamples) == 1
     colours = (1 if values.ndim == 2 else values.shape[2]) - alpha
     if colours not in (1, 3):
         raise DataError(f"{path}: it has {colours} channels; expected grey or RGB")
-    return to_image(upright(values, page.tags.valueof(ORIENTATION, 1)), alpha=alpha)
+    image = to_image(upright(values, page.tags.valueof(ORIENTATION, 1)), alpha=alpha)
+    told: dict[str, Any] = {
+        "icc": None if inks else page.iccprofile,
+        "dpi": _dpi(page),
+        "notes": [*notes, *(["CMYK becomes RGB"] if inks else [])],
+    }
+    told = {key: value for key, value in told.items() if value}
+    return replace(image, metadata={**image.metadata, **told})
 
 
-def _depth(path: Path, values: Values) -> Values:
-    if values.dtype == bool:
-        return values.astype(np.uint8) * np.uint8(255)
-    if values.dtype in (np.uint8, np.uint16):
-        return values
-    if np.issubdtype(values.dtype, np.floating):
-        return values.astype(np.float32)
-    raise DataError(f"{path}: its values are {values.dtype}; expected uint8, uint16 or floats")
+def _with_exif(path: Path, image: Image) -> Image:
+    exif = read_exif(path)
+    return replace(image, metadata={**image.metadata, **({"exif": exif} if exif else {})})
+
+
+def _dpi(page: TiffPage) -> tuple[float, float] | None:
+    """Give the pixels per inch, where the file tells the unit."""
+    if page.tags.valueof("ResolutionUnit") not in (RESUNIT.INCH, RESUNIT.CENTIMETER):
+        return None
+    x, y = page.get_resolution(RESUNIT.INCH)
+    return float(x), float(y)
 
 
 def _colours(path: Path, page: TiffPage, values: Values) -> Values:

@@ -1,0 +1,96 @@
+"""What picture files say beside their pixels: profile, resolution and EXIF, kept for SR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import PIL.Image
+from PIL.ExifTags import IFD, Base
+
+from srkit.interfaces import Image
+
+if TYPE_CHECKING:
+    from srkit.upscaling import Upscaled
+
+#: The colour space that a profile has to be for, by number of channels (ICC.1:2022, table 19).
+_SPACES = {1: b"GRAY", 3: b"RGB "}
+#: The finest resolution that JFIF has room for, in pixels per inch.
+_FINEST = 65535
+
+
+def describe(picture: PIL.Image.Image) -> dict[str, Any]:
+    """Give what a picture of Pillow's says beside its pixels.
+
+    Returns
+    -------
+    dict
+        ``icc`` (profile, bytes), ``dpi`` (pixels per inch along x and y), ``exif`` (bytes) and
+        ``notes`` (lines for the user), where there are any.
+    """
+    told = picture.info
+    stated = {"icc": told.get("icc_profile"), "dpi": told.get("dpi"), "exif": told.get("exif")}
+    found = {name: value for name, value in stated.items() if value}
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":  # whose others are previews
+        found["notes"] = [f"the first of {frames} frames"]
+    return found
+
+
+def enlarge_picture(lr: Image, upscaled: Upscaled, scale: float) -> Image:
+    """Give SR what its LR file says; it is as large as before in inches."""
+    metadata = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
+    if "dpi" in metadata:
+        metadata["dpi"] = tuple(scale * float(each) for each in metadata["dpi"])
+    if upscaled.sigma is not None:
+        metadata["variance"] = upscaled.sigma**2
+    return replace(lr, pixels=upscaled.pixels, metadata=metadata)
+
+
+def profile(image: Image) -> bytes | None:
+    """Give the colour profile of an image, if it is one for its channels."""
+    icc: bytes | None = image.metadata.get("icc")
+    return icc if icc and icc[16:20] == _SPACES.get(len(image.pixels)) else None
+
+
+def resolution(image: Image) -> tuple[float, float] | None:
+    """Give the pixels per inch along x and y, if files have room for them."""
+    dpi = image.metadata.get("dpi")
+    if dpi is None or not all(1 <= each <= _FINEST for each in dpi):
+        return None
+    return float(dpi[0]), float(dpi[1])
+
+
+def exif_of(image: Image) -> PIL.Image.Exif | None:
+    """Give the EXIF of an image whose pixels stand upright, with its size and resolution."""
+    stored = image.metadata.get("exif")
+    if stored is None:
+        return None
+    exif = PIL.Image.Exif()
+    exif.load(stored)
+    if Base.Orientation in exif:
+        exif[Base.Orientation] = 1
+    height, width = image.pixels.shape[-2:]
+    details = exif.get_ifd(IFD.Exif)
+    _update(exif, {Base.ImageWidth: width, Base.ImageLength: height})
+    _update(details, {Base.ExifImageWidth: width, Base.ExifImageHeight: height})
+    dpi = resolution(image)
+    if dpi is not None:
+        _update(exif, {Base.XResolution: dpi[0], Base.YResolution: dpi[1], Base.ResolutionUnit: 2})
+    return exif
+
+
+def _update(tags: Any, values: dict[Base, Any]) -> None:
+    """Set tags that are there."""
+    for tag, value in values.items():
+        if tag in tags:
+            tags[tag] = value
+
+
+class Describing:
+    """What formats of pictures have in common for `srkit upscale`."""
+
+    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
+        """Give SR the depth, profile, EXIF and size in inches of its LR file."""
+        return enlarge_picture(lr, upscaled, scale)

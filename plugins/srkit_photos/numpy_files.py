@@ -1,0 +1,99 @@
+"""Arrays of NumPy as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from srkit.arrays import array_of_image, image_of_array
+from srkit.errors import DataError
+from srkit.interfaces import Image
+from srkit_photos.arrays import damaged, naming
+from srkit_photos.metadata import Describing
+
+#: The array of a file with several that is the picture.
+PICTURE = "image"
+
+
+class Npy(Describing):
+    """One array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``, which it is written as again.
+
+    The channels are the first or the last axis, where it is shorter than both others, else the
+    last with up to 4 entries. Bytes and 16-bit unsigned integers are levels of grey, from black to
+    white, and four channels of them at the end RGB and opacity. All other numbers are values,
+    which are read and written as float32, of any range and with NaN.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".npy",)
+    signature = rb"\x93NUMPY"
+    depths = (8, 16, 32)
+    holds: ClassVar[frozenset[str]] = frozenset({"alpha"})
+
+    def read(self, path: Path) -> Image:
+        """Read a file.
+
+        Raises
+        ------
+        DataError
+            If it is damaged, or holds no array that is an image.
+        """
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # ValueError, EOFError, OSError and more
+            raise damaged(path, error) from error
+        with naming(path):
+            return image_of_array(array)
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write floats as they are, or integers where the metadata say ``bits: 8`` or 16."""
+        with naming(path):
+            np.save(path, array_of_image(image))
+
+
+class Npz(Npy):
+    """An archive of arrays: the only one, or the one that is called ``image``.
+
+    It is laid out as a ``.npy`` file is; the variance of SR is the array ``variance``.
+    """
+
+    suffixes = (".npz",)
+    signature = rb"PK\x03\x04"
+    holds = frozenset({"alpha", "variance"})
+
+    def read(self, path: Path) -> Image:
+        """Read a file.
+
+        Raises
+        ------
+        DataError
+            If it is damaged, or holds no array that is an image.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                names = arrays.files
+                name = names[0] if len(names) == 1 else PICTURE
+                array = arrays[name] if name in names else None
+        except Exception as error:  # zipfile and zlib raise many kinds
+            raise damaged(path, error) from error
+        if array is None:
+            raise DataError(
+                f"{path}: holds the arrays {', '.join(names) or 'of nobody'}; expected one, or one "
+                f"called '{PICTURE}'"
+            )
+        with naming(path):
+            return image_of_array(array)
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write the picture and, where the metadata have it, its variance."""
+        with naming(path):
+            arrays: dict[str, Any] = {PICTURE: array_of_image(image)}
+        if "variance" in image.metadata:
+            values = Image(image.metadata["variance"], metadata=_layout(image))
+            arrays["variance"] = array_of_image(values)
+        np.savez_compressed(path, **arrays)
+
+
+def _layout(image: Image) -> dict[str, int | None]:
+    return {key: value for key, value in image.metadata.items() if key == "channel_axis"}
