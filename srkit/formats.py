@@ -57,6 +57,20 @@ class Formats:
             raise DataError(f"{path}: no such file")
         return self.of_path(path).read(path)
 
+    def read_pages(self, path: Path) -> list[Image]:
+        """Read every page of a file whose format has pages; of others, the image.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read` does.
+        """
+        read_pages = getattr(self.of_path(path), "read_pages", None)
+        if read_pages is None or not path.is_file():
+            return [self.read(path)]
+        pages: list[Image] = read_pages(path)
+        return pages
+
     def write(self, path: Path, image: Image) -> None:
         """Write an image file.
 
@@ -65,10 +79,28 @@ class Formats:
         DataError
             If the format is unknown or the file cannot be written.
         """
+        self.write_pages(path, [image])
+
+    def write_pages(self, path: Path, images: Sequence[Image]) -> None:
+        """Write an image file of one page, or of several where its format has them.
+
+        Raises
+        ------
+        DataError
+            As :meth:`write` does.
+        """
+        image_format = self.of_path(path)
         try:
-            self.of_path(path).write(path, image)
+            if len(images) == 1:
+                image_format.write(path, images[0])
+            else:
+                image_format.write_pages(path, images)  # type: ignore[attr-defined]
         except OSError as error:
             raise DataError(f"{path}: cannot be written ({error})") from error
+
+    def has_pages(self, path: Path) -> bool:
+        """Tell whether a file of this name can hold several pages."""
+        return hasattr(self.of_path(path), "write_pages")
 
     def suffix_of(self, name: str) -> str | None:
         """Find the ending of a file name by which its format is known, as it is written there."""

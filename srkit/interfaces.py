@@ -33,7 +33,9 @@ class Image:
     data_range
         The values of black and white; integers of any depth are brought to (0, 1).
     metadata
-        What else the file holds, by the format's own names.
+        What else the file holds, by the format's own names. Common ones are ``bits`` (of a value
+        in the file; floats have 32), ``alpha`` (opacity, ``(1, H, W)`` in [0, 1]) and ``notes``
+        (lines that the user of `srkit upscale` is to read).
     """
 
     pixels: Tensor
@@ -525,7 +527,11 @@ class ImageFormat(Protocol):
     ``calibrate(image)`` gives the image with ``zero_point`` (AB magnitude of one unit) and
     ``pixel_scale`` (arcsec) among its metadata, where its file tells them, and
     ``enlarge(lr, upscaled, scale, history)`` gives the restored image with everything that its LR
-    file said, brought up to date (`upscaled` is a :class:`srkit.upscaling.Upscaled`).
+    file said, brought up to date (`upscaled` is a :class:`srkit.upscaling.Upscaled`). One whose
+    files have pages has ``read_pages(path)`` and ``write_pages(path, images)``. What files cannot
+    hold is told by ``depths``, the bits that a value may have (32 are floats), ``holds``, which of
+    :data:`srkit.keeping.PARTS` of the metadata are written, and ``longest``, the pixels of a side;
+    ``signature`` is a regular expression of bytes that its files begin with.
 
     Attributes
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -13,7 +14,11 @@ from srkit.upscaling import Upscaled, Upscaler
 UNSEEN = 1 / 512
 
 
-def upscale_picture(upscaler: Upscaler, image: Image) -> tuple[Upscaled, torch.Tensor | None]:
+def upscale_picture(
+    upscaler: Upscaler,
+    image: Image,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Upscaled, torch.Tensor | None]:
     """Restore colours, and opacity where the picture has it.
 
     Colours are multiplied by the opacity first and divided by it afterwards (Porter & Duff 1984),
@@ -28,14 +33,14 @@ def upscale_picture(upscaler: Upscaler, image: Image) -> tuple[Upscaled, torch.T
     """
     alpha = image.metadata.get("alpha")
     if alpha is None:
-        return upscaler(image), None
+        return upscaler(image, report), None
     low = image.data_range[0]
     bits = {"bits": image.metadata.get("bits")}
     mask = Image(alpha, (0.0, 1.0), bits)
-    enlarged = upscaler(mask).pixels
+    enlarged = upscaler(mask, report).pixels
     if float(alpha.min()) == float(alpha.max()):
         enlarged = enlarged.new_full(enlarged.shape, float(alpha.min()))
-    seen = upscaler(replace(image, pixels=low + (image.pixels - low) * alpha))
+    seen = upscaler(replace(image, pixels=low + (image.pixels - low) * alpha), report)
     colours = low + (seen.pixels - low) / enlarged.clamp(min=UNSEEN)
     # An overshoot of the opacity is divided out before it is cut off.
     shown = torch.where(enlarged < UNSEEN, low, colours)

@@ -15,9 +15,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from srkit import __version__
 from srkit.errors import DataError, OutputError, SrkitError
 from srkit.formats import Formats
-from srkit.interfaces import Image
+from srkit.interfaces import Image, ImageFormat
+from srkit.keeping import check_size, what_is_lost
 from srkit.models import Model
 from srkit.opacity import upscale_picture
+from srkit.resizing import resized_side
 from srkit.upscaling import Upscaler
 
 
@@ -91,17 +93,25 @@ def plan(
     single = len(found) == 1 and not Path(inputs[0]).is_dir()
     jobs = []
     for source, relative in found:
-        name = relative.with_name(relative.name if suffix is None else _renamed(relative, suffix))
+        name = relative if suffix is None else _renamed(relative, suffix, formats)
         if out is None:
             stem, ending = _split(name.name, formats)
             target = source.with_name(f"{stem}_x{scale:g}{ending}")
         elif single and formats.knows(out) and not out.is_dir():
             target = out
+            _check_ending(out, suffix)
         else:
             target = out / name
         jobs.append(Job(source, target))
+    for job in jobs[:1]:
+        formats.of_path(job.target)  # before anything is restored
     _check_targets(jobs)
     return jobs
+
+
+def _check_ending(out: Path, suffix: str | None) -> None:
+    if suffix is not None and not out.name.lower().endswith(f".{suffix.lstrip('.').lower()}"):
+        raise DataError(f"{out}: is to be {suffix} by its format; give one ending or the other")
 
 
 def _found(given: str, formats: Formats) -> list[tuple[Path, Path]]:
@@ -121,8 +131,8 @@ def _found(given: str, formats: Formats) -> list[tuple[Path, Path]]:
     return [pair for match in matches if Path(match) != path for pair in _found(match, formats)]
 
 
-def _renamed(path: Path, suffix: str) -> str:
-    return f"{path.name.partition('.')[0]}.{suffix.lstrip('.')}"
+def _renamed(path: Path, suffix: str, formats: Formats) -> Path:
+    return path.with_name(f"{_split(path.name, formats)[0]}.{suffix.lstrip('.')}")
 
 
 def _split(name: str, formats: Formats) -> tuple[str, str]:
@@ -225,13 +235,48 @@ def upscale_file(
     OutputError
         If the result cannot be written; nothing is left of it.
     """
-    image = formats.read(job.source)
-    image_format = formats.of_path(job.source)
+    pages, notes = formats.read_pages(job.source), []
+    reader, writer = formats.of_path(job.source), formats.of_path(job.target)
+    suffix = formats.suffix_of(job.target.name) or ""
+    if len(pages) > 1 and not formats.has_pages(job.target):
+        notes.append(f"the first of {len(pages)} pages: a {suffix} file holds one")
+        pages = pages[:1]
+    restored = []
+    for page in pages:
+        height, width = (resized_side(side, upscaler.scale) for side in page.pixels.shape[-2:])
+        check_size(height, width, writer, suffix)
+        sr, told = upscale_image(page, reader, upscaler, metadata, report)
+        restored.append(sr)
+        lost = what_is_lost(sr, writer, suffix)
+        notes += told if lost is None else [*told, lost]
+    write_whole(job.target, restored, formats)
+    return list(dict.fromkeys(notes))
+
+
+def upscale_image(
+    image: Image,
+    image_format: ImageFormat,
+    upscaler: Upscaler,
+    metadata: dict[str, Any],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Image, list[str]]:
+    """Restore an image with all that its file says, and tell what the user should know of it.
+
+    Parameters
+    ----------
+    image
+        As its format reads it.
+    image_format
+        Knows what the metadata mean.
+    upscaler, metadata, report
+        As :func:`upscale_files` and :class:`Upscaler` have them.
+    """
     calibrate = getattr(image_format, "calibrate", None)
     if calibrate is not None:
         image = calibrate(image)
+    notes = image.metadata.get("notes", [])
     image = replace(image, metadata={**image.metadata, **metadata})
-    upscaled, alpha = upscale_picture(upscaler, image)
+    upscaled, alpha = upscale_picture(upscaler, image, report)
     enlarge = getattr(image_format, "enlarge", None)
     if enlarge is not None:
         sr = enlarge(image, upscaled, upscaler.scale, history(upscaler))
@@ -240,8 +285,7 @@ def upscale_file(
         sr = Image(upscaled.pixels, image.data_range, kept)
     if alpha is not None:
         sr = replace(sr, metadata={**sr.metadata, "alpha": alpha})
-    write_whole(job.target, sr, formats)
-    return upscaled.notes
+    return sr, [*notes, *upscaled.notes]
 
 
 def history(upscaler: Upscaler) -> list[str]:
@@ -258,8 +302,8 @@ def history(upscaler: Upscaler) -> list[str]:
     return lines
 
 
-def write_whole(path: Path, image: Image, formats: Formats) -> None:
-    """Write an image under a temporary name, then rename it.
+def write_whole(path: Path, images: Sequence[Image], formats: Formats) -> None:
+    """Write the pages of an image file under a temporary name, then rename it.
 
     Raises
     ------
@@ -269,7 +313,7 @@ def write_whole(path: Path, image: Image, formats: Formats) -> None:
     partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        formats.write(partial, image)
+        formats.write_pages(partial, images)
         partial.replace(path)
     except OSError as error:
         raise OutputError(

@@ -98,7 +98,8 @@ def test_measured_values_are_not_rounded(tmp_path: Path, formats: Formats) -> No
     fits.PrimaryHDU(values, header).writeto(tmp_path / "a.fits")
     (pair,) = open_testset(tmp_path / "a.fits", 2, formats)
     assert not pair.is_picture
-    assert pair.hr.metadata == {"zero_point": 25.0, "pixel_scale": pytest.approx(0.036)}
+    told = {"bits": 32, "zero_point": 25.0, "pixel_scale": pytest.approx(0.036)}
+    assert pair.hr.metadata == told
     assert pair.lr.metadata == {"zero_point": 25.0, "pixel_scale": pytest.approx(0.072)}
     expected = resize(torch.from_numpy(values)[None, None], factor=0.5)[0]
     assert torch.equal(pair.lr.pixels, expected)

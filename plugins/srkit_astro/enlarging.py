@@ -58,7 +58,7 @@ def enlarge(
     pixels = to_file_values(sr, header, values, scale)
     for line in history:
         header.add_history(line)
-    metadata: dict[str, Any] = {"header": header}
+    metadata: dict[str, Any] = {"header": header, "bits": 32}
     if "mask" in lr.metadata:
         mask = enlarged_mask(lr.metadata["mask"], sr.shape[-2:])
         metadata |= {"mask": mask, "mask_header": lr.metadata["mask_header"]}

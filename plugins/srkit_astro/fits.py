@@ -82,6 +82,9 @@ class Fits:
     """
 
     suffixes = SUFFIXES
+    signature = rb"SIMPLE  =|\x1f\x8b"
+    depths = (32,)
+    holds = frozenset({"header", "mask", "variance"})
 
     def read(self, path: Path) -> Image:
         """Read a file.
@@ -185,7 +188,7 @@ def _image(path: Path, hdus: fits.HDUList) -> Image:
         raise DataError(f"{path}: holds no image of two axes or more; it has {found}")
     values = _planes(path, science, np.float32)
     pixels = torch.from_numpy(values)
-    metadata: dict[str, Any] = {"header": _header(science, hdus[0])}
+    metadata: dict[str, Any] = {"header": _header(science, hdus[0]), "bits": 32}
     mask = _first(pictures, MASKS, science.ver)
     if mask is not None:
         metadata["mask"] = torch.from_numpy(_beside(path, mask, values.shape, np.int64))

@@ -71,7 +71,7 @@ class Npz(Npy):
             If it is damaged, or holds no array that is an image.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 names = arrays.files
                 name = names[0] if len(names) == 1 else PICTURE
                 array = arrays[name] if name in names else None

@@ -31,7 +31,7 @@ class Tiff(Describing):
     suffixes = (".tif", ".tiff")
     signature = rb"II[*+]\0|MM\0[*+]"
     depths = (8, 16, 32)
-    holds = frozenset({"alpha", "icc", "exif", "pages"})
+    holds = frozenset({"alpha", "icc", "exif"})
 
     def read(self, path: Path) -> Image:
         """Read the first page, turned upright; palettes and CMYK become RGB.
@@ -73,7 +73,7 @@ class Tiff(Describing):
         """Write images as the pages of one file, as :meth:`write` does each."""
         pages = [_stored(path, image) for image in images]
         large = sum(page.nbytes for page in pages) > _CLASSIC
-        with TiffWriter(path, bigtiff=large) as file:
+        with TiffWriter(path, bigtiff=large, byteorder="<") as file:
             for image, values in zip(images, pages, strict=True):
                 file.write(
                     values,
