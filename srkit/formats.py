@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -106,6 +107,14 @@ class Formats:
         """Find the ending of a file name by which its format is known, as it is written there."""
         fitting = [suffix for suffix in self._by_suffix if name.lower().endswith(suffix)]
         return name[-max(map(len, fitting)) :] if fitting else None
+
+    def recognise(self, content: bytes) -> str | None:
+        """Find the ending for files that begin with some bytes; None where no format tells."""
+        for suffix, image_format in self._by_suffix.items():
+            signature: bytes | None = getattr(image_format, "signature", None)
+            if signature is not None and re.match(signature, content, re.DOTALL):
+                return suffix
+        return None
 
     def knows(self, path: Path) -> bool:
         """Tell whether files of this name can be read and written."""

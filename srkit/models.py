@@ -22,7 +22,7 @@ from srkit.checkpoints import (
 from srkit.components import build
 from srkit.downloading import digest_of
 from srkit.errors import PluginError, WeightsError, nearest
-from srkit.interfaces import Constraint, Published, Stretch
+from srkit.interfaces import Constraint, MultiScale, Published, Stretch
 from srkit.multiscale import list_scales, set_scale
 from srkit.quantities import Quantity
 from srkit.recipe import Recipe
@@ -256,11 +256,24 @@ def fresh_model(
         return _assembled(name, assemble_restoring(tree, registry, name), Provenance(), Quantity())
 
 
+def native_scale(model: Model, wanted: float) -> int:
+    """Tell which of a model's own scales :func:`open_model` takes where `wanted` is wanted."""
+    if isinstance(model.generator, Interpolation):
+        return math.ceil(wanted)
+    if isinstance(model.generator, MultiScale):
+        return _large_enough(model.generator.scales, wanted)
+    return model.scale
+
+
 def _choose_scale(path: Path, scales: Sequence[int], wanted: float | None) -> int:
-    """Choose the smallest scale that is not below the wanted one, else the largest."""
     if len(scales) > 1 and wanted is None:
         raise WeightsError(f"{path}: a model of the {list_scales(scales)}; say which")
-    enough = [scale for scale in scales if scale >= (wanted or 0)]
+    return _large_enough(scales, wanted or 0)
+
+
+def _large_enough(scales: Sequence[int], wanted: float) -> int:
+    """Choose the smallest scale that is not below the wanted one, else the largest."""
+    enough = [scale for scale in scales if scale >= wanted]
     return min(enough, default=max(scales))
 
 

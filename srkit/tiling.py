@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any
 
 import psutil
@@ -211,10 +212,12 @@ def side_that_fits(network: nn.Module, channels: int, device: torch.device, marg
 
 def _bytes_of_largest_layer(network: nn.Module, channels: int, device: torch.device) -> float:
     """Give the bytes of a layer's input and output for each LR pixel, of the largest layer."""
-    side, largest = 32, 1
+    side, largest, here = 32, 1, get_ident()
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal largest
+        if get_ident() != here:
+            return  # another thread restores with the same network
         tensors = [t for t in (*inputs, output) if isinstance(t, Tensor)]
         largest = max(largest, sum(t.numel() * t.element_size() for t in tensors))
 

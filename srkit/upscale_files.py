@@ -20,6 +20,7 @@ from srkit.keeping import check_size, what_is_lost
 from srkit.models import Model
 from srkit.opacity import upscale_picture
 from srkit.resizing import resized_side
+from srkit.sizing import Sized
 from srkit.upscaling import Upscaler
 
 
@@ -33,10 +34,16 @@ class Job:
         The file.
     target
         Where its SR goes.
+    name
+        What the user knows the file by; its path by default.
     """
 
     source: Path
     target: Path
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or str(self.source)
 
 
 @dataclass(slots=True)
@@ -63,7 +70,7 @@ class Outcome:
 
 
 def plan(
-    inputs: Sequence[str], out: Path | None, formats: Formats, scale: float, suffix: str | None
+    inputs: Sequence[str], out: Path | None, formats: Formats, label: str, suffix: str | None
 ) -> list[Job]:
     """Decide which files are restored, and where each goes.
 
@@ -78,8 +85,8 @@ def plan(
         A file for a single input, where it has the ending of a format; else a folder.
     formats
         What can be read and written.
-    scale
-        For names beside the inputs.
+    label
+        What tells the size in names beside the inputs, such as ``x4``.
     suffix
         Ending of the outputs, in place of that of the inputs.
 
@@ -96,7 +103,7 @@ def plan(
         name = relative if suffix is None else _renamed(relative, suffix, formats)
         if out is None:
             stem, ending = _split(name.name, formats)
-            target = source.with_name(f"{stem}_x{scale:g}{ending}")
+            target = source.with_name(f"{stem}_{label}{ending}")
         elif single and formats.knows(out) and not out.is_dir():
             target = out
             _check_ending(out, suffix)
@@ -158,7 +165,7 @@ def _check_targets(jobs: Iterable[Job]) -> None:
 
 def upscale_files(
     jobs: Sequence[Job],
-    upscaler: Upscaler,
+    upscalers: Sized,
     formats: Formats,
     console: Console,
     *,
@@ -171,8 +178,8 @@ def upscale_files(
     ----------
     jobs
         From :func:`plan`.
-    upscaler
-        What restores.
+    upscalers
+        What restores: an :class:`Upscaler`, or one for images of each size.
     formats
         What reads and writes.
     console
@@ -184,7 +191,8 @@ def upscale_files(
     """
     outcome = Outcome()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    shown = console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
         whole = progress.add_task("files", total=len(jobs), visible=len(jobs) > 1)
         for job in jobs:
             task = progress.add_task(job.source.name, total=None)
@@ -196,27 +204,27 @@ def upscale_files(
                 if job.target.exists() and not overwrite:
                     outcome.skipped += 1
                 else:
-                    notes = upscale_file(job, upscaler, formats, metadata or {}, report)
+                    notes = upscale_file(job, upscalers, formats, metadata or {}, report)
                     outcome.done += 1
                     for note in notes:
-                        console.print(f"{job.source}: {note}", highlight=False, soft_wrap=True)
+                        console.print(f"{job}: {note}", highlight=False, soft_wrap=True)
             except SrkitError as error:
-                outcome.failed.append(_naming(job.source, error))
+                outcome.failed.append(_naming(job, error))
                 console.print(f"[red]failed[/] {outcome.failed[-1]}", soft_wrap=True)
             progress.remove_task(task)
             progress.advance(whole)
     return outcome
 
 
-def _naming(source: Path, error: SrkitError) -> str:
+def _naming(job: Job, error: SrkitError) -> str:
     """Begin an error with the file, unless it names one itself."""
-    text = str(error)
-    return text if text.startswith(str(source)) or ": cannot be" in text else f"{source}: {text}"
+    text = str(error).replace(str(job.source), str(job))
+    return text if text.startswith(str(job)) or ": cannot be" in text else f"{job}: {text}"
 
 
 def upscale_file(
     job: Job,
-    upscaler: Upscaler,
+    upscalers: Sized,
     formats: Formats,
     metadata: dict[str, Any],
     report: Callable[[int, int], None] = lambda done, total: None,
@@ -243,6 +251,7 @@ def upscale_file(
         pages = pages[:1]
     restored = []
     for page in pages:
+        upscaler = upscalers.for_size(*page.pixels.shape[-2:])
         height, width = (resized_side(side, upscaler.scale) for side in page.pixels.shape[-2:])
         check_size(height, width, writer, suffix)
         sr, told = upscale_image(page, reader, upscaler, metadata, report)

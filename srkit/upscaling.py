@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from srkit.allocator import keep_freed_memory
 from srkit.ensembling import self_ensemble
@@ -108,19 +109,27 @@ class Upscaler:
         self._network = model.generator.to(self.device).to(memory_format=layout)
         self._layout = layout
 
-    @cached_property
+        self._needs = _Needs(self._network, model.channels or 1, self.device)
+
+    def at(self, scale: float) -> Upscaler:
+        """Give this upscaler for another scale; the network is the same."""
+        other = copy(self)
+        other.scale = float(scale)
+        return other
+
+    def for_size(self, height: int, width: int) -> Upscaler:
+        """Give the upscaler for images of this size: this one, of any."""
+        return self
+
+    @property
     def margin(self) -> int:
         """LR pixels around a tile that matter to it, as measured on the network."""
-        with torch.no_grad():
-            return reach(self._network, self.model.channels or 1, self.device)
+        return self._needs.margin
 
-    @cached_property
+    @property
     def tile(self) -> int:
         """Side of a tile in LR pixels, without its margin."""
-        if self._tile is not None:
-            return self._tile
-        channels = self.model.channels or 1
-        return side_that_fits(self._network, channels, self.device, self.margin)
+        return self._needs.tile if self._tile is None else self._tile
 
     def __call__(
         self, image: Image, report: Callable[[int, int], None] = lambda done, total: None
@@ -257,6 +266,22 @@ class Upscaler:
         return resize(
             images, self._size(sides), factor=self.scale / self.model.scale, kernel=kernel
         )
+
+
+class _Needs:
+    """What tiles a network needs, measured once, when it is asked for."""
+
+    def __init__(self, network: nn.Module, channels: int, device: torch.device) -> None:
+        self._measured = network, channels, device
+
+    @cached_property
+    def margin(self) -> int:
+        with torch.no_grad():
+            return reach(*self._measured)
+
+    @cached_property
+    def tile(self) -> int:
+        return side_that_fits(*self._measured, self.margin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,18 +39,18 @@ def _picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (12, 9)) -> 
 
 def test_beside_the_input(tmp_path: Path, formats: Formats) -> None:
     source = _picture(tmp_path / "cat.png")
-    assert plan([str(source)], None, formats, 4, None) == [Job(source, tmp_path / "cat_x4.png")]
+    assert plan([str(source)], None, formats, "x4", None) == [Job(source, tmp_path / "cat_x4.png")]
     packed = tmp_path / "m31.fits.gz"
     packed.touch()
-    (job,) = plan([str(packed)], None, formats, 1.5, None)
+    (job,) = plan([str(packed)], None, formats, "x1.5", None)
     assert job.target == tmp_path / "m31_x1.5.fits.gz"
 
 
 def test_one_file_to_a_file_and_many_to_a_folder(tmp_path: Path, formats: Formats) -> None:
     first, second = _picture(tmp_path / "a.png"), _picture(tmp_path / "b.jpg")
-    (job,) = plan([str(first)], tmp_path / "out.webp", formats, 2, None)
+    (job,) = plan([str(first)], tmp_path / "out.webp", formats, "x2", None)
     assert job.target == tmp_path / "out.webp"
-    jobs = plan([str(first), str(second)], tmp_path / "out", formats, 2, "png")
+    jobs = plan([str(first), str(second)], tmp_path / "out", formats, "x2", "png")
     assert [job.target for job in jobs] == [tmp_path / "out" / "a.png", tmp_path / "out" / "b.png"]
 
 
@@ -59,9 +59,9 @@ def test_a_folder_is_mirrored_and_a_pattern_matched(tmp_path: Path, formats: For
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).touch()
     out = tmp_path / "out"
-    jobs = plan([str(tmp_path / "in")], out, formats, 2, None)
+    jobs = plan([str(tmp_path / "in")], out, formats, "x2", None)
     assert [job.target for job in jobs] == [out / "a.png", out / "deep" / "b.png"]
-    (job,) = plan([str(tmp_path / "in" / "*.png")], out, formats, 2, None)
+    (job,) = plan([str(tmp_path / "in" / "*.png")], out, formats, "x2", None)
     assert job.source == tmp_path / "in" / "a.png"
 
 
@@ -75,10 +75,10 @@ def test_what_cannot_be_planned(tmp_path: Path, formats: Formats) -> None:
     }
     for inputs, expected in wrong.items():
         with pytest.raises(DataError) as caught:
-            plan(inputs, tmp_path / "out", formats, 2, None)
+            plan(inputs, tmp_path / "out", formats, "x2", None)
         assert expected in str(caught.value)
     with pytest.raises(DataError) as caught:
-        plan([str(picture)], tmp_path, formats, 2, None)
+        plan([str(picture)], tmp_path, formats, "x2", None)
     assert str(caught.value) == f"{picture}: is an input; choose another output"
 
 
@@ -110,6 +110,46 @@ def test_a_failing_writer_leaves_nothing(
     assert "No space left on device" in outcome.failed[0]
     assert str(job.target) in outcome.failed[0]
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "size", "name"),
+    [
+        (("--width", "50"), (50, 38), "a_w50.png"),
+        (("--height", "20"), (27, 20), "a_h20.png"),
+        (("--megapixels", "0.001"), (37, 28), "a_0.001mp.png"),
+        (("--scale", "3.5"), (42, 32), "a_x3.5.png"),
+    ],
+)
+def test_a_size_in_place_of_a_scale(
+    tmp_path: Path, srkit: Srkit, option: tuple[str, str], size: tuple[int, int], name: str
+) -> None:
+    source = _picture(tmp_path / "a.png")
+    done = srkit("upscale", source, "-m", "bicubic", *option)
+    assert (done.status, done.out) == (0, "1 restored\n")
+    with PIL.Image.open(tmp_path / name) as picture:
+        assert picture.size == size
+
+
+def test_two_sizes(srkit: Srkit) -> None:
+    done = srkit("upscale", "a.png", "-m", "bicubic", "--width", "50", "--scale", "2")
+    assert (done.status, done.err) == (
+        1,
+        "error: got scale and width; only one of them can decide the size\n",
+    )
+    done = srkit("upscale", "a.png", "-m", "bicubic", "--height", "0")
+    assert (done.status, done.err) == (1, "error: the height must be positive, got 0\n")
+
+
+def test_another_format_keeps_the_whole_name(tmp_path: Path, srkit: Srkit) -> None:
+    _picture(tmp_path / "a.v2.png")
+    srkit("upscale", "a.v2.png", "-m", "bicubic", "--format", "webp")
+    assert (tmp_path / "a.v2_x2.webp").is_file()
+    done = srkit("upscale", "a.v2.png", "-m", "bicubic", "--format", "docx")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("error: a.v2_x2.docx: no image format reads '.docx'; known: .avif,")
+    done = srkit("upscale", "a.v2.png", "-m", "bicubic", "--format", "webp", "-o", "b.png")
+    assert done.err == "error: b.png: is to be webp by its format; give one ending or the other\n"
 
 
 def test_the_command(tmp_path: Path, srkit: Srkit) -> None:

@@ -9,11 +9,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def new_console() -> Console:
-    """Make the console that tables and progress are shown on."""
+def new_console(*, stderr: bool = False) -> Console:
+    """Make the console that tables and progress are shown on.
+
+    Parameters
+    ----------
+    stderr
+        Leave standard output to the result itself.
+    """
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=stderr)
 
 
 def print_json(tree: object) -> None:

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from srkit.cli.output import new_console
+from srkit.cli.output import fail, new_console
 
 
 def upscale(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Files, folders or patterns.")
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Files, folders or patterns; - is standard input."),
     ],
     model: Annotated[
         str,
@@ -25,11 +26,22 @@ def upscale(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="File or folder; NAME_xSCALE beside the input by default."
+            "--out",
+            "-o",
+            help="File or folder, - is standard output; NAME_xSCALE beside the input by default.",
         ),
     ] = None,
     scale: Annotated[
         float | None, typer.Option(help="SR pixels for each LR pixel; the model's own by default.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Width of SR in pixels, in place of a scale.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(help="Height of SR in pixels, in place of a scale.")
+    ] = None,
+    megapixels: Annotated[
+        float | None, typer.Option(help="Millions of pixels of SR, in place of a scale.")
     ] = None,
     file_format: Annotated[
         str | None, typer.Option("--format", help="Ending of the outputs, such as png.")
@@ -57,28 +69,44 @@ def upscale(
     ] = False,
 ) -> None:
     """Restore pictures and FITS frames with a trained model."""
-    from srkit.formats import Formats
-    from srkit.models import INTERPOLATIONS, open_model
-    from srkit.registry import Registry
-    from srkit.upscale_files import plan, upscale_files
-    from srkit.upscaling import Upscaler
+    from tempfile import TemporaryDirectory
 
+    from srkit.formats import Formats
+    from srkit.piping import STREAM, plan_stream, send
+    from srkit.registry import Registry
+    from srkit.sizing import Size, Upscalers
+    from srkit.upscale_files import plan, upscale_files
+
+    try:
+        size = Size(scale, width, height, megapixels)
+    except ValueError as error:
+        fail(str(error))
     registry = Registry.discover()
     formats = Formats.of(registry)
-    opened = open_model(model, registry, at_least=scale or (2 if model in INTERPOLATIONS else None))
-    upscaler = Upscaler(
-        opened,
-        scale=scale,
+    upscalers = Upscalers(
+        model,
+        registry,
+        size,
         self_ensemble=self_ensemble,
         uncertainty=uncertainty,
         precision=precision,
         tile=tile,
     )
-    jobs = plan(inputs, out, formats, upscaler.scale, file_format)
     told = {} if zero_point is None else {"zero_point": zero_point}
-    outcome = upscale_files(
-        jobs, upscaler, formats, new_console(), overwrite=overwrite, metadata=told
-    )
-    print(outcome)
+    streaming, to_stream = STREAM in inputs, out == Path(STREAM)
+    if streaming and len(inputs) > 1:
+        fail(f"'{STREAM}', standard input, stands alone; got {len(inputs)} inputs")
+    console = new_console(stderr=to_stream or (streaming and out is None))
+    with TemporaryDirectory() as folder:
+        if streaming or to_stream:
+            jobs = [plan_stream(inputs[0], out, formats, file_format, Path(folder))]
+        else:
+            jobs = plan(inputs, out, formats, upscalers.label, file_format)
+        outcome = upscale_files(
+            jobs, upscalers, formats, console, overwrite=overwrite, metadata=told
+        )
+        if console.stderr and outcome.done:
+            send(jobs[0].target)
+    console.print(str(outcome), highlight=False)
     if outcome.failed:
         raise SystemExit(1)

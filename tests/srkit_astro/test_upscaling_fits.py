@@ -203,7 +203,7 @@ def test_a_folder_goes_on_after_a_damaged_frame(
     _write(frames / "a.fits", BUNIT="count / s", MAGZERO=27.0)
     _write(frames / "deep" / "c.fits.gz", BUNIT="count / s", MAGZERO=27.0)
     (frames / "b.fits").write_bytes((frames / "a.fits").read_bytes()[:4000])
-    jobs = plan([str(frames)], tmp_path / "sr", formats, 2.0, None)
+    jobs = plan([str(frames)], tmp_path / "sr", formats, "x2", None)
     upscaler = Upscaler(_model(registry))
     outcome = upscale_files(jobs, upscaler, formats, Console(quiet=True))
     assert str(outcome) == "2 restored, 1 failed"
