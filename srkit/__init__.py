@@ -7,14 +7,29 @@ from typing import TYPE_CHECKING, Any
 from srkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from srkit.calling import Upscaler, load_model, upscale
     from srkit.recipe import load_recipe
     from srkit.registry import Registry
 
     __version__: str
 
-__all__ = ["Registry", "__version__", "hookimpl", "load_recipe"]
+__all__ = [
+    "Registry",
+    "Upscaler",
+    "__version__",
+    "hookimpl",
+    "load_model",
+    "load_recipe",
+    "upscale",
+]
 
-_WHERE = {"Registry": "srkit.registry", "load_recipe": "srkit.recipe"}
+_WHERE = {
+    "Registry": "srkit.registry",
+    "Upscaler": "srkit.calling",
+    "load_model": "srkit.calling",
+    "load_recipe": "srkit.recipe",
+    "upscale": "srkit.calling",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from srkit.errors import DataError
@@ -24,8 +24,9 @@ class Formats:
 
     def __init__(self, formats: Iterable[ImageFormat], failures: Sequence[str] = ()) -> None:
         self._failures = tuple(failures)
+        self._formats = tuple(formats)
         self._by_suffix: dict[str, ImageFormat] = {}
-        for image_format in formats:
+        for image_format in self._formats:
             for suffix in image_format.suffixes:
                 self._by_suffix.setdefault(suffix, image_format)
 
@@ -40,6 +41,10 @@ class Formats:
             except Exception as error:  # a plugin's own code
                 failures.append(f"image format '{component.name}' could not be used ({error})")
         return cls(formats, failures)
+
+    def __iter__(self) -> Iterator[ImageFormat]:
+        """Give the formats one by one."""
+        return iter(self._formats)
 
     @property
     def suffixes(self) -> tuple[str, ...]:

@@ -531,7 +531,9 @@ class ImageFormat(Protocol):
     files have pages has ``read_pages(path)`` and ``write_pages(path, images)``. What files cannot
     hold is told by ``depths``, the bits that a value may have (32 are floats), ``holds``, which of
     :data:`srkit.keeping.PARTS` of the metadata are written, and ``longest``, the pixels of a side;
-    ``signature`` is a regular expression of bytes that its files begin with.
+    ``signature`` is a regular expression of bytes that its files begin with. For Python,
+    ``from_object(value)`` makes an image of an object, or gives None, and ``to_object(image)``
+    makes such an object.
 
     Attributes
     ----------

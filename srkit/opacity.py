@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 
 from srkit.interfaces import Image
-from srkit.upscaling import Upscaled, Upscaler
+from srkit.upscaling import ImageUpscaler, Upscaled
 
 #: Below this opacity a colour is not seen, and dividing by it would only enlarge rounding.
 UNSEEN = 1 / 512
 
 
 def upscale_picture(
-    upscaler: Upscaler,
+    upscaler: ImageUpscaler,
     image: Image,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Upscaled, torch.Tensor | None]:
@@ -45,3 +45,19 @@ def upscale_picture(
     # An overshoot of the opacity is divided out before it is cut off.
     shown = torch.where(enlarged < UNSEEN, low, colours)
     return replace(seen, pixels=shown), enlarged.clamp(0, 1)
+
+
+def upscale_pictures(
+    upscaler: ImageUpscaler,
+    images: Sequence[Image],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[tuple[Upscaled, torch.Tensor | None]]:
+    """Restore pictures as :func:`upscale_picture` does, opaque ones together."""
+    opaque = [image for image in images if "alpha" not in image.metadata]
+    restored = iter(upscaler.batch(opaque, report))
+    return [
+        upscale_picture(upscaler, image, report)
+        if "alpha" in image.metadata
+        else (next(restored), None)
+        for image in images
+    ]

@@ -32,7 +32,7 @@ from srkit.scales import brightness_scale
 from srkit.statistics import standing
 from srkit.testsets import Pair, TestSet, rounded
 from srkit.tiling import LARGEST
-from srkit.upscaling import Precision, Upscaler, as_bands
+from srkit.upscaling import ImageUpscaler, Precision, as_bands
 
 #: What is measured unasked, of photographs and of other images; those whose weights would have to
 #: be downloaded are left out.
@@ -220,7 +220,7 @@ class _Judge:
         name = model.name + ENSEMBLE * ensemble
         if name in self.results:  # two of one name are told apart by how the user named them
             name = f"{name} ({reference})"
-        upscaler = Upscaler(
+        upscaler = ImageUpscaler(
             model,
             precision=precision,
             self_ensemble=ensemble,
@@ -237,7 +237,7 @@ class _Judge:
             self.views[index].models[name] = crop
 
     def _restore(
-        self, upscaler: Upscaler, name: str, report: Report
+        self, upscaler: ImageUpscaler, name: str, report: Report
     ) -> tuple[dict[str, Floats], dict[int, Pixels], float]:
         """Restore every picture: values of the metrics, squares for the sheet, seconds in all."""
         values: dict[str, list[float]] = {metric: [] for metric in self.metrics}

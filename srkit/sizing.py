@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from srkit.models import INTERPOLATIONS, Model, native_scale, open_model
 from srkit.registry import Registry
-from srkit.upscaling import Upscaler
+from srkit.upscaling import ImageUpscaler
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class Size:
 
 
 class Sized(Protocol):
-    """What knows an upscaler for images of a size; an :class:`Upscaler` is one for all."""
+    """What knows an upscaler for images of a size; an :class:`ImageUpscaler` is one for all."""
 
-    def for_size(self, height: int, width: int) -> Upscaler:
+    def for_size(self, height: int, width: int) -> ImageUpscaler:
         """Give the upscaler for LR images of this size in pixels."""
         ...
 
@@ -94,7 +94,7 @@ class Upscalers:
     size
         How large SR is to be.
     settings
-        Of each :class:`srkit.upscaling.Upscaler`.
+        Of each :class:`srkit.upscaling.ImageUpscaler`.
 
     Raises
     ------
@@ -120,19 +120,19 @@ class Upscalers:
         """What tells the size in a file's name."""
         return self.size.label(self._opened.model.scale)
 
-    def _open(self, scale: float | None) -> Upscaler:
+    def _open(self, scale: float | None) -> ImageUpscaler:
         given = self._reference
         model = (
             given if isinstance(given, Model) else open_model(given, self._registry, at_least=scale)
         )
-        return Upscaler(model, **self._settings)
+        return ImageUpscaler(model, **self._settings)
 
     def _own(self, wanted: float) -> int:
         """Choose among the scales of a model that can be opened again."""
         model = self._opened.model
         return model.scale if isinstance(self._reference, Model) else native_scale(model, wanted)
 
-    def for_size(self, height: int, width: int) -> Upscaler:
+    def for_size(self, height: int, width: int) -> ImageUpscaler:
         """Give the upscaler for LR images of this size in pixels.
 
         Of a model of several scales, the smallest is taken that is large enough.

@@ -5,23 +5,20 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from srkit import __version__
 from srkit.errors import DataError, OutputError, SrkitError
 from srkit.formats import Formats
-from srkit.interfaces import Image, ImageFormat
+from srkit.interfaces import Image
 from srkit.keeping import check_size, what_is_lost
-from srkit.models import Model
-from srkit.opacity import upscale_picture
 from srkit.resizing import resized_side
 from srkit.sizing import Sized
-from srkit.upscaling import Upscaler
+from srkit.upscale_images import upscale_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +176,7 @@ def upscale_files(
     jobs
         From :func:`plan`.
     upscalers
-        What restores: an :class:`Upscaler`, or one for images of each size.
+        What restores: an :class:`ImageUpscaler`, or one for images of each size.
     formats
         What reads and writes.
     console
@@ -254,61 +251,12 @@ def upscale_file(
         upscaler = upscalers.for_size(*page.pixels.shape[-2:])
         height, width = (resized_side(side, upscaler.scale) for side in page.pixels.shape[-2:])
         check_size(height, width, writer, suffix)
-        sr, told = upscale_image(page, reader, upscaler, metadata, report)
+        ((sr, told),) = upscale_images([page], reader, upscaler, metadata, report)
         restored.append(sr)
         lost = what_is_lost(sr, writer, suffix)
         notes += told if lost is None else [*told, lost]
     write_whole(job.target, restored, formats)
     return list(dict.fromkeys(notes))
-
-
-def upscale_image(
-    image: Image,
-    image_format: ImageFormat,
-    upscaler: Upscaler,
-    metadata: dict[str, Any],
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Image, list[str]]:
-    """Restore an image with all that its file says, and tell what the user should know of it.
-
-    Parameters
-    ----------
-    image
-        As its format reads it.
-    image_format
-        Knows what the metadata mean.
-    upscaler, metadata, report
-        As :func:`upscale_files` and :class:`Upscaler` have them.
-    """
-    calibrate = getattr(image_format, "calibrate", None)
-    if calibrate is not None:
-        image = calibrate(image)
-    notes = image.metadata.get("notes", [])
-    image = replace(image, metadata={**image.metadata, **metadata})
-    upscaled, alpha = upscale_picture(upscaler, image, report)
-    enlarge = getattr(image_format, "enlarge", None)
-    if enlarge is not None:
-        sr = enlarge(image, upscaled, upscaler.scale, history(upscaler))
-    else:
-        kept = {key: image.metadata[key] for key in ("bits",) if key in image.metadata}
-        sr = Image(upscaled.pixels, image.data_range, kept)
-    if alpha is not None:
-        sr = replace(sr, metadata={**sr.metadata, "alpha": alpha})
-    return sr, [*notes, *upscaled.notes]
-
-
-def history(upscaler: Upscaler) -> list[str]:
-    """Say by what an image was restored, in lines for its header."""
-    model: Model = upscaler.model
-    origin = model.provenance
-    lines = [f"srkit {__version__} upscale: scale {upscaler.scale:g}, model {model.name}"]
-    if origin.recipe is not None:
-        lines.append(f"recipe {origin.recipe}, trained with srkit {origin.srkit}")
-    if origin.sha256 is not None:
-        lines.append(f"sha256 of the weights {origin.sha256}")
-    if upscaler.self_ensemble:
-        lines.append("mean over eight flips and turns")
-    return lines
 
 
 def write_whole(path: Path, images: Sequence[Image], formats: Formats) -> None:

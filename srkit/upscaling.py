@@ -20,7 +20,7 @@ from srkit.stretching import View
 from srkit.tiling import reach, restore_tiled, side_that_fits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from srkit.models import Model
 
@@ -30,6 +30,8 @@ Precision = Literal["auto", "bf16", "fp32"]
 ALIKE = 0.1
 #: Images up to this side are never divided, so that nothing has to be measured for them.
 WHOLE = 64
+#: LR pixels of small images that the network is given at once.
+TOGETHER = 256 * 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Upscaled:
     notes: list[str] = field(default_factory=list)
 
 
-class Upscaler:
+class ImageUpscaler:
     """Restores images with one model; may serve several threads.
 
     Parameters
@@ -111,13 +113,13 @@ class Upscaler:
 
         self._needs = _Needs(self._network, model.channels or 1, self.device)
 
-    def at(self, scale: float) -> Upscaler:
+    def at(self, scale: float) -> ImageUpscaler:
         """Give this upscaler for another scale; the network is the same."""
         other = copy(self)
         other.scale = float(scale)
         return other
 
-    def for_size(self, height: int, width: int) -> Upscaler:
+    def for_size(self, height: int, width: int) -> ImageUpscaler:
         """Give the upscaler for images of this size: this one, of any."""
         return self
 
@@ -151,6 +153,45 @@ class Upscaler:
             If no pixel has a value, the channels do not fit the model, or the model was trained
             on calibrated fluxes and the image is not calibrated.
         """
+        return self.batch([image], report)[0]
+
+    def batch(
+        self, images: Sequence[Image], report: Callable[[int, int], None] = lambda done, total: None
+    ) -> list[Upscaled]:
+        """Restore images; the network is given small ones of the same size together.
+
+        Parameters
+        ----------
+        images, report
+            As :meth:`__call__` takes each of them.
+
+        Raises
+        ------
+        DataError
+            As :meth:`__call__` does, for any of them.
+        """
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            key = image.pixels.shape, self._rounded(image), image.metadata.get("pixel_scale")
+            alike.setdefault(key, []).append(index)
+        found: dict[int, Upscaled] = {}
+        for indices in alike.values():
+            prepared = [self._prepare(images[index]) for index in indices]
+            restored = self._restore_together(
+                [each.bands for each in prepared], images[indices[0]], report
+            )
+            for index, each, parts in zip(indices, prepared, restored, strict=True):
+                found[index] = self._finish(each, *parts)
+        return [found[index] for index in range(len(images))]
+
+    def _rounded(self, image: Image) -> bool:
+        """Tell whether an image is restored in bf16."""
+        if self.precision == "auto":
+            return image.metadata.get("bits") == 8
+        return self.precision == "bf16"
+
+    def _prepare(self, image: Image) -> _Prepared:
+        """Bring an image to the values and channels that the network knows."""
         pixels = image.pixels.float()
         holes = ~pixels.isfinite()
         if holes.all():
@@ -159,31 +200,45 @@ class Upscaler:
         calibration = calibrate(image, self.model.quantity)
         self._compare_pixels(image, notes)
         values = calibration.to_model(_filled(pixels, holes))
-        bands = as_bands(values, self.model.channels, notes)
-        band_by_band = len(bands) > 1 or bands.shape[1] != len(pixels)
-        low_precision = self.precision == "bf16" or (
-            self.precision == "auto" and image.metadata.get("bits") == 8
-        )
+        return _Prepared(holes, calibration, as_bands(values, self.model.channels, notes), notes)
+
+    def _restore_together(
+        self, bands: list[Tensor], image: Image, report: Callable[[int, int], None]
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Restore the bands of images, each ``(N, C, H, W)``, at the model's scale."""
+        height, width = image.pixels.shape[-2:]
+        most = max(1, TOGETHER // (height * width))
         with (
             torch.no_grad(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self._rounded(image)),
         ):
-            restored = [self._restore(band[None], image, report) for band in bands]
-        sides, size = pixels.shape[-2:], self._size(pixels.shape[-2:])
+            parts = [
+                self._restore(some, image, report) for some in torch.split(torch.cat(bands), most)
+            ]
+        counts = [len(each) for each in bands]
+        sr = torch.split(torch.cat([sr for sr, _ in parts]), counts)
+        if not self.uncertainty:
+            return [(each, None) for each in sr]
+        spreads = torch.cat([sigma for _, sigma in parts if sigma is not None])
+        return list(zip(sr, torch.split(spreads, counts), strict=True))
+
+    def _finish(self, given: _Prepared, sr: Tensor, sigma: Tensor | None) -> Upscaled:
+        """Bring SR of an image to its scale, its values and its bands."""
+        holes, calibration, notes = given.holes, given.calibration, given.notes
+        sides, size = holes.shape[-2:], self._size(holes.shape[-2:])
         missing = enlarged_mask(holes, size) if holes.any() else None
         if missing is not None:
             notes.append(f"{int(holes.sum())} pixels without a value stay without one")
 
-        def gather(parts: list[Tensor], kernel: Kernel) -> Tensor:
-            whole = self._to_scale(torch.cat(parts), sides, kernel)
-            joined = (whole.mean(1) if band_by_band else whole[0]).cpu()
+        def gather(parts: Tensor, kernel: Kernel) -> Tensor:
+            whole = self._to_scale(parts, sides, kernel)
+            joined = (whole.mean(1) if given.band_by_band else whole[0]).cpu()
             return joined if missing is None else joined.masked_fill(missing, torch.nan)
 
-        sr = calibration.to_file(gather([sr for sr, _ in restored], "bicubic"))
-        if not self.uncertainty:
-            return Upscaled(sr, None, notes)
-        sigma = gather([s for _, s in restored if s is not None], "bilinear")
-        return Upscaled(sr, sigma / abs(calibration.factor), notes)
+        pixels = calibration.to_file(gather(sr, "bicubic"))
+        if sigma is None:
+            return Upscaled(pixels, None, notes)
+        return Upscaled(pixels, gather(sigma, "bilinear") / abs(calibration.factor), notes)
 
     def _compare_pixels(self, image: Image, notes: list[str]) -> None:
         """Say where the pixels on the sky are not those that the network knows."""
@@ -200,7 +255,7 @@ class Upscaler:
     def _restore(
         self, lr: Tensor, image: Image, report: Callable[[int, int], None]
     ) -> tuple[Tensor, Tensor | None]:
-        """Restore ``(1, C, H, W)`` in the model's values, at the model's scale; SR and sigma."""
+        """Restore ``(N, C, H, W)`` in the model's values, at the model's scale; SR and sigma."""
         lr = lr.to(self.device, memory_format=self._layout)
         view = self._view(lr, image)
         assert view.seen.lr is not None
@@ -241,9 +296,9 @@ class Upscaler:
         quantity = self.model.quantity
         pixel_scale = image.metadata.get("pixel_scale")
         batch = Batch(
-            names=["image"],
-            hr=lr.new_zeros(()).expand(1, lr.shape[1], height, width),
-            seeds=[0],
+            names=["image"] * len(lr),
+            hr=lr.new_zeros(()).expand(*lr.shape[:2], height, width),
+            seeds=[0] * len(lr),
             lr=lr,
             data_range=quantity.data_range,
             unit=quantity.unit,
@@ -266,6 +321,20 @@ class Upscaler:
         return resize(
             images, self._size(sides), factor=self.scale / self.model.scale, kernel=kernel
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An image as the network is given it, ``(N, channels, H, W)``, and the way back."""
+
+    holes: Tensor
+    calibration: Calibration
+    bands: Tensor
+    notes: list[str]
+
+    @property
+    def band_by_band(self) -> bool:
+        return len(self.bands) > 1 or self.bands.shape[1] != len(self.holes)
 
 
 class _Needs:

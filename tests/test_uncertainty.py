@@ -20,7 +20,7 @@ from srkit.models import Model
 from srkit.objectives import restore
 from srkit.stretching import View
 from srkit.uncertainty import Estimate, estimate, sample_pixels
-from srkit.upscaling import Upscaler
+from srkit.upscaling import ImageUpscaler
 from srkit.variance import VarianceHead
 
 STRETCH = Asinh(peak=50.0, softening=0.1)
@@ -105,7 +105,7 @@ def test_upscaling_is_as_sure_as_evaluation(
 ) -> None:
     """The same SR and standard deviation come out of an image without its HR."""
     predicted = head if trained else None
-    upscale = Upscaler(
+    upscale = ImageUpscaler(
         Model("a", generator, 2, 1, STRETCH, Flux(), head=predicted),
         self_ensemble=not trained,
         uncertainty=True,

@@ -15,7 +15,7 @@ from srkit.formats import Formats
 from srkit.models import open_model
 from srkit.registry import Registry
 from srkit.upscale_files import Job, Outcome, plan, upscale_files
-from srkit.upscaling import Upscaler
+from srkit.upscaling import ImageUpscaler
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def formats() -> Formats:
 
 
 @pytest.fixture(scope="module")
-def upscaler() -> Upscaler:
-    return Upscaler(open_model("bicubic", Registry.discover(), scale=2))
+def upscaler() -> ImageUpscaler:
+    return ImageUpscaler(open_model("bicubic", Registry.discover(), scale=2))
 
 
 def _picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (12, 9)) -> Path:
@@ -84,7 +84,7 @@ def test_what_cannot_be_planned(tmp_path: Path, formats: Formats) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_a_picture_keeps_its_mode(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler, mode: str
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, mode: str
 ) -> None:
     source = _picture(tmp_path / "a.png", mode)
     outcome = upscale_files(
@@ -96,7 +96,7 @@ def test_a_picture_keeps_its_mode(
 
 
 def test_a_failing_writer_leaves_nothing(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = _picture(tmp_path / "a.png")
 

@@ -15,7 +15,7 @@ from srkit.opacity import upscale_picture
 from srkit.quantities import Quantity
 from srkit.registry import Registry
 from srkit.resizing import resize
-from srkit.upscaling import Upscaler, enlarged_mask
+from srkit.upscaling import ImageUpscaler, enlarged_mask
 
 
 class _Nearest(nn.Module):
@@ -27,8 +27,8 @@ class _Nearest(nn.Module):
         return lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
-def _upscaler(channels: int | None = 1, **options: object) -> Upscaler:
-    return Upscaler(Model("nearest", _Nearest(), 2, channels), **options)
+def _upscaler(channels: int | None = 1, **options: object) -> ImageUpscaler:
+    return ImageUpscaler(Model("nearest", _Nearest(), 2, channels), **options)
 
 
 def _twice(pixels: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def test_the_network_sees_its_own_range() -> None:
             return super().forward(lr)
 
     model = Model("spy", Spy(), 2, 1, quantity=Quantity(data_range=(-1.0, 1.0)))
-    Upscaler(model)(Image(torch.tensor([[[10.0, 30.0]]]), (10.0, 30.0)))
+    ImageUpscaler(model)(Image(torch.tensor([[[10.0, 30.0]]]), (10.0, 30.0)))
     assert seen[-1].flatten().tolist() == [-1.0, 1.0]
 
 
@@ -87,8 +87,8 @@ def test_tiles_change_nothing() -> None:
     factory = registry.get("generators", "edsr").factory
     model = Model("edsr", factory(scale=2, channels=3, blocks=2, features=8).eval(), 2, 3)
     image = Image(torch.rand(3, 90, 71))
-    whole = Upscaler(model, precision="fp32", tile=1000)(image).pixels
-    tiled = Upscaler(model, precision="fp32", tile=33)(image).pixels
+    whole = ImageUpscaler(model, precision="fp32", tile=1000)(image).pixels
+    tiled = ImageUpscaler(model, precision="fp32", tile=33)(image).pixels
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_tiles_change_nothing() -> None:
 def test_interpolations_are_models(kernel: str) -> None:
     model = open_model(kernel, Registry.discover(), scale=3)
     pixels = torch.rand(4, 11, 13)
-    found = Upscaler(model)(Image(pixels)).pixels
+    found = ImageUpscaler(model)(Image(pixels)).pixels
     expected = resize(pixels[None], factor=3, kernel=kernel)[0]  # type: ignore[arg-type]
     torch.testing.assert_close(found, expected)
 
@@ -140,7 +140,7 @@ def test_transparent_pixels_do_not_bleed() -> None:
     alpha[:, :, :4] = 1.0
     model = open_model("bicubic", Registry.discover(), scale=2)
     image = Image(colours, metadata={"alpha": alpha, "bits": 8})
-    found, opacity = upscale_picture(Upscaler(model, precision="fp32"), image)
+    found, opacity = upscale_picture(ImageUpscaler(model, precision="fp32"), image)
     assert opacity is not None
     seen = opacity[0] > 0.05
     torch.testing.assert_close(
@@ -160,7 +160,7 @@ class _Slanted(_Nearest):
 def test_the_self_ensemble_and_its_spread() -> None:
     model = Model("slanted", _Slanted(), 2, 1)
     pixels = torch.rand(1, 6, 6)
-    found = Upscaler(model, self_ensemble=True, uncertainty=True)(Image(pixels, (0.0, 4.0)))
+    found = ImageUpscaler(model, self_ensemble=True, uncertainty=True)(Image(pixels, (0.0, 4.0)))
     torch.testing.assert_close(found.pixels, _twice(pixels), atol=1e-5, rtol=0)
     slope = torch.linspace(-4, 4, 12)
     x, y = slope.expand(12, 12), slope[:, None].expand(12, 12)
@@ -176,7 +176,7 @@ def test_sigma_of_a_head_goes_through_the_stretch_and_the_scale() -> None:
 
     stretch = Registry.discover().get("stretches", "linear").factory(peak=8.0)
     model = Model("told", _Nearest(), 2, 1, stretch, head=Head())  # type: ignore[arg-type]
-    found = Upscaler(model, scale=3, uncertainty=True)(Image(torch.rand(1, 6, 6)))
+    found = ImageUpscaler(model, scale=3, uncertainty=True)(Image(torch.rand(1, 6, 6)))
     assert found.sigma is not None
     torch.testing.assert_close(found.sigma, torch.full((1, 18, 18), 0.25 * 8.0))
 

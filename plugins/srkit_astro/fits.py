@@ -115,6 +115,20 @@ class Fits:
         sr, sigma = upscaled.pixels, upscaled.sigma
         return enlarge(lr, sr, scale, sigma=sigma, history=history)
 
+    def from_object(self, value: object) -> Image | None:
+        """Make an image of a CCDData, as of the file that it would be stored as; None of others."""
+        if "CCDData" not in (kind.__name__ for kind in type(value).__mro__):
+            return None  # before astropy.nddata, which takes long, is imported
+        from srkit_astro.ccd_data import to_hdus
+
+        return _image(Path("CCDData"), to_hdus(value))
+
+    def to_object(self, image: Image) -> Any:
+        """Make a CCDData, with WCS, unit, mask and uncertainty."""
+        from srkit_astro.ccd_data import of_hdus
+
+        return of_hdus(_hdus(Path("CCDData"), image))
+
     def write(self, path: Path, image: Image) -> None:
         """Write the image, then the extensions ``MASK`` and ``UNCERTAINTY`` where it has them.
 

@@ -23,7 +23,7 @@ from srkit.models import Model, Provenance
 from srkit.quantities import Quantity
 from srkit.registry import Registry
 from srkit.upscale_files import Job, plan, upscale_file, upscale_files
-from srkit.upscaling import Upscaler
+from srkit.upscaling import ImageUpscaler
 
 SIDE = 0.168
 #: What the recipes of lenses train on.
@@ -88,7 +88,7 @@ def test_a_source_keeps_its_place_and_its_flux(
 ) -> None:
     values = _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
     job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
-    upscale_file(job, Upscaler(_model(registry), scale=scale), formats, {})
+    upscale_file(job, ImageUpscaler(_model(registry), scale=scale), formats, {})
     with fits.open(job.target) as hdus:
         sr, header, mask = hdus[0].data.astype(float), hdus[0].header, hdus["MASK"].data
     assert sr.shape == (40 * scale, 48 * scale)
@@ -104,7 +104,7 @@ def test_a_source_keeps_its_place_and_its_flux(
 def test_history_says_by_what(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
     job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
-    upscale_file(job, Upscaler(_model(registry)), formats, {})
+    upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
     lines = "\n".join(fits.getheader(job.target)["HISTORY"])
     assert f"srkit {__version__} upscale: scale 2, model lens_hst" in lines
     assert "recipe lens_hst, trained with srkit 0.1.0" in lines
@@ -127,7 +127,7 @@ def test_any_calibration_gives_the_same_sky(
     header: dict[str, object],
     magnitude: float,
 ) -> None:
-    upscaler = Upscaler(_model(registry))
+    upscaler = ImageUpscaler(_model(registry))
     found = []
     for name, flux, stated in (
         ("counts", 1.0, {"BUNIT": "count / s", "MAGZERO": 27.0}),
@@ -147,7 +147,7 @@ def test_uncertainty_is_a_variance_in_the_units_of_the_file(
     for name, flux, magnitude in (("a", 1.0, 27.0), ("b", 100.0, 32.0)):
         job = Job(tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits")
         _write(job.source, flux, BUNIT="count / s", MAGZERO=magnitude)
-        upscale_file(job, Upscaler(_model(registry), uncertainty=True), formats, {})
+        upscale_file(job, ImageUpscaler(_model(registry), uncertainty=True), formats, {})
         with fits.open(job.target) as hdus:
             assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"
             assert hdus["UNCERTAINTY"].data.shape == hdus[0].data.shape
@@ -160,12 +160,12 @@ def test_a_frame_without_a_zero_point(tmp_path: Path, registry: Registry, format
     _write(tmp_path / "raw.fits", BUNIT="adu")
     job = Job(tmp_path / "raw.fits", tmp_path / "sr.fits")
     with pytest.raises(DataError) as caught:
-        upscale_file(job, Upscaler(_model(registry)), formats, {})
+        upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
     assert str(caught.value) == (
         "states no zero point, and the network was trained on calibrated fluxes (AB 27); give the "
         "zero point"
     )
-    upscale_file(job, Upscaler(_model(registry)), formats, {"zero_point": 26.5})
+    upscale_file(job, ImageUpscaler(_model(registry)), formats, {"zero_point": 26.5})
     assert job.target.is_file()
 
 
@@ -176,7 +176,7 @@ def test_pixels_without_a_value_stay_without_one(
     values[2:4, 5] = np.nan
     fits.PrimaryHDU(values, fits.getheader(tmp_path / "lens.fits")).writeto(tmp_path / "nan.fits")
     job = Job(tmp_path / "nan.fits", tmp_path / "sr.fits")
-    notes = upscale_file(job, Upscaler(_model(registry)), formats, {})
+    notes = upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
     assert notes == ["2 pixels without a value stay without one"]
     sr = fits.getdata(job.target)
     expected = np.zeros(sr.shape, bool)
@@ -189,7 +189,7 @@ def test_a_telescope_with_other_pixels(
 ) -> None:
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0, CD1_1=-1e-4, CD2_2=1e-4)
     job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
-    notes = upscale_file(job, Upscaler(_model(registry, constrained=False)), formats, {})
+    notes = upscale_file(job, ImageUpscaler(_model(registry, constrained=False)), formats, {})
     assert notes == [
         "pixels of 0.36 arcsec, while the network was trained on 0.168: its PSF is another"
     ]
@@ -204,7 +204,7 @@ def test_a_folder_goes_on_after_a_damaged_frame(
     _write(frames / "deep" / "c.fits.gz", BUNIT="count / s", MAGZERO=27.0)
     (frames / "b.fits").write_bytes((frames / "a.fits").read_bytes()[:4000])
     jobs = plan([str(frames)], tmp_path / "sr", formats, "x2", None)
-    upscaler = Upscaler(_model(registry))
+    upscaler = ImageUpscaler(_model(registry))
     outcome = upscale_files(jobs, upscaler, formats, Console(quiet=True))
     assert str(outcome) == "2 restored, 1 failed"
     assert outcome.failed[0].startswith(f"{frames / 'b.fits'}: cannot be read as FITS")

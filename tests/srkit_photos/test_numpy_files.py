@@ -13,7 +13,7 @@ from srkit.formats import Formats
 from srkit.models import open_model
 from srkit.registry import Registry
 from srkit.upscale_files import Job, upscale_file
-from srkit.upscaling import Upscaler
+from srkit.upscaling import ImageUpscaler
 
 RNG = np.random.default_rng(2)
 
@@ -29,7 +29,7 @@ def test_layout_and_depth_are_kept(
         values.flat[3] = np.nan
     source, target = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
     np.save(source, values) if suffix == "npy" else np.savez(source, values)
-    upscaler = Upscaler(open_model("nearest", Registry.discover(), scale=2))
+    upscaler = ImageUpscaler(open_model("nearest", Registry.discover(), scale=2))
     upscale_file(Job(source, target), upscaler, formats, {})
     found = np.load(target) if suffix == "npy" else np.load(target)["image"]
     axes = [axis for axis, side in enumerate(shape) if side in (6, 9)]
@@ -41,7 +41,7 @@ def test_layout_and_depth_are_kept(
 def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> None:
     np.savez(tmp_path / "a.npz", values=RNG.normal(size=(6, 9)))
     model = open_model("bicubic", Registry.discover(), scale=2)
-    upscaler = Upscaler(model, uncertainty=True)
+    upscaler = ImageUpscaler(model, uncertainty=True)
     job = Job(tmp_path / "a.npz", tmp_path / "b.npz")
     assert upscale_file(job, upscaler, formats, {}) == ["float64 values become float32"]
     assert np.load(job.target)["variance"].shape == (12, 18)

@@ -19,15 +19,15 @@ from srkit.formats import Formats
 from srkit.models import open_model
 from srkit.registry import Registry
 from srkit.upscale_files import Job, upscale_file, upscale_files
-from srkit.upscaling import Upscaler
+from srkit.upscaling import ImageUpscaler
 
 BYTES = np.random.default_rng(5).integers(0, 256, (10, 14, 3), dtype=np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 @pytest.fixture(scope="module")
-def upscaler() -> Upscaler:
-    return Upscaler(open_model("nearest", Registry.discover(), scale=2))
+def upscaler() -> ImageUpscaler:
+    return ImageUpscaler(open_model("nearest", Registry.discover(), scale=2))
 
 
 def _camera() -> PIL.Image.Exif:
@@ -45,14 +45,14 @@ def _camera() -> PIL.Image.Exif:
     return exif
 
 
-def _upscale(source: Path, target: Path, upscaler: Upscaler, formats: Formats) -> list[str]:
+def _upscale(source: Path, target: Path, upscaler: ImageUpscaler, formats: Formats) -> list[str]:
     return upscale_file(Job(source, target), upscaler, formats, {})
 
 
 @pytest.mark.parametrize("source", ["jpg", "png", "webp", "avif"])
 @pytest.mark.parametrize("target", ["jpg", "png", "webp", "avif", "tif"])
 def test_exif_stays_and_says_that_the_picture_stands_upright(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler, source: str, target: str
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, source: str, target: str
 ) -> None:
     given, found = tmp_path / f"a.{source}", tmp_path / f"b.{target}"
     PIL.Image.fromarray(BYTES).save(given, exif=_camera(), icc_profile=SRGB)
@@ -75,7 +75,7 @@ def test_exif_stays_and_says_that_the_picture_stands_upright(
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
 def test_a_print_stays_as_large(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler, suffix: str
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, suffix: str
 ) -> None:
     given, found = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
     PIL.Image.fromarray(BYTES).save(given, dpi=(150, 300))
@@ -85,7 +85,7 @@ def test_a_print_stays_as_large(
 
 
 def test_a_resolution_that_files_have_no_room_for(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", dpi=(40_000, 40_000))
     assert _upscale(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats) == []
@@ -95,7 +95,7 @@ def test_a_resolution_that_files_have_no_room_for(
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_png_colours_and_texts(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler, bits: int
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, bits: int
 ) -> None:
     told = PIL.PngImagePlugin.PngInfo()
     told.add(b"gAMA", struct.pack(">I", 100_000))
@@ -115,7 +115,7 @@ def test_png_colours_and_texts(
 
 
 def test_inks_are_converted_by_their_profile(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = PIL.Image.fromarray(BYTES).convert("CMYK")
     picture.save(tmp_path / "a.jpg", icc_profile=SRGB)  # not one of inks: not to be used
@@ -139,7 +139,7 @@ def test_inks_are_converted_by_their_profile(
 
 
 def test_a_profile_of_other_channels_is_left_out(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     PIL.Image.fromarray(BYTES[..., 0]).save(tmp_path / "a.png", icc_profile=SRGB)
     _upscale(tmp_path / "a.png", tmp_path / "b.png", upscaler, formats)
@@ -148,7 +148,7 @@ def test_a_profile_of_other_channels_is_left_out(
 
 
 def test_opacity_becomes_white_where_there_is_no_room(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     clear = np.zeros((8, 8, 4), np.uint8)
     PIL.Image.fromarray(clear).save(tmp_path / "a.png")
@@ -174,7 +174,9 @@ def test_a_transparent_colour_of_16_bits(
     assert alpha.sum() == 15
 
 
-def test_only_the_first_frame_is_told(tmp_path: Path, formats: Formats, upscaler: Upscaler) -> None:
+def test_only_the_first_frame_is_told(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
     frames = [PIL.Image.fromarray(BYTES), PIL.Image.fromarray(255 - BYTES)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     notes = _upscale(tmp_path / "a.png", tmp_path / "b.png", upscaler, formats)
@@ -183,7 +185,7 @@ def test_only_the_first_frame_is_told(tmp_path: Path, formats: Formats, upscaler
 
 @pytest.mark.parametrize("big", [False, True])
 def test_every_page_of_a_tiff(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler, big: bool
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, big: bool
 ) -> None:
     pages = [BYTES, BYTES[:, :6], BYTES[:5].astype(np.uint16) * 257, BYTES[..., 0] / 7 - 3]
     with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=big) as file:
@@ -210,7 +212,7 @@ def test_every_page_of_a_tiff(
 def test_exif_of_a_tiff(
     tmp_path: Path,
     formats: Formats,
-    upscaler: Upscaler,
+    upscaler: ImageUpscaler,
     big: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -241,7 +243,7 @@ def test_tiled_and_big_tiffs(tmp_path: Path, formats: Formats, options: dict[str
 
 
 def test_measured_integers_of_a_tiff_become_floats(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     heights = BYTES[..., 0].astype(np.int16) * 100 - 5000
     tifffile.imwrite(tmp_path / "a.tif", heights)
@@ -252,7 +254,7 @@ def test_measured_integers_of_a_tiff_become_floats(
 
 
 def test_what_another_format_cannot_keep_is_told_once(
-    tmp_path: Path, formats: Formats, upscaler: Upscaler
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.linspace(-2, 6, 64, dtype=np.float32).reshape(8, 8))
     shown = io.StringIO()

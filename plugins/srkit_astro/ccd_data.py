@@ -1,0 +1,26 @@
+"""Images as astropy's CCDData, through the FITS extensions that it is stored as."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import astropy.units as u
+from astropy.io import fits
+from astropy.nddata import CCDData
+
+
+def to_hdus(ccd: CCDData) -> fits.HDUList:
+    """Store an image with mask, uncertainty, unit and WCS."""
+    return ccd.to_hdu(hdu_mask="MASK", hdu_uncertainty="UNCERT", wcs_relax=True)
+
+
+def of_hdus(hdus: fits.HDUList) -> Any:
+    """Make an image of the extensions that the FITS format writes."""
+    stored = io.BytesIO()
+    hdus.writeto(stored)
+    stored.seek(0)
+    unit = None if hdus[0].header.get("BUNIT") else u.dimensionless_unscaled
+    return CCDData.read(
+        stored, format="fits", unit=unit, hdu_mask="MASK", hdu_uncertainty="UNCERTAINTY"
+    )

@@ -1,0 +1,275 @@
+"""Restoring from Python: arrays, tensors, files and other images, one or many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from srkit.arrays import array_of_image, image_of_array, to_depth, to_image
+from srkit.errors import DataError
+from srkit.formats import Formats
+from srkit.interfaces import Image
+from srkit.models import Model, open_model
+from srkit.registry import Registry
+from srkit.sizing import Size, Upscalers
+from srkit.upscale_images import upscale_images
+from srkit.upscaling import Precision, Upscaled
+
+
+def load_model(
+    reference: str | Path, *, scale: int | None = None, registry: Registry | None = None
+) -> tuple[nn.Module, Model]:
+    """Load a bare network, and what there is to know of it.
+
+    Parameters
+    ----------
+    reference
+        A run folder, a checkpoint, a weight file of another origin, the name of published weights,
+        or ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
+    scale
+        The scale that is wanted; the model's own, if it has but one.
+    registry
+        Where components come from; what is installed by default.
+
+    Returns
+    -------
+    network
+        From LR ``(N, C, h, w)`` to SR ``(N, C, scale h, scale w)``, in evaluation mode, on the CPU.
+    model
+        Its descriptor: name, scale and channels, the range and unit of the values that it knows
+        (``quantity``), the stretch and the constraint that its values go through and that are not
+        part of it, and where it comes from.
+
+    Raises
+    ------
+    SrkitError
+        As :func:`srkit.models.open_model` does.
+    """
+    model = open_model(reference, registry or Registry.discover(), scale=scale)
+    return model.generator, model
+
+
+def upscale(images: Any, model: str | Path | Model, **settings: Any) -> Any:
+    """Restore an image, or several; see :class:`Upscaler`, which does not load its model anew.
+
+    Parameters
+    ----------
+    images
+        As :meth:`Upscaler.__call__` takes them.
+    model
+        As :class:`Upscaler` takes it.
+    settings
+        Others of :class:`Upscaler`, such as ``scale=2.5``.
+    """
+    return Upscaler(model, **settings)(images)
+
+
+class Upscaler:
+    """Restores images of any kind with one model; may serve several threads.
+
+    Parameters
+    ----------
+    model
+        As :func:`load_model` takes it, or what it gives as the descriptor.
+    scale, width, height, megapixels
+        How large SR is to be, by one of these; by default the model's own scale.
+    zero_point
+        AB magnitude of one unit of the values, where images do not say.
+    self_ensemble, uncertainty, precision, tile, device
+        As :class:`srkit.upscaling.ImageUpscaler` has them.
+    registry
+        Where components come from; what is installed by default.
+
+    Raises
+    ------
+    ValueError
+        If a setting is wrong, or two say how large SR is to be.
+    SrkitError
+        If there is no such model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model,
+        *,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        megapixels: float | None = None,
+        zero_point: float | None = None,
+        self_ensemble: bool = False,
+        uncertainty: bool = False,
+        precision: Precision = "auto",
+        tile: int | None = None,
+        device: torch.device | str | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        registry = registry or Registry.discover()
+        self._upscalers = Upscalers(
+            model if isinstance(model, Model) else str(model),
+            registry,
+            Size(scale, width, height, megapixels),
+            self_ensemble=self_ensemble,
+            uncertainty=uncertainty,
+            precision=precision,
+            tile=tile,
+            device=device,
+        )
+        self._formats = Formats.of(registry)
+        self._told = {} if zero_point is None else {"zero_point": zero_point}
+
+    def __call__(self, images: Any) -> Any:
+        """Restore an image, or several, which the network is given together.
+
+        Parameters
+        ----------
+        images
+            A NumPy array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``; a tensor, ``(H, W)``,
+            ``(C, H, W)`` or ``(N, C, H, W)``; an ``astropy.nddata.CCDData``; the path of a file;
+            or a list of these. Bytes and unsigned 16-bit integers are levels of grey; all other
+            numbers are values of any range, black at 0 and white at 1 where they lie in between,
+            else at their own extremes.
+
+        Returns
+        -------
+        object
+            SR of the same kind, layout, type of number and device; numbers are computed in
+            float32. A CCDData has its WCS, mask and uncertainty brought up to date. A path gives
+            an array, of a FITS file a CCDData. With ``uncertainty``, arrays and tensors come as
+            pairs of SR and its standard deviation.
+
+        Raises
+        ------
+        DataError
+            If an image cannot be read or restored.
+        """
+        if isinstance(images, list | tuple):
+            return self._many(images)
+        if isinstance(images, Tensor) and images.ndim == 4:
+            return _stacked(self._many(list(images)))
+        return self._many([images])[0]
+
+    def _many(self, objects: Sequence[Any]) -> list[Any]:
+        given = [self._read(each) for each in objects]
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for index, (image, kind) in enumerate(given):
+            upscaler = self._upscalers.for_size(*image.pixels.shape[-2:])
+            alike.setdefault((type(kind), upscaler.model.scale, upscaler.scale), []).append(index)
+        found: dict[int, Any] = {}
+        for indices in alike.values():
+            first, kind = given[indices[0]]
+            upscaler = self._upscalers.for_size(*first.pixels.shape[-2:])
+            pictures = [given[index][0] for index in indices]
+            for index, (sr, _) in zip(
+                indices, upscale_images(pictures, kind, upscaler, self._told), strict=True
+            ):
+                found[index] = given[index][1].to_object(sr)
+        return [found[index] for index in range(len(objects))]
+
+    def _read(self, value: Any) -> tuple[Image, Kind]:
+        """Make an image of an object, and say what knows the way back."""
+        if isinstance(value, str | Path):
+            return self._read_file(Path(value))
+        if isinstance(value, np.ndarray | np.generic):
+            return image_of_array(np.asarray(value)), _Arrays(value.dtype)
+        if isinstance(value, Tensor):
+            return _image_of_tensor(value), _Tensors(value.ndim, value.dtype, value.device)
+        for image_format in self._formats:
+            make = getattr(image_format, "from_object", None)
+            image = None if make is None else make(value)
+            if image is not None and isinstance(image_format, Kind):
+                return image, image_format
+        raise DataError(
+            f"an object of the type {type(value).__name__}; expected a NumPy array, a tensor, a "
+            "CCDData, a path, or a list of these"
+        )
+
+    def _read_file(self, path: Path) -> tuple[Image, Kind]:
+        image = self._formats.read(path)
+        image_format = self._formats.of_path(path)
+        return image, image_format if isinstance(image_format, Kind) else _Arrays(None)
+
+
+@runtime_checkable
+class Kind(Protocol):
+    """What makes objects of images; may have ``calibrate`` and ``enlarge`` as image formats do."""
+
+    def to_object(self, image: Image, /) -> Any:
+        """Make an object of SR."""
+        ...
+
+
+def _keep(lr: Image, upscaled: Upscaled) -> Image:
+    metadata = {key: value for key, value in lr.metadata.items() if key != "alpha"}
+    if upscaled.sigma is not None:
+        metadata["sigma"] = upscaled.sigma
+    return Image(upscaled.pixels, lr.data_range, metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrays:
+    """Arrays of NumPy; floats are brought to a type, which None leaves."""
+
+    dtype: np.dtype[Any] | None
+
+    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
+        return _keep(lr, upscaled)
+
+    def to_object(self, image: Image) -> Any:
+        sr = self._of_type(array_of_image(image))
+        if "sigma" not in image.metadata:
+            return sr
+        layout = {key: image.metadata[key] for key in ("channel_axis",) if key in image.metadata}
+        return sr, array_of_image(Image(image.metadata["sigma"], metadata=layout))
+
+    def _of_type(self, values: Any) -> Any:
+        if self.dtype is None or self.dtype.kind != "f" or values.dtype.kind != "f":
+            return values
+        return values.astype(self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensors:
+    """Tensors of one layout."""
+
+    ndim: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
+        return _keep(lr, upscaled)
+
+    def to_object(self, image: Image) -> Any:
+        levels = self._laid_out(torch.from_numpy(np.ascontiguousarray(array_of_image(image))))
+        sr = levels.to(self.dtype) if self.dtype.is_floating_point else levels
+        if "sigma" not in image.metadata:
+            return sr
+        return sr, self._laid_out(image.metadata["sigma"]).to(sr.device)
+
+    def _laid_out(self, planes: Tensor) -> Tensor:
+        return (planes[0] if self.ndim == 2 else planes).to(self.device)
+
+
+def _image_of_tensor(tensor: Tensor) -> Image:
+    if tensor.ndim not in (2, 3) or not tensor.numel():
+        raise DataError(
+            f"a tensor of the shape {tuple(tensor.shape)}; expected an image, (H, W) or (C, H, W), "
+            "or several, (N, C, H, W)"
+        )
+    planes = tensor.detach().cpu()
+    planes = planes.float() if planes.is_floating_point() else planes
+    values, _ = to_depth(np.moveaxis(planes.reshape(-1, *planes.shape[-2:]).numpy(), 0, -1))
+    image = to_image(values, alpha=False)
+    return replace(image, metadata={**image.metadata, "channel_axis": 0})
+
+
+def _stacked(parts: list[Any]) -> Any:
+    if isinstance(parts[0], tuple):
+        return tuple(torch.stack(each) for each in zip(*parts, strict=True))
+    return torch.stack(parts)

@@ -1,0 +1,85 @@
+"""Restore images with all that their files say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from srkit import __version__
+from srkit.interfaces import Image
+from srkit.models import Model
+from srkit.opacity import upscale_pictures
+from srkit.upscaling import ImageUpscaler, Upscaled
+
+
+def upscale_images(
+    images: Sequence[Image],
+    image_format: object,
+    upscaler: ImageUpscaler,
+    metadata: Mapping[str, Any],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[tuple[Image, list[str]]]:
+    """Restore images, and tell what the user should know of how each was made.
+
+    Parameters
+    ----------
+    images
+        As their format reads them.
+    image_format
+        Knows what their metadata mean: ``calibrate`` and ``enlarge`` are asked, where it has them.
+    upscaler
+        What restores.
+    metadata
+        What the user says of all images in place of their files, such as ``zero_point``.
+    report
+        Called with the LR pixels done and in all, for each band.
+
+    Raises
+    ------
+    DataError
+        If an image cannot be restored.
+    """
+    calibrate = getattr(image_format, "calibrate", lambda image: image)
+    told = [calibrate(image) for image in images]
+    given = [replace(image, metadata={**image.metadata, **metadata}) for image in told]
+    restored = upscale_pictures(upscaler, given, report)
+    return [
+        (
+            _finish(image, image_format, upscaler, *parts),
+            [*image.metadata.get("notes", []), *parts[0].notes],
+        )
+        for image, parts in zip(given, restored, strict=True)
+    ]
+
+
+def _finish(
+    lr: Image,
+    image_format: object,
+    upscaler: ImageUpscaler,
+    upscaled: Upscaled,
+    alpha: Tensor | None,
+) -> Image:
+    enlarge = getattr(image_format, "enlarge", None)
+    if enlarge is not None:
+        sr: Image = enlarge(lr, upscaled, upscaler.scale, history(upscaler))
+    else:
+        kept = {key: lr.metadata[key] for key in ("bits",) if key in lr.metadata}
+        sr = Image(upscaled.pixels, lr.data_range, kept)
+    return sr if alpha is None else replace(sr, metadata={**sr.metadata, "alpha": alpha})
+
+
+def history(upscaler: ImageUpscaler) -> list[str]:
+    """Say by what an image was restored, in lines for its header."""
+    model: Model = upscaler.model
+    origin = model.provenance
+    lines = [f"srkit {__version__} upscale: scale {upscaler.scale:g}, model {model.name}"]
+    if origin.recipe is not None:
+        lines.append(f"recipe {origin.recipe}, trained with srkit {origin.srkit}")
+    if origin.sha256 is not None:
+        lines.append(f"sha256 of the weights {origin.sha256}")
+    if upscaler.self_ensemble:
+        lines.append("mean over eight flips and turns")
+    return lines
