@@ -291,7 +291,7 @@ def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
     precision = recipe.training.precision
     if precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
-    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)]
+    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
     if not torch.cuda.is_available():
         keep_freed_memory()
     # accelerate keeps the first precision of a process for good; a notebook may run several.
@@ -357,6 +357,20 @@ def begin_head_from(head: VarianceHead, given: str) -> str:
     return f"uncertainty: goes on from the head of {given}"
 
 
+def _may_rest(module: object, assembly: Assembly) -> bool:
+    """Tell whether a step may leave parameters of a network without a gradient.
+
+    A generator of several scales runs the parts of one, stages may be frozen for a while, and
+    classifiers may have heads beside the scores. In all other networks, a gradient reaches every
+    parameter; torch warns where it searches in vain for some that rest.
+    """
+    if module is assembly.generator:
+        start = assembly.recipe.start
+        thaws = start is not None and any(span != "always" for span in start.frozen.values())
+        return thaws or len(assembly.by_scale) > 1
+    return module in assembly.teachers.values()
+
+
 def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run:
     training = assembly.recipe.training
     average = None
@@ -369,6 +383,8 @@ def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run
     def wrap(module: nn.Module) -> nn.Module:
         if training.compile:
             module.compile()
+        assert accelerator.ddp_handler is not None
+        accelerator.ddp_handler.find_unused_parameters = _may_rest(module, assembly)
         with warnings.catch_warnings():
             # What torch advises instead would not bring the buffers of all processes in step.
             warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
