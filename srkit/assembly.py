@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from srkit.checkpoints import checkpoint_of, read_state
-from srkit.components import build, explain, options_model, validate, wants
+from srkit.components import build, downloads, explain, options_model, validate, wants
 from srkit.errors import PluginError, RecipeError, SrkitError, nearest
 from srkit.formats import Formats
 from srkit.interfaces import (
@@ -38,6 +38,7 @@ from srkit.recipe_files import load_tree
 from srkit.recipe_parts import LossSpec, MetricSpec, Spec
 from srkit.registry import Component, Registry
 from srkit.variance import VarianceHead
+from srkit.weights import is_here
 
 #: What a recipe may have data for.
 SPLITS = ("train", "validation", "test")
@@ -63,6 +64,7 @@ class Assembly:
     """The built components of a recipe, under their names in it, for one of its scales.
 
     Scales share every component whose factory does not take `scale`; `by_scale` has them all.
+    `downloads` has the addresses of what a run will download, by the path in the recipe.
     """
 
     recipe: Recipe
@@ -79,6 +81,7 @@ class Assembly:
     data: dict[str, Dataset] = field(default_factory=dict)
     mixed_in: dict[str, Dataset] = field(default_factory=dict)
     distributions: dict[str, str] = field(default_factory=dict)
+    downloads: dict[str, list[str]] = field(default_factory=dict)
     by_scale: dict[int, Assembly] = field(default_factory=dict, repr=False, compare=False)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -102,6 +105,7 @@ def read(
     *,
     sample: bool,
     splits: Sequence[str] | None = None,
+    download: bool = True,
 ) -> Recipe:
     """Read a recipe file; what is wrong with components is told with what is wrong elsewhere.
 
@@ -113,6 +117,8 @@ def read(
         Where its components come from.
     splits
         The data sets that will be built from it; None where nothing will be built.
+    download
+        Whether to build what has to be downloaded first.
 
     Raises
     ------
@@ -121,7 +127,7 @@ def read(
         what the components that are free of that say when they are built.
     """
     tree = load_tree(path, overrides, sample=sample)
-    return parse(tree, registry, str(path), splits=splits)
+    return parse(tree, registry, str(path), splits=splits, download=download)
 
 
 def parse(
@@ -130,6 +136,7 @@ def parse(
     source: str,
     *,
     splits: Sequence[str] | None = None,
+    download: bool = True,
 ) -> Recipe:
     """Check a recipe that is already one tree, as :func:`read` checks a file."""
     try:
@@ -140,7 +147,7 @@ def parse(
         more, components = _check_options(error.rest, registry)
         everyone_is_told_wrong = any(p.startswith(("scale:", "channels:")) for p in error.problems)
         if splits is not None and not everyone_is_told_wrong:
-            assembly, unbuilt = _build(error.rest, components, registry, splits)
+            assembly, unbuilt = _build(error.rest, components, registry, splits, download=download)
             more += unbuilt + _check_fit(assembly)
         raise RecipeError(error.source, [*error.problems, *more]) from None
 
@@ -194,7 +201,14 @@ def _check_options(recipe: Recipe, registry: Registry) -> tuple[list[str], dict[
     return problems, components
 
 
-def assemble(recipe: Recipe, registry: Registry, source: str, *, splits: Sequence[str]) -> Assembly:
+def assemble(
+    recipe: Recipe,
+    registry: Registry,
+    source: str,
+    *,
+    splits: Sequence[str],
+    download: bool = True,
+) -> Assembly:
     """Build every component of a recipe but those that wait for what it needs.
 
     Parameters
@@ -205,6 +219,8 @@ def assemble(recipe: Recipe, registry: Registry, source: str, *, splits: Sequenc
         Names the recipe in errors.
     splits
         The data sets to build, of :data:`SPLITS`.
+    download
+        Whether to build what has to be downloaded first; otherwise it is left out and listed.
 
     Raises
     ------
@@ -213,7 +229,9 @@ def assemble(recipe: Recipe, registry: Registry, source: str, *, splits: Sequenc
     """
     recipe = recipe.model_copy(deep=True)
     problems, components = _check_options(recipe, registry)
-    assembly, unbuilt = _build(recipe, components, registry, splits)
+    assembly, unbuilt = _build(recipe, components, registry, splits, download=download)
+    if not download:
+        assembly.downloads |= _awaited_weights(assembly)
     problems = [
         *_cross_check(recipe),
         *problems,
@@ -258,6 +276,8 @@ def _build(
     components: Mapping[str, Component],
     registry: Registry,
     splits: Sequence[str],
+    *,
+    download: bool = True,
 ) -> tuple[Assembly, list[str]]:
     """Build what is free of errors so far, and tell what cannot be built."""
     supplied = {"channels": recipe.channels, "formats": Formats.of(registry)}
@@ -281,6 +301,9 @@ def _build(
             continue
         component: Any = None
         try:
+            if not download and (awaited := downloads(factory, spec.options)):
+                by_scale[recipe.scales[0]].downloads[path] = awaited
+                continue
             for scale, assembly in by_scale.items():
                 if own or component is None:
                     # A network's first weights depend on nothing else.
@@ -301,6 +324,20 @@ def _build(
         for assembly in by_scale.values():
             assembly.uncertainty = head
     return by_scale[recipe.scales[0]], problems
+
+
+def _awaited_weights(assembly: Assembly) -> dict[str, list[str]]:
+    """List what a run will download of the published weights that the recipe names."""
+    recipe, generator = assembly.recipe, assembly.generator
+    named = {f"evaluation.models.{name}": given for name, given in recipe.evaluation.models.items()}
+    if recipe.start is not None:
+        named["start.weights"] = recipe.start.weights
+    published = {} if generator is None else generator.published
+    return {
+        path: [published[given].url]
+        for path, given in named.items()
+        if given in published and not is_here(published[given])
+    }
 
 
 def _place(assembly: Assembly, path: str, component: Any) -> None:

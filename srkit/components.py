@@ -151,6 +151,15 @@ def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any
     return factory(**validate(factory, given), **{name: supplied[name] for name in wanted})
 
 
+def downloads(factory: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
+    """List the addresses of what building a component with these options would download first.
+
+    Its factory's own ``downloads``, if it has one, says so.
+    """
+    asked = getattr(factory, "downloads", None)
+    return [] if asked is None else list(asked(**validate(factory, given)))
+
+
 def wants(factory: Callable[..., Any]) -> frozenset[str]:
     """Name what a factory wants to be supplied with."""
     return SUPPLIED & _parameters(factory).keys()

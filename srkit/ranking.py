@@ -16,7 +16,7 @@ from torch import Tensor
 
 from srkit.anatomy import count_multiply_adds, count_parameters
 from srkit.bootstrap import FEW, Difference, paired_difference
-from srkit.components import build
+from srkit.components import build, downloads
 from srkit.errors import DataError, PluginError, SrkitError
 from srkit.faults import describe, wants_traceback
 from srkit.formats import Formats
@@ -54,8 +54,7 @@ def default_metrics(pair: Pair, registry: Registry) -> list[str]:
 
 
 def _available(registry: Registry, name: str) -> bool:
-    available = getattr(registry.get("metrics", name).factory, "available", None)
-    return available is None or bool(available())
+    return not downloads(registry.get("metrics", name).factory, {})
 
 
 def build_metrics(

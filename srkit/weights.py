@@ -114,11 +114,19 @@ def fetch(name: str, published: Published) -> Path:
     """
     if published.url.startswith("package:"):
         return _shipped(published)
-    target = cache_folder() / published.url.rpartition("/")[2]
     try:
-        return download(published.url, target, checksum=f"sha256:{published.sha256}")
+        return download(published.url, _cached(published), checksum=f"sha256:{published.sha256}")
     except DownloadError as error:
         raise WeightsError(f"weights '{name}': {error}; or name a local file instead") from error
+
+
+def is_here(published: Published) -> bool:
+    """Tell whether published weights need no download."""
+    return published.url.startswith("package:") or _cached(published).is_file()
+
+
+def _cached(published: Published) -> Path:
+    return cache_folder() / published.url.rpartition("/")[2]
 
 
 def _shipped(published: Published) -> Path:

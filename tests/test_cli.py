@@ -179,6 +179,46 @@ def test_recipe_check_without_data(srkit: Srkit, small: Path) -> None:
     assert srkit("recipe", "check", small) == Done(0, f"{small}: good; images: none\n", "")
 
 
+def test_recipe_check_downloads_nothing_and_says_what_a_run_will(
+    srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("check downloads")
+
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    monkeypatch.setattr("timm.create_model", refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("SRKIT_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "wants.yaml"
+    path.write_text(
+        "name: wants\ngenerator: {type: rrdb}\nstart: {weights: realesrgan_x4plus}\n"
+        "teachers:\n  first: {type: torchvision, model: resnet18}\n"
+        "  second: {type: timm, model: resnet18.a1_in1k}\n"
+        "  third: {type: torchvision, model: alexnet, weights: random}\n"
+        "losses: {l1: {}, vgg_perceptual: {}, logit_mse: {teacher: first}}\n"
+    )
+    site, hub = "https://download.pytorch.org/models", tmp_path / "hub" / "checkpoints"
+    real = "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth"
+    lines = [
+        f"{path}: good; images: none",
+        f"teachers.first: a run will download {site}/resnet18-f37072fd.pth",
+        "teachers.second: a run will download https://huggingface.co/timm/resnet18.a1_in1k",
+        f"losses.vgg_perceptual: a run will download {site}/vgg19-dcbb9e9d.pth",
+        f"start.weights: a run will download {real}",
+    ]
+    assert srkit("recipe", "check", path) == Done(0, "\n".join(lines) + "\n", "")
+    for file in (tmp_path / "cache" / "RealESRGAN_x4plus.pth", hub / "vgg19-dcbb9e9d.pth"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    done = srkit("recipe", "check", path, "losses.vgg_perceptual=null")
+    assert done == Done(0, "\n".join(lines[:3]) + "\n", "")
+    done = srkit("recipe", "check", path, "scal=4", "teachers.first.model=resnet99")
+    assert done.status == 1
+    assert "\n  scal: unknown key 'scal'; did you mean 'scale'?\n" in done.err
+    assert "\n  teachers.first: torchvision has no classifier 'resnet99'; did you mean" in done.err
+
+
 def test_recipe_check_names_every_problem(srkit: Srkit, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(BROKEN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import PositiveFloat
@@ -17,7 +17,7 @@ from srkit.interfaces import Batch
 from srkit.weights import read_tensors
 from srkit_teachers.classifier import load_weights
 from srkit_teachers.losses import weighted_distance
-from srkit_teachers.torchvision_models import missing
+from srkit_teachers.torchvision_models import absent, missing
 
 
 class VGGPerceptual(nn.Module):
@@ -65,6 +65,11 @@ class VGGPerceptual(nn.Module):
         preset = PUBLISHED.transforms()
         self.register_buffer("mean", torch.tensor(preset.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(preset.std).view(1, 3, 1, 1), persistent=False)
+
+    @staticmethod
+    def downloads(*, weights: Path | None, **_: Any) -> list[str]:
+        """List the address of the published weights, unless they are here or a file is named."""
+        return absent(PUBLISHED) if weights is None else []
 
     @staticmethod
     def _check(layers: Mapping[str, float]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,6 +15,7 @@ from torchvision.models import AlexNet_Weights, VGG16_Weights, WeightsEnum
 from srkit import metrics
 from srkit.errors import WeightsError
 from srkit.interfaces import Batch
+from srkit_teachers.torchvision_models import absent, place
 
 #: The classifier that each network of LPIPS is, with the weights that torchmetrics reads.
 CLASSIFIERS: dict[str, WeightsEnum] = {
@@ -54,9 +54,9 @@ class LPIPS:
         self.protocol = f"version 0.1 with {network}, {SEEN}"
 
     @staticmethod
-    def available() -> bool:
-        """Tell whether the weights are here, so that it can be measured without a download."""
-        return place(CLASSIFIERS["alex"]).is_file()
+    def downloads(*, network: Literal["alex", "vgg"] = "alex") -> list[str]:
+        """List the address of the weights, unless they are here."""
+        return absent(CLASSIFIERS[network])
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
@@ -87,9 +87,9 @@ class DISTS:
             self._network = DISTSNetwork().eval()
 
     @staticmethod
-    def available() -> bool:
-        """Tell whether the weights are here, so that it can be measured without a download."""
-        return place(CLASSIFIERS["vgg"]).is_file()
+    def downloads() -> list[str]:
+        """List the address of the weights, unless they are here."""
+        return absent(CLASSIFIERS["vgg"])
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
@@ -97,12 +97,6 @@ class DISTS:
         with torch.no_grad():
             distance: Tensor = self._network.to(sr.device)(first, second)
         return distance.reshape(len(sr))
-
-
-def place(weights: WeightsEnum) -> Path:
-    """Say where torchvision keeps weights that it downloaded."""
-    name: str = weights.url.rpartition("/")[2]
-    return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import timm
+import torch
+from huggingface_hub import try_to_load_from_cache
 from pydantic import PositiveInt
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor
@@ -20,6 +22,9 @@ from srkit_teachers.classifier import (
     load_weights,
     read_weights,
 )
+
+#: Files of weights in a repository of the hub, the first preferred.
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class TimmClassifier(Classifier):
@@ -132,6 +137,15 @@ class Timm(TimmClassifier):
             raise ValueError(f"'{model}' of timm has no classes; it only makes features")
         super().__init__(network, input_size=input_size, normalise=normalise, channels=channels)
 
+    @staticmethod
+    def downloads(*, model: str, weights: Path | str | None, **_: Any) -> list[str]:
+        """List where the published weights come from, unless they are here or are not wanted."""
+        check_model("timm", model, [*timm.list_models(), *timm.list_pretrained()])
+        if weights is not None:
+            return []
+        cfg = _published_cfg(model)
+        return [] if _is_here(cfg) else [_address(cfg)]
+
 
 def _takes_rgb(model: str, tensors: Mapping[str, Tensor]) -> bool:
     """Tell whether the first layer of a model's weights reads three channels."""
@@ -152,14 +166,35 @@ def _class_names(network: Any) -> Sequence[str] | None:
     return names
 
 
-def _published(model: str, classes: int | None) -> Any:
-    """Build a network with the weights of timm's hub."""
+def _published_cfg(model: str) -> Any:
+    """Find what timm knows of a model's published weights."""
     cfg = timm.get_pretrained_cfg(model, allow_unregistered=False)
     if not cfg.has_weights:
         raise WeightsError(
             f"timm publishes no weights of '{model}'; name a local file as 'weights', or another "
             "model"
         )
+    return cfg
+
+
+def _is_here(cfg: Any) -> bool:
+    """Tell whether the weights are in the hub's or torch's cache."""
+    if not cfg.hf_hub_id:
+        checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
+        return (checkpoints / str(cfg.url).rpartition("/")[2]).is_file()
+    repository, _, revision = cfg.hf_hub_id.partition("@")
+    names = [cfg.hf_hub_filename] if cfg.hf_hub_filename else HUB_FILES
+    found = (try_to_load_from_cache(repository, name, revision=revision or None) for name in names)
+    return any(isinstance(path, str) for path in found)
+
+
+def _address(cfg: Any) -> str:
+    return f"https://huggingface.co/{cfg.hf_hub_id}" if cfg.hf_hub_id else str(cfg.url)
+
+
+def _published(model: str, classes: int | None) -> Any:
+    """Build a network with the weights of timm's hub."""
+    cfg = _published_cfg(model)
     check_classes(classes, cfg.num_classes)
     try:
         return timm.create_model(model, pretrained=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import torchvision
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -74,8 +75,7 @@ class Torchvision(Classifier):
         input_size: PositiveInt | None = None,
         normalise: Normalise = "published",
     ) -> None:
-        check_model("torchvision", model, torchvision.models.list_models(torchvision.models))
-        published = get_model_weights(model).__members__
+        published = _weights_of(model)
         entry = published.get(str(weights), published["DEFAULT"])
         known = len(entry.meta["categories"])
         if str(weights) in published:
@@ -103,6 +103,12 @@ class Torchvision(Classifier):
         )
         _keep_inputs(network)
 
+    @staticmethod
+    def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
+        """List the address of the published weights, unless they are here."""
+        entry = _weights_of(model).get(str(weights))
+        return [] if entry is None else absent(entry)
+
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
         features: dict[str, Tensor] = {}
@@ -117,6 +123,13 @@ class Torchvision(Classifier):
                 handle.remove()
         # In training, networks with auxiliary classifiers return theirs beside the scores.
         return getattr(answer, "logits", answer), features
+
+
+def _weights_of(model: str) -> Mapping[str, WeightsEnum]:
+    """Give the published weights of a model by name."""
+    check_model("torchvision", model, torchvision.models.list_models(torchvision.models))
+    members: Mapping[str, WeightsEnum] = get_model_weights(model).__members__
+    return members
 
 
 def _keeper(features: dict[str, Tensor], stage: str) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -145,6 +158,17 @@ def _published(model: str, entry: WeightsEnum) -> Any:
         return get_model(model, weights=entry, progress=False)
     except Exception as error:  # urllib, http.client and the checksum raise different kinds
         raise missing(f"{model}'s {entry.name}", entry, error) from error
+
+
+def place(weights: WeightsEnum) -> Path:
+    """Say where torchvision keeps weights that it downloaded."""
+    name: str = weights.url.rpartition("/")[2]
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
+def absent(weights: WeightsEnum) -> list[str]:
+    """List the address of published weights, unless they are here."""
+    return [] if place(weights).is_file() else [weights.url]
 
 
 def missing(what: str, entry: WeightsEnum, error: Exception) -> WeightsError:

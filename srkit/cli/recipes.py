@@ -26,15 +26,17 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
 
 @app.command()
 def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
-    """Check a recipe by building every one of its components."""
+    """Check a recipe by building its components, but those that need a download."""
     from srkit.assembly import SPLITS, assemble, read
     from srkit.registry import Registry
 
     registry = Registry.discover()
-    loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS)
-    built = assemble(loaded, registry, str(recipe), splits=SPLITS)
+    loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS, download=False)
+    built = assemble(loaded, registry, str(recipe), splits=SPLITS, download=False)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
     print(f"{recipe}: good; images: {sizes or 'none'}")
+    for path, addresses in built.downloads.items():
+        print(f"{path}: a run will download {', '.join(addresses)}")
 
 
 @app.command()

@@ -114,9 +114,8 @@ def test_building_leaves_the_random_numbers_alone(weights: Path) -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_available_where_the_weights_are(weights: Path) -> None:
-    assert similarity.LPIPS.available()
-    assert similarity.DISTS.available()
+def test_weights_that_are_here_are_not_downloaded(weights: Path) -> None:
+    assert similarity.LPIPS.downloads() == similarity.DISTS.downloads() == []
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_available_where_the_weights_are(weights: Path) -> None:
 def test_without_network_it_says_which_file_to_put_where(
     no_weights: Path, metric: type[similarity.LPIPS], name: str
 ) -> None:
-    assert not metric.available()
+    assert metric.downloads() == [f"https://download.pytorch.org/models/{name}"]
     with pytest.raises(WeightsError) as caught:
         metric()
     assert str(caught.value) == (
