@@ -309,6 +309,7 @@ def _build(
                     # A network's first weights depend on nothing else.
                     torch.manual_seed(recipe.seed)
                     sizes = {"scale": scale, "scales": recipe.scales}
+                    sizes["least_side"] = _least_side(recipe, path)
                     component = build(factory, spec.options, **supplied, **sizes)
                 _place(assembly, path, component)
         except (ValueError, SrkitError) as error:
@@ -338,6 +339,14 @@ def _awaited_weights(assembly: Assembly) -> dict[str, list[str]]:
         for path, given in named.items()
         if given in published and not is_here(published[given])
     }
+
+
+def _least_side(recipe: Recipe, path: str) -> int:
+    """Give the HR pixels that images of a data set need on each side to be cut at every scale."""
+    source = recipe.data.train
+    if source is None or not path.startswith("data.train."):
+        return 0
+    return max(source.hr_crop(scale) or 0 for scale in recipe.scales)
 
 
 def _place(assembly: Assembly, path: str, component: Any) -> None:

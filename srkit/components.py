@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from srkit.errors import nearest
 
 #: Parameters that the core supplies by name; a recipe cannot set them.
-SUPPLIED = frozenset({"scale", "scales", "channels", "formats"})
+SUPPLIED = frozenset({"scale", "scales", "channels", "formats", "least_side"})
 
 
 def supplied_to(kind: str) -> frozenset[str]:
@@ -135,7 +135,7 @@ def validate(
 def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any) -> Any:
     """Build a component from its options and from those of `supplied` that it takes.
 
-    `scales`, unless it is supplied, is the one `scale`.
+    `scales`, unless it is supplied, is the one `scale`, and `least_side` 0.
 
     Raises
     ------
@@ -144,6 +144,7 @@ def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any
     """
     if "scale" in supplied:
         supplied.setdefault("scales", (supplied["scale"],))
+    supplied.setdefault("least_side", 0)
     wanted = wants(factory)
     missing = wanted - supplied.keys()
     if missing:

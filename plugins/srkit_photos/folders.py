@@ -28,6 +28,7 @@ def image_folder(
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None,
     seed: int = 0,
     unreadable: Unreadable = "error",
+    least_side: int = 0,
 ) -> Photos:
     """Pictures in a folder and all its subfolders, sorted by path; labels are optional.
 
@@ -56,8 +57,8 @@ def image_folder(
     seed
         Decides which pictures the fraction takes.
     unreadable
-        ``error`` stops at a picture that is damaged or too small; ``skip`` decodes every picture
-        once at the start and leaves such out, with a note.
+        ``error`` stops at a picture that is damaged, or too small for the size or the crop;
+        ``skip`` decodes every picture once at the start and leaves such out, with a note.
 
     Raises
     ------
@@ -87,6 +88,7 @@ def image_folder(
         mode=mode,
         classes=class_names,
         unreadable=unreadable,
+        least_side=least_side,
     )
 
 

@@ -54,6 +54,8 @@ class Photos:
     unreadable
         With ``skip``, every picture is decoded once now; those that cannot be used are left out
         and noted.
+    least_side
+        Pixels below which ``skip`` leaves a picture out, since training cuts so large a square.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Photos:
         mode: Mode = "rgb",
         classes: Sequence[str] | None = None,
         unreadable: Unreadable = "error",
+        least_side: int = 0,
     ) -> None:
         self.channels = 3 if mode == "rgb" else 1
         self.classes = classes
@@ -78,7 +81,7 @@ class Photos:
         self._mode = mode
         self._entries = list(entries)
         if unreadable == "skip":
-            self._skip_unreadable()
+            self._skip_unusable(least_side)
         if not self._entries:
             raise DataError(f"{root}: no picture is left of {len(entries)}")
 
@@ -99,11 +102,16 @@ class Photos:
             pixels = pixels.clamp(*image.data_range)
         return Sample(entry.name, pixels, label=entry.label, data_range=image.data_range)
 
-    def _skip_unreadable(self) -> None:
+    def _skip_unusable(self, least_side: int) -> None:
         usable, problems = [], []
         for index, entry in enumerate(self._entries):
             try:
-                self[index]
+                height, width = self[index].hr.shape[-2:]
+                if min(height, width) < least_side:
+                    raise DataError(
+                        f"{self._root / entry.name}: {width}x{height} pixels are too few for a "
+                        f"crop of {least_side}"
+                    )
             except DataError as error:
                 problems.append(str(error))
             else:

@@ -17,10 +17,12 @@ from srkit_photos.imagenet import class_names, imagenet
 from srkit_photos.photos import Entry, pick
 from srkit_photos.samples import SPLITS, SamplePhotos
 
+from srkit.assembly import assemble
 from srkit.components import build, options
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Dataset
+from srkit.recipe import parse_recipe
 from srkit.registry import Registry
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]
@@ -222,6 +224,24 @@ def test_damaged_pictures(tree: Path, formats: Formats) -> None:
     assert "tiny.png: 9 x 30 pixels" in note
     with pytest.raises(DataError, match="no picture is left of 11"):
         image_folder(formats=formats, root=tree, size=50, unreadable="skip")
+
+
+@pytest.mark.parametrize(("crop", "scale"), [(30, 2), ("15 LR", 2), ("10 LR", [2, 3])])
+def test_pictures_too_small_for_the_crop_are_skipped_in_training(
+    tree: Path, registry: Registry, crop: int | str, scale: int | list[int]
+) -> None:
+    small = _picture(tree / "small.png", size=(40, 29))
+    folder = {"type": "image_folder", "root": str(tree), "unreadable": "skip"}
+    source = {"dataset": folder, "crop": crop}
+    change = {"scale": scale, "data": {"train": source, "validation": source}}
+    network = {"type": "mdsr", "blocks": 1, "features": 4}
+    recipe = parse_recipe(
+        {"name": "x", "generator": network, "losses": {"l1": {}}, **change}, "here"
+    )
+    data = assemble(recipe, registry, "here", splits=("train", "validation")).data
+    assert (len(data["train"]), len(data["validation"])) == (10, 11)
+    note = f"skipped 1 of 11 pictures:\n  {small}: 40x29 pixels are too few for a crop of 30"
+    assert (list(data["train"].notes), list(data["validation"].notes)) == ([note], [])
 
 
 def test_small_pictures_are_enlarged_on_request(
