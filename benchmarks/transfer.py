@@ -83,16 +83,15 @@ def summarise(tables: list[Evaluation]) -> dict[str, dict[str, list[float]]]:
 
 
 def as_table(results: dict[str, dict[str, list[float]]]) -> Table:
-    """Show means over the seeds, and their standard deviations."""
-    metrics = list(next(iter(results.values())))
-    table = Table("model", *metrics)
-    for model, numbers in results.items():
+    """Show means over the seeds, and their standard deviations: a row for each metric."""
+    table = Table("metric", *results)
+    for metric in next(iter(results.values())):
         cells = []
-        for metric in metrics:
+        for numbers in results.values():
             values = numbers[metric]
             spread = statistics.stdev(values) if len(set(values)) > 1 else 0.0
             cells.append(f"{statistics.mean(values):.4g} ± {spread:.2g}")
-        table.add_row(model, *cells)
+        table.add_row(metric, *cells)
     return table
 
 
