@@ -206,7 +206,7 @@ class Kind(Protocol):
 
 
 def _keep(lr: Image, upscaled: Upscaled) -> Image:
-    metadata = {key: value for key, value in lr.metadata.items() if key != "alpha"}
+    metadata = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
     if upscaled.sigma is not None:
         metadata["sigma"] = upscaled.sigma
     return Image(upscaled.pixels, lr.data_range, metadata)

@@ -59,6 +59,8 @@ class Formats:
         DataError
             If the file is missing, damaged, or of no known format.
         """
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder; expected a file")
         if not path.is_file():
             raise DataError(f"{path}: no such file")
         return self.of_path(path).read(path)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srkit.errors import DataError, OutputError, SrkitError
+from srkit.faults import describe, wants_traceback
 from srkit.formats import Formats
 from srkit.interfaces import Image
 from srkit.keeping import check_size, what_is_lost
@@ -198,23 +200,45 @@ def upscale_files(
                 progress.update(task, completed=done, total=total)
 
             try:
-                if job.target.exists() and not overwrite:
+                if _is_there(job.target, overwrite):
                     outcome.skipped += 1
                 else:
                     notes = upscale_file(job, upscalers, formats, metadata or {}, report)
                     outcome.done += 1
                     for note in notes:
-                        console.print(f"{job}: {note}", highlight=False, soft_wrap=True)
-            except SrkitError as error:
+                        console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
+            except Exception as error:
                 outcome.failed.append(_naming(job, error))
-                console.print(f"[red]failed[/] {outcome.failed[-1]}", soft_wrap=True)
+                console.print(f"[red]failed[/] {escape(outcome.failed[-1])}", soft_wrap=True)
             progress.remove_task(task)
             progress.advance(whole)
     return outcome
 
 
-def _naming(job: Job, error: SrkitError) -> str:
+def _is_there(target: Path, overwrite: bool) -> bool:
+    """Tell whether an output was written before and stays; refuse one that can never be written.
+
+    Raises
+    ------
+    OutputError
+        If it is a folder or protected.
+    """
+    if target.is_dir():
+        raise OutputError(f"{target}: cannot be written (it is a folder); choose another name")
+    if not target.exists():
+        return False
+    # The file is replaced rather than opened, which its protection would not prevent.
+    if overwrite and not target.stat().st_mode & 0o222:
+        raise OutputError(f"{target}: cannot be written (it is read-only); choose another name")
+    return not overwrite
+
+
+def _naming(job: Job, error: Exception) -> str:
     """Begin an error with the file, unless it names one itself."""
+    if not isinstance(error, SrkitError):
+        if wants_traceback():
+            raise error
+        return f"{job}: {describe(error)}"
     text = str(error).replace(str(job.source), str(job))
     return text if text.startswith(str(job)) or ": cannot be" in text else f"{job}: {text}"
 
@@ -270,8 +294,11 @@ def write_whole(path: Path, images: Sequence[Image], formats: Formats) -> None:
     partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        formats.write_pages(partial, images)
-        partial.replace(path)
+        try:
+            formats.write_pages(partial, images)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); free some space or choose "
@@ -279,5 +306,3 @@ def write_whole(path: Path, images: Sequence[Image], formats: Formats) -> None:
         ) from error
     except SrkitError as error:
         raise type(error)(str(error).replace(str(partial), str(path))) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -43,16 +43,14 @@ def upscale_images(
         If an image cannot be restored.
     """
     calibrate = getattr(image_format, "calibrate", lambda image: image)
-    told = [calibrate(image) for image in images]
-    given = [replace(image, metadata={**image.metadata, **metadata}) for image in told]
-    restored = upscale_pictures(upscaler, given, report)
-    return [
-        (
-            _finish(image, image_format, upscaler, *parts),
-            [*image.metadata.get("notes", []), *parts[0].notes],
-        )
-        for image, parts in zip(given, restored, strict=True)
-    ]
+    known = [calibrate(image) for image in images]
+    given = [replace(image, metadata={**image.metadata, **metadata}) for image in known]
+    found = []
+    for lr, parts in zip(given, upscale_pictures(upscaler, given, report), strict=True):
+        sr = _finish(lr, image_format, upscaler, *parts)
+        told = lr.metadata.get("notes", []), parts[0].notes, sr.metadata.get("notes", [])
+        found.append((sr, [note for notes in told for note in notes]))
+    return found
 
 
 def _finish(

@@ -3,15 +3,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from disk_setup import small_disk
 
 from srkit.errors import OutputError
 from srkit.files import write_file
@@ -30,17 +28,6 @@ def test_replaces_what_stood_there(tmp_path: Path) -> None:
     write_file(path, "long before")
     write_file(path, "now")
     assert path.read_text() == "now"
-
-
-@contextmanager
-def small_disk(most: int) -> Iterator[None]:
-    """Let no file of this process grow beyond so many bytes; its own output may be a file too."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_disk_that_runs_full(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.files import write_file
 from srkit.interfaces import Image
+from srkit.limits import allowed_pixels, check_pixels
 from srkit_astro.enlarging import enlarge
 from srkit_astro.flux import zero_point
 from srkit_astro.wcs import TABLES, pixel_side
@@ -176,7 +178,7 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
     try:
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+            content = _decompressed(path, content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=rf"\s*({_DAMAGE})")
@@ -190,6 +192,20 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
             f"{path}: cannot be read as FITS ({type(error).__name__}: {reason}); it may be damaged "
             "or incomplete: copy it again, or remove it"
         ) from error
+
+
+def _decompressed(path: Path, content: bytes) -> bytes:
+    """Decompress a file, up to doubles of as many pixels as are allowed."""
+    most = int(8 * allowed_pixels())
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise DataError(
+            f"{path}: would be decompressed to more than {most / 8e6:g} megapixels of 8 bytes, "
+            "which may be meant to fill the memory; if you trust it, decompress it first, or "
+            "allow more: --max-input MEGAPIXELS"
+        )
+    return found
 
 
 def _image(path: Path, hdus: fits.HDUList) -> Image:
@@ -225,6 +241,8 @@ def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1
 
 def _planes(path: Path, hdu: Any, dtype: type[np.generic]) -> Values:
     """Give the values of an extension as ``(C, H, W)``."""
+    if isinstance(hdu, fits.CompImageHDU):
+        check_pixels(path, math.prod(hdu.shape[:-1]), hdu.shape[-1])
     stored = hdu.data
     while stored.ndim > 3 and len(stored) == 1:
         stored = stored[0]  # such as the axis of polarisation of radio images

@@ -14,11 +14,12 @@ import torch
 from PIL import ImageCms
 
 from srkit.arrays import Values, to_image
-from srkit.errors import PluginError
+from srkit.errors import DataError, PluginError
 from srkit.interfaces import Image
 from srkit_photos import png16
 from srkit_photos.arrays import ORIENTATION, damaged, to_values, upright
 from srkit_photos.metadata import Describing, describe, exif_of, profile, resolution
+from srkit_photos.opening import open_picture
 from srkit_photos.png_chunks import (
     KEPT,
     Chunk,
@@ -53,11 +54,13 @@ class _Pillow(Describing):
             If the file is damaged, incomplete, or so large that it may be meant to do harm.
         """
         try:
-            with PIL.Image.open(path) as picture:
+            with open_picture(path) as picture:
                 orientation = picture.getexif().get(ORIENTATION, 1)
                 values, alpha = _values(picture, path)
                 told = describe(picture)
             chunks = read_chunks(path)
+        except DataError:
+            raise
         except Exception as error:  # decoders raise many kinds for a damaged file
             raise damaged(path, error) from error
         if picture.mode == "CMYK":
@@ -166,7 +169,10 @@ def _over_white(image: Image) -> Image:
 
 
 class WebP(_Pillow):
-    """WebP: 8 bits, written without loss; grey comes back as RGB."""
+    """WebP: 8 bits, written without loss; grey comes back as RGB.
+
+    Pillow reads none of more than 179 megapixels, unless ``PIL.Image.MAX_IMAGE_PIXELS`` is raised.
+    """
 
     suffixes = (".webp",)
     signature = rb"RIFF....WEBP"

@@ -43,9 +43,24 @@ def enlarge_picture(lr: Image, upscaled: Upscaled, scale: float) -> Image:
     metadata = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
     if "dpi" in metadata:
         metadata["dpi"] = tuple(scale * float(each) for each in metadata["dpi"])
+    if "exif" in metadata and not _whole(metadata["exif"]):
+        del metadata["exif"]
+        metadata["notes"] = ["its EXIF is damaged and left out"]
     if upscaled.sigma is not None:
         metadata["variance"] = upscaled.sigma**2
     return replace(lr, pixels=upscaled.pixels, metadata=metadata)
+
+
+def _whole(stored: bytes) -> bool:
+    """Tell whether EXIF can be written again."""
+    exif = PIL.Image.Exif()
+    try:
+        exif.load(stored)
+        exif.get_ifd(IFD.Exif)
+        exif.tobytes()
+    except Exception:  # Pillow raises many kinds for damaged EXIF
+        return False
+    return True
 
 
 def profile(image: Image) -> bytes | None:

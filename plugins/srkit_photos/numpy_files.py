@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar
+from zipfile import ZipFile
 
 import numpy as np
 
 from srkit.arrays import array_of_image, image_of_array
 from srkit.errors import DataError
 from srkit.interfaces import Image
+from srkit.limits import check_pixels
 from srkit_photos.arrays import damaged, naming
 from srkit_photos.metadata import Describing
 
@@ -74,7 +77,11 @@ class Npz(Npy):
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 names = arrays.files
                 name = names[0] if len(names) == 1 else PICTURE
+                if name in names:
+                    _check_size(path, arrays.zip, name)
                 array = arrays[name] if name in names else None
+        except DataError:
+            raise
         except Exception as error:  # zipfile and zlib raise many kinds
             raise damaged(path, error) from error
         if array is None:
@@ -93,6 +100,17 @@ class Npz(Npy):
             values = Image(image.metadata["variance"], metadata=_layout(image))
             arrays["variance"] = array_of_image(values)
         np.savez_compressed(path, **arrays)
+
+
+def _check_size(path: Path, archive: ZipFile, name: str) -> None:
+    """Refuse an array that would be too large when it is decompressed."""
+    with archive.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        later = np.lib.format.read_array_header_2_0
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else later
+        shape, _, _ = read(file)
+    *others, last = shape or (1,)
+    check_pixels(path, math.prod(others), last)
 
 
 def _layout(image: Image) -> dict[str, int | None]:

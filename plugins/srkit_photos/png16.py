@@ -7,10 +7,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import PIL.ImageFile
 
 from srkit.arrays import Values
+from srkit_photos.opening import open_picture
 from srkit_photos.png_chunks import SIGNATURE, chunk
 
 #: The standard's colour type by number of channels.
@@ -26,7 +26,7 @@ def is_deep(path: Path) -> bool:
 
 def decode(path: Path) -> Values:
     """Read ``(H, W)`` or ``(H, W, C)`` uint16 values, opacity last."""
-    with PIL.Image.open(path) as picture:
+    with open_picture(path) as picture:
         values, hidden = _stored(path, picture), picture.info.get("transparency")
     if hidden is None:
         return values
@@ -49,7 +49,7 @@ def _stored(path: Path, picture: PIL.ImageFile.ImageFile) -> Values:
 
 
 def _decode_as(path: Path, layout: str) -> Values:
-    with PIL.Image.open(path) as picture:
+    with open_picture(path) as picture:
         picture.tile = [picture.tile[0]._replace(args=layout)]
         return np.array(picture)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tifffile import PHOTOMETRIC, RESUNIT, TiffFile, TiffPage, TiffWriter
+from tifffile import COMPRESSION, PHOTOMETRIC, RESUNIT, TiffFile, TiffPage, TiffWriter
 
 from srkit.arrays import Values, to_depth, to_image
 from srkit.errors import DataError
 from srkit.interfaces import Image
+from srkit.limits import check_pixels
 from srkit_photos.arrays import ORIENTATION, damaged, naming, to_values, upright
 from srkit_photos.metadata import Describing, profile, resolution
 from srkit_photos.tiff_exif import add_directories, page_tags, read_exif
@@ -98,6 +99,8 @@ def _stored(path: Path, image: Image) -> Values:
 def _image(path: Path, page: TiffPage) -> Image:
     if page.axes not in ("YX", "YXS", "SYX"):
         raise DataError(f"{path}: its axes are {page.axes}; expected a flat picture")
+    if page.compression != COMPRESSION.NONE:
+        check_pixels(path, page.imagelength, page.imagewidth)
     with naming(path):
         values, notes = to_depth(page.asarray())
     if page.axes == "SYX":

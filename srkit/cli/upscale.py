@@ -64,6 +64,9 @@ def upscale(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of the tiles in LR pixels; by free memory.")
     ] = None,
+    max_input: Annotated[
+        float, typer.Option(min=1e-6, help="Largest compressed picture, in millions of pixels.")
+    ] = 250.0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that are there; else skipped.")
     ] = False,
@@ -72,6 +75,7 @@ def upscale(
     from tempfile import TemporaryDirectory
 
     from srkit.formats import Formats
+    from srkit.limits import allow
     from srkit.piping import STREAM, plan_stream, send
     from srkit.registry import Registry
     from srkit.sizing import Size, Upscalers
@@ -97,7 +101,7 @@ def upscale(
     if streaming and len(inputs) > 1:
         fail(f"'{STREAM}', standard input, stands alone; got {len(inputs)} inputs")
     console = new_console(stderr=to_stream or (streaming and out is None))
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, allow(max_input):
         if streaming or to_stream:
             jobs = [plan_stream(inputs[0], out, formats, file_format, Path(folder))]
         else:

@@ -16,6 +16,7 @@ from srkit_astro.fits import SUFFIXES, Fits, bad_pixels
 from srkit.errors import DataError, OutputError
 from srkit.formats import Formats
 from srkit.interfaces import Image
+from srkit.limits import allow
 from srkit.testing import check_image_format
 
 RNG = np.random.default_rng(5)
@@ -309,3 +310,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"a\.fits: cannot be written"):
         Fits().write(tmp_path / "a.fits", Image(torch.zeros(1, 2, 2)))
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.fits"]
+
+
+def test_a_packed_file_that_fills_the_memory(tmp_path: Path, formats: Formats) -> None:
+    path = tmp_path / "a.fits.gz"
+    formats.write(path, Image(torch.zeros(1, 400, 500)))
+    with allow(0.01), pytest.raises(DataError) as caught:
+        formats.read(path)
+    assert str(caught.value) == (
+        f"{path}: would be decompressed to more than 0.01 megapixels of 8 bytes, which may be "
+        "meant to fill the memory; if you trust it, decompress it first, or allow more: "
+        "--max-input MEGAPIXELS"
+    )
