@@ -57,6 +57,7 @@ def _bars_of_metric(axis: Axes, evaluation: Evaluation, metric: MetricInfo) -> N
     place = axis.get_subplotspec()
     axis.tick_params(labelleft=place is None or place.is_first_col())
     axis.margins(x=0.25)
+    axis.ticklabel_format(axis="x", scilimits=(-3, 4))  # else small numbers run into each other
     axis.set_title(heading(metric), loc="left")
 
 

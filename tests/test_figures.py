@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from srkit.curves import loss_curves, training_curves, validation_curves
 from srkit.figures import class_changes, class_differences, hardest_classes, summary_bars
@@ -37,10 +38,10 @@ def tick_labels(axis: Axes) -> list[str]:
     return [text.get_text() for text in axis.get_yticklabels()]
 
 
-def overlapping(figure: Figure, axis: Axes) -> list[tuple[str, str]]:
-    """List the names beside the bars that run into each other."""
+def overlapping(figure: Figure, labels: Callable[[], list[Text]]) -> list[tuple[str, str]]:
+    """List the labels of an axis that run into each other."""
     png(figure)
-    texts = [text for text in axis.get_yticklabels() if text.get_text()]
+    texts = [text for text in labels() if text.get_text()]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
     return [(a, b) for i, (a, x) in enumerate(boxes) for b, y in boxes[:i] if x.overlaps(y)]
 
@@ -98,6 +99,15 @@ def test_the_best_of_a_signed_metric_is_nearest_to_zero() -> None:
     assert "best 0.02 at 1" in figure.axes[0].get_xlabel()
 
 
+def test_small_numbers_have_room_below_the_bars() -> None:
+    info = [MetricInfo(name, "", False, "RGB") for name in ("mse", "mse_minmax", "mae")]
+    values = {metric.name: np.array([0.9e-4, 1.1e-4]) for metric in info}
+    models = [ModelResult("lens_l2-sample (untuned)", values, None, 0.0)]
+    figure = summary_bars(Evaluation("t", ["a", "b"], None, "", None, info, models, []))
+    for axis in figure.axes[:3]:
+        assert overlapping(figure, axis.get_xticklabels) == []
+
+
 def test_summary_bars_show_means_and_errors() -> None:
     figure = summary_bars(two_models())
     (axis,) = figure.axes
@@ -140,7 +150,7 @@ def test_the_hardest_classes_come_first() -> None:
     order = np.argsort(found.f1["original"])[:12]
     assert widths(dario) == found.f1["DarioNet"][order].tolist()
     assert tick_labels(axis)[0] == f"class of ${order[0]} (5)"
-    assert overlapping(figure, axis) == []
+    assert overlapping(figure, axis.get_yticklabels) == []
 
 
 def test_class_changes_rank_losses_and_gains() -> None:
@@ -150,7 +160,8 @@ def test_class_changes_rank_losses_and_gains() -> None:
     difference = np.sort(found.f1["DarioNet"] - found.f1["original"])
     assert widths(bars(falls)[0]) == difference[difference < 0][:12].tolist()
     assert widths(bars(rises)[0]) == difference[difference > 0][::-1][:12].tolist()
-    assert overlapping(figure, falls) == overlapping(figure, rises) == []
+    for axis in (falls, rises):
+        assert overlapping(figure, axis.get_yticklabels) == []
 
 
 def test_class_changes_without_a_gain_say_so() -> None:
