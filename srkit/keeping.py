@@ -34,9 +34,12 @@ def what_is_lost(image: Image, image_format: ImageFormat, suffix: str) -> str | 
     depths: Collection[int] = getattr(image_format, "depths", ())
     holds: Collection[str] = getattr(image_format, "holds", PARTS)
     lost = [*_of_values(image, max(depths, default=32))]
-    missing = [PARTS[part] for part in PARTS if part in image.metadata and part not in holds]
-    if missing:
-        lost.append(f"{', '.join(missing)} left out")
+    missing = [part for part in PARTS if part in image.metadata and part not in holds]
+    if "alpha" in missing:
+        lost.append("what is not opaque is on white")
+    named = [PARTS[part] for part in missing if part != "alpha"]
+    if named:
+        lost.append(f"{', '.join(named)} left out")
     return f"a {suffix} file holds no more: {'; '.join(lost)}" if lost else None
 
 

@@ -47,7 +47,7 @@ def upscale_images(
     given = [replace(image, metadata={**image.metadata, **metadata}) for image in known]
     found = []
     for lr, parts in zip(given, upscale_pictures(upscaler, given, report), strict=True):
-        sr = _finish(lr, image_format, upscaler, *parts)
+        sr = _finish(lr, image_format, upscaler, history(upscaler, metadata), *parts)
         told = lr.metadata.get("notes", []), parts[0].notes, sr.metadata.get("notes", [])
         found.append((sr, [note for notes in told for note in notes]))
     return found
@@ -57,20 +57,21 @@ def _finish(
     lr: Image,
     image_format: object,
     upscaler: ImageUpscaler,
+    lines: Sequence[str],
     upscaled: Upscaled,
     alpha: Tensor | None,
 ) -> Image:
     enlarge = getattr(image_format, "enlarge", None)
     if enlarge is not None:
-        sr: Image = enlarge(lr, upscaled, upscaler.scale, history(upscaler))
+        sr: Image = enlarge(lr, upscaled, upscaler.scale, lines)
     else:
         kept = {key: lr.metadata[key] for key in ("bits",) if key in lr.metadata}
         sr = Image(upscaled.pixels, lr.data_range, kept)
     return sr if alpha is None else replace(sr, metadata={**sr.metadata, "alpha": alpha})
 
 
-def history(upscaler: ImageUpscaler) -> list[str]:
-    """Say by what an image was restored, in lines for its header."""
+def history(upscaler: ImageUpscaler, given: Mapping[str, Any]) -> list[str]:
+    """Say by what an image was restored, and what the user gave, in lines for its header."""
     model: Model = upscaler.model
     origin = model.provenance
     lines = [f"srkit {__version__} upscale: scale {upscaler.scale:g}, model {model.name}"]
@@ -80,4 +81,6 @@ def history(upscaler: ImageUpscaler) -> list[str]:
         lines.append(f"sha256 of the weights {origin.sha256}")
     if upscaler.self_ensemble:
         lines.append("mean over eight flips and turns")
+    if "zero_point" in given:
+        lines.append(f"zero point {given['zero_point']:g} by the user")
     return lines

@@ -228,7 +228,9 @@ class ImageUpscaler:
         sides, size = holes.shape[-2:], self._size(holes.shape[-2:])
         missing = enlarged_mask(holes, size) if holes.any() else None
         if missing is not None:
-            notes.append(f"{int(holes.sum())} pixels without a value stay without one")
+            count = int(holes.sum())
+            counted = "1 pixel" if count == 1 else f"{count} pixels"
+            notes.append(f"{counted} without a value: none in SR either")
 
         def gather(parts: Tensor, kernel: Kernel) -> Tensor:
             whole = self._to_scale(parts, sides, kernel)
@@ -389,7 +391,7 @@ def calibrate(image: Image, quantity: Quantity) -> Calibration:
     if zero_point is None:
         raise DataError(
             "states no zero point, and the network was trained on calibrated fluxes (AB "
-            f"{quantity.zero_point:g}); give the zero point"
+            f"{quantity.zero_point:g}); give the zero point (--zero-point)"
         )
     return Calibration(0.0, 10 ** (0.4 * (quantity.zero_point - zero_point)))
 

@@ -73,7 +73,7 @@ def test_values_that_are_none(srkit: Srkit, tmp_path: Path) -> None:
     values[4, 4] = np.inf
     tifffile.imwrite(tmp_path / "b.tif", values)
     done = srkit("upscale", "b.tif", "-m", "bicubic")
-    assert done.out == "b.tif: 15 pixels without a value stay without one\n1 restored\n"
+    assert done.out == "b.tif: 15 pixels without a value: none in SR either\n1 restored\n"
     found = tifffile.imread(tmp_path / "b_x2.tif")
     assert np.isnan(found[:4]).all()
     assert np.isnan(found[8:10, 8:10]).all()

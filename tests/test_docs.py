@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from command_line import Srkit
 from typer.core import TyperGroup
 
 from srkit import recipe_parts
@@ -18,6 +19,7 @@ from srkit.recipe_parts import Part
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/**/*.md")])
+README = (ROOT / "README.md").read_text("utf-8")
 FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -79,6 +81,17 @@ def test_commands_exist(page: Path) -> None:
             known = {option for parameter in command.params for option in parameter.opts}
             given = {word.partition("=")[0] for word in words if word.startswith("--")}
             assert given <= known, line
+
+
+@pytest.mark.parametrize(
+    "text", [text for info, text in FENCE.findall(README) if info == "console"]
+)
+def test_the_tour_shows_what_is_printed(text: str, srkit: Srkit) -> None:
+    command, shown = text.split("\n", 1)
+    arguments = [str(ROOT / word) if word.endswith(".yaml") else word for word in command.split()]
+    done = srkit(*arguments[2:])
+    printed = (done.out + done.err).replace(f"{ROOT}/", "")
+    assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
 
 
 def test_every_key_of_a_recipe_is_explained() -> None:

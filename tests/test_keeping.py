@@ -22,7 +22,7 @@ def test_depth_and_parts() -> None:
     alpha = torch.ones(1, 2, 2)
     assert _said({"bits": 8, "alpha": alpha}, depths=(8,), holds={"alpha"}) is None
     assert _said({"bits": 16, "alpha": alpha}, depths=(8,), holds=set()) == (
-        "a .x file holds no more: 16 bits rounded to 8; opacity left out"
+        "a .x file holds no more: 16 bits rounded to 8; what is not opaque is on white"
     )
     assert _said({"bits": 32, "header": 0, "mask": 0}, depths=(8, 16), holds=set()) == (
         "a .x file holds no more: floats clipped to -1.5 (black) and 30 (white), rounded to 16 "

@@ -107,7 +107,7 @@ def test_holes_stay_holes() -> None:
     found = _upscaler(1)(Image(pixels))
     expected = _twice(pixels).nan_to_num(torch.nan, torch.nan, torch.nan)
     torch.testing.assert_close(found.pixels, expected, equal_nan=True)
-    assert found.notes[-1] == "2 pixels without a value stay without one"
+    assert found.notes[-1] == "2 pixels without a value: none in SR either"
 
 
 def test_nothing_but_holes() -> None:

@@ -30,12 +30,20 @@ def describe(picture: PIL.Image.Image) -> dict[str, Any]:
         ``notes`` (lines for the user), where there are any.
     """
     told = picture.info
-    stated = {"icc": told.get("icc_profile"), "dpi": told.get("dpi"), "exif": told.get("exif")}
+    stated = {"icc": told.get("icc_profile"), "dpi": _stated_dpi(picture), "exif": told.get("exif")}
     found = {name: value for name, value in stated.items() if value}
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # whose others are previews
         found["notes"] = [f"the first of {frames} frames"]
     return found
+
+
+def _stated_dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
+    """Give the pixels per inch, if the file states them: for JPEG with EXIF Pillow supposes 72."""
+    supposed = picture.format in ("JPEG", "MPO") and not picture.info.get("jfif_unit")
+    if supposed and Base.XResolution not in picture.getexif():
+        return None
+    return picture.info.get("dpi")
 
 
 def enlarge_picture(lr: Image, upscaled: Upscaled, scale: float) -> Image:

@@ -10,7 +10,7 @@ import torch
 from astropy.io import fits
 from astropy.wcs import WCS
 from photutils.centroids import centroid_com
-from srkit_astro.enlarging import enlarge
+from srkit_astro.enlarging import enlarge, flux_change
 from srkit_astro.fits import Fits
 
 SIDE = 0.168 / 3600
@@ -67,3 +67,20 @@ def test_sigma_becomes_the_variance(tmp_path: Path) -> None:
     with fits.open(tmp_path / "sr.fits") as hdus:
         assert (hdus["UNCERTAINTY"].data == 4.0).all()
         assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"
+
+
+def test_a_change_of_the_flux_is_told(tmp_path: Path) -> None:
+    _source(tmp_path / "lr.fits", "count / s")
+    lr = Fits().read(tmp_path / "lr.fits")
+    sr = lr.pixels.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert "notes" not in enlarge(lr, 1.005 * sr, 2).metadata
+    told = enlarge(lr, 1.071 * sr, 2).metadata
+    text = "the model changes the total flux by +7.1%; one with the constraint 'flux' keeps it"
+    assert told["notes"] == [text]
+    assert "Total flux changed by +7.1%." in list(told["header"]["HISTORY"])
+
+
+def test_flux_is_compared_without_holes_and_without_the_sky_s_zero() -> None:
+    lr = torch.tensor([[[1.0, -1.0], [2.0, float("nan")]]])
+    assert flux_change(lr, torch.full((1, 4, 4), 1.0)) == pytest.approx((1 - 2 / 3) / (4 / 3))
+    assert flux_change(torch.zeros(1, 2, 2), torch.ones(1, 4, 4)) == 0

@@ -163,10 +163,10 @@ def test_a_frame_without_a_zero_point(tmp_path: Path, registry: Registry, format
         upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
     assert str(caught.value) == (
         "states no zero point, and the network was trained on calibrated fluxes (AB 27); give the "
-        "zero point"
+        "zero point (--zero-point)"
     )
     upscale_file(job, ImageUpscaler(_model(registry)), formats, {"zero_point": 26.5})
-    assert job.target.is_file()
+    assert "zero point 26.5 by the user" in list(fits.getheader(job.target)["HISTORY"])
 
 
 def test_pixels_without_a_value_stay_without_one(
@@ -177,7 +177,7 @@ def test_pixels_without_a_value_stay_without_one(
     fits.PrimaryHDU(values, fits.getheader(tmp_path / "lens.fits")).writeto(tmp_path / "nan.fits")
     job = Job(tmp_path / "nan.fits", tmp_path / "sr.fits")
     notes = upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
-    assert notes == ["2 pixels without a value stay without one"]
+    assert notes == ["2 pixels without a value: none in SR either"]
     sr = fits.getdata(job.target)
     expected = np.zeros(sr.shape, bool)
     expected[4:8, 10:12] = True
@@ -189,10 +189,11 @@ def test_a_telescope_with_other_pixels(
 ) -> None:
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0, CD1_1=-1e-4, CD2_2=1e-4)
     job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
-    notes = upscale_file(job, ImageUpscaler(_model(registry, constrained=False)), formats, {})
-    assert notes == [
+    note, flux = upscale_file(job, ImageUpscaler(_model(registry, constrained=False)), formats, {})
+    assert note == (
         "pixels of 0.36 arcsec, while the network was trained on 0.168: its PSF is another"
-    ]
+    )
+    assert flux.startswith("the model changes the total flux by ")  # it is not trained
 
 
 def test_a_folder_goes_on_after_a_damaged_frame(

@@ -93,6 +93,18 @@ def test_a_resolution_that_files_have_no_room_for(
         assert "dpi" not in picture.info
 
 
+def test_a_resolution_that_nobody_stated_is_not_made_up(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    exif = PIL.Image.Exif()
+    exif[Base.Orientation] = 1
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", exif=exif)
+    assert _upscale(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats) == []
+    with PIL.Image.open(tmp_path / "b.jpg") as picture:
+        assert not picture.info.get("jfif_unit")
+        assert Base.XResolution not in picture.getexif()
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_png_colours_and_texts(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, bits: int
@@ -153,7 +165,7 @@ def test_opacity_becomes_white_where_there_is_no_room(
     clear = np.zeros((8, 8, 4), np.uint8)
     PIL.Image.fromarray(clear).save(tmp_path / "a.png")
     notes = _upscale(tmp_path / "a.png", tmp_path / "b.jpg", upscaler, formats)
-    assert notes == ["a .jpg file holds no more: opacity left out"]
+    assert notes == ["a .jpg file holds no more: what is not opaque is on white"]
     assert formats.read(tmp_path / "b.jpg").pixels.min() == 1
 
 
