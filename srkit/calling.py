@@ -151,7 +151,7 @@ class Upscaler:
         """
         if isinstance(images, list | tuple):
             return self._many(images)
-        if isinstance(images, Tensor) and images.ndim == 4:
+        if isinstance(images, Tensor) and images.ndim == 4 and len(images):
             return _stacked(self._many(list(images)))
         return self._many([images])[0]
 

@@ -152,3 +152,10 @@ def test_settings_that_are_wrong() -> None:
 def test_importing_srkit_imports_no_torch() -> None:
     code = "import sys, srkit; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_images_at_all() -> None:
+    assert srkit.upscale([], model="bicubic", scale=2) == []
+    with pytest.raises(DataError) as caught:
+        srkit.upscale(torch.ones(0, 1, 8, 8), model="bicubic", scale=2)
+    assert str(caught.value).startswith("a tensor of the shape (0, 1, 8, 8); expected an image")
