@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
@@ -17,7 +17,12 @@ from srkit_generators.checks import check_keys, check_scale
 from srkit_generators.colours import mean_colour
 from srkit_generators.convolutions import conv
 from srkit_generators.stages import list_stages
-from srkit_generators.upsamplers import Upsampler, make_upsampler
+from srkit_generators.upsamplers import (
+    Upsampler,
+    add_enlarged,
+    make_upsampler,
+    shuffle_directly,
+)
 
 #: Names of the authors' PyTorch code, and its range of values.
 OFFICIAL_BLOCK = re.compile(r"body\.(\d+)\.body\.([02])\.(weight|bias)")
@@ -50,7 +55,10 @@ class EDSR(nn.Module):
     activation
         Activation in the blocks.
     upsampler
-        How features are enlarged.
+        How features are enlarged; ``direct`` makes them the pixels of SR at once, without a layer
+        at SR's size.
+    global_residual
+        Whether to add the bicubic enlargement of LR to the answer (VDSR, Kim et al. 2016).
 
     Raises
     ------
@@ -73,12 +81,14 @@ class EDSR(nn.Module):
         residual_scale: PositiveFloat = 1.0,
         subtract_mean: bool = False,
         activation: Activation = "relu",
-        upsampler: Upsampler = "pixel_shuffle",
+        upsampler: Upsampler | Literal["direct"] = "pixel_shuffle",
+        global_residual: bool = False,
     ) -> None:
         super().__init__()
         check_scale("edsr", scale, (1, 2, 3, 4, 8))
         self.scale = scale
         self.channels = channels
+        self.global_residual = global_residual
         mean = mean_colour(channels, subtract=subtract_mean)
         self.register_buffer("mean", mean, persistent=False)
         self.head = conv(channels, features)
@@ -90,15 +100,20 @@ class EDSR(nn.Module):
             weight=residual_scale,
         )
         self.body_end = conv(features, features)
-        self.upsample = make_upsampler(scale, features, upsampler)
-        self.tail = conv(features, channels)
+        self.upsample: nn.Module
+        self.tail: nn.Module
+        if upsampler == "direct":
+            self.upsample, self.tail = shuffle_directly(scale, features, channels)
+        else:
+            self.upsample = make_upsampler(scale, features, upsampler)
+            self.tail = conv(features, channels)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
         shallow = self.head(lr - self.mean)
         deep = shallow + self.body_end(self.body(shallow))
-        sr: Tensor = self.tail(self.upsample(deep)) + self.mean
-        return sr
+        sr: Tensor = self.tail(self.upsample(deep))
+        return add_enlarged(sr, lr) if self.global_residual else sr + self.mean
 
     def stages(self) -> dict[str, nn.Module]:
         """Name the convolutions, the blocks and the upsampler from input to output."""

@@ -15,7 +15,7 @@ from srkit_generators.blocks import Blocks, make_blocks, residual_bn
 from srkit_generators.checks import check_keys, check_scale
 from srkit_generators.convolutions import conv
 from srkit_generators.stages import list_stages
-from srkit_generators.upsamplers import Upsampler, make_upsampler
+from srkit_generators.upsamplers import Upsampler, add_enlarged, make_upsampler
 
 
 class SRResNet(nn.Module):
@@ -40,6 +40,8 @@ class SRResNet(nn.Module):
         Activation after the first convolution, in the blocks and after each enlargement.
     upsampler
         How features are enlarged.
+    global_residual
+        Whether to add the bicubic enlargement of LR to the answer (VDSR, Kim et al. 2016).
 
     Raises
     ------
@@ -59,11 +61,13 @@ class SRResNet(nn.Module):
         features: PositiveInt = 64,
         activation: Activation = "prelu",
         upsampler: Upsampler = "pixel_shuffle",
+        global_residual: bool = False,
     ) -> None:
         super().__init__()
         check_scale("srresnet", scale, (1, 2, 3, 4, 8))
         self.scale = scale
         self.channels = channels
+        self.global_residual = global_residual
         self.head = nn.Sequential(
             OrderedDict(
                 conv=conv(channels, features, kernel=9),
@@ -87,7 +91,7 @@ class SRResNet(nn.Module):
         shallow = self.head(lr)
         deep = shallow + self.body_end(self.body(shallow))
         sr: Tensor = self.tail(self.upsample(deep))
-        return sr
+        return add_enlarged(sr, lr) if self.global_residual else sr
 
     def stages(self) -> dict[str, nn.Module]:
         """Name the convolutions, the blocks and the upsampler from input to output."""

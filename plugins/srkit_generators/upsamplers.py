@@ -6,7 +6,8 @@ from collections import OrderedDict
 from typing import Literal
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from srkit_generators.activations import Activation, make_activation
 from srkit_generators.convolutions import conv
@@ -55,6 +56,39 @@ def make_upsampler(
         if activation is not None:
             layers[f"activation{i}"] = make_activation(activation, features)
     return nn.Sequential(layers)
+
+
+def shuffle_directly(
+    scale: int, features: int, channels: int
+) -> tuple[nn.Sequential, nn.PixelShuffle]:
+    """Make an upsampler and a tail that turn features into the pixels of SR at once.
+
+    No layer works at SR's size, which makes small networks fast (ESPCN, Shi et al. 2016).
+
+    Parameters
+    ----------
+    scale
+        Side of the SR image over the side of the LR image.
+    features, channels
+        Channels of the features, and of the images.
+    """
+    expanding = nn.Sequential(OrderedDict(conv0=conv(features, channels * scale**2)))
+    return expanding, nn.PixelShuffle(scale)
+
+
+def add_enlarged(detail: Tensor, lr: Tensor) -> Tensor:
+    """Add the bicubic enlargement of LR to what a network found beyond it: global residual learning.
+
+    Under autocast, the sum is in LR's own precision (VDSR, Kim et al. 2016, sec. 3.1).
+
+    Parameters
+    ----------
+    detail
+        ``(N, C, scale h, scale w)``.
+    lr
+        ``(N, C, h, w)``.
+    """
+    return detail + F.interpolate(lr, size=detail.shape[-2:], mode="bicubic", align_corners=False)
 
 
 def start_as_nearest(layer: nn.Conv2d, step: int) -> None:
