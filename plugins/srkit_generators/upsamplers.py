@@ -6,8 +6,8 @@ from collections import OrderedDict
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from srkit_generators.activations import Activation, make_activation
 from srkit_generators.convolutions import conv
@@ -77,9 +77,9 @@ def shuffle_directly(
 
 
 def add_enlarged(detail: Tensor, lr: Tensor) -> Tensor:
-    """Add the bicubic enlargement of LR to what a network found beyond it: global residual learning.
+    """Add the bicubic enlargement of LR to what a network found beyond it (VDSR, Kim et al. 2016).
 
-    Under autocast, the sum is in LR's own precision (VDSR, Kim et al. 2016, sec. 3.1).
+    Under autocast, the sum has the precision of LR.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ import pytest
 import torch
 from srkit_generators.edsr import EDSR
 from torch import nn
+from torch.nn import functional as F
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Generator
@@ -99,6 +100,44 @@ def test_blocks_activation_and_upsampler_are_options() -> None:
     assert "body.1.fuse.weight" in names
     assert "body.2.rdb1.conv1.weight" in names
     assert net(torch.rand(1, 3, 4, 5)).shape == (1, 3, 12, 15)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+def test_makes_the_pixels_of_sr_at_once(scale: int) -> None:
+    net = EDSR(scale=scale, channels=2, blocks=1, features=8, upsampler="direct")
+    deep = torch.randn(1, 8, 3, 4)
+    expanded = net.upsample(deep).view(1, 2, scale, scale, 3, 4)
+    pixels = expanded.permute(0, 1, 4, 2, 5, 3).reshape(1, 2, 3 * scale, 4 * scale)
+    torch.testing.assert_close(net.tail(net.upsample(deep)), pixels)
+    found = {id(p) for stage in net.stages().values() for p in stage.parameters()}
+    assert found == {id(p) for p in net.parameters()}
+
+
+def test_compact_networks_have_one_size() -> None:
+    """Those of ``recipes/compact_*.yaml``: 9 * 64 + 1 parameters for each value of a cell of SR."""
+    with torch.device("meta"):
+        counts = [
+            count(EDSR(scale=scale, channels=3, blocks=8, upsampler="direct"))
+            for scale in (2, 3, 4)
+        ]
+    without = 64 * (9 * 3 + 1) + 17 * 64 * (9 * 64 + 1)
+    assert counts == [without + 3 * scale**2 * (9 * 64 + 1) for scale in (2, 3, 4)]
+    assert counts[0] == 636_492
+
+
+@pytest.mark.parametrize("upsampler", ["direct", "pixel_shuffle"])
+def test_global_residual_is_added_to_the_enlarged_image(upsampler: Any) -> None:
+    options: dict[str, Any] = {"blocks": 1, "features": 8, "upsampler": upsampler}
+    plain = EDSR(scale=2, channels=3, **options)
+    net = EDSR(scale=2, channels=3, global_residual=True, **options)
+    net.load_state_dict(plain.state_dict())
+    lr = torch.rand(1, 3, 6, 5)
+    enlarged = F.interpolate(lr, scale_factor=2, mode="bicubic")
+    torch.testing.assert_close(net(lr), plain(lr) + enlarged)
+    with torch.autocast("cpu", torch.bfloat16):
+        detail, sr = plain(lr), net(lr)
+    assert not torch.equal(detail, plain(lr))  # the detail is rounded, LR is not
+    torch.testing.assert_close(sr, detail + enlarged)
 
 
 class Official(nn.Module):

@@ -70,6 +70,15 @@ def test_equals_its_definition() -> None:
     torch.testing.assert_close(net(lr), convolve(x, "tail"), rtol=1e-4, atol=1e-5)
 
 
+def test_global_residual_is_added_to_the_enlarged_image() -> None:
+    plain = small(4).eval()
+    net = SRResNet(scale=4, channels=3, blocks=2, features=8, global_residual=True).eval()
+    net.load_state_dict(plain.state_dict())
+    lr = torch.rand(1, 3, 6, 5)
+    enlarged = F.interpolate(lr, scale_factor=4, mode="bicubic")
+    torch.testing.assert_close(net(lr), plain(lr) + enlarged)
+
+
 def test_refuses_scale_5() -> None:
     with pytest.raises(ValueError, match=r"^srresnet has the scales 1, 2, 3, 4 and 8; got 5$"):
         SRResNet(scale=5, channels=3)
