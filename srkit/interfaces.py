@@ -277,7 +277,15 @@ class Stretch(Protocol):
 
     What varies from image to image is measured on LR, which is all there is when a picture is
     restored, and holds for its HR and SR too. Nothing is clipped.
+
+    Attributes
+    ----------
+    unitless
+        Whether an image in another unit looks the same, since all is measured on the image: then
+        files that state no zero point can be restored.
     """
+
+    unitless: bool
 
     def fit(self, images: Tensor, /) -> Tensor:
         """Measure ``(N, C, H, W)`` images: ``(N, K)`` numbers that the map depends on."""

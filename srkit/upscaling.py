@@ -14,7 +14,6 @@ from srkit.allocator import keep_freed_memory
 from srkit.ensembling import self_ensemble
 from srkit.errors import DataError
 from srkit.interfaces import Batch, Image
-from srkit.quantities import Quantity
 from srkit.resizing import Kernel, resize, resized_side
 from srkit.stretching import View
 from srkit.tiling import reach, restore_tiled, side_that_fits
@@ -197,7 +196,7 @@ class ImageUpscaler:
         if holes.all():
             raise DataError("no pixel has a value: all are NaN or infinite")
         notes: list[str] = []
-        calibration = calibrate(image, self.model.quantity)
+        calibration = calibrate(image, self.model)
         self._compare_pixels(image, notes)
         values = calibration.to_model(_filled(pixels, holes))
         return _Prepared(holes, calibration, as_bands(values, self.model.channels, notes), notes)
@@ -372,17 +371,20 @@ class Calibration:
         return (values - self.target) / self.factor + self.offset
 
 
-def calibrate(image: Image, quantity: Quantity) -> Calibration:
+def calibrate(image: Image, model: Model) -> Calibration:
     """Choose how an image is brought to the values a model knows.
 
-    A model of calibrated fluxes gets the image at its own zero point; any other gets black and
-    white of the image where those of its training images were.
+    A model whose stretch measures each image gets it as it is; one of calibrated fluxes at its own
+    zero point; any other gets black and white of the image where those of its training images were.
 
     Raises
     ------
     DataError
         If the model knows calibrated fluxes, and the image does not say what its values are.
     """
+    if model.stretch is not None and model.stretch.unitless:
+        return Calibration(0.0, 1.0)
+    quantity = model.quantity
     if quantity.zero_point is None:
         low, high = image.data_range
         black, white = quantity.data_range

@@ -168,6 +168,8 @@ def test_terms_are_weighted_and_equal_a_computation_by_hand(
 class Twice:
     """Doubles the flux."""
 
+    unitless = False
+
     def fit(self, images: Tensor) -> Tensor:
         return images.new_empty(len(images), 0)
 

@@ -47,6 +47,8 @@ class GalaxySimulation:
         over the scale.
     lr_camera
         What differs from HSC's i in the Wide layer: as for `hr_camera`, and ``pixel``.
+    lr
+        What makes LR: its ``camera``; or, with ``none``, the recipe's degradation makes it of HR.
     hr_noise, lr_noise
         Whether to add noise; there is no variance without LR's.
     white
@@ -75,6 +77,7 @@ class GalaxySimulation:
         population: GalaxyPopulation = DEEP,
         hr_camera: AcsF814W = ACS,
         lr_camera: HscI = HSC,
+        lr: Literal["camera", "none"] = "camera",
         hr_noise: bool = True,
         lr_noise: bool = True,
         white: float = 19.0,
@@ -84,7 +87,15 @@ class GalaxySimulation:
         self.population = population
         self.split, self.length, self.seed = split, length, seed
         self.cameras = TwoCameras(
-            scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white
+            scale,
+            size,
+            oversampling,
+            hr_camera,
+            lr_camera,
+            hr_noise,
+            lr_noise,
+            white,
+            with_lr=lr == "camera",
         )
         self.memory = Memory()
 

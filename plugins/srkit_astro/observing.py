@@ -45,6 +45,8 @@ class TwoCameras:
         Whether to add noise; there is no variance without LR's.
     white
         Surface brightness in AB mag / arcsec² of the data range's upper end; the lower is 0.
+    with_lr
+        Whether samples have LR; else a degradation makes it.
     """
 
     scale: int
@@ -55,6 +57,7 @@ class TwoCameras:
     hr_noise: bool
     lr_noise: bool
     white: float
+    with_lr: bool = True
 
     @property
     def data_range(self) -> tuple[float, float]:
@@ -83,17 +86,18 @@ class TwoCameras:
         label: int | None = None,
     ) -> Sample:
         """Add noise to HR and LR, each from its random numbers."""
-        hr, lr = images
+        hr, seen = images
+        lr = seen if self.with_lr else None
         pixel, area = self.lr_camera.pixel, self.scale**2
         variance = None
         if self.hr_noise:
             hr = self.hr_camera.expose(hr / area, pixel / self.scale, streams[0])[0] * area
-        if self.lr_noise:
+        if lr is not None and self.lr_noise:
             lr, variance = self.lr_camera.expose(lr, pixel, streams[1])
         return Sample(
             name,
             _tensor(hr),
-            _tensor(lr),
+            None if lr is None else _tensor(lr),
             label=label,
             data_range=self.data_range,
             unit=UNIT,

@@ -77,6 +77,8 @@ class LensSimulation:
         over the scale.
     lr_camera
         What differs from HSC's i in the Wide layer: as for `hr_camera`, and ``pixel``.
+    lr
+        What makes LR: its ``camera``; or, with ``none``, the recipe's degradation makes it of HR.
     hr_noise, lr_noise
         Whether to add noise; there is no variance without LR's.
     white
@@ -114,6 +116,7 @@ class LensSimulation:
         substructure_share: Annotated[float, Field(gt=0, le=0.2)] = 0.03,
         hr_camera: AcsF814W = ACS,
         lr_camera: HscI = HSC,
+        lr: Literal["camera", "none"] = "camera",
         hr_noise: bool = True,
         lr_noise: bool = True,
         white: float = 19.0,
@@ -134,7 +137,15 @@ class LensSimulation:
         self.pool, self.numbers = _lenses(split, length, folds, fold, together)
         self.substructure, self.share = substructure, substructure_share
         self.cameras = TwoCameras(
-            scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white
+            scale,
+            size,
+            oversampling,
+            hr_camera,
+            lr_camera,
+            hr_noise,
+            lr_noise,
+            white,
+            with_lr=lr == "camera",
         )
         self.memory = Memory()
 

@@ -8,8 +8,9 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-#: A fixed number in the data's unit, or what is measured on each LR image.
-PerImage = Literal["image"]
+#: What is measured on each LR image, in place of a fixed number in the data's unit.
+OfImage = Literal["image"]
+OfImageOrNoise = Literal["image", "noise"]
 
 
 class Linear:
@@ -19,13 +20,17 @@ class Linear:
     ----------
     peak
         Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
-        highest value. That flatters numbers that are measured on the stretched image.
+        highest value, ``noise`` the standard deviation of its noise (:func:`noise_of`). Either
+        flatters numbers that are measured on the stretched image.
     offset
         Flux that becomes 0; ``image`` takes each LR image's median.
     """
 
-    def __init__(self, *, peak: PositiveFloat | PerImage, offset: float | PerImage = 0.0) -> None:
+    def __init__(
+        self, *, peak: PositiveFloat | OfImageOrNoise, offset: float | OfImage = 0.0
+    ) -> None:
         self.peak, self.offset = peak, offset
+        self.unitless = isinstance(peak, str) and offset in ("image", 0)
 
     def fit(self, images: Tensor) -> Tensor:
         """Give offset and peak of each image: ``(N, 2)``.
@@ -41,6 +46,8 @@ class Linear:
             if self.offset == "image"
             else pixels.new_full(pixels.shape[:1], self.offset)
         )
+        if self.peak == "noise":
+            return torch.stack([offset, noise_of(images)], 1)
         if self.peak != "image":
             return torch.stack([offset, torch.full_like(offset, self.peak)], 1)
         peak = pixels.max(1).values - offset
@@ -74,7 +81,7 @@ class Asinh(Linear):
     ----------
     peak
         Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
-        highest value.
+        highest value, ``noise`` the standard deviation of its noise.
     softening
         Where the map turns from linear to logarithmic, in units of `peak`: about the noise.
     offset
@@ -84,9 +91,9 @@ class Asinh(Linear):
     def __init__(
         self,
         *,
-        peak: PositiveFloat | PerImage,
+        peak: PositiveFloat | OfImageOrNoise,
         softening: PositiveFloat = 0.05,
-        offset: float | PerImage = 0.0,
+        offset: float | OfImage = 0.0,
     ) -> None:
         super().__init__(peak=peak, offset=offset)
         self.softening = softening
@@ -108,7 +115,7 @@ class Log(Asinh):
     ----------
     peak
         Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
-        highest value.
+        highest value, ``noise`` the standard deviation of its noise.
     softening
         Where the map turns from linear to logarithmic, in units of `peak`: about the noise.
     offset
@@ -118,9 +125,9 @@ class Log(Asinh):
     def __init__(
         self,
         *,
-        peak: PositiveFloat | PerImage,
+        peak: PositiveFloat | OfImageOrNoise,
         softening: PositiveFloat = 0.05,
-        offset: float | PerImage = 0.0,
+        offset: float | OfImage = 0.0,
     ) -> None:
         super().__init__(peak=peak, softening=softening, offset=offset)
         self._top = float(torch.log1p(torch.tensor(1 / softening, dtype=torch.float64)))
@@ -132,6 +139,33 @@ class Log(Asinh):
     def expand(self, values: Tensor) -> Tensor:
         """Invert :meth:`compress`."""
         return values.sign() * torch.expm1(values.abs() * self._top) * self.softening
+
+
+def noise_of(images: Tensor) -> Tensor:
+    """Estimate the standard deviation of the noise of images from their finest detail.
+
+    1.4826 times the median size of the diagonal differences of 2 x 2 pixels, which sources hardly
+    reach (Donoho & Johnstone 1994, Biometrika 81, 425). Where all is smooth, as where pixels
+    were filled, there is nothing to measure: only differences other than 0 count.
+
+    Parameters
+    ----------
+    images
+        ``(N, C, H, W)``, with independent noise from pixel to pixel; else it is underestimated.
+
+    Returns
+    -------
+    Tensor
+        ``(N,)``; 1 for an image without any such difference, of which nothing depends on it.
+    """
+    pixels = images.float()
+    a, b = pixels[..., :-1, :-1], pixels[..., :-1, 1:]
+    c, d = pixels[..., 1:, :-1], pixels[..., 1:, 1:]
+    sizes = ((a - b - c + d) / 2).abs().flatten(1)
+    found = sizes.masked_fill(sizes == 0, torch.nan).nanmedian(1).values if sizes.numel() else None
+    if found is None:
+        return pixels.new_ones(len(pixels))
+    return torch.where(found.isnan(), 1.0, 1.4826 * found)
 
 
 def _columns(fitted: Tensor) -> tuple[Tensor, Tensor]:

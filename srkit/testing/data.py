@@ -134,7 +134,7 @@ def check_stretch(stretch: Stretch, channels: int = 3) -> None:
     ------
     AssertionError
         If flux does not come back, the order of fluxes changes, something is clipped, the images
-        given are changed, or an image depends on others.
+        given are changed, an image depends on others, or on its unit against its word.
     """
     require_attributes(stretch, interfaces.Stretch)
     flux = noise(2, channels, 9, 11) - 0.5
@@ -157,6 +157,9 @@ def check_stretch(stretch: Stretch, channels: int = 3) -> None:
         require(distinct, "different fluxes have to stay different: nothing is clipped")
     single = torch.cat([stretch(flux[i : i + 1], stretch.fit(flux[i : i + 1])) for i in range(2)])
     require_close(single, seen, "a stretched image has to depend on itself only")
+    if stretch.unitless:
+        other = stretch(8 * flux, stretch.fit(8 * flux))
+        require_close(other, seen, "a unitless stretch has to give the same in any unit")
 
 
 def check_constraint(constraint: Constraint, channels: int = 3) -> None:

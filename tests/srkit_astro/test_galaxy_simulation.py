@@ -131,6 +131,13 @@ def test_seeing_hides_the_index() -> None:
     assert abs(lr_bulge - lr_disc) < 0.3
 
 
+def test_lr_can_be_left_to_a_degradation() -> None:
+    whole, alone = make()[0], make(lr="none")[0]
+    assert alone.lr is None
+    assert alone.variance is None
+    assert torch.equal(alone.hr, whole.hr)
+
+
 def test_index_past_the_end() -> None:
     with pytest.raises(IndexError, match="no galaxy 30: there are 30"):
         make()[30]

@@ -220,6 +220,13 @@ def test_substructure_moves_light_and_keeps_what_is_not_lensed(kind: str) -> Non
     assert difference[0].max() < 1e-3 * difference.max()
 
 
+def test_lr_can_be_left_to_a_degradation() -> None:
+    whole, alone = make()[0], make(lr="none")[0]
+    assert alone.lr is None
+    assert alone.variance is None
+    assert torch.equal(alone.hr, whole.hr)
+
+
 def test_index_past_the_end() -> None:
     with pytest.raises(IndexError, match="no lens 30: there are 30"):
         make()[30]

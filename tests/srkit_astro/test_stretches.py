@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from astropy.visualization import AsinhStretch
-from srkit_astro.stretches import Asinh, Linear, Log
+from srkit_astro.stretches import Asinh, Linear, Log, noise_of
 from torch import Tensor
+
+from srkit.testing import check_stretch
 
 STRETCHES = [
     Linear(peak=7.0, offset=-1.0),
@@ -16,6 +18,7 @@ STRETCHES = [
     Linear(peak="image", offset="image"),
     Asinh(peak="image", offset="image"),
     Log(peak="image", offset="image"),
+    Asinh(peak="noise", offset="image", softening=3.0),
 ]
 
 
@@ -76,3 +79,43 @@ def test_a_constant_image_has_no_peak_of_its_own() -> None:
         ValueError, match=r"^an image without a pixel above its offset has no peak of its own$"
     ):
         Asinh(peak="image", offset="image").fit(torch.ones(2, 1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("stretch", "unitless"),
+    [
+        (Asinh(peak="noise", offset="image"), True),
+        (Asinh(peak="noise"), True),
+        (Linear(peak="image"), True),
+        (Asinh(peak="noise", offset=0.1), False),
+        (Asinh(peak=3.0, offset="image"), False),
+    ],
+)
+def test_what_is_measured_needs_no_unit(stretch: Linear, unitless: bool, flux: Tensor) -> None:
+    seen, other = (stretch(each, stretch.fit(each)) for each in (flux, 300 * flux))
+    assert stretch.unitless is unitless
+    assert torch.allclose(seen, other, atol=1e-5) is unitless
+
+
+def test_unitless_stretches_pass_the_contract() -> None:
+    check_stretch(Asinh(peak="noise", offset="image", softening=3.0))
+    liar = Asinh(peak=3.0)
+    liar.unitless = True
+    with pytest.raises(AssertionError, match=r"a unitless stretch has to give the same in any"):
+        check_stretch(liar)
+
+
+def test_noise_is_found_beneath_a_galaxy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    r = torch.hypot(*torch.meshgrid(*2 * [torch.linspace(-1, 1, 256)], indexing="ij"))
+    galaxy = 50 * torch.exp(-4 * r)
+    sigma = torch.tensor([0.02, 3.0]).view(2, 1, 1, 1)
+    images = galaxy + sigma * torch.randn(2, 1, 256, 256, generator=generator)
+    assert noise_of(images).tolist() == pytest.approx([0.02, 3.0], rel=0.03)
+    images[..., :170, :] = 7.0  # filled
+    assert noise_of(images).tolist() == pytest.approx([0.02, 3.0], rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 1, 1, 8), (2, 3, 1, 1)])
+def test_without_detail_the_noise_is_one(shape: tuple[int, ...]) -> None:
+    assert noise_of(torch.full(shape, 4.0)).tolist() == [1.0, 1.0]

@@ -75,6 +75,8 @@ class Root:
         Flux that becomes 1.
     """
 
+    unitless = False  # the peak is a flux
+
     def __init__(self, *, peak: PositiveFloat = 1.0) -> None:
         self.peak = peak
 
