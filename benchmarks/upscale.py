@@ -1,0 +1,201 @@
+"""Compare `srkit upscale` with the plain loop that most scripts restore pictures by.
+
+    python benchmarks/upscale.py realsr_df2k_x4.safetensors --picture butterfly.png --out results
+
+``plain`` reads the weights with spandrel and gives the network one picture after another: fp32,
+contiguous, whole. ``srkit`` is :class:`srkit.Upscaler`: tiles, and for pictures of 8 bits bf16 and
+channels_last. Both restore a picture, and many cutouts of 64 x 64 pixels: plain one by one, srkit
+one by one and together. They take turns, each in a fresh process, and get the same arrays. The
+rate of the network's multiply-adds is set beside that of a large matrix product.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from srkit import Upscaler, load_model
+from srkit.anatomy import count_multiply_adds
+
+Levels = NDArray[np.uint8]
+
+CONTESTANTS = ("plain", "srkit")
+CUTOUT = 64
+#: Sides of the matrices whose product is the yardstick, and how often it is formed.
+PRODUCT, REPEATS = 4096, 5
+
+
+def main() -> None:
+    """Let the contestants take turns; print and write the best of each and the ratios."""
+    arguments = parse()
+    if arguments.contestant:
+        print(json.dumps(measure(arguments)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = [
+            {name: in_child(name, Path(folder) / f"{name}.npy") for name in CONTESTANTS}
+            for _ in range(arguments.rounds)
+        ]
+        plain, fast = (np.load(Path(folder) / f"{name}.npy") for name in CONTESTANTS)
+    results = summarise(rounds)
+    results["psnr_between_db"] = psnr(plain, fast)
+    if arguments.reference:
+        hr = read(arguments.reference)
+        results["psnr_db"] = {"plain": psnr(plain, hr), "srkit": psnr(fast, hr)}
+    results["start_up_seconds"] = min(start_up() for _ in range(arguments.rounds))
+    Console().print(as_table(results))
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"rounds": arguments.rounds, **results}, indent=2) + "\n"
+        (arguments.out / "upscale.json").write_text(text)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("weights", type=Path, help="that both spandrel and srkit read")
+    parser.add_argument("--picture", type=Path, required=True, help="LR of 8 bits")
+    parser.add_argument("--reference", type=Path, help="its HR")
+    parser.add_argument("--cutouts", type=int, default=64, help=f"of {CUTOUT} x {CUTOUT} pixels")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="folder for upscale.json")
+    parser.add_argument("--contestant", choices=CONTESTANTS, help="measure this one only, here")
+    parser.add_argument("--save", type=Path, help="where the contestant's SR goes")
+    return parser.parse_args()
+
+
+def in_child(contestant: str, save: Path) -> dict[str, float]:
+    command = [sys.executable, *sys.argv, "--contestant", contestant, "--save", str(save)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def read(path: Path) -> Levels:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, float]:
+    """Give the seconds of each task, once the network has run."""
+    picture = read(arguments.picture)
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, np.array(picture.shape[:2]) - CUTOUT, (arguments.cutouts, 2))
+    cutouts = [picture[y : y + CUTOUT, x : x + CUTOUT] for y, x in corners]
+    found: dict[str, float] = {}
+    restore: Callable[[Any], Any]
+    if arguments.contestant == "plain":
+        restore = plain_restorer(arguments.weights)
+    else:
+        restore = Upscaler(arguments.weights)
+        found["multiply_adds_per_second_of_a_product"] = product_rate()
+    restore(cutouts[0])
+    started = time.perf_counter()
+    sr = restore(picture)
+    found["picture"] = time.perf_counter() - started
+    np.save(arguments.save, sr)
+    found["one_by_one"] = seconds(lambda: [restore(cutout) for cutout in cutouts])
+    if arguments.contestant == "srkit":
+        found["together"] = seconds(lambda: restore(cutouts))
+        network, model = load_model(arguments.weights)
+        lr = torch.zeros(1, 3, *picture.shape[:2], device="meta")
+        found["multiply_adds"] = count_multiply_adds(network.to("meta"), lr)[""]
+        found["scale"] = model.scale
+    return found
+
+
+def plain_restorer(weights: Path) -> Callable[[Levels], Levels]:
+    """Restore as the loops of Real-ESRGAN and of spandrel's users do."""
+    from spandrel import ModelLoader
+
+    network = ModelLoader("cpu").load_from_file(weights).eval()
+
+    def restore(picture: Levels) -> Levels:
+        lr = torch.from_numpy(picture.transpose(2, 0, 1).copy()).float().div(255)[None]
+        with torch.no_grad():
+            sr = network(lr)[0].clamp(0, 1)
+        levels: Levels = sr.permute(1, 2, 0).mul(255).round().byte().numpy()
+        return levels
+
+    return restore
+
+
+def product_rate() -> float:
+    """Multiply-adds per second of a large matrix product in bf16."""
+    matrix = torch.randn(PRODUCT, PRODUCT).bfloat16()
+    matrix @ matrix
+    taken = seconds(lambda: [matrix @ matrix for _ in range(REPEATS)])
+    return REPEATS * PRODUCT**3 / taken
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def start_up() -> float:
+    """Seconds from the command line to a tiny picture, by interpolation."""
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "picture.png"
+        Image.new("RGB", (8, 8)).save(picture)
+        command = [sys.executable, "-m", "srkit", "upscale", str(picture), "-m", "bicubic"]
+        return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+
+
+def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Take the best of the rounds: other work on the machine can only slow one down."""
+    best = {
+        name: {
+            key: (max if key.startswith("multiply") else min)(r[name][key] for r in rounds)
+            for key in rounds[0][name]
+        }
+        for name in CONTESTANTS
+    }
+    plain, fast = best["plain"], best["srkit"]
+    rate = fast.pop("multiply_adds") / fast["picture"]
+    return {
+        "seconds": best,
+        "plain_over_srkit": {
+            "picture": plain["picture"] / fast["picture"],
+            "cutouts, one by one": plain["one_by_one"] / fast["one_by_one"],
+            "cutouts, together": plain["one_by_one"] / fast["together"],
+        },
+        "share_of_the_rate_of_a_product": rate / fast.pop("multiply_adds_per_second_of_a_product"),
+    }
+
+
+def psnr(one: Levels, other: Levels) -> float:
+    """Of all RGB values, in dB; what one is larger by is left out."""
+    height, width = (min(a, b) for a, b in zip(one.shape[:2], other.shape[:2], strict=True))
+    difference = one[:height, :width].astype(float) - other[:height, :width]
+    return float(10 * np.log10(255**2 / np.mean(difference**2)))
+
+
+def as_table(results: dict[str, Any]) -> Table:
+    table = Table("what", "value")
+    for name, ratio in results["plain_over_srkit"].items():
+        table.add_row(f"{name}: plain over srkit", f"{ratio:.2f}")
+    share = results["share_of_the_rate_of_a_product"]
+    table.add_row("multiply-adds/s over those of a matrix product", f"{share:.2f}")
+    table.add_row("PSNR between the two in dB", f"{results['psnr_between_db']:.2f}")
+    for name, value in results.get("psnr_db", {}).items():
+        table.add_row(f"PSNR of {name} in dB", f"{value:.3f}")
+    table.add_row("seconds to a tiny picture", f"{results['start_up_seconds']:.2f}")
+    return table
+
+
+if __name__ == "__main__":
+    main()
