@@ -255,8 +255,10 @@ class Degradation(Protocol):
     """Makes low-resolution images, batched on the device.
 
     One that adds noise may have a method ``variance(lr, seeds)`` that gives the variance of the
-    noise in the LR images that it made with these seeds, or None where there is none. One that
-    depends on the size of pixels has the attribute ``pixel_scale``, in arcsec of HR.
+    noise in the LR images that it made with these seeds, or None where there is none, and a method
+    ``expected(hr, seeds)`` that gives LR without the noise, by which `srkit upscale --check`
+    degrades SR again. One that depends on the size of pixels has the attribute ``pixel_scale``, in
+    arcsec of HR.
 
     Attributes
     ----------
@@ -531,13 +533,16 @@ class TeacherMetric(Protocol):
 class ImageFormat(Protocol):
     """Reads and writes the files of one format.
 
-    One whose files say more than pixels may have two more methods for `srkit upscale`:
-    ``calibrate(image)`` gives the image with ``zero_point`` (AB magnitude of one unit) and
-    ``pixel_scale`` (arcsec) among its metadata, where its file tells them, and
+    One whose files say more than pixels may have more methods for `srkit upscale`:
+    ``calibrate(image)`` gives the image with ``zero_point`` (AB magnitude of one unit),
+    ``pixel_scale`` (arcsec) and ``unit`` among its metadata, where its file tells them, and
     ``enlarge(lr, upscaled, scale, history)`` gives the restored image with everything that its LR
-    file said, brought up to date (`upscaled` is a :class:`srkit.upscaling.Upscaled`). One whose
-    files have pages has ``read_pages(path)`` and ``write_pages(path, images)``. What files cannot
-    hold is told by ``depths``, the bits that a value may have (32 are floats), ``holds``, which of
+    file said, brought up to date (`upscaled` is a :class:`srkit.upscaling.Upscaled`). To check SR,
+    ``brightness(lr, pixels, scale)`` brings what ``enlarge`` made to flux per area of an LR pixel,
+    ``residual(lr, pixels, history)`` gives an image of LR's grid with what LR's file said, and
+    ``sky(image, points)`` RA and Dec in degrees of pixels (x, y), or None. One whose files have
+    pages has ``read_pages(path)`` and ``write_pages(path, images)``. What files cannot hold is told
+    by ``depths``, the bits that a value may have (32 are floats), ``holds``, which of
     :data:`srkit.keeping.PARTS` of the metadata are written, and ``longest``, the pixels of a side;
     ``signature`` is a regular expression of bytes that its files begin with. For Python,
     ``from_object(value)`` makes an image of an object, or gives None, and ``to_object(image)``

@@ -23,8 +23,8 @@ from srkit.files import write_file
 from srkit.interfaces import Image
 from srkit.limits import allowed_pixels, check_pixels
 from srkit_astro.enlarging import enlarge
-from srkit_astro.flux import zero_point
-from srkit_astro.wcs import TABLES, pixel_side
+from srkit_astro.flux import per_lr_area, values_of, zero_point
+from srkit_astro.wcs import TABLES, pixel_side, radec
 
 if TYPE_CHECKING:
     from srkit.upscaling import Upscaled
@@ -100,7 +100,7 @@ class Fits:
             return _image(path, hdus)
 
     def calibrate(self, image: Image) -> Image:
-        """Note the zero point and the pixel scale that the header tells, for `srkit upscale`.
+        """Note what the header tells: zero point, pixel scale and unit, for `srkit upscale`.
 
         Raises
         ------
@@ -108,7 +108,11 @@ class Fits:
             If the values are magnitudes, or the header contradicts itself.
         """
         header = image.metadata["header"]
-        told = {"zero_point": zero_point(header), "pixel_scale": pixel_side(header)}
+        told = {
+            "zero_point": zero_point(header),
+            "pixel_scale": pixel_side(header),
+            "unit": header.get("BUNIT"),
+        }
         found = {name: value for name, value in told.items() if value is not None}
         return replace(image, metadata={**image.metadata, **found})
 
@@ -116,6 +120,23 @@ class Fits:
         """Give SR the header, mask and kind of values of its LR file; see :func:`enlarge`."""
         sr, sigma = upscaled.pixels, upscaled.sigma
         return enlarge(lr, sr, scale, sigma=sigma, history=history)
+
+    def brightness(self, lr: Image, pixels: Tensor, scale: float) -> Tensor:
+        """Bring SR, as :meth:`enlarge` wrote it, to flux per area of an LR pixel."""
+        return pixels * per_lr_area(values_of(lr.metadata["header"]) or "flux", scale)
+
+    def residual(self, lr: Image, pixels: Tensor, history: Sequence[str]) -> Image:
+        """Give what SR differs by from its LR, with the header, mask and variance of LR."""
+        header = lr.metadata["header"].copy()
+        for line in history:
+            header.add_history(line)
+        return replace(lr, pixels=pixels, metadata={**lr.metadata, "header": header})
+
+    def sky(
+        self, image: Image, points: Sequence[tuple[float, float]]
+    ) -> list[tuple[float, float]] | None:
+        """Give RA and Dec (ICRS, degrees) of pixels (x, y) from 0; None without a WCS."""
+        return radec(image.metadata["header"], points)
 
     def from_object(self, value: object) -> Image | None:
         """Make an image of a CCDData, as of the file that it would be stored as; None of others."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from astropy.io.fits import Header
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_area
+from astropy.wcs.utils import pixel_to_skycoord, proj_plane_pixel_area
 
 from srkit.errors import DataError
 from srkit.resizing import resized_side
@@ -93,6 +94,26 @@ def pixel_side(header: Header) -> float | None:
     """Give the side of a pixel on the sky in arcsec, at the reference point; None without a WCS."""
     wcs = celestial(header)
     return None if wcs is None else 3600 * math.sqrt(float(proj_plane_pixel_area(wcs)))
+
+
+def radec(
+    header: Header, points: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]] | None:
+    """Give positions on the sky, ICRS in degrees, of pixels (x, y) counted from 0.
+
+    None without a WCS in equatorial or galactic coordinates.
+
+    Raises
+    ------
+    DataError
+        If the keywords contradict each other.
+    """
+    wcs = celestial(header)
+    if wcs is None or wcs.wcs.lngtyp not in ("RA", "GLON"):  # such as of the Sun or a planet
+        return None
+    x, y = np.array(points, float).reshape(-1, 2).T
+    sky = pixel_to_skycoord(x, y, wcs).icrs
+    return [(float(ra), float(dec)) for ra, dec in zip(sky.ra.deg, sky.dec.deg, strict=True)]
 
 
 def _versions(header: Header) -> list[str]:

@@ -18,6 +18,7 @@ from srkit.formats import Formats
 from srkit.interfaces import Image
 from srkit.limits import allow
 from srkit.testing import check_image_format
+from srkit.upscaling import Upscaled
 
 RNG = np.random.default_rng(5)
 DTYPES = ["u1", "<i2", ">i2", ">u2", ">i4", ">u4", ">i8", ">f4", "<f4", ">f8", "<f8"]
@@ -322,3 +323,25 @@ def test_a_packed_file_that_fills_the_memory(tmp_path: Path, formats: Formats) -
         "meant to fill the memory; if you trust it, decompress it first, or allow more: "
         "--max-input MEGAPIXELS"
     )
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("nJy", 4), ("MJy / sr", 1), (None, 4)])
+def test_what_was_enlarged_is_brought_back_to_the_area_of_lr(
+    unit: str | None, factor: float
+) -> None:
+    header = _header(BUNIT=unit) if unit else _header()
+    lr = Image(torch.ones(1, 3, 4), metadata={"header": header})
+    sr = torch.rand(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Fits().brightness(lr, sr, 2), factor * sr)
+    enlarged = Fits().enlarge(lr, Upscaled(sr), 2, [])
+    torch.testing.assert_close(Fits().brightness(lr, enlarged.pixels, 2), sr)
+
+
+def test_a_residual_keeps_what_the_file_of_lr_says() -> None:
+    header = _header(OBJECT="lens", BUNIT="nJy")
+    known = {"header": header, "variance": torch.ones(1, 2, 2)}
+    found = Fits().residual(Image(torch.ones(1, 2, 2), metadata=known), torch.zeros(1, 2, 2), ["a"])
+    assert (found.pixels.sum(), found.metadata["header"]["OBJECT"]) == (0, "lens")
+    assert list(found.metadata["header"]["HISTORY"]) == ["a"]
+    assert "HISTORY" not in header
+    assert torch.equal(found.metadata["variance"], known["variance"])

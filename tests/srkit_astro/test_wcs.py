@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 from astropy.wcs.utils import skycoord_to_pixel
-from srkit_astro.wcs import celestial, pixel_side, subdivided
+from srkit_astro.wcs import celestial, pixel_side, radec, subdivided
 
 from srkit.errors import DataError
 
@@ -236,3 +236,19 @@ def test_a_wcs_that_cannot_be_read() -> None:
     header["CTYPE2"] = "RA---TAN"
     with pytest.raises(DataError, match=r"^the WCS cannot be read \(\w+: .*\)$"):
         celestial(header)
+
+
+def test_radec_is_icrs_whatever_the_frame() -> None:
+    galactic = _tan(CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN", CDELT1=-SIDE, CDELT2=SIDE)
+    found = radec(galactic, [(30.7, 19.2), (3.0, 4.0)])
+    assert found is not None
+    centre = SkyCoord(150.1, 2.2, unit="deg", frame="galactic").icrs
+    assert found[0] == pytest.approx((centre.ra.deg, centre.dec.deg), abs=1e-9)
+    x, y = skycoord_to_pixel(SkyCoord(*found[1], unit="deg"), WCS(galactic))
+    assert (float(x), float(y)) == pytest.approx((3, 4), abs=1e-6)
+
+
+def test_radec_without_a_sky() -> None:
+    assert radec(Header(), [(1.0, 2.0)]) is None
+    assert radec(_tan(CTYPE1="MALN-TAN", CTYPE2="MALT-TAN"), [(1.0, 2.0)]) is None
+    assert radec(_tan(), []) == []
