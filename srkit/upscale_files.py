@@ -101,7 +101,7 @@ def plan(
     for source, relative in found:
         name = relative if suffix is None else _renamed(relative, suffix, formats)
         if out is None:
-            stem, ending = _split(name.name, formats)
+            stem, ending = split(name.name, formats)
             target = source.with_name(f"{stem}_{label}{ending}")
         elif single and formats.knows(out) and not out.is_dir():
             target = out
@@ -138,10 +138,10 @@ def _found(given: str, formats: Formats) -> list[tuple[Path, Path]]:
 
 
 def _renamed(path: Path, suffix: str, formats: Formats) -> Path:
-    return path.with_name(f"{_split(path.name, formats)[0]}.{suffix.lstrip('.')}")
+    return path.with_name(f"{split(path.name, formats)[0]}.{suffix.lstrip('.')}")
 
 
-def _split(name: str, formats: Formats) -> tuple[str, str]:
+def split(name: str, formats: Formats) -> tuple[str, str]:
     """Split a file name before the ending that its format knows, such as ``.fits.gz``."""
     ending = formats.suffix_of(name)
     return (name.removesuffix(ending), ending) if ending else (Path(name).stem, Path(name).suffix)
@@ -208,7 +208,7 @@ def upscale_files(
                     for note in notes:
                         console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
             except Exception as error:
-                outcome.failed.append(_naming(job, error))
+                outcome.failed.append(name_error(job, error))
                 console.print(f"[red]failed[/] {escape(outcome.failed[-1])}", soft_wrap=True)
             progress.remove_task(task)
             progress.advance(whole)
@@ -233,7 +233,7 @@ def _is_there(target: Path, overwrite: bool) -> bool:
     return not overwrite
 
 
-def _naming(job: Job, error: Exception) -> str:
+def name_error(job: Job, error: Exception) -> str:
     """Begin an error with the file, unless it names one itself."""
     if not isinstance(error, SrkitError):
         if wants_traceback():

@@ -198,7 +198,7 @@ class ImageUpscaler:
         notes: list[str] = []
         calibration = calibrate(image, self.model)
         self._compare_pixels(image, notes)
-        values = calibration.to_model(_filled(pixels, holes))
+        values = calibration.to_model(filled(pixels, holes))
         return _Prepared(holes, calibration, as_bands(values, self.model.channels, notes), notes)
 
     def _restore_together(
@@ -427,11 +427,11 @@ def enlarged_mask(mask: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
     return mask[..., rows[:, None], columns]
 
 
-def _filled(pixels: Tensor, holes: Tensor) -> Tensor:
+def filled(pixels: Tensor, holes: Tensor) -> Tensor:
     """Put each band's median where there is no value; 0 in a band without any."""
     if not holes.any():
         return pixels
-    filled = pixels.clone()
-    for band, bad in zip(filled, holes, strict=True):
+    whole = pixels.clone()
+    for band, bad in zip(whole, holes, strict=True):
         band[bad] = band[~bad].median() if not bad.all() else 0.0
-    return filled
+    return whole

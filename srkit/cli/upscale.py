@@ -57,6 +57,12 @@ def upscale(
         bool,
         typer.Option("--uncertainty", help="Write how sure each pixel is, where FITS holds it."),
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Degrade SR again and write where the input does not support it."
+        ),
+    ] = False,
     precision: Annotated[
         Literal["auto", "bf16", "fp32"],
         typer.Option(help="auto: bf16 for pictures of 8 bits, fp32 for everything else."),
@@ -100,6 +106,8 @@ def upscale(
     streaming, to_stream = STREAM in inputs, out == Path(STREAM)
     if streaming and len(inputs) > 1:
         fail(f"'{STREAM}', standard input, stands alone; got {len(inputs)} inputs")
+    if check and (to_stream or (streaming and out is None)):
+        fail("--check writes files beside the output, which is no file here; give it: -o FILE")
     console = new_console(stderr=to_stream or (streaming and out is None))
     with TemporaryDirectory() as folder, allow(max_input):
         if streaming or to_stream:
@@ -111,6 +119,11 @@ def upscale(
         )
         if console.stderr and outcome.done:
             send(jobs[0].target)
+        if check:
+            from srkit.check_files import check_files
+
+            checks = check_files(jobs, upscalers, formats, registry, console, metadata=told)
+            outcome.failed += checks.failed
     console.print(str(outcome), highlight=False)
     if outcome.failed:
         raise SystemExit(1)
