@@ -95,7 +95,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     corners = rng.integers(0, np.array(picture.shape[:2]) - CUTOUT, (arguments.cutouts, 2))
     cutouts = [picture[y : y + CUTOUT, x : x + CUTOUT] for y, x in corners]
     found: dict[str, float] = {}
-    restore: Callable[[Any], Any]
     if arguments.contestant == "plain":
         restore = plain_restorer(arguments.weights)
     else:
@@ -116,7 +115,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     return found
 
 
-def plain_restorer(weights: Path) -> Callable[[Levels], Levels]:
+def plain_restorer(weights: Path) -> Callable[[Any], Any]:
     """Restore as the loops of Real-ESRGAN and of spandrel's users do."""
     from spandrel import ModelLoader
 
