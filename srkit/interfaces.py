@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -375,12 +375,19 @@ class Published:
         SPDX identifier.
     settings
         Options of the generator, and ``scale`` and ``channels``, that the weights were made for.
+    sections
+        What else of their recipe belongs to them: ``stretch`` and ``constraint``.
+    default_for
+        What is restored with them where no model is named: ``pictures`` of 8 or 16 bits, or
+        ``frames``, whose values are numbers of any range.
     """
 
     url: str
     sha256: str
     licence: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    sections: Mapping[str, Any] = field(default_factory=dict)
+    default_for: Literal["pictures", "frames"] | None = None
 
 
 @runtime_checkable

@@ -339,7 +339,8 @@ def _published(name: str, registry: Registry) -> Model:
     component, weights = known[name]
     settings = dict(weights.settings)
     own = {key: settings.pop(key) for key in ("scale", "channels")}
-    tree = {"name": name, **own, "generator": {"type": component.name, **settings}}
+    generator = {"type": component.name, **settings}
+    tree = {"name": name, **own, "generator": generator, **weights.sections}
     assembly = assemble_restoring(tree, registry, name)
     assert assembly.generator is not None
     path = fetch(name, weights)

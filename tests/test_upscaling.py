@@ -181,6 +181,18 @@ def test_sigma_of_a_head_goes_through_the_stretch_and_the_scale() -> None:
     torch.testing.assert_close(found.sigma, torch.full((1, 18, 18), 0.25 * 8.0))
 
 
+def test_a_stretch_of_the_image_itself_needs_no_zero_point() -> None:
+    options = {"peak": "noise", "offset": "image"}
+    stretch = Registry.discover().get("stretches", "asinh").factory(**options)
+    calibrated = Quantity("count / s", 27.0, 0.1, (0.0, 40.0))
+    model = Model("any", _Nearest(), 2, 1, stretch, quantity=calibrated)  # type: ignore[arg-type]
+    image = Image(torch.randn(1, 9, 8), (-1.0, 5.0))
+    found = ImageUpscaler(model)(image).pixels
+    torch.testing.assert_close(found, _twice(image.pixels), atol=1e-5, rtol=1e-5)
+    other = ImageUpscaler(model)(Image(256 * image.pixels)).pixels
+    torch.testing.assert_close(other, 256 * found)
+
+
 def test_an_opaque_picture_stays_opaque() -> None:
     image = Image(torch.rand(3, 8, 8), metadata={"alpha": torch.ones(1, 8, 8)})
     found, opacity = upscale_picture(_upscaler(3), image)
