@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ Floats = NDArray[np.float64]
 
 #: Share of the resamplings that an interval holds, and their number.
 CONFIDENCE, RESAMPLINGS = 0.95, 10_000
+#: Values that are drawn at once: what bounds the memory.
+AT_ONCE = 2_000_000
 #: Below this many images intervals are known to be too narrow.
 FEW = 20
 
@@ -67,7 +70,6 @@ def paired_difference(
     count = pairs.shape[1]
     if count < 2 or not np.isfinite(pairs).all():
         return None
-    draws = np.random.default_rng(seed).integers(count, size=(RESAMPLINGS, count))
     sign = 1 if metric.higher_is_better and not metric.signed else -1
 
     def ahead(values: Floats) -> Floats:
@@ -75,9 +77,8 @@ def paired_difference(
         first, second = np.sqrt((values**2).mean(-1)) if metric.signed else values.mean(-1)
         return np.asarray(sign * (first - second))
 
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(ahead(pairs[:, draws]), [tail, 1 - tail])
-    return Difference(float(ahead(pairs)), float(low), float(high))
+    low, high = _central([ahead(pairs[:, draws]) for draws in _draws(count, seed)])
+    return Difference(float(ahead(pairs)), low, high)
 
 
 def interval(values: Floats, *, seed: int = 0) -> tuple[float, float] | None:
@@ -85,7 +86,18 @@ def interval(values: Floats, *, seed: int = 0) -> tuple[float, float] | None:
     values = values[~np.isnan(values)]
     if len(values) < 2 or not np.isfinite(values).all():
         return None
-    draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLINGS, len(values)))
+    return _central([values[draws].mean(-1) for draws in _draws(len(values), seed)])
+
+
+def _draws(count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Draw the images of all resamplings, some of these at a time: ``(some, count)``."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, AT_ONCE // count)
+    for start in range(0, RESAMPLINGS, rows):
+        yield rng.integers(count, size=(min(rows, RESAMPLINGS - start), count))
+
+
+def _central(parts: list[Floats]) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values[draws].mean(-1), [tail, 1 - tail])
+    low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail])
     return float(low), float(high)

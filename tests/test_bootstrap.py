@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
@@ -91,3 +93,14 @@ def test_the_interval_of_a_mean_equals_scipys() -> None:
         rng=np.random.default_rng(2),
     ).confidence_interval  # fmt: skip
     assert found == pytest.approx(tuple(expected), abs=0.03)
+
+
+def test_memory_does_not_grow_with_the_images() -> None:
+    """All resamplings of 20,000 images at once would take 1.6 GB for the numbers drawn alone."""
+    tracemalloc.start()
+    try:
+        first = values(0, 20_000)
+        assert paired_difference(first + 0.1, first, PSNR) is not None
+        assert tracemalloc.get_traced_memory()[1] < 200e6
+    finally:
+        tracemalloc.stop()
