@@ -19,14 +19,22 @@ def srkit_datasets() -> dict[str, str]:
 
 @hookimpl
 def srkit_degradations() -> dict[str, str]:
-    """Offer plain shrinking."""
-    module = "srkit_photos.degradations"
+    """Offer plain shrinking, single steps of a photograph's life, and its whole life."""
+    plain, step = "srkit_photos.degradations", "srkit_photos.single_steps"
     return {
-        "area": f"{module}:Area",
-        "bicubic": f"{module}:Bicubic",
-        "bilinear": f"{module}:Bilinear",
-        "lanczos": f"{module}:Lanczos",
-        "nearest": f"{module}:Nearest",
+        "area": f"{plain}:Area",
+        "bicubic": f"{plain}:Bicubic",
+        "bilinear": f"{plain}:Bilinear",
+        "bsrgan": "srkit_photos.bsrgan:Bsrgan",
+        "downscale": f"{step}:Downscale",
+        "gaussian_blur": f"{step}:GaussianBlur",
+        "gaussian_noise": f"{step}:Noise",
+        "jpeg": f"{step}:JpegCompression",
+        "lanczos": f"{plain}:Lanczos",
+        "motion_blur": f"{step}:MotionBlur",
+        "nearest": f"{plain}:Nearest",
+        "poisson_noise": f"{step}:ShotNoise",
+        "second_order": "srkit_photos.second_order:SecondOrder",
     }
 
 

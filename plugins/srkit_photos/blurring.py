@@ -1,0 +1,59 @@
+"""Blur images of any sizes together, each by its own kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+#: Sides that are multiples of this have fast transforms.
+FAST = 32
+
+
+def blur(images: Sequence[Tensor], kernels: Tensor) -> list[Tensor]:
+    """Convolve by FFT; beyond its borders an image goes on mirrored about its outermost pixels.
+
+    That border is OpenCV's BORDER_REFLECT_101 and SciPy's ``mirror``, which the code of
+    Real-ESRGAN and of BSRGAN has.
+
+    Parameters
+    ----------
+    images
+        N images ``(C, h, w)``, each of its own size.
+    kernels
+        ``(N, k, k)`` of odd sides, centred.
+
+    Returns
+    -------
+    list of Tensor
+        Of the sizes of `images`.
+    """
+    half = kernels.shape[-1] // 2
+    sides = [max(image.shape[axis] for image in images) + 2 * half for axis in (-2, -1)]
+    height, width = (-(-side // FAST) * FAST for side in sides)
+    channels = images[0].shape[0]
+    canvas = images[0].new_zeros(len(images), channels, height, width)
+    for place, image in zip(canvas, images, strict=True):
+        framed = _frame(image, half)
+        place[:, : framed.shape[-2], : framed.shape[-1]] = framed
+    transfer = torch.fft.rfft2(kernels.to(canvas), (height, width))[:, None]
+    result: Tensor = torch.fft.irfft2(torch.fft.rfft2(canvas) * transfer, (height, width))
+    # The kernels' centres lie at (half, half) rather than at the origin, which shifts the result.
+    return [
+        blurred[:, 2 * half : 2 * half + image.shape[-2], 2 * half : 2 * half + image.shape[-1]]
+        for blurred, image in zip(result, images, strict=True)
+    ]
+
+
+def _frame(image: Tensor, half: int) -> Tensor:
+    """Put `half` mirrored pixels around an image."""
+    rows, columns = (_mirror(side, half, image.device) for side in image.shape[-2:])
+    return image[:, rows][:, :, columns]
+
+
+def _mirror(side: int, half: int, device: torch.device) -> Tensor:
+    """Index the pixels from `half` before an axis to `half` behind it, mirrored as often as due."""
+    period = max(2 * (side - 1), 1)
+    index = torch.arange(-half, side + half, device=device) % period
+    return torch.minimum(index, period - index) if side > 1 else torch.zeros_like(index)

@@ -1,0 +1,197 @@
+"""JPEG as libjpeg compresses and decompresses it, for images of any sizes together.
+
+Baseline JPEG of 8 bits (ITU-T T.81) as JFIF files have it: YCbCr, chroma halved along both axes
+(4:2:0), blocks of 8 x 8 cosines, the quantisation tables of T.81's annex K scaled by libjpeg's
+quality, and libjpeg's smooth enlarging of the chroma. Entropy coding loses nothing and is left out.
+
+kornia's ``jpeg_codec_differentiable`` is meant for gradients: its soft rounding and its plain
+enlarging of the chroma leave it 1.1 to 1.5 grey levels from libjpeg on average.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BLOCK = 8
+#: Height and width.
+Size = tuple[int, int]
+Table = tuple[tuple[int, ...], ...]
+
+#: T.81, tables K.1 (luminance) and K.2 (chrominance).
+LUMINANCE: Table = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+CHROMINANCE: Table = (
+    (17, 18, 24, 47, 99, 99, 99, 99),
+    (18, 21, 26, 66, 99, 99, 99, 99),
+    (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99),
+    *((99,) * 8,) * 4,
+)
+#: JFIF 1.02: from RGB to Y, Cb and Cr, and back.
+TO_YCC = (
+    (0.299, 0.587, 0.114),
+    (-0.168735892, -0.331264108, 0.5),
+    (0.5, -0.418687589, -0.081312411),
+)
+TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136286, -0.714136286), (1.0, 1.772, 0.0))
+
+
+def compress(images: Sequence[Tensor], qualities: Sequence[int]) -> list[Tensor]:
+    """Compress and decompress images.
+
+    Parameters
+    ----------
+    images
+        N images ``(C, h, w)`` in [0, 1], RGB or grey, each of its own size; what lies beyond is
+        clipped.
+    qualities
+        libjpeg's quality for each, from 1 to 100.
+
+    Returns
+    -------
+    list of Tensor
+        Of the sizes of `images`: whole grey levels / 255.
+
+    Raises
+    ------
+    ValueError
+        If the images have neither one channel nor three.
+    """
+    channels = images[0].shape[0]
+    check_channels(channels)
+    sizes = [(image.shape[1], image.shape[2]) for image in images]
+    # A block of halved chroma covers 16 pixels.
+    height, width = (-(-max(sides) // 16) * 16 for sides in zip(*sizes, strict=True))
+    canvas = images[0].new_zeros(len(images), channels, height, width, dtype=torch.float32)
+    for place, image in zip(canvas, images, strict=True):
+        place[:, : image.shape[1], : image.shape[2]] = image
+    levels = _hold(canvas.mul_(255).round_().clamp_(0, 255), sizes)
+    quality = torch.tensor(qualities, dtype=torch.float64, device=canvas.device)
+    with torch.autocast(canvas.device.type, enabled=False):
+        if channels == 3:
+            result = _colour(levels, sizes, quality)
+        else:
+            result = _code(levels, quantisation(LUMINANCE, quality))
+    return [
+        coded[:, :rows, :columns].to(image.dtype)
+        for coded, image, (rows, columns) in zip(result.div_(255), images, sizes, strict=True)
+    ]
+
+
+def check_channels(channels: int) -> None:
+    """Refuse images that no JPEG file holds."""
+    if channels not in (1, 3):
+        raise ValueError(f"a JPEG file has 1 channel or 3, these images have {channels}")
+
+
+def quantisation(table: Table, qualities: Tensor) -> Tensor:
+    """Scale a table as libjpeg does for each quality: ``(N, 8, 8)``."""
+    percent = torch.where(qualities < 50, (5000 / qualities).floor(), 200 - 2 * qualities)
+    plain = torch.tensor(table, dtype=percent.dtype, device=percent.device)
+    return ((plain * percent[:, None, None] + 50) / 100).floor().clamp(1, 255)
+
+
+def _colour(levels: Tensor, sizes: Sequence[Size], qualities: Tensor) -> Tensor:
+    """Code RGB levels, each image's last row and column repeated beyond its size."""
+    ycc = _mix(levels, TO_YCC)
+    ycc[:, 1:] += 128
+    ycc.round_()
+    halves = [(-(-height // 2), -(-width // 2)) for height, width in sizes]
+    # libjpeg lengthens rows before it halves them, and columns afterwards.
+    chroma = _hold(_halve(ycc[:, 1:]), [(height, levels.shape[-1] // 2) for height, _ in halves])
+    chroma = _code(chroma, quantisation(CHROMINANCE, qualities))
+    chroma = _enlarge(_hold(chroma, halves)) - 128
+    luma = _code(ycc[:, :1], quantisation(LUMINANCE, qualities))
+    return _mix(torch.cat([luma, chroma], 1), TO_RGB).round_().clamp_(0, 255)
+
+
+def _hold(planes: Tensor, sizes: Sequence[Size]) -> Tensor:
+    """Repeat each image's last row and column beyond its size."""
+    height, width = planes.shape[-2:]
+    if len(set(sizes)) == 1:
+        rows, columns = sizes[0]
+        if sizes[0] == (height, width):
+            return planes
+        more = (0, width - columns, 0, height - rows)
+        return F.pad(planes[..., :rows, :columns], more, mode="replicate")
+    device = planes.device
+    last = torch.tensor(sizes, device=device)[:, :, None] - 1
+    rows_of = torch.minimum(torch.arange(height, device=device), last[:, 0])
+    columns_of = torch.minimum(torch.arange(width, device=device), last[:, 1])
+    image = torch.arange(len(planes), device=device)[:, None, None, None]
+    channel = torch.arange(planes.shape[1], device=device)[:, None, None]
+    return planes[image, channel, rows_of[:, None, :, None], columns_of[:, None, None, :]]
+
+
+def _mix(channels: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
+    weights = torch.tensor(matrix, device=channels.device)
+    return torch.matmul(weights, channels.flatten(2)).view(channels.shape)
+
+
+def _halve(chroma: Tensor) -> Tensor:
+    """Average 2 x 2 pixels; halves are rounded down and up in turn, as in libjpeg."""
+    sums = F.avg_pool2d(chroma, 2, divisor_override=1)
+    bias = 1 + torch.arange(sums.shape[-1], device=chroma.device) % 2
+    return ((sums + bias) / 4).floor_()
+
+
+def _code(planes: Tensor, steps: Tensor) -> Tensor:
+    """Quantise cosine coefficients: whole grey levels ``(N, C, H, W)`` of whole blocks."""
+    count, channels, height, width = planes.shape
+    cosines = _cosines(planes.device)
+    wide = steps.to(planes).repeat(1, 1, width // BLOCK)[:, None]
+    # Strips (N, C H / 8, 8, W) of blocks side by side.
+    strips = (planes - 128).reshape(count, channels * height // BLOCK, BLOCK, width)
+    # libjpeg's transform keeps eighths, and its quantiser rounds halves away from 0.
+    found = _along_rows(cosines @ strips, cosines.T).mul_(8).add_(0.5).floor_().div_(8)
+    kept = found.div(wide).abs_().add_(0.5).floor_().copysign_(found).mul_(wide)
+    restored = cosines.T @ _along_rows(kept, cosines)
+    # Halves, which flat blocks give, are rounded up; the thousandth absorbs float error.
+    return restored.add_(128.501).floor_().clamp_(0, 255).view(planes.shape)
+
+
+def _along_rows(strips: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply every eight neighbours of a row by a matrix."""
+    return (strips.reshape(-1, BLOCK) @ matrix).view(strips.shape)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # the cached tensor may be used outside later
+def _cosines(device: torch.device) -> Tensor:
+    """Give the orthonormal cosine transform: row k is the k-th frequency."""
+    place = torch.arange(BLOCK, dtype=torch.float64)
+    basis = torch.cos((2 * place + 1) * place[:, None] * math.pi / (2 * BLOCK)) / 2
+    basis[0] /= math.sqrt(2)
+    return basis.to(device, torch.float32)
+
+
+def _enlarge(chroma: Tensor) -> Tensor:
+    """Double both axes by linear interpolation in whole numbers, as libjpeg does."""
+    doubled = _double(_double(chroma, -2), -1)
+    # Halves are rounded up on the left of a pixel and down on its right.
+    bias = torch.tensor([8.0, 7.0], device=chroma.device).repeat(chroma.shape[-1])
+    return ((doubled + bias) / 16).floor_()
+
+
+def _double(planes: Tensor, axis: int) -> Tensor:
+    """Double an axis: sums of 3 parts of the nearer pixel and 1 of the next."""
+    side = planes.shape[axis]
+    first, last = planes.narrow(axis, 0, 1), planes.narrow(axis, side - 1, 1)
+    before = torch.cat([first, planes.narrow(axis, 0, side - 1)], axis)
+    after = torch.cat([planes.narrow(axis, 1, side - 1), last], axis)
+    woven = torch.stack([3 * planes + before, 3 * planes + after], axis)
+    return woven.flatten(axis - 1, axis)
