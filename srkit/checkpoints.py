@@ -60,7 +60,7 @@ def save(path: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) ->
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint that :func:`save` wrote.
+    """Read a checkpoint that :func:`save` wrote, or a file that `srkit export` did.
 
     Raises
     ------
@@ -72,7 +72,9 @@ def load(path: Path) -> Checkpoint:
         raise WeightsError(f"{path}: holds weights, but is no srkit checkpoint to resume from")
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in read_tensors(path).items():
-        group, _, key = name.partition("/")
+        group, slash, key = name.partition("/")
+        if not slash:  # an exported file has the generator's tensors under their own keys
+            group, key = "generator", name
         groups.setdefault(group, {})[key] = tensor
     return Checkpoint(groups, state)
 
@@ -219,7 +221,7 @@ def trained_teacher(path: Path) -> TrainedTeacher | None:
     if read_state(path) is None:
         return None
     checkpoint = load(path)
-    names = [name for name in checkpoint.state["recipe"]["teachers"]
+    names = [name for name in checkpoint.state["recipe"].get("teachers", {})
              if f"teachers.{name}" in checkpoint.groups]  # fmt: skip
     if len(names) != 1:
         raise WeightsError(

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Kernel = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
 
@@ -63,6 +64,8 @@ def resize(
     """
     if images.ndim != 4:
         raise ValueError(f"expected (N, C, H, W) images, got the shape {tuple(images.shape)}")
+    if torch.compiler.is_compiling() and size is None and isinstance(factor, int):
+        return _enlarge(images, factor, kernel)  # the graph of a network is for any sides
     sides = images.shape[-2:]
     sizes = _sizes(sides, size, factor)
     factors = [factor or new / old for new, old in zip(sizes, sides, strict=True)]
@@ -76,6 +79,49 @@ def resize(
         shorter = rows @ images.to(dtype)
         result = (_bytes(shorter) if whole else shorter) @ columns.T
     return (_bytes(result) if whole else result).to(images.dtype)
+
+
+def _enlarge(images: Tensor, factor: int, kernel: Kernel) -> Tensor:
+    """Enlarge floating images by a whole factor without a look at their sides: a convolution."""
+    reach = math.ceil(WIDTHS[kernel] / 2)
+    centres = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5
+    taps = torch.arange(-reach, reach + 1)
+    weights = _kernel(centres[:, None] - taps, kernel)
+    weights /= weights.sum(1, keepdim=True)
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    filters = (weights[:, None, :, None] * weights[None, :, None, :]).flatten(0, 1)[:, None]
+    count, channels, height, width = images.shape
+    rows, columns = (
+        mirrored(torch.arange(-reach, side + reach, device=images.device), side)
+        for side in (height, width)
+    )
+    with torch.autocast(images.device.type, enabled=False):
+        padded = images.to(dtype)[..., rows, :][..., columns]
+        found = F.conv2d(padded.flatten(0, 1)[:, None], filters.to(images.device, dtype))
+        enlarged = F.pixel_shuffle(found, factor)
+    return enlarged.reshape(count, channels, *enlarged.shape[-2:]).to(images.dtype)
+
+
+def mirrored(pixels: Tensor, side: int) -> Tensor:
+    """Find pixels beyond the ends of an axis that goes on as its own mirror image.
+
+    The pixel at the end comes twice, and the image is mirrored as often as due.
+
+    Parameters
+    ----------
+    pixels
+        Indices along the axis, of any shape, which may lie outside [0, side).
+    side
+        Pixels of the axis.
+
+    Returns
+    -------
+    Tensor
+        Indices in [0, side).
+    """
+    period = torch.full_like(pixels, 2 * side)  # graphs for any side have no remainder by a number
+    inside = pixels.remainder(period)
+    return torch.minimum(inside, period - 1 - inside)
 
 
 def _bytes(values: Tensor) -> Tensor:
@@ -122,9 +168,8 @@ def _weights(
     pixels = torch.floor(centres - width / 2).long()[:, None] + taps
     weights = _kernel((centres[:, None] - pixels) * shrink, kernel)
     weights /= weights.sum(1, keepdim=True)
-    mirrored = pixels.remainder(2 * side)
-    mirrored = torch.minimum(mirrored, 2 * side - 1 - mirrored)
-    matrix = torch.zeros(new_side, side, dtype=torch.float64).scatter_add_(1, mirrored, weights)
+    matrix = torch.zeros(new_side, side, dtype=torch.float64)
+    matrix.scatter_add_(1, mirrored(pixels, side), weights)
     return matrix.to(device, dtype)
 
 

@@ -13,8 +13,13 @@ from srkit.checkpoints import save
 from srkit.components import build
 from srkit.quantities import Quantity
 
+#: What the values of photographs are.
+PHOTOGRAPHS = Quantity()
 
-def save_network(path: Path, channels: int = 1, **changes: Any) -> Path:
+
+def save_network(
+    path: Path, channels: int = 1, quantity: Quantity = PHOTOGRAPHS, **changes: Any
+) -> Path:
     """Save a network of scale 2, as a run with these further keys in its recipe would."""
     options = {"blocks": 1, "features": 4}
     torch.manual_seed(0)
@@ -29,7 +34,7 @@ def save_network(path: Path, channels: int = 1, **changes: Any) -> Path:
     }
     state = {
         "recipe": recipe,
-        "quantity": Quantity().dump(),
+        "quantity": quantity.dump(),
         "versions": {"srkit": __version__},
     }
     save(path, {"generator": generator.state_dict()}, state)

@@ -74,7 +74,7 @@ def lr_of(batch: Batch) -> tuple[Tensor, int]:
     if batch.lr is None:
         raise ValueError("there is no LR; name a degradation, or take a data set of pairs")
     high, low = tuple(batch.hr.shape[-2:]), tuple(batch.lr.shape[-2:])
-    scale = high[0] // low[0]
+    scale = int(high[0] // low[0])
     if high != (scale * low[0], scale * low[1]):
         raise ValueError(
             f"HR of {high[0]} x {high[1]} does not subdivide LR of {low[0]} x {low[1]} pixels; "

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from srkit.resizing import mirrored
 from srkit_astro.matching import matching_kernels, sharpens
 from srkit_astro.noise import CameraNoise, lr_variance
 from srkit_astro.psf import Psf, half_width, kernels
@@ -190,8 +191,15 @@ def convolve(images: Tensor, kernel: Tensor) -> Tensor:
     """
     height, width = images.shape[-2:]
     half = kernel.shape[-1] // 2
-    rows, columns = (_mirror(side, half, images.device) for side in (height, width))
+    rows, columns = (
+        mirrored(torch.arange(-half, side + half, device=images.device), side)
+        for side in (height, width)
+    )
     wide = images[..., rows, :][..., columns]
+    if torch.compiler.is_compiling() and len(kernel) == 1:
+        # Runtimes have convolutions, but no transforms of any length.
+        single = F.conv2d(wide.flatten(0, 1)[:, None], kernel.flip(-2, -1).to(images)[:, None])
+        return single.reshape(images.shape)
     # Multiples of 32 have fast transforms; what wraps around stays in the padding.
     shape = [-(-(side + 2 * half) // 32) * 32 for side in (height, width)]
     centred = F.pad(kernel, (0, shape[1] - kernel.shape[-1], 0, shape[0] - kernel.shape[-2]))
@@ -199,12 +207,6 @@ def convolve(images: Tensor, kernel: Tensor) -> Tensor:
     result: Tensor = torch.fft.irfft2(torch.fft.rfft2(wide, shape) * transfer, shape)
     # The kernel's centre lies at (half, half) rather than at the origin, which shifts the result.
     return result[..., 2 * half : 2 * half + height, 2 * half : 2 * half + width].contiguous()
-
-
-def _mirror(side: int, half: int, device: torch.device) -> Tensor:
-    """Index the pixels from `half` before an axis to `half` behind it, mirrored as often as due."""
-    index = torch.arange(-half, side + half, device=device) % (2 * side)
-    return torch.minimum(index, 2 * side - 1 - index)
 
 
 def _sources(seeds: Sequence[int]) -> list[torch.Generator]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from srkit.cli import data, evaluate, models, plugins, rank, recipes, sweep, train, upscale
+from srkit.cli import data, evaluate, export, models, plugins, rank, recipes, sweep, train, upscale
 from srkit.cli.output import fail
 from srkit.errors import RecipeError, SrkitError, TrainingError
 
@@ -23,6 +23,7 @@ app.command(name="eval")(evaluate.evaluate)
 app.command()(plugins.plugins)
 app.command()(upscale.upscale)
 app.command()(rank.rank)
+app.command()(export.export)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

@@ -1,0 +1,234 @@
+"""A model as a graph that runs without srkit: ONNX, or torch.export's own."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental import _config as symbolic_shapes
+
+from srkit import __version__
+from srkit.errors import OutputError
+from srkit.extras import needs
+from srkit.interfaces import Batch
+from srkit.models import Model
+from srkit.stretching import View
+
+#: How far a graph's answers may be from the network's, in units of the range of values.
+TOLERANCE = 1e-4
+#: Shapes ``(N, h, w)`` that a graph is tried on, none of them the one it was traced with.
+TRIED = ((2, 17, 23), (1, 31, 19))
+#: Shape that it is traced with; a 1 would be taken for a constant.
+TRACED = (2, 12, 16)
+#: The axes of LR that may have any length.
+FREE_AXES = {0: "batch", 2: "height", 3: "width"}
+
+Run = Callable[[Tensor], Tensor]
+
+
+class Restoration(nn.Module):
+    """Everything from LR to SR in the model's own values: stretch, network, constraint.
+
+    It works in fp32, on the CPU, on copies of the network's weights.
+
+    Parameters
+    ----------
+    model
+        What restores.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        generator = deepcopy(model.generator).cpu().float().eval().requires_grad_(False)
+        self.generator = generator.to(memory_format=torch.contiguous_format)
+        self.scale, self.quantity = model.scale, model.quantity
+        self.stretch, self.constraint = model.stretch, model.constraint
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
+        if self.stretch is None and self.constraint is None:
+            return self._network(lr)
+        height, width = lr.shape[-2:]
+        batch = Batch(
+            names=(),
+            hr=lr.new_zeros(*lr.shape[:2], self.scale * height, self.scale * width),
+            seeds=(),
+            lr=lr,
+            data_range=self.quantity.data_range,
+            unit=self.quantity.unit,
+            pixel_scale=self.quantity.pixel_scale,
+        )
+        view = View.of(batch, self.stretch)
+        assert view.seen.lr is not None
+        sr = view.to_flux(self._network(view.seen.lr))
+        return sr if self.constraint is None else self.constraint(sr, view.flux)
+
+    def _network(self, lr: Tensor) -> Tensor:
+        sr: Tensor = self.generator(lr)
+        return sr
+
+
+def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
+    """Give a model as an ONNX file, tried in onnxruntime.
+
+    The graph takes ``lr``, ``(batch, channels, height, width)`` float32, and gives ``sr``. Batch,
+    height and width are free.
+
+    Parameters
+    ----------
+    model
+        What to give; its stretch and its constraint become part of the graph.
+    facts
+        What the file says of it, as JSON under ``srkit`` in its ``metadata_props``.
+
+    Raises
+    ------
+    OutputError
+        If a part of it has no ONNX operator, or the graph answers otherwise than the network.
+    PluginError
+        If the packages of ``srkit[export]`` are missing.
+    """
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        with needs(package, "export"):
+            __import__(package)
+    restoration, example = Restoration(model), _noise(model, TRACED)
+    with _refusing(model, "an ONNX graph"), torch.no_grad():
+        restoration(example)  # what parts keep for later is no part of the graph
+        program = torch.onnx.export(
+            restoration,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=(FREE_AXES,),
+            input_names=["lr"],
+            output_names=["sr"],
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    proto.producer_name, proto.producer_version = "srkit", __version__
+    proto.doc_string = f"{model.name}: super-resolution, {model.scale} times as many pixels a side"
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "srkit", json.dumps(facts)
+    sides = proto.graph.output[0].type.tensor_type.shape.dim
+    for axis in (2, 3):
+        sides[axis].dim_param = f"{model.scale}*{FREE_AXES[axis]}"
+    content: bytes = proto.SerializeToString()
+    _try(model, restoration, lambda: _session(content), "onnxruntime")
+    return content
+
+
+def to_torch(model: Model, facts: Mapping[str, Any]) -> bytes:
+    """Give a model as a file of ``torch.export.save`` (``.pt2``), tried after loading it again.
+
+    Parameters
+    ----------
+    model
+        As :func:`to_onnx` takes it.
+    facts
+        What the file says of it, as JSON in its extra file ``srkit.json``.
+
+    Raises
+    ------
+    OutputError
+        If a part of it cannot be traced, or the graph answers otherwise than the network.
+    """
+    restoration, example = Restoration(model), _noise(model, TRACED)
+    free = dict.fromkeys(FREE_AXES, torch.export.Dim.AUTO)
+    file = io.BytesIO()
+    with _refusing(model, "a torch.export graph"), torch.no_grad():
+        restoration(example)  # what parts keep for later is no part of the graph
+        # Or else the graph is for even sides alone where the example's happen to be even.
+        with symbolic_shapes.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+            program = torch.export.export(restoration, (example,), dynamic_shapes={"lr": free})
+        torch.export.save(program, file, extra_files={"srkit.json": json.dumps(facts)})
+    content = file.getvalue()
+    _try(model, restoration, lambda: torch.export.load(io.BytesIO(content)).module(), "torch")
+    return content
+
+
+def _session(content: bytes) -> Run:
+    """Open an ONNX file in onnxruntime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(lr: Tensor) -> Tensor:
+        (sr,) = session.run(["sr"], {"lr": lr.numpy()})
+        return torch.from_numpy(sr)
+
+    return run
+
+
+@contextmanager
+def _refusing(model: Model, what: str) -> Iterator[None]:
+    """Tell what fails while a graph is made as something that the user can act on."""
+    unread = io.StringIO()
+    try:
+        # What torch tells of its own parts while it traces is of no use to whoever exports.
+        with warnings.catch_warnings(), redirect_stdout(unread), redirect_stderr(unread):
+            warnings.simplefilter("ignore")
+            logging.disable()
+            yield
+    except Exception as error:  # torch raises many kinds
+        raise OutputError(
+            f"{model.name}: cannot become {what} ({_reason(error)}); export it as safetensors, "
+            "which srkit opens"
+        ) from error
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _try(model: Model, network: Restoration, load: Callable[[], Run], where: str) -> None:
+    """Compare a graph with the network on noise.
+
+    Raises
+    ------
+    OutputError
+        If it takes only some sizes, or differs.
+    """
+    for shape in TRIED:
+        lr = _noise(model, shape)
+        with torch.no_grad():
+            expected = network(lr)
+            try:
+                found = load()(lr)
+            except Exception as error:  # runtimes raise many kinds
+                count, height, width = shape
+                raise OutputError(
+                    f"{model.name}: its graph does not run in {where} on {count} images of "
+                    f"{height} x {width} pixels ({_reason(error)})"
+                ) from error
+        low, high = model.quantity.data_range
+        span = max(high - low, float(expected.max() - expected.min()))
+        off = float((found - expected).abs().max()) / span
+        if not off <= TOLERANCE:
+            raise OutputError(
+                f"{model.name}: its graph differs in {where} from the network by {off:.2g} of the "
+                f"range of values; at most {TOLERANCE:g} is allowed"
+            )
+
+
+def _noise(model: Model, shape: tuple[int, int, int]) -> Tensor:
+    """Draw images between black and white."""
+    count, height, width = shape
+    low, high = model.quantity.data_range
+    source = torch.Generator().manual_seed(0)
+    images = torch.rand(count, model.channels or 1, height, width, generator=source)
+    return low + (high - low) * images
+
+
+def _reason(error: BaseException) -> str:
+    """Give the innermost cause in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else "no reason given"
+    return f"{type(error).__name__}: {text[:200]}"
