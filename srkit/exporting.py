@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srkit import __version__
 from srkit.assembly import RESTORING, assemble_restoring
-from srkit.checkpoints import warm_start
+from srkit.checkpoints import read_state, warm_start
 from srkit.errors import OutputError, WeightsError
 from srkit.files import write_file
 from srkit.graphs import to_onnx, to_torch
@@ -92,9 +92,10 @@ def facts_of(model: Model) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``scale``, ``channels``; ``quantity``, what pixel values are; ``recipe``, the parts of it
-        that restore; ``versions``, that of srkit that it was trained with; ``exported``, the name
-        and the checksum of what was exported, and the version of srkit that did it.
+        ``scale``, ``channels``; ``quantity``, what pixel values are; ``recipe``, its parts that
+        restore and the degradation that was restored; ``versions``, that of srkit that it was
+        trained with; ``exported``, the name and the checksum of what was exported, and the version
+        of srkit that did it.
     """
     facts: dict[str, Any] = {
         "scale": model.scale,
@@ -110,6 +111,10 @@ def facts_of(model: Model) -> dict[str, Any]:
     if model.recipe is not None:
         tree = model.recipe.dump()
         facts["recipe"] = {key: tree[key] for key in RESTORING if key in tree}
+        path = model.provenance.path
+        trained = read_state(path) if path is not None else None
+        if trained is not None and "degradation" in trained["recipe"]:
+            facts["recipe"]["degradation"] = trained["recipe"]["degradation"]
     return facts
 
 

@@ -206,6 +206,11 @@ def _try(model: Model, network: Restoration, load: Callable[[], Run], where: str
                     f"{model.name}: its graph does not run in {where} on {count} images of "
                     f"{height} x {width} pixels ({_reason(error)})"
                 ) from error
+        if found.shape != expected.shape:
+            raise OutputError(
+                f"{model.name}: its graph gives {tuple(found.shape)} in {where}; expected "
+                f"{tuple(expected.shape)}"
+            )
         low, high = model.quantity.data_range
         span = max(high - low, float(expected.max() - expected.min()))
         off = float((found - expected).abs().max()) / span

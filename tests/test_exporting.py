@@ -21,7 +21,7 @@ from training_setup import last, make_pictures, make_tree, run, steps
 from srkit import __version__
 from srkit.assembly import assemble_restoring
 from srkit.calling import Upscaler
-from srkit.checkpoints import load, save, starting_weights, trained_teacher
+from srkit.checkpoints import load, read_state, save, starting_weights, trained_teacher
 from srkit.errors import OutputError, WeightsError
 from srkit.exporting import export
 from srkit.models import fresh_model, open_model
@@ -85,6 +85,10 @@ def test_a_run_is_exported_at_its_best_with_averaged_weights(
     model = open_model(made, registry)
     assert model.head is not None
     assert (model.provenance.recipe, model.provenance.srkit) == ("small", __version__)
+    state = read_state(made)
+    assert state is not None
+    assert state["recipe"]["degradation"]["type"] == "bicubic"  # for `srkit upscale --check`
+    assert "data" not in state["recipe"]  # paths of whoever exported
     # It is a start for training, as the run is.
     assert starting_weights(str(made), model.generator).keys() == groups["ema"].keys()  # type: ignore[arg-type]
     with pytest.raises(WeightsError) as caught:

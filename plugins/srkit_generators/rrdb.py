@@ -124,8 +124,12 @@ class RRDB(nn.Module):
         """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
         height, width = lr.shape[-2:]
         if self.shrink > 1:
-            pad = (0, -width % self.shrink, 0, -height % self.shrink)
-            lr = F.pixel_unshuffle(F.pad(lr, pad, "replicate"), self.shrink)
+            # Written so that a graph for any size knows that the padded sides are multiples.
+            below, right = (
+                (side + self.shrink - 1) // self.shrink * self.shrink - side
+                for side in (height, width)
+            )
+            lr = F.pixel_unshuffle(F.pad(lr, (0, right, 0, below), "replicate"), self.shrink)
         shallow = self.conv_first(lr)
         x = shallow + self.conv_body(self.body(shallow))
         for name, step in zip(self.enlarging(), self.steps, strict=True):
