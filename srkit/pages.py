@@ -31,7 +31,12 @@ class Picture:
     @property
     def uri(self) -> str:
         """The picture as a data URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+        return data_uri(self.path.read_bytes())
+
+
+def data_uri(png: bytes) -> str:
+    """Give the data URI of a picture, of which a page can hold many."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def render_page(template: str, *, package: str = "srkit", **values: Any) -> str:

@@ -151,5 +151,5 @@ def test_a_stream_has_no_place_for_it(srkit: Srkit) -> None:
     done = srkit("upscale", "a.png", "-m", "bicubic", "-o", "-", "--check")
     assert (done.status, done.err) == (
         1,
-        "error: --check writes files beside the output, which is no file here; give it: -o FILE\n",
+        "error: --check writes files beside the output, which is no file here: -o FILE\n",
     )

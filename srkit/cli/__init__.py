@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from srkit.cli import data, evaluate, export, models, plugins, rank, recipes, sweep, train, upscale
+from srkit.cli import (
+    compare,
+    data,
+    evaluate,
+    export,
+    models,
+    plugins,
+    rank,
+    recipes,
+    sweep,
+    train,
+    upscale,
+)
 from srkit.cli.output import fail
 from srkit.errors import RecipeError, SrkitError, TrainingError
 
@@ -22,6 +34,7 @@ app.command()(sweep.sweep)
 app.command(name="eval")(evaluate.evaluate)
 app.command()(plugins.plugins)
 app.command()(upscale.upscale)
+app.command()(compare.compare)
 app.command()(rank.rank)
 app.command()(export.export)
 app.add_typer(recipes.app, name="recipe")

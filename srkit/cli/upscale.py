@@ -63,6 +63,10 @@ def upscale(
             "--check", help="Degrade SR again and write where the input does not support it."
         ),
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Write a page with a slider between input and output."),
+    ] = False,
     precision: Annotated[
         Literal["auto", "bf16", "fp32"],
         typer.Option(help="auto: bf16 for pictures of 8 bits, fp32 for everything else."),
@@ -106,8 +110,9 @@ def upscale(
     streaming, to_stream = STREAM in inputs, out == Path(STREAM)
     if streaming and len(inputs) > 1:
         fail(f"'{STREAM}', standard input, stands alone; got {len(inputs)} inputs")
-    if check and (to_stream or (streaming and out is None)):
-        fail("--check writes files beside the output, which is no file here; give it: -o FILE")
+    for wanted, option in ((check, "--check"), (compare, "--compare")):
+        if wanted and (to_stream or (streaming and out is None)):
+            fail(f"{option} writes files beside the output, which is no file here: -o FILE")
     console = new_console(stderr=to_stream or (streaming and out is None))
     with TemporaryDirectory() as folder, allow(max_input):
         if streaming or to_stream:
@@ -124,6 +129,12 @@ def upscale(
 
             checks = check_files(jobs, upscalers, formats, registry, console, metadata=told)
             outcome.failed += checks.failed
+        if compare:
+            from srkit.compare_page import compare_outputs
+
+            outcome.failed += compare_outputs(
+                jobs, upscalers, formats, registry, console, metadata=told
+            )
     console.print(str(outcome), highlight=False)
     if outcome.failed:
         raise SystemExit(1)
