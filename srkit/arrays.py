@@ -39,14 +39,22 @@ def image_of_array(array: Values) -> Image:
     DataError
         If the array is no image.
     """
-    axis = channel_axis(array.shape)
-    values, notes = to_depth(array)
+    return image_of_values(array, channel_axis(array.shape))
+
+
+def image_of_values(values: Values, axis: int | None) -> Image:
+    """Make an image of an array whose channels are known to be the first or last axis, or none."""
+    values, notes = to_depth(values)
     if axis is not None:
         values = np.moveaxis(values, axis, -1)
-    alpha = axis == -1 and values.shape[-1] == 4 and values.dtype.kind == "u"
-    image = to_image(values, alpha=alpha)
+    image = to_image(values, alpha=has_opacity(values, axis))
     told = {"channel_axis": axis, **({"notes": notes} if notes else {})}
     return Image(image.pixels, image.data_range, {**image.metadata, **told})
+
+
+def has_opacity(values: Values, axis: int | None) -> bool:
+    """Tell whether the last of four channels is opacity: only of levels of grey, at the end."""
+    return axis == -1 and values.shape[-1] == 4 and values.dtype.kind == "u"
 
 
 def array_of_image(image: Image) -> Values:
@@ -134,7 +142,19 @@ def to_image(values: Values, *, alpha: bool) -> Image:
 
 def _range(planes: Values) -> tuple[float, float]:
     finite = planes[np.isfinite(planes)]
-    return float(finite.min(initial=0)), float(finite.max(initial=1))
+    return range_between(float(finite.min(initial=0)), float(finite.max(initial=1)))
+
+
+def range_between(low: float, high: float) -> tuple[float, float]:
+    """Give the data range of floats between these: (0, 1), widened to hold them all."""
+    return min(low, 0.0), max(high, 1.0)
+
+
+def outline_of(part: Image, height: int, width: int) -> Image:
+    """Give an image of another size, without values, of a part of it."""
+    pixels = torch.empty(len(part.pixels), height, width, device="meta")
+    planes = {"alpha": pixels[:1]} if "alpha" in part.metadata else {}
+    return Image(pixels, part.data_range, {**part.metadata, **planes})
 
 
 def to_depth(values: Values) -> tuple[Values, list[str]]:
@@ -155,8 +175,9 @@ def to_depth(values: Values) -> tuple[Values, list[str]]:
     DataError
         If they are no real numbers, or too large.
     """
-    if values.dtype in (np.uint8, np.uint16, np.float32):
-        return np.asarray(values, values.dtype.newbyteorder("=")), []
+    native = values.dtype.newbyteorder("=")
+    if native in (np.uint8, np.uint16, np.float32):
+        return np.asarray(values, native), []
     if values.dtype == bool:
         return values.astype(np.uint8) * np.uint8(255), []
     if values.dtype.kind not in "iuf":

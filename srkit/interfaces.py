@@ -10,7 +10,7 @@ their `data_range`, and nothing clamps them behind the user's back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -303,6 +303,18 @@ class Stretch(Protocol):
 
 
 @runtime_checkable
+class FrameStretch(Protocol):
+    """What a stretch has besides that can measure images larger than the memory."""
+
+    def fit_parts(self, parts: Callable[[], Iterable[Tensor]], /) -> Tensor:
+        """Measure images that come in parts, ``(N, C, h, W)`` from top to bottom.
+
+        `parts` gives them anew each time it is called. The result is that of :meth:`Stretch.fit`.
+        """
+        ...
+
+
+@runtime_checkable
 class Constraint(Protocol):
     """The last step of restoring: changes SR, in flux, so that it keeps what LR says."""
 
@@ -569,6 +581,81 @@ class ImageFormat(Protocol):
 
     def write(self, path: Path, image: Image, /) -> None:
         """Write a file; values outside the data range are clipped only if the format must."""
+        ...
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """An image file that is read by rows.
+
+    Attributes
+    ----------
+    outline
+        The image without its values: `pixels` and the planes among its metadata (``alpha``,
+        ``mask``) are tensors of the device ``meta``, of the right shape and dtype. Its data range
+        does not count.
+    """
+
+    outline: Image
+
+    def data_range(self, low: float, high: float) -> tuple[float, float]:
+        """Give black and white of the image, whose finite values begin and end at these."""
+        ...
+
+    def rows(self, start: int, stop: int) -> Image:
+        """Read rows: equal to these rows of what the format's `read` gives, planes included."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+@runtime_checkable
+class ImageSink(Protocol):
+    """An image file that is written window by window, every pixel once."""
+
+    def write(self, top: int, left: int, part: Image) -> None:
+        """Write a window, with its planes, at a row and a column of the image."""
+        ...
+
+    def digest(self, start: int, stop: int) -> str:
+        """Give a checksum of some rows as the file holds them; raise EOFError if it ends before."""
+        ...
+
+    def finish(self, outline: Image) -> None:
+        """Write what was not known before: `outline` may say more than the one at the start."""
+        ...
+
+    def close(self) -> None:
+        """Close the file, whole or not."""
+        ...
+
+
+@runtime_checkable
+class WindowedFormat(Protocol):
+    """What a format has besides whose images need not fit into memory.
+
+    Its ``calibrate`` and ``enlarge`` are given outlines and windows, too: they treat pixels one by
+    one, and take numbers about the whole image from `Upscaled`.
+
+    Attributes
+    ----------
+    windowed
+        Those of the format's suffixes whose files can be written so.
+    """
+
+    windowed: Sequence[str]
+
+    def open_source(self, path: Path, /) -> ImageSource | None:
+        """Open a file to be read by rows; None if this one has to be read whole."""
+        ...
+
+    def open_sink(self, path: Path, outline: Image, /, *, fresh: bool) -> ImageSink:
+        """Begin a file, or go on with one that was begun by the same call.
+
+        Raise `OSError`, `ValueError` or `EOFError` if there is none to go on with.
+        """
         ...
 
 

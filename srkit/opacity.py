@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from srkit.interfaces import Image
 from srkit.upscaling import ImageUpscaler, Upscaled
@@ -18,7 +19,7 @@ def upscale_picture(
     upscaler: ImageUpscaler,
     image: Image,
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Upscaled, torch.Tensor | None]:
+) -> tuple[Upscaled, Tensor | None]:
     """Restore colours, and opacity where the picture has it.
 
     Colours are multiplied by the opacity first and divided by it afterwards (Porter & Duff 1984),
@@ -40,18 +41,27 @@ def upscale_picture(
     enlarged = upscaler(mask, report).pixels
     if float(alpha.min()) == float(alpha.max()):
         enlarged = enlarged.new_full(enlarged.shape, float(alpha.min()))
-    seen = upscaler(replace(image, pixels=low + (image.pixels - low) * alpha), report)
-    colours = low + (seen.pixels - low) / enlarged.clamp(min=UNSEEN)
+    seen = upscaler(replace(image, pixels=multiplied(image.pixels, alpha, low)), report)
     # An overshoot of the opacity is divided out before it is cut off.
-    shown = torch.where(enlarged < UNSEEN, low, colours)
-    return replace(seen, pixels=shown), enlarged.clamp(0, 1)
+    return replace(seen, pixels=coloured(seen.pixels, enlarged, low)), enlarged.clamp(0, 1)
+
+
+def multiplied(pixels: Tensor, alpha: Tensor, black: float) -> Tensor:
+    """Let what is hidden behind transparent pixels become black."""
+    return black + (pixels - black) * alpha
+
+
+def coloured(seen: Tensor, alpha: Tensor, black: float) -> Tensor:
+    """Undo :func:`multiplied`; what is transparent is black."""
+    colours = black + (seen - black) / alpha.clamp(min=UNSEEN)
+    return torch.where(alpha < UNSEEN, black, colours)
 
 
 def upscale_pictures(
     upscaler: ImageUpscaler,
     images: Sequence[Image],
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> list[tuple[Upscaled, torch.Tensor | None]]:
+) -> list[tuple[Upscaled, Tensor | None]]:
     """Restore pictures as :func:`upscale_picture` does, opaque ones together."""
     opaque = [image for image in images if "alpha" not in image.metadata]
     restored = iter(upscaler.batch(opaque, report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -149,6 +150,60 @@ def resized_side(side: int, factor: float) -> int:
     return max(1, math.ceil(factor * side - 1e-6))
 
 
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of an image that is resized, of which parts are made.
+
+    Parameters
+    ----------
+    side
+        Of the whole image.
+    factor
+        Output pixels per input pixel.
+    """
+
+    side: int
+    factor: float
+
+    def needed(self, start: int, stop: int, kernel: Kernel) -> tuple[int, int]:
+        """Tell which input pixels the output pixels from `start` up to `stop` are made of."""
+        pixels, _ = _taps(self, kernel, True, start, stop)
+        return int(pixels.min()), int(pixels.max()) + 1
+
+
+def resize_window(
+    part: Tensor,
+    axes: tuple[Axis, Axis],
+    corner: tuple[int, int],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    kernel: Kernel,
+) -> Tensor:
+    """Make a window of what :func:`resize` makes of a whole image.
+
+    Parameters
+    ----------
+    part
+        ``(N, C, h, w)``, floating: of the image, at least what :meth:`Axis.needed` tells.
+    axes
+        The vertical one and the horizontal one.
+    corner
+        Row and column of the image at which the part begins.
+    rows, columns
+        Where the window begins and ends in the resized image.
+    kernel
+        As :func:`resize` takes it.
+    """
+    matrices = [
+        _part_of_weights(axis, kernel, first, side, *ends).to(part.device, torch.float32)
+        for axis, first, side, ends in zip(
+            axes, corner, part.shape[-2:], (rows, columns), strict=True
+        )
+    ]
+    with torch.autocast(part.device.type, enabled=False):
+        return matrices[0] @ part.float() @ matrices[1].T
+
+
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)  # the cached tensor may serve a backward pass later
 def _weights(
@@ -161,16 +216,35 @@ def _weights(
     device: torch.device,
 ) -> Tensor:
     """Weight of each input pixel in each output pixel, ``(new_side, side)``."""
-    shrink = min(1.0, factor) if antialias and kernel != "nearest" else 1.0
+    axis = Axis(side, factor)
+    return _spread(*_taps(axis, kernel, antialias, 0, new_side), side).to(device, dtype)
+
+
+def _part_of_weights(
+    axis: Axis, kernel: Kernel, first: int, side: int, start: int, stop: int
+) -> Tensor:
+    """Weight of input pixels from `first` on in some output pixels, ``(stop - start, side)``."""
+    pixels, weights = _taps(axis, kernel, True, start, stop)
+    return _spread(pixels - first, weights, side)
+
+
+def _spread(pixels: Tensor, weights: Tensor, side: int) -> Tensor:
+    matrix = torch.zeros(len(pixels), side, dtype=torch.float64)
+    return matrix.scatter_add_(1, pixels, weights)
+
+
+def _taps(
+    axis: Axis, kernel: Kernel, antialias: bool, start: int, stop: int
+) -> tuple[Tensor, Tensor]:
+    """Give the input pixels that output pixels are made of, and their weights: ``(n, taps)``."""
+    shrink = min(1.0, axis.factor) if antialias and kernel != "nearest" else 1.0
     width = WIDTHS[kernel] / shrink
-    centres = (torch.arange(new_side, dtype=torch.float64) + 0.5) / factor - 0.5
+    centres = (torch.arange(start, stop, dtype=torch.float64) + 0.5) / axis.factor - 0.5
     taps = torch.arange(math.ceil(width) + 2)
     pixels = torch.floor(centres - width / 2).long()[:, None] + taps
     weights = _kernel((centres[:, None] - pixels) * shrink, kernel)
     weights /= weights.sum(1, keepdim=True)
-    matrix = torch.zeros(new_side, side, dtype=torch.float64)
-    matrix.scatter_add_(1, mirrored(pixels, side), weights)
-    return matrix.to(device, dtype)
+    return mirrored(pixels, axis.side), weights
 
 
 def _kernel(x: Tensor, kernel: Kernel) -> Tensor:

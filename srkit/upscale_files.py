@@ -16,10 +16,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from srkit.errors import DataError, OutputError, SrkitError
 from srkit.faults import describe, wants_traceback
 from srkit.formats import Formats
+from srkit.frame_files import PARTIAL, WAY_OUT, FrameJob, check_memory, open_large, upscale_frame
 from srkit.interfaces import Image
 from srkit.keeping import check_size, what_is_lost
 from srkit.resizing import resized_side
 from srkit.sizing import Sized
+from srkit.tiling import out_of_memory
 from srkit.upscale_images import upscale_images
 
 
@@ -125,6 +127,7 @@ def _found(given: str, formats: Formats) -> list[tuple[Path, Path]]:
     path = Path(given)
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and formats.knows(p))
+        files = [file for file in files if not file.name.startswith(PARTIAL)]
         if not files:
             known = ", ".join(formats.suffixes)
             raise DataError(f"{path}: holds no image; known endings: {known}")
@@ -207,6 +210,9 @@ def upscale_files(
                     outcome.done += 1
                     for note in notes:
                         console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
+            except KeyboardInterrupt:
+                console.print(escape(f"{job}: stopped; the same command goes on"), soft_wrap=True)
+                raise
             except Exception as error:
                 outcome.failed.append(name_error(job, error))
                 console.print(f"[red]failed[/] {escape(outcome.failed[-1])}", soft_wrap=True)
@@ -236,6 +242,8 @@ def _is_there(target: Path, overwrite: bool) -> bool:
 def name_error(job: Job, error: Exception) -> str:
     """Begin an error with the file, unless it names one itself."""
     if not isinstance(error, SrkitError):
+        if out_of_memory(error):
+            return f"{job}: does not fit into memory; {WAY_OUT}"
         if wants_traceback():
             raise error
         return f"{job}: {describe(error)}"
@@ -264,6 +272,11 @@ def upscale_file(
     OutputError
         If the result cannot be written; nothing is left of it.
     """
+    with open_large(job.source, job.target, formats, upscalers) as frame:
+        if frame is not None:
+            upscaler = upscalers.for_size(*frame.outline.pixels.shape[-2:])
+            paths = job.source, job.target
+            return upscale_frame(FrameJob(frame, paths, formats, upscaler, metadata), report)
     pages, notes = formats.read_pages(job.source), []
     reader, writer = formats.of_path(job.source), formats.of_path(job.target)
     suffix = formats.suffix_of(job.target.name) or ""
@@ -275,6 +288,7 @@ def upscale_file(
         upscaler = upscalers.for_size(*page.pixels.shape[-2:])
         height, width = (resized_side(side, upscaler.scale) for side in page.pixels.shape[-2:])
         check_size(height, width, writer, suffix)
+        check_memory(tuple(page.pixels.shape), upscaler.scale)
         ((sr, told),) = upscale_images([page], reader, upscaler, metadata, report)
         restored.append(sr)
         lost = what_is_lost(sr, writer, suffix)

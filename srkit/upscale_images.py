@@ -42,18 +42,23 @@ def upscale_images(
     DataError
         If an image cannot be restored.
     """
-    calibrate = getattr(image_format, "calibrate", lambda image: image)
-    known = [calibrate(image) for image in images]
-    given = [replace(image, metadata={**image.metadata, **metadata}) for image in known]
+    given = [describe_source(image, image_format, metadata) for image in images]
     found = []
     for lr, parts in zip(given, upscale_pictures(upscaler, given, report), strict=True):
-        sr = _finish(lr, image_format, upscaler, history(upscaler, metadata), *parts)
+        sr = finish_image(lr, image_format, upscaler, history(upscaler, metadata), *parts)
         told = lr.metadata.get("notes", []), parts[0].notes, sr.metadata.get("notes", [])
         found.append((sr, [note for notes in told for note in notes]))
     return found
 
 
-def _finish(
+def describe_source(image: Image, image_format: object, metadata: Mapping[str, Any]) -> Image:
+    """Note what the file and the user say of an image that is to be restored."""
+    calibrate = getattr(image_format, "calibrate", lambda image: image)
+    known: Image = calibrate(image)
+    return replace(known, metadata={**known.metadata, **metadata})
+
+
+def finish_image(
     lr: Image,
     image_format: object,
     upscaler: ImageUpscaler,
@@ -61,6 +66,7 @@ def _finish(
     upscaled: Upscaled,
     alpha: Tensor | None,
 ) -> Image:
+    """Give SR what its LR file says, and its opacity."""
     enlarge = getattr(image_format, "enlarge", None)
     if enlarge is not None:
         sr: Image = enlarge(lr, upscaled, upscaler.scale, lines)

@@ -29,6 +29,8 @@ Precision = Literal["auto", "bf16", "fp32"]
 ALIKE = 0.1
 #: Images up to this side are never divided, so that nothing has to be measured for them.
 WHOLE = 64
+#: The error of an image in which there is nothing to restore.
+NO_VALUES = "no pixel has a value: all are NaN or infinite"
 #: LR pixels of small images that the network is given at once.
 TOGETHER = 256 * 256
 
@@ -46,11 +48,15 @@ class Upscaled:
         Standard deviation of each value, where it was asked for.
     notes
         What the user should know of how it was made.
+    change
+        Mean of SR less that of LR, over the mean of LR's absolute values, where `pixels` are not
+        all there is to measure it on.
     """
 
     pixels: Tensor
     sigma: Tensor | None = None
     notes: list[str] = field(default_factory=list)
+    change: float | None = None
 
 
 class ImageUpscaler:
@@ -99,7 +105,7 @@ class ImageUpscaler:
         self.model = model
         self.scale = float(model.scale if scale is None else scale)
         self.self_ensemble, self.uncertainty = self_ensemble, uncertainty
-        self.precision, self._tile = precision, tile
+        self.precision, self.given_tile = precision, tile
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.device = torch.device(chosen)
         if self.device.type == "cpu":
@@ -130,7 +136,7 @@ class ImageUpscaler:
     @property
     def tile(self) -> int:
         """Side of a tile in LR pixels, without its margin."""
-        return self._needs.tile if self._tile is None else self._tile
+        return self._needs.tile if self.given_tile is None else self.given_tile
 
     def __call__(
         self, image: Image, report: Callable[[int, int], None] = lambda done, total: None
@@ -194,10 +200,10 @@ class ImageUpscaler:
         pixels = image.pixels.float()
         holes = ~pixels.isfinite()
         if holes.all():
-            raise DataError("no pixel has a value: all are NaN or infinite")
+            raise DataError(NO_VALUES)
         notes: list[str] = []
         calibration = calibrate(image, self.model)
-        self._compare_pixels(image, notes)
+        self.compare_pixels(image, notes)
         values = calibration.to_model(filled(pixels, holes))
         return _Prepared(holes, calibration, as_bands(values, self.model.channels, notes), notes)
 
@@ -227,9 +233,7 @@ class ImageUpscaler:
         sides, size = holes.shape[-2:], self._size(holes.shape[-2:])
         missing = enlarged_mask(holes, size) if holes.any() else None
         if missing is not None:
-            count = int(holes.sum())
-            counted = "1 pixel" if count == 1 else f"{count} pixels"
-            notes.append(f"{counted} without a value: none in SR either")
+            notes.append(note_of_holes(int(holes.sum())))
 
         def gather(parts: Tensor, kernel: Kernel) -> Tensor:
             whole = self._to_scale(parts, sides, kernel)
@@ -241,7 +245,38 @@ class ImageUpscaler:
             return Upscaled(pixels, None, notes)
         return Upscaled(pixels, gather(sigma, "bilinear") / abs(calibration.factor), notes)
 
-    def _compare_pixels(self, image: Image, notes: list[str]) -> None:
+    def restore_piece(
+        self, bands: Tensor, image: Image, fitted: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Restore a piece of an image, at the model's scale; its borders are those of an image.
+
+        Parameters
+        ----------
+        bands
+            ``(N, channels, h, w)``, in the model's values.
+        image
+            Says what it is a piece of; its pixels do not matter.
+        fitted
+            What the stretch measured on the whole image, ``(N, K)``; None without a stretch.
+
+        Returns
+        -------
+        sr, sigma
+            As the network's bands; sigma where it is asked for.
+        """
+        fits = [None] * len(bands) if fitted is None else list(torch.split(fitted, 1))
+        with (
+            torch.no_grad(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self._rounded(image)),
+        ):
+            parts = [
+                self._restore(band, image, fitted=fit, side=max(bands.shape[-2:]))
+                for band, fit in zip(torch.split(bands, 1), fits, strict=True)
+            ]
+        sigmas = [sigma for _, sigma in parts if sigma is not None]
+        return torch.cat([sr for sr, _ in parts]), torch.cat(sigmas) if sigmas else None
+
+    def compare_pixels(self, image: Image, notes: list[str]) -> None:
         """Say where the pixels on the sky are not those that the network knows."""
         side, trained = image.metadata.get("pixel_scale"), self.model.quantity.pixel_scale
         if not side or not trained:
@@ -254,14 +289,20 @@ class ImageUpscaler:
             )
 
     def _restore(
-        self, lr: Tensor, image: Image, report: Callable[[int, int], None]
+        self,
+        lr: Tensor,
+        image: Image,
+        report: Callable[[int, int], None] = lambda done, total: None,
+        *,
+        fitted: Tensor | None = None,
+        side: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Restore ``(N, C, H, W)`` in the model's values, at the model's scale; SR and sigma."""
         lr = lr.to(self.device, memory_format=self._layout)
-        view = self._view(lr, image)
+        view = self.view(lr, image, fitted)
         assert view.seen.lr is not None
         height, width = lr.shape[-2:]
-        small = max(height, width) <= (self._tile or WHOLE)
+        small = max(height, width) <= (side or self.given_tile or WHOLE)
         answer = restore_tiled(
             self._ask,
             view.seen.lr,
@@ -290,8 +331,8 @@ class ImageUpscaler:
             return sr
         return torch.cat([sr, variance if head is None else head(lr, sr).exp()], 1)
 
-    def _view(self, lr: Tensor, image: Image) -> View:
-        """Stretch LR; HR is only a shape."""
+    def view(self, lr: Tensor, image: Image, fitted: Tensor | None = None) -> View:
+        """Stretch LR, by what is measured on it unless it is told; HR is only a shape."""
         scale = self.model.scale
         height, width = (scale * side for side in lr.shape[-2:])
         quantity = self.model.quantity
@@ -308,7 +349,7 @@ class ImageUpscaler:
         stretch = self.model.stretch
         if stretch is None:
             return View(batch, batch)
-        fitted = stretch.fit(lr)
+        fitted = stretch.fit(lr) if fitted is None else fitted.to(lr)
         return View(batch, replace(batch, lr=stretch(lr, fitted)), stretch, fitted)
 
     def _size(self, sides: torch.Size) -> tuple[int, int]:
@@ -421,17 +462,32 @@ def as_bands(values: Tensor, channels: int | None, notes: list[str]) -> Tensor:
 def enlarged_mask(mask: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
     """Bring ``(C, H, W)`` flags to another size; a pixel gets the flag where its centre lies."""
     rows, columns = (
-        ((torch.arange(new) + 0.5) * old / new).long().clamp(max=old - 1)
-        for new, old in zip(size, mask.shape[-2:], strict=True)
+        under_centres(old, new, 0, new) for new, old in zip(size, mask.shape[-2:], strict=True)
     )
-    return mask[..., rows[:, None], columns]
+    # An outline has no values, and its indices must be where it is.
+    return mask[..., rows[:, None].to(mask.device), columns.to(mask.device)]
 
 
-def filled(pixels: Tensor, holes: Tensor) -> Tensor:
+def under_centres(side: int, new_side: int, start: int, stop: int) -> Tensor:
+    """Give the pixels of an axis that the centres of some enlarged pixels lie in."""
+    centres = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * side / new_side
+    return centres.long().clamp(max=side - 1)
+
+
+def note_of_holes(count: int) -> str:
+    """Say how many pixels have no value."""
+    counted = "1 pixel" if count == 1 else f"{count} pixels"
+    return f"{counted} without a value: none in SR either"
+
+
+def filled(pixels: Tensor, holes: Tensor, medians: Tensor | None = None) -> Tensor:
     """Put each band's median where there is no value; 0 in a band without any."""
     if not holes.any():
         return pixels
-    whole = pixels.clone()
-    for band, bad in zip(whole, holes, strict=True):
-        band[bad] = band[~bad].median() if not bad.all() else 0.0
-    return whole
+    full = pixels.clone()
+    for index, (band, bad) in enumerate(zip(full, holes, strict=True)):
+        if medians is not None:
+            band[bad] = medians[index]
+        else:
+            band[bad] = band[~bad].median() if not bad.all() else 0.0
+    return full

@@ -55,3 +55,13 @@ def test_truth_values_are_black_and_white() -> None:
 def test_integers_hold_no_nan() -> None:
     with pytest.raises(DataError, match=r"not finite; integers cannot: write \.tif, "):
         array_of_image(Image(torch.full((1, 2, 2), torch.nan), metadata={"bits": 8}))
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "<u2", ">f4", "<f4"])
+def test_the_order_of_bytes_does_not_matter(dtype: str) -> None:
+    array = np.arange(20).reshape(4, 5).astype(dtype)
+    image = image_of_array(array)
+    native = image_of_array(array.astype(array.dtype.newbyteorder("=")))
+    assert torch.equal(image.pixels, native.pixels)
+    assert image.metadata == native.metadata
+    assert "notes" not in image.metadata

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from astropy.io.fits import Header
 from torch import Tensor
 
@@ -23,6 +24,7 @@ def enlarge(
     scale: float,
     *,
     sigma: Tensor | None = None,
+    change: float | None = None,
     values: Values | None = None,
     history: Sequence[str] = (),
 ) -> Image:
@@ -41,6 +43,8 @@ def enlarge(
         SR pixels for each LR pixel along a side.
     sigma
         Standard deviation of `sr`, in its shape and unit.
+    change
+        Of the flux, see :func:`flux_change`; where it is not told, it is measured.
     values
         What the values of the file are; by default its ``BUNIT`` tells, and where it does not, they
         are taken to be flux per pixel, as counts are.
@@ -62,7 +66,7 @@ def enlarge(
     for line in history:
         header.add_history(line)
     metadata: dict[str, Any] = {"header": header, "bits": 32}
-    change = flux_change(lr.pixels, sr)
+    change = flux_change(lr.pixels, sr) if change is None else change
     if abs(change) > NOTICED:
         header.add_history(f"Total flux changed by {change:+.1%}.")
         text = f"the model changes the total flux by {change:+.1%}"
@@ -83,5 +87,5 @@ def flux_change(lr: Tensor, sr: Tensor) -> float:
     Both are ``(C, H, W)`` in flux per the same area; pixels that are NaN are left out. The absolute
     values keep a frame whose sky is subtracted, and whose total is near 0, from any share.
     """
-    scatter = lr.abs().nanmean()
-    return float((sr.nanmean() - lr.nanmean()) / scatter) if scatter > 0 else 0.0
+    scatter, *means = (each.nanmean(dtype=torch.float64) for each in (lr.abs(), sr, lr))
+    return float((means[0] - means[1]) / scatter) if scatter > 0 else 0.0

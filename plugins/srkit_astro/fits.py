@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.files import write_file
-from srkit.interfaces import Image
+from srkit.interfaces import Image, ImageSink, ImageSource
 from srkit.limits import allowed_pixels, check_pixels
 from srkit_astro.enlarging import enlarge
 from srkit_astro.flux import per_lr_area, values_of, zero_point
@@ -84,6 +84,7 @@ class Fits:
     """
 
     suffixes = SUFFIXES
+    windowed = (".fits", ".fit", ".fts")
     signature = rb"SIMPLE  =|\x1f\x8b"
     depths = (32,)
     holds = frozenset({"header", "mask", "variance"})
@@ -118,8 +119,20 @@ class Fits:
 
     def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
         """Give SR the header, mask and kind of values of its LR file; see :func:`enlarge`."""
-        sr, sigma = upscaled.pixels, upscaled.sigma
-        return enlarge(lr, sr, scale, sigma=sigma, history=history)
+        sr, sigma, change = upscaled.pixels, upscaled.sigma, upscaled.change
+        return enlarge(lr, sr, scale, sigma=sigma, change=change, history=history)
+
+    def open_source(self, path: Path) -> ImageSource | None:
+        """Open a file by rows; None of a compressed one."""
+        from srkit_astro.fits_frames import open_source
+
+        return open_source(path)
+
+    def open_sink(self, path: Path, outline: Image, *, fresh: bool) -> ImageSink:
+        """Begin a file that is written by windows, or go on with it."""
+        from srkit_astro.fits_frames import FitsSink
+
+        return FitsSink(path, outline, fresh=fresh)
 
     def brightness(self, lr: Image, pixels: Tensor, scale: float) -> Tensor:
         """Bring SR, as :meth:`enlarge` wrote it, to flux per area of an LR pixel."""
@@ -142,15 +155,15 @@ class Fits:
         """Make an image of a CCDData, as of the file that it would be stored as; None of others."""
         if "CCDData" not in (kind.__name__ for kind in type(value).__mro__):
             return None  # before astropy.nddata, which takes long, is imported
-        from srkit_astro.ccd_data import to_hdus
+        from srkit_astro import ccd_data
 
-        return _image(Path("CCDData"), to_hdus(value))
+        return _image(Path("CCDData"), ccd_data.to_hdus(value))
 
     def to_object(self, image: Image) -> Any:
         """Make a CCDData, with WCS, unit, mask and uncertainty."""
         from srkit_astro.ccd_data import of_hdus
 
-        return of_hdus(_hdus(Path("CCDData"), image))
+        return of_hdus(to_hdus(Path("CCDData"), image))
 
     def write(self, path: Path, image: Image) -> None:
         """Write the image, then the extensions ``MASK`` and ``UNCERTAINTY`` where it has them.
@@ -162,7 +175,7 @@ class Fits:
         OutputError
             If the file cannot be written; what stood there before is left as it was.
         """
-        hdus = _hdus(path, image)
+        hdus = to_hdus(path, image)
         if path.suffix.lower() == ".fz":
             packed = [_compressed(hdu) for hdu in hdus]
             hdus = fits.HDUList([fits.PrimaryHDU(), *packed])
@@ -196,15 +209,28 @@ def bad_pixels(image: Image) -> Tensor:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[fits.HDUList]:
-    try:
+    with reading(path):
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
             content = _decompressed(path, content)
+        with fits.open(io.BytesIO(content), memmap=False, checksum=True) as hdus:
+            yield hdus
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Let nothing that means damage pass, and word astropy's complaints.
+
+    Raises
+    ------
+    DataError
+        If astropy complains.
+    """
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=rf"\s*({_DAMAGE})")
-            with fits.open(io.BytesIO(content), memmap=False, checksum=True) as hdus:
-                yield hdus
+            yield
     except DataError:
         raise
     except Exception as error:  # astropy raises many kinds for a damaged file
@@ -230,6 +256,35 @@ def _decompressed(path: Path, content: bytes) -> bytes:
 
 
 def _image(path: Path, hdus: fits.HDUList) -> Image:
+    found = planes_of(path, hdus)
+    values = _planes(path, found.science, np.float32)
+    metadata = dict(found.metadata)
+    if found.mask is not None:
+        metadata["mask"] = torch.from_numpy(_beside(path, found.mask, values.shape, np.int64))
+        metadata["mask_header"] = stripped(found.mask.header)
+    if found.noise is not None:
+        plane = _beside(path, found.noise, values.shape, np.float32)
+        metadata["variance"] = torch.from_numpy(_variance(plane, found.noise))
+    return Image(torch.from_numpy(values), finite_range(values), metadata)
+
+
+class Planes(NamedTuple):
+    """Where a file has the image, its mask and its noise, and what it says of the image."""
+
+    science: Any
+    mask: Any
+    noise: Any
+    metadata: dict[str, Any]
+
+
+def planes_of(path: Path, hdus: fits.HDUList) -> Planes:
+    """Find the extensions that belong together.
+
+    Raises
+    ------
+    DataError
+        If none is an image.
+    """
     pictures = {hdu: hdu.name.upper() for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2}
     science = _first(pictures, SCIENCE)
     if science is None:
@@ -237,18 +292,9 @@ def _image(path: Path, hdus: fits.HDUList) -> Image:
     if science is None:
         found = ", ".join(f"{hdu.name} {hdu.shape}" for hdu in hdus)
         raise DataError(f"{path}: holds no image of two axes or more; it has {found}")
-    values = _planes(path, science, np.float32)
-    pixels = torch.from_numpy(values)
-    metadata: dict[str, Any] = {"header": _header(science, hdus[0]), "bits": 32}
     mask = _first(pictures, MASKS, science.ver)
-    if mask is not None:
-        metadata["mask"] = torch.from_numpy(_beside(path, mask, values.shape, np.int64))
-        metadata["mask_header"] = _stripped(mask.header)
     noise = _first(pictures, tuple(NOISE), science.ver)
-    if noise is not None:
-        plane = _beside(path, noise, values.shape, np.float32)
-        metadata["variance"] = torch.from_numpy(_variance(plane, noise))
-    return Image(pixels, _range(values), metadata)
+    return Planes(science, mask, noise, {"header": _header(science, hdus[0]), "bits": 32})
 
 
 def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1) -> Any:
@@ -264,17 +310,39 @@ def _planes(path: Path, hdu: Any, dtype: type[np.generic]) -> Values:
     """Give the values of an extension as ``(C, H, W)``."""
     if isinstance(hdu, fits.CompImageHDU):
         check_pixels(path, math.prod(hdu.shape[:-1]), hdu.shape[-1])
-    stored = hdu.data
-    while stored.ndim > 3 and len(stored) == 1:
-        stored = stored[0]  # such as the axis of polarisation of radio images
-    if stored.ndim > 3:
+    return as_planes(path, hdu.data.reshape(plane_shape(path, hdu.shape)), dtype)
+
+
+def plane_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give ``(C, H, W)`` of an extension of some shape.
+
+    Raises
+    ------
+    DataError
+        If it has other axes, or no pixels.
+    """
+    stored = shape
+    while len(stored) > 3 and stored[0] == 1:
+        stored = stored[1:]  # such as the axis of polarisation of radio images
+    if len(stored) > 3:
         raise DataError(
-            f"{path}: the image has the shape {stored.shape}; expected (H, W) or (channels, H, W)"
+            f"{path}: the image has the shape {stored}; expected (H, W) or (channels, H, W)"
         )
+    if 0 in stored:
+        raise DataError(f"{path}: the image has the shape {stored}, so no pixels")
+    return (1, *stored)[-3:]
+
+
+def as_planes(path: Path, stored: Values, dtype: type[np.generic]) -> Values:
+    """Convert values; none may become infinite.
+
+    Raises
+    ------
+    DataError
+        If one does.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        values: Values = np.ascontiguousarray(stored.reshape(-1, *stored.shape[-2:]), dtype)
-    if values.size == 0:
-        raise DataError(f"{path}: the image has the shape {stored.shape}, so no pixels")
+        values: Values = np.ascontiguousarray(stored, dtype)
     if dtype is np.float32 and np.isinf(values).sum() > np.isinf(stored).sum():
         raise DataError(
             f"{path}: values up to {np.nanmax(np.abs(stored)):.3g} do not fit in float32; "
@@ -285,13 +353,24 @@ def _planes(path: Path, hdu: Any, dtype: type[np.generic]) -> Values:
 
 def _beside(path: Path, hdu: Any, shape: tuple[int, ...], dtype: type[np.generic]) -> Values:
     """Give the values of a plane that describes the image."""
-    values = _planes(path, hdu, dtype)
-    if values.shape not in (shape, (1, *shape[1:])):
+    check_beside(path, hdu, shape)
+    return _planes(path, hdu, dtype)
+
+
+def check_beside(path: Path, hdu: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give ``(C, H, W)`` of a plane that describes an image of some shape.
+
+    Raises
+    ------
+    DataError
+        If it does not fit.
+    """
+    found = plane_shape(path, hdu.shape)
+    if found not in (shape, (1, *shape[1:])):
         raise DataError(
-            f"{path}: {hdu.name} has the shape {values.shape} and the image {shape}; "
-            "expected one size"
+            f"{path}: {hdu.name} has the shape {found} and the image {shape}; expected one size"
         )
-    return values
+    return found
 
 
 def _variance(plane: Values, hdu: Any) -> Values:
@@ -304,23 +383,28 @@ def _variance(plane: Values, hdu: Any) -> Values:
     return plane
 
 
-def _range(values: Values) -> tuple[float, float]:
+def finite_range(values: Values) -> tuple[float, float]:
+    """Give the data range of values, NaN and infinity left out."""
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
+    return range_between(float(finite.min()), float(finite.max()))
+
+
+def range_between(low: float, high: float) -> tuple[float, float]:
+    """Give the data range of values between these: never empty."""
     return low, high if high > low else low + (abs(low) or 1.0)
 
 
 def _header(science: Any, primary: Any) -> fits.Header:
-    header = _stripped(science.header)
+    header = stripped(science.header)
     if science is not primary and not primary.shape:
         # What holds for the whole file stands in an empty primary header (EXPTIME, FLUXMAG0).
-        header.extend(_stripped(primary.header), unique=True)
+        header.extend(stripped(primary.header), unique=True)
     return header
 
 
-def _stripped(header: fits.Header) -> fits.Header:
+def stripped(header: fits.Header) -> fits.Header:
     """Copy a header without what describes the storage of the values."""
     kept = header.copy(strip=True)
     for key in (*_STORAGE, "EXTNAME", "EXTVER", "EXTEND", "NEXTEND"):
@@ -328,8 +412,15 @@ def _stripped(header: fits.Header) -> fits.Header:
     return kept
 
 
-def _hdus(path: Path, image: Image) -> fits.HDUList:
-    header = _stripped(image.metadata.get("header", fits.Header()))
+def to_hdus(path: Path, image: Image) -> fits.HDUList:
+    """Lay an image out as a file; an outline takes no memory.
+
+    Raises
+    ------
+    DataError
+        If a plane has another size, or the header needs tables that are not here.
+    """
+    header = stripped(image.metadata.get("header", fits.Header()))
     table = next((key for key in header if TABLES.fullmatch(key)), None)
     if table is not None:
         raise DataError(
@@ -346,7 +437,7 @@ def _hdus(path: Path, image: Image) -> fits.HDUList:
             )
     if mask is not None:
         flags = image.metadata.get("mask_header", fits.Header())
-        hdus.append(fits.ImageHDU(_flat(mask, np.int64), _stripped(flags), name="MASK"))
+        hdus.append(fits.ImageHDU(_flat(mask, np.int64), stripped(flags), name="MASK"))
     if variance is not None:
         hdu = fits.ImageHDU(_flat(variance, np.float32), name="UNCERTAINTY")
         hdu.header["UTYPE"] = ("VarianceUncertainty", "the values are variances")
@@ -357,6 +448,9 @@ def _hdus(path: Path, image: Image) -> fits.HDUList:
 
 
 def _flat(planes: Tensor, dtype: type[np.generic]) -> Values:
+    if planes.is_meta:
+        nothing: Values = np.broadcast_to(np.zeros((), dtype), planes.shape)
+        return nothing[0] if len(nothing) == 1 else nothing
     values = planes.detach().cpu().numpy().astype(dtype)
     return values[0] if len(values) == 1 else values
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor
+
+from srkit.medians import medians
 
 #: What is measured on each LR image, in place of a fixed number in the data's unit.
 OfImage = Literal["image"]
@@ -50,10 +53,28 @@ class Linear:
             return torch.stack([offset, noise_of(images)], 1)
         if self.peak != "image":
             return torch.stack([offset, torch.full_like(offset, self.peak)], 1)
-        peak = pixels.max(1).values - offset
-        if not torch.compiler.is_compiling() and not (peak > 0).all():
-            raise ValueError("an image without a pixel above its offset has no peak of its own")
-        return torch.stack([offset, peak], 1)
+        return torch.stack([offset, _peak(pixels.max(1).values, offset)], 1)
+
+    def fit_parts(self, parts: Callable[[], Iterable[Tensor]]) -> Tensor:
+        """Measure images that come in parts, as :meth:`fit` does whole ones.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit` does.
+        """
+        count = len(next(iter(parts())))
+        offset = (
+            medians(lambda: (part.flatten(1) for part in parts()))
+            if self.offset == "image"
+            else torch.full((count,), self.offset)
+        )
+        if self.peak == "noise":
+            return torch.stack([offset, _noise(medians(lambda: _details(parts())))], 1)
+        if self.peak != "image":
+            return torch.stack([offset, torch.full_like(offset, self.peak)], 1)
+        highest = torch.stack([part.flatten(1).amax(1).float().cpu() for part in parts()])
+        return torch.stack([offset, _peak(highest.amax(0), offset)], 1)
 
     def __call__(self, flux: Tensor, fitted: Tensor) -> Tensor:
         """Stretch ``(N, C, H, W)`` images."""
@@ -158,14 +179,32 @@ def noise_of(images: Tensor) -> Tensor:
     Tensor
         ``(N,)``; 1 for an image without any such difference, of which nothing depends on it.
     """
-    pixels = images.float()
+    sizes = _detail(images.float())
+    if not sizes.numel():
+        return sizes.new_ones(len(sizes))
+    return _noise(_median(sizes))
+
+
+def _detail(pixels: Tensor) -> Tensor:
+    """Give the sizes of diagonal differences, ``(N, n)``; NaN in place of 0."""
     a, b = pixels[..., :-1, :-1], pixels[..., :-1, 1:]
     c, d = pixels[..., 1:, :-1], pixels[..., 1:, 1:]
     sizes = ((a - b - c + d) / 2).abs().flatten(1)
-    if not sizes.numel():
-        return pixels.new_ones(len(pixels))
-    found = _median(sizes.masked_fill(sizes == 0, torch.nan))
-    return torch.where(found.isnan(), 1.0, 1.4826 * found)
+    return sizes.masked_fill(sizes == 0, torch.nan)
+
+
+def _details(parts: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Give what :func:`_detail` does of images in parts, borders between them included."""
+    above: Tensor | None = None
+    for part in parts:
+        pixels = part.float()
+        yield _detail(pixels if above is None else torch.cat([above, pixels], -2))
+        above = pixels[..., -1:, :]
+
+
+def _noise(median: Tensor) -> Tensor:
+    """Give the standard deviation of a normal distribution by that of sizes; 1 of none."""
+    return torch.where((median == 0) | median.isnan(), 1.0, 1.4826 * median)
 
 
 def _median(values: Tensor) -> Tensor:
@@ -178,6 +217,13 @@ def _median(values: Tensor) -> Tensor:
     ordered = values.masked_fill(none, torch.inf).sort(1).values
     found = ordered.gather(1, ((counted - 1) // 2).clamp(min=0))
     return found.masked_fill(counted == 0, torch.nan)[:, 0]
+
+
+def _peak(highest: Tensor, offset: Tensor) -> Tensor:
+    peak = highest - offset
+    if not torch.compiler.is_compiling() and not (peak > 0).all():
+        raise ValueError("an image without a pixel above its offset has no peak of its own")
+    return peak
 
 
 def _columns(fitted: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 from zipfile import ZipFile
 
 import numpy as np
 
 from srkit.arrays import array_of_image, image_of_array
 from srkit.errors import DataError
-from srkit.interfaces import Image
+from srkit.interfaces import Image, ImageSink, ImageSource
 from srkit.limits import check_pixels
 from srkit_photos.arrays import damaged, naming
 from srkit_photos.metadata import Describing
@@ -32,6 +32,7 @@ class Npy(Describing):
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
     signature = rb"\x93NUMPY"
     depths = (8, 16, 32)
+    windowed: ClassVar[tuple[str, ...]] = (".npy",)
     holds: ClassVar[frozenset[str]] = frozenset({"alpha"})
 
     def read(self, path: Path) -> Image:
@@ -54,6 +55,18 @@ class Npy(Describing):
         with naming(path):
             np.save(path, array_of_image(image))
 
+    def open_source(self, path: Path) -> ImageSource | None:
+        """Open a file by rows; None where they do not lie one behind the other."""
+        from srkit_photos.numpy_frames import open_source
+
+        return open_source(path)
+
+    def open_sink(self, path: Path, outline: Image, *, fresh: bool) -> ImageSink:
+        """Begin a file that is written by windows, or go on with it."""
+        from srkit_photos.numpy_frames import NpySink
+
+        return NpySink(path, outline, fresh=fresh)
+
 
 class Npz(Npy):
     """An archive of arrays: the only one, or the one that is called ``image``.
@@ -63,6 +76,7 @@ class Npz(Npy):
 
     suffixes = (".npz",)
     signature = rb"PK\x03\x04"
+    windowed: ClassVar[tuple[str, ...]] = ()
     holds = frozenset({"alpha", "variance"})
 
     def read(self, path: Path) -> Image:
@@ -92,6 +106,10 @@ class Npz(Npy):
         with naming(path):
             return image_of_array(array)
 
+    def open_source(self, path: Path) -> ImageSource | None:
+        """Open no file by rows: they are compressed."""
+        return None
+
     def write(self, path: Path, image: Image) -> None:
         """Write the picture and, where the metadata have it, its variance."""
         with naming(path):
@@ -105,12 +123,17 @@ class Npz(Npy):
 def _check_size(path: Path, archive: ZipFile, name: str) -> None:
     """Refuse an array that would be too large when it is decompressed."""
     with archive.open(f"{name}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        later = np.lib.format.read_array_header_2_0
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else later
-        shape, _, _ = read(file)
+        shape, _, _ = read_header(file)
     *others, last = shape or (1,)
     check_pixels(path, math.prod(others), last)
+
+
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, order (True: Fortran's) and dtype of an array; the file is then at its values."""
+    version = np.lib.format.read_magic(file)
+    later = np.lib.format.read_array_header_2_0
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else later
+    return read(file)
 
 
 def _layout(image: Image) -> dict[str, int | None]:

@@ -12,14 +12,14 @@ from tifffile import COMPRESSION, PHOTOMETRIC, RESUNIT, TiffFile, TiffPage, Tiff
 
 from srkit.arrays import Values, to_depth, to_image
 from srkit.errors import DataError
-from srkit.interfaces import Image
+from srkit.interfaces import Image, ImageSink, ImageSource
 from srkit.limits import check_pixels
 from srkit_photos.arrays import ORIENTATION, damaged, naming, to_values, upright
 from srkit_photos.metadata import Describing, profile, resolution
 from srkit_photos.tiff_exif import add_directories, page_tags, read_exif
 
 #: Files beyond this many bytes of pixels need 64-bit offsets; the rest is room for tags.
-_CLASSIC = 2**32 - 2**25
+CLASSIC = 2**32 - 2**25
 
 
 class Tiff(Describing):
@@ -32,6 +32,7 @@ class Tiff(Describing):
     suffixes = (".tif", ".tiff")
     signature = rb"II[*+]\0|MM\0[*+]"
     depths = (8, 16, 32)
+    windowed = (".tif", ".tiff")
     holds = frozenset({"alpha", "icc", "exif"})
 
     def read(self, path: Path) -> Image:
@@ -54,13 +55,23 @@ class Tiff(Describing):
         """
         return self._read(path, first=False)
 
+    def open_source(self, path: Path) -> ImageSource | None:
+        """Open a file by rows; None of one with several pages, or that lies on its side."""
+        from srkit_photos.tiff_frames import open_source
+
+        return open_source(path)
+
+    def open_sink(self, path: Path, outline: Image, *, fresh: bool) -> ImageSink:
+        """Begin a file that is written by windows, or go on with it."""
+        from srkit_photos.tiff_frames import TiffSink
+
+        return TiffSink(path, outline, fresh=fresh)
+
     def _read(self, path: Path, *, first: bool) -> list[Image]:
         try:
             with TiffFile(path) as file:
-                pages = [page.aspage() for page in (file.pages[:1] if first else file.pages)]
-                whole = [page for page in pages if not page.is_reduced and not page.is_mask]
-                images = [_image(path, page) for page in whole or pages[:1]]
-                return [_with_exif(path, images[0]), *images[1:]]
+                images = [_image(path, page) for page in pictures(file, first=first)]
+                return [with_exif(path, images[0]), *images[1:]]
         except DataError:
             raise
         except Exception as error:  # tifffile raises many kinds for a damaged file
@@ -72,26 +83,37 @@ class Tiff(Describing):
 
     def write_pages(self, path: Path, images: Sequence[Image]) -> None:
         """Write images as the pages of one file, as :meth:`write` does each."""
-        pages = [_stored(path, image) for image in images]
-        large = sum(page.nbytes for page in pages) > _CLASSIC
+        pages = [stored(path, image) for image in images]
+        large = sum(page.nbytes for page in pages) > CLASSIC
         with TiffWriter(path, bigtiff=large, byteorder="<") as file:
             for image, values in zip(images, pages, strict=True):
-                file.write(
-                    values,
-                    photometric="rgb" if len(image.pixels) == 3 else "minisblack",
-                    extrasamples=("unassalpha",) if "alpha" in image.metadata else None,
-                    compression="zlib",
-                    metadata=None,
-                    iccprofile=profile(image),
-                    resolution=resolution(image),
-                    resolutionunit=RESUNIT.INCH if resolution(image) else None,
-                    software=False,
-                    extratags=page_tags(image),
-                )
+                file.write(values, compression="zlib", **page_settings(image))
         add_directories(path, images[0])
 
 
-def _stored(path: Path, image: Image) -> Values:
+def pictures(file: TiffFile, *, first: bool = False) -> list[TiffPage]:
+    """Give the pages that are no thumbnails and no masks, or the first of all."""
+    pages = [page.aspage() for page in (file.pages[:1] if first else file.pages)]
+    whole = [page for page in pages if not page.is_reduced and not page.is_mask]
+    return whole or pages[:1]
+
+
+def page_settings(image: Image) -> dict[str, Any]:
+    """Give what a page is to say of its image, as tifffile takes it."""
+    return {
+        "photometric": "rgb" if len(image.pixels) == 3 else "minisblack",
+        "extrasamples": ("unassalpha",) if "alpha" in image.metadata else None,
+        "metadata": None,
+        "iccprofile": profile(image),
+        "resolution": resolution(image),
+        "resolutionunit": RESUNIT.INCH if resolution(image) else None,
+        "software": False,
+        "extratags": page_tags(image),
+    }
+
+
+def stored(path: Path, image: Image) -> Values:
+    """Lay an image out as a page stores it."""
     bits = image.metadata.get("bits")
     return to_values(path, image, bits=bits if bits in (8, 16) else None)
 
@@ -101,8 +123,19 @@ def _image(path: Path, page: TiffPage) -> Image:
         raise DataError(f"{path}: its axes are {page.axes}; expected a flat picture")
     if page.compression != COMPRESSION.NONE:
         check_pixels(path, page.imagelength, page.imagewidth)
+    return image_of_rows(path, page, page.asarray())
+
+
+def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
+    """Make an image of the rows of a page, or of some of them, laid out as its axes say.
+
+    Raises
+    ------
+    DataError
+        If they are no picture.
+    """
     with naming(path):
-        values, notes = to_depth(page.asarray())
+        values, notes = to_depth(stored_rows)
     if page.axes == "SYX":
         values = np.moveaxis(values, 0, -1)
     inks = page.photometric == PHOTOMETRIC.SEPARATED
@@ -121,7 +154,8 @@ def _image(path: Path, page: TiffPage) -> Image:
     return replace(image, metadata={**image.metadata, **told})
 
 
-def _with_exif(path: Path, image: Image) -> Image:
+def with_exif(path: Path, image: Image) -> Image:
+    """Note what the file says of its origin."""
     exif = read_exif(path)
     return replace(image, metadata={**image.metadata, **({"exif": exif} if exif else {})})
 

@@ -36,7 +36,7 @@ def read_exif(path: Path) -> bytes | None:
     exif = PIL.Image.Exif()
     with path.open("rb") as file:
         header = _header(file)
-        page = ImageFileDirectory_v2(header)
+        page = _directory(header)
         file.seek(page.next)
         page.load(file)
         for tag in TEXTS:
@@ -45,7 +45,7 @@ def read_exif(path: Path) -> bytes | None:
                 exif[tag] = text
         for name in DIRECTORIES:
             if name in page:
-                details = ImageFileDirectory_v2(header, group=int(name))
+                details = _directory(header, int(name))
                 file.seek(page[name])
                 details.load(file)
                 exif[name] = _without_offsets(details)
@@ -75,7 +75,7 @@ def add_directories(path: Path, image: Image) -> None:
         entries, following = _read_entries(file, header, layout)
         for name, details in found.items():
             if details:
-                directory = ImageFileDirectory_v2(header, group=int(name))
+                directory = _directory(header, int(name))
                 for tag, value in _without_offsets(details).items():
                     directory[tag] = value
                 offset = _end(file)
@@ -119,6 +119,13 @@ def _header(file: BinaryIO) -> bytes:
     """Read the header, of 8 bytes, or 16 in a file of 64-bit offsets."""
     start = file.read(8)
     return start + file.read(8) if 43 in start[2:4] else start
+
+
+def _directory(header: bytes, group: int | None = None) -> ImageFileDirectory_v2:
+    """Make an empty directory for a file of this header."""
+    # Pillow looks for the version where little-endian files have it.
+    known = b"II+\0" + header[4:] if header[2:4] == b"\0+" else header
+    return ImageFileDirectory_v2(known, prefix=header[:2], group=group)
 
 
 def _without_offsets(details: Mapping[int, Any]) -> dict[int, Any]:

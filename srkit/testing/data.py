@@ -155,6 +155,9 @@ def check_stretch(stretch: Stretch, channels: int = 3) -> None:
         require(bool(rising), "a brighter pixel has to stay the brighter one")
         distinct = len(stretched.unique()) > 0.99 * len(image.unique())
         require(distinct, "different fluxes have to stay different: nothing is clipped")
+    if isinstance(stretch, interfaces.FrameStretch):
+        parts = stretch.fit_parts(lambda: (flux[:, :, :4], flux[:, :, 4:]))
+        require_close(parts, fitted, "what is measured in parts has to be that of the whole")
     single = torch.cat([stretch(flux[i : i + 1], stretch.fit(flux[i : i + 1])) for i in range(2)])
     require_close(single, seen, "a stretched image has to depend on itself only")
     if stretch.unitless:

@@ -12,6 +12,7 @@ from srkit.errors import DataError
 from srkit.interfaces import (
     Image,
     ImageFormat,
+    WindowedFormat,
 )
 from srkit.testing.requirements import (
     require,
@@ -54,6 +55,8 @@ def check_image_format(
         picture = smooth(channels, 37, 45)
         image_format.write(path, Image(picture))
         _check_picture(image_format.read(path), picture, tolerance, suffix)
+        if isinstance(image_format, WindowedFormat) and suffix in image_format.windowed:
+            _check_windows(image_format, path, picture)
         whole = path.read_bytes()
         for part in (0, len(whole) // 4, len(whole) // 2):
             path.write_bytes(whole[:part])
@@ -73,6 +76,32 @@ def _check_picture(found: Image, picture: Tensor, tolerance: float, suffix: str)
         f"a round trip through {suffix} changes values by up to {error:.4f}; "
         f"allowed: {tolerance:.4f}",
     )
+
+
+def _check_windows(image_format: WindowedFormat, path: Path, picture: Tensor) -> None:
+    """Write the picture by windows, in two goes, and read it by rows."""
+    outline = Image(picture.to("meta"), metadata={"bits": 32})
+    for fresh, (top, bottom) in ((True, (0, 20)), (False, (20, picture.shape[-2]))):
+        sink = image_format.open_sink(path, outline, fresh=fresh)
+        for left, right in ((0, 16), (16, picture.shape[-1])):
+            sink.write(top, left, Image(picture[:, top:bottom, left:right], metadata={"bits": 32}))
+        before = sink.digest(0, bottom)
+        sink.write(0, 0, Image(picture[:, :1] + 1, metadata={"bits": 32}))
+        require(sink.digest(0, bottom) != before, "a digest has to tell one pixel from another")
+        sink.write(0, 0, Image(picture[:, :1], metadata={"bits": 32}))
+        require(sink.digest(0, bottom) == before, "a digest has to be of the pixels alone")
+        if not fresh:
+            sink.finish(outline)
+        sink.close()
+    source = image_format.open_source(path)
+    require(source is not None, f"{path.suffix}: a file written by windows has to be read by rows")
+    assert source is not None
+    pixels = source.outline.pixels
+    require(pixels.is_meta, "an outline has no values: its pixels are on the device 'meta'")
+    require_shape(pixels, tuple(picture.shape), "an outline")
+    parts = [source.rows(*rows).pixels for rows in ((0, 1), (1, 30), (30, pixels.shape[-2]))]
+    source.close()
+    require(torch.equal(torch.cat(parts, 1), picture), "pixels have to come back by rows")
 
 
 def _check_refused(image_format: ImageFormat, path: Path, what: str) -> None:
