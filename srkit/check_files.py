@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from os.path import commonpath
@@ -85,11 +86,13 @@ def check_files(
         If the summary cannot be written.
     """
     there = [job for job in jobs if job.target.is_file()]
+    bases = _bases(there, formats)
     checks, summaries = Checks(), []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for job in progress.track(there, description="checking"):
             try:
-                told = _check_file(job, upscalers, formats, registry, metadata or {})
+                base = bases[job.target]
+                told = _check_file(job, base, upscalers, formats, registry, metadata or {})
             except Exception as error:
                 checks.failed.append(name_error(job, error))
                 console.print(f"[red]failed[/] {escape(checks.failed[-1])}", soft_wrap=True)
@@ -121,8 +124,22 @@ class _Told:
     lines: list[str]
 
 
+def _bases(jobs: Sequence[Job], formats: Formats) -> dict[Path, Path]:
+    """Give what the files of each output begin with: its path without the ending.
+
+    Where several outputs differ by nothing else, the ending goes into the name.
+    """
+    plain = {job.target: job.target.with_name(split(job.target.name, formats)[0]) for job in jobs}
+    counts = Counter(plain.values())
+    return {
+        target: base if counts[base] == 1 else target.with_name(target.name.replace(".", "_"))
+        for target, base in plain.items()
+    }
+
+
 def _check_file(
     job: Job,
+    base: Path,
     upscalers: Sized,
     formats: Formats,
     registry: Registry,
@@ -141,12 +158,11 @@ def _check_file(
         "srkit": __version__,
         "input": str(job),
         "output": str(job.target),
-        "residual": _write_residuals(job, pages, formats),
+        "residual": _write_residuals(job, base, pages, formats),
         "pages": [_tree(page) for page in pages],
     }
     text = json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)
-    stem = split(job.target.name, formats)[0]
-    write_file(job.target.with_name(f"{stem}_check.json"), text + "\n")
+    write_file(base.with_name(f"{base.name}_check.json"), text + "\n")
     return _Told(pages, tree, [_line(job, pages, index) for index in range(len(pages))])
 
 
@@ -156,21 +172,20 @@ def _line(job: Job, pages: Sequence[_Page], index: int) -> str:
     return f"{name}: {describe_check(page.check, page.places[0] if page.places else None)}"
 
 
-def _write_residuals(job: Job, pages: Sequence[_Page], formats: Formats) -> list[str]:
+def _write_residuals(job: Job, base: Path, pages: Sequence[_Page], formats: Formats) -> list[str]:
     """Write measured residuals as values, others as pictures; give the files' names."""
-    stem, ending = split(job.target.name, formats)
     if not pages[0].restored.measured:
         files = []
         for number, page in enumerate(pages, 1):
             behind = "" if len(pages) == 1 else f"_{number}"
-            path = job.target.with_name(f"{stem}_residual{behind}.png")
+            path = base.with_name(f"{base.name}_residual{behind}.png")
             write_file(path, png(*residual_figure(page.check, job.source.name)))
             files.append(path.name)
         return files
-    if FLOATS not in getattr(formats.of_path(job.target), "depths", ()):
-        ending = split(job.source.name, formats)[1]  # whose values the output cannot hold
+    holds = FLOATS in getattr(formats.of_path(job.target), "depths", ())
+    ending = split((job.target if holds else job.source).name, formats)[1]
     reader = formats.of_path(job.source)
-    path = job.target.with_name(f"{stem}_residual{ending}")
+    path = base.with_name(f"{base.name}_residual{ending}")
     write_whole(path, [_residual(reader, page) for page in pages], formats)
     return [path.name]
 
@@ -220,7 +235,7 @@ def describe_check(found: Check, worst: Sky | None = None) -> str:
     if worst is not None:
         at += f", RA {worst[0]:.5f} Dec {worst[1]:+.5f}"
     parts.append(
-        f"{count} not supported ({100 * found.share:.2g} % of the pixels beyond "
+        f"{count} not supported ({100 * found.share:.3g} % of the pixels beyond "
         f"{measure.threshold:g} {measure.unit}), the worst {found.worst.worst:+.3g} at {at}"
     )
     return "; ".join(parts)

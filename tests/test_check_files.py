@@ -10,11 +10,16 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+import torch
 from astropy.io import fits
 from astropy.wcs import WCS
 from command_line import Srkit
+from network_setup import save_network
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from srkit_astro.degradations import PsfNoise
+
+from srkit.components import build
 
 SHAPE = (24, 30)
 
@@ -99,6 +104,35 @@ def test_a_folder_is_summed_up_the_worst_first(tmp_path: Path, srkit: Srkit) -> 
     assert shares[-1] == 0
     assert f"checked 3, of which 2 are not supported everywhere: {tmp_path}" in done.out
     assert (tmp_path / "out" / "deep" / "c_check.json").is_file()
+
+
+def test_outputs_of_one_name_have_files_of_their_own(tmp_path: Path, srkit: Srkit) -> None:
+    for name in ("a.png", "a.webp", "b.png"):
+        _picture(tmp_path / "in" / name)
+    srkit("upscale", "in", "-m", "bicubic", "-o", "out", "--check")
+    found = sorted(path.name for path in (tmp_path / "out").glob("*_*"))
+    bases = ("a_png", "a_webp", "b")
+    assert found == [f"{b}_{what}" for b in bases for what in ("check.json", "residual.png")]
+    assert _tree(tmp_path / "out" / "a_webp_check.json")["output"] == "out/a.webp"
+
+
+def test_a_checkpoint_is_checked_by_what_it_was_trained_on(tmp_path: Path, srkit: Srkit) -> None:
+    values = _frame(tmp_path / "a.fits", BUNIT="nJy")
+    telescope = {
+        "type": "psf_noise",
+        "psf": {"type": "gaussian", "fwhm": 0.2},
+        "pixel_scale": 0.09,
+        "noise": {"exposure": 100, "gain": 2, "read_noise": 3},
+    }
+    model = save_network(tmp_path / "best.safetensors", degradation=telescope)
+    done = srkit("upscale", "a.fits", "-m", model, "-o", "sr.fits", "--check")
+    assert "degraded again (psf_noise of l2 without its noise)" in done.out
+    options = {key: telescope[key] for key in ("psf", "pixel_scale")}
+    with fits.open(tmp_path / "sr.fits") as hdus:
+        sr = torch.from_numpy(hdus[0].data.astype(np.float32))[None, None] * 4
+    again = build(PsfNoise, options, scale=2)(sr, [0])[0, 0].numpy()
+    with fits.open(tmp_path / "sr_residual.fits") as hdus:
+        np.testing.assert_allclose(hdus[0].data, values - again, atol=1e-4)
 
 
 def test_outputs_that_were_there_are_checked_as_they_are(tmp_path: Path, srkit: Srkit) -> None:
