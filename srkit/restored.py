@@ -11,7 +11,8 @@ from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit.interfaces import Image
+from srkit.frame_files import SMALL_FILE, free_memory, needed_memory
+from srkit.interfaces import Image, WindowedFormat
 from srkit.resizing import resized_side
 
 
@@ -85,15 +86,34 @@ def read_restored(
     Raises
     ------
     DataError
-        If one cannot be read, or SR has another size or other channels.
+        If one cannot be read, SR has another size or other channels, or both do not fit into
+        memory.
     """
     reader, found = formats.of_path(source), []
+    _check_memory(source, reader, scale_of)
     pages = read_known(source, formats, metadata)
     # An output of a format without pages holds the first one.
     for lr, sr in zip(pages, formats.read_pages(target), strict=False):
         scale = scale_of(*lr.pixels.shape[-2:])
         found.append(Restored(lr, _in_values_of(lr, sr, reader, scale, target), scale))
     return found
+
+
+def _check_memory(source: Path, reader: object, scale_of: Callable[[int, int], float]) -> None:
+    """Refuse a frame that is too large to be read whole with its SR, before it is read."""
+    if not isinstance(reader, WindowedFormat) or source.stat().st_size < SMALL_FILE:
+        return
+    frame = reader.open_source(source)
+    if frame is None:
+        return
+    shape = frame.outline.pixels.shape
+    frame.close()
+    needed, free = needed_memory(shape, scale_of(*shape[-2:])), free_memory()
+    if needed > free:
+        raise DataError(
+            f"{source}: reading it with its SR takes {needed / 2**30:.1f} GiB of memory at once, "
+            f"and {free / 2**30:.1f} are free; cut out a part, and check or compare that"
+        )
 
 
 def _in_values_of(lr: Image, sr: Image, reader: object, scale: float, path: Path) -> Image:

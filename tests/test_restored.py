@@ -10,6 +10,7 @@ import pytest
 import torch
 from astropy.io import fits
 
+from srkit import restored
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Image
@@ -78,4 +79,18 @@ def test_another_size_is_of_another_scale(tmp_path: Path, formats: Formats) -> N
     assert str(caught.value) == (
         f"{sr}: has 16 x 12 pixels; expected 20 x 15, 2.5 times its input; restore it anew with "
         "--overwrite"
+    )
+
+
+def test_what_does_not_fit_into_memory(
+    tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits.writeto(tmp_path / "a.fits", np.zeros((600, 700), np.float32))
+    monkeypatch.setattr(restored, "free_memory", lambda: 2**20)
+    monkeypatch.setattr(formats, "read_pages", None)  # it is not read
+    with pytest.raises(DataError) as caught:
+        _read(tmp_path / "a.fits", tmp_path / "b.fits", formats)
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.fits'}: reading it with its SR takes 0.0 GiB of memory at once, and 0.0 "
+        "are free; cut out a part, and check or compare that"
     )
