@@ -102,7 +102,9 @@ def _own(model: Model, scale: float, registry: Registry, measured: bool) -> Rede
         return f"the model's own, {name}, is random"
     if measured and not _keeps_flux(quiet, model, scale):
         return f"the model's own, {name}, rounds or changes values"
-    noiseless = " without its noise" if quiet is not degradation else ""
+    image = _tried(model, scale)
+    noisy = not torch.equal(degradation(image, [0]), quiet(image, [0]))
+    noiseless = " without its noise" if noisy else ""
     told = f"{name} of {model.provenance.recipe}{noiseless}"
     return Redegradation(
         lambda sr, size: quiet(sr, [0] * len(sr)), told, "it is the model's own degradation"

@@ -40,6 +40,10 @@ def test_the_telescope_of_the_recipe_without_its_noise(tmp_path: Path, registry:
     assert torch.equal(way.apply(sr, (10, 15)), expected)
 
 
+def test_a_telescope_without_noise(tmp_path: Path, registry: Registry) -> None:
+    assert _way(registry, tmp_path, type="psf_noise", **TELESCOPE).name == "psf_noise of l2"
+
+
 def test_the_kernel_of_the_recipe(tmp_path: Path, registry: Registry) -> None:
     way = _way(registry, tmp_path, type="bilinear")
     assert way.name == "bilinear of l2"
