@@ -90,3 +90,36 @@ def make_data(
         workers=workers,
     )
     print(f"{out}: {count} pairs; see {out / 'sheet.png'}")
+
+
+@app.command(name="check")
+def check_data(
+    given: Annotated[
+        Path, typer.Argument(metavar="RECIPE|FOLDER", help="YAML file, or a folder of images.")
+    ],
+    overrides: Overrides = None,
+    sample: Sample = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report; data_check-NAME by default.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
+) -> None:
+    """Look for corrupt, equal, mis-sized and misplaced images; exits with 1 if there are any."""
+    from srkit.assembly import read
+    from srkit.data_check_report import print_check, write_check
+    from srkit.data_checking import check_folder, check_recipe
+    from srkit.registry import Registry
+
+    registry, console = Registry.discover(), new_console()
+    if given.is_dir():
+        if overrides or sample:
+            fail(f"{given}: a folder; changes and --sample are for recipes")
+        checked = check_folder(given.resolve(), registry, console, workers=workers)
+    else:
+        recipe = read(given, registry, overrides or [], sample=sample)
+        checked = check_recipe(recipe, registry, str(given), console, workers=workers)
+    print_check(checked, console)
+    page = write_check(checked, out or Path(f"data_check-{checked.title}"))
+    print(f"report: {page}")
+    if checked.problems:
+        raise SystemExit(1)

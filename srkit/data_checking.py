@@ -1,0 +1,147 @@
+"""`srkit data check`: what is wrong with images before they cost a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.data import DataLoader
+
+from srkit.assembly import complete
+from srkit.checked_images import Images, OfDataset, OfFolder
+from srkit.components import build
+from srkit.errors import DataError, RecipeError, SrkitError
+from srkit.findings import JUDGES, Checked, Place
+from srkit.formats import Formats
+from srkit.looks import Look, look_at
+from srkit.recipe import Recipe
+from srkit.registry import Registry
+
+SPLITS = ("train", "validation", "test")
+
+
+def check_recipe(
+    recipe: Recipe, registry: Registry, source: str, console: Console, *, workers: int = 2
+) -> Checked:
+    """Check every data set of a recipe.
+
+    Parameters
+    ----------
+    recipe, registry
+        What to check, from which components.
+    source
+        Names the recipe in errors.
+    console
+        Where to show progress.
+    workers
+        Processes that read; 0: this one.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe has no data, or a data set cannot be built.
+    """
+    recipe, components = complete(recipe, registry, source)
+    scale = recipe.scales[0]
+    supplied = {
+        "scale": scale,
+        "channels": recipe.channels,
+        "formats": Formats.of(registry),
+    }
+    images: dict[str, Images] = {}
+    notes, problems = [], []
+    for split in SPLITS:
+        chosen = getattr(recipe.data, split)
+        if chosen is None:
+            continue
+        path = f"data.{split}.dataset"
+        try:
+            dataset = build(components[path].factory, chosen.dataset.options, **supplied)
+        except (ValueError, SrkitError) as error:
+            problems.append(f"{path}: {error}")
+            continue
+        images[split] = OfDataset(dataset, scale)
+        notes += [f"{split}: {note}" for note in dataset.notes]
+    if problems or not images:
+        raise RecipeError(source, problems or ["data: missing; the recipe has no images to check"])
+    checked = Checked(recipe.name, images, notes=notes)
+    return _examine(checked, console, workers)
+
+
+def check_folder(
+    folder: Path, registry: Registry, console: Console, *, workers: int = 2
+) -> Checked:
+    """Check every image file below a folder.
+
+    Parameters
+    ----------
+    folder
+        Hidden files are left out.
+    registry
+        Where the image formats come from.
+    console, workers
+        As :func:`check_recipe` takes them.
+
+    Raises
+    ------
+    DataError
+        If it holds no image.
+    """
+    formats = Formats.of(registry)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and formats.knows(path)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not files:
+        raise DataError(f"{folder}: holds no image; known are {', '.join(formats.suffixes)}")
+    checked = Checked(folder.name, {"files": OfFolder(files, folder, formats)})
+    return _examine(checked, console, workers)
+
+
+def _examine(checked: Checked, console: Console, workers: int) -> Checked:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    shown = console.is_terminal
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown
+    ) as progress:
+        for split, images in checked.images.items():
+            task = progress.add_task(split, total=len(images))
+            looks = checked.looks[split] = []
+            for index, found in enumerate(_looks(images, workers)):
+                if isinstance(found, SrkitError):
+                    checked.errors[Place(split, index)] = str(found)
+                looks.append(found if isinstance(found, Look) else None)
+                progress.advance(task)
+    for judge in JUDGES:
+        checked.findings.extend(judge(checked))
+    checked.findings.sort(key=lambda finding: not finding.problem)
+    return checked
+
+
+@dataclass(frozen=True, slots=True)
+class _Looker:
+    images: Images
+
+    def __getitem__(self, index: int) -> Look | SrkitError:
+        """Measure an image; its error is returned, since a worker process would bury it."""
+        try:
+            return look_at(*self.images.read(index))
+        except SrkitError as error:
+            return error
+
+
+def _looks(images: Images, workers: int) -> Iterable[Look | SrkitError]:
+    loader: DataLoader[Any] = DataLoader(
+        _Looker(images),  # type: ignore[arg-type]
+        sampler=range(len(images)),
+        batch_size=None,
+        num_workers=min(workers, len(images)),
+    )
+    return loader

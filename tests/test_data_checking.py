@@ -1,0 +1,110 @@
+"""`srkit data check`, from recipes and folders to the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pictures
+from rich.console import Console
+from skimage import data
+from typer.testing import CliRunner
+
+from srkit.cli import app
+from srkit.data_checking import check_folder, check_recipe
+from srkit.errors import DataError, RecipeError
+from srkit.recipe import load_recipe
+from srkit.registry import Registry
+
+RECIPE = """
+name: small
+scale: 2
+degradation: {type: bicubic}
+generator: {type: srcnn}
+losses: {l1: {}}
+data:
+  train: {dataset: {type: image_folder, root: ROOT/train}}
+  test: {dataset: {type: image_folder, root: ROOT/test}}
+training: {duration: 1}
+"""
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two splits with a picture in common, one of them smaller; and a file that is cut off."""
+    scenes = [data.astronaut()[:128, :128], data.coffee()[:128, :160], data.chelsea()[:100, :100]]
+    for split, chosen in (("train", (0, 1)), ("test", (1, 2))):
+        (tmp_path / split).mkdir()
+        for number in chosen:
+            Pictures.fromarray(scenes[number]).save(tmp_path / split / f"{number}.png")
+    whole = (tmp_path / "train" / "0.png").read_bytes()
+    (tmp_path / "train" / "cut.png").write_bytes(whole[:2000])
+    smaller = Pictures.fromarray(scenes[0]).resize((96, 96))
+    smaller.save(tmp_path / "test" / "small.jpg", quality=80)
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("ROOT", str(tmp_path)))
+    return tmp_path
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_data_sets_of_a_recipe(pictures: Path, registry: Registry, workers: int) -> None:
+    recipe = load_recipe(pictures / "recipe.yaml")
+    console = Console(quiet=True)
+    checked = check_recipe(recipe, registry, "recipe.yaml", console, workers=workers)
+    kinds = [(finding.kind, finding.problem) for finding in checked.findings]
+    assert kinds == [("corrupt", True), ("duplicate", True), ("alike", True)]
+    corrupt, duplicate, alike = checked.findings
+    assert corrupt.details[0].startswith(f"{pictures}/train/cut.png: ")
+    assert duplicate.details == ["train: 1.png = test: 1.png"]
+    assert alike.details == ["train: 0.png = test: small.jpg"]
+
+
+def test_a_folder_and_its_report(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(pictures / "train" / "values.npy", np.full((8, 8), np.nan, np.float32))
+    monkeypatch.chdir(pictures)
+    found = CliRunner().invoke(app, ["data", "check", "train", "--workers", "0"])
+    assert found.exit_code == 1, found.output
+    lines = found.output.splitlines()
+    assert lines[0] == "files: 4 images, 8-160 x 8-128 pixels, values from 0 to 0.9647"
+    assert "problem 1 image cannot be read" in lines
+    assert "note files: 2 of 3 channels, 8 bits; 1 of 1 channel, 32 bits" in lines
+    assert lines[-1] == "report: data_check-train/report.html"
+    folder = pictures / "data_check-train"
+    told = json.loads((folder / "check.json").read_text())
+    assert told["images"] == {"files": 4}
+    assert told["problems"] == 3
+    rows = (folder / "images.csv").read_text().splitlines()
+    assert rows[0].startswith("split,index,name,width,height,channels,")
+    assert rows[1].startswith("files,0,0.png,128,128,3,,,,8 bits,")
+    assert len(rows) == 5
+    page = (folder / "report.html").read_text()
+    assert '<h2 id="finding-1">Problem: 1 image cannot be read</h2>' in page
+    assert page.count("data:image/png;base64,") == 3  # two images of findings, and the figure
+    with Pictures.open(folder / "images.png") as figure:
+        assert figure.width > 600
+
+
+def test_good_data_exit_with_0(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pictures)
+    (pictures / "test" / "small.jpg").unlink()
+    found = CliRunner().invoke(app, ["data", "check", "test", "--out", "report", "--workers", "0"])
+    assert found.exit_code == 0, found.output
+    assert "nothing found" in found.output
+    assert (pictures / "report" / "report.html").is_file()
+
+
+def test_what_cannot_be_checked(
+    pictures: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(quiet=True)
+    (pictures / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: holds no image; known are "):
+        check_folder(pictures / "empty", registry, console)
+    recipe = load_recipe(pictures / "recipe.yaml", ["data.test.dataset.root=nowhere"])
+    with pytest.raises(RecipeError, match=r"data.test.dataset: nowhere: no such folder"):
+        check_recipe(recipe, registry, "recipe.yaml", console)
+    monkeypatch.chdir(pictures)
+    found = CliRunner().invoke(app, ["data", "check", "train", "a=1"])
+    assert isinstance(found.exception, SystemExit)
+    assert found.exit_code == 1
