@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from srkit.arrays import array_of_image, image_of_array, to_depth, to_image
+from srkit.defaults import upscalers_of
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Image
 from srkit.models import Model, open_model
 from srkit.registry import Registry
-from srkit.sizing import Size, Upscalers
+from srkit.sizing import Size
 from srkit.upscale_images import upscale_images
 from srkit.upscaling import Precision, Upscaled
 
@@ -55,7 +56,7 @@ def load_model(
     return model.generator, model
 
 
-def upscale(images: Any, model: str | Path | Model, **settings: Any) -> Any:
+def upscale(images: Any, model: str | Path | Model | None = None, **settings: Any) -> Any:
     """Restore an image, or several; see :class:`Upscaler`, which does not load its model anew.
 
     Parameters
@@ -76,9 +77,11 @@ class Upscaler:
     Parameters
     ----------
     model
-        As :func:`load_model` takes it, or what it gives as the descriptor.
+        As :func:`load_model` takes it, or what it gives as the descriptor. By default small
+        networks that ship with srkit: for levels of 8 or 16 bits, and for other numbers.
     scale, width, height, megapixels
-        How large SR is to be, by one of these; by default the model's own scale.
+        How large SR is to be, by one of these; by default the model's own scale, and twice as large
+        where no model is named.
     zero_point
         AB magnitude of one unit of the values, where images do not say.
     self_ensemble, uncertainty, precision, tile, device
@@ -96,7 +99,7 @@ class Upscaler:
 
     def __init__(
         self,
-        model: str | Path | Model,
+        model: str | Path | Model | None = None,
         *,
         scale: float | None = None,
         width: int | None = None,
@@ -111,8 +114,8 @@ class Upscaler:
         registry: Registry | None = None,
     ) -> None:
         registry = registry or Registry.discover()
-        self._upscalers = Upscalers(
-            model if isinstance(model, Model) else str(model),
+        self._upscalers = upscalers_of(
+            str(model) if isinstance(model, Path) else model,
             registry,
             Size(scale, width, height, megapixels),
             self_ensemble=self_ensemble,
@@ -159,12 +162,12 @@ class Upscaler:
         given = [self._read(each) for each in objects]
         alike: dict[tuple[Any, ...], list[int]] = {}
         for index, (image, kind) in enumerate(given):
-            upscaler = self._upscalers.for_size(*image.pixels.shape[-2:])
+            upscaler = self._upscalers.for_image(image)
             alike.setdefault((type(kind), upscaler.model.scale, upscaler.scale), []).append(index)
         found: dict[int, Any] = {}
         for indices in alike.values():
             first, kind = given[indices[0]]
-            upscaler = self._upscalers.for_size(*first.pixels.shape[-2:])
+            upscaler = self._upscalers.for_image(first)
             pictures = [given[index][0] for index in indices]
             for index, (sr, _) in zip(
                 indices, upscale_images(pictures, kind, upscaler, self._told), strict=True

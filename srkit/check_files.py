@@ -145,12 +145,12 @@ def _check_file(
     registry: Registry,
     metadata: Mapping[str, Any],
 ) -> _Told:
-    def scale_of(height: int, width: int) -> float:
-        return upscalers.for_size(height, width).scale
+    def scale_of(lr: Image) -> float:
+        return upscalers.for_image(lr).scale
 
     reader, pages = formats.of_path(job.source), []
     for each in read_restored(job.source, job.target, scale_of, formats, metadata):
-        model = upscalers.for_size(*each.lr.pixels.shape[-2:]).model
+        model = upscalers.for_image(each.lr).model
         way = redegradation(model, each.scale, registry, measured=each.measured)
         found = check(each, way)
         pages.append(_Page(each, found, _places(reader, each.lr, found.regions)))

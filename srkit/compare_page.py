@@ -111,11 +111,11 @@ def _page_of(jobs: Sequence[Job], formats: Formats) -> Path:
 
 
 def _subject(job: Job, upscalers: Sized, formats: Formats, metadata: Mapping[str, Any]) -> Subject:
-    def scale_of(height: int, width: int) -> float:
-        return upscalers.for_size(height, width).scale
+    def scale_of(lr: Image) -> float:
+        return upscalers.for_image(lr).scale
 
     one = read_restored(job.source, job.target, scale_of, formats, metadata)[0]
-    model = upscalers.for_size(*one.lr.pixels.shape[-2:]).model
+    model = upscalers.for_image(one.lr).model
     return Subject(str(job), one.lr, {model.name: one.sr}, one.scale)
 
 

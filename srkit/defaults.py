@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from threading import Lock
+from typing import Any, Literal
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Image
-from srkit.models import published_models
+from srkit.models import Model, open_model, published_models
 from srkit.registry import Registry
 from srkit.restored import is_measured
+from srkit.sizing import Size, Upscalers
+from srkit.upscaling import ImageUpscaler
 
 #: What is restored: levels of 8 or 16 bits, or numbers of any range.
 Kind = Literal["pictures", "frames"]
@@ -48,3 +51,58 @@ def default_model(kind: Kind, wanted: float, registry: Registry) -> str:
         raise WeightsError(f"no plugin offers a model for {kind}; name one (-m)")
     enough = {name: scale for name, scale in scales.items() if scale >= wanted}
     return min(enough, key=enough.__getitem__) if enough else max(scales, key=scales.__getitem__)
+
+
+class DefaultUpscalers:
+    """Upscalers of the default models, opened when an image needs them; may serve several threads.
+
+    Parameters
+    ----------
+    registry
+        Where models come from.
+    size
+        How large SR is to be; by default twice as large.
+    settings
+        Of each :class:`srkit.upscaling.ImageUpscaler`.
+
+    Raises
+    ------
+    WeightsError
+        If no plugin offers a model for pictures.
+    ValueError
+        If a setting is wrong.
+    """
+
+    def __init__(self, registry: Registry, size: Size, **settings: Any) -> None:
+        self.size = size
+        self._registry, self._settings = registry, settings
+        self._lock = Lock()
+        self._opened: dict[str, ImageUpscaler] = {}
+        self._open("pictures", size.scale or SCALE)
+
+    @property
+    def label(self) -> str:
+        """What tells the size in a file's name."""
+        return self.size.label(SCALE)
+
+    def for_image(self, lr: Image) -> ImageUpscaler:
+        """Give the upscaler for an LR image; of its pixels only the shape matters."""
+        wanted = self.size.scale_of(*lr.pixels.shape[-2:]) or SCALE
+        return self._open(kind_of(lr), wanted).at(wanted)
+
+    def _open(self, kind: Kind, wanted: float) -> ImageUpscaler:
+        name = default_model(kind, wanted, self._registry)
+        with self._lock:
+            if name not in self._opened:
+                model = open_model(name, self._registry)
+                self._opened[name] = ImageUpscaler(model, **self._settings)
+            return self._opened[name]
+
+
+def upscalers_of(
+    reference: str | Model | None, registry: Registry, size: Size, **settings: Any
+) -> Upscalers | DefaultUpscalers:
+    """Give the upscalers of a model, or of the default ones where it is None."""
+    if reference is None:
+        return DefaultUpscalers(registry, size, **settings)
+    return Upscalers(reference, registry, size, **settings)

@@ -77,7 +77,7 @@ def open_large(
 
 def _in_windows(source: ImageSource, upscalers: Sized) -> bool:
     shape = source.outline.pixels.shape
-    upscaler = upscalers.for_size(*shape[-2:])
+    upscaler = upscalers.for_image(source.outline)
     stretch = upscaler.model.stretch
     if stretch is not None and not isinstance(stretch, FrameStretch):
         return False

@@ -66,7 +66,7 @@ def read_known(path: Path, formats: Formats, metadata: Mapping[str, Any]) -> lis
 def read_restored(
     source: Path,
     target: Path,
-    scale_of: Callable[[int, int], float],
+    scale_of: Callable[[Image], float],
     formats: Formats,
     metadata: Mapping[str, Any],
 ) -> list[Restored]:
@@ -77,7 +77,7 @@ def read_restored(
     source, target
         Files of LR and SR.
     scale_of
-        SR pixels for each LR pixel along a side, by height and width of LR.
+        SR pixels for each LR pixel along a side, by LR, of whose pixels only the shape matters.
     formats
         What reads them.
     metadata
@@ -94,21 +94,21 @@ def read_restored(
     pages = read_known(source, formats, metadata)
     # An output of a format without pages holds the first one.
     for lr, sr in zip(pages, formats.read_pages(target), strict=False):
-        scale = scale_of(*lr.pixels.shape[-2:])
+        scale = scale_of(lr)
         found.append(Restored(lr, _in_values_of(lr, sr, reader, scale, target), scale))
     return found
 
 
-def _check_memory(source: Path, reader: object, scale_of: Callable[[int, int], float]) -> None:
+def _check_memory(source: Path, reader: object, scale_of: Callable[[Image], float]) -> None:
     """Refuse a frame that is too large to be read whole with its SR, before it is read."""
     if not isinstance(reader, WindowedFormat) or source.stat().st_size < SMALL_FILE:
         return
     frame = reader.open_source(source)
     if frame is None:
         return
-    shape = frame.outline.pixels.shape
+    outline = frame.outline
     frame.close()
-    needed, free = needed_memory(shape, scale_of(*shape[-2:])), free_memory()
+    needed, free = needed_memory(outline.pixels.shape, scale_of(outline)), free_memory()
     if needed > free:
         raise DataError(
             f"{source}: reading it with its SR takes {needed / 2**30:.1f} GiB of memory at once, "

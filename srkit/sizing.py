@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Any, Protocol
 
+from srkit.interfaces import Image
 from srkit.models import INTERPOLATIONS, Model, native_scale, open_model
 from srkit.registry import Registry
 from srkit.upscaling import ImageUpscaler
@@ -75,10 +76,10 @@ class Size:
 
 
 class Sized(Protocol):
-    """What knows an upscaler for images of a size; an :class:`ImageUpscaler` is one for all."""
+    """What knows an upscaler for an image; an :class:`ImageUpscaler` is one for all."""
 
-    def for_size(self, height: int, width: int) -> ImageUpscaler:
-        """Give the upscaler for LR images of this size in pixels."""
+    def for_image(self, lr: Image) -> ImageUpscaler:
+        """Give the upscaler for an LR image; of its pixels only the shape matters."""
         ...
 
 
@@ -132,12 +133,12 @@ class Upscalers:
         model = self._opened.model
         return model.scale if isinstance(self._reference, Model) else native_scale(model, wanted)
 
-    def for_size(self, height: int, width: int) -> ImageUpscaler:
-        """Give the upscaler for LR images of this size in pixels.
+    def for_image(self, lr: Image) -> ImageUpscaler:
+        """Give the upscaler for an LR image; of its pixels only the shape matters.
 
         Of a model of several scales, the smallest is taken that is large enough.
         """
-        scale = self.size.scale_of(height, width)
+        scale = self.size.scale_of(*lr.pixels.shape[-2:])
         if scale is None:
             return self._opened
         own = self._own(scale)

@@ -274,7 +274,7 @@ def upscale_file(
     """
     with open_large(job.source, job.target, formats, upscalers) as frame:
         if frame is not None:
-            upscaler = upscalers.for_size(*frame.outline.pixels.shape[-2:])
+            upscaler = upscalers.for_image(frame.outline)
             paths = job.source, job.target
             return upscale_frame(FrameJob(frame, paths, formats, upscaler, metadata), report)
     pages, notes = formats.read_pages(job.source), []
@@ -285,7 +285,7 @@ def upscale_file(
         pages = pages[:1]
     restored = []
     for page in pages:
-        upscaler = upscalers.for_size(*page.pixels.shape[-2:])
+        upscaler = upscalers.for_image(page)
         height, width = (resized_side(side, upscaler.scale) for side in page.pixels.shape[-2:])
         check_size(height, width, writer, suffix)
         check_memory(tuple(page.pixels.shape), upscaler.scale)

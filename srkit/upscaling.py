@@ -124,8 +124,8 @@ class ImageUpscaler:
         other.scale = float(scale)
         return other
 
-    def for_size(self, height: int, width: int) -> ImageUpscaler:
-        """Give the upscaler for images of this size: this one, of any."""
+    def for_image(self, lr: Image) -> ImageUpscaler:
+        """Give the upscaler for an image: this one, of any."""
         return self
 
     @property

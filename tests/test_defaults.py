@@ -6,18 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image as Pictures
 from safetensors.torch import save_file
 from srkit_generators.edsr import EDSR
+from typer.testing import CliRunner
 
 import srkit
-from srkit.defaults import default_model, kind_of
+from srkit.cli import app
+from srkit.defaults import DefaultUpscalers, default_model, kind_of
 from srkit.downloading import digest_of
 from srkit.errors import WeightsError
 from srkit.interfaces import Image, Published
 from srkit.models import open_model
 from srkit.registry import Registry
+from srkit.sizing import Size
 
 
 def published(scale: int, kind: Any) -> Published:
@@ -110,3 +115,68 @@ def test_weights_bring_their_stretch_and_constraint(
     assert model.stretch is not None
     assert model.stretch.unitless
     assert model.constraint is not None
+
+
+@pytest.fixture
+def shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Networks that repeat pixels: for pictures at 2 and 3, for frames at 2."""
+    package = tmp_path / f"nets_of_{tmp_path.name}"  # one is imported once
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    shipped: dict[str, Published] = {}
+    for kind, scale, channels in (("pictures", 2, 3), ("pictures", 3, 3), ("frames", 2, 1)):
+        name = f"{kind}_{scale}"
+        options: dict[str, Any] = {"blocks": 1, "features": 4, "global_residual": True}
+        network = EDSR(scale=scale, channels=channels, upsampler="direct", **options)
+        file = package / f"{name}.safetensors"
+        save_file({key: torch.zeros_like(t) for key, t in network.state_dict().items()}, file)
+        settings = {"scale": scale, "channels": channels, "upsampler": "direct", **options}
+        url = f"package:{package.name}/{name}.safetensors"
+        shipped[name] = Published(
+            url,
+            digest_of(file),
+            "MIT",
+            settings,
+            default_for=kind,  # type: ignore[arg-type]
+        )
+    return offering(type("Shipping", (EDSR,), {"published": shipped}))
+
+
+def test_each_image_gets_the_model_for_its_kind_and_scale(shipping: Registry) -> None:
+    picture = Image(torch.rand(3, 6, 8), metadata={"bits": 8})
+    frame = Image(torch.randn(1, 6, 8), (-3.0, 3.0))
+    plain = DefaultUpscalers(shipping, Size())
+    assert plain.label == "x2"
+    assert [plain.for_image(each).model.name for each in (picture, frame)] == [
+        "pictures_2",
+        "frames_2",
+    ]
+    assert plain.for_image(picture) is not plain.for_image(frame)
+    wide = DefaultUpscalers(shipping, Size(width=20))
+    assert wide.label == "w20"
+    chosen = wide.for_image(picture)
+    assert (chosen.model.name, chosen.scale) == ("pictures_3", 2.5)
+    assert chosen(picture).pixels.shape == (3, 15, 20)
+
+
+def test_settings_are_tried_at_once(shipping: Registry) -> None:
+    with pytest.raises(ValueError, match=r"^the tile must be positive, got 0$"):
+        DefaultUpscalers(shipping, Size(), tile=0)
+
+
+def test_python_and_command_line_need_no_model(
+    shipping: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = torch.randint(256, (6, 8, 3), dtype=torch.uint8).numpy()
+    expected = srkit.upscale(levels, model="pictures_2", registry=shipping)
+    assert np.array_equal(srkit.upscale(levels, registry=shipping), expected)
+    installed = Registry.discover()
+    installed.register(Plugin(shipping.get("generators", "net").factory), "n", distribution="n")
+    monkeypatch.setattr(Registry, "discover", lambda: installed)
+    monkeypatch.chdir(tmp_path)
+    Pictures.fromarray(levels).save("a.png")
+    found = CliRunner().invoke(app, ["upscale", "a.png", "--scale", "3"])
+    assert found.exit_code == 0, found.output
+    with Pictures.open("a_x3.png") as sr:
+        assert sr.size == (24, 18)

@@ -20,7 +20,7 @@ SHAPE = (6, 8)
 
 
 def _read(source: Path, target: Path, formats: Formats, scale: float = 2) -> Restored:
-    (found,) = read_restored(source, target, lambda height, width: scale, formats, {})
+    (found,) = read_restored(source, target, lambda lr: scale, formats, {})
     return found
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from srkit.interfaces import Image
 from srkit.models import Model, fresh_model, native_scale, open_model
 from srkit.registry import Registry
 from srkit.resizing import resized_side
 from srkit.sizing import Size, Upscalers
+
+
+def image(height: int, width: int) -> Image:
+    return Image(torch.zeros(1, height, width))
 
 
 @pytest.mark.parametrize("side", [1, 7, 333, 4096])
@@ -47,17 +52,17 @@ def test_sizes_that_decide_nothing(given: dict[str, float], message: str) -> Non
 
 def test_an_interpolation_of_the_next_whole_scale() -> None:
     upscalers = Upscalers("bicubic", Registry.discover(), Size(width=70))
-    first, again = upscalers.for_size(9, 20), upscalers.for_size(30, 20)
+    first, again = upscalers.for_image(image(9, 20)), upscalers.for_image(image(30, 20))
     assert (first.model.scale, first.scale) == (4, 3.5)
     assert first.model is again.model
-    assert upscalers.for_size(9, 100).model.scale == 1
+    assert upscalers.for_image(image(9, 100)).model.scale == 1
 
 
 def test_the_own_scale_of_a_model() -> None:
     opened = open_model("lanczos", Registry.discover(), scale=3)
-    upscaler = Upscalers(opened, Registry.discover(), Size()).for_size(5, 5)
+    upscaler = Upscalers(opened, Registry.discover(), Size()).for_image(image(5, 5))
     assert upscaler.scale == 3
-    assert Upscalers(opened, Registry.discover(), Size(8)).for_size(5, 5).model is opened
+    assert Upscalers(opened, Registry.discover(), Size(8)).for_image(image(5, 5)).model is opened
 
 
 def test_the_nearest_scale_of_a_network_for_several() -> None:
@@ -78,7 +83,7 @@ def test_copies_for_another_scale_measure_the_network_once(
         "edsr", Registry.discover(), ["blocks=1", "features=4"], scale=2, channels=1
     )
     upscalers = Upscalers(model, Registry.discover(), Size(width=300))
-    margin = upscalers.for_size(9, 20).margin
+    margin = upscalers.for_image(image(9, 20)).margin
     monkeypatch.setattr("srkit.upscaling.reach", lambda *asked: pytest.fail("measured again"))
-    assert upscalers.for_size(9, 60).margin == margin
+    assert upscalers.for_image(image(9, 60)).margin == margin
     assert torch.is_tensor(next(model.generator.parameters()))

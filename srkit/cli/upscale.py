@@ -16,13 +16,14 @@ def upscale(
         typer.Argument(metavar="INPUT...", help="Files, folders or patterns; - is standard input."),
     ],
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--model",
             "-m",
-            help="Run folder, checkpoint, weight file, published name or interpolation.",
+            help="Run folder, checkpoint, weight file, published name or interpolation; by default "
+            "a small network that ships with srkit.",
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -32,7 +33,8 @@ def upscale(
         ),
     ] = None,
     scale: Annotated[
-        float | None, typer.Option(help="SR pixels for each LR pixel; the model's own by default.")
+        float | None,
+        typer.Option(help="SR pixels for each LR pixel; the model's own, or 2 without a model."),
     ] = None,
     width: Annotated[
         int | None, typer.Option(help="Width of SR in pixels, in place of a scale.")
@@ -84,11 +86,12 @@ def upscale(
     """Restore pictures and FITS frames with a trained model."""
     from tempfile import TemporaryDirectory
 
+    from srkit.defaults import upscalers_of
     from srkit.formats import Formats
     from srkit.limits import allow
     from srkit.piping import STREAM, plan_stream, send
     from srkit.registry import Registry
-    from srkit.sizing import Size, Upscalers
+    from srkit.sizing import Size
     from srkit.upscale_files import plan, upscale_files
 
     try:
@@ -97,7 +100,7 @@ def upscale(
         fail(str(error))
     registry = Registry.discover()
     formats = Formats.of(registry)
-    upscalers = Upscalers(
+    upscalers = upscalers_of(
         model,
         registry,
         size,
