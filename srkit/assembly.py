@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from srkit.chaining import Chain
 from srkit.checkpoints import checkpoint_of, read_state
 from srkit.components import build, downloads, explain, options_model, validate, wants
 from srkit.errors import PluginError, RecipeError, SrkitError, nearest
@@ -355,6 +356,9 @@ def _place(assembly: Assembly, path: str, component: Any) -> None:
         split, _, place = name.partition(".")
         group = assembly.mixed_in if place.startswith("mix.") else assembly.data
         group[split] = component
+    elif section == "degradation" and name:
+        earlier = getattr(assembly.degradation, "steps", ())
+        assembly.degradation = Chain([*earlier, component])
     elif name:
         getattr(assembly, section)[name] = component
     else:

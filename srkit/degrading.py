@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from srkit.chaining import join
 from srkit.checkpoints import read_state
 from srkit.components import build
 from srkit.errors import SrkitError
@@ -82,15 +84,12 @@ def _own(model: Model, scale: float, registry: Registry, measured: bool) -> Rede
     given = None if state is None else state["recipe"].get("degradation")
     if given is None:
         return "the model tells no degradation of its own"
-    options = dict(given)
-    name = options.pop("type")
+    steps = given if isinstance(given, list) else [given]
+    name = ", then ".join(step["type"] for step in steps)
     if scale != model.scale:
         return f"the model's own, {name}, is for scale {model.scale}"
     try:
-        factory = registry.get("degradations", name).factory
-        degradation: Degradation = build(
-            factory, options, scale=model.scale, channels=model.channels
-        )
+        degradation = join([_build(step, model, registry) for step in steps])
     except (SrkitError, ValueError, ValidationError, TypeError) as error:
         reason = " ".join(str(error).split())
         return f"the model's own, {name}, cannot be built here ({reason})"
@@ -109,6 +108,13 @@ def _own(model: Model, scale: float, registry: Registry, measured: bool) -> Rede
     return Redegradation(
         lambda sr, size: quiet(sr, [0] * len(sr)), told, "it is the model's own degradation"
     )
+
+
+def _build(spec: Mapping[str, Any], model: Model, registry: Registry) -> Degradation:
+    options = dict(spec)
+    factory = registry.get("degradations", options.pop("type")).factory
+    built: Degradation = build(factory, options, scale=model.scale, channels=model.channels)
+    return built
 
 
 def _tried(model: Model, scale: float) -> Tensor:

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from srkit import __version__
 from srkit.assembly import complete
+from srkit.chaining import join
 from srkit.components import build
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.files import write_file
@@ -197,18 +198,18 @@ def _build(
         "channels": recipe.channels,
         "formats": Formats.of(registry),
     }
-    wanted = {f"data.{split}.dataset": chosen.dataset, "degradation": recipe.degradation}
+    wanted = {f"data.{split}.dataset": chosen.dataset, **dict(recipe.degradation_steps())}
     built: dict[str, Any] = {}
     problems = []
     for path, spec in wanted.items():
-        if spec is not None:
-            try:
-                built[path] = build(components[path].factory, spec.options, **supplied)
-            except (ValueError, SrkitError) as error:
-                problems.append(f"{path}: {error}")
+        try:
+            built[path] = build(components[path].factory, spec.options, **supplied)
+        except (ValueError, SrkitError) as error:
+            problems.append(f"{path}: {error}")
     if problems:
         raise RecipeError(source, problems)
-    return recipe, built[f"data.{split}.dataset"], built.get("degradation")
+    dataset = built.pop(f"data.{split}.dataset")
+    return recipe, dataset, join(list(built.values())) if built else None
 
 
 def quantity(sample: Sample) -> dict[str, Any]:

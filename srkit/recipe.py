@@ -23,6 +23,7 @@ from srkit.recipe_parts import (
     Source,
     Spec,
     StartSpec,
+    Steps,
     TeacherSpec,
     TrainingSpec,
     UncertaintySpec,
@@ -48,7 +49,9 @@ class Recipe(Part):
         None, description="a head that predicts the variance of SR"
     )
     start: StartSpec | None = None
-    degradation: Spec | None = None
+    degradation: Steps | None = Field(
+        None, description="makes LR from HR; a list is applied in order"
+    )
     stretch: Spec | None = Field(None, description="maps flux to what networks and losses see")
     data: DataSpec = DataSpec()
     teachers: dict[str, TeacherSpec] = Field(default_factory=dict)
@@ -99,14 +102,20 @@ class Recipe(Part):
                 }
         return given
 
+    def degradation_steps(self) -> Iterator[tuple[str, Spec]]:
+        """Iterate over ``(path, spec)`` of the degradation, or of each of several."""
+        if isinstance(self.degradation, list):
+            yield from ((f"degradation.{i}", spec) for i, spec in enumerate(self.degradation))
+        elif self.degradation:
+            yield "degradation", self.degradation
+
     def components(self) -> Iterator[tuple[str, str, Spec]]:
         """Iterate over ``(path, kind, spec)`` of every component."""
         if self.generator:
             yield "generator", "generators", self.generator
         if self.constraint:
             yield "constraint", "constraints", self.constraint
-        if self.degradation:
-            yield "degradation", "degradations", self.degradation
+        yield from ((path, "degradations", spec) for path, spec in self.degradation_steps())
         if self.stretch:
             yield "stretch", "stretches", self.stretch
         for split in ("train", "validation", "test"):

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     SerializerFunctionWrapHandler,
+    Tag,
     model_serializer,
     model_validator,
 )
@@ -39,6 +41,13 @@ class Spec(Options):
     def _keep_null_options(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Write an option that is null: its default may be something else."""
         return {**dict.fromkeys(["type", *self.options]), **dump(self)}
+
+
+#: One component, or several that are applied in order.
+Steps = Annotated[
+    Annotated[Spec, Tag("Spec")] | Annotated[list[Spec], Field(min_length=1), Tag("list")],
+    Discriminator(lambda given: "list" if isinstance(given, list) else "Spec"),
+]
 
 
 class OptimiserSpec(Part):

@@ -59,6 +59,8 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
             }
     for key, kind in SINGLE.items():
         properties[key] = _either(kind, PART)
+    several = {"type": "array", "items": _reference("degradations"), "minItems": 1}
+    properties["degradation"] = _either("degradations", several, PART)
     definitions["Source"]["properties"]["dataset"] = {"anyOf": [_reference("datasets"), PART]}
     properties["extends"] = {"type": "string", "description": "a recipe that this one changes"}
     whole = {"if": {"not": {"required": ["extends"]}}, "then": {"properties": _whole(properties)}}

@@ -95,3 +95,13 @@ def test_another_scale_than_the_models(tmp_path: Path, registry: Registry) -> No
     sr = torch.full((1, 1, 25, 38), 3.0)  # of 10 x 15 pixels
     assert way.apply(sr, (10, 15)).shape == (1, 1, 10, 15)
     assert way.apply(sr, (10, 15)).mean().item() == pytest.approx(3)
+
+
+def test_several_degradations_of_a_recipe(tmp_path: Path, registry: Registry) -> None:
+    steps = [{"type": "bilinear"}, {"type": "bicubic", "factor": 1.0}]
+    path = save_network(tmp_path / "best.safetensors", degradation=steps)
+    way = redegradation(open_model(path, registry), 2, registry, measured=True)
+    assert way.name == "bilinear, then bicubic of l2"
+    sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
+    expected = resize(sr, factor=0.5, kernel="bilinear")
+    assert torch.allclose(way.apply(sr, (10, 15)), expected, atol=1e-6)
