@@ -152,14 +152,12 @@ def make(
     OutputError
         If a file cannot be written; what was written is kept.
     """
-    recipe, dataset, degradation = _build(recipe, registry, split, source)
+    recipe, dataset, degradation = build_data(recipe, registry, split, source)
     for note in dataset.notes:
         console.print(note, markup=False, highlight=False)
     first = dataset[0]
     if first.lr is None and degradation is None:
-        raise RecipeError(
-            source, [f"degradation: missing; the data set of data.{split} has no LR images"]
-        )
+        raise missing_degradation(source, split)
     maker = Maker(
         Draws(dataset, recipe.seed, None, (), recipe.scales[0]),
         degradation if first.lr is None else None,
@@ -177,10 +175,29 @@ def make(
     return len(rows)
 
 
-def _build(
+def missing_degradation(source: str, split: Split) -> RecipeError:
+    """Word that there is nothing to make LR with."""
+    problem = f"degradation: missing; the data set of data.{split} has no LR images"
+    return RecipeError(source, [problem])
+
+
+def build_data(
     recipe: Recipe, registry: Registry, split: Split, source: str
 ) -> tuple[Recipe, Dataset, Degradation | None]:
-    """Build the data set and the degradation, and nothing else of the recipe."""
+    """Build the data set and the degradation, and nothing else of the recipe.
+
+    Returns
+    -------
+    recipe
+        With every default stated.
+    dataset, degradation
+        Of one scale; no degradation where the recipe has none.
+
+    Raises
+    ------
+    RecipeError
+        If something is wrong with them, there is no such data, or the recipe has several scales.
+    """
     recipe, components = complete(recipe, registry, source)
     chosen = getattr(recipe.data, split)
     if chosen is None:

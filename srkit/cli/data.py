@@ -58,6 +58,34 @@ def get_data(
     obtain(wanted, new_console(), keep=keep)
 
 
+@app.command(name="show")
+def show_data(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    sample: Sample = False,
+    split: Annotated[
+        Literal["train", "validation", "test"], typer.Option(help="Which of its data sets.")
+    ] = "train",
+    count: Annotated[int, typer.Option(min=1, help="Pairs on the sheet.")] = 12,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG file; NAME-SPLIT.png of the recipe's name by default.")
+    ] = None,
+) -> None:
+    """Draw pairs of a recipe as a run sees them, cut and degraded, on a picture sheet."""
+    from srkit.assembly import read
+    from srkit.files import write_file
+    from srkit.plotting import png
+    from srkit.registry import Registry
+    from srkit.showing import show
+
+    registry = Registry.discover()
+    loaded = read(recipe, registry, overrides or [], sample=sample)
+    figure = show(loaded, registry, source=str(recipe), split=split, count=count)
+    path = out or Path(f"{loaded.name}-{split}.png")
+    write_file(path, png(figure))
+    print(path)
+
+
 @app.command(name="make")
 def make_data(
     recipe: RecipeFile,
