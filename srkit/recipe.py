@@ -39,7 +39,7 @@ class Recipe(Part):
     seed: int = Field(0, ge=0)
     scale: Scale = Field(4, description="side of SR over that of LR; a list trains them all")
     channels: int = Field(3, gt=0)
-    needs: dict[str, str] = Field(
+    needs: Annotated[dict[str, str], BeforeValidator(without_nulls)] = Field(
         default_factory=dict,
         description="recipes that are trained first; `needs.NAME` stands for the run folder",
     )
