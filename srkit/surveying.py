@@ -16,7 +16,7 @@ from srkit.medians import medians
 from srkit.upscaling import NO_VALUES
 
 #: Values that are read at once.
-BAND = 2**24
+BAND = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +95,16 @@ class _Tally:
 
     def add(self, band: Image) -> None:
         pixels = band.pixels
-        known = pixels[pixels.isfinite()]
+        finite = pixels.isfinite()
+        known = pixels if finite.all() else pixels[finite]
         if known.numel():
             low, high = torch.aminmax(known)
             self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
             self.finite += known.numel()
-        self.count += pixels.numel() - int(pixels.isnan().sum())
-        self.total += float(pixels.nansum(dtype=torch.float64))
-        self.absolute += float(pixels.abs().nansum(dtype=torch.float64))
+        stated = known if known is pixels else pixels[~pixels.isnan()]
+        self.count += stated.numel()
+        self.total += float(stated.sum(dtype=torch.float64))
+        self.absolute += float(stated.abs().sum(dtype=torch.float64))
         alpha = band.metadata.get("alpha")
         if alpha is not None:
             self.clearest = min(self.clearest, float(alpha.min()))
