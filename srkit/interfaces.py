@@ -562,7 +562,8 @@ class ImageFormat(Protocol):
     ``sky(image, points)`` RA and Dec in degrees of pixels (x, y), or None. One whose files have
     pages has ``read_pages(path)`` and ``write_pages(path, images)``. What files cannot hold is told
     by ``depths``, the bits that a value may have (32 are floats), ``holds``, which of
-    :data:`srkit.keeping.PARTS` of the metadata are written, and ``longest``, the pixels of a side;
+    :data:`srkit.keeping.PARTS` of the metadata are written, ``room``, the bytes of some of these,
+    ``longest``, the pixels of a side;
     ``signature`` is a regular expression of bytes that its files begin with. For Python,
     ``from_object(value)`` makes an image of an object, or gives None, and ``to_object(image)``
     makes such an object.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from srkit.errors import DataError
 from srkit.interfaces import Image, ImageFormat
@@ -13,6 +13,7 @@ PARTS = {
     "icc": "colour profile",
     "gamma": "gamma",
     "exif": "EXIF",
+    "xmp": "XMP",
     "header": "header with its WCS",
     "mask": "mask",
     "variance": "uncertainty",
@@ -27,7 +28,8 @@ def what_is_lost(image: Image, image_format: ImageFormat, suffix: str) -> str | 
     image
         With the ``bits`` of its values among the metadata; floats have 32.
     image_format
-        Tells by ``depths`` how many bits a value may have, and by ``holds`` which of `PARTS`.
+        Tells by ``depths`` how many bits a value may have, by ``holds`` which of `PARTS`, and by
+        ``room`` how many bytes of some of them.
     suffix
         The ending that the user knows the format by.
     """
@@ -35,12 +37,19 @@ def what_is_lost(image: Image, image_format: ImageFormat, suffix: str) -> str | 
     holds: Collection[str] = getattr(image_format, "holds", PARTS)
     lost = [*_of_values(image, max(depths, default=32))]
     missing = [part for part in PARTS if part in image.metadata and part not in holds]
+    missing += [part for part in holds if is_too_long(image, image_format, part)]
     if "alpha" in missing:
         lost.append("what is not opaque is on white")
     named = [PARTS[part] for part in missing if part != "alpha"]
     if named:
         lost.append(f"{', '.join(named)} left out")
     return f"a {suffix} file holds no more: {'; '.join(lost)}" if lost else None
+
+
+def is_too_long(image: Image, image_format: object, part: str) -> bool:
+    """Tell whether an image has more of one of `PARTS` than a file has room for."""
+    room: Mapping[str, int] = getattr(image_format, "room", {})
+    return part in room and len(image.metadata.get(part, b"")) > room[part]
 
 
 def _of_values(image: Image, most: int) -> list[str]:

@@ -57,14 +57,20 @@ class Outcome:
         Written now, and found written before.
     failed
         What went wrong, a line for each file.
+    output
+        What was written, where there was only one file to do.
     """
 
     done: int = 0
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
+    output: Path | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        parts = [f"{self.done} restored"]
+        if self.done == 1 and self.output is not None:
+            parts = [f"1 restored: {self.output}"]
+        else:
+            parts = [f"{self.done} restored"]
         parts += [f"{self.skipped} there already"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         return ", ".join(parts)
@@ -208,6 +214,7 @@ def upscale_files(
                 else:
                     notes = upscale_file(job, upscalers, formats, metadata or {}, report)
                     outcome.done += 1
+                    outcome.output = job.target if len(jobs) == 1 else None
                     for note in notes:
                         console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
             except KeyboardInterrupt:

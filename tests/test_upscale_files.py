@@ -126,7 +126,7 @@ def test_a_size_in_place_of_a_scale(
 ) -> None:
     source = _picture(tmp_path / "a.png")
     done = srkit("upscale", source, "-m", "bicubic", *option)
-    assert (done.status, done.out) == (0, "1 restored\n")
+    assert (done.status, done.out.replace("\n", "")) == (0, f"1 restored: {tmp_path / name}")
     with PIL.Image.open(tmp_path / name) as picture:
         assert picture.size == size
 

@@ -16,16 +16,20 @@ from PIL import ImageCms
 from srkit.arrays import Values, to_image
 from srkit.errors import DataError, PluginError
 from srkit.interfaces import Image
+from srkit.keeping import is_too_long
 from srkit_photos import png16
 from srkit_photos.arrays import ORIENTATION, damaged, to_values, upright
-from srkit_photos.metadata import Describing, describe, exif_of, profile, resolution
+from srkit_photos.metadata import Describing, describe, exif_of, profile, resolution, xmp_of
 from srkit_photos.opening import open_picture
 from srkit_photos.png_chunks import (
     KEPT,
+    XMP,
     Chunk,
+    is_text,
     profile_chunk,
     read_chunks,
     resolution_chunk,
+    text_chunk,
     unusual_gamma,
     with_chunks,
 )
@@ -37,7 +41,7 @@ class _Pillow(Describing):
     suffixes: ClassVar[tuple[str, ...]]
     signature: ClassVar[bytes]
     depths: ClassVar[tuple[int, ...]] = (8,)
-    holds: ClassVar[frozenset[str]] = frozenset({"alpha", "icc", "exif"})
+    holds: ClassVar[frozenset[str]] = frozenset({"alpha", "icc", "exif", "xmp"})
     longest: ClassVar[int]
     settings: ClassVar[dict[str, Any]] = {}
 
@@ -83,7 +87,12 @@ class _Pillow(Describing):
 
     def _told(self, image: Image) -> dict[str, Any]:
         """Give what the file is to say beside the pixels, as Pillow takes it."""
-        found = {"icc_profile": profile(image), "exif": exif_of(image), "dpi": resolution(image)}
+        found = {
+            "icc_profile": profile(image),
+            "exif": exif_of(image),
+            "dpi": resolution(image),
+            "xmp": None if is_too_long(image, self, "xmp") else xmp_of(image),
+        }
         return {key: value for key, value in found.items() if value is not None}
 
 
@@ -137,10 +146,12 @@ class Png(_Pillow):
 
 
 def _chunks(image: Image) -> list[Chunk]:
-    icc, dpi, exif = profile(image), resolution(image), exif_of(image)
+    icc, dpi, exif, xmp = profile(image), resolution(image), exif_of(image), xmp_of(image)
     chunks = [] if icc is None else [profile_chunk(icc)]
     # A profile and the chunk sRGB exclude each other.
-    chunks += [each for each in image.metadata.get("png", []) if icc is None or each[0] != b"sRGB"]
+    kept = [each for each in image.metadata.get("png", []) if not is_text(each, XMP)]
+    chunks += [each for each in kept if icc is None or each[0] != b"sRGB"]
+    chunks += [] if xmp is None else [text_chunk(XMP, xmp)]
     chunks += [] if dpi is None else [resolution_chunk(dpi)]
     chunks += [] if exif is None else [(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))]
     return chunks
@@ -151,7 +162,8 @@ class Jpeg(_Pillow):
 
     suffixes = (".jpg", ".jpeg")
     signature = rb"\xff\xd8\xff"
-    holds = frozenset({"icc", "exif"})
+    holds = frozenset({"icc", "exif", "xmp"})
+    room: ClassVar[dict[str, int]] = {"xmp": 65_502}
     longest = 65_535
     settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
 

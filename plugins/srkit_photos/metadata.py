@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The colour space that a profile has to be for, by number of channels (ICC.1:2022, table 19).
 _SPACES = {1: b"GRAY", 3: b"RGB "}
+#: Where Photoshop's blocks have IPTC.
+_IPTC = 0x0404
 #: The finest resolution that JFIF has room for, in pixels per inch.
 _FINEST = 65535
 
@@ -26,16 +29,24 @@ def describe(picture: PIL.Image.Image) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``icc`` (profile, bytes), ``dpi`` (pixels per inch along x and y), ``exif`` (bytes) and
-        ``notes`` (lines for the user), where there are any.
+        ``icc`` (profile, bytes), ``dpi`` (pixels per inch along x and y), ``exif``, ``xmp`` (bytes)
+        and ``notes`` (lines for the user), where there are any.
     """
     told = picture.info
-    stated = {"icc": told.get("icc_profile"), "dpi": _stated_dpi(picture), "exif": told.get("exif")}
+    stated = {
+        "icc": told.get("icc_profile"),
+        "dpi": _stated_dpi(picture),
+        "exif": told.get("exif"),
+        "xmp": told.get("xmp"),
+    }
     found = {name: value for name, value in stated.items() if value}
+    notes = []
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # whose others are previews
-        found["notes"] = [f"the first of {frames} frames"]
-    return found
+        notes.append(f"the first of {frames} frames")
+    if _IPTC in told.get("photoshop", {}):
+        notes.append("its IPTC is left out")
+    return {**found, **({"notes": notes} if notes else {})}
 
 
 def _stated_dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
@@ -57,6 +68,32 @@ def enlarge_picture(lr: Image, upscaled: Upscaled, scale: float) -> Image:
     if upscaled.sigma is not None:
         metadata["variance"] = upscaled.sigma**2
     return replace(lr, pixels=upscaled.pixels, metadata=metadata)
+
+
+def xmp_of(image: Image) -> bytes | None:
+    """Give the XMP of an image whose pixels stand upright, with its size and resolution."""
+    stored = image.metadata.get("xmp")
+    if stored is None:
+        return None
+    height, width = image.pixels.shape[-2:]
+    dpi = resolution(image)
+    values: dict[bytes, object] = {
+        b"tiff:Orientation": 1,
+        b"tiff:ImageWidth": width,
+        b"tiff:ImageLength": height,
+        b"exif:PixelXDimension": width,
+        b"exif:PixelYDimension": height,
+    }
+    if dpi is not None:
+        x, y = (f"{round(10_000 * each)}/10000" for each in dpi)
+        values |= {b"tiff:XResolution": x, b"tiff:YResolution": y, b"tiff:ResolutionUnit": 2}
+    xmp = bytes(stored)
+    for name, value in values.items():
+        # A property is an attribute or an element; both are brought up to date where they are.
+        told = rb"\g<1>" + str(value).encode() + rb"\g<2>"
+        for begins, ends in ((rb"\s*=\s*[\"']", rb"[\"']"), (rb"\s*>\s*", rb"\s*</" + name)):
+            xmp = re.sub(rb"(\b" + name + begins + rb")[\d/]*(" + ends + rb")", told, xmp)
+    return xmp
 
 
 def _whole(stored: bytes) -> bool:

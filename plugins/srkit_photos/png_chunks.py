@@ -10,6 +10,8 @@ from pathlib import Path
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Chunks that hold for enlarged pixels too: colours and texts.
 KEPT = (b"cICP", b"cHRM", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
+#: The keyword of XMP among texts.
+XMP = b"XML:com.adobe.xmp"
 #: Chunks that decide how colours are meant before a gamma does.
 _STRONGER = {b"cICP", b"iCCP", b"sRGB"}
 #: The gamma of sRGB, and how far another may be from it and look the same.
@@ -66,6 +68,16 @@ def with_chunks(content: bytes, chunks: Iterable[Chunk]) -> bytes:
 def profile_chunk(icc: bytes) -> Chunk:
     """Make the chunk of a colour profile."""
     return b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)
+
+
+def text_chunk(keyword: bytes, text: bytes) -> Chunk:
+    """Make the chunk of an international text, uncompressed and of no language."""
+    return b"iTXt", keyword + b"\0\0\0\0\0" + text
+
+
+def is_text(chunk: Chunk, keyword: bytes) -> bool:
+    """Tell whether a chunk is an international text of a keyword."""
+    return chunk[0] == b"iTXt" and chunk[1].startswith(keyword + b"\0")
 
 
 def resolution_chunk(dpi: tuple[float, float]) -> Chunk:

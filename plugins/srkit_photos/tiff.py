@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tifffile import COMPRESSION, PHOTOMETRIC, RESUNIT, TiffFile, TiffPage, TiffWriter
+from tifffile import COMPRESSION, DATATYPE, PHOTOMETRIC, RESUNIT, TiffFile, TiffPage, TiffWriter
 
 from srkit.arrays import Values, to_depth, to_image
 from srkit.errors import DataError
 from srkit.interfaces import Image, ImageSink, ImageSource
 from srkit.limits import check_pixels
 from srkit_photos.arrays import ORIENTATION, damaged, naming, to_values, upright
-from srkit_photos.metadata import Describing, profile, resolution
+from srkit_photos.metadata import Describing, profile, resolution, xmp_of
 from srkit_photos.tiff_exif import add_directories, page_tags, read_exif
 
 #: Files beyond this many bytes of pixels need 64-bit offsets; the rest is room for tags.
 CLASSIC = 2**32 - 2**25
+_XMP = 700
+#: What is said by which tags, and not kept.
+_LEFT_OUT = {"IPTC": (33723,), "GeoTIFF tags": (33550, 33922, 34264, 34735)}
 
 
 class Tiff(Describing):
@@ -33,7 +36,7 @@ class Tiff(Describing):
     signature = rb"II[*+]\0|MM\0[*+]"
     depths = (8, 16, 32)
     windowed = (".tif", ".tiff")
-    holds = frozenset({"alpha", "icc", "exif"})
+    holds = frozenset({"alpha", "icc", "exif", "xmp"})
 
     def read(self, path: Path) -> Image:
         """Read the first page, turned upright; palettes and CMYK become RGB.
@@ -108,8 +111,13 @@ def page_settings(image: Image) -> dict[str, Any]:
         "resolution": resolution(image),
         "resolutionunit": RESUNIT.INCH if resolution(image) else None,
         "software": False,
-        "extratags": page_tags(image),
+        "extratags": [*page_tags(image), *_xmp_tag(image)],
     }
+
+
+def _xmp_tag(image: Image) -> list[tuple[Any, ...]]:
+    xmp = xmp_of(image)
+    return [] if xmp is None else [(_XMP, DATATYPE.BYTE, len(xmp), xmp, True)]
 
 
 def stored(path: Path, image: Image) -> Values:
@@ -148,7 +156,8 @@ def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
     told: dict[str, Any] = {
         "icc": None if inks else page.iccprofile,
         "dpi": _dpi(page),
-        "notes": [*notes, *(["CMYK becomes RGB"] if inks else [])],
+        "xmp": page.tags.valueof(_XMP),
+        "notes": [*notes, *(["CMYK becomes RGB"] if inks else []), *_left_out(page)],
     }
     told = {key: value for key, value in told.items() if value}
     return replace(image, metadata={**image.metadata, **told})
@@ -158,6 +167,13 @@ def with_exif(path: Path, image: Image) -> Image:
     """Note what the file says of its origin."""
     exif = read_exif(path)
     return replace(image, metadata={**image.metadata, **({"exif": exif} if exif else {})})
+
+
+def _left_out(page: TiffPage) -> list[str]:
+    """Say what of the tags of a page no output keeps."""
+    found = [name for name, tags in _LEFT_OUT.items() if any(tag in page.tags for tag in tags)]
+    verb = "is" if found == ["IPTC"] else "are"
+    return [f"its {' and '.join(found)} {verb} left out"] if found else []
 
 
 def _dpi(page: TiffPage) -> tuple[float, float] | None:

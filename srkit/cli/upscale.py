@@ -127,6 +127,7 @@ def upscale(
         )
         if console.stderr and outcome.done:
             send(jobs[0].target)
+            outcome.output = None  # nobody knows that file by its name
         if check:
             from srkit.check_files import check_files
 

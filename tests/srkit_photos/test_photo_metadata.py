@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import PIL.Image
 import PIL.PngImagePlugin
 import pytest
 import tifffile
+import torch
 from PIL import ImageCms
 from PIL.ExifTags import GPS, IFD, Base
 from rich.console import Console
 
 from srkit.formats import Formats
+from srkit.interfaces import Image
 from srkit.models import open_model
 from srkit.registry import Registry
 from srkit.upscale_files import Job, upscale_file, upscale_files
@@ -279,3 +282,76 @@ def test_what_another_format_cannot_keep_is_told_once(
     with PIL.Image.open(tmp_path / "b.png") as picture:
         assert picture.mode == "I;16"
         assert (np.array(picture).min(), np.array(picture).max()) == (0, 65535)
+
+
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description
+ tiff:Orientation="6" tiff:XResolution="720000/10000" exif:PixelXDimension='14'
+ dc:title="tiff:ImageWidth">
+ <exif:PixelYDimension> 10 </exif:PixelYDimension><xmp:Rating>5</xmp:Rating>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "avif", "tif"])
+def test_xmp_goes_along_and_follows_the_pixels(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, ending: str
+) -> None:
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", xmp=XMP, exif=_camera(), dpi=(72, 72))
+    told = _upscale(tmp_path / "a.jpg", tmp_path / f"b.{ending}", upscaler, formats)
+    assert told == []
+    # And from that format to itself.
+    assert _upscale(tmp_path / f"b.{ending}", tmp_path / f"c.{ending}", upscaler, formats) == []
+    for name, scale in ((f"b.{ending}", 2), (f"c.{ending}", 4)):
+        with PIL.Image.open(tmp_path / name) as picture:
+            found = picture.info["xmp"]
+            width, height = picture.size
+        assert (width, height) == (scale * BYTES.shape[0], scale * BYTES.shape[1])  # turned
+        assert b'tiff:Orientation="1"' in found
+        assert b"exif:PixelXDimension='%d'" % width in found
+        assert b"<exif:PixelYDimension> %d </exif:PixelYDimension>" % height in found
+        assert b'dc:title="tiff:ImageWidth"' in found
+        assert b"<xmp:Rating>5</xmp:Rating>" in found
+        if ending in ("jpg", "png", "tif"):
+            assert abs(_ratio(found) - 72 * scale) < 0.1
+    content = (tmp_path / f"c.{ending}").read_bytes()
+    assert content.count(b"<xmp:Rating>") == 1
+
+
+def _ratio(xmp: bytes) -> float:
+    found = re.search(rb'tiff:XResolution="(\d+)/(\d+)"', xmp)
+    assert found is not None
+    return int(found[1]) / int(found[2])
+
+
+def test_xmp_that_a_file_has_no_room_for(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    long = XMP + b" " * 70_000
+    formats.write(tmp_path / "a.tif", Image(torch.rand(3, 4, 5), metadata={"bits": 8, "xmp": long}))
+    assert _upscale(tmp_path / "a.tif", tmp_path / "b.tif", upscaler, formats) == []
+    assert formats.read(tmp_path / "b.tif").metadata["xmp"].endswith(b" " * 70_000)
+    told = _upscale(tmp_path / "a.tif", tmp_path / "b.jpg", upscaler, formats)
+    assert told == ["a .jpg file holds no more: XMP left out"]
+    assert "xmp" not in formats.read(tmp_path / "b.jpg").metadata
+
+
+def test_what_no_output_keeps_is_told(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    block = b"8BIM\x04\x04\0\0\0\0\0\x05\x1c\x02\x05\0\0\0"
+    marker = b"Photoshop 3.0\0" + block
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    segment = b"\xff\xed" + (len(marker) + 2).to_bytes(2, "big") + marker
+    (tmp_path / "a.jpg").write_bytes(content[:2] + segment + content[2:])
+    told = _upscale(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats)
+    assert told == ["its IPTC is left out"]
+    tags = {33550: (12, 3, (1.0, 1.0, 0.0)), 33723: (1, 8, b"\x1c\x02\x05\0\x03abc")}
+    for chosen, expected in (
+        ((33550,), "its GeoTIFF tags are left out"),
+        ((33723,), "its IPTC is left out"),
+        ((33550, 33723), "its IPTC and GeoTIFF tags are left out"),
+    ):
+        extra = [(tag, *tags[tag], True) for tag in chosen]
+        tifffile.imwrite(tmp_path / "a.tif", BYTES, photometric="rgb", extratags=extra)
+        target = tmp_path / f"b{len(expected)}.tif"
+        assert _upscale(tmp_path / "a.tif", target, upscaler, formats) == [expected]
