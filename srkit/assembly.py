@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from srkit import hub
 from srkit.chaining import Chain
 from srkit.checkpoints import checkpoint_of, read_state
 from srkit.components import build, downloads, explain, options_model, validate, wants
@@ -335,11 +336,13 @@ def _awaited_weights(assembly: Assembly) -> dict[str, list[str]]:
     if recipe.start is not None:
         named["start.weights"] = recipe.start.weights
     published = {} if generator is None else generator.published
-    return {
+    awaited = {
         path: [published[given].url]
         for path, given in named.items()
         if given in published and not is_here(published[given])
     }
+    on_hub = {path: given for path, given in named.items() if hub.is_on_hub(given)}
+    return awaited | {path: [given] for path, given in on_hub.items() if not hub.is_here(given)}
 
 
 def _least_side(recipe: Recipe, path: str) -> int:
@@ -466,7 +469,8 @@ def _check_fit(assembly: Assembly) -> list[str]:
     if assembly.generator is not None and recipe.start is not None:
         given, published = recipe.start.weights, assembly.generator.published
         waits = any(references(given))
-        if not waits and not Path(given).exists() and given not in published:
+        here = Path(given).exists() or hub.is_on_hub(given)
+        if not waits and not here and given not in published:
             problems.append(
                 f"start.weights: '{given}' is no file, run folder or published name; "
                 f"{nearest(given, published)}"

@@ -16,6 +16,7 @@ from srkit.checkpoints import differing, read_state, save, starting_weights, tab
 from srkit.downloading import digest_of
 from srkit.errors import WeightsError
 from srkit.files import write_file
+from srkit.hub import local
 from srkit.models import INTERPOLATIONS, Model, Provenance, open_model
 from srkit.registry import Registry
 from srkit.weights import read_tensors
@@ -59,6 +60,7 @@ def interpolate(
         raise ValueError(f"the weight has to lie in [0, 1]; got {weight:g}")
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: ends in '{out.suffix}'; expected .safetensors")
+    first, second = local(first), local(second)
     models = {name: _open(name, registry) for name in (first, second)}
     base = _base(models)
     one, two = _weights(first, base), _weights(second, base)

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from srkit.errors import WeightsError, nearest
 from srkit.files import write_file
+from srkit.hub import local
 from srkit.interfaces import Generator
 from srkit.weights import fetch, read_tensors
 
@@ -137,12 +138,12 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
     Parameters
     ----------
     given
-        A run folder (its best checkpoint, else its last), a checkpoint, a weight file, or one of
-        the generator's published names.
+        A run folder (its best checkpoint, else its last), a checkpoint, a weight file, a place on
+        the Hugging Face hub, or one of the generator's published names.
     generator
         Knows its published weights and how to rename their keys.
     """
-    path = Path(given)
+    path = Path(local(given))
     if path.is_dir():
         path = checkpoint_of(path)
     elif not path.is_file():
@@ -172,7 +173,7 @@ def starting_head(given: str) -> dict[str, Tensor] | None:
     given
         As :func:`starting_weights` takes it.
     """
-    path = Path(given)
+    path = Path(local(given))
     if path.is_dir():
         path = checkpoint_of(path)
     if not path.is_file() or read_state(path) is None:

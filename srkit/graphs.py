@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.fx.experimental import _config as symbolic_shapes
 
 from srkit import __version__
-from srkit.errors import OutputError
+from srkit.errors import OutputError, innermost
 from srkit.extras import needs
 from srkit.interfaces import Batch
 from srkit.models import Model
@@ -179,7 +179,7 @@ def _refusing(model: Model, what: str) -> Iterator[None]:
             yield
     except Exception as error:  # torch raises many kinds
         raise OutputError(
-            f"{model.name}: cannot become {what} ({_reason(error)}); export it as safetensors, "
+            f"{model.name}: cannot become {what} ({innermost(error)}); export it as safetensors, "
             "which srkit opens"
         ) from error
     finally:
@@ -204,7 +204,7 @@ def _try(model: Model, network: Restoration, load: Callable[[], Run], where: str
                 count, height, width = shape
                 raise OutputError(
                     f"{model.name}: its graph does not run in {where} on {count} images of "
-                    f"{height} x {width} pixels ({_reason(error)})"
+                    f"{height} x {width} pixels ({innermost(error)})"
                 ) from error
         if found.shape != expected.shape:
             raise OutputError(
@@ -228,12 +228,3 @@ def _noise(model: Model, shape: tuple[int, int, int]) -> Tensor:
     source = torch.Generator().manual_seed(0)
     images = torch.rand(count, model.channels or 1, height, width, generator=source)
     return low + (high - low) * images
-
-
-def _reason(error: BaseException) -> str:
-    """Give the innermost cause in a line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else "no reason given"
-    return f"{type(error).__name__}: {text[:200]}"

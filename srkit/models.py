@@ -22,6 +22,7 @@ from srkit.checkpoints import (
 from srkit.components import build
 from srkit.downloading import digest_of
 from srkit.errors import PluginError, WeightsError, nearest
+from srkit.hub import Reference, download, is_on_hub
 from srkit.interfaces import Constraint, MultiScale, Published, Stretch
 from srkit.multiscale import list_scales, set_scale
 from srkit.quantities import Quantity
@@ -144,8 +145,9 @@ def open_model(
     ----------
     reference
         A run folder (its best checkpoint, else its last), a checkpoint of srkit, a weight file
-        of another origin, the name of published weights, or an interpolation: ``nearest``,
-        ``bilinear``, ``bicubic`` or ``lanczos``. Averaged weights are taken where the run has them.
+        of another origin, ``hf:OWNER/NAME`` on the Hugging Face hub (see :mod:`srkit.hub`), the
+        name of published weights, or an interpolation: ``nearest``, ``bilinear``, ``bicubic`` or
+        ``lanczos``. Averaged weights are taken where the run has them.
     registry
         Where components come from.
     scale
@@ -175,6 +177,10 @@ def open_model(
 
 
 def _open(text: str, path: Path, registry: Registry, scale: float | None) -> Model:
+    if is_on_hub(text):
+        cached = download(text)
+        model = _open(str(cached), cached, registry, scale)
+        return replace(model, name=Reference.parse(text).name)
     if path.is_dir():
         return _trained(path.resolve().name, checkpoint_of(path), registry, scale)
     if path.is_file():

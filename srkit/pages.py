@@ -1,4 +1,4 @@
-"""Reports as one self-contained HTML page: ``page.html`` is what they extend."""
+"""Texts by templates: reports as one HTML page, which extend ``page.html``, and model cards."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def render_page(template: str, *, package: str = "srkit", **values: Any) -> str:
     packages = dict.fromkeys((package, "srkit"))
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),
-        autoescape=True,
+        autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,6 +11,7 @@ from srkit.cli import (
     data,
     evaluate,
     export,
+    hub,
     models,
     plugins,
     rank,
@@ -40,6 +41,7 @@ app.command()(export.export)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+app.add_typer(hub.app, name="hub")
 app.add_typer(plugins.app, name="plugin")
 
 

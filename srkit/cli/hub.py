@@ -1,0 +1,86 @@
+"""`srkit hub`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srkit.cli.output import fail
+
+app = typer.Typer(help="Share models on the Hugging Face hub.", no_args_is_help=True)
+
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Run folder, checkpoint, weight file or published name."),
+]
+Licence = Annotated[
+    str | None, typer.Option(help="Of the weights: an SPDX identifier, such as apache-2.0.")
+]
+Scale = Annotated[int | None, typer.Option(min=1, help="Which, of a model of several scales.")]
+
+
+@app.command(name="card")
+def write_card(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
+    repository: Annotated[
+        str | None, typer.Option("--for", metavar="OWNER/NAME", help="Where it will be on the hub.")
+    ] = None,
+    licence: Licence = None,
+    scale: Scale = None,
+) -> None:
+    """Write what `push` would upload, to look at and edit: weights, model card, preview."""
+    from srkit.cards import CARD, write_folder
+    from srkit.registry import Registry
+
+    write_folder(
+        model, out, Registry.discover(), repository=repository, licence=licence, scale=scale
+    )
+    print(f"{out / CARD}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+
+
+@app.command()
+def push(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Run folder, checkpoint, weight file, published name, or a folder of `card`.",
+        ),
+    ],
+    repository: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="Made where it is not there.")
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="Of a repository that is made.")
+    ] = False,
+    licence: Licence = None,
+    scale: Scale = None,
+) -> None:
+    """Upload a model with its card to the Hugging Face hub."""
+    from tempfile import TemporaryDirectory
+
+    from srkit.cards import CARD, write_folder
+    from srkit.hub import PREFIX, WEIGHTS, upload
+    from srkit.registry import Registry
+
+    prepared = Path(model)
+    if (prepared / WEIGHTS).is_file():
+        if licence or scale:
+            fail(f"{model}: is written already; change its {CARD}, or push the model itself")
+        address = upload(prepared, repository, private=private)
+    else:
+        with TemporaryDirectory() as place:
+            folder = Path(place) / "model"
+            write_folder(
+                model,
+                folder,
+                Registry.discover(),
+                repository=repository,
+                licence=licence,
+                scale=scale,
+            )
+            address = upload(folder, repository, private=private)
+    print(f"{address}: srkit upscale INPUT -m {PREFIX}{repository}")
