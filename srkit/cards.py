@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -258,8 +258,10 @@ def _training(recipe: Mapping[str, Any], state: Mapping[str, Any] | None) -> dic
     return facts
 
 
-def _component(spec: Mapping[str, Any]) -> str:
-    """Write a part of a recipe in a line: ``bicubic (quantize: false)``."""
+def _component(spec: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Write a part of a recipe, or several, in a line: ``bicubic (quantize: false)``."""
+    if not isinstance(spec, Mapping):
+        return ", then ".join(_component(each) for each in spec)
     options = {key: value for key, value in spec.items() if key != "type"}
     told = ", ".join(f"{key}: {json.dumps(value)}" for key, value in options.items())
     told = told.replace("|", "\\|")
