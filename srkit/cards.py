@@ -262,7 +262,7 @@ def _component(spec: Mapping[str, Any] | Sequence[Any]) -> str:
     """Write a part of a recipe, or several, in a line: ``bicubic (quantize: false)``."""
     if not isinstance(spec, Mapping):
         return ", then ".join(_component(each) for each in spec)
-    options = {key: value for key, value in spec.items() if key != "type"}
+    options = {k: v for k, v in spec.items() if k != "type" and v is not None}
     told = ", ".join(f"{key}: {json.dumps(value)}" for key, value in options.items())
     told = told.replace("|", "\\|")
     if "type" not in spec:

@@ -103,8 +103,9 @@ def test_what_people_read(
     assert any(line.startswith("A small one for tests. A super-resolution") for line in lines)
     assert "srkit upscale INPUT -m hf:me/rrdb_mini" in lines
     assert "| Scale | x2 |" in lines
-    assert any(line.startswith("| Degradation | `bicubic` (") for line in lines)
-    assert any(line.startswith("| Losses | `l1` (") for line in lines)
+    degraded = "`bicubic` (quantize: false, antialias: true), then `jpeg` (quality: [60, 90])"
+    assert f"| Degradation | {degraded} |" in lines
+    assert '| Losses | `l1` (channel: "rgb", weight: 1.0) |' in lines
     assert "| Steps | 2 of 2 steps, batches of 4 |" in lines
     assert "| Averaged weights | decay 0.5 a step |" in lines
     assert "On 4 images of `image_folder`: mean ± standard error." in lines
