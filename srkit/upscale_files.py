@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -47,6 +48,25 @@ class Job:
         return self.name or str(self.source)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of a file.
+
+    Parameters
+    ----------
+    skipped
+        Whether it was there already.
+    notes
+        What the user should know of how it was made.
+    failure
+        What went wrong, with the file's name; empty if nothing did.
+    """
+
+    skipped: bool = False
+    notes: Sequence[str] = ()
+    failure: str = ""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of the files.
@@ -66,8 +86,22 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
     output: Path | None = field(default=None, compare=False)
 
+    def add(self, job: Job, found: Attempt, console: Console) -> None:
+        """Count a file, and print what there is to say of it."""
+        if found.failure:
+            self.failed.append(found.failure)
+            console.print(f"[red]failed[/] {escape(found.failure)}", soft_wrap=True)
+        elif found.skipped:
+            self.skipped += 1
+        else:
+            self.done += 1
+            self.output = job.target
+        for note in found.notes:
+            console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
+
     def __str__(self) -> str:
-        if self.done == 1 and self.output is not None:
+        alone = self.done == 1 and not self.skipped and not self.failed
+        if alone and self.output is not None:
             parts = [f"1 restored: {self.output}"]
         else:
             parts = [f"{self.done} restored"]
@@ -178,7 +212,7 @@ def upscale_files(
     console: Console,
     *,
     overwrite: bool = False,
-    metadata: dict[str, Any] | None = None,
+    metadata: Mapping[str, Any] = MappingProxyType({}),
 ) -> Outcome:
     """Restore files one after another; go on where one fails.
 
@@ -209,23 +243,34 @@ def upscale_files(
                 progress.update(task, completed=done, total=total)
 
             try:
-                if _is_there(job.target, overwrite):
-                    outcome.skipped += 1
-                else:
-                    notes = upscale_file(job, upscalers, formats, metadata or {}, report)
-                    outcome.done += 1
-                    outcome.output = job.target if len(jobs) == 1 else None
-                    for note in notes:
-                        console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
+                found = attempt(
+                    job, upscalers, formats, overwrite=overwrite, metadata=metadata, report=report
+                )
             except KeyboardInterrupt:
                 console.print(escape(f"{job}: stopped; the same command goes on"), soft_wrap=True)
                 raise
-            except Exception as error:
-                outcome.failed.append(name_error(job, error))
-                console.print(f"[red]failed[/] {escape(outcome.failed[-1])}", soft_wrap=True)
+            outcome.add(job, found, console)
             progress.remove_task(task)
             progress.advance(whole)
     return outcome
+
+
+def attempt(
+    job: Job,
+    upscalers: Sized,
+    formats: Formats,
+    *,
+    overwrite: bool,
+    metadata: Mapping[str, Any],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Attempt:
+    """Restore a file unless it is there; an error becomes a part of the answer."""
+    try:
+        if _is_there(job.target, overwrite):
+            return Attempt(skipped=True)
+        return Attempt(notes=upscale_file(job, upscalers, formats, metadata, report))
+    except Exception as error:
+        return Attempt(failure=name_error(job, error))
 
 
 def _is_there(target: Path, overwrite: bool) -> bool:
@@ -262,7 +307,7 @@ def upscale_file(
     job: Job,
     upscalers: Sized,
     formats: Formats,
-    metadata: dict[str, Any],
+    metadata: Mapping[str, Any],
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
     """Restore a file.

@@ -76,6 +76,9 @@ def upscale(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of the tiles in LR pixels; by free memory.")
     ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that share the files, and their GPUs in turn.")
+    ] = 1,
     max_input: Annotated[
         float, typer.Option(min=1e-6, help="Largest compressed picture, in millions of pixels.")
     ] = 250.0,
@@ -91,6 +94,7 @@ def upscale(
     from srkit.limits import allow
     from srkit.piping import STREAM, plan_stream, send
     from srkit.registry import Registry
+    from srkit.sharing import Work, share_files, share_of
     from srkit.sizing import Size
     from srkit.upscale_files import plan, upscale_files
 
@@ -100,15 +104,13 @@ def upscale(
         fail(str(error))
     registry = Registry.discover()
     formats = Formats.of(registry)
-    upscalers = upscalers_of(
-        model,
-        registry,
-        size,
-        self_ensemble=self_ensemble,
-        uncertainty=uncertainty,
-        precision=precision,
-        tile=tile,
-    )
+    settings = {
+        "self_ensemble": self_ensemble,
+        "uncertainty": uncertainty,
+        "precision": precision,
+        "tile": tile,
+    }
+    upscalers = upscalers_of(model, registry, size, **settings)
     told = {} if zero_point is None else {"zero_point": zero_point}
     streaming, to_stream = STREAM in inputs, out == Path(STREAM)
     if streaming and len(inputs) > 1:
@@ -121,10 +123,14 @@ def upscale(
         if streaming or to_stream:
             jobs = [plan_stream(inputs[0], out, formats, file_format, Path(folder))]
         else:
-            jobs = plan(inputs, out, formats, upscalers.label, file_format)
-        outcome = upscale_files(
-            jobs, upscalers, formats, console, overwrite=overwrite, metadata=told
-        )
+            jobs = share_of(plan(inputs, out, formats, upscalers.label, file_format))
+        if min(processes, len(jobs)) > 1:
+            work = Work(model, size, settings, overwrite, told, max_input)
+            outcome = share_files(jobs, work, processes, console)
+        else:
+            outcome = upscale_files(
+                jobs, upscalers, formats, console, overwrite=overwrite, metadata=told
+            )
         if console.stderr and outcome.done:
             send(jobs[0].target)
             outcome.output = None  # nobody knows that file by its name
