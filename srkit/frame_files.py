@@ -18,6 +18,7 @@ from srkit.frame_upscaling import FrameUpscaler
 from srkit.interfaces import FrameStretch, Image, ImageSink, ImageSource, WindowedFormat
 from srkit.journals import Journal, Strip
 from srkit.keeping import check_size, what_is_lost
+from srkit.memory import return_freed_memory
 from srkit.resizing import resized_side
 from srkit.sizing import Sized
 from srkit.surveying import survey
@@ -262,6 +263,7 @@ def _go_on(
             journal.strips.append(Strip(start, stop, sink.digest(start, stop), total, count))
             journal.write()
             report(stop, frame.size[0])
+            return_freed_memory()  # which is kept otherwise, and breaks into fragments
     except (OSError, OutputError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise OutputError(

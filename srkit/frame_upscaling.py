@@ -31,6 +31,8 @@ from srkit.upscaling import (
 
 #: LR values of a strip, with all its channels, that are read at once; their number bounds memory.
 BAND = 2**25
+#: Values that are read at once: large pieces of memory that come and go break it into fragments.
+READ = 2**21
 
 Span = tuple[int, int]
 
@@ -107,6 +109,7 @@ class FrameUpscaler:
             self._opacity = _Layer(upscaler, mask, _alpha, self._frame)
         self.side = side or upscaler.tile
         self._height, self._width = self.outline.pixels.shape[-2:]
+        self._held: dict[str, Tensor] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -125,7 +128,7 @@ class FrameUpscaler:
     def restore(self, strip: Span) -> Iterator[RestoredWindow]:
         """Restore a strip from left to right."""
         rows = self._axis(0).piece(*strip)
-        band = self.source.rows(rows.outer[0], rows.outer[1])
+        band = self._read(*rows.outer)
         for ends in _divided(self._width, self.side, self._upscaler.scale, self.size[1]):
             columns = self._axis(1).piece(*ends)
             piece = _cut(band, columns.outer)
@@ -135,6 +138,21 @@ class FrameUpscaler:
             lr = self._beside(piece, rows, columns)
             image = finish_image(lr, self._format, self._upscaler, self._lines, upscaled, alpha)
             yield RestoredWindow(strip[0], ends[0], image, total, count)
+
+    def _read(self, start: int, stop: int) -> Image:
+        """Read rows into memory that is used again for the next ones."""
+        step = max(1, READ // (len(self.outline.pixels) * self._width))
+        for top in range(start, stop, step):
+            part = self.source.rows(top, min(top + step, stop))
+            for name, plane in _planes(part).items():
+                held = self._held.get(name)
+                if held is None or held.shape[1] < stop - start:
+                    # The first strip has no margin above it.
+                    room = min(self._height, stop - start + self._margin)
+                    held = self._held[name] = plane.new_empty(len(plane), room, self._width)
+                held[:, top - start : top - start + plane.shape[1]] = plane
+        given = {name: held[:, : stop - start] for name, held in self._held.items()}
+        return _with_planes(part, given)
 
     def described(self, total: float, count: int) -> tuple[Image, list[str]]:
         """Give SR without its values, and what the user should know of it.
@@ -340,13 +358,21 @@ def _divided(side: int, step: int, scale: float, new_side: int) -> list[Span]:
     return list(pairwise(ordered))
 
 
+def _planes(part: Image) -> dict[str, Tensor]:
+    """Give what an image has for each pixel, by name."""
+    found = {name: part.metadata[name] for name in ("alpha", "mask") if name in part.metadata}
+    return {"pixels": part.pixels, **found}
+
+
+def _with_planes(part: Image, planes: Mapping[str, Tensor]) -> Image:
+    rest = {name: plane for name, plane in planes.items() if name != "pixels"}
+    return replace(part, pixels=planes["pixels"], metadata={**part.metadata, **rest})
+
+
 def _cut(band: Image, columns: Span) -> Image:
     """Cut columns out of rows, planes included."""
     inner = slice(*columns)
-    planes = {
-        name: band.metadata[name][..., inner] for name in ("alpha", "mask") if name in band.metadata
-    }
-    return replace(band, pixels=band.pixels[..., inner], metadata={**band.metadata, **planes})
+    return _with_planes(band, {name: plane[..., inner] for name, plane in _planes(band).items()})
 
 
 def _reach_of_constraint(upscaler: ImageUpscaler, image: Image, fitted: Tensor | None) -> int:
