@@ -20,9 +20,10 @@ from srkit.defaults import DefaultUpscalers, default_model, kind_of
 from srkit.downloading import digest_of
 from srkit.errors import WeightsError
 from srkit.interfaces import Image, Published
-from srkit.models import open_model
+from srkit.models import open_model, published_models
 from srkit.registry import Registry
 from srkit.sizing import Size
+from srkit.weights import is_here
 
 
 def published(scale: int, kind: Any) -> Published:
@@ -180,3 +181,11 @@ def test_python_and_command_line_need_no_model(
     assert found.exit_code == 0, found.output
     with Pictures.open("a_x3.png") as sr:
         assert sr.size == (24, 18)
+
+
+def test_pictures_have_a_model_that_needs_no_download(registry: Registry) -> None:
+    for wanted in (2, 3, 4):
+        name = default_model("pictures", wanted, registry)
+        _, weights = published_models(registry)[name]
+        assert is_here(weights)
+        assert open_model(name, registry).channels == 3
