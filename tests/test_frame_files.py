@@ -97,6 +97,18 @@ def test_goes_on_where_it_stopped(
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
 
 
+@pytest.mark.parametrize("ending", ["fits", "tif"])
+def test_goes_on_in_every_format(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats, ending: str
+) -> None:
+    whole, target = tmp_path / f"whole.{ending}", tmp_path / f"sr.{ending}"
+    upscale_file(Job(frame.source, whole), upscaler, formats, {})
+    _interrupted(frame, target, upscaler, formats)
+    told = upscale_file(Job(frame.source, target), upscaler, formats, {})
+    assert "went on behind 2 strips" in told
+    assert target.read_bytes() == whole.read_bytes()
+
+
 def _other_model() -> ImageUpscaler:
     return ImageUpscaler(open_model("bilinear", Registry.discover(), scale=2), tile=16)
 
