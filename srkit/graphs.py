@@ -194,12 +194,14 @@ def _try(model: Model, network: Restoration, load: Callable[[], Run], where: str
     OutputError
         If it takes only some sizes, or differs.
     """
+    run: Run | None = None
     for shape in TRIED:
         lr = _noise(model, shape)
         with torch.no_grad():
             expected = network(lr)
             try:
-                found = load()(lr)
+                run = run or load()
+                found = run(lr)
             except Exception as error:  # runtimes raise many kinds
                 count, height, width = shape
                 raise OutputError(
