@@ -39,7 +39,7 @@ def open_source(path: Path) -> ImageSource | None:
     Raises
     ------
     DataError
-        If the file is damaged, its checksums included, or holds no image.
+        If the file is damaged, or holds no image.
     """
     file = path.open("rb")
     source = None
@@ -61,8 +61,8 @@ def _source(path: Path, file: BinaryIO) -> FitsSource | None:
     if any(isinstance(hdu, fits.CompImageHDU) for hdu in found[:3]):
         return None
     for hdu in hdus:
-        _verify(path, hdu)
-    return FitsSource(path, file, found)
+        _check_length(path, hdu, file)
+    return FitsSource(path, file, hdus, found)
 
 
 class FitsSource:
@@ -74,12 +74,15 @@ class FitsSource:
         The file.
     file
         Closed in the end.
+    hdus
+        All that the file holds; their checksums are verified before the first rows are read.
     planes
         Where it has what.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, planes: Planes) -> None:
+    def __init__(self, path: Path, file: BinaryIO, hdus: fits.HDUList, planes: Planes) -> None:
         self._path, self._file, self._planes = path, file, planes
+        self._unverified = list(hdus)
         shape = plane_shape(path, planes.science.shape)
         metadata = dict(planes.metadata)
         if planes.mask is not None:
@@ -101,8 +104,10 @@ class FitsSource:
         Raises
         ------
         DataError
-            If they are damaged, or do not fit in float32.
+            If the file is damaged, or they do not fit in float32.
         """
+        while self._unverified:
+            _verify(self._path, self._unverified.pop(0), self._file)
         with reading(self._path):
             values = as_planes(self._path, _rows(self._planes.science, start, stop), np.float32)
             metadata = dict(self.outline.metadata)
@@ -124,21 +129,27 @@ def _rows(hdu: Any, start: int, stop: int) -> Values:
     return stored
 
 
-def _verify(path: Path, hdu: Any) -> None:
+def _check_length(path: Path, hdu: Any, file: BinaryIO) -> None:
+    """Refuse a file that ends before the data of an extension do."""
+    if hdu.fileinfo()["datLoc"] + hdu.size > file.seek(0, os.SEEK_END):
+        raise DataError(
+            f"{path}: cannot be read as FITS (it ends before {hdu.name or 'its image'} does); "
+            "it may be damaged or incomplete: copy it again, or remove it"
+        )
+
+
+def _verify(path: Path, hdu: Any, file: BinaryIO) -> None:
     """Compare the data of an extension with the checksum that its header states."""
     stated = hdu.header.get("DATASUM")
+    if stated is None:
+        return
     place = hdu.fileinfo()
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        if place["datLoc"] + hdu.size > end:
-            raise DataError(
-                f"{path}: cannot be read as FITS (it ends before {hdu.name or 'its image'} does); "
-                "it may be damaged or incomplete: copy it again, or remove it"
-            )
-        if stated is None:
-            return
+    try:
         found = sum_words(chunks(file, place["datLoc"], place["datLoc"] + place["datSpan"]))
-    if found != int(stated):
+        sound = found == int(stated)
+    except (EOFError, ValueError):  # it ends early, or states no number
+        sound = False
+    if not sound:
         raise DataError(
             f"{path}: cannot be read as FITS (Datasum verification failed for {hdu.name}); it may "
             "be damaged or incomplete: copy it again, or remove it"

@@ -177,8 +177,11 @@ def test_damage(tmp_path: Path) -> None:
     )
     content[6000] ^= 1
     source.write_bytes(content)
+    opened = Fits().open_source(source)
+    assert opened is not None
     with pytest.raises(DataError) as caught:
-        Fits().open_source(source)
+        opened.rows(0, 1)
+    opened.close()
     assert str(caught.value) == (
         f"{source}: cannot be read as FITS (Datasum verification failed for PRIMARY); it may be "
         "damaged or incomplete: copy it again, or remove it"
