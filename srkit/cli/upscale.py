@@ -20,8 +20,8 @@ def upscale(
         typer.Option(
             "--model",
             "-m",
-            help="Run folder, checkpoint, weight file, published name or interpolation; by default "
-            "a small network that ships with srkit.",
+            help="Run folder, checkpoint, weight file, published name, hf:OWNER/NAME or "
+            "interpolation; by default a small network that ships with srkit.",
         ),
     ] = None,
     out: Annotated[
