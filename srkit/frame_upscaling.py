@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from srkit.interfaces import FrameStretch, Image, ImageSource
 from srkit.opacity import coloured, multiplied
-from srkit.resizing import Axis, resize_window, resized_side
+from srkit.resizing import Axis, Kernel, resize_window, resized_side
 from srkit.surveying import Survey, bands
 from srkit.tiling import reach
 from srkit.upscale_images import describe_source, finish_image, history
@@ -203,10 +203,9 @@ class FrameUpscaler:
     def _beside(self, piece: Image, rows: _Piece, columns: _Piece) -> Image:
         """Give the metadata of a window, in which planes have the size of SR already."""
         metadata = dict(self.outline.metadata)
-        for name in ("mask",):
-            if name in metadata:
-                plane = piece.metadata[name]
-                metadata[name] = plane[:, rows.nearest[:, None], columns.nearest]
+        if "mask" in metadata:
+            flags = piece.metadata["mask"]
+            metadata["mask"] = flags[:, rows.nearest[:, None], columns.nearest]
         return replace(self.outline, pixels=piece.pixels, metadata=metadata)
 
     def _values(self, part: Image) -> Tensor:
@@ -247,8 +246,8 @@ class _Layer:
         self,
         upscaler: ImageUpscaler,
         outline: Image,
-        values: Any,
-        frame: Any,
+        values: Callable[[Image], Tensor],
+        frame: Callable[[], Iterator[Image]],
     ) -> None:
         self._upscaler, self._outline = upscaler, outline
         self._values, self._frame = values, frame
@@ -260,9 +259,8 @@ class _Layer:
         stretch = self._upscaler.model.stretch
         if stretch is None:
             return None
-        parts = lambda: (self._bands(part) for part in self._frame())  # noqa: E731
         assert isinstance(stretch, FrameStretch)  # otherwise frames are restored whole
-        return stretch.fit_parts(parts)
+        return stretch.fit_parts(lambda: (self._bands(part) for part in self._frame()))
 
     def restore(self, piece: Image, rows: _Piece, columns: _Piece) -> tuple[Tensor, Tensor | None]:
         """Restore a window, ``(C, H, W)`` in the values of the file, from LR with its margin."""
@@ -278,7 +276,7 @@ class _Layer:
         values = self._calibration.to_model(self._values(part))
         return as_bands(values, self._upscaler.model.channels, [])
 
-    def _gather(self, sr: Tensor, rows: _Piece, columns: _Piece, kernel: Any) -> Tensor:
+    def _gather(self, sr: Tensor, rows: _Piece, columns: _Piece, kernel: Kernel) -> Tensor:
         if self._upscaler.scale == self._upscaler.model.scale:
             window = sr[..., slice(*rows.native), slice(*columns.native)]
         else:
