@@ -31,9 +31,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
+def load_briefly(path: Path) -> Recipe:
+    """Load a recipe's sample with few steps and, of simulations, few images to measure."""
+    recipe = load_recipe(path, BRIEF, sample=True)
+    few = []
+    for split in ("validation", "test"):
+        source = getattr(recipe.data, split)
+        options = {} if source is None else source.dataset.options
+        if "length" in options and "folds" not in options:
+            few.append(f"data.{split}.dataset.length=6")
+    return load_recipe(path, BRIEF + few, sample=True) if few else recipe
+
+
 def train_briefly(path: Path, registry: Registry, runs: Path) -> Recipe:
     """Train a recipe's sample, after what it needs, unless that was done before."""
-    recipe = load_recipe(path, BRIEF, sample=True)
+    recipe = load_briefly(path)
     for need in recipe.needs.values():
         train_briefly(Path(need), registry, runs)
     folders = {name: runs / load_recipe(need).name for name, need in recipe.needs.items()}
