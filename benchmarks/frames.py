@@ -165,7 +165,7 @@ def figure(found: list[Measured]) -> bytes:
             points = [(each.side, each.peak_gib) for each in found if each.way == way]
             axes.plot(*zip(*sorted(points), strict=True), marker="o", label=way)
         axes.set_xscale("log")
-        axes.set_yscale("log")
+        axes.set_ylim(bottom=0)
         sides = sorted({each.side for each in found})
         axes.set_xticks(sides, [str(side) for side in sides])
         axes.minorticks_off()
