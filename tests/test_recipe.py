@@ -77,6 +77,14 @@ def test_what_is_dumped_is_the_same_recipe(write: Write) -> None:
     assert load_recipe(write(dumped, "again.yaml")) == recipe
 
 
+def test_a_need_that_is_null_is_taken_out(write: Write) -> None:
+    text = (
+        BASE + "needs: {first: first.yaml, second: second.yaml}\nsample: {needs: {first: null}}\n"
+    )
+    recipe = load_recipe(write(text), sample=True)
+    assert list(recipe.needs) == ["second"]
+
+
 def test_an_option_that_is_null_is_dumped_since_its_default_may_differ(write: Write) -> None:
     recipe = load_recipe(write(BASE), ["generator.blocks=null"])
     assert recipe.dump()["generator"] == {"type": "rrdb", "blocks": None}

@@ -80,7 +80,7 @@ def compress(images: Sequence[Tensor], qualities: Sequence[int]) -> list[Tensor]
     for place, image in zip(canvas, images, strict=True):
         place[:, : image.shape[1], : image.shape[2]] = image
     levels = _hold(canvas.mul_(255).round_().clamp_(0, 255), sizes)
-    quality = torch.tensor(qualities, dtype=torch.float64, device=canvas.device)
+    quality = torch.tensor(qualities, dtype=torch.float32, device=canvas.device)
     with torch.autocast(canvas.device.type, enabled=False):
         if channels == 3:
             result = _colour(levels, sizes, quality)

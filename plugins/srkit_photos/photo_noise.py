@@ -64,7 +64,8 @@ def poisson(image: Tensor, strength: float, seed: int, *, grey: bool = False) ->
     levels = (seen * 255).round().clamp(0, 255)
     # Marking levels, unlike counting them, leaves the number on the device.
     marks = torch.zeros(256, device=image.device).scatter_(0, levels.flatten().long(), 1.0)
-    white = torch.exp2(marks.sum().log2().ceil())
+    # A little less, since a device's logarithm of a power of 2 may lie above it.
+    white = torch.exp2((marks.sum().log2() - 1e-4).ceil())
     expected = levels / 255
     counted = torch.poisson(expected * white, generator=_source(seed, image.device))
     return (image + (counted / white - expected) * strength).clamp_(0, 1)

@@ -143,26 +143,26 @@ class SecondOrder(DrawnToScale):
             if not factors[0] <= 1 <= factors[1]:
                 raise ValueError(f"{name}: got {list(factors)}; expected 1 between the two")
         self.first = Round(
-            1.0,
-            sinc_share,
-            blur_sigma,
-            resize_shares,
-            resize_range,
-            gaussian_share,
-            gaussian_sigma,
-            poisson_strength,
-            grey_share,
+            blur_share=1.0,
+            sinc_share=sinc_share,
+            sigma=blur_sigma,
+            resize_shares=resize_shares,
+            resize_range=resize_range,
+            gaussian_share=gaussian_share,
+            gaussian_sigma=gaussian_sigma,
+            poisson_strength=poisson_strength,
+            grey_share=grey_share,
         )
         self.second = Round(
-            second_blur_share,
-            sinc_share2,
-            blur_sigma2,
-            resize_shares2,
-            resize_range2,
-            gaussian_share2,
-            gaussian_sigma2,
-            poisson_strength2,
-            grey_share2,
+            blur_share=second_blur_share,
+            sinc_share=sinc_share2,
+            sigma=blur_sigma2,
+            resize_shares=resize_shares2,
+            resize_range=resize_range2,
+            gaussian_share=gaussian_share2,
+            gaussian_sigma=gaussian_sigma2,
+            poisson_strength=poisson_strength2,
+            grey_share=grey_share2,
         )
         self.jpeg_quality, self.jpeg_quality2 = jpeg_quality, jpeg_quality2
         self.final_sinc_share = final_sinc_share

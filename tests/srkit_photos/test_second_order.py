@@ -137,6 +137,13 @@ def test_an_image_is_degraded_the_same_wherever_it_stands() -> None:
     assert not torch.equal(degradation(hr[:1], [9]), lr[:1])
 
 
+def test_the_order_in_memory_decides_nothing() -> None:
+    degradation = SecondOrder(scale=4, channels=3)
+    hr = torch.rand(3, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    turned = hr.to(memory_format=torch.channels_last)
+    assert torch.equal(degradation(turned, [1, 2, 3]), degradation(hr, [1, 2, 3]))
+
+
 def test_grey_pictures() -> None:
     lr = SecondOrder(scale=2, channels=1)(torch.rand(2, 1, 31, 40), [1, 2])
     assert lr.shape == (2, 1, 16, 20)
