@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 #: Sides that are multiples of this have fast transforms.
 FAST = 32
@@ -48,6 +49,8 @@ def blur(images: Sequence[Tensor], kernels: Tensor) -> list[Tensor]:
 
 def _frame(image: Tensor, half: int) -> Tensor:
     """Put `half` mirrored pixels around an image."""
+    if half < min(image.shape[-2:]):
+        return F.pad(image, (half,) * 4, mode="reflect")
     rows, columns = (_mirror(side, half, image.device) for side in image.shape[-2:])
     return image[:, rows][:, :, columns]
 

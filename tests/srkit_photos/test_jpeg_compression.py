@@ -10,7 +10,13 @@ import PIL.Image
 import pytest
 import torch
 from skimage.data import astronaut
-from srkit_photos.jpeg_compression import CHROMINANCE, LUMINANCE, compress, quantisation
+from srkit_photos.jpeg_compression import (
+    CHROMINANCE,
+    LUMINANCE,
+    compress,
+    quantisation,
+    through_files,
+)
 
 
 def pillow(levels: np.ndarray, quality: int) -> tuple[np.ndarray, dict[int, list[int]]]:
@@ -47,6 +53,15 @@ def test_is_within_a_quarter_level_of_pillow(size: tuple[int, int], quality: int
     lost = np.abs(picture.astype(int) - expected).mean()
     assert difference.mean() < min(0.25, 0.1 * lost)
     assert (difference > 1).mean() < 0.04
+
+
+@pytest.mark.parametrize("quality", [5, 60, 95])
+@pytest.mark.parametrize("size", [(97, 131), (50, 37), (8, 8)])
+def test_through_a_file_is_pillows(size: tuple[int, int], quality: int) -> None:
+    for picture in (astronaut()[: size[0], : size[1]], astronaut()[: size[0], : size[1], 0]):
+        (found,) = through_files([tensor(picture)], [quality])
+        levels = (found * 255).round().movedim(0, -1).squeeze(-1).numpy()
+        np.testing.assert_array_equal(levels, pillow(picture, quality)[0])
 
 
 def test_a_flat_picture_is_exactly_pillows() -> None:

@@ -99,13 +99,13 @@ def test_steps_taken_together_are_those_taken_alone(image: torch.Tensor) -> None
 
 def test_steps_of_one_kind_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    real = steps.compress
+    real = steps.through_files
 
     def counting(images: list[torch.Tensor], qualities: list[int]) -> list[torch.Tensor]:
         taken.append(len(images))
         return real(images, qualities)
 
-    monkeypatch.setattr(steps, "compress", counting)
+    monkeypatch.setattr(steps, "through_files", counting)
     drawn: list[list[Step]] = [[Jpeg(50)], [Quantise(), Jpeg(40)], [Jpeg(30), Quantise()]]
     steps._walk(list(torch.rand(3, 3, 16, 16)), drawn)
     assert taken == [2, 1]
