@@ -19,8 +19,9 @@ SHARE = 0.5
 LARGEST, SMALLEST = 512, 16
 #: The farthest that a network's reach is looked for, in LR pixels.
 FARTHEST = 128
-#: What counts as no influence, of the range of values.
-NEGLIGIBLE = 1e-6
+#: What counts as no influence, of the range of values; and where a picture of 8 bits is restored in
+#: bf16: a quarter of a level.
+NEGLIGIBLE, OF_LEVELS = 1e-6, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +163,17 @@ def out_of_memory(error: Exception) -> bool:
     return "allocate memory" in str(error)  # torch's CPU allocator has no type of its own
 
 
-def reach(restore: Callable[[Tensor], Tensor], channels: int, device: torch.device) -> int:
+def reach(
+    restore: Callable[[Tensor], Tensor],
+    channels: int,
+    device: torch.device,
+    negligible: float = NEGLIGIBLE,
+) -> int:
     """Measure how far away a pixel of LR still changes SR, in LR pixels.
 
     Random images that agree only within some distance of their centre are restored; where the
-    centres of SR agree too, to 1e-6 of the range, pixels farther away do not matter. The receptive
-    field, which no pixel outside of can matter, is often much wider.
+    centres of SR agree too, within `negligible` of the range, pixels farther away do not matter.
+    The receptive field, which no pixel outside of can matter, is often much wider.
 
     Returns
     -------
@@ -185,7 +191,7 @@ def reach(restore: Callable[[Tensor], Tensor], channels: int, device: torch.devi
         a, b = (restore(image).float() for image in (first, second))
         scale = a.shape[-1] // side
         centre = slice(2 * distance * scale, (2 * distance + 1) * scale)
-        if float((a - b)[..., centre, centre].abs().max()) <= NEGLIGIBLE:
+        if float((a - b)[..., centre, centre].abs().max()) <= negligible:
             return distance
         distance *= 2
     return FARTHEST

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -16,7 +15,7 @@ from srkit.errors import DataError
 from srkit.interfaces import Batch, Image
 from srkit.resizing import Kernel, resize, resized_side
 from srkit.stretching import View
-from srkit.tiling import reach, restore_tiled, side_that_fits
+from srkit.tiling import NEGLIGIBLE, OF_LEVELS, reach, restore_tiled, side_that_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,13 +129,16 @@ class ImageUpscaler:
 
     @property
     def margin(self) -> int:
-        """LR pixels around a tile that matter to it, as measured on the network."""
-        return self._needs.margin
+        """LR pixels around a tile that matter to it in fp32, as measured on the network."""
+        return self._needs.margin(rounded=False)
 
     @property
     def tile(self) -> int:
-        """Side of a tile in LR pixels, without its margin."""
-        return self._needs.tile if self.given_tile is None else self.given_tile
+        """Side of a tile in LR pixels, without its margin in fp32."""
+        return self._side(rounded=False)
+
+    def _side(self, *, rounded: bool) -> int:
+        return self.given_tile or self._needs.tile(rounded=rounded)
 
     def __call__(
         self, image: Image, report: Callable[[int, int], None] = lambda done, total: None
@@ -302,13 +304,14 @@ class ImageUpscaler:
         view = self.view(lr, image, fitted)
         assert view.seen.lr is not None
         height, width = lr.shape[-2:]
+        rounded = self._rounded(image)
         small = max(height, width) <= (side or self.given_tile or WHOLE)
         answer = restore_tiled(
             self._ask,
             view.seen.lr,
             self.model.scale,
-            max(height, width) if small else self.tile,
-            lambda: self.margin,
+            max(height, width) if small else self._side(rounded=rounded),
+            lambda: self._needs.margin(rounded=rounded),
             report,
         )
         seen, variance = answer[:, : lr.shape[1]], answer[:, lr.shape[1] :]
@@ -384,15 +387,21 @@ class _Needs:
 
     def __init__(self, network: nn.Module, channels: int, device: torch.device) -> None:
         self._measured = network, channels, device
+        self._margins: dict[bool, int] = {}
 
-    @cached_property
-    def margin(self) -> int:
-        with torch.no_grad():
-            return reach(*self._measured)
+    def margin(self, *, rounded: bool) -> int:
+        """Give the margin in fp32, or in bf16, which hides what is faint."""
+        if rounded not in self._margins:
+            device = self._measured[2].type
+            with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=rounded):
+                self._margins[rounded] = reach(
+                    *self._measured, OF_LEVELS if rounded else NEGLIGIBLE
+                )
+        return self._margins[rounded]
 
-    @cached_property
-    def tile(self) -> int:
-        return side_that_fits(*self._measured, self.margin)
+    def tile(self, *, rounded: bool) -> int:
+        """Give the side of a tile that fits into memory with its margin."""
+        return side_that_fits(*self._measured, self.margin(rounded=rounded))
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,26 @@ def test_sigma_of_a_head_goes_through_the_stretch_and_the_scale() -> None:
     torch.testing.assert_close(found.sigma, torch.full((1, 18, 18), 0.25 * 8.0))
 
 
+class _FarSighted(_Nearest):
+    """Adds a little of the pixels up to 20 to either side."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        faint = torch.full((1, 1, 1, 41), 1e-5)
+        return super().forward(lr + nn.functional.conv2d(lr.float(), faint, padding=(0, 20)))
+
+
+def test_what_8_bits_hide_does_not_narrow_the_margin_of_floats() -> None:
+    """Tiles of floats are those of the whole, also after a picture that went through bf16."""
+    model = Model("far", _FarSighted(), 2, 1)  # type: ignore[arg-type]
+    upscaler = ImageUpscaler(model, tile=16)
+    pixels = torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0))
+    upscaler(Image(pixels, metadata={"bits": 8}))
+    assert upscaler._needs.margin(rounded=True) == 1
+    assert upscaler.margin == 32
+    whole = ImageUpscaler(model, tile=40)(Image(pixels)).pixels
+    torch.testing.assert_close(upscaler(Image(pixels)).pixels, whole, atol=1e-6, rtol=0)
+
+
 def test_a_stretch_of_the_image_itself_needs_no_zero_point() -> None:
     options = {"peak": "noise", "offset": "image"}
     stretch = Registry.discover().get("stretches", "asinh").factory(**options)
