@@ -151,7 +151,8 @@ def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Regi
         (
             {"degradation": {"type": "zzz"}},
             "degradation.type: none of the degradations is called 'zzz'; known: area, bicubic, "
-            "bilinear, hst_to_hsc, lanczos, nearest, psf_noise",
+            "bilinear, bsrgan, downscale, gaussian_blur, gaussian_noise, hst_to_hsc, jpeg, "
+            "lanczos, motion_blur, nearest, poisson_noise, psf_noise, second_order",
         ),
         (
             {"generator": {"type": "rrdb", "block": 2}},
