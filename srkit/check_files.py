@@ -30,6 +30,8 @@ from srkit.upscale_files import Job, name_error, split, write_whole
 
 #: Images of a folder that are named again at the end, the worst first.
 NAMED = 10
+#: Change of the flux that is no rounding.
+FLUX = 0.01
 #: Bits of a value that a format of measured values holds.
 FLOATS = 32
 
@@ -228,6 +230,9 @@ def describe_check(found: Check, worst: Sky | None = None) -> str:
     ]
     if measure.unit == "sigma":
         parts[0] += f", flux {100 * found.flux_change:+.2g} %"
+    if found.worst is None and abs(found.flux_change) > FLUX and measure.unit == "sigma":
+        limit = f"{measure.threshold:g} sigma"
+        return f"{parts[0]} of the sum of |flux|; no pixel is off by {limit}, but their sum is"
     if found.worst is None:
         return f"{parts[0]}; supported everywhere within {measure.threshold:g} {measure.unit}"
     count = "1 region" if found.count == 1 else f"{found.count} regions"

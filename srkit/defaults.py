@@ -48,7 +48,11 @@ def default_model(kind: Kind, wanted: float, registry: Registry) -> str:
         if weights.default_for == kind
     }
     if not scales:
-        raise WeightsError(f"no plugin offers a model for {kind}; name one (-m)")
+        what = "levels of 8 or 16 bits" if kind == "pictures" else "other values than 8 or 16 bits"
+        raise WeightsError(
+            f"there is no default model for {what}; name one (-m): a run folder, a weight file, "
+            "or an interpolation such as bicubic"
+        )
     enough = {name: scale for name, scale in scales.items() if scale >= wanted}
     return min(enough, key=enough.__getitem__) if enough else max(scales, key=scales.__getitem__)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.interfaces import FrameStretch, Image, ImageSource
-from srkit.opacity import coloured, multiplied
+from srkit.opacity import coloured, is_even, multiplied
 from srkit.resizing import Axis, Kernel, resize_window, resized_side
 from srkit.surveying import Survey, bands
 from srkit.tiling import reach
@@ -187,10 +187,9 @@ class FrameUpscaler:
         if self._opacity is None:
             return upscaled, None
         alpha, _ = self._opacity.restore(piece, rows, columns)
-        assert self._known.opacity is not None
-        low, high = self._known.opacity
-        if low == high:
-            alpha = torch.full_like(alpha, low)
+        given = piece.metadata["alpha"]
+        nearest = slice(None), rows.nearest[:, None], columns.nearest
+        alpha = torch.where(is_even(given)[nearest], given[nearest], alpha)
         shown = coloured(pixels, alpha, self.outline.data_range[0])
         return replace(upscaled, pixels=shown), alpha.clamp(0, 1)
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from srkit.interfaces import Image
-from srkit.upscaling import ImageUpscaler, Upscaled
+from srkit.upscaling import ImageUpscaler, Upscaled, enlarged_mask
 
 #: Below this opacity a colour is not seen, and dividing by it would only enlarge rounding.
 UNSEEN = 1 / 512
@@ -39,11 +40,31 @@ def upscale_picture(
     bits = {"bits": image.metadata.get("bits")}
     mask = Image(alpha, (0.0, 1.0), bits)
     enlarged = upscaler(mask, report).pixels
-    if float(alpha.min()) == float(alpha.max()):
-        enlarged = enlarged.new_full(enlarged.shape, float(alpha.min()))
+    size = enlarged.shape[-2:]
+    even = enlarged_mask(is_even(alpha), size)
+    enlarged = torch.where(even, enlarged_mask(alpha, size), enlarged)
     seen = upscaler(replace(image, pixels=multiplied(image.pixels, alpha, low)), report)
     # An overshoot of the opacity is divided out before it is cut off.
     return replace(seen, pixels=coloured(seen.pixels, enlarged, low)), enlarged.clamp(0, 1)
+
+
+def is_even(alpha: Tensor) -> Tensor:
+    """Find where the opacity is the same all around: there a network has nothing to find.
+
+    Its own small errors would lay a haze over what is transparent.
+
+    Parameters
+    ----------
+    alpha
+        ``(1, h, w)`` of LR.
+
+    Returns
+    -------
+    Tensor
+        ``(1, h, w)``: where the 5 x 5 pixels around have one opacity.
+    """
+    highest, lowest = max_pool2d(alpha, 5, 1, 2), -max_pool2d(-alpha, 5, 1, 2)
+    return highest == lowest
 
 
 def multiplied(pixels: Tensor, alpha: Tensor, black: float) -> Tensor:

@@ -138,13 +138,16 @@ def plan(
         file, or an output would replace an input.
     """
     found = [pair for given in inputs for pair in _found(given, formats)]
+    if out is None:
+        found = _without_outputs(found, formats, label, suffix)
+    elif not (len(found) == 1 and formats.knows(out)) and (out.is_file() or _in_file(out)):
+        raise DataError(f"{out}: is no folder; choose another output for {len(found)} files")
     single = len(found) == 1 and not Path(inputs[0]).is_dir()
     jobs = []
     for source, relative in found:
         name = relative if suffix is None else _renamed(relative, suffix, formats)
         if out is None:
-            stem, ending = split(name.name, formats)
-            target = source.with_name(f"{stem}_{label}{ending}")
+            target = _beside(source, name, formats, label)
         elif single and formats.knows(out) and not out.is_dir():
             target = out
             _check_ending(out, suffix)
@@ -155,6 +158,32 @@ def plan(
         formats.of_path(job.target)  # before anything is restored
     _check_targets(jobs)
     return jobs
+
+
+def _beside(source: Path, name: Path, formats: Formats, label: str) -> Path:
+    stem, ending = split(name.name, formats)
+    return source.with_name(f"{stem}_{label}{ending}")
+
+
+def _without_outputs(
+    found: Sequence[tuple[Path, Path]], formats: Formats, label: str, suffix: str | None
+) -> list[tuple[Path, Path]]:
+    """Leave out what an earlier run wrote beside its inputs, of which it would be a second one."""
+    written = {
+        _beside(
+            source,
+            relative if suffix is None else _renamed(relative, suffix, formats),
+            formats,
+            label,
+        )
+        for source, relative in found
+    }
+    return [(source, relative) for source, relative in found if source not in written]
+
+
+def _in_file(path: Path) -> bool:
+    """Tell whether a path leads through a file."""
+    return any(parent.is_file() for parent in path.parents)
 
 
 def _check_ending(out: Path, suffix: str | None) -> None:

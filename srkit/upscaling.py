@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +99,9 @@ class ImageUpscaler:
     ) -> None:
         if scale is not None and not 0 < scale < float("inf"):
             raise ValueError(f"the scale must be positive, got {scale}")
+        if precision not in get_args(Precision):
+            listed = ", ".join(get_args(Precision))
+            raise ValueError(f"the precision is one of {listed}, got {precision!r}")
         if tile is not None and tile < 1:
             raise ValueError(f"the tile must be positive, got {tile}")
         self.model = model

@@ -19,6 +19,8 @@ from srkit.downloading import download, verify
 from srkit.errors import DownloadError, WeightsError
 from srkit.interfaces import Published
 
+#: Endings of exported networks, which are no weight files.
+GRAPHS = (".onnx", ".pt2")
 #: Where training scripts keep the tensors inside a ``.pth`` file, best first.
 NESTED_KEYS = (
     "params_ema",
@@ -68,6 +70,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _load_torch(path: Path) -> Any:
     """Load what ``torch.save`` wrote, without running any code in it."""
+    if path.suffix in GRAPHS:
+        raise WeightsError(
+            f"{path}: a graph, whose weights have no names; take the run or the .safetensors file "
+            "that it was exported from"
+        )
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             # Of a pickle protocol that it does not know, torch warns; then it reads or refuses it.

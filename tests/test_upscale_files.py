@@ -82,6 +82,29 @@ def test_what_cannot_be_planned(tmp_path: Path, formats: Formats) -> None:
     assert str(caught.value) == f"{picture}: is an input; choose another output"
 
 
+def test_what_an_earlier_run_wrote_beside_its_inputs_is_no_input(
+    tmp_path: Path, formats: Formats
+) -> None:
+    for name in ("a.png", "b.png", "a_x2.png", "c_x2.png"):
+        _picture(tmp_path / name)
+    jobs = plan([str(tmp_path)], None, formats, "x2", None)
+    assert [(job.source.name, job.target.name) for job in jobs] == [
+        ("a.png", "a_x2.png"),
+        ("b.png", "b_x2.png"),
+        ("c_x2.png", "c_x2_x2.png"),  # nothing tells that it is one
+    ]
+
+
+@pytest.mark.parametrize("inside", ["", "deeper"])
+def test_many_files_need_a_folder(tmp_path: Path, formats: Formats, inside: str) -> None:
+    for name in ("a.png", "b.png", "file"):
+        _picture(tmp_path / name) if name != "file" else (tmp_path / name).touch()
+    out = tmp_path / "file" / inside
+    with pytest.raises(DataError) as caught:
+        plan([str(tmp_path / "*.png")], out, formats, "x2", None)
+    assert str(caught.value) == f"{out}: is no folder; choose another output for 2 files"
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_a_picture_keeps_its_mode(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, mode: str

@@ -213,6 +213,25 @@ def test_a_stretch_of_the_image_itself_needs_no_zero_point() -> None:
     torch.testing.assert_close(other, 256 * found)
 
 
+class _Hazy(_Nearest):
+    """Errs by a few levels everywhere."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(lr) + 0.03
+
+
+def test_a_network_lays_no_haze_over_what_is_transparent() -> None:
+    alpha = torch.zeros(1, 16, 16)
+    alpha[:, :, 8:] = 1.0
+    image = Image(torch.rand(3, 16, 16), metadata={"alpha": alpha, "bits": 8})
+    hazy = ImageUpscaler(Model("hazy", _Hazy(), 2, 3))  # type: ignore[arg-type]
+    _, opacity = upscale_picture(hazy, image)
+    assert opacity is not None
+    assert opacity[..., :12].unique().tolist() == [0.0]
+    assert opacity[..., 20:].unique().tolist() == [1.0]
+    torch.testing.assert_close(opacity[..., 12:16], torch.full((1, 32, 4), 0.03))
+
+
 def test_an_opaque_picture_stays_opaque() -> None:
     image = Image(torch.rand(3, 8, 8), metadata={"alpha": torch.ones(1, 8, 8)})
     found, opacity = upscale_picture(_upscaler(3), image)

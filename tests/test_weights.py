@@ -264,3 +264,15 @@ def test_shipped_weights_that_are_gone(package: Path) -> None:
     )
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
         fetch("net", published)
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".pt2"])
+def test_an_exported_graph_is_no_weight_file(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"net{ending}"
+    path.write_bytes(b"\x08\n")
+    with pytest.raises(WeightsError) as caught:
+        read_tensors(path)
+    assert str(caught.value) == (
+        f"{path}: a graph, whose weights have no names; take the run or the .safetensors file "
+        "that it was exported from"
+    )

@@ -68,8 +68,8 @@ def enlarge(
     metadata: dict[str, Any] = {"header": header, "bits": 32}
     change = flux_change(lr.pixels, sr) if change is None else change
     if abs(change) > NOTICED:
-        header.add_history(f"Total flux changed by {change:+.1%}.")
-        text = f"the model changes the total flux by {change:+.1%}"
+        header.add_history(f"Total flux changed by {change:+.1%} of the sum of |flux|.")
+        text = f"the model changes the total flux by {change:+.1%} of the sum of |flux|"
         metadata["notes"] = [f"{text}; one with the constraint 'flux' keeps it"]
     if "mask" in lr.metadata:
         mask = enlarged_mask(lr.metadata["mask"], sr.shape[-2:])

@@ -290,11 +290,16 @@ def planes_of(path: Path, hdus: fits.HDUList) -> Planes:
     if science is None:
         science = next((hdu for hdu, name in pictures.items() if name not in PLANES), None)
     if science is None:
-        found = ", ".join(f"{hdu.name} {hdu.shape}" for hdu in hdus)
+        found = ", ".join(f"{hdu.name} {getattr(hdu, 'shape', '(a table)')}" for hdu in hdus)
         raise DataError(f"{path}: holds no image of two axes or more; it has {found}")
     mask = _first(pictures, MASKS, science.ver)
     noise = _first(pictures, tuple(NOISE), science.ver)
-    return Planes(science, mask, noise, {"header": _header(science, hdus[0]), "bits": 32})
+    metadata = {"header": _header(science, hdus[0]), "bits": 32}
+    rest = [hdu for hdu in hdus if hdu not in (science, mask, noise) and hdu.size]
+    if rest:
+        names = ", ".join(hdu.name or "one without a name" for hdu in rest)
+        metadata["notes"] = [f"extensions left out: {names}"]
+    return Planes(science, mask, noise, metadata)
 
 
 def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1) -> Any:

@@ -50,6 +50,8 @@ def compare(
 
     if scale is not None and not 0 < scale < float("inf"):
         fail(f"the scale must be positive, got {scale:g}")
+    if image.is_dir():
+        fail(f"{image}: is a folder; compare one picture, or rank models on all: srkit rank")
     centre = None if at is None else _place(at)
     registry = Registry.discover()
     formats = Formats.of(registry)

@@ -138,6 +138,8 @@ def check_data(
     from srkit.data_checking import check_folder, check_recipe
     from srkit.registry import Registry
 
+    if not given.exists():
+        fail(f"{given}: no such file or folder")
     registry, console = Registry.discover(), new_console()
     if given.is_dir():
         if overrides or sample:

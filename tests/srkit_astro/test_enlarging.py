@@ -75,9 +75,9 @@ def test_a_change_of_the_flux_is_told(tmp_path: Path) -> None:
     sr = lr.pixels.repeat_interleave(2, -1).repeat_interleave(2, -2)
     assert "notes" not in enlarge(lr, 1.005 * sr, 2).metadata
     told = enlarge(lr, 1.071 * sr, 2).metadata
-    text = "the model changes the total flux by +7.1%; one with the constraint 'flux' keeps it"
-    assert told["notes"] == [text]
-    assert "Total flux changed by +7.1%." in list(told["header"]["HISTORY"])
+    text = "the model changes the total flux by +7.1% of the sum of |flux|"
+    assert told["notes"] == [f"{text}; one with the constraint 'flux' keeps it"]
+    assert "Total flux changed by +7.1% of the sum of |flux|." in list(told["header"]["HISTORY"])
 
 
 def test_flux_is_compared_without_holes_and_without_the_sky_s_zero() -> None:

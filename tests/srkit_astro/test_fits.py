@@ -258,6 +258,27 @@ def test_no_image(tmp_path: Path) -> None:
     )
 
 
+def test_a_table_is_no_image(tmp_path: Path) -> None:
+    table = fits.BinTableHDU.from_columns([fits.Column("X", "E", array=np.zeros(3))], name="CAT")
+    path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), table)
+    with pytest.raises(DataError) as caught:
+        Fits().read(path)
+    assert str(caught.value) == (
+        f"{path}: holds no image of two axes or more; it has PRIMARY (), CAT (a table)"
+    )
+
+
+def test_what_is_not_read_is_told(tmp_path: Path) -> None:
+    table = fits.BinTableHDU.from_columns([fits.Column("X", "E", array=np.zeros(3))], name="CAT")
+    hdus = [
+        fits.ImageHDU(np.ones((4, 5)), name=name) for name in ("SCI", "ERR", "DQ", "WHT", "PSF")
+    ]
+    path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), *hdus[:2], hdus[3], table)
+    assert Fits().read(path).metadata["notes"] == ["extensions left out: WHT, CAT"]
+    path = _store(tmp_path / "b.fits", fits.PrimaryHDU(), *hdus[:2])
+    assert "notes" not in Fits().read(path).metadata
+
+
 def test_four_axes(tmp_path: Path) -> None:
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(np.zeros((2, 3, 4, 5))))
     with pytest.raises(DataError) as caught:
