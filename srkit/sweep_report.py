@@ -17,7 +17,7 @@ from srkit.pages import Picture, render_page
 from srkit.plotting import DPI, png
 from srkit.results import MetricInfo
 from srkit.sweep_figures import search_figure, variants_figure
-from srkit.sweep_results import Outcome, Row, Sweep
+from srkit.sweep_results import Outcome, Row, Sweep, tables_of
 from srkit.tables import (
     NAMED,
     Column,
@@ -267,8 +267,15 @@ def _html_run(found: Sweep, outcome: Outcome, folder: Path) -> dict[str, Any]:
         if found.objective is None
         else format_value(found.objective, outcome.validated),
         "reason": outcome.reason,
-        "report": f"{outcome.run.relative_to(folder).as_posix()}/evaluation/report.html",
+        "report": _report_of(outcome, folder),
     }
+
+
+def _report_of(outcome: Outcome, folder: Path) -> str:
+    """Name the page of a run, of the first scale where there are several."""
+    alone = outcome.run / "evaluation" / "table.json"
+    first = next(iter(tables_of(outcome.run).values()), alone)
+    return first.with_name("report.html").relative_to(folder).as_posix()
 
 
 def _pictures(found: Sweep, folder: Path) -> Iterator[Picture]:

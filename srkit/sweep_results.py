@@ -202,22 +202,30 @@ def read_outcome(variant: Variant, run: Path, reason: str, validated: float = ma
     """Read what the evaluation of a variant's run found, or keep the reason why there is none."""
     if reason:
         return Outcome(variant, run, reason=reason, validated=validated)
-    found = json.loads((run / "evaluation" / "table.json").read_text("utf-8"))
-    *others, own = found["models"]
-    return Outcome(
-        variant,
-        run,
-        means=_means(own),
-        standings={
-            name: _standing(own, name, about["signed"]) for name, about in found["metrics"].items()
-        },
-        others={other["model"]: _means(other) for other in others},
-        validated=validated,
-    )
+    means: dict[str, float] = {}
+    standings: dict[str, float] = {}
+    others: dict[str, dict[str, float]] = {}
+    for scale, path in tables_of(run).items():
+        found = json.loads(path.read_text("utf-8"))
+        *rest, own = found["models"]
+        means |= _means(own, scale)
+        for name, about in found["metrics"].items():
+            standings[f"{name}{scale}"] = _standing(own, name, about["signed"])
+        for other in rest:
+            others.setdefault(other["model"], {}).update(_means(other, scale))
+    return Outcome(variant, run, means, standings, others, validated=validated)
 
 
-def _means(model: Mapping[str, Any]) -> dict[str, float]:
-    return {name: _number(value) for name, value in model["mean"].items()}
+def tables_of(run: Path) -> dict[str, Path]:
+    """Find the numbers on the test images, by what names their scale where there are several."""
+    folder = run / "evaluation"
+    if (folder / "table.json").is_file():
+        return {"": folder / "table.json"}
+    return {f" {path.parent.name}": path for path in sorted(folder.glob("x*/table.json"))}
+
+
+def _means(model: Mapping[str, Any], scale: str) -> dict[str, float]:
+    return {f"{name}{scale}": _number(value) for name, value in model["mean"].items()}
 
 
 def _standing(model: Mapping[str, Any], metric: str, signed: bool) -> float:

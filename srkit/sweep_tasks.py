@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +103,9 @@ class Task:
 
     @property
     def table(self) -> Path:
-        """The numbers on the test images, written last of all."""
-        return self.run / "evaluation" / "table.json"
+        """The numbers on the test images, written last of all: of several scales, the last."""
+        folder, scales = self.run / "evaluation", self.recipe.scales
+        return (folder / f"x{scales[-1]}" if len(scales) > 1 else folder) / "table.json"
 
     def text(self) -> str:
         """Write the recipe as YAML."""
@@ -174,7 +175,18 @@ def _task(variant: Variant, setting: Setting) -> Task:
     recipe = resolve(assembly.recipe, setting.needs, source).model_copy(update={"needs": {}})
     per_epoch = len(assembly.data["train"]) / recipe.training.batch_size
     steps = recipe.training.duration.in_steps(per_epoch)
-    return Task(variant, recipe, metric_infos(assembly), steps, setting.folder)
+    return Task(variant, recipe, _metrics(assembly), steps, setting.folder)
+
+
+def _metrics(assembly: Assembly) -> list[MetricInfo]:
+    """List what is measured; of several scales, each metric at each, as ``psnr x2``."""
+    if len(assembly.by_scale) == 1:
+        return metric_infos(assembly)
+    return [
+        replace(info, name=f"{info.name} x{scale}")
+        for scale, part in assembly.by_scale.items()
+        for info in metric_infos(part)
+    ]
 
 
 def _incomparable(assembly: Assembly) -> list[str]:

@@ -279,3 +279,33 @@ def test_the_last_step_of_a_run_that_is_writing(tmp_path: Path) -> None:
     assert last_step(records) == 2
     records.write_text('{"step": 1}\n{"step": 2}\n')
     assert last_step(records) == read_records(records)[-1]["step"]
+
+
+def test_networks_of_several_scales(srkit: Srkit, pictures: Path, tmp_path: Path) -> None:
+    changes: Tree = {
+        "scale": [2, 3],
+        "generator": None,
+        "metrics": {"psnr": {}},
+        "data": {"train": {"crop": 12}},
+        "variants": {"seed": [0, 1]},
+    }
+    tree = small(pictures, changes)
+    tree["generator"] = {"type": "mdsr", "blocks": 1, "features": 4}
+    path, folder = write_recipe(tree, tmp_path / "small.yaml"), tmp_path / "sweep"
+    done = srkit("sweep", path, "--out", folder)
+    assert done.status == 0, done.err
+    with (folder / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == ["seed-0", "seed-1"]
+    for row in rows:
+        for scale in (2, 3):
+            own = folder / "variants" / row["run"] / "evaluation" / f"x{scale}" / "table.csv"
+            with own.open() as file:
+                *others, last_one = csv.DictReader(file)
+            assert float(row[f"psnr x{scale}"]) == pytest.approx(float(last_one["psnr"]))
+            assert others[-1]["model"] == "bicubic"
+    assert "bicubic" in (folder / "table.csv").read_text()
+    assert (
+        'href="variants/seed-0/evaluation/x2/report.html"' in (folder / "report.html").read_text()
+    )
+    assert srkit("sweep", path, "--out", folder).out.startswith("seed-0: trained already\n")
