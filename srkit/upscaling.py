@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srkit.allocator import keep_freed_memory
 from srkit.ensembling import self_ensemble
-from srkit.errors import DataError
+from srkit.errors import DataError, WeightsError
 from srkit.interfaces import Batch, Image
 from srkit.resizing import Kernel, resize, resized_side
 from srkit.stretching import View
@@ -83,7 +83,9 @@ class ImageUpscaler:
     Raises
     ------
     ValueError
-        If the scale or the tile is not positive.
+        If the scale or the tile is not positive, or there is no such precision.
+    WeightsError
+        If the uncertainty of an interpolation is asked for.
     """
 
     def __init__(
@@ -104,6 +106,11 @@ class ImageUpscaler:
             raise ValueError(f"the precision is one of {listed}, got {precision!r}")
         if tile is not None and tile < 1:
             raise ValueError(f"the tile must be positive, got {tile}")
+        if uncertainty and model.channels is None:
+            raise WeightsError(
+                f"'{model.name}' is an interpolation, which does not know how sure it is; leave "
+                "the uncertainty out"
+            )
         self.model = model
         self.scale = float(model.scale if scale is None else scale)
         self.self_ensemble, self.uncertainty = self_ensemble, uncertainty

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srkit.errors import DataError
+from srkit.errors import DataError, WeightsError
 from srkit.interfaces import Image
 from srkit.models import Model, open_model
 from srkit.opacity import upscale_picture
@@ -179,6 +179,19 @@ def test_sigma_of_a_head_goes_through_the_stretch_and_the_scale() -> None:
     found = ImageUpscaler(model, scale=3, uncertainty=True)(Image(torch.rand(1, 6, 6)))
     assert found.sigma is not None
     torch.testing.assert_close(found.sigma, torch.full((1, 18, 18), 0.25 * 8.0))
+
+
+def test_what_cannot_be_asked_for() -> None:
+    model = Model("near", _Nearest(), 2, 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^the precision is one of auto, bf16, fp32, got 'fp8'$"):
+        ImageUpscaler(model, precision="fp8")  # type: ignore[arg-type]
+    bicubic = open_model("bicubic", Registry.discover(), scale=2)
+    with pytest.raises(WeightsError) as caught:
+        ImageUpscaler(bicubic, uncertainty=True)
+    assert str(caught.value) == (
+        "'bicubic' is an interpolation, which does not know how sure it is; leave the uncertainty "
+        "out"
+    )
 
 
 class _FarSighted(_Nearest):

@@ -13,7 +13,7 @@ from srkit_astro.fits import Fits
 
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit.models import open_model
+from srkit.models import fresh_model, open_model
 from srkit.registry import Registry
 from srkit.upscaling import ImageUpscaler
 
@@ -105,7 +105,9 @@ def test_a_cube_with_an_idle_axis(tmp_path: Path, formats: Formats) -> None:
 
 def test_uncertainty(tmp_path: Path, formats: Formats) -> None:
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(), fits.Header({"BUNIT": "adu"})))
-    _compare(source, _upscaler(uncertainty=True), formats)
+    options = ["blocks=1", "features=4"]
+    model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
+    _compare(source, ImageUpscaler(model, tile=24, uncertainty=True), formats)
 
 
 @pytest.mark.parametrize("cards", range(28, 36))
