@@ -21,10 +21,11 @@ def describe(error: Exception) -> str:
     """Say what went wrong, and where in whose code: the last line in srkit or in a plugin."""
     distributions = _distributions()
     place, culprit = "", "srkit"
-    for frame in traceback.extract_tb(error.__traceback__):
-        package = next((p for p in Path(frame.filename).parts[:-1] if p in distributions), None)
-        if package is not None:
-            place = f" at {package}, {Path(frame.filename).name}:{frame.lineno}"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        # By the module: the folder that a repository was cloned into may have any name.
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in distributions:
+            place = f" at {package}, {Path(frame.f_code.co_filename).name}:{line}"
             culprit = distributions[package]
     reason = " ".join(str(error).split()) or "no reason given"
     return (

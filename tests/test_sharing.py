@@ -115,12 +115,18 @@ def test_ranks_of_a_launcher_share_the_files(monkeypatch: pytest.MonkeyPatch) ->
     assert parts[1] == [1, 4]
 
 
+def listen() -> None:
+    """Let SIGINT through where the tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_all_and_leaves_no_part(pictures: Path, tmp_path: Path) -> None:
     for i in range(40):
         Pictures.new("RGB", (600, 600), (i, 0, 0)).save(pictures / f"large{i}.png")
     command = [sys.executable, "-m", "srkit", "upscale", str(pictures), "-m", "rrdb_small_x4"]
     command += ["-o", str(tmp_path / "out"), "--processes", "2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, preexec_fn=listen) as parent:
         until = time.monotonic() + 120
         while not list(tmp_path.glob("out/**/*.png")) and time.monotonic() < until:
             time.sleep(0.1)
