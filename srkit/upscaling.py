@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -146,6 +147,12 @@ class ImageUpscaler:
     def tile(self) -> int:
         """Side of a tile in LR pixels, without its margin in fp32."""
         return self._side(rounded=False)
+
+    def _fits(self, longest: int, given: int | None) -> bool:
+        """Tell whether an image is not divided, for which no margin has to be measured."""
+        if given is not None:
+            return longest <= given
+        return longest <= WHOLE or longest <= self._needs.whole
 
     def _side(self, *, rounded: bool) -> int:
         return self.given_tile or self._needs.tile(rounded=rounded)
@@ -313,14 +320,13 @@ class ImageUpscaler:
         lr = lr.to(self.device, memory_format=self._layout)
         view = self.view(lr, image, fitted)
         assert view.seen.lr is not None
-        height, width = lr.shape[-2:]
-        rounded = self._rounded(image)
-        small = max(height, width) <= (side or self.given_tile or WHOLE)
+        longest, rounded = max(lr.shape[-2:]), self._rounded(image)
+        whole = self._fits(longest, side or self.given_tile)
         answer = restore_tiled(
             self._ask,
             view.seen.lr,
             self.model.scale,
-            max(height, width) if small else self._side(rounded=rounded),
+            longest if whole else self._side(rounded=rounded),
             lambda: self._needs.margin(rounded=rounded),
             report,
         )
@@ -398,6 +404,11 @@ class _Needs:
     def __init__(self, network: nn.Module, channels: int, device: torch.device) -> None:
         self._measured = network, channels, device
         self._margins: dict[bool, int] = {}
+
+    @cached_property
+    def whole(self) -> int:
+        """The side of the largest image that is restored at once."""
+        return side_that_fits(*self._measured, 0)
 
     def margin(self, *, rounded: bool) -> int:
         """Give the margin in fp32, or in bf16, which hides what is faint."""

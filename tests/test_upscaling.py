@@ -194,6 +194,14 @@ def test_what_cannot_be_asked_for() -> None:
     )
 
 
+def test_what_fits_is_not_divided_and_needs_no_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To measure the margin takes longer than to restore a picture of this size."""
+    monkeypatch.setattr("srkit.upscaling.reach", lambda *asked: pytest.fail("measured"))
+    image = Image(torch.rand(1, 100, 90))
+    found = ImageUpscaler(Model("near", _Nearest(), 2, 1))(image)  # type: ignore[arg-type]
+    torch.testing.assert_close(found.pixels, _twice(image.pixels))
+
+
 class _FarSighted(_Nearest):
     """Adds a little of the pixels up to 20 to either side."""
 
