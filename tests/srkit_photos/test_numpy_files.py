@@ -10,7 +10,7 @@ import pytest
 
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit.models import open_model
+from srkit.models import fresh_model, open_model
 from srkit.registry import Registry
 from srkit.upscale_files import Job, upscale_file
 from srkit.upscaling import ImageUpscaler
@@ -40,7 +40,8 @@ def test_layout_and_depth_are_kept(
 
 def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> None:
     np.savez(tmp_path / "a.npz", values=RNG.normal(size=(6, 9)))
-    model = open_model("bicubic", Registry.discover(), scale=2)
+    options = ["blocks=1", "features=4"]
+    model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
     upscaler = ImageUpscaler(model, uncertainty=True)
     job = Job(tmp_path / "a.npz", tmp_path / "b.npz")
     assert upscale_file(job, upscaler, formats, {}) == ["float64 values become float32"]
