@@ -11,17 +11,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader
 
-from srkit.assembly import complete
 from srkit.checked_images import Images, OfDataset, OfFolder
-from srkit.components import build
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.findings import JUDGES, Checked, Place
 from srkit.formats import Formats
 from srkit.looks import Look, look_at
+from srkit.making import Split, build_data
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 
-SPLITS = ("train", "validation", "test")
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def check_recipe(
@@ -45,29 +44,15 @@ def check_recipe(
     RecipeError
         If the recipe has no data, or a data set cannot be built.
     """
-    recipe, components = complete(recipe, registry, source)
-    scale = recipe.scales[0]
-    supplied = {
-        "scale": scale,
-        "channels": recipe.channels,
-        "formats": Formats.of(registry),
-    }
     images: dict[str, Images] = {}
-    notes, problems = [], []
+    notes = []
     for split in SPLITS:
-        chosen = getattr(recipe.data, split)
-        if chosen is None:
-            continue
-        path = f"data.{split}.dataset"
-        try:
-            dataset = build(components[path].factory, chosen.dataset.options, **supplied)
-        except (ValueError, SrkitError) as error:
-            problems.append(f"{path}: {error}")
-            continue
-        images[split] = OfDataset(dataset, scale)
-        notes += [f"{split}: {note}" for note in dataset.notes]
-    if problems or not images:
-        raise RecipeError(source, problems or ["data: missing; the recipe has no images to check"])
+        if getattr(recipe.data, split) is not None:
+            _, dataset, _ = build_data(recipe, registry, split, source)
+            images[split] = OfDataset(dataset, recipe.scales[0])
+            notes += [f"{split}: {note}" for note in dataset.notes]
+    if not images:
+        raise RecipeError(source, ["data: missing; the recipe has no images to check"])
     checked = Checked(recipe.name, images, notes=notes)
     return _examine(checked, console, workers)
 

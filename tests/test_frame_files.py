@@ -19,6 +19,7 @@ from command_line import Srkit
 from disk_setup import small_disk
 from frames_setup import by_windows, restore
 from rich.console import Console
+from training_setup import listen
 
 from srkit import frame_files
 from srkit.errors import OutputError
@@ -220,11 +221,6 @@ def slowly(self, strip):
 FrameUpscaler.restore = slowly
 main()
 """
-
-
-def listen() -> None:
-    """Let SIGINT through where the tests run in the background, which ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

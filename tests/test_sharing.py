@@ -15,6 +15,7 @@ import psutil
 import pytest
 from PIL import Image as Pictures
 from rich.console import Console
+from training_setup import listen
 from typer.testing import CliRunner
 
 from srkit import sharing
@@ -113,11 +114,6 @@ def test_ranks_of_a_launcher_share_the_files(monkeypatch: pytest.MonkeyPatch) ->
         parts.append(share_of(jobs))
     assert sorted(job for part in parts for job in part) == jobs
     assert parts[1] == [1, 4]
-
-
-def listen() -> None:
-    """Let SIGINT through where the tests run in the background, which ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_ctrl_c_ends_all_and_leaves_no_part(pictures: Path, tmp_path: Path) -> None:

@@ -164,6 +164,11 @@ def differences(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> di
     }
 
 
+def listen() -> None:
+    """Let SIGINT through where the tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """A true ``srkit`` command in a process of its own.
 
