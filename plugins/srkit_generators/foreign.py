@@ -51,7 +51,7 @@ class Foreign(nn.Module):
     spandrel, https://github.com/chaiNNer-org/spandrel
     """
 
-    channels_last = False
+    channels_last = True
     published: ClassVar[Mapping[str, Published]] = {}
 
     def __init__(
@@ -83,6 +83,8 @@ class Foreign(nn.Module):
         self.channels: int = channels or own
         self.repeats = own if each_channel else 0
         self.network: nn.Module = descriptor.model
+        # Nearly all gain, some twofold; torch refuses to lay out weights of five dimensions so.
+        self.channels_last = all(weight.dim() < 5 for weight in self.network.parameters())
         # The descriptor's own call clamps to [0, 1] and lets no gradient through.
         self._call = descriptor._call_fn
         self._one_by_one = descriptor.architecture.id in ONE_BY_ONE

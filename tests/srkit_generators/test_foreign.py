@@ -15,6 +15,7 @@ from spandrel.architectures.Compact import Compact
 from spandrel.architectures.DnCNN import DnCNN
 from spandrel.architectures.DRUNet import DRUNet
 from spandrel.architectures.ESRGAN import ESRGAN
+from spandrel.architectures.FFTformer import FFTformer
 from spandrel.architectures.LaMa import LaMa
 from spandrel.architectures.OmniSR import OmniSR
 from spandrel.architectures.SPAN import SPAN
@@ -89,6 +90,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     folder = tmp_path_factory.mktemp("weights")
     return {name: written(make(), folder / f"{name}.safetensors")
             for name, (make, _, _) in NETWORKS.items()}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_pictures_do_not_depend_on_the_memory_format(name: str, files: Mapping[str, Path]) -> None:
+    _, _, channels = NETWORKS[name]
+    network = Foreign(scale=None, channels=None, weights=files[name]).eval()
+    assert network.channels_last
+    lr = random(1, channels, 20, 13)
+    with torch.no_grad():
+        expected = network(lr)
+        network.to(memory_format=torch.channels_last)
+        sr = network(lr.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(sr, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_five_dimensions_stay_as_they_are(tmp_path: Path) -> None:
+    network = FFTformer(dim=8, num_blocks=[1, 1, 1], num_refinement_blocks=1)
+    path = written(network, tmp_path / "fftformer.safetensors")
+    assert not Foreign(scale=None, channels=None, weights=path).channels_last
 
 
 @pytest.mark.parametrize("name", NETWORKS)
