@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import psutil
 from srkit import __version__
 from srkit.errors import DataError, OutputError, SrkitError
 from srkit.formats import Formats
-from srkit.frame_upscaling import FrameUpscaler
+from srkit.frame_upscaling import FrameUpscaler, RestoredWindow, Window
 from srkit.interfaces import FrameStretch, Image, ImageSink, ImageSource, WindowedFormat
 from srkit.journals import Journal, Strip
 from srkit.keeping import check_size, what_is_lost
@@ -116,6 +117,19 @@ def check_memory(shape: tuple[int, ...], scale: float) -> None:
         )
 
 
+#: Restores windows of the frame of a file, in their order.
+RestoreWindows = Callable[
+    [Path, FrameUpscaler, Sequence[Window]], Generator[RestoredWindow, None, None]
+]
+
+
+def one_by_one(
+    path: Path, frame: FrameUpscaler, windows: Sequence[Window]
+) -> Generator[RestoredWindow, None, None]:
+    """Restore the windows of a frame here."""
+    yield from map(frame.restore, windows)
+
+
 @dataclass(frozen=True, slots=True)
 class FrameJob:
     """A frame to restore window by window.
@@ -132,6 +146,8 @@ class FrameJob:
         What restores.
     metadata
         What the user says in place of the file, such as ``zero_point``.
+    restore
+        Restores windows of the frame, in their order.
     """
 
     source: ImageSource
@@ -139,6 +155,7 @@ class FrameJob:
     formats: Formats
     upscaler: ImageUpscaler
     metadata: Mapping[str, Any]
+    restore: RestoreWindows
 
 
 def upscale_frame(
@@ -254,16 +271,20 @@ def _go_on(
     if not journal.strips:
         journal.write()
     try:
-        for start, stop in strips[len(journal.strips) :]:
-            total, count = 0.0, 0
-            for window in frame.restore((start, stop)):
-                report(start + (stop - start) * window.left // frame.size[1], frame.size[0])
-                sink.write(window.top, window.left, window.image)
-                total, count = total + window.total, count + window.count
-            journal.strips.append(Strip(start, stop, sink.digest(start, stop), total, count))
-            journal.write()
-            report(stop, frame.size[0])
-            return_freed_memory()  # which is kept otherwise, and breaks into fragments
+        left = [frame.windows(strip) for strip in strips[len(journal.strips) :]]
+        restored = job.restore(job.paths[0], frame, [each for windows in left for each in windows])
+        with closing(restored):
+            for windows in left:
+                (start, stop), _ = windows[0]
+                total, count = 0.0, 0
+                for window in islice(restored, len(windows)):
+                    sink.write(window.top, window.left, window.image)
+                    report(start + (stop - start) * window.left // frame.size[1], frame.size[0])
+                    total, count = total + window.total, count + window.count
+                journal.strips.append(Strip(start, stop, sink.digest(start, stop), total, count))
+                journal.write()
+                report(stop, frame.size[0])
+                return_freed_memory()  # which is kept otherwise, and breaks into fragments
     except (OSError, OutputError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise OutputError(

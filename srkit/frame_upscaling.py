@@ -35,6 +35,10 @@ BAND = 2**25
 READ = 2**21
 
 Span = tuple[int, int]
+#: Rows and columns of SR.
+Window = tuple[Span, Span]
+#: What a stretch measured on the colours of a frame, and on its opacity.
+Fitted = tuple[Tensor | None, Tensor | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,9 @@ class FrameUpscaler:
         Of the source.
     side
         Of a window in LR pixels; the upscaler's tile by default.
+    fitted
+        What the stretch measured on the colours and the opacity of the whole frame, if that is
+        known; see :attr:`fitted`.
 
     Raises
     ------
@@ -90,14 +97,15 @@ class FrameUpscaler:
         metadata: Mapping[str, Any],
         known: Survey,
         side: int | None = None,
+        fitted: Fitted = (None, None),
     ) -> None:
-        self.source, self._upscaler, self._known = source, upscaler, known
+        self.source, self._upscaler, self.known = source, upscaler, known
         self._format, self._lines = image_format, history(upscaler, metadata)
         outline = replace(source.outline, data_range=known.data_range)
         self.outline = describe_source(outline, image_format, metadata)
         self._notes: list[str] = []
         upscaler.compare_pixels(self.outline, self._notes)
-        self._colours = _Layer(upscaler, self.outline, self._values, self._frame)
+        self._colours = _Layer(upscaler, self.outline, self._values, self._frame, fitted[0])
         as_bands(self.outline.pixels, upscaler.model.channels, self._notes)
         self._opacity = None
         if known.opacity is not None:
@@ -106,10 +114,16 @@ class FrameUpscaler:
                 (0.0, 1.0),
                 {"bits": self.outline.metadata.get("bits")},
             )
-            self._opacity = _Layer(upscaler, mask, _alpha, self._frame)
+            self._opacity = _Layer(upscaler, mask, _alpha, self._frame, fitted[1])
         self.side = side or upscaler.tile
         self._height, self._width = self.outline.pixels.shape[-2:]
         self._held: dict[str, Tensor] = {}
+        self._strip: tuple[Span, Image] | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        """What the stretch measures on the whole frame, of its colours and of its opacity."""
+        return self._colours.fitted, None if self._opacity is None else self._opacity.fitted
 
     @property
     def size(self) -> tuple[int, int]:
@@ -125,19 +139,24 @@ class FrameUpscaler:
         rows = max(1, min(self.side, BAND // width))
         return _divided(self._height, rows, self._upscaler.scale, self.size[0])
 
-    def restore(self, strip: Span) -> Iterator[RestoredWindow]:
-        """Restore a strip from left to right."""
-        rows = self._axis(0).piece(*strip)
-        band = self._read(*rows.outer)
-        for ends in _divided(self._width, self.side, self._upscaler.scale, self.size[1]):
-            columns = self._axis(1).piece(*ends)
-            piece = _cut(band, columns.outer)
-            upscaled, alpha = self._restore_piece(piece, rows, columns)
-            count = upscaled.pixels.numel() - int(upscaled.pixels.isnan().sum())
-            total = float(upscaled.pixels.nansum(dtype=torch.float64))
-            lr = self._beside(piece, rows, columns)
-            image = finish_image(lr, self._format, self._upscaler, self._lines, upscaled, alpha)
-            yield RestoredWindow(strip[0], ends[0], image, total, count)
+    def windows(self, strip: Span) -> list[Window]:
+        """Divide a strip from left to right."""
+        columns = _divided(self._width, self.side, self._upscaler.scale, self.size[1])
+        return [(strip, ends) for ends in columns]
+
+    def restore(self, window: Window) -> RestoredWindow:
+        """Restore a window; the rows that it needs are kept for its neighbours."""
+        strip, ends = window
+        rows, columns = self._axis(0).piece(*strip), self._axis(1).piece(*ends)
+        if self._strip is None or self._strip[0] != strip:
+            self._strip = strip, self._read(*rows.outer)
+        piece = _cut(self._strip[1], columns.outer)
+        upscaled, alpha = self._restore_piece(piece, rows, columns)
+        count = upscaled.pixels.numel() - int(upscaled.pixels.isnan().sum())
+        total = float(upscaled.pixels.nansum(dtype=torch.float64))
+        lr = self._beside(piece, rows, columns)
+        image = finish_image(lr, self._format, self._upscaler, self._lines, upscaled, alpha)
+        return RestoredWindow(strip[0], ends[0], image, total, count)
 
     def _read(self, start: int, stop: int) -> Image:
         """Read rows into memory that is used again for the next ones."""
@@ -162,7 +181,7 @@ class FrameUpscaler:
         total, count
             Of all windows of SR; no count before they are restored.
         """
-        known, notes = self._known, [*self._notes]
+        known, notes = self.known, [*self._notes]
         if known.holes:
             notes.append(note_of_holes(known.holes))
         change = 0.0
@@ -194,7 +213,7 @@ class FrameUpscaler:
         return replace(upscaled, pixels=shown), alpha.clamp(0, 1)
 
     def _with_holes(self, sr: Tensor, piece: Image, rows: _Piece, columns: _Piece) -> Tensor:
-        if not self._known.holes:
+        if not self.known.holes:
             return sr
         holes = ~piece.pixels.isfinite()
         return sr.masked_fill(holes[:, rows.nearest[:, None], columns.nearest], torch.nan)
@@ -213,7 +232,7 @@ class FrameUpscaler:
         alpha = part.metadata.get("alpha")
         if alpha is not None:
             return multiplied(pixels, alpha, self.outline.data_range[0])
-        return filled(pixels, ~pixels.isfinite(), self._known.medians)
+        return filled(pixels, ~pixels.isfinite(), self.known.medians)
 
     def _frame(self) -> Iterator[Image]:
         return bands(self.source)
@@ -247,17 +266,18 @@ class _Layer:
         outline: Image,
         values: Callable[[Image], Tensor],
         frame: Callable[[], Iterator[Image]],
+        fitted: Tensor | None,
     ) -> None:
         self._upscaler, self._outline = upscaler, outline
-        self._values, self._frame = values, frame
+        self._values, self._frame, self._known = values, frame, fitted
         self._calibration: Calibration = calibrate(outline, upscaler.model)
 
     @cached_property
     def fitted(self) -> Tensor | None:
         """What the stretch measures on the whole frame."""
         stretch = self._upscaler.model.stretch
-        if stretch is None:
-            return None
+        if stretch is None or self._known is not None:
+            return self._known
         assert isinstance(stretch, FrameStretch)  # otherwise frames are restored whole
         return stretch.fit_parts(lambda: (self._bands(part) for part in self._frame()))
 

@@ -1,32 +1,31 @@
-"""Restore files in several processes: each file once, and again where a process died."""
+"""Restore files, or the windows of one frame, in several processes."""
 
 from __future__ import annotations
 
 import os
-import signal
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnContext
-from types import FrameType
+from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from srkit.defaults import upscalers_of
+from srkit.crews import DIED_TWICE, Crew, in_order, share
+from srkit.defaults import DefaultUpscalers, upscalers_of
+from srkit.errors import DataError
 from srkit.formats import Formats
+from srkit.frame_upscaling import Fitted, FrameUpscaler, RestoredWindow, Window
+from srkit.interfaces import WindowedFormat
 from srkit.limits import allow
 from srkit.registry import Registry
-from srkit.sizing import Size
+from srkit.sizing import Size, Upscalers
+from srkit.surveying import Survey
 from srkit.upscale_files import Attempt, Job, Outcome, attempt
 
-#: How often a process may die of a file before that is given up.
-DEATHS = 2
+#: Windows that each process may be ahead of the one that is due to be written.
+AHEAD = 2
 Item = TypeVar("Item")
 
 
@@ -57,6 +56,21 @@ class Work:
     metadata: Mapping[str, Any]
     max_input: float
 
+    def upscalers(self, registry: Registry, device: str | None) -> Upscalers | DefaultUpscalers:
+        """Open the upscalers on a device."""
+        placed = {**self.settings, **({"device": device} if device else {})}
+        return upscalers_of(self.reference, registry, self.size, **placed)
+
+    @contextmanager
+    def open(self, device: str | None) -> Iterator[Callable[[Job], Attempt]]:
+        """Open what restores files in a process of its own."""
+        registry = Registry.discover()
+        upscalers, formats = self.upscalers(registry, device), Formats.of(registry)
+        with allow(self.max_input):
+            yield lambda job: attempt(
+                job, upscalers, formats, overwrite=self.overwrite, metadata=self.metadata
+            )
+
 
 def share_of(items: Sequence[Item]) -> list[Item]:
     """Take this process' part where torchrun or `accelerate launch` started several, on any hosts.
@@ -67,8 +81,8 @@ def share_of(items: Sequence[Item]) -> list[Item]:
     return list(items[rank::world])
 
 
-def share_files(jobs: Sequence[Job], work: Work, processes: int, console: Console) -> Outcome:
-    """Restore files in processes of this machine; go on where one fails or a process dies.
+def share_files(jobs: Sequence[Job], work: Work, crew: Crew, console: Console) -> Outcome:
+    """Restore files in several processes; go on where one fails or a process dies.
 
     Parameters
     ----------
@@ -76,8 +90,8 @@ def share_files(jobs: Sequence[Job], work: Work, processes: int, console: Consol
         From :func:`srkit.upscale_files.plan`.
     work
         How they are restored.
-    processes
-        How many; they share the cores, and take the GPUs in turn.
+    crew
+        The processes.
     console
         Where to show progress, notes and failures.
 
@@ -86,7 +100,7 @@ def share_files(jobs: Sequence[Job], work: Work, processes: int, console: Consol
     Outcome
         What became of the files; one of which two processes died has failed.
     """
-    outcome, deaths, waiting = Outcome(), Counter[Job](), deque(jobs)
+    outcome = Outcome()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     progress = Progress(
         *columns,
@@ -95,101 +109,87 @@ def share_files(jobs: Sequence[Job], work: Work, processes: int, console: Consol
         transient=True,
         disable=not console.is_terminal,
     )
-    workers = [_Worker(work, rank, processes) for rank in range(min(processes, len(jobs)))]
-    try:
-        with progress:
-            task = progress.add_task("files", total=len(jobs))
-            while waiting or any(worker.job for worker in workers):
-                for worker in workers:
-                    if worker.job is None and waiting:
-                        worker.give(waiting.popleft())
-                for worker in _that_are_done(workers):
-                    job, found = worker.take()
-                    if found is None:
-                        deaths[job] += 1
-                        worker.start()
-                        if deaths[job] < DEATHS:
-                            waiting.appendleft(job)
-                            continue
-                        text = "its process died twice, perhaps for want of memory"
-                        found = Attempt(failure=f"{job}: {text}; restore it alone, --processes 1")
-                    outcome.add(job, found, console)
-                    progress.advance(task)
-    finally:
-        for worker in workers:
-            worker.end()
+    with progress, closing(share(jobs, crew, work.open)) as shared:
+        bar = progress.add_task("files", total=len(jobs))
+        for done in shared:
+            job = done.task.item
+            text = f"{job}: {DIED_TWICE}; restore it alone, --processes 1"
+            outcome.add(job, done.answer or Attempt(failure=text), console)
+            progress.advance(bar)
     return outcome
 
 
-class _Worker:
-    """A process that restores one file after another."""
+@dataclass(frozen=True, slots=True)
+class SharedWindows:
+    """Restores the windows of a frame in several processes.
 
-    context: SpawnContext = get_context("spawn")  # a fork would copy the locks of torch's threads
+    Parameters
+    ----------
+    work
+        How they are restored.
+    crew
+        The processes.
+    """
 
-    def __init__(self, work: Work, rank: int, processes: int) -> None:
-        self._arguments = work, rank, processes
-        self.job: Job | None = None
-        self.start()
+    work: Work
+    crew: Crew
 
-    def start(self) -> None:
-        """Start the process, also in place of one that died."""
-        self.pipe, theirs = self.context.Pipe()
-        self._process = self.context.Process(
-            target=serve, args=(theirs, *self._arguments), daemon=True
-        )
-        self._process.start()
-        theirs.close()  # so that its death ends the pipe
+    def __call__(
+        self, path: Path, frame: FrameUpscaler, windows: Sequence[Window]
+    ) -> Generator[RestoredWindow, None, None]:
+        """Restore windows of the frame of a file, in their order.
 
-    def give(self, job: Job) -> None:
-        """Let it restore a file."""
-        self.job = job
-        with suppress(OSError):  # it died; taking the answer tells
-            self.pipe.send(job)
+        Raises
+        ------
+        DataError
+            If two processes died of one.
+        """
+        task = WindowWork(self.work, path, frame.known, frame.side, frame.fitted)
+        shared = share(windows, self.crew, task.open, AHEAD * self.crew.count)
+        with closing(shared):
+            for done in in_order(shared):
+                if done.answer is None:
+                    rows, columns = done.task.item
+                    raise DataError(
+                        f"{path}: rows {rows[0]} to {rows[1]} and columns {columns[0]} to "
+                        f"{columns[1]} of SR: {DIED_TWICE}; take a smaller --tile, or --processes 1"
+                    )
+                yield done.answer
 
-    def take(self) -> tuple[Job, Attempt | None]:
-        """Wait for what became of its file; None if it died."""
-        job, self.job = self.job, None
-        assert job is not None
+
+@dataclass(frozen=True, slots=True)
+class WindowWork:
+    """How the windows of a frame are restored in a process of its own.
+
+    Parameters
+    ----------
+    work
+        As for files.
+    source
+        The frame.
+    known, side, fitted
+        As :class:`srkit.frame_upscaling.FrameUpscaler` takes them.
+    """
+
+    work: Work
+    source: Path
+    known: Survey
+    side: int
+    fitted: Fitted
+
+    @contextmanager
+    def open(self, device: str | None) -> Iterator[Callable[[Window], RestoredWindow]]:
+        """Open the frame and what restores it."""
+        registry = Registry.discover()
+        reader = Formats.of(registry).of_path(self.source)
+        assert isinstance(reader, WindowedFormat)
+        source = reader.open_source(self.source)
+        assert source is not None  # it was opened before
         try:
-            found: Attempt = self.pipe.recv()
-        except (EOFError, OSError):
-            return job, None
-        return job, found
-
-    def end(self) -> None:
-        """End the process; what it is at is given up, and leaves nothing behind."""
-        self._process.terminate()
-        self._process.join()
-        self.pipe.close()
-
-
-def _that_are_done(workers: Sequence[_Worker]) -> list[_Worker]:
-    """Wait until a worker has an answer, or died."""
-    ready = wait([worker.pipe for worker in workers if worker.job is not None])
-    return [worker for worker in workers if worker.job is not None and worker.pipe in ready]
-
-
-def serve(pipe: Connection[Attempt, Job], work: Work, rank: int, processes: int) -> None:
-    """Restore the files that come through a pipe, until it ends; runs in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
-    signal.signal(signal.SIGTERM, _leave)
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    registry, settings = Registry.discover(), dict(work.settings)
-    if torch.cuda.is_available():
-        settings["device"] = f"cuda:{rank % torch.cuda.device_count()}"
-    upscalers = upscalers_of(work.reference, registry, work.size, **settings)
-    formats = Formats.of(registry)
-    with allow(work.max_input):
-        while True:
-            try:
-                job = pipe.recv()
-            except EOFError:
-                return
-            found = attempt(
-                job, upscalers, formats, overwrite=work.overwrite, metadata=work.metadata
-            )
-            pipe.send(found)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+            upscaler = self.work.upscalers(registry, device).for_image(source.outline)
+            metadata = self.work.metadata
+            yield FrameUpscaler(
+                upscaler, source, reader, metadata, self.known, self.side, self.fitted
+            ).restore
+        finally:
+            source.close()

@@ -17,7 +17,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from srkit.errors import DataError, OutputError, SrkitError
 from srkit.faults import describe, wants_traceback
 from srkit.formats import Formats
-from srkit.frame_files import PARTIAL, WAY_OUT, FrameJob, check_memory, open_large, upscale_frame
+from srkit.frame_files import (
+    PARTIAL,
+    WAY_OUT,
+    FrameJob,
+    RestoreWindows,
+    check_memory,
+    one_by_one,
+    open_large,
+    upscale_frame,
+)
 from srkit.interfaces import Image
 from srkit.keeping import check_size, what_is_lost
 from srkit.resizing import resized_side
@@ -242,6 +251,7 @@ def upscale_files(
     *,
     overwrite: bool = False,
     metadata: Mapping[str, Any] = MappingProxyType({}),
+    windows: RestoreWindows = one_by_one,
 ) -> Outcome:
     """Restore files one after another; go on where one fails.
 
@@ -259,6 +269,8 @@ def upscale_files(
         Replace outputs that are there; else they are skipped, so that a stopped run goes on.
     metadata
         What the user says of all images in place of their files, such as ``zero_point``.
+    windows
+        What restores the windows of frames that are too large to be restored whole.
     """
     outcome = Outcome()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
@@ -273,7 +285,13 @@ def upscale_files(
 
             try:
                 found = attempt(
-                    job, upscalers, formats, overwrite=overwrite, metadata=metadata, report=report
+                    job,
+                    upscalers,
+                    formats,
+                    overwrite=overwrite,
+                    metadata=metadata,
+                    report=report,
+                    windows=windows,
                 )
             except KeyboardInterrupt:
                 console.print(escape(f"{job}: stopped; the same command goes on"), soft_wrap=True)
@@ -292,12 +310,13 @@ def attempt(
     overwrite: bool,
     metadata: Mapping[str, Any],
     report: Callable[[int, int], None] = lambda done, total: None,
+    windows: RestoreWindows = one_by_one,
 ) -> Attempt:
     """Restore a file unless it is there; an error becomes a part of the answer."""
     try:
         if _is_there(job.target, overwrite):
             return Attempt(skipped=True)
-        return Attempt(notes=upscale_file(job, upscalers, formats, metadata, report))
+        return Attempt(notes=upscale_file(job, upscalers, formats, metadata, report, windows))
     except Exception as error:
         return Attempt(failure=name_error(job, error))
 
@@ -338,6 +357,7 @@ def upscale_file(
     formats: Formats,
     metadata: Mapping[str, Any],
     report: Callable[[int, int], None] = lambda done, total: None,
+    windows: RestoreWindows = one_by_one,
 ) -> list[str]:
     """Restore a file.
 
@@ -357,7 +377,8 @@ def upscale_file(
         if frame is not None:
             upscaler = upscalers.for_image(frame.outline)
             paths = job.source, job.target
-            return upscale_frame(FrameJob(frame, paths, formats, upscaler, metadata), report)
+            opened = FrameJob(frame, paths, formats, upscaler, metadata, windows)
+            return upscale_frame(opened, report)
     pages, notes = formats.read_pages(job.source), []
     reader, writer = formats.of_path(job.source), formats.of_path(job.target)
     suffix = formats.suffix_of(job.target.name) or ""

@@ -77,7 +77,7 @@ def test_the_smallest_scale_that_is_enough(kind: Any, wanted: float, name: str) 
 
 def test_without_any() -> None:
     with pytest.raises(WeightsError) as caught:
-        default_model("frames", 2, offering(EDSR))
+        default_model("frames", 2, offering(type("Bare", (EDSR,), {"published": {}})))
     assert str(caught.value) == (
         "there is no default model for other values than 8 or 16 bits; name one (-m): a run "
         "folder, a weight file, or an interpolation such as bicubic"

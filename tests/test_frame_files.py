@@ -215,9 +215,9 @@ from srkit.cli import main
 from srkit.frame_upscaling import FrameUpscaler
 frame_files.LARGE = frame_files.SMALL_FILE = 0
 restore = FrameUpscaler.restore
-def slowly(self, strip):
-    time.sleep(0.3)
-    return restore(self, strip)
+def slowly(self, window):
+    time.sleep(0.1)
+    return restore(self, window)
 FrameUpscaler.restore = slowly
 main()
 """

@@ -33,7 +33,7 @@ def _by_windows(upscaler: ImageUpscaler, image: Image) -> tuple[Image, list[str]
     """Restore an image, and compare where its windows are with where they should be."""
     source = Held(image)
     frame = FrameUpscaler(upscaler, source, None, {}, survey(source))
-    parts = [part for strip in frame.strips() for part in frame.restore(strip)]
+    parts = [frame.restore(window) for strip in frame.strips() for window in frame.windows(strip)]
     assert len(parts) > 4
     outline, notes = frame.described(
         sum(part.total for part in parts), sum(part.count for part in parts)
@@ -132,7 +132,7 @@ def test_the_spread_of_the_ensemble() -> None:
     whole = upscaler(image)
     assert whole.sigma is not None
     for strip in frame.strips():
-        for part in frame.restore(strip):
+        for part in map(frame.restore, frame.windows(strip)):
             sigma = part.image.metadata["sigma"]
             rows, columns = sigma.shape[-2:]
             expected = whole.sigma[:, part.top :, part.left :][:, :rows, :columns]

@@ -16,6 +16,7 @@ from srkit_generators.blocks import Blocks, make_blocks, residual
 from srkit_generators.checks import check_keys, check_scale
 from srkit_generators.colours import mean_colour
 from srkit_generators.convolutions import conv
+from srkit_generators.shipped import SHIPPED
 from srkit_generators.stages import list_stages
 from srkit_generators.upsamplers import (
     Upsampler,
@@ -68,7 +69,7 @@ class EDSR(nn.Module):
     """
 
     channels_last = True
-    published: ClassVar[Mapping[str, Published]] = {}
+    published: ClassVar[Mapping[str, Published]] = SHIPPED
     mean: Tensor
 
     def __init__(

@@ -87,7 +87,6 @@ class RRDB(nn.Module):
             "2040e41affeb56f5c49b8307de4d3478f06789ea36b85052c5bf7bef8c9e0b04",
             "Apache-2.0",
             {"scale": 4, "channels": 3, "blocks": 4, "features": 32, "growth": 16},
-            default_for="pictures",
         ),
     }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from srkit.cli.output import fail, new_console
+
+if TYPE_CHECKING:
+    from srkit.crews import Crew
 
 
 def upscale(
@@ -77,8 +80,19 @@ def upscale(
         int | None, typer.Option(min=1, help="Side of the tiles in LR pixels; by free memory.")
     ] = None,
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes that share the files, and their GPUs in turn.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that share the files, or the windows of one huge frame, and the GPUs.",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Share them over a Ray cluster: auto, local, or HOST:PORT (srkit[ray]).",
+        ),
+    ] = None,
     max_input: Annotated[
         float, typer.Option(min=1e-6, help="Largest compressed picture, in millions of pixels.")
     ] = 250.0,
@@ -91,10 +105,11 @@ def upscale(
 
     from srkit.defaults import upscalers_of
     from srkit.formats import Formats
+    from srkit.frame_files import one_by_one
     from srkit.limits import allow
     from srkit.piping import STREAM, plan_stream, send
     from srkit.registry import Registry
-    from srkit.sharing import Work, share_files, share_of
+    from srkit.sharing import SharedWindows, Work, share_files, share_of
     from srkit.sizing import Size
     from srkit.upscale_files import plan, upscale_files
 
@@ -124,12 +139,19 @@ def upscale(
             jobs = [plan_stream(inputs[0], out, formats, file_format, Path(folder))]
         else:
             jobs = share_of(plan(inputs, out, formats, upscalers.label, file_format))
-        if min(processes, len(jobs)) > 1:
-            work = Work(model, size, settings, overwrite, told, max_input)
-            outcome = share_files(jobs, work, processes, console)
+        work = Work(model, size, settings, overwrite, told, max_input)
+        crew = crew_of(processes, ray)
+        if crew is not None and len(jobs) > 1:
+            outcome = share_files(jobs, work, crew, console)
         else:
             outcome = upscale_files(
-                jobs, upscalers, formats, console, overwrite=overwrite, metadata=told
+                jobs,
+                upscalers,
+                formats,
+                console,
+                overwrite=overwrite,
+                metadata=told,
+                windows=one_by_one if crew is None else SharedWindows(work, crew),
             )
         if console.stderr and outcome.done:
             send(jobs[0].target)
@@ -148,3 +170,13 @@ def upscale(
     console.print(str(outcome), highlight=False)
     if outcome.failed:
         raise SystemExit(1)
+
+
+def crew_of(processes: int | None, ray: str | None) -> Crew | None:
+    """Give the processes that share the work; None where this one does it."""
+    from srkit.crews import Processes
+    from srkit.ray_crews import RayCrew
+
+    if ray is not None:
+        return RayCrew(ray, processes)
+    return Processes(processes) if processes is not None and processes > 1 else None
