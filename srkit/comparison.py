@@ -117,7 +117,7 @@ def _compare_at(
 
 
 def _networks(assembly: Assembly, run: Path) -> dict[str, nn.Module]:
-    """The generator untuned (where it has a start), as other runs and as this one left it."""
+    """The generator untuned (unless others include that), as other runs and this one left it."""
     found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
     path = next((path for path in found if path.is_file()), None)
     if path is None:
@@ -131,11 +131,12 @@ def _networks(assembly: Assembly, run: Path) -> dict[str, nn.Module]:
     if generator is None:
         return {}
     networks: dict[str, nn.Module] = {}
-    if assembly.recipe.start is not None:
+    start, others = assembly.recipe.start, assembly.recipe.evaluation.models
+    if start is not None and start.weights not in others.values():
         untuned = deepcopy(generator)
         begin_from(untuned, assembly.recipe)
-        networks[f"{Path(assembly.recipe.start.weights).stem} (untuned)"] = untuned
-    for name, weights in assembly.recipe.evaluation.models.items():
+        networks[f"{Path(start.weights).stem} (untuned)"] = untuned
+    for name, weights in others.items():
         networks[name] = deepcopy(generator)
         warm_start(networks[name], starting_weights(weights, generator), weights)
     warm_start(generator, groups.get("ema", groups["generator"]), str(path))

@@ -82,6 +82,19 @@ def test_a_run_is_compared_with_its_baselines_and_its_start(
     assert f"report: {report / 'report.html'}" in printed.getvalue()
 
 
+def test_a_start_that_has_a_name_is_shown_once(
+    start: Path, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    changes = {
+        "start": {"weights": str(start)},
+        "evaluation": {"models": {"first": str(start)}, "baselines": ["bilinear"], "examples": 0},
+    }
+    tree = make_tree(pictures, changes, validated(pictures), steps(1))
+    run(tree, tmp_path / "run", registry)
+    found = compared(tree, tmp_path / "run", registry)
+    assert [model.name for model in found.models] == ["bilinear", "first", "small"]
+
+
 def test_a_run_says_how_sure_it_is_and_is_judged_by_that(
     start: Path, pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from safetensors.torch import save_file
 from skimage.data import astronaut
 from spandrel.architectures.Compact import Compact
+from tiny_imagenet_setup import write_tiny
 
 from srkit import testing
 from srkit.components import build
@@ -97,6 +98,8 @@ CASES = {
     ("datasets", "imagenet"): Case({"root": "{folder}/tree", "split": "train", "size": 24}),
     ("datasets", "lens_pairs"): Case({"lr": "{folder}/pairs/lr", "hr": "{folder}/pairs/hr"}),
     ("datasets", "sample_photos"): Case({"split": "test", "size": 64}),
+    ("datasets", "sample_scenes"): Case({"split": "test", "size": 16, "enlarge_to": 32}),
+    ("datasets", "tiny_imagenet"): Case({"root": "{folder}/TinyImageNet", "split": "train"}),
     ("degradations", "hst_to_hsc"): Case(
         {
             "source": {"type": "airy", "lambda_over_d": 0.07, "obscuration": 0.33},
@@ -171,6 +174,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_2k(folder / "DIV2K/DIV2K_train_HR", 800, "04d", (1, 2, 3))
     write_2k(folder / "DIV2K/DIV2K_train_LR_bicubic/X2", 3, "04d", (1, 2, 3), "x2")
     write_2k(folder / "Flickr2K", 2650, "06d", (1, 2, 926, 2650))
+    write_tiny(folder / "TinyImageNet")
     layers = {"features.0": (64, 3, 3, 3), "features.2": (64, 64, 3, 3)}
     tensors = {f"{name}.bias": torch.zeros(64) for name in layers}
     for name, shape in layers.items():

@@ -5,7 +5,7 @@ from srkit import hookimpl
 
 @hookimpl
 def srkit_datasets() -> dict[str, str]:
-    """Offer folders of pictures, ImageNet, DIV2K and its kin, and installed packages' pictures."""
+    """Offer folders, ImageNet, DIV2K and their kin, and installed packages' pictures."""
     return {
         "benchmark_set": "srkit_photos.benchmark_sets:benchmark_set",
         "df2k": "srkit_photos.div2k:df2k",
@@ -14,6 +14,8 @@ def srkit_datasets() -> dict[str, str]:
         "image_folder": "srkit_photos.folders:image_folder",
         "imagenet": "srkit_photos.imagenet:imagenet",
         "sample_photos": "srkit_photos.samples:SamplePhotos",
+        "sample_scenes": "srkit_photos.sample_scenes:SampleScenes",
+        "tiny_imagenet": "srkit_photos.tiny_imagenet:tiny_imagenet",
     }
 
 
@@ -40,12 +42,13 @@ def srkit_degradations() -> dict[str, str]:
 
 @hookimpl
 def srkit_downloads() -> dict[str, str]:
-    """Offer DIV2K, Flickr2K and sets to test on."""
+    """Offer DIV2K, Flickr2K, Tiny ImageNet and sets to test on."""
     module = "srkit_photos.downloads"
     return {
         "benchmark_set": f"{module}:benchmark_set",
         "div2k": f"{module}:div2k",
         "flickr2k": f"{module}:flickr2k",
+        "tiny_imagenet": f"{module}:tiny_imagenet",
     }
 
 

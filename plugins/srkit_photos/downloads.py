@@ -2,7 +2,8 @@
 
 The checksums and sizes of DIV2K are those that TensorFlow Datasets verifies its downloads with
 (``tensorflow_datasets/datasets/div2k/checksums.tsv``); the MD5 of Flickr2K and Urban100 stand in
-the loaders of catalyst-team/esrgan and deepinv. The makers publish none.
+the loaders of catalyst-team/esrgan and deepinv, that of Tiny ImageNet in many
+research repositories, which agree on its size, too. The makers publish none.
 """
 
 from __future__ import annotations
@@ -158,4 +159,22 @@ def benchmark_set(*, name: Literal["Set5", "Set14", "B100", "Urban100"]) -> Down
             )
         ],
         notes=["a mirror of others, not the makers'"],
+    )
+
+
+def tiny_imagenet() -> Download:
+    """Tiny ImageNet: 110,000 labelled pictures of 200 classes, 64 x 64."""
+    return Download(
+        title="Tiny ImageNet: train, val, and test without labels",
+        homepage="https://www.kaggle.com/c/tiny-imagenet",
+        licence="its makers state none; its pictures are ImageNet's: non-commercial research",
+        folder="TinyImageNet",
+        archives=[
+            Archive(
+                "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+                248_100_043,
+                "md5:90528d7ca1a48142e341f4ef8d21d0de",
+                strip=1,
+            )
+        ],
     )

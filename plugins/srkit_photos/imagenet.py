@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from srkit.class_choice import Choice, choose_classes, imagenet_names
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit_photos.photos import Entry, Photos, Unreadable, find_pictures, pick
+from srkit_photos.photos import Entry, Photos, Unreadable, find_pictures, only_of, pick
 
 #: Where the devkit's archive unpacks to.
 DEVKIT = Path("ILSVRC2012_devkit_t12/data")
@@ -25,6 +26,7 @@ def imagenet(
     root: Path,
     split: Literal["train", "validation", "test"],
     size: Annotated[int, Field(gt=0)] = 256,
+    classes: Choice | None = None,
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None,
     seed: int = 0,
     unreadable: Unreadable = "error",
@@ -67,6 +69,13 @@ def imagenet(
         half = pick(entries, 0.5, seed=0)
         chosen = set(half)
         entries = half if split == "validation" else [e for e in entries if e not in chosen]
+    called = class_names()
+    if classes is not None:
+        indices = choose_classes(classes, imagenet_names())
+        entries = only_of(entries, indices)
+        called = [called[index] for index in indices]
+        if not entries:
+            raise DataError(f"{folder}: holds no picture of the {len(indices)} chosen classes")
     if fraction is not None:
         entries = pick(entries, fraction, seed)
     return Photos(
@@ -75,7 +84,7 @@ def imagenet(
         entries=entries,
         size=size,
         enlarge=True,
-        classes=class_names(),
+        classes=called,
         unreadable=unreadable,
     )
 

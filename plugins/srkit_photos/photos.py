@@ -218,3 +218,13 @@ def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:
     ranked.sort(key=lambda row: row[:2])
     chosen = {entry for _, _, entry in ranked[: round(fraction * len(entries))]}
     return [entry for entry in entries if entry in chosen]
+
+
+def only_of(entries: Sequence[Entry], indices: Sequence[int]) -> list[Entry]:
+    """Take the entries of some classes, and number these classes anew."""
+    places = {index: place for place, index in enumerate(indices)}
+    return [
+        Entry(entry.name, places[entry.label])
+        for entry in entries
+        if entry.label is not None and entry.label in places
+    ]

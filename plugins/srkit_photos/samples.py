@@ -84,7 +84,7 @@ class SamplePhotos:
 
 def _crops(picture: str, formats: Formats, size: int) -> Iterator[tuple[str, Tensor]]:
     """Name and cut the crops of a picture."""
-    path = _locate(picture)
+    path = locate(picture)
     pixels = formats.read(path).pixels
     yield "whole", centre_square(path, pixels, size).clamp(0, 1)
     closer = bring_short_side(pixels, min(2 * size, *pixels.shape[-2:])).clamp(0, 1)
@@ -96,7 +96,8 @@ def _crops(picture: str, formats: Formats, size: int) -> Iterator[tuple[str, Ten
             yield f"{row + 1}_{column + 1}", crop.contiguous()
 
 
-def _locate(picture: str) -> Path:
+def locate(picture: str) -> Path:
+    """Say where a picture of an installed package is, such as ``skimage/data/coffee.png``."""
     package, _, inside = picture.partition("/")
     spec = find_spec(package)  # where it is; importing it would take a second
     if spec is None or spec.origin is None:

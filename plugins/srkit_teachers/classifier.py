@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from srkit.checkpoints import trained_teacher
+from srkit.class_choice import Choice
 from srkit.errors import WeightsError
 from srkit.interfaces import Answer
 from srkit.resizing import resize
@@ -20,6 +22,9 @@ from srkit.weights import read_tensors
 #: ``published``: by the mean and standard deviation of the published weights, for photographs in
 #: [0, 1]. ``image``: every image by its own, over all its channels, for values of any range.
 Normalise = Literal["published", "image"]
+
+#: How many classes a network has, or which of its classes it tells.
+Classes = PositiveInt | Choice
 
 
 class Classifier(nn.Module, ABC):
@@ -37,6 +42,8 @@ class Classifier(nn.Module, ABC):
         Number of classes.
     class_names
         Their names by index, or None where they have none.
+    chosen
+        Indices of the classes to tell, as if there were no others; None tells all.
     mean, std
         Per channel, of RGB images in [0, 1].
     normalise
@@ -58,6 +65,7 @@ class Classifier(nn.Module, ABC):
     channels_last = True
     mean: Tensor
     std: Tensor
+    chosen: Tensor | None
 
     def __init__(
         self,
@@ -66,6 +74,7 @@ class Classifier(nn.Module, ABC):
         stages: Sequence[str],
         classes: int,
         class_names: Sequence[str] | None,
+        chosen: Sequence[int] | None = None,
         mean: Sequence[float],
         std: Sequence[float],
         normalise: Normalise,
@@ -88,9 +97,13 @@ class Classifier(nn.Module, ABC):
         self.normalise = normalise
         self.channels = channels
         self.stages = tuple(stages)
-        self.classes = classes
+        self.classes = classes if chosen is None else len(chosen)
         self.class_names = class_names
+        if chosen is not None and class_names is not None:
+            self.class_names = [class_names[index] for index in chosen]
         self.input_size = input_size
+        indices = None if chosen is None else torch.tensor(chosen)
+        self.register_buffer("chosen", indices, persistent=False)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
@@ -116,6 +129,8 @@ class Classifier(nn.Module, ABC):
                     f"this teacher has no stage '{stage}'; known: {', '.join(self.stages) or '-'}"
                 )
         logits, features = self.judge(self._prepare(images), stages)
+        if self.chosen is not None:
+            logits = logits[:, self.chosen]
         return Answer(logits.float(), features)
 
     @abstractmethod
@@ -154,7 +169,7 @@ def standardise(images: Tensor) -> Tensor:
     return centred / torch.where(variance > 0, variance, 1).sqrt()
 
 
-def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], int | None]:
+def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], Classes | None]:
     """Read the weights of a file, or of the classifier that a run trained.
 
     Parameters
@@ -169,7 +184,7 @@ def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], i
     tensors
         By the network's own keys.
     classes
-        How many the run's recipe says; None where none does.
+        How many, or which, the run's recipe says; None where none does.
 
     Raises
     ------
@@ -185,7 +200,25 @@ def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], i
         )
     if all(key.startswith("network.") for key in tensors):
         tensors = {key.removeprefix("network."): value for key, value in tensors.items()}
-    return tensors, trained.options.get("classes") if trained else None
+    classes = trained.options.get("classes") if trained else None
+    return tensors, Path(classes) if isinstance(classes, str) else classes
+
+
+def split_classes(classes: Classes | None) -> tuple[int | None, Choice | None]:
+    """Tell a number of classes from a choice among those that a network has."""
+    return (classes, None) if classes is None or isinstance(classes, int) else (None, classes)
+
+
+def check_new_head(classes: Classes | None, new_head: bool) -> None:
+    """Refuse a new head that is not told how many classes it has.
+
+    Raises
+    ------
+    ValueError
+        If there is to be one, of no number of classes.
+    """
+    if new_head and not isinstance(classes, int):
+        raise ValueError("new_head: needs to know how many classes; set 'classes' to a number")
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -248,5 +281,5 @@ def check_classes(classes: int | None, published: int) -> None:
     if classes not in (None, published):
         raise ValueError(
             f"the published weights tell {published} classes, not {classes}; leave out 'classes', "
-            "name a file, or train with weights: random"
+            "name a file, or train with new_head: true or weights: random"
         )

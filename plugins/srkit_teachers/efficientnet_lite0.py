@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 from pydantic import PositiveInt
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from srkit.errors import WeightsError
 from srkit.weights import read_tensors
+from srkit_teachers.classifier import Classes, check_classes, check_new_head, split_classes
 from srkit_teachers.timm_models import TimmClassifier
 
 
@@ -23,18 +25,37 @@ class EfficientNetLite0(TimmClassifier):
     ----------
     input_size
         Side in pixels that images are resized to; by default they keep their size.
+    classes
+        Which of the 1000 classes to tell, as if there were no others: their indices, wnids or
+        names, or a file that lists them. They are numbered from 0 in the order that they have
+        among all. Or, with a new head, a number of classes of your own.
+    new_head
+        Begin the last layer afresh, to be trained.
 
     Raises
     ------
+    ValueError
+        If a class is unknown.
     WeightsError
         If the package with the weights is not installed, or holds others than expected.
     """
 
-    def __init__(self, *, input_size: PositiveInt | None = None) -> None:
-        network = timm.create_model("tf_efficientnet_lite0")
+    def __init__(
+        self,
+        *,
+        input_size: PositiveInt | None = None,
+        classes: Classes | None = None,
+        new_head: bool = False,
+    ) -> None:
+        check_new_head(classes, new_head)
+        count, choice = split_classes(None if new_head else classes)
+        network: Any = timm.create_model("tf_efficientnet_lite0")
+        check_classes(count, network.num_classes)
         path = _weight_file()
         network.load_state_dict(rename(read_tensors(path), network.state_dict(), path))
-        super().__init__(network, input_size=input_size)
+        if new_head:
+            network.reset_classifier(classes)
+        super().__init__(network, input_size=input_size, choice=choice)
 
 
 def _weight_file() -> Path:

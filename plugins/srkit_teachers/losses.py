@@ -10,21 +10,32 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
+from srkit.class_choice import Choice
 from srkit.interfaces import Answer, Batch
-from srkit.labels import labels_of
+from srkit_teachers.chosen import Chosen
 
 
 class LogitMSE:
     """Mean squared difference of the scores: distillation with scores, as DarioNet does.
 
     The mean is over images and classes; scores are those before the softmax.
+
+    Parameters
+    ----------
+    classes
+        Compare the scores of these classes alone: indices, wnids or names of ImageNet's, or a file
+        that lists them; by default all.
     """
 
     stages: Sequence[str] = ()
 
+    def __init__(self, *, classes: Choice | None = None) -> None:
+        self._chosen = Chosen(classes, "loss 'logit_mse'")
+
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Compare the scores on SR with those on HR: a scalar."""
-        return (answer.logits.float() - target.logits.float()).square().mean()
+        given, wanted = (self._chosen.logits(one) for one in (answer, target))
+        return (given - wanted).square().mean()
 
 
 class LogitKL:
@@ -37,18 +48,22 @@ class LogitKL:
     ----------
     temperature
         T, by which the scores are divided.
+    classes
+        Of which to take the probabilities, among these alone: indices, wnids or names of
+        ImageNet's, or a file that lists them; by default all.
     """
 
     stages: Sequence[str] = ()
 
-    def __init__(self, *, temperature: PositiveFloat = 4.0) -> None:
+    def __init__(self, *, temperature: PositiveFloat = 4.0, classes: Choice | None = None) -> None:
         self.temperature = temperature
+        self._chosen = Chosen(classes, "loss 'logit_kl'")
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Compare the scores on SR with those on HR: a scalar."""
         given, wanted = (
-            torch.log_softmax(logits.float() / self.temperature, dim=1)
-            for logits in (answer.logits, target.logits)
+            torch.log_softmax(self._chosen.logits(one) / self.temperature, dim=1)
+            for one in (answer, target)
         )
         divergence = F.kl_div(given, wanted, reduction="batchmean", log_target=True)
         return self.temperature**2 * divergence
@@ -61,12 +76,21 @@ class CrossEntropy:
     ----------
     label_smoothing
         Share of the probability that is spread evenly over all classes (Szegedy et al. 2016).
+    classes
+        Of which to take the probabilities, among these alone: indices, wnids or names of
+        ImageNet's, or a file that lists them; by default all. Labels are still those of all.
     """
 
     stages: Sequence[str] = ()
 
-    def __init__(self, *, label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        classes: Choice | None = None,
+    ) -> None:
         self.label_smoothing = label_smoothing
+        self._chosen = Chosen(classes, "loss 'cross_entropy'")
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Judge the scores on SR by ``batch.labels``: a scalar.
@@ -74,10 +98,9 @@ class CrossEntropy:
         Raises
         ------
         DataError
-            If the batch has no labels, or one that is no class of the teacher's.
+            If the batch has no labels, or one that is none of the classes.
         """
-        logits = answer.logits.float()
-        labels = labels_of(batch, logits.shape[1], "loss 'cross_entropy'")
+        logits, labels = self._chosen.logits(answer), self._chosen.labels(batch, answer)
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
 

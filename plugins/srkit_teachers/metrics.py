@@ -8,48 +8,80 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
+from srkit.class_choice import Choice
 from srkit.interfaces import Answer, Batch
-from srkit.labels import labels_of
+from srkit_teachers.chosen import Chosen
 
 
 class ScoreMSE:
-    """Mean squared difference of the scores on SR and on the original, over the classes."""
+    """Mean squared difference of the scores on SR and on the original, over the classes.
+
+    Parameters
+    ----------
+    classes
+        The classes that count, as if there were no others: indices, wnids or names of ImageNet's,
+        or a file that lists them; by default all.
+    """
 
     higher_is_better = False
     unit = ""
-    protocol = "scores before the softmax, mean over all classes"
     stages: Sequence[str] = ()
+
+    def __init__(self, *, classes: Choice | None = None) -> None:
+        self._chosen = Chosen(classes, "metric 'score_mse'")
+        self.protocol = f"scores before the softmax, mean over classes{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
-        return (answer.logits.float() - target.logits.float()).square().mean(dim=1)
+        given, wanted = (self._chosen.logits(one) for one in (answer, target))
+        return (given - wanted).square().mean(dim=1)
 
 
 class CrossEntropy:
-    """Cross-entropy of the class probabilities on SR with the labels."""
+    """Cross-entropy of the class probabilities on SR with the labels.
+
+    Parameters
+    ----------
+    classes
+        The classes that count, as if there were no others: indices, wnids or names of ImageNet's,
+        or a file that lists them; by default all.
+    """
 
     higher_is_better = False
     unit = "nat"
-    protocol = "labels of the data, natural logarithm"
     stages: Sequence[str] = ()
+
+    def __init__(self, *, classes: Choice | None = None) -> None:
+        self._chosen = Chosen(classes, "metric 'cross_entropy'")
+        self.protocol = f"labels of the data, natural logarithm{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR: shape ``(N,)``; a DataError if it is unlabelled."""
-        return _cross_entropy(answer, batch, "metric 'cross_entropy'")
+        return _cross_entropy(self._chosen, answer, batch)
 
 
 class CrossEntropyGap:
-    """Cross-entropy on SR less that on the original: what the images lost for the teacher."""
+    """Cross-entropy on SR less that on the original: what the images lost for the teacher.
+
+    Parameters
+    ----------
+    classes
+        The classes that count, as if there were no others: indices, wnids or names of ImageNet's,
+        or a file that lists them; by default all.
+    """
 
     higher_is_better = False
     unit = "nat"
-    protocol = "SR less original, labels of the data, natural logarithm"
     stages: Sequence[str] = ()
+
+    def __init__(self, *, classes: Choice | None = None) -> None:
+        self._chosen = Chosen(classes, "metric 'cross_entropy_gap'")
+        self.protocol = f"SR less original, labels of the data, natural logarithm{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
-        name = "metric 'cross_entropy_gap'"
-        return _cross_entropy(answer, batch, name) - _cross_entropy(target, batch, name)
+        sr, original = (_cross_entropy(self._chosen, one, batch) for one in (answer, target))
+        return sr - original
 
 
 class Accuracy:
@@ -59,15 +91,19 @@ class Accuracy:
     ----------
     top
         How many of the best classes count.
+    classes
+        The classes to choose the best of: indices, wnids or names of ImageNet's, or a file that
+        lists them; by default all. Labels are still those of all.
     """
 
     higher_is_better = True
     unit = ""
     stages: Sequence[str] = ()
 
-    def __init__(self, *, top: PositiveInt = 1) -> None:
+    def __init__(self, *, top: PositiveInt = 1, classes: Choice | None = None) -> None:
         self.top = top
-        self.protocol = f"top {top}, labels of the data"
+        self._chosen = Chosen(classes, "metric 'accuracy'")
+        self.protocol = f"top {top}, labels of the data{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR: shape ``(N,)``.
@@ -75,31 +111,42 @@ class Accuracy:
         Raises
         ------
         DataError
-            If the batch has no labels, or one that is no class of the teacher's.
+            If the batch has no labels, or one that is none of the classes.
         ValueError
             If `top` exceeds the number of classes.
         """
-        classes = answer.logits.shape[1]
+        logits = self._chosen.logits(answer)
+        classes = logits.shape[1]
         if self.top > classes:
             raise ValueError(f"top is {self.top}, but the teacher tells only {classes} classes")
-        labels = labels_of(batch, classes, "metric 'accuracy'")
-        best = answer.logits.topk(self.top, dim=1).indices
+        labels = self._chosen.labels(batch, answer)
+        best = logits.topk(self.top, dim=1).indices
         return (best == labels[:, None]).any(dim=1).float()
 
 
 class Agreement:
-    """Whether the best class on SR is the best class on the original: 1 or 0."""
+    """Whether the best class on SR is the best class on the original: 1 or 0.
+
+    Parameters
+    ----------
+    classes
+        The classes that count, as if there were no others: indices, wnids or names of ImageNet's,
+        or a file that lists them; by default all.
+    """
 
     higher_is_better = True
     unit = ""
-    protocol = "top 1, no labels"
     stages: Sequence[str] = ()
+
+    def __init__(self, *, classes: Choice | None = None) -> None:
+        self._chosen = Chosen(classes, "metric 'agreement'")
+        self.protocol = f"top 1, no labels{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
-        return (answer.logits.argmax(dim=1) == target.logits.argmax(dim=1)).float()
+        given, wanted = (self._chosen.logits(one).argmax(dim=1) for one in (answer, target))
+        return (given == wanted).float()
 
 
-def _cross_entropy(answer: Answer, batch: Batch, reader: str) -> Tensor:
-    logits = answer.logits.float()
-    return F.cross_entropy(logits, labels_of(batch, logits.shape[1], reader), reduction="none")
+def _cross_entropy(chosen: Chosen, answer: Answer, batch: Batch) -> Tensor:
+    return F.cross_entropy(chosen.logits(answer), chosen.labels(batch, answer), reduction="none")

@@ -13,14 +13,18 @@ from pydantic import PositiveInt
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor
 
+from srkit.class_choice import Choice, choose_classes, imagenet_names
 from srkit.errors import WeightsError
 from srkit_teachers.classifier import (
+    Classes,
     Classifier,
     Normalise,
     check_classes,
     check_model,
+    check_new_head,
     load_weights,
     read_weights,
+    split_classes,
 )
 
 #: Files of weights in a repository of the hub, the first preferred.
@@ -40,6 +44,8 @@ class TimmClassifier(Classifier):
         By what images are normalised.
     channels
         Channels of the network's images.
+    choice
+        Which of the network's classes to tell; None for all.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class TimmClassifier(Classifier):
         network: Any,
         *,
         input_size: int | None,
+        choice: Choice | None = None,
         normalise: Normalise = "published",
         channels: int = 3,
     ) -> None:
@@ -56,6 +63,7 @@ class TimmClassifier(Classifier):
             stages=[info["module"] for info in network.feature_info],
             classes=network.num_classes,
             class_names=_class_names(network),
+            chosen=None if choice is None else choose_classes(choice, _known_names(network)),
             mean=cfg["mean"],
             std=cfg["std"],
             normalise=normalise,
@@ -89,7 +97,11 @@ class Timm(TimmClassifier):
         A local file, or the folder of a run that trained this classifier; ``random`` for one that
         is to be trained; None downloads the published ones.
     classes
-        Number of classes; by default those of the run or of the published weights.
+        Number of classes; by default those of the run or of the published weights. Or which of
+        them to tell, as if there were no others: their indices, wnids or names of ImageNet's, or
+        a file that lists them. They are numbered from 0 in the order that they have among all.
+    new_head
+        Begin the last layer afresh, for a number of `classes` of your own, to be trained.
     input_size
         Side in pixels that images are resized to; by default they keep their size.
     normalise
@@ -110,12 +122,15 @@ class Timm(TimmClassifier):
         *,
         model: str,
         weights: Path | Literal["random"] | None = None,
-        classes: PositiveInt | None = None,
+        classes: Classes | None = None,
+        new_head: bool = False,
         input_size: PositiveInt | None = None,
         normalise: Normalise = "published",
         channels: int = 3,
     ) -> None:
         check_model("timm", model, [*timm.list_models(), *timm.list_pretrained()])
+        check_new_head(classes, new_head)
+        count, choice = split_classes(None if new_head else classes)
         if weights is None:
             if channels not in (1, 3):
                 raise ValueError(
@@ -123,19 +138,26 @@ class Timm(TimmClassifier):
                     "file or a run as 'weights'"
                 )
             channels = 3
-            network: Any = _published(model, classes)
+            network: Any = _published(model, count)
         elif weights == "random":
-            network = timm.create_model(model, num_classes=classes, in_chans=channels)
+            network = timm.create_model(model, num_classes=count, in_chans=channels)
         else:
             tensors, trained_classes = read_weights(Path(weights), normalise)
+            trained_count, trained_choice = split_classes(trained_classes)
+            if count is None:
+                count, choice = trained_count, choice or trained_choice
             if channels == 1 and _takes_rgb(model, tensors):
                 channels = 3
-            count = classes or trained_classes
             network = timm.create_model(model, num_classes=count, in_chans=channels)
             load_weights(network, tensors, str(weights))
         if network.num_classes < 1:
             raise ValueError(f"'{model}' of timm has no classes; it only makes features")
-        super().__init__(network, input_size=input_size, normalise=normalise, channels=channels)
+        if new_head:
+            network.reset_classifier(classes)
+            choice = None
+        super().__init__(
+            network, input_size=input_size, normalise=normalise, channels=channels, choice=choice
+        )
 
     @staticmethod
     def downloads(*, model: str, weights: Path | str | None, **_: Any) -> list[str]:
@@ -164,6 +186,14 @@ def _class_names(network: Any) -> Sequence[str] | None:
         return None
     names: Sequence[str] = ImageNetInfo(subset).label_descriptions()
     return names
+
+
+def _known_names(network: Any) -> int | list[tuple[str, ...]]:
+    """Give what each class is called, or how many there are where nobody knows."""
+    if _class_names(network) is None:
+        count: int = network.num_classes
+        return count
+    return imagenet_names(infer_imagenet_subset(network))
 
 
 def _published_cfg(model: str) -> Any:

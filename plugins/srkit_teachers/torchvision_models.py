@@ -13,14 +13,18 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torchvision.models import SwinTransformer, WeightsEnum, get_model, get_model_weights
 
+from srkit.class_choice import Choice, choose_classes, imagenet_names
 from srkit.errors import WeightsError, nearest
 from srkit_teachers.classifier import (
+    Classes,
     Classifier,
     Normalise,
     check_classes,
     check_model,
+    check_new_head,
     load_weights,
     read_weights,
+    split_classes,
 )
 
 #: Where torchvision's convolutional networks change resolution or block, by module name.
@@ -50,7 +54,11 @@ class Torchvision(Classifier):
         that trained this classifier; or ``random`` for one that is to be trained. ``DEFAULT`` are
         torchvision's best.
     classes
-        Number of classes; by default those of the run or of the published weights.
+        Number of classes; by default those of the run or of the published weights. Or which of
+        them to tell, as if there were no others: their indices, wnids or names of ImageNet's, or
+        a file that lists them. They are numbered from 0 in the order that they have among all.
+    new_head
+        Begin the last layer afresh, for a number of `classes` of your own, to be trained.
     input_size
         Side in pixels that images are resized to; by default they keep their size.
     normalise
@@ -71,30 +79,41 @@ class Torchvision(Classifier):
         *,
         model: str,
         weights: str | Path = "DEFAULT",
-        classes: PositiveInt | None = None,
+        classes: Classes | None = None,
+        new_head: bool = False,
         input_size: PositiveInt | None = None,
         normalise: Normalise = "published",
     ) -> None:
         published = _weights_of(model)
         entry = published.get(str(weights), published["DEFAULT"])
         known = len(entry.meta["categories"])
+        check_new_head(classes, new_head)
+        count, choice = split_classes(None if new_head else classes)
         if str(weights) in published:
-            check_classes(classes, known)
+            check_classes(count, known)
             network = _published(model, entry)
         else:
             tensors = None
             if weights != "random":
                 tensors, trained_classes = _read(weights, model, published, normalise)
-                classes = classes or trained_classes
-            network = get_model(model, num_classes=classes or known, **_BUILDING.get(model, {}))
+                trained_count, trained_choice = split_classes(trained_classes)
+                if count is None:
+                    count, choice = trained_count, choice or trained_choice
+            network = get_model(model, num_classes=count or known, **_BUILDING.get(model, {}))
             if tensors is not None:
                 load_weights(network, tensors, str(weights))
+        if new_head:
+            assert isinstance(classes, int)
+            _renew_head(network, count or known, classes)
+            count, choice = classes, None
+        names = entry.meta["categories"] if count in (None, known) else None
         preset = entry.transforms()
         super().__init__(
             network,
             stages=_stages(network),
-            classes=classes or known,
-            class_names=entry.meta["categories"] if classes in (None, known) else None,
+            classes=count or known,
+            class_names=names,
+            chosen=_choose(choice, names, count or known),
             mean=preset.mean,
             std=preset.std,
             normalise=normalise,
@@ -123,6 +142,30 @@ class Torchvision(Classifier):
                 handle.remove()
         # In training, networks with auxiliary classifiers return theirs beside the scores.
         return getattr(answer, "logits", answer), features
+
+
+def _choose(choice: Choice | None, names: Sequence[str] | None, count: int) -> Sequence[int] | None:
+    """Find the indices of the chosen classes, which go by ImageNet's names and torchvision's."""
+    if choice is None:
+        return None
+    if names is None:
+        return choose_classes(choice, count)
+    called = [(*known, name) for known, name in zip(imagenet_names(), names, strict=True)]
+    return choose_classes(choice, called)
+
+
+def _renew_head(network: nn.Module, known: int, classes: int) -> None:
+    """Put a fresh layer of other classes in the place of the last one."""
+    for name, module in reversed(list(network.named_modules())):
+        parent = network.get_submodule(name.rpartition(".")[0])
+        if isinstance(module, nn.Linear) and module.out_features == known:
+            head: nn.Module = nn.Linear(module.in_features, classes)
+        elif isinstance(module, nn.Conv2d) and module.out_channels == known:
+            head = nn.Conv2d(module.in_channels, classes, module.kernel_size)  # type: ignore[arg-type]
+        else:
+            continue
+        setattr(parent, name.rpartition(".")[2], head)
+        return
 
 
 def _weights_of(model: str) -> Mapping[str, WeightsEnum]:
@@ -181,7 +224,7 @@ def missing(what: str, entry: WeightsEnum, error: Exception) -> WeightsError:
 
 def _read(
     weights: str | Path, model: str, published: Mapping[str, Any], normalise: Normalise
-) -> tuple[dict[str, Tensor], int | None]:
+) -> tuple[dict[str, Tensor], Classes | None]:
     path = Path(weights)
     if not path.suffix and not path.exists():
         raise ValueError(

@@ -15,7 +15,8 @@ from srkit_photos import samples
 from srkit_photos.folders import image_folder
 from srkit_photos.imagenet import class_names, imagenet
 from srkit_photos.photos import Entry, pick
-from srkit_photos.samples import SPLITS, SamplePhotos
+from srkit_photos.sample_scenes import SampleScenes
+from srkit_photos.samples import SPLITS, SamplePhotos, locate
 
 from srkit.assembly import assemble
 from srkit.components import build, options
@@ -24,6 +25,7 @@ from srkit.formats import Formats
 from srkit.interfaces import Dataset
 from srkit.recipe import parse_recipe
 from srkit.registry import Registry
+from srkit.testing import check_dataset
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]
 
@@ -298,6 +300,44 @@ def test_imagenet_train(ilsvrc: Path, formats: Formats, registry: Registry) -> N
     assert [data[i].label for i in range(12)] == [0] * 4 + [1] * 4 + [2] * 4
     assert data[0].hr.shape == (3, 24, 24)
     assert len(imagenet(formats=formats, root=ilsvrc, split="train", fraction=0.25)) == 3
+
+
+def test_imagenet_of_some_classes(ilsvrc: Path, formats: Formats) -> None:
+    whole = imagenet(formats=formats, root=ilsvrc, split="train", size=24)
+    some: list[int | str] = ["n01484850", "tench"]
+    data = imagenet(formats=formats, root=ilsvrc, split="train", size=24, classes=some)
+    assert data.classes == ["tench", "great white shark"]
+    expected = [
+        (whole[k].name, [0, 2].index(label))
+        for k in range(len(whole))
+        if (label := whole[k].label) in (0, 2)
+    ]
+    assert [(data[k].name, data[k].label) for k in range(len(data))] == expected
+    with pytest.raises(DataError) as caught:
+        imagenet(formats=formats, root=ilsvrc, split="train", classes=[7, 8])
+    assert str(caught.value) == f"{ilsvrc / 'train'}: holds no picture of the 2 chosen classes"
+
+
+def test_sample_scenes_share_no_pixel(formats: Formats) -> None:
+    splits = [
+        SampleScenes(formats=formats, split=k, size=16) for k in ("train", "validation", "test")
+    ]  # type: ignore[arg-type]
+    names = [{data[k].name for k in range(len(data))} for data in splits]
+    assert not names[0] & names[1] | names[0] & names[2] | names[1] & names[2]
+    for data in splits:
+        check_dataset(data)
+        assert {data[k].label for k in range(len(data))} == set(range(10))
+    assert len(splits[0].classes) == 10
+    # Put together, the crops of a photograph are the photograph.
+    crops = {data[k].name: data[k].hr for data in splits for k in range(len(data))}
+    rows = [
+        torch.cat([crops[f"coffee_{row}_{column}"] for column in range(1, 8)], 2)
+        for row in range(1, 6)
+    ]
+    with PIL.Image.open(locate("skimage/data/coffee.png")) as picture:
+        small = picture.resize((120, 80), PIL.Image.Resampling.BICUBIC).crop((0, 0, 112, 80))
+    difference = torch.cat(rows, 1) - torch.from_numpy(np.array(small)).permute(2, 0, 1) / 255
+    assert difference.abs().max() < 0.02
 
 
 def test_imagenet_halves_of_val(ilsvrc: Path, formats: Formats) -> None:

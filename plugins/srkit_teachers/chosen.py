@@ -1,0 +1,100 @@
+"""Answers about some of a teacher's classes: scores, labels, probabilities among these alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from srkit.class_choice import Choice, choose_classes, imagenet_names
+from srkit.errors import DataError
+from srkit.interfaces import Answer, Batch
+from srkit.labels import labels_of
+
+#: Classes that have wnids and names.
+NAMED = 1000
+
+
+class Chosen:
+    """What a loss or metric looks at: all classes of a teacher, or a choice of them.
+
+    Parameters
+    ----------
+    classes
+        The choice, or None for all. Wnids and names are those of ImageNet's 1000.
+    reader
+        Who looks, for errors.
+
+    Raises
+    ------
+    ValueError
+        If the choice makes no sense, see :func:`srkit.class_choice.choose_classes`.
+    """
+
+    def __init__(self, classes: Choice | None, reader: str) -> None:
+        self._reader = reader
+        self._indices: list[int] = []
+        self._named = False
+        if classes is None:
+            return
+        self._named = isinstance(classes, Path) or any(isinstance(k, str) for k in classes)
+        if self._named or isinstance(classes, Path):
+            self._indices = choose_classes(classes, imagenet_names())
+        else:
+            most = max((int(k) for k in classes), default=0)
+            self._indices = choose_classes(classes, most + 1)
+
+    def __str__(self) -> str:
+        return f", among {len(self._indices)} classes" if self._indices else ""
+
+    def logits(self, answer: Answer) -> Tensor:
+        """Give the scores of the chosen classes in float32, ``(N, K)``.
+
+        Raises
+        ------
+        DataError
+            If the teacher does not have these classes.
+        """
+        logits = answer.logits.float()
+        if not self._indices:
+            return logits
+        count = logits.shape[1]
+        if self._named and count != NAMED:
+            raise DataError(
+                f"the {self._reader}: its classes are chosen by the names of ImageNet's {NAMED}, "
+                f"but the teacher tells {count}; choose by index"
+            )
+        if self._indices[-1] >= count:
+            raise DataError(
+                f"the {self._reader}: class {self._indices[-1]} is none of the teacher's {count}"
+            )
+        return logits[:, self._indices]
+
+    def labels(self, batch: Batch, answer: Answer) -> Tensor:
+        """Give the place of each label among the chosen classes, ``(N,)``.
+
+        Raises
+        ------
+        DataError
+            If there are no labels, or one is none of the chosen classes.
+        """
+        count = answer.logits.shape[1]
+        labels = labels_of(batch, count, self._reader)
+        if not self._indices:
+            return labels
+        places = torch.full((count,), -1, device=labels.device)
+        places[self._indices] = torch.arange(len(self._indices), device=labels.device)
+        found = places[labels]
+        # To look at labels on an accelerator would make the host wait for it at every step.
+        if found.is_cpu and bool((found < 0).any()):
+            name, label = next(
+                (name, int(label))
+                for name, label, place in zip(batch.names, labels, found, strict=True)
+                if place < 0
+            )
+            raise DataError(
+                f"{name}: its label is {label}, which is none of the {len(self._indices)} classes "
+                f"of the {self._reader}; leave such images out, or choose more classes"
+            )
+        return found
