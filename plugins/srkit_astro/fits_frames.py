@@ -14,7 +14,7 @@ from srkit.errors import DataError
 from srkit.interfaces import Image, ImageSource
 from srkit.stored_arrays import StoredArray, chunks
 from srkit_astro.checksums import encoded, sum_words
-from srkit_astro.fits import (
+from srkit_astro.fits_files import (
     Planes,
     Values,
     as_planes,

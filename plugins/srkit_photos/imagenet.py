@@ -45,6 +45,9 @@ def imagenet(
         range), and the central square is cut out. Smaller pictures are enlarged.
     fraction
         Take this share of the split, evenly over the classes, chosen by the seed.
+    classes
+        Take the pictures of these classes alone, by name, wnid or index; labels are places in this
+        list.
     seed
         Decides which pictures the fraction takes.
     unreadable
