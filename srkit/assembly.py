@@ -39,6 +39,7 @@ from srkit.recipe import Recipe, parse_recipe
 from srkit.recipe_files import load_tree
 from srkit.recipe_parts import LossSpec, MetricSpec, Spec
 from srkit.registry import Component, Registry
+from srkit.tasks import TRAINABLE, task_of, tasks_of
 from srkit.variance import VarianceHead
 from srkit.weights import is_here
 
@@ -419,7 +420,31 @@ def _check_teachers(assembly: Assembly) -> list[str]:
             elif len(recipe.teachers) > 1:
                 names = ", ".join(recipe.teachers)
                 problems.append(f"{kind}.{name}.teacher: missing; choose one of {names}")
-    return problems
+    return [*problems, *_check_tasks(assembly)]
+
+
+def _check_tasks(assembly: Assembly) -> list[str]:
+    """What teachers tell has to be what losses and metrics read, and what srkit can train."""
+    recipe = assembly.recipe
+    readers = [
+        (f"{kind}.{name}", assembly.teacher_of(specs[name]), tasks_of(component))
+        for kind, components, specs in (
+            ("losses", assembly.losses, recipe.losses),
+            ("metrics", assembly.metrics, recipe.metrics),
+        )
+        for name, component in components.items()
+        if isinstance(component, TeacherLoss | TeacherMetric) and recipe.teachers
+    ]
+    readers += [
+        (f"teachers.{name}.trainable", name, TRAINABLE)
+        for name, spec in recipe.teachers.items()
+        if spec.trainable
+    ]
+    return [
+        f"{path}: is for {' or '.join(tasks)}, and the task of teacher '{name}' is {task}"
+        for path, name, tasks in readers
+        if name in assembly.teachers and (task := task_of(assembly.teachers[name])) not in tasks
+    ]
 
 
 def _check_stretch(recipe: Recipe) -> list[str]:

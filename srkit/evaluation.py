@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from srkit.assembly import Assembly
 from srkit.calibration import PIXELS, Calibration
 from srkit.errors import DataError
-from srkit.interfaces import Answer, Batch, Dataset, MappedMetric, TeacherMetric
+from srkit.interfaces import Answer, Batch, Dataset, MappedMetric, PooledMetric, TeacherMetric
 from srkit.loading import evaluation_batches
 from srkit.multiscale import set_scale
 from srkit.objectives import fit, restore, wanted_stages
@@ -25,6 +26,7 @@ from srkit.pictures import Pixels, Row, to_picture, to_row
 from srkit.resizing import Kernel
 from srkit.results import Evaluation, MetricInfo, ModelResult
 from srkit.stretching import View
+from srkit.tasks import take_as_truth, task_of
 from srkit.uncertainty import Estimate, estimate, sample_pixels
 from srkit.variance import VarianceHead
 
@@ -239,7 +241,10 @@ class Examiner:
     def _examine_batch(
         self, batch: Batch, restorers: Mapping[str, Restorer], seconds: dict[str, float]
     ) -> list[dict[str, Any]]:
-        """Give a row for each image: its label, and values and prediction for each model."""
+        """Give a row for each image: its label, and values and prediction for each model.
+
+        In the place of its value, a pooled metric has what it takes from the image.
+        """
         device = self.accelerator.device
         started = time.perf_counter()
         targets = self._answers(batch.hr, batch)
@@ -247,8 +252,9 @@ class Examiner:
         asking = time.perf_counter() - started
         batch = self._labelled(batch, targets)
         labels = [None] * len(batch) if batch.labels is None else batch.labels.tolist()
+        known = any(truth is not None for truth in (batch.labels, batch.masks, batch.boxes))
         rows: list[dict[str, Any]] = [
-            {"name": name, "label": label, "models": {}}
+            {"name": name, "label": label, "truth": known, "models": {}}
             for name, label in zip(batch.names, labels, strict=True)
         ]
         for model, restorer in restorers.items():
@@ -260,10 +266,9 @@ class Examiner:
             seconds[model] += time.perf_counter() - started
             seconds[model] += asking if model == "original" else 0.0
             values = self._measure(sr, answers, targets, batch)
-            judge = next(iter(answers.values()), None)
-            predictions = judge.logits.argmax(1).tolist() if judge else [None] * len(batch)
+            predictions = self._predictions(answers, len(batch))
             for i, row in enumerate(rows):
-                measured = {name: float(value[i]) for name, value in values.items()}
+                measured = {name: value[i] for name, value in values.items()}
                 pixels = None
                 if isinstance(made, Estimate):
                     pixels = sample_pixels(made, batch, i, PIXELS // len(self.dataset) + 1)
@@ -276,19 +281,28 @@ class Examiner:
         answers: Mapping[str, Answer],
         targets: Mapping[str, Answer],
         batch: Batch,
-    ) -> dict[str, Tensor]:
-        values = {}
+    ) -> dict[str, Sequence[Any]]:
+        values: dict[str, Sequence[Any]] = {}
         for name, metric in self.assembly.metrics.items():
             try:
+                found: Any
                 if isinstance(metric, TeacherMetric):
                     teacher = self.assembly.teacher_of(self.assembly.recipe.metrics[name])
-                    value = metric(answers[teacher], targets[teacher], batch)
+                    found = metric(answers[teacher], targets[teacher], batch)
                 else:
-                    value = metric(sr, batch)
+                    found = metric(sr, batch)
             except ValueError as error:
                 raise DataError(f"metrics.{name} on {batch.names[0]}: {error}") from error
-            values[name] = value.double().cpu()
+            values[name] = found.double().tolist() if isinstance(found, Tensor) else found
         return values
+
+    def _predictions(self, answers: Mapping[str, Answer], count: int) -> Sequence[int | None]:
+        """Give the class that the first teacher sees in each image, if it tells one."""
+        name, teacher = next(iter(self.assembly.teachers.items()), ("", None))
+        if teacher is None or task_of(teacher) != "classification":
+            return [None] * count
+        predictions: list[int] = answers[name].logits.argmax(1).tolist()
+        return predictions
 
     def _answers(self, images: Tensor, batch: Batch) -> dict[str, Answer]:
         """Ask every teacher about images of a batch, for the stages that its metrics read."""
@@ -304,7 +318,7 @@ class Examiner:
                 and self.assembly.teacher_of(specs[key]) == name
             }
             with self.accelerator.autocast():
-                answers[name] = teacher(images, wanted_stages(readers))
+                answers[name] = teacher(images, wanted_stages(readers, teacher))
         return answers
 
     def _labelled(self, batch: Batch, targets: Mapping[str, Answer]) -> Batch:
@@ -312,7 +326,8 @@ class Examiner:
             return batch
         if not targets:
             raise DataError("evaluation.labels: 'teacher' needs a teacher in the recipe")
-        return replace(batch, labels=next(iter(targets.values())).logits.argmax(1))
+        name, teacher = next(iter(self.assembly.teachers.items()))
+        return take_as_truth(batch, targets[name], task_of(teacher))
 
     def _class_names(self) -> list[str] | None:
         """Names of the classes: the data set's, else those of the teacher that judges."""
@@ -328,29 +343,42 @@ class Examiner:
         for model, spent in seconds.items():
             entries = [row["models"][model] for row in rows]
             judged = bool(entries) and entries[0][1] is not None
+            values, pooled = self._pool([measured for measured, _, _ in entries])
             models.append(
                 ModelResult(
                     name=model,
-                    values={
-                        name: np.array([values[name] for values, _, _ in entries])
-                        for name in self.assembly.metrics
-                    },
+                    values=values,
+                    pooled=pooled,
                     predictions=np.array([p for _, p, _ in entries]) if judged else None,
                     seconds=spent,
                     calibration=Calibration.gather([pixels for _, _, pixels in entries]),
                 )
             )
         by_teacher = self.assembly.recipe.evaluation.labels == "teacher"
+        source = "the teacher's own answers on the originals" if by_teacher else "data set"
         return Evaluation(
             title=title,
             names=[row["name"] for row in rows],
             labels=np.array([row["label"] for row in rows]) if labelled else None,
-            label_source="the teacher's own answers on the originals" if by_teacher else "data set",
+            label_source=source if rows and rows[0]["truth"] else "",
             classes=self._class_names(),
             metrics=metric_infos(self.assembly),
             models=models,
             notes=list(self.dataset.notes),
         )
+
+    def _pool(
+        self, measured: Sequence[Mapping[str, Any]]
+    ) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
+        """Give each metric's values, and of pooled ones the number of the whole set."""
+        values: dict[str, NDArray[np.float64]] = {}
+        pooled: dict[str, float] = {}
+        for name, metric in self.assembly.metrics.items():
+            found = [of_image[name] for of_image in measured]
+            if isinstance(metric, PooledMetric):
+                found, pooled[name] = metric.pool(found)
+            values[name] = np.array(found, np.float64)
+        return values, pooled
 
 
 def metric_infos(assembly: Assembly) -> list[MetricInfo]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from srkit.plotting import BETTER, WORSE, colours, panels, shorten, style
 from srkit.results import Evaluation, MetricInfo, ModelResult
-from srkit.statistics import ORIGINAL, ClassScores, standard_error
+from srkit.statistics import ORIGINAL, ClassScores, error_of_mean
 from srkit.tables import NAMED, format_value, heading
 
 Floats = NDArray[np.float64]
@@ -64,7 +64,7 @@ def _bars_of_metric(axis: Axes, evaluation: Evaluation, metric: MetricInfo) -> N
 def _whisker(model: ModelResult, metric: MetricInfo) -> float:
     if metric.signed:
         return float(np.nan_to_num(model.scatter(metric.name)))
-    return standard_error(model.values[metric.name]) or 0.0
+    return error_of_mean(model, metric.name) or 0.0
 
 
 def class_differences(scores: ClassScores, measure: str) -> Figure:

@@ -70,7 +70,7 @@ def srkit_losses() -> Factories:
 
 @hookspec
 def srkit_teachers() -> Factories:
-    """Offer classifiers to learn from: :class:`srkit.interfaces.Teacher`."""
+    """Offer networks to learn from: :class:`srkit.interfaces.Teacher`."""
     raise AssertionError
 
 

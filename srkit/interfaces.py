@@ -43,6 +43,38 @@ class Image:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+#: What teachers tell of an image: its class, the class of each pixel, boxes around things, or a
+#: vector that is alike for what looks alike.
+Task = Literal["classification", "segmentation", "detection", "embedding"]
+
+#: Stands in a mask for pixels whose class nobody knows; they count nowhere.
+VOID = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Boxes around the K things in an image.
+
+    Parameters
+    ----------
+    corners
+        ``(K, 4)`` float32: left, top, right, bottom in pixels of HR, from its upper left corner.
+    labels
+        ``(K,)`` int64, class indices.
+    scores
+        ``(K,)`` in [0, 1], how sure a detector is of each; None where the boxes are the truth.
+    """
+
+    corners: Tensor
+    labels: Tensor
+    scores: Tensor | None = None
+
+    def to(self, device: torch.device) -> Boxes:
+        """Copy them to a device."""
+        scores = None if self.scores is None else self.scores.to(device)
+        return Boxes(self.corners.to(device), self.labels.to(device), scores)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One item of a data set.
@@ -70,6 +102,11 @@ class Sample:
         Variance of the noise in `lr`, ``(C, h, w)`` in `unit` squared, where known.
     zero_point
         AB magnitude of one unit, where known.
+    mask
+        Class index of every HR pixel, ``(H, W)`` int64, :data:`VOID` where unknown; None where
+        nobody has drawn any.
+    boxes
+        Boxes around the things in a whole HR image, where known; crops and turned images have none.
     """
 
     name: str
@@ -81,6 +118,8 @@ class Sample:
     pixel_scale: float | None = None
     variance: Tensor | None = None
     zero_point: float | None = None
+    mask: Tensor | None = None
+    boxes: Boxes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +152,10 @@ class Batch:
         Variance of the noise in `lr`, ``(N, C, h, w)`` in `unit` squared, where known.
     zero_point
         AB magnitude of one unit, where known.
+    masks
+        ``(N, H, W)`` int64, :data:`VOID` where unknown, or None.
+    boxes
+        Boxes of each whole image, or None.
     """
 
     names: Sequence[str]
@@ -126,6 +169,8 @@ class Batch:
     pixel_scale: float | None = None
     variance: Tensor | None = None
     zero_point: float | None = None
+    masks: Tensor | None = None
+    boxes: Sequence[Boxes] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -145,9 +190,15 @@ class Batch:
 
         hr = move(self.hr)
         assert hr is not None
-        labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
-        variance = move(self.variance)
-        return replace(self, hr=hr, labels=labels, lr=move(self.lr), variance=variance)
+        return replace(
+            self,
+            hr=hr,
+            lr=move(self.lr),
+            variance=move(self.variance),
+            labels=None if self.labels is None else self.labels.to(device, non_blocking=True),
+            masks=None if self.masks is None else self.masks.to(device, non_blocking=True),
+            boxes=None if self.boxes is None else [boxes.to(device) for boxes in self.boxes],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +208,20 @@ class Answer:
     Parameters
     ----------
     logits
-        Class scores before the softmax, ``(N, classes)`` float32.
+        What it says, float32. Classification: class scores before the softmax, ``(N, classes)``.
+        Segmentation: those of every pixel of the images, ``(N, classes, H, W)``. Detection: those
+        of every anchor, ``(N, anchors, classes)``. Embedding: the embedding, ``(N, D)``.
     features
-        Feature maps of the stages that were asked for, ``(N, C, H, W)`` each.
+        The stages that were asked for: feature maps, ``(N, C, H, W)`` each, and outputs of a
+        detector's head, ``(N, anchors, K)``.
+    find
+        Of a detector: gives the boxes that it finds in each image, the surest first, in pixels of
+        the images. It is called where they are wanted, since training does without.
     """
 
     logits: Tensor
     features: Mapping[str, Tensor] = field(default_factory=dict)
+    find: Callable[[], Sequence[Boxes]] | None = None
 
 
 @runtime_checkable
@@ -210,12 +268,12 @@ class Window:
 
     def cut(self, sample: Sample) -> Sample:
         """Cut the part out of a whole sample."""
+        mask = None if sample.mask is None else sample.mask[self.hr]
+        part = replace(sample, hr=sample.hr[:, *self.hr], mask=mask, boxes=None)
         if sample.lr is None or self.lr is None:
-            return replace(sample, hr=sample.hr[:, *self.hr])
+            return part
         variance = None if sample.variance is None else sample.variance[:, *self.lr]
-        return replace(
-            sample, hr=sample.hr[:, *self.hr], lr=sample.lr[:, *self.lr], variance=variance
-        )
+        return replace(part, lr=sample.lr[:, *self.lr], variance=variance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,14 +475,16 @@ class Discriminator(Protocol):
 
 @runtime_checkable
 class Teacher(Protocol):
-    """A classifier that judges images: an :class:`torch.nn.Module` that owns its normalisation.
+    """A network that judges images: an :class:`torch.nn.Module` that owns its normalisation.
+
+    It classifies images, unless its attribute ``task`` names another :data:`Task`.
 
     Attributes
     ----------
     stages
-        Names of its feature maps, shallow to deep.
+        Names of its feature maps, shallow to deep; a detector's end with its head's outputs.
     classes
-        Number of classes.
+        Number of classes; 0 for embeddings.
     class_names
         Their names by index, or None where they have none.
     """
@@ -450,10 +510,13 @@ class PixelLoss(Protocol):
 class TeacherLoss(Protocol):
     """A loss on a teacher's answers; the core asks the teacher once for all such losses.
 
+    It suits classifiers, unless its attribute ``tasks`` lists others of :data:`Task`.
+
     Attributes
     ----------
     stages
-        The feature maps it reads; empty when the logits suffice.
+        The feature maps it reads, or patterns of their names such as ``fpn.*``; empty when the
+        logits suffice.
     """
 
     stages: Sequence[str]
@@ -536,7 +599,10 @@ class MappedMetric(Protocol):
 
 @runtime_checkable
 class TeacherMetric(Protocol):
-    """A metric on a teacher's answers; attributes as in :class:`Metric` and `TeacherLoss`."""
+    """A metric on a teacher's answers; attributes as in :class:`Metric` and `TeacherLoss`.
+
+    If its number for a set is no mean over the images, it is a :class:`PooledMetric`.
+    """
 
     higher_is_better: bool
     unit: str
@@ -545,6 +611,24 @@ class TeacherMetric(Protocol):
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch, /) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
+        ...
+
+
+@runtime_checkable
+class PooledMetric(Protocol):
+    """A metric on a teacher's answers whose number for a set is no mean over its images."""
+
+    higher_is_better: bool
+    unit: str
+    protocol: str
+    stages: Sequence[str]
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch, /) -> Sequence[Any]:
+        """Take what the number needs from each image: anything, on the CPU, that pickles."""
+        ...
+
+    def pool(self, parts: Sequence[Any], /) -> tuple[Sequence[float], float]:
+        """Give the number of each image by itself, NaN where it has none, and that of the set."""
         ...
 
 

@@ -12,6 +12,7 @@ from srkit.classification import Classification
 from srkit.evaluation import Examiner
 from srkit.labels import labels_of
 from srkit.stretching import View
+from srkit.tasks import task_of
 
 
 def judge(examiner: Examiner) -> Classification | None:
@@ -22,7 +23,7 @@ def judge(examiner: Examiner) -> Classification | None:
     Returns
     -------
     Classification or None
-        None where the recipe trains a generator, or the first image has no label.
+        None where the recipe trains a generator or no classifier, or the first image has no label.
 
     Raises
     ------
@@ -34,6 +35,8 @@ def judge(examiner: Examiner) -> Classification | None:
         return None
     name = next(name for name, spec in assembly.recipe.teachers.items() if spec.trainable)
     teacher: Any = assembly.teachers[name]
+    if task_of(teacher) != "classification":
+        return None
     teacher.eval()
     share = range(accelerator.process_index, len(examiner.dataset), accelerator.num_processes)
     rows: list[tuple[int, list[float]]] = []

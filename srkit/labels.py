@@ -1,11 +1,13 @@
-"""The labels of a batch, checked against a teacher's classes."""
+"""The truth about a batch, checked against what a teacher tells: labels, masks, boxes."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.interfaces import Batch
+from srkit.interfaces import VOID, Batch, Boxes
 
 
 def labels_of(batch: Batch, classes: int, reader: str) -> Tensor:
@@ -37,3 +39,65 @@ def labels_of(batch: Batch, classes: int, reader: str) -> Tensor:
             "of the teacher"
         )
     return labels
+
+
+def masks_of(batch: Batch, classes: int, reader: str) -> Tensor:
+    """Give the class index of every HR pixel of a batch, ``(N, H, W)``, `VOID` where unknown.
+
+    The parameters are those of :func:`labels_of`.
+
+    Raises
+    ------
+    DataError
+        If there are no masks, or one holds what is no class of the teacher's.
+    """
+    masks = batch.masks
+    if masks is None:
+        raise DataError(
+            f"the {reader} needs masks, and the data have none; a metric can go by the teacher's "
+            "own answers on HR: evaluation.labels: teacher"
+        )
+    if masks.is_cpu:
+        wrong = (masks != VOID) & ((masks < 0) | (masks >= classes))
+        if wrong.any():
+            place = wrong.nonzero()[0].tolist()
+            raise DataError(
+                f"{batch.names[place[0]]}: its mask holds {int(masks[*place])}; the {reader} "
+                f"expects 0 to {classes - 1}, the classes of the teacher, or {VOID} for unknown"
+            )
+    return masks
+
+
+def boxes_of(batch: Batch, reader: str) -> Sequence[Boxes]:
+    """Give the boxes in each image of a batch.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    if batch.boxes is None:
+        raise DataError(
+            f"the {reader} needs boxes, and the data have none; a metric can go by the teacher's "
+            "own answers on HR: evaluation.labels: teacher"
+        )
+    return batch.boxes
+
+
+def truth_of(logits: Tensor, batch: Batch, reader: str) -> Tensor:
+    """Give what scores are judged by: labels for those of images, masks for those of pixels.
+
+    Parameters
+    ----------
+    logits
+        ``(N, classes)`` or ``(N, classes, H, W)``.
+    batch, reader
+        As for :func:`labels_of`.
+
+    Raises
+    ------
+    DataError
+        If the data have none, or such as the teacher does not tell.
+    """
+    find = labels_of if logits.ndim == 2 else masks_of
+    return find(batch, logits.shape[1], reader)

@@ -162,15 +162,19 @@ def _turn(sample: Sample, name: str, rng: np.random.Generator) -> Sample:
         return image.transpose(-1, -2) if first else image
 
     turn = flip if name == "flip" else rotate
-    lr = None if sample.lr is None else turn(sample.lr)
-    variance = None if sample.variance is None else turn(sample.variance)
-    return replace(sample, hr=turn(sample.hr), lr=lr, variance=variance)
+    lr, variance, mask = (
+        None if plane is None else turn(plane)
+        for plane in (sample.lr, sample.variance, sample.mask)
+    )
+    return replace(sample, hr=turn(sample.hr), lr=lr, variance=variance, mask=mask, boxes=None)
 
 
 def stack(drawn: Sequence[Drawn]) -> Batch:
     """Stack samples of one kind to a batch."""
     samples = [item.sample for item in drawn]
     labels = [sample.label for sample in samples if sample.label is not None]
+    masks = [sample.mask for sample in samples if sample.mask is not None]
+    boxes = [sample.boxes for sample in samples if sample.boxes is not None]
     pairs = [sample.lr for sample in samples if sample.lr is not None]
     variances = [sample.variance for sample in samples if sample.variance is not None]
     return Batch(
@@ -179,6 +183,8 @@ def stack(drawn: Sequence[Drawn]) -> Batch:
         seeds=[item.seed for item in drawn],
         lr=torch.stack(pairs) if pairs else None,
         labels=torch.tensor(labels) if labels else None,
+        masks=torch.stack(masks) if masks else None,
+        boxes=boxes or None,
         data_range=samples[0].data_range,
         unit=samples[0].unit,
         pixel_scale=samples[0].pixel_scale,
@@ -191,7 +197,8 @@ def _kind(sample: Sample) -> tuple[Any, ...]:
     """What must agree within a batch."""
     lr = None if sample.lr is None else sample.lr.shape
     quantity = (sample.data_range, sample.unit, sample.pixel_scale, sample.zero_point)
-    return sample.hr.shape, lr, *quantity, sample.label is None, sample.variance is None
+    truth = (sample.label is None, sample.mask is None, sample.boxes is None)
+    return sample.hr.shape, lr, *quantity, *truth, sample.variance is None
 
 
 def order(length: int, seed: int, first: int = 0) -> Iterator[Ticket]:
@@ -284,7 +291,8 @@ def _unlike(first: Batch, second: Batch) -> str:
         )
     return (
         f"{first.names[0]} and {second.names[0]} do not fit in one batch: their LR shape, unit, "
-        "data range, pixel scale, zero point, label or variance differs; train on data of one kind"
+        "data range, pixel scale, zero point, label, mask, boxes or variance differs; train on "
+        "data of one kind"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import filter as matching
 from fnmatch import fnmatch
 
 import torch
@@ -16,15 +17,17 @@ from srkit.adversarial import GAMES
 from srkit.assembly import Assembly
 from srkit.freezing import Freezing
 from srkit.interfaces import (
+    VOID,
     Answer,
     Batch,
     Constraint,
     Teacher,
     TeacherLoss,
+    TeacherMetric,
     VarianceLoss,
     ViewLoss,
 )
-from srkit.labels import labels_of
+from srkit.labels import truth_of
 from srkit.optimisation import make_optimiser
 from srkit.recipe_parts import StartSpec
 from srkit.resizing import Kernel, resize
@@ -282,7 +285,7 @@ def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
         }
         if not losses:
             continue
-        stages = wanted_stages(losses)
+        stages = wanted_stages(losses, teacher)
         with torch.no_grad():
             target = teacher(scene.batch.hr, stages)
         answer = teacher(scene.sr, stages)
@@ -291,9 +294,16 @@ def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
     return found
 
 
-def wanted_stages(readers: Mapping[str, TeacherLoss]) -> list[str]:
-    """List each stage that any of the losses reads, once."""
-    return list(dict.fromkeys(stage for reader in readers.values() for stage in reader.stages))
+def wanted_stages(
+    readers: Mapping[str, TeacherLoss] | Mapping[str, TeacherMetric], teacher: Teacher
+) -> list[str]:
+    """List each stage of a teacher that any loss or metric reads, once.
+
+    What matches no stage is kept: the teacher says which there are.
+    """
+    named = (stage for reader in readers.values() for stage in reader.stages)
+    found = (stage for name in named for stage in matching(teacher.stages, name) or [name])
+    return list(dict.fromkeys(found))
 
 
 def _uncertainty_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
@@ -335,8 +345,8 @@ def _teacher_turn(assembly: Assembly, name: str, wrap: Callable[[nn.Module], nn.
 
     def cross_entropy(images: Tensor, batch: Batch) -> Tensor:
         answer: Answer = wrapped(images)
-        labels = labels_of(batch, answer.logits.shape[1], f"trained teacher '{name}'")
-        return F.cross_entropy(answer.logits.float(), labels)
+        truth = truth_of(answer.logits, batch, f"trained teacher '{name}'")
+        return F.cross_entropy(answer.logits.float(), truth, ignore_index=VOID)
 
     def terms(scene: Scene) -> dict[str, Tensor]:
         wrapped.train()

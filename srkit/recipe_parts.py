@@ -105,7 +105,7 @@ class MetricSpec(Spec):
 
 
 class TeacherSpec(Spec):
-    """A classifier; frozen unless `trainable`."""
+    """A network that judges images; frozen unless `trainable`."""
 
     trainable: bool = Field(False, description="train it too, by cross-entropy on HR and SR")
     optimiser: OptimiserSpec = OptimiserSpec.model_construct()
@@ -216,7 +216,7 @@ class EvaluationSpec(Part):
         False, description="show the network's average over mirrored and turned images, too"
     )
     labels: Literal["dataset", "teacher"] = Field(
-        "dataset", description="whose classes are right: the data set's, or the teacher's on HR"
+        "dataset", description="whose truth is right: the data set's, or the teacher's answer on HR"
     )
     batch_size: int = Field(8, gt=0)
     examples: int = Field(4, ge=0, description="test images that the report shows side by side")

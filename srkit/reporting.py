@@ -27,8 +27,8 @@ from srkit.statistics import (
     ClassScores,
     best_models,
     class_scores,
+    error_of_mean,
     gap_closed,
-    standard_error,
 )
 from srkit.tables import explanations, format_value, heading, summary_text, write_tables
 
@@ -262,7 +262,7 @@ def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     for model in evaluation.models:
         cells = []
         for metric in evaluation.metrics:
-            error = standard_error(model.values[metric.name])
+            error = error_of_mean(model, metric.name)
             cells.append(
                 {
                     "text": summary_text(evaluation, metric, model),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,8 @@ class ModelResult:
         Time to restore the whole set, in seconds.
     calibration
         How well its standard deviations tell its errors; None where it gives none.
+    pooled
+        The numbers of the whole set, of metrics for which they are no means over the images.
     """
 
     name: str
@@ -62,6 +64,7 @@ class ModelResult:
     predictions: NDArray[np.int64] | None
     seconds: float
     calibration: Calibration | None = None
+    pooled: dict[str, float] = field(default_factory=dict)
 
     def measured(self, metric: str) -> NDArray[np.float64]:
         """Give a metric's values on the images that could be measured: all but NaN."""
@@ -71,8 +74,11 @@ class ModelResult:
     def mean(self, metric: str) -> float:
         """Average a metric over the images that could be measured; NaN if there is none.
 
-        The mean of a PSNR that is infinite anywhere is infinite.
+        The mean of a PSNR that is infinite anywhere is infinite. Of a pooled metric it is the
+        number of the whole set.
         """
+        if metric in self.pooled:
+            return self.pooled[metric]
         values = self.measured(metric)
         return float(np.mean(values)) if len(values) else math.nan
 
@@ -106,7 +112,8 @@ class Evaluation:
     labels
         ``(N,)`` int64, the true classes; None where there are none.
     label_source
-        Where `labels` come from: ``data set`` or ``the teacher's own answers on the originals``.
+        Where `labels`, masks or boxes come from: ``data set`` or ``the teacher's own answers on
+        the originals``; empty where there are none.
     classes
         Class names by class index, or None.
     metrics

@@ -35,6 +35,14 @@ def standard_error(values: Floats) -> float | None:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
+def error_of_mean(model: ModelResult, metric: str) -> float | None:
+    """Estimate the standard error of what :meth:`ModelResult.mean` gives.
+
+    None where it is undefined, and where the number of a set is no mean over its images.
+    """
+    return None if metric in model.pooled else standard_error(model.values[metric])
+
+
 def gap_closed(
     evaluation: Evaluation, metric: str, model: str, lower: str = LOWER, upper: str = ORIGINAL
 ) -> float | None:

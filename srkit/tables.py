@@ -27,8 +27,8 @@ from srkit.statistics import (
     ClassScores,
     best_models,
     class_scores,
+    error_of_mean,
     gap_closed,
-    standard_error,
 )
 
 #: Most classes in a table or figure that names them.
@@ -341,7 +341,7 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "title": evaluation.title,
         "images": len(evaluation.names),
-        "label_source": None if evaluation.labels is None else evaluation.label_source,
+        "label_source": evaluation.label_source or None,
         "metrics": {
             metric.name: {
                 "unit": metric.unit,
@@ -380,7 +380,7 @@ def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]
         "seconds": model.seconds,
         "measured": {name: len(model.measured(name)) for name in names},
         "mean": {name: strict(model.mean(name)) for name in names},
-        "standard_error": {name: standard_error(model.values[name]) for name in names},
+        "standard_error": {name: error_of_mean(model, name) for name in names},
         "scatter": {name: strict(model.scatter(name)) for name in signed},
         "robust_scatter": {name: strict(model.robust_scatter(name)) for name in signed},
         "gap_closed": {name: gap_closed(evaluation, name, model.name) for name in names},

@@ -141,6 +141,10 @@ CASES = {
     ("stretches", "log"): Case({"peak": 1.0}),
     ("teachers", "timm"): Case({"model": "test_resnet", "weights": "random"}),
     ("teachers", "torchvision"): Case({"model": "resnet18", "weights": "random"}),
+    ("teachers", "torchvision_segmentation"): Case(
+        {"model": "lraspp_mobilenet_v3_large", "weights": "random", "classes": 3}
+    ),
+    ("teachers", "unet"): Case({"weights": "random", "features": 4}),
 }
 
 

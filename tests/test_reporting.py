@@ -303,7 +303,7 @@ def test_the_files_say_in_how_many_images_a_metric_was_measured(tmp_path: Path) 
 
 
 def test_tables_without_labels_leave_out_the_classes(tmp_path: Path) -> None:
-    write_tables(replace(evaluation(), labels=None), tmp_path)
+    write_tables(replace(evaluation(), labels=None, label_source=""), tmp_path)
     assert not (tmp_path / "per_class.csv").exists()
     content = json.loads((tmp_path / "table.json").read_text("utf-8"))
     assert content["label_source"] is None

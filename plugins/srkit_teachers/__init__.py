@@ -1,15 +1,19 @@
-"""Frozen classifiers, and the losses and metrics on their answers."""
+"""Networks that judge images, and the losses and metrics on their answers."""
 
 from srkit import hookimpl
 
 
 @hookimpl
 def srkit_teachers() -> dict[str, str]:
-    """Offer the classifiers."""
+    """Offer networks that classify, segment, detect and embed."""
     return {
         "efficientnet_lite0": "srkit_teachers.efficientnet_lite0:EfficientNetLite0",
         "timm": "srkit_teachers.timm_models:Timm",
         "torchvision": "srkit_teachers.torchvision_models:Torchvision",
+        "torchvision_segmentation": (
+            "srkit_teachers.torchvision_segmentation:TorchvisionSegmentation"
+        ),
+        "unet": "srkit_teachers.unet:UNet",
     }
 
 
@@ -36,5 +40,6 @@ def srkit_metrics() -> dict[str, str]:
         "cross_entropy_gap": "srkit_teachers.metrics:CrossEntropyGap",
         "dists": "srkit_teachers.similarity:DISTS",
         "lpips": "srkit_teachers.similarity:LPIPS",
+        "miou": "srkit_teachers.segmentation_metrics:MeanIoU",
         "score_mse": "srkit_teachers.metrics:ScoreMSE",
     }

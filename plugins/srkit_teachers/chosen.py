@@ -9,8 +9,8 @@ from torch import Tensor
 
 from srkit.class_choice import Choice, choose_classes, imagenet_names
 from srkit.errors import DataError
-from srkit.interfaces import Answer, Batch
-from srkit.labels import labels_of
+from srkit.interfaces import VOID, Answer, Batch
+from srkit.labels import truth_of
 
 #: Classes that have wnids and names.
 NAMED = 1000
@@ -49,7 +49,7 @@ class Chosen:
         return f", among {len(self._indices)} classes" if self._indices else ""
 
     def logits(self, answer: Answer) -> Tensor:
-        """Give the scores of the chosen classes in float32, ``(N, K)``.
+        """Give the scores of the chosen classes in float32, ``(N, K)`` or ``(N, K, H, W)``.
 
         Raises
         ------
@@ -59,7 +59,8 @@ class Chosen:
         logits = answer.logits.float()
         if not self._indices:
             return logits
-        count = logits.shape[1]
+        axis = 2 if logits.ndim == 3 else 1  # a detector's come by anchors
+        count = logits.shape[axis]
         if self._named and count != NAMED:
             raise DataError(
                 f"the {self._reader}: its classes are chosen by the names of ImageNet's {NAMED}, "
@@ -69,22 +70,26 @@ class Chosen:
             raise DataError(
                 f"the {self._reader}: class {self._indices[-1]} is none of the teacher's {count}"
             )
-        return logits[:, self._indices]
+        return logits.index_select(axis, torch.tensor(self._indices, device=logits.device))
 
-    def labels(self, batch: Batch, answer: Answer) -> Tensor:
-        """Give the place of each label among the chosen classes, ``(N,)``.
+    def truth(self, batch: Batch, answer: Answer) -> Tensor:
+        """Give the place of each label among the chosen classes, ``(N,)``; of masks that of pixels.
+
+        Pixels of other classes count as unknown.
 
         Raises
         ------
         DataError
-            If there are no labels, or one is none of the chosen classes.
+            If there are no labels or masks, or a label is none of the chosen classes.
         """
         count = answer.logits.shape[1]
-        labels = labels_of(batch, count, self._reader)
+        labels = truth_of(answer.logits, batch, self._reader)
         if not self._indices:
             return labels
-        places = torch.full((count,), -1, device=labels.device)
+        places = torch.full((count,), VOID, device=labels.device)
         places[self._indices] = torch.arange(len(self._indices), device=labels.device)
+        if labels.ndim > 1:
+            return torch.where(labels == VOID, VOID, places[labels.clamp(min=0)])
         found = places[labels]
         # To look at labels on an accelerator would make the host wait for it at every step.
         if found.is_cpu and bool((found < 0).any()):

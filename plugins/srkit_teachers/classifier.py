@@ -255,7 +255,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
     network.load_state_dict(dict(tensors))
 
 
-def check_model(library: str, model: str, known: Sequence[str]) -> None:
+def check_model(library: str, model: str, known: Sequence[str], kind: str = "classifier") -> None:
     """Refuse a model name that a library does not know.
 
     Raises
@@ -267,7 +267,7 @@ def check_model(library: str, model: str, known: Sequence[str]) -> None:
         return
     close = get_close_matches(model, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"see {library}'s list_models()"
-    raise ValueError(f"{library} has no classifier '{model}'; {hint}")
+    raise ValueError(f"{library} has no {kind} '{model}'; {hint}")
 
 
 def check_classes(classes: int | None, published: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
@@ -11,14 +12,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.class_choice import Choice
-from srkit.interfaces import Answer, Batch
+from srkit.interfaces import VOID, Answer, Batch, Task
+from srkit.tasks import TASKS
 from srkit_teachers.chosen import Chosen
+
+#: Tasks whose scores are those of classes that exclude each other.
+OF_CLASSES: tuple[Task, ...] = ("classification", "segmentation")
 
 
 class LogitMSE:
     """Mean squared difference of the scores: distillation with scores, as DarioNet does.
 
-    The mean is over images and classes; scores are those before the softmax.
+    Scores are those before the softmax: of images, of pixels (segmentation) or of anchors
+    (detection); of an embedding they are its components. The mean is over all of them.
 
     Parameters
     ----------
@@ -28,6 +34,7 @@ class LogitMSE:
     """
 
     stages: Sequence[str] = ()
+    tasks: Sequence[Task] = TASKS
 
     def __init__(self, *, classes: Choice | None = None) -> None:
         self._chosen = Chosen(classes, "loss 'logit_mse'")
@@ -41,8 +48,9 @@ class LogitMSE:
 class LogitKL:
     """Divergence of the softened class probabilities from the teacher's (Hinton et al. 2015).
 
-    T^2 KL(softmax(target / T) || softmax(answer / T)), the mean over images; the factor keeps the
-    gradient's size when T changes.
+    T^2 KL(softmax(target / T) || softmax(answer / T)), the mean over images, for segmentation over
+    all their pixels (Liu et al. 2019, "Structured knowledge distillation for semantic
+    segmentation", equation 1); the factor keeps the gradient's size when T changes.
 
     Parameters
     ----------
@@ -54,6 +62,7 @@ class LogitKL:
     """
 
     stages: Sequence[str] = ()
+    tasks: Sequence[Task] = OF_CLASSES
 
     def __init__(self, *, temperature: PositiveFloat = 4.0, classes: Choice | None = None) -> None:
         self.temperature = temperature
@@ -65,12 +74,12 @@ class LogitKL:
             torch.log_softmax(self._chosen.logits(one) / self.temperature, dim=1)
             for one in (answer, target)
         )
-        divergence = F.kl_div(given, wanted, reduction="batchmean", log_target=True)
+        divergence = F.kl_div(given, wanted, reduction="none", log_target=True).sum(1).mean()
         return self.temperature**2 * divergence
 
 
 class CrossEntropy:
-    """Cross-entropy of the class probabilities with the data's labels.
+    """Cross-entropy of the class probabilities with the data's labels or, of pixels, its masks.
 
     Parameters
     ----------
@@ -82,6 +91,7 @@ class CrossEntropy:
     """
 
     stages: Sequence[str] = ()
+    tasks: Sequence[Task] = OF_CLASSES
 
     def __init__(
         self,
@@ -93,15 +103,19 @@ class CrossEntropy:
         self._chosen = Chosen(classes, "loss 'cross_entropy'")
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
-        """Judge the scores on SR by ``batch.labels``: a scalar.
+        """Judge the scores on SR by ``batch.labels`` or ``batch.masks``: a scalar.
 
         Raises
         ------
         DataError
-            If the batch has no labels, or one that is none of the classes.
+            If the batch has none, or a label that is none of the classes.
         """
-        logits, labels = self._chosen.logits(answer), self._chosen.labels(batch, answer)
-        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return F.cross_entropy(
+            self._chosen.logits(answer),
+            self._chosen.truth(batch, answer),
+            ignore_index=VOID,
+            label_smoothing=self.label_smoothing,
+        )
 
 
 class FeatureL1:
@@ -110,8 +124,11 @@ class FeatureL1:
     Parameters
     ----------
     stages
-        Weight of each stage of the teacher, for instance ``{layer3: 1.0}``.
+        Weight of each stage of the teacher, for instance ``{layer3: 1.0}``; a pattern such as
+        ``fpn.*`` gives each stage that it matches this weight.
     """
+
+    tasks: Sequence[Task] = TASKS
 
     def __init__(self, *, stages: Mapping[str, PositiveFloat]) -> None:
         self.stages: Sequence[str] = _names(stages)
@@ -128,8 +145,11 @@ class FeatureMSE:
     Parameters
     ----------
     stages
-        Weight of each stage of the teacher, for instance ``{layer3: 1.0}``.
+        Weight of each stage of the teacher, for instance ``{layer3: 1.0}``; a pattern such as
+        ``fpn.*`` gives each stage that it matches this weight.
     """
+
+    tasks: Sequence[Task] = TASKS
 
     def __init__(self, *, stages: Mapping[str, PositiveFloat]) -> None:
         self.stages: Sequence[str] = _names(stages)
@@ -146,10 +166,14 @@ def weighted_distance(
     given: Mapping[str, Tensor],
     wanted: Mapping[str, Tensor],
 ) -> Tensor:
-    """Sum the weighted distances of named feature maps: a scalar, computed in float32."""
+    """Sum the weighted distances of named feature maps: a scalar, computed in float32.
+
+    Weights are by name, or by patterns of names.
+    """
     terms = [
         weight * distance(given[name].float(), wanted[name].float())
-        for name, weight in weights.items()
+        for pattern, weight in weights.items()
+        for name in fnmatch.filter(given, pattern)
     ]
     return torch.stack(terms).sum()
 

@@ -1,20 +1,26 @@
-"""Metrics on a teacher's answers: one number for each image, in float32."""
+"""Metrics on a teacher's scores: one number for each image, in float32."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.class_choice import Choice
-from srkit.interfaces import Answer, Batch
+from srkit.interfaces import VOID, Answer, Batch, Task
+from srkit.tasks import TASKS
 from srkit_teachers.chosen import Chosen
+from srkit_teachers.losses import OF_CLASSES
 
 
 class ScoreMSE:
     """Mean squared difference of the scores on SR and on the original, over the classes.
+
+    They are the scores of the image, of its pixels or of a detector's anchors, or the components
+    of an embedding.
 
     Parameters
     ----------
@@ -26,6 +32,7 @@ class ScoreMSE:
     higher_is_better = False
     unit = ""
     stages: Sequence[str] = ()
+    tasks: Sequence[Task] = TASKS
 
     def __init__(self, *, classes: Choice | None = None) -> None:
         self._chosen = Chosen(classes, "metric 'score_mse'")
@@ -34,11 +41,11 @@ class ScoreMSE:
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
         given, wanted = (self._chosen.logits(one) for one in (answer, target))
-        return (given - wanted).square().mean(dim=1)
+        return (given - wanted).square().flatten(1).mean(dim=1)
 
 
 class CrossEntropy:
-    """Cross-entropy of the class probabilities on SR with the labels.
+    """Cross-entropy of the class probabilities on SR with the labels or, of pixels, the masks.
 
     Parameters
     ----------
@@ -50,10 +57,11 @@ class CrossEntropy:
     higher_is_better = False
     unit = "nat"
     stages: Sequence[str] = ()
+    tasks: Sequence[Task] = OF_CLASSES
 
     def __init__(self, *, classes: Choice | None = None) -> None:
         self._chosen = Chosen(classes, "metric 'cross_entropy'")
-        self.protocol = f"labels of the data, natural logarithm{self._chosen}"
+        self.protocol = f"labels or masks of the data, natural logarithm{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR: shape ``(N,)``; a DataError if it is unlabelled."""
@@ -73,10 +81,11 @@ class CrossEntropyGap:
     higher_is_better = False
     unit = "nat"
     stages: Sequence[str] = ()
+    tasks: Sequence[Task] = OF_CLASSES
 
     def __init__(self, *, classes: Choice | None = None) -> None:
         self._chosen = Chosen(classes, "metric 'cross_entropy_gap'")
-        self.protocol = f"SR less original, labels of the data, natural logarithm{self._chosen}"
+        self.protocol = f"SR less original, labels or masks of the data, natural log{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
@@ -85,7 +94,7 @@ class CrossEntropyGap:
 
 
 class Accuracy:
-    """Whether the label is among the best classes on SR: 1 or 0.
+    """Whether the label is among the best classes on SR, 1 or 0; of pixels, the share of them.
 
     Parameters
     ----------
@@ -99,11 +108,12 @@ class Accuracy:
     higher_is_better = True
     unit = ""
     stages: Sequence[str] = ()
+    tasks: Sequence[Task] = OF_CLASSES
 
     def __init__(self, *, top: PositiveInt = 1, classes: Choice | None = None) -> None:
         self.top = top
         self._chosen = Chosen(classes, "metric 'accuracy'")
-        self.protocol = f"top {top}, labels of the data{self._chosen}"
+        self.protocol = f"top {top}, labels or masks of the data{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR: shape ``(N,)``.
@@ -111,7 +121,7 @@ class Accuracy:
         Raises
         ------
         DataError
-            If the batch has no labels, or one that is none of the classes.
+            If the batch has no labels or masks, or a label that is none of the classes.
         ValueError
             If `top` exceeds the number of classes.
         """
@@ -119,13 +129,13 @@ class Accuracy:
         classes = logits.shape[1]
         if self.top > classes:
             raise ValueError(f"top is {self.top}, but the teacher tells only {classes} classes")
-        labels = self._chosen.labels(batch, answer)
+        truth = self._chosen.truth(batch, answer)
         best = logits.topk(self.top, dim=1).indices
-        return (best == labels[:, None]).any(dim=1).float()
+        return _image_mean((best == truth[:, None]).any(dim=1), truth != VOID)
 
 
 class Agreement:
-    """Whether the best class on SR is the best class on the original: 1 or 0.
+    """Whether the best class on SR is that on the original, 1 or 0; of pixels, the share of them.
 
     Parameters
     ----------
@@ -137,6 +147,7 @@ class Agreement:
     higher_is_better = True
     unit = ""
     stages: Sequence[str] = ()
+    tasks: Sequence[Task] = OF_CLASSES
 
     def __init__(self, *, classes: Choice | None = None) -> None:
         self._chosen = Chosen(classes, "metric 'agreement'")
@@ -145,8 +156,16 @@ class Agreement:
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
         given, wanted = (self._chosen.logits(one).argmax(dim=1) for one in (answer, target))
-        return (given == wanted).float()
+        return _image_mean(given == wanted, torch.ones_like(given, dtype=torch.bool))
 
 
 def _cross_entropy(chosen: Chosen, answer: Answer, batch: Batch) -> Tensor:
-    return F.cross_entropy(chosen.logits(answer), chosen.labels(batch, answer), reduction="none")
+    truth = chosen.truth(batch, answer)
+    surprise = F.cross_entropy(chosen.logits(answer), truth, ignore_index=VOID, reduction="none")
+    return _image_mean(surprise, truth != VOID)
+
+
+def _image_mean(values: Tensor, known: Tensor) -> Tensor:
+    """Average over what is known of each image, ``(N, ...)``: shape ``(N,)``, NaN if nothing is."""
+    count = known.view(len(known), -1).sum(1)
+    return (values.float() * known).view(len(values), -1).sum(1) / count

@@ -91,11 +91,11 @@ class Torchvision(Classifier):
         count, choice = split_classes(None if new_head else classes)
         if str(weights) in published:
             check_classes(count, known)
-            network = _published(model, entry)
+            network = published_network(model, entry)
         else:
             tensors = None
             if weights != "random":
-                tensors, trained_classes = _read(weights, model, published, normalise)
+                tensors, trained_classes = read_file(weights, model, published, normalise)
                 trained_count, trained_choice = split_classes(trained_classes)
                 if count is None:
                     count, choice = trained_count, choice or trained_choice
@@ -120,7 +120,7 @@ class Torchvision(Classifier):
             input_size=input_size,
             fixed_size=getattr(network, "image_size", None),
         )
-        _keep_inputs(network)
+        keep_inputs(network)
 
     @staticmethod
     def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
@@ -130,16 +130,7 @@ class Torchvision(Classifier):
 
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
-        features: dict[str, Tensor] = {}
-        handles = [
-            self.network.get_submodule(stage).register_forward_hook(_keeper(features, stage))
-            for stage in stages
-        ]
-        try:
-            answer = self.network(images)
-        finally:
-            for handle in handles:
-                handle.remove()
+        answer, features = run_keeping(self.network, images, stages)
         # In training, networks with auxiliary classifiers return theirs beside the scores.
         return getattr(answer, "logits", answer), features
 
@@ -169,10 +160,30 @@ def _renew_head(network: nn.Module, known: int, classes: int) -> None:
 
 
 def _weights_of(model: str) -> Mapping[str, WeightsEnum]:
-    """Give the published weights of a model by name."""
     check_model("torchvision", model, torchvision.models.list_models(torchvision.models))
+    return weights_of(model)
+
+
+def weights_of(model: str) -> Mapping[str, WeightsEnum]:
+    """Give the published weights of a model that torchvision has, by name."""
     members: Mapping[str, WeightsEnum] = get_model_weights(model).__members__
     return members
+
+
+def run_keeping(
+    network: nn.Module, images: Tensor, stages: Sequence[str]
+) -> tuple[Any, dict[str, Tensor]]:
+    """Run a network once: what it answers, and what the modules of these names made of it."""
+    features: dict[str, Tensor] = {}
+    handles = [
+        network.get_submodule(stage).register_forward_hook(_keeper(features, stage))
+        for stage in stages
+    ]
+    try:
+        return network(images), features
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _keeper(features: dict[str, Tensor], stage: str) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -188,14 +199,14 @@ def _stages(network: nn.Module) -> list[str]:
     return [name for name, _ in network.named_modules() if _STAGE.fullmatch(name)]
 
 
-def _keep_inputs(network: Any) -> None:
+def keep_inputs(network: Any) -> None:
     """Let no activation overwrite the feature map before it."""
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
 
 
-def _published(model: str, entry: WeightsEnum) -> Any:
+def published_network(model: str, entry: WeightsEnum) -> Any:
     """Build a network with weights from torchvision's site or the local cache."""
     try:
         return get_model(model, weights=entry, progress=False)
@@ -222,9 +233,10 @@ def missing(what: str, entry: WeightsEnum, error: Exception) -> WeightsError:
     )
 
 
-def _read(
+def read_file(
     weights: str | Path, model: str, published: Mapping[str, Any], normalise: Normalise
 ) -> tuple[dict[str, Tensor], Classes | None]:
+    """Read the weights of a file or run for a model; an unknown name is told with known ones."""
     path = Path(weights)
     if not path.suffix and not path.exists():
         raise ValueError(

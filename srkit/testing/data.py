@@ -87,12 +87,29 @@ def _check_sample(sample: Sample, dataset: Dataset) -> None:
             f"{what} has to have the shape ({dataset.channels}, H, W), got {shape}",
         )
         require_finite(image, what)
+    _check_truth(sample)
     low, high = sample.data_range
     require(low < high, f"{sample.name}: the data range {low} to {high} is empty")
     if dataset.classes is not None:
         count = len(dataset.classes)
         known = sample.label is not None and 0 <= sample.label < count
         require(known, f"{sample.name}: the label has to be in 0..{count - 1}: {sample.label}")
+
+
+def _check_truth(sample: Sample) -> None:
+    """Check the mask and the boxes of a sample that has them."""
+    sides = tuple(sample.hr.shape[1:])
+    if sample.mask is not None:
+        require_shape(sample.mask, sides, f"{sample.name}: the mask")
+        whole = sample.mask.dtype == torch.int64 and int(sample.mask.min()) >= interfaces.VOID
+        require(whole, f"{sample.name}: the mask has to hold int64 classes, or {interfaces.VOID}")
+    if sample.boxes is not None:
+        count = len(sample.boxes.labels)
+        require_shape(sample.boxes.corners, (count, 4), f"{sample.name}: the corners of boxes")
+        left, top, right, bottom = sample.boxes.corners.unbind(1)
+        inside = (left >= 0) & (top >= 0) & (right <= sides[1]) & (bottom <= sides[0])
+        proper = bool((inside & (left < right) & (top < bottom)).all())
+        require(proper, f"{sample.name}: boxes have to lie in the image, corners in order")
 
 
 def check_degradation(degradation: Degradation, channels: int = 3) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,14 +13,17 @@ from torch import Tensor, nn
 
 from srkit import interfaces
 from srkit.interfaces import (
-    Answer,
     Batch,
     Loss,
     Metric,
+    PooledMetric,
+    Task,
     TeacherMetric,
     VarianceLoss,
 )
 from srkit.stretching import View
+from srkit.tasks import tasks_of
+from srkit.testing.answers import CLASSES, made_up_boxes, perfect_answer, to_answer
 from srkit.testing.requirements import (
     noise,
     require,
@@ -30,12 +34,9 @@ from srkit.testing.requirements import (
     require_shape,
 )
 
-#: Classes of the made-up answers that teacher losses and metrics are tried on.
-CLASSES = 10
-
 
 def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) -> None:
-    """Check a loss on random images, or on random answers of a teacher.
+    """Check a loss on random images, or on random answers of teachers of each of its tasks.
 
     Parameters
     ----------
@@ -52,7 +53,16 @@ def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) 
         or does not point uphill.
     """
     batch = _batch(channels, size)
-    inputs, evaluate = _as_function(loss, batch)
+    for task in _tasks(loss):
+        _check_slope(loss, task, batch)
+    if isinstance(loss, VarianceLoss):
+        inputs, _ = _as_function(loss, None, batch)
+        _check_variance(loss, inputs, batch)
+
+
+def _check_slope(loss: Loss, task: Task | None, batch: Batch) -> None:
+    """Check that a loss is a finite scalar that a step against its gradient lowers."""
+    inputs, evaluate = _as_function(loss, task, batch)
     start = inputs.clone().requires_grad_()
     value = evaluate(start)
     require_shape(value, (), "a loss")
@@ -65,13 +75,11 @@ def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) 
         bool(evaluate(inputs - step) < evaluate(inputs + step)),
         "a step against the gradient has to lower the loss",
     )
-    perfect = _perfect(loss, batch).requires_grad_()
+    perfect = _perfect(loss, task, batch).requires_grad_()
     (slope,) = torch.autograd.grad(evaluate(perfect), perfect)
     require_finite(slope, "the gradient where SR equals HR")
     with torch.autocast("cpu", torch.bfloat16):
         require_finite(evaluate(inputs.bfloat16()), "the loss of bf16 images in autocast")
-    if isinstance(loss, VarianceLoss):
-        _check_variance(loss, inputs, batch)
 
 
 def _check_variance(loss: VarianceLoss, sr: Tensor, batch: Batch) -> None:
@@ -89,19 +97,19 @@ def _check_variance(loss: VarianceLoss, sr: Tensor, batch: Batch) -> None:
 
 
 def check_metric(
-    metric: Metric | TeacherMetric,
+    metric: Metric | TeacherMetric | PooledMetric,
     channels: int = 3,
     size: tuple[int, int] = (32, 32),
     hr: Tensor | None = None,
 ) -> None:
-    """Check a metric on random images, or on random answers of a teacher.
+    """Check a metric on random images, or on random answers of teachers of each of its tasks.
 
     SR is a mixture of HR and noise; LR has half the sides of HR and noise of variance 1.
 
     Parameters
     ----------
     metric
-        On images, or on answers if it has the attribute `stages`.
+        On images, or on answers if it has the attribute `stages`; with `pool` if it is pooled.
     channels, size
         Shape of the images in pixels.
     hr
@@ -119,23 +127,35 @@ def check_metric(
     require(isinstance(metric.higher_is_better, bool), "higher_is_better has to be a bool")
     require(bool(metric.protocol.strip()), "protocol has to say how the number is measured")
     batch = _batch(channels, size, hr)
-    inputs, evaluate = _as_function(metric, batch)
+    for task in _tasks(metric):
+        _check_values(metric, task, batch)
+    if isinstance(metric, interfaces.MappedMetric):
+        shown = metric.map(_as_function(metric, None, batch)[0], batch)
+        require_shape(shown, (len(batch), 1, *batch.hr.shape[-2:]), "the map of a metric")
+        inside = bool(((shown >= 0) & (shown <= 1)).all())
+        require(inside, "the map of a metric has to be in [0, 1]")
+
+
+def _check_values(
+    metric: Metric | TeacherMetric | PooledMetric, task: Task | None, batch: Batch
+) -> None:
+    """Check the numbers of a metric on spoilt images and on perfect ones."""
+    inputs, evaluate = _as_function(metric, task, batch)
     values = evaluate(inputs)
     require_shape(values, (len(batch),), "the values of a metric")
     require(values.is_floating_point(), f"a metric has to give floats, got {values.dtype}")
-    best = evaluate(_perfect(metric, batch))
+    best = evaluate(_perfect(metric, task, batch))
     require(
         not bool(best.isnan().any() or values.isnan().any()),
         f"a perfect image gets {best.tolist()} and a spoilt one {values.tolist()}; NaN is for "
         "images in which there is nothing to measure: check it on others, by `hr`",
     )
-    alone = [_as_function(metric, _one(batch, i))[1](inputs[i : i + 1]) for i in range(len(batch))]
-    require_close(torch.cat(alone), values, "the value of an image has to depend on it alone")
-    if isinstance(metric, interfaces.MappedMetric):
-        shown = metric.map(inputs, batch)
-        require_shape(shown, (len(batch), 1, *batch.hr.shape[-2:]), "the map of a metric")
-        inside = bool(((shown >= 0) & (shown <= 1)).all())
-        require(inside, "the map of a metric has to be in [0, 1]")
+    if not isinstance(metric, PooledMetric):
+        alone = [
+            _as_function(metric, task, _one(batch, i))[1](inputs[i : i + 1])
+            for i in range(len(batch))
+        ]
+        require_close(torch.cat(alone), values, "the value of an image has to depend on it alone")
     if getattr(metric, "signed", False):
         require(
             not bool((best.abs() > values.abs()).any()),
@@ -151,37 +171,48 @@ def check_metric(
     )
 
 
-def _as_function(measure: Any, batch: Batch) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def _tasks(measure: Any) -> Sequence[Task | None]:
+    """List the tasks of the teachers that a loss or metric is about; None if it asks none."""
+    return tasks_of(measure) if hasattr(measure, "stages") else [None]
+
+
+def _as_function(
+    measure: Any, task: Task | None, batch: Batch
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Give a bad input to a loss or metric, and the loss or metric as a function of the input.
 
-    The input is SR, for what needs a variance with one of 0.01; for what judges by a teacher, one
-    vector per image that holds the logits and the features of each stage.
+    The input is SR, for what needs a variance with one of 0.01; for what judges by a teacher of a
+    task, one vector per image that holds the teacher's scores and the features of each stage.
     """
-    if not hasattr(measure, "stages"):
+    if task is None:
         spoilt = torch.lerp(batch.hr, batch.hr.amax() * noise(*batch.hr.shape, seed=1), 0.2)
         if isinstance(measure, VarianceLoss):
             return spoilt, lambda sr: measure(sr, torch.full_like(batch.hr, math.log(0.01)), batch)
         given = View.of(batch) if isinstance(measure, interfaces.ViewLoss) else batch
         return spoilt, lambda sr: measure(sr, given)
-    target = _answer(_perfect(measure, batch), measure.stages)
-    bad = -_perfect(measure, batch) + noise(len(batch), 1, seed=1)
-    return bad, lambda flat: measure(_answer(flat, measure.stages), target, batch)
+    perfect = _perfect(measure, task, batch)
+    target = to_answer(perfect, task, measure.stages, batch)
+
+    def judge(flat: Tensor) -> Tensor:
+        found = measure(to_answer(flat, task, measure.stages, batch), target, batch)
+        return _pooled(measure, found) if isinstance(measure, PooledMetric) else found
+
+    return -perfect + noise(len(batch), 1, seed=1), judge
 
 
-def _perfect(measure: Any, batch: Batch) -> Tensor:
+def _pooled(metric: PooledMetric, parts: Sequence[Any]) -> Tensor:
+    """Give the numbers of images by themselves, after a look at that of the set."""
+    require(
+        len(parts) == 2, f"a pooled metric has to take a part of each of 2 images: {len(parts)}"
+    )
+    values, whole = metric.pool(pickle.loads(pickle.dumps(parts)))
+    require(isinstance(whole, float), f"the number of the set has to be a float: {whole!r}")
+    return torch.tensor(values)
+
+
+def _perfect(measure: Any, task: Task | None, batch: Batch) -> Tensor:
     """Give the input of :func:`_as_function` that is the original's own."""
-    if not hasattr(measure, "stages"):
-        return batch.hr.clone()
-    assert batch.labels is not None
-    logits = 5 * nn.functional.one_hot(batch.labels, CLASSES) + batch.hr[:, 0, 0, :CLASSES]
-    features = batch.hr[:, :1, :8, :8].flatten(1).repeat(1, len(measure.stages))
-    return torch.cat([logits, features], 1)
-
-
-def _answer(flat: Tensor, stages: Sequence[str]) -> Answer:
-    logits, *features = torch.split(flat, [CLASSES, *[64] * len(stages)], 1)
-    maps = {name: f.view(-1, 4, 4, 4) for name, f in zip(stages, features, strict=True)}
-    return Answer(logits.float(), maps)
+    return batch.hr.clone() if task is None else perfect_answer(task, measure.stages, batch)
 
 
 def _batch(channels: int, size: tuple[int, int], hr: Tensor | None = None) -> Batch:
@@ -195,14 +226,15 @@ def _batch(channels: int, size: tuple[int, int], hr: Tensor | None = None) -> Ba
         labels=torch.tensor([2, 7]),
         pixel_scale=0.1,
         variance=torch.ones_like(lr),
+        masks=torch.arange(2 * hr[0, 0].numel()).view(2, *hr.shape[-2:]) % CLASSES,
+        boxes=made_up_boxes(),
     )
 
 
 def _one(batch: Batch, index: int) -> Batch:
     part = slice(index, index + 1)
-    assert batch.labels is not None
-    assert batch.lr is not None
-    assert batch.variance is not None
+    assert batch.labels is not None and batch.lr is not None and batch.variance is not None
+    assert batch.masks is not None and batch.boxes is not None
     return replace(
         batch,
         names=batch.names[part],
@@ -211,4 +243,6 @@ def _one(batch: Batch, index: int) -> Batch:
         lr=batch.lr[part],
         labels=batch.labels[part],
         variance=batch.variance[part],
+        masks=batch.masks[part],
+        boxes=batch.boxes[part],
     )

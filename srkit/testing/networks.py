@@ -15,13 +15,16 @@ from srkit import interfaces
 from srkit.errors import WeightsError
 from srkit.interfaces import (
     Answer,
+    Boxes,
     Discriminator,
     Generator,
     MultiScale,
     Published,
+    Task,
     Teacher,
 )
 from srkit.multiscale import set_scale
+from srkit.tasks import task_of
 from srkit.testing.requirements import (
     noise,
     require,
@@ -139,7 +142,7 @@ def check_discriminator(
 
 
 def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
-    """Check a classifier on random images.
+    """Check a teacher of any task on random images.
 
     Parameters
     ----------
@@ -151,16 +154,16 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     Raises
     ------
     AssertionError
-        If logits are not ``(N, classes)`` float32 (also in bf16 autocast), features are not those
-        asked for or cost a second pass, an unknown stage is not refused, a gradient does not
-        reach the images, or answers in evaluation mode differ.
+        If logits are not float32 of the shape that its task has (also in bf16 autocast), features
+        are not those asked for or cost a second pass, an unknown stage is not refused, a gradient
+        does not reach the images, answers in evaluation mode differ, or a detector finds no boxes.
     """
     require_attributes(teacher, interfaces.Teacher)
     network = _copied(teacher).eval()
     images = noise(2, 3, *size).requires_grad_()
     stages = tuple(teacher.stages)
     passes, answer = _count_passes(network, images, stages)
-    _check_answer(answer, teacher.classes, stages)
+    _check_answer(answer, teacher, size)
     require(
         passes == _count_passes(network, images, ())[0],
         "features and logits have to come from one pass through the network",
@@ -169,7 +172,7 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     require_gradient(images.grad, "the images")
     _check_evaluation(lambda given: network(given, ()).logits, images.detach())
     with torch.autocast("cpu", torch.bfloat16):
-        _check_answer(network(images.detach(), stages), teacher.classes, stages)
+        _check_answer(network(images.detach(), stages), teacher, size)
     try:
         network(images, ("no such stage",))
     except ValueError:
@@ -177,8 +180,15 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     raise AssertionError("an unknown stage has to raise ValueError that lists the known ones")
 
 
-def _check_answer(answer: Answer, classes: int, stages: Sequence[str]) -> None:
-    require_shape(answer.logits, (2, classes), "logits")
+def _check_answer(answer: Answer, teacher: Teacher, size: tuple[int, int]) -> None:
+    task, stages = task_of(teacher), teacher.stages
+    shapes: dict[Task, tuple[int, ...]] = {
+        "classification": (2, teacher.classes),
+        "segmentation": (2, teacher.classes, *size),
+        "detection": (2, *answer.logits.shape[1:2], *answer.logits.shape[2:3]),
+        "embedding": (2, *answer.logits.shape[1:2]),
+    }
+    require_shape(answer.logits, shapes[task], f"logits of {task}")
     require(
         answer.logits.dtype == torch.float32, f"logits have to be float32: {answer.logits.dtype}"
     )
@@ -188,9 +198,24 @@ def _check_answer(answer: Answer, classes: int, stages: Sequence[str]) -> None:
     for stage, features in answer.features.items():
         shape = tuple(features.shape)
         require(
-            len(shape) == 4 and shape[0] == 2,
+            len(shape) in ((3, 4) if task == "detection" else (4,)) and shape[0] == 2,
             f"features of '{stage}' have to have the shape (2, C, H, W), got {shape}",
         )
+    if task == "detection":
+        given = [] if answer.find is None else answer.find()
+        require(len(given) == 2, "a detector has to find boxes in each of 2 images")
+        for boxes in given:
+            _check_boxes(boxes)
+
+
+def _check_boxes(boxes: Boxes) -> None:
+    count = len(boxes.labels)
+    require_shape(boxes.corners, (count, 4), "corners of boxes")
+    require(boxes.scores is not None, "boxes that a detector finds have to have scores")
+    assert boxes.scores is not None
+    require_shape(boxes.scores, (count,), "scores of boxes")
+    falling = bool((boxes.scores.diff() <= 0).all())
+    require(falling, "a detector has to give the surest box first")
 
 
 def _count_passes(network: nn.Module, images: Tensor, stages: Sequence[str]) -> tuple[int, Answer]:

@@ -118,3 +118,22 @@ def test_bad_options() -> None:
         build(LogitKL, {"temperature": 0})
     with pytest.raises(ValidationError, match="less than 1"):
         build(CrossEntropy, {"label_smoothing": 1})
+
+
+def test_losses_of_pixels() -> None:
+    given, wanted = random(2, 3, 5, 4, seed=7), random(2, 3, 5, 4, seed=8)
+    masks = torch.randint(-1, 3, (2, 5, 4), generator=torch.Generator().manual_seed(9))
+    of_pixels = Batch(["p", "q"], torch.zeros(2, 1, 5, 4), [0, 1], masks=masks)
+    p, q = (x.double().movedim(1, -1).reshape(-1, 3).softmax(1) for x in (wanted, given))
+    found = LogitKL(temperature=1.0)(Answer(given), Answer(wanted), of_pixels)
+    assert float(found) == pytest.approx(float(kl_divergence(p, q)), rel=1e-5)
+    surprise = -q.log()[torch.arange(40), masks.flatten().clamp(min=0)]
+    expected = surprise[masks.flatten() >= 0].mean()
+    found = CrossEntropy()(Answer(given), Answer(wanted), of_pixels)
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_patterns_of_stages() -> None:
+    many = FeatureMSE(stages={"*": 2.0})(ANSWER, TARGET, batch())
+    named = FeatureMSE(stages={"a": 2.0, "b": 2.0})(ANSWER, TARGET, batch())
+    assert torch.equal(many, named)
