@@ -31,7 +31,7 @@ class Memory:
         if index in self._samples:
             return self._samples[index]
         sample = make(index)
-        images = (sample.hr, sample.lr, sample.variance)
+        images = (sample.hr, sample.lr, sample.variance, sample.mask)
         size = sum(image.nbytes for image in images if image is not None)
         if size <= self.free:
             self.free -= size

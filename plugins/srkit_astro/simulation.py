@@ -9,12 +9,17 @@ it is imported in 3 s rather than 12.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
 
 from srkit.interfaces import Sample
 from srkit_astro.cameras import AcsF814W, HscI
@@ -86,6 +91,9 @@ class LensSimulation:
         of ``sugohi`` rarely exceeds the default, centres of galaxies in HR do.
     oversampling
         Samples of the sky along an HR pixel.
+    arcs
+        Where given, samples have masks: 1 where the source's light in HR, without noise and behind
+        HR's PSF, is at least this share of its brightest pixel, else 0.
 
     Raises
     ------
@@ -121,6 +129,7 @@ class LensSimulation:
         lr_noise: bool = True,
         white: float = 19.0,
         oversampling: PositiveInt = 2,
+        arcs: Annotated[float, Field(gt=0, lt=1)] | None = None,
     ) -> None:
         _renderer()  # imported before there are workers, which inherit it
         self.classes = CLASSES if substructure == "all" else None
@@ -147,6 +156,7 @@ class LensSimulation:
             white,
             with_lr=lr == "camera",
         )
+        self.arcs = arcs
         self.memory = Memory()
 
     def __len__(self) -> int:
@@ -160,12 +170,13 @@ class LensSimulation:
     def _make(self, index: int) -> Sample:
         number = self.numbers[index]
         _, hr_noise, lr_noise, _ = self._streams(index)
-        return self.cameras.sample(
+        sample = self.cameras.sample(
             f"{self.pool}_{number:06d}",
             self.observe(index),
             (hr_noise, lr_noise),
             label=number % len(CLASSES) if self.classes is not None else None,
         )
+        return sample if self.arcs is None else replace(sample, mask=self._mask(index, self.arcs))
 
     def lens(self, index: int) -> tuple[Lens, tuple[Subhalo, ...] | Vortex]:
         """Give the lens of a sample, and its substructure."""
@@ -180,9 +191,16 @@ class LensSimulation:
 
     def observe(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Give HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
+        return self.cameras.observe(self._render(index, _renderer().render))
+
+    def _mask(self, index: int, share: float) -> Tensor:
+        """Tell which HR pixels of a sample belong to its arcs, ``(H, W)``."""
+        light, _ = self.cameras.observe(self._render(index, _renderer().render_arcs))
+        return torch.from_numpy((light >= share * light.max()).astype(np.int64))
+
+    def _render(self, index: int, render: Callable[..., NDArray[Any]]) -> NDArray[Any]:
         image = () if self.sources is None else (self.sources.draw(self._streams(index)[3]),)
-        sky = _renderer()(*self.lens(index), *self.cameras.samples, *image)
-        return self.cameras.observe(sky)
+        return render(*self.lens(index), *self.cameras.samples, *image)
 
     def _streams(self, index: int) -> list[np.random.Generator]:
         """Give the random numbers of a sample: lens, noise of HR, noise of LR, source image."""
@@ -210,8 +228,7 @@ def _lenses(
     return "train", [n for n in range(length) if (n // together % folds == fold) == chosen]
 
 
-def _renderer() -> Callable[..., NDArray[Any]]:
+def _renderer() -> ModuleType:
     """Import what draws the sky only now: lenstronomy takes seconds."""
     with needs("lenstronomy"):
-        from srkit_astro.sky import render
-    return render
+        return import_module("srkit_astro.sky")

@@ -65,13 +65,25 @@ def render(
     ndarray
         ``(count, count)``, in count / s / arcsec².
     """
+    arcs = render_arcs(lens, substructure, count, pixel, image)
+    return render_galaxy(lens.light, count, pixel) + arcs
+
+
+def render_arcs(
+    lens: Lens,
+    substructure: Substructure,
+    count: int,
+    pixel: float,
+    image: SourceImage | None = None,
+) -> Floats:
+    """Give the part of a lens's surface brightness that is its source's; see :func:`render`."""
     source = lens.source
     behind = pictured(image, source) if image else partial(surface_brightness, source)
 
     def arcs(x: Floats, y: Floats) -> Floats:
         return behind(*trace(lens, substructure, x, y))
 
-    return render_galaxy(lens.light, count, pixel) + _sampled(arcs, count, pixel)
+    return _sampled(arcs, count, pixel)
 
 
 def render_galaxy(galaxy: Galaxy, count: int, pixel: float) -> Floats:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from srkit_astro.simulation import LensSimulation
+from srkit_astro.sky import render_galaxy
 from srkit_astro.substructure import Subhalo, Vortex
 
 from srkit.components import build, explain, options, options_model
@@ -225,6 +226,25 @@ def test_lr_can_be_left_to_a_degradation() -> None:
     assert alone.lr is None
     assert alone.variance is None
     assert torch.equal(alone.hr, whole.hr)
+
+
+def test_masks_mark_the_light_of_the_source() -> None:
+    share, lenses = 0.25, make(arcs=0.25)
+    for index in range(3):
+        lens, _ = lenses.lens(index)
+        whole, _ = lenses.observe(index)
+        galaxy, _ = lenses.cameras.observe(render_galaxy(lens.light, *lenses.cameras.samples))
+        arcs = (whole - galaxy) / (whole - galaxy).max()
+        mask = lenses[index].mask
+        assert mask is not None
+        assert mask.dtype == torch.int64
+        found = mask.numpy() == 1
+        assert arcs[found].min() > share - 1e-6
+        assert arcs[~found].max() < share + 1e-6
+        assert 0.005 < found.mean() < 0.2
+        assert same(lenses[index], make()[index])
+    check_dataset(lenses)
+    assert make()[0].mask is None
 
 
 def test_index_past_the_end() -> None:
