@@ -79,8 +79,9 @@ def test_other_classes_get_no_gradient() -> None:
 
 
 def test_metrics_say_among_how_many() -> None:
-    assert metrics.Accuracy(classes=SOME).protocol == "top 1, labels of the data, among 3 classes"
-    assert metrics.Accuracy().protocol == "top 1, labels of the data"
+    whole = "top 1, labels or masks of the data"
+    assert metrics.Accuracy(classes=SOME).protocol == f"{whole}, among 3 classes"
+    assert metrics.Accuracy().protocol == whole
 
 
 def test_a_label_that_was_not_chosen() -> None:
