@@ -33,6 +33,8 @@ from srkit.upscaling import (
 BAND = 2**25
 #: Values that are read at once: large pieces of memory that come and go break it into fragments.
 READ = 2**21
+#: The largest side of a window in LR pixels, unless the user says otherwise.
+LARGEST = 512
 
 Span = tuple[int, int]
 #: Rows and columns of SR.
@@ -78,7 +80,7 @@ class FrameUpscaler:
     known
         Of the source.
     side
-        Of a window in LR pixels; the upscaler's tile by default.
+        Of a window in LR pixels; by default the upscaler's tile, up to 512.
     fitted
         What the stretch measured on the colours and the opacity of the whole frame, if that is
         known; see :attr:`fitted`.
@@ -115,7 +117,7 @@ class FrameUpscaler:
                 {"bits": self.outline.metadata.get("bits")},
             )
             self._opacity = _Layer(upscaler, mask, _alpha, self._frame, fitted[1])
-        self.side = side or upscaler.tile
+        self.side = side or upscaler.given_tile or min(upscaler.tile, LARGEST)
         self._height, self._width = self.outline.pixels.shape[-2:]
         self._held: dict[str, Tensor] = {}
         self._strip: tuple[Span, Image] | None = None

@@ -16,7 +16,7 @@ from srkit.errors import DataError
 #: The share of free memory that a tile may take.
 SHARE = 0.5
 #: The largest and the smallest side of a tile in LR pixels, without its margin.
-LARGEST, SMALLEST = 512, 16
+LARGEST, SMALLEST = 1024, 16
 #: The farthest that a network's reach is looked for, in LR pixels.
 FARTHEST = 128
 #: What counts as no influence, of the range of values; and where a picture of 8 bits is restored in
@@ -205,7 +205,7 @@ def side_that_fits(network: nn.Module, channels: int, device: torch.device, marg
     Returns
     -------
     int
-        16 to 512.
+        16 to 1024.
     """
     needed = 4 * _bytes_of_largest_layer(network, channels, device)
     if device.type == "cuda":

@@ -99,7 +99,7 @@ def test_another_error_is_not_taken_for_lack_of_memory() -> None:
 def test_side_follows_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     network, device = _network(3), torch.device("cpu")
     # The largest layer takes 1 + 4 values of 4 bytes for a pixel, or 2 x 4 where it shuffles.
-    for free, expected in ((4 * 32 * 2 * 100**2, 100 - 2 * 3), (10**12, 512), (1, 16)):
+    for free, expected in ((4 * 32 * 2 * 100**2, 100 - 2 * 3), (10**12, 1024), (1, 16)):
         monkeypatch.setattr("srkit.tiling.psutil.virtual_memory", lambda f=free: _Memory(f))
         assert side_that_fits(network, 1, device, 3) == expected
 
