@@ -23,7 +23,7 @@ import PIL.Image
 from rich.console import Console
 from rich.table import Table
 from srkit_photos.pairs import CachedPairs, Pair, PicturePairs
-from srkit_photos.samples import SPLITS, _locate
+from srkit_photos.samples import SPLITS, locate
 
 from srkit.formats import Formats
 from srkit.loading import Draws
@@ -85,7 +85,7 @@ def pictures(root: Path | None, folder: Path, count: int) -> list[Path]:
     files = []
     for number in range(count):
         source = SPLITS["train"][number % len(SPLITS["train"])]
-        with PIL.Image.open(_locate(source)) as picture:
+        with PIL.Image.open(locate(source)) as picture:
             large = np.asarray(picture.convert("RGB").resize(SIZE, PIL.Image.Resampling.BICUBIC))
         noisy = large + rng.normal(0, 1.5, large.shape)
         files.append(folder / f"{number}.png")

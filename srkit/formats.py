@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.interfaces import Image, ImageFormat
@@ -64,6 +67,59 @@ class Formats:
         if not path.is_file():
             raise DataError(f"{path}: no such file")
         return self.of_path(path).read(path)
+
+    def decode(self, path: Path, content: bytes) -> Image:
+        """Read an image file that lies in memory; the path has its ending, and names it in errors.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read` does.
+        """
+        image_format = self.of_path(path)
+        with TemporaryDirectory() as folder:
+            place = Path(folder) / f"image{self.suffix_of(path.name)}"
+            place.write_bytes(content)
+            try:
+                return image_format.read(place)
+            except DataError as error:
+                raise DataError(str(error).replace(str(place), str(path))) from error
+
+    def levels(
+        self, path: Path, content: bytes | None = None, short_side: int | None = None
+    ) -> Tensor | None:
+        """Decode a picture of 8 bits fast, if its format can do that.
+
+        Parameters
+        ----------
+        path
+            Has the file's ending, and names it in errors.
+        content
+            The file, where it lies in memory.
+        short_side
+            Pixels to which the picture's short side will be brought next. One that is many times
+            as large may come already so small.
+
+        Returns
+        -------
+        Tensor or None
+            ``(C, H, W)`` uint8, upright, grey or RGB; None where the file has to be read whole.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or of no known format.
+        """
+        decode = getattr(self.of_path(path), "levels", None)
+        if decode is None:
+            return None
+        if content is None:
+            try:
+                content = path.read_bytes()
+            except OSError:  # which reading it whole will tell of
+                return None
+        found: Tensor | None = decode(path, content, short_side)
+        return found
 
     def read_pages(self, path: Path) -> list[Image]:
         """Read every page of a file whose format has pages; of others, the image.

@@ -309,6 +309,26 @@ class WindowedDataset(Protocol):
 
 
 @runtime_checkable
+class GroupedDataset(Protocol):
+    """A data set whose samples lie in groups that are cheaper to read one after the other.
+
+    Attributes
+    ----------
+    groups
+        Samples of each group; their indices follow one another, from the first group on.
+    together
+        Groups whose samples training shuffles together.
+    """
+
+    groups: Sequence[int]
+    together: int
+
+    def expect(self, groups: Sequence[int], /) -> None:
+        """Prepare groups, by their positions, that will be read soon."""
+        ...
+
+
+@runtime_checkable
 class Degradation(Protocol):
     """Makes low-resolution images, batched on the device.
 
@@ -648,7 +668,9 @@ class ImageFormat(Protocol):
     by ``depths``, the bits that a value may have (32 are floats), ``holds``, which of
     :data:`srkit.keeping.PARTS` of the metadata are written, ``room``, the bytes of some of these,
     ``longest``, the pixels of a side;
-    ``signature`` is a regular expression of bytes that its files begin with. For Python,
+    ``signature`` is a regular expression of bytes that its files begin with.
+    ``levels(path, content, short_side)`` decodes 8-bit pictures fast, as
+    :meth:`srkit.formats.Formats.levels` wants it. For Python,
     ``from_object(value)`` makes an image of an object, or gives None, and ``to_object(image)``
     makes such an object.
 

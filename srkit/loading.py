@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from srkit.errors import DataError, SrkitError
-from srkit.interfaces import Batch, Dataset, Extent, Sample, Window, WindowedDataset
+from srkit.interfaces import Batch, Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
 from srkit.multiscale import scale_of_step
 
 #: Which sample, in which pass over the data.
@@ -201,14 +202,44 @@ def _kind(sample: Sample) -> tuple[Any, ...]:
     return sample.hr.shape, lr, *quantity, *truth, sample.variance is None
 
 
-def order(length: int, seed: int, first: int = 0) -> Iterator[Ticket]:
-    """Iterate without end over the data from position `first`, each pass in its own order."""
+def order(
+    length: int, seed: int, first: int = 0, grouped: GroupedDataset | None = None
+) -> Iterator[Ticket]:
+    """Iterate without end over the data from position `first`, each pass in its own order.
+
+    With groups, each pass shuffles them, and the samples of some of them at a time.
+    """
     epoch, skipped = divmod(first, length)
     for number in count(epoch):
-        permutation = np.random.default_rng([seed, number]).permutation(length)
-        for index in permutation[skipped:]:
-            yield number, int(index)
-        skipped = 0
+        if grouped is None:
+            pieces = iter([np.random.default_rng([seed, number]).permutation(length)])
+        else:
+            pieces = _shuffled_groups(grouped, seed, number, skipped)
+        for piece in pieces:
+            for index in piece[skipped:]:
+                yield number, int(index)
+            skipped = max(0, skipped - len(piece))
+
+
+def _shuffled_groups(
+    grouped: GroupedDataset, seed: int, epoch: int, skipped: int
+) -> Iterator[NDArray[np.int64]]:
+    """Shuffle the groups of a pass, and the samples of some of them at a time.
+
+    Those behind which `skipped` samples end are not expected, since nothing of them is read.
+    """
+    starts = np.cumsum([0, *grouped.groups])
+    chosen = np.random.default_rng([seed, epoch]).permutation(len(grouped.groups))
+    sets = [chosen[i : i + grouped.together] for i in range(0, len(chosen), grouped.together)]
+    position = 0
+    for place, groups in enumerate(sets):
+        piece = np.concatenate([np.arange(starts[g], starts[g + 1]) for g in groups])
+        position += len(piece)
+        if position > skipped:
+            for needed in sets[place : place + 2]:
+                grouped.expect(needed.tolist())
+        np.random.default_rng([seed, epoch, place]).shuffle(piece)
+        yield piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +269,19 @@ class Share:
             )
 
     def micro_batches(
-        self, length: int, seed: int, first_step: int, last_step: int
+        self,
+        length: int,
+        seed: int,
+        first_step: int,
+        last_step: int,
+        grouped: GroupedDataset | None = None,
     ) -> Iterator[list[Ticket]]:
         """Iterate over this process's micro-batches, `parts` a step.
 
         Step s takes the samples from position ``s * batch_size`` on in :func:`order`, whatever the
         number of processes, so that a run is the same on one machine or eight.
         """
-        tickets = order(length, seed, first_step * self.batch_size)
+        tickets = order(length, seed, first_step * self.batch_size, grouped)
         size = self.batch_size // (self.processes * self.parts)
         for _ in range(first_step, last_step):
             step = [next(tickets) for _ in range(self.batch_size)]
@@ -269,7 +305,8 @@ def training_batches(
     first = next(iter(draws.values()))
 
     def tickets() -> Iterator[list[tuple[int, Ticket]]]:
-        places = share.micro_batches(len(first.dataset), first.seed, first_step, last_step)
+        grouped = first.dataset if isinstance(first.dataset, GroupedDataset) else None
+        places = share.micro_batches(len(first.dataset), first.seed, first_step, last_step, grouped)
         for number, part in enumerate(places):
             step = first_step + number // share.parts
             scale = scale_of_step(tuple(draws), first.seed, step)

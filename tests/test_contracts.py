@@ -14,6 +14,7 @@ from backbones_setup import backbones
 from network_setup import save_network
 from PIL import Image as Pillow
 from safetensors.torch import save_file
+from shards_setup import make_shards
 from skimage.data import astronaut
 from spandrel.architectures.Compact import Compact
 from tiny_imagenet_setup import write_tiny
@@ -100,6 +101,7 @@ CASES = {
     ("datasets", "sample_photos"): Case({"split": "test", "size": 64}),
     ("datasets", "sample_scenes"): Case({"split": "test", "size": 16, "enlarge_to": 32}),
     ("datasets", "tiny_imagenet"): Case({"root": "{folder}/TinyImageNet", "split": "train"}),
+    ("datasets", "webdataset"): Case({"root": "{folder}/shards"}),
     ("degradations", "hst_to_hsc"): Case(
         {
             "source": {"type": "airy", "lambda_over_d": 0.07, "obscuration": 0.33},
@@ -170,6 +172,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for number in range(3):
             pixels = torch.randint(0, 256, (40, 48, 3), generator=generator).byte()
             Pillow.fromarray(pixels.numpy()).save(folder / "tree" / inside / f"{number}.JPEG")
+    make_shards(folder / "tree/train", folder / "shards", Formats.of(Registry.discover()))
     for side, size in (("lr", 12), ("hr", 24)):
         (folder / "pairs" / side).mkdir(parents=True)
         for number in range(3):

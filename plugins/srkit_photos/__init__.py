@@ -5,7 +5,7 @@ from srkit import hookimpl
 
 @hookimpl
 def srkit_datasets() -> dict[str, str]:
-    """Offer folders, ImageNet, DIV2K and their kin, and installed packages' pictures."""
+    """Offer folders and shards, ImageNet, DIV2K and kin, and installed packages' pictures."""
     return {
         "benchmark_set": "srkit_photos.benchmark_sets:benchmark_set",
         "df2k": "srkit_photos.div2k:df2k",
@@ -16,6 +16,7 @@ def srkit_datasets() -> dict[str, str]:
         "sample_photos": "srkit_photos.samples:SamplePhotos",
         "sample_scenes": "srkit_photos.sample_scenes:SampleScenes",
         "tiny_imagenet": "srkit_photos.tiny_imagenet:tiny_imagenet",
+        "webdataset": "srkit_photos.shard_photos:ShardPhotos",
     }
 
 

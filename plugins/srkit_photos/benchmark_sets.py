@@ -9,7 +9,7 @@ from typing import Literal
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit_photos.pairs import Pair, PicturePairs
-from srkit_photos.photos import Mode
+from srkit_photos.photo_reading import Mode
 
 #: How many pictures the sets have.
 SIZES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "Manga109": 109}

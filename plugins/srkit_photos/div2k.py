@@ -10,7 +10,7 @@ from pydantic import Field
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit_photos.pairs import CachedPairs, Pair, PicturePairs, picture_pairs
-from srkit_photos.photos import Mode
+from srkit_photos.photo_reading import Mode
 
 Lr = Literal["bicubic", "unknown", "none"]
 Number = Annotated[int, Field(gt=0)]

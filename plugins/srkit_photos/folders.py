@@ -11,7 +11,9 @@ from pydantic import Field
 
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit_photos.photos import Entry, Mode, Photos, Unreadable, find_pictures, pick
+from srkit.picture_files import find_pictures
+from srkit_photos.photo_reading import Mode
+from srkit_photos.photos import Entry, Photos, Unreadable, pick
 
 
 def image_folder(

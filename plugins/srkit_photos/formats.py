@@ -12,6 +12,7 @@ import PIL.features
 import PIL.Image
 import torch
 from PIL import ImageCms
+from torch import Tensor
 
 from srkit.arrays import Values, to_image
 from srkit.errors import DataError, PluginError
@@ -166,6 +167,12 @@ class Jpeg(_Pillow):
     room: ClassVar[dict[str, int]] = {"xmp": 65_502}
     longest = 65_535
     settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
+
+    def levels(self, path: Path, content: bytes, short_side: int | None) -> Tensor | None:
+        """Decode a file in memory to bytes, see :func:`~srkit_photos.jpeg_levels.jpeg_levels`."""
+        from srkit_photos.jpeg_levels import jpeg_levels
+
+        return jpeg_levels(path, content, short_side)
 
     def write(self, path: Path, image: Image) -> None:
         """Write 8 bits a channel, over white; values outside the data range are clipped."""

@@ -14,7 +14,8 @@ from pydantic import Field
 from srkit.class_choice import Choice, choose_classes, imagenet_names
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit_photos.photos import Entry, Photos, Unreadable, find_pictures, only_of, pick
+from srkit.picture_files import find_pictures
+from srkit_photos.photos import Entry, Photos, Unreadable, only_of, pick
 
 #: Where the devkit's archive unpacks to.
 DEVKIT = Path("ILSVRC2012_devkit_t12/data")
@@ -93,7 +94,7 @@ def imagenet(
 
 
 @cache
-def _class_indices() -> dict[str, int]:
+def class_indices() -> dict[str, int]:
     """Class index of each wnid: its position among the 1000 in sorted order."""
     from timm.data import ImageNetInfo
 
@@ -105,7 +106,7 @@ def class_names() -> list[str]:
     from timm.data import ImageNetInfo
 
     describe = ImageNetInfo().label_name_to_description
-    names = [describe(wnid).split(",")[0] for wnid in _class_indices()]
+    names = [describe(wnid).split(",")[0] for wnid in class_indices()]
     uses = Counter(names)
     return [f"{name} ({i})" if uses[name] > 1 else name for i, name in enumerate(names)]
 
@@ -114,12 +115,12 @@ def _label_by_folder(folder: Path, names: Sequence[str]) -> list[Entry]:
     entries = []
     for name in names:
         wnid = name.partition("/")[0]
-        if wnid not in _class_indices():
+        if wnid not in class_indices():
             raise DataError(
                 f"{folder / name}: '{wnid}' is no class of ILSVRC2012; expected folders such as "
                 "n01440764"
             )
-        entries.append(Entry(name, _class_indices()[wnid]))
+        entries.append(Entry(name, class_indices()[wnid]))
     return entries
 
 
@@ -149,7 +150,7 @@ def _ground_truth(root: Path) -> list[int]:
             )
     wnids = _devkit_wnids(meta)
     try:
-        return [_class_indices()[wnids[int(line)]] for line in path.read_text().split()]
+        return [class_indices()[wnids[int(line)]] for line in path.read_text().split()]
     except (KeyError, ValueError) as error:
         raise DataError(f"{path}: not the devkit's: {error} is no class id of {meta}") from error
 

@@ -13,7 +13,7 @@ from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Extent, Sample, Window
 from srkit_photos.array_cache import ArrayCache
-from srkit_photos.photos import Mode, to_mode
+from srkit_photos.photo_reading import Mode, to_mode
 
 
 @dataclass(frozen=True, slots=True)

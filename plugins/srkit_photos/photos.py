@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Sample
+from srkit_photos.photo_reading import Mode, PhotoReader
 
-Mode = Literal["rgb", "grey"]
 Unreadable = Literal["error", "skip"]
 
 #: Skipped pictures that a note names.
@@ -44,11 +39,11 @@ class Photos:
     entries
         The pictures, in order.
     size
-        Side of the square samples in pixels, see :func:`centre_square`; None keeps pictures whole.
+        Side of the square samples in pixels; None keeps pictures whole.
     enlarge
         Whether pictures below that size are enlarged; otherwise they cannot be used.
     mode
-        Colours of the samples, see :func:`to_mode`.
+        Colours of the samples.
     classes
         Class names, or None for unlabelled pictures.
     unreadable
@@ -74,11 +69,8 @@ class Photos:
         self.channels = 3 if mode == "rgb" else 1
         self.classes = classes
         self.notes: list[str] = []
-        self._formats = formats
+        self._reader = PhotoReader(formats, size, enlarge=enlarge, mode=mode)
         self._root = root
-        self._size = size
-        self._enlarge = enlarge
-        self._mode = mode
         self._entries = list(entries)
         if unreadable == "skip":
             self._skip_unusable(least_side)
@@ -91,16 +83,8 @@ class Photos:
     def __getitem__(self, index: int) -> Sample:
         entry = self._entries[index]
         path = self._root / entry.name
-        image = self._formats.read(path)
-        if not image.pixels.isfinite().all():
-            raise DataError(
-                f"{path}: holds values that are not finite; fill them, or leave the picture out"
-            )
-        pixels = to_mode(path, image.pixels, self._mode)
-        if self._size is not None:
-            pixels = centre_square(path, pixels, self._size, enlarge=self._enlarge)
-            pixels = pixels.clamp(*image.data_range)
-        return Sample(entry.name, pixels, label=entry.label, data_range=image.data_range)
+        pixels, data_range = self._reader.read(path)
+        return Sample(entry.name, pixels, label=entry.label, data_range=data_range)
 
     def _skip_unusable(self, least_side: int) -> None:
         usable, problems = [], []
@@ -121,79 +105,6 @@ class Photos:
             count = f"skipped {len(problems)} of {len(self._entries)} pictures:"
             self.notes.append("\n  ".join([count, *problems[:NAMED], *more]))
         self._entries = usable
-
-
-def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
-    """List the pictures under a folder: relative POSIX paths, sorted; hidden files are left out.
-
-    Raises
-    ------
-    DataError
-        If the folder is missing or holds no picture.
-    """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
-    found: list[str] = []
-    endings = tuple(suffixes)
-    for folder, _, files in os.walk(root, followlinks=True):
-        inside = os.path.relpath(folder, root).replace(os.sep, "/")
-        prefix = "" if inside == "." else f"{inside}/"
-        pictures = (f for f in files if not f.startswith(".") and f.lower().endswith(endings))
-        found.extend(prefix + name for name in pictures)
-    if not found:
-        raise DataError(f"{root}: holds no pictures; looked for {', '.join(sorted(suffixes))}")
-    return sorted(found)
-
-
-def to_mode(path: Path, pixels: Tensor, mode: Mode) -> Tensor:
-    """Convert ``(C, H, W)`` grey or RGB pixels; grey is luma by Rec. ITU-R BT.601."""
-    if len(pixels) not in (1, 3):
-        raise DataError(f"{path}: it has {len(pixels)} channels; expected 1 or 3")
-    if mode == "rgb":
-        return pixels.expand(3, -1, -1).contiguous()
-    if len(pixels) == 1:
-        return pixels
-    return torch.einsum("c,chw->hw", pixels.new_tensor([0.299, 0.587, 0.114]), pixels)[None]
-
-
-def centre_square(path: Path, pixels: Tensor, size: int, *, enlarge: bool = False) -> Tensor:
-    """Bring the short side to `size` and cut out the central square, as torchvision does.
-
-    Parameters
-    ----------
-    path
-        For the error.
-    pixels
-        ``(C, H, W)``; bicubic and antialiased, the result can leave the data range.
-    size
-        Side in pixels.
-    enlarge
-        Whether a smaller picture may be enlarged.
-
-    Raises
-    ------
-    DataError
-        If the picture would have to be enlarged and may not.
-    """
-    height, width = pixels.shape[-2:]
-    if min(height, width) < size and not enlarge:
-        raise DataError(
-            f"{path}: {width} x {height} pixels; size {size} needs a short side of at least "
-            f"{size}: lower the size, or enlarge or remove the picture"
-        )
-    pixels = bring_short_side(pixels, size)
-    top, left = (round((side - size) / 2) for side in pixels.shape[-2:])
-    return pixels[:, top : top + size, left : left + size].contiguous()
-
-
-def bring_short_side(pixels: Tensor, short: int) -> Tensor:
-    """Resize ``(C, H, W)`` pixels to a short side: bicubic, antialiased, overshoot kept."""
-    height, width = pixels.shape[-2:]
-    if min(height, width) == short:
-        return pixels
-    size = (short * height // min(height, width), short * width // min(height, width))
-    # torch's own resizing: the same filter as srkit's and, on large pictures, far cheaper.
-    return F.interpolate(pixels[None], size, mode="bicubic", antialias=True)[0]
 
 
 def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srkit.formats import Formats
 from srkit.interfaces import Sample
-from srkit_photos.photos import bring_short_side
+from srkit.resizing import bring_short_side
 from srkit_photos.samples import SPLITS, locate
 from srkit_photos.tiny_imagenet import enlarged
 

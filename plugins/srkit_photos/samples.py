@@ -13,7 +13,8 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Sample
-from srkit_photos.photos import bring_short_side, centre_square
+from srkit.resizing import bring_short_side
+from srkit_photos.photo_reading import centre_square
 
 _SKIMAGE = "skimage/data"
 _SKLEARN = "sklearn/datasets/images"

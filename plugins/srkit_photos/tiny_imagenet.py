@@ -13,15 +13,9 @@ from srkit.class_choice import Choice, choose_classes
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Sample
-from srkit_photos.photos import (
-    Entry,
-    Photos,
-    Unreadable,
-    centre_square,
-    find_pictures,
-    only_of,
-    pick,
-)
+from srkit.picture_files import find_pictures
+from srkit_photos.photo_reading import centre_square
+from srkit_photos.photos import Entry, Photos, Unreadable, only_of, pick
 
 
 class EnlargedPhotos(Photos):

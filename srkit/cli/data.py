@@ -12,6 +12,9 @@ from srkit.cli.output import fail, new_console
 from srkit.commands import PluginCommands
 from srkit.errors import SrkitError
 
+#: Pictures that could not be used, as far as they are named.
+SHOWN = 20
+
 app = typer.Typer(help="Download, make and prepare data.", no_args_is_help=True, cls=PluginCommands)
 
 
@@ -118,6 +121,45 @@ def make_data(
         workers=workers,
     )
     print(f"{out}: {count} pairs; see {out / 'sheet.png'}")
+
+
+@app.command(name="shard")
+def shard_data(
+    given: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER|LIST", help="Folder of pictures by class, or CSV: path,class_index."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the shards; finished ones are kept.")
+    ],
+    short_side: Annotated[
+        int | None,
+        typer.Option(min=1, help="Shrink larger pictures to this short side; they become JPEG."),
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of these JPEG files.")] = 95,
+    per_shard: Annotated[int, typer.Option(min=1, help="Pictures in a shard.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the order of the pictures.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
+) -> None:
+    """Write pictures to tar shards (WebDataset); exits with 1 if any cannot be used."""
+    from srkit.formats import Formats
+    from srkit.registry import Registry
+    from srkit.sharding import Settings, collect, shard
+
+    formats = Formats.of(Registry.discover())
+    settings = Settings(short_side, quality, per_shard, seed)
+    collection = collect(given, formats)
+    index = shard(collection, formats, out, settings, new_console(), workers=workers)
+    size = sum(each.bytes for each in index.shards)
+    print(f"{out}: {len(index)} pictures in {len(index.shards)} shards of {size / 1e9:.3g} GB")
+    for _, problem in index.bad[:SHOWN]:
+        print(f"left out: {problem}")
+    if len(index.bad) > SHOWN:
+        print(f"left out: {len(index.bad) - SHOWN} more; see {out / 'index.json'}")
+    if index.bad:
+        fail(f"{out}: {len(index.bad)} of {len(collection.pictures)} pictures could not be used")
 
 
 @app.command(name="check")

@@ -1,0 +1,243 @@
+"""Where shards lie: in a folder, or on a server, from which they are kept on disk up to a bound."""
+
+from __future__ import annotations
+
+import os
+import threading
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from srkit.downloading import TIMEOUT, download, verify
+from srkit.errors import DataError, DownloadError
+from srkit.shards import INDEX, SAMPLES, Shard, name_of, parse_index, read_rows
+
+
+class LocalShards:
+    """Shards in a folder.
+
+    Parameters
+    ----------
+    folder
+        As `srkit data shard` wrote it.
+
+    Raises
+    ------
+    DataError
+        If there is no index, or a shard is missing or not of the size that it tells.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        path = folder / INDEX
+        if not path.is_file():
+            raise DataError(
+                f"{path}: no such file; make the shards with srkit data shard, or wait until it is "
+                "done"
+            )
+        self.index = parse_index(path.read_bytes(), str(path))
+        self.rows_path = folder / SAMPLES
+        for shard in self.index.shards:
+            _check_size(folder / shard.name, shard)
+
+    def path(self, shard: Shard) -> Path:
+        """Give the file of a shard."""
+        return self._folder / shard.name
+
+    def expect(self, shards: Sequence[Shard]) -> None:
+        """Do nothing: they are here."""
+
+
+class RemoteShards:
+    """Shards on a server: each is downloaded whole when it is first read, verified, and kept.
+
+    Addresses of http and https are downloaded by srkit itself, and taken up where a connection
+    broke; all others, such as ``s3://bucket/shards``, through fsspec.
+
+    Parameters
+    ----------
+    address
+        Of the folder.
+    cache
+        Folder of what is kept; each version of the shards gets its own in there.
+    room
+        Bytes that it may hold: those that were read the longest time ago are removed.
+
+    Raises
+    ------
+    DataError
+        If the index cannot be had, or the largest shard exceeds the room.
+    """
+
+    def __init__(self, address: str, cache: Path, room: int) -> None:
+        self._address, self._room = address.rstrip("/"), room
+        content = _fetch(f"{self._address}/{INDEX}")
+        self.index = parse_index(content, f"{self._address}/{INDEX}")
+        self._cache = cache / sha256(content).hexdigest()[:16]
+        self._cache.mkdir(parents=True, exist_ok=True)
+        self.rows_path = self._cache / SAMPLES
+        self._keep(self.rows_path, self.index.rows)
+        largest = max(self.index.shards, key=lambda shard: shard.bytes)
+        if largest.bytes > room:
+            raise DataError(
+                f"{self._address}/{largest.name}: has {largest.bytes / 1e9:.3g} GB, and the cache "
+                f"may hold {room / 1e9:.3g}; raise cache_gb"
+            )
+
+    def path(self, shard: Shard) -> Path:
+        """Give the file of a shard, downloading it if it is not here."""
+        path = self._cache / shard.name
+        if not path.is_file():
+            with FileLock(self._cache / ".room.lock"):
+                self._make_room(shard)
+            self._keep(path, shard.sha256)
+        os.utime(path)
+        return path
+
+    def expect(self, shards: Sequence[Shard]) -> None:
+        """Download shards in the background; what goes wrong is told when they are read."""
+
+        def fetch() -> None:
+            for shard in shards:
+                try:
+                    self.path(shard)
+                except (DataError, OSError):
+                    return
+
+        threading.Thread(target=fetch, daemon=True).start()
+
+    def _keep(self, path: Path, digest: str) -> None:
+        address, checksum = f"{self._address}/{path.name}", f"sha256:{digest}"
+        try:
+            if address.startswith(("http://", "https://")):
+                if not path.is_file():
+                    download(address, path, checksum=checksum)
+                return
+            with FileLock(path.with_name(f".{path.name}.lock")):
+                if not path.is_file():
+                    partial = path.with_name(f".{path.name}.partial")
+                    system, place = _open(address)
+                    try:
+                        system.get_file(place, str(partial))
+                    except OSError as error:
+                        raise _unreachable(address, error) from error
+                    verify(partial, checksum, address, "copy it there again")
+                    partial.replace(path)
+        except DownloadError as error:
+            raise DataError(str(error)) from error
+
+    def _make_room(self, shard: Shard) -> None:
+        there = {path: path.stat() for path in self._cache.glob("*.tar")}
+        held = sum(each.st_size for each in there.values())
+        for path in sorted(there, key=lambda each: there[each].st_mtime):
+            if held + shard.bytes <= self._room:
+                return
+            path.unlink(missing_ok=True)
+            held -= there[path].st_size
+
+
+ShardFiles = LocalShards | RemoteShards
+
+
+def open_shards(root: str, cache: Path, room: int) -> ShardFiles:
+    """Find shards by a folder or an address, see :class:`LocalShards` and :class:`RemoteShards`."""
+    return RemoteShards(root, cache, room) if "://" in root else LocalShards(Path(root))
+
+
+class ShardReader:
+    """Reads samples out of shards, each by itself.
+
+    Parameters
+    ----------
+    files
+        Where the shards are.
+    """
+
+    def __init__(self, files: ShardFiles) -> None:
+        self.files = files
+        self.rows = read_rows(files.rows_path, files.index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"files": self.files}  # another process maps the rows itself
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.files = state["files"]
+        self.rows = read_rows(self.files.rows_path, self.files.index)
+
+    def read(self, index: int) -> tuple[Path, bytes]:
+        """Read a picture's file, and give it its place: the shard's path and the member's name.
+
+        Raises
+        ------
+        DataError
+            If the shard is missing or damaged.
+        """
+        row = self.rows[index]
+        path = self.files.path(self.files.index.shards[int(row["shard"])])
+        start, place, size = (int(row[key]) for key in ("header", "content", "bytes"))
+        try:
+            with path.open("rb", buffering=0) as file:
+                file.seek(start)
+                found = file.read(place + size - start)
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such shard; {REMEDY}") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        content = found[place - start :]
+        if len(content) < size:
+            raise DataError(f"{path}: ends before its sample {index}; {REMEDY}")
+        if zlib.crc32(content) != row["crc32"]:
+            raise DataError(f"{path}: its sample {index} has another checksum; {REMEDY}")
+        return path / name_of(found[: place - start]), content
+
+
+#: What is to be done about a damaged shard.
+REMEDY = "copy it again, or delete it and its index and run srkit data shard again"
+
+
+def _check_size(path: Path, shard: Shard) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such shard; {REMEDY}") from None
+    if size != shard.bytes:
+        raise DataError(f"{path}: has {size} bytes, its index tells {shard.bytes}; {REMEDY}")
+
+
+def _fetch(address: str) -> bytes:
+    try:
+        if address.startswith(("http://", "https://")):
+            with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
+                received: bytes = answer.read()
+                return received
+        system, place = _open(address)
+        content: bytes = system.cat_file(place)
+    except OSError as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        raise _unreachable(address, error) from error
+    return content
+
+
+def _open(address: str) -> tuple[Any, str]:
+    """Find what reads an address that is not http."""
+    try:
+        from fsspec.core import url_to_fs
+
+        system, place = url_to_fs(address)
+    except (ImportError, ValueError) as error:
+        raise DataError(
+            f"{address}: cannot be opened ({error}); expected a folder, http(s)://, or an address "
+            'that fsspec knows: pip install "srkit[remote]" brings s3://'
+        ) from error
+    return system, str(place)
+
+
+def _unreachable(address: str, error: OSError) -> DataError:
+    return DataError(f"{address}: cannot be had ({error}); check the address and your access to it")
