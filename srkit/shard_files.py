@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 import threading
 import urllib.error
 import urllib.request
@@ -170,8 +171,14 @@ class ShardReader:
         self.files = state["files"]
         self.rows = read_rows(self.files.rows_path, self.files.index)
 
-    def read(self, index: int) -> tuple[Path, bytes]:
-        """Read a picture's file, and give it its place: the shard's path and the member's name.
+    def name(self, index: int) -> str:
+        """Read the name of a picture alone."""
+        row = self.rows[index]
+        path, header = self._bytes(index, int(row["content"] - row["header"]))
+        return self._name(path, index, header)
+
+    def read(self, index: int) -> tuple[Path, str, bytes]:
+        """Read a picture: its shard, its name in there, and its file.
 
         Raises
         ------
@@ -179,22 +186,36 @@ class ShardReader:
             If the shard is missing or damaged.
         """
         row = self.rows[index]
+        before, size = int(row["content"] - row["header"]), int(row["bytes"])
+        path, found = self._bytes(index, before + size)
+        content = found[before:]
+        if zlib.crc32(content) != row["crc32"]:
+            raise DataError(f"{path}: its sample {index} has another checksum; {REMEDY}")
+        return path, self._name(path, index, found[:before]), content
+
+    def _bytes(self, index: int, count: int) -> tuple[Path, bytes]:
+        """Read from the first byte of a sample on."""
+        row = self.rows[index]
         path = self.files.path(self.files.index.shards[int(row["shard"])])
-        start, place, size = (int(row[key]) for key in ("header", "content", "bytes"))
         try:
             with path.open("rb", buffering=0) as file:
-                file.seek(start)
-                found = file.read(place + size - start)
+                file.seek(int(row["header"]))
+                found = file.read(count)
         except FileNotFoundError:
             raise DataError(f"{path}: no such shard; {REMEDY}") from None
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-        content = found[place - start :]
-        if len(content) < size:
+        if len(found) < count:
             raise DataError(f"{path}: ends before its sample {index}; {REMEDY}")
-        if zlib.crc32(content) != row["crc32"]:
-            raise DataError(f"{path}: its sample {index} has another checksum; {REMEDY}")
-        return path / name_of(found[: place - start]), content
+        return path, found
+
+    def _name(self, path: Path, index: int, header: bytes) -> str:
+        try:
+            return name_of(header)
+        except tarfile.TarError as error:
+            raise DataError(
+                f"{path}: its sample {index} has a damaged header ({error}); {REMEDY}"
+            ) from error
 
 
 #: What is to be done about a damaged shard.

@@ -111,7 +111,7 @@ class ShardPhotos:
         row = self._reader.rows[self._first + index]
         height, width = int(row["height"]), int(row["width"])
         sides = (height, width) if self._size is None else (self._size, self._size)
-        return Extent(f"sample {self._first + index}", sides)
+        return Extent(self._reader.name(self._first + index), sides)
 
     def window(self, index: int, window: Window) -> Sample:
         """Read part of a sample: it is decoded whole, and cut before anything else is done."""
@@ -125,12 +125,11 @@ class ShardPhotos:
     def _sample(self, index: int, window: Window | None) -> Sample:
         if not 0 <= index < self._length:
             raise IndexError(index)
-        path, content = self._reader.read(self._first + index)
-        pixels, data_range = self._photos.read(path, content, window)
+        shard, name, content = self._reader.read(self._first + index)
+        pixels, data_range = self._photos.read(shard / name, content, window)
         label = int(self._reader.rows[self._first + index]["label"])
         if self._labels is not None and label != UNLABELLED:
             label = self._labels[label]
-        name = path.as_posix().rpartition(".tar/")[2]
         known = None if label == UNLABELLED else label
         return Sample(name, pixels, label=known, data_range=data_range)
 
