@@ -71,8 +71,10 @@ def jpeg_levels(path: Path, content: bytes, short_side: int | None) -> Tensor | 
                 values = decode_jpeg(content, "GRAY" if picture.mode == "L" else "RGB")
     except (OSError, SyntaxError, ValueError):
         return None
-    planes = np.moveaxis(np.atleast_3d(upright(values, orientation)), -1, 0)
-    return torch.from_numpy(np.ascontiguousarray(planes))
+    # Channels stay side by side in memory, which torch shrinks faster.
+    return torch.from_numpy(
+        np.ascontiguousarray(np.atleast_3d(upright(values, orientation)))
+    ).movedim(-1, 0)
 
 
 def _fraction(side: int, short_side: int | None) -> int | None:

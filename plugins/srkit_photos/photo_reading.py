@@ -71,9 +71,10 @@ class PhotoReader:
             pixels = centre_square(path, pixels, self._size, enlarge=self._enlarge)
         if window is not None:
             pixels = pixels[:, *window.hr]
-        pixels = pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
-        if self._size is not None:
-            pixels = pixels.clamp(*data_range)
+        if pixels.dtype == torch.uint8:
+            pixels = pixels.contiguous().float().div_(255)
+        elif self._size is not None:
+            pixels = pixels.clamp(*data_range)  # shrunk bytes are within it already
         return to_mode(path, pixels, self._mode), data_range
 
 

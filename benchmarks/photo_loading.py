@@ -1,0 +1,159 @@
+"""Compare ways to read photographs for training: torchvision's ImageFolder, files, shards.
+
+    python benchmarks/photo_loading.py PHOTOS --out results
+
+``PHOTOS`` is a folder with a folder of JPEG files for each class. All contestants give the same
+squares: short side to 256 pixels (bicubic, antialiased, in 8 bits), the central 256, as float32.
+``ImageFolder`` is torchvision's, with Pillow and torchvision's transforms; ``files`` is srkit's
+`image_folder`; ``shards`` its `webdataset` on the same files, ``shards at 256`` on pictures that
+`srkit data shard --short-side 256` shrank beforehand. They take turns in one process, and what
+counts is CPU time, so that other programs on the machine do not: images per second of one core.
+
+Then an epoch of ``shards`` goes through the loader of training, with 1, 2 and 8 workers, while a
+step takes ``--step-ms`` and leaves the processor alone, as on a GPU: the share of time that is
+spent waiting for data, and the memory at the quarters of the epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+from srkit_photos.folders import image_folder
+from srkit_photos.shard_photos import ShardPhotos
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize, ToTensor
+
+from srkit.formats import Formats
+from srkit.loading import Draws, Share, training_batches
+from srkit.registry import Registry
+from srkit.sharding import Settings, collect, shard
+
+SIDE = 256
+WORKERS = (1, 2, 8)
+
+
+def main() -> None:
+    """Measure; print and write what was found."""
+    arguments = parse()
+    torch.set_num_threads(1)
+    formats = Formats.of(Registry.discover())
+    with tempfile.TemporaryDirectory() as folder:
+        contestants = build(arguments.photos, Path(folder), formats)
+        speeds = compare(contestants, arguments.images, arguments.rounds)
+        shards: Any = contestants["shards"]
+        epochs = {workers: run_epoch(shards, workers, arguments) for workers in arguments.workers}
+    summary = {"images_per_core_second": speeds, "epoch": epochs, "step_ms": arguments.step_ms}
+    show(summary)
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "photo_loading.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--images", type=int, default=100, help="of a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--step-ms", type=float, default=200.0)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--workers", type=int, nargs="*", default=WORKERS)
+    parser.add_argument("--out", type=Path, help="folder for photo_loading.json")
+    return parser.parse_args()
+
+
+def build(photos: Path, folder: Path, formats: Formats) -> dict[str, Any]:
+    """Open the photographs in every way."""
+    transforms: Callable[..., Any] = Compose(
+        [Resize(SIDE, InterpolationMode.BICUBIC), CenterCrop(SIDE), ToTensor()]
+    )
+    collection, quiet = collect(photos, formats), Console(file=io.StringIO())
+    for name, side in (("whole", None), ("small", SIDE)):
+        shard(collection, formats, folder / name, Settings(short_side=side), quiet)
+    options: dict[str, Any] = {"formats": formats, "size": SIDE, "enlarge": True}
+    return {
+        "ImageFolder": ImageFolder(str(photos), transforms),
+        "files": image_folder(root=photos, **options),
+        "shards": ShardPhotos(root=str(folder / "whole"), **options),
+        "shards at 256": ShardPhotos(root=str(folder / "small"), **options),
+    }
+
+
+def compare(contestants: dict[str, Any], images: int, rounds: int) -> dict[str, Any]:
+    """Images per second of CPU time: medians over the rounds, and of the ratio within each."""
+    found: list[dict[str, float]] = []
+    for number in range(rounds):
+        speeds = {}
+        for name, data in contestants.items():
+            chosen = [(number * images + i) % len(data) for i in range(images)]
+            data[chosen[0]]
+            began = time.process_time()
+            for index in chosen:
+                data[index]
+            speeds[name] = images / (time.process_time() - began)
+        found.append(speeds)
+    return {
+        name: {
+            "images": round(statistics.median(each[name] for each in found), 1),
+            "over_ImageFolder": round(
+                statistics.median(each[name] / each["ImageFolder"] for each in found), 2
+            ),
+        }
+        for name in contestants
+    }
+
+
+def run_epoch(data: ShardPhotos, workers: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Take an epoch from the loader, one step after the other."""
+    steps = len(data) // arguments.batch
+    draws = {4: Draws(data, 0, None, (), 4)}
+    batches = training_batches(draws, Share(arguments.batch), 0, steps, workers, False)
+    next(batches)  # starts the workers
+    waited, memory = 0.0, []
+    began = time.perf_counter()
+    for step in range(1, steps):
+        asked = time.perf_counter()
+        next(batches)
+        waited += time.perf_counter() - asked
+        time.sleep(arguments.step_ms / 1e3)
+        if step % max(1, steps // 4) == 0:
+            memory.append(round(held() / 1e6))
+    share = waited / (time.perf_counter() - began)
+    batches.close()  # type: ignore[attr-defined]
+    return {"waiting_share": round(share, 3), "megabytes": memory}
+
+
+def held() -> int:
+    """Memory of this process and its workers, what they share counted once."""
+    process = psutil.Process()
+    family = [process, *process.children(recursive=True)]
+    return sum(each.memory_full_info().uss for each in family if each.is_running())
+
+
+def show(summary: dict[str, Any]) -> None:
+    table = Table("reader", "images/s of a core", "over ImageFolder")
+    for name, speed in summary["images_per_core_second"].items():
+        table.add_row(name, f"{speed['images']:.0f}", f"{speed['over_ImageFolder']:.2f}")
+    console = Console()
+    console.print(table)
+    table = Table("workers", "share of waiting", "MB at each quarter of the epoch")
+    for workers, told in summary["epoch"].items():
+        quarters = ", ".join(str(each) for each in told["megabytes"])
+        table.add_row(str(workers), f"{told['waiting_share']:.1%}", quarters)
+    table.caption = f"while a step takes {summary['step_ms']:g} ms"
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
