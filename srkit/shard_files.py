@@ -173,8 +173,8 @@ class ShardReader:
 
     def name(self, index: int) -> str:
         """Read the name of a picture alone."""
-        row = self.rows[index]
-        path, header = self._bytes(index, int(row["content"] - row["header"]))
+        shard, start, place, *_ = self.rows[index].item()
+        path, header = self._bytes(index, shard, start, place)
         return self._name(path, index, header)
 
     def read(self, index: int) -> tuple[Path, str, bytes]:
@@ -185,27 +185,24 @@ class ShardReader:
         DataError
             If the shard is missing or damaged.
         """
-        row = self.rows[index]
-        before, size = int(row["content"] - row["header"]), int(row["bytes"])
-        path, found = self._bytes(index, before + size)
-        content = found[before:]
-        if zlib.crc32(content) != row["crc32"]:
+        shard, start, place, size, crc, *_ = self.rows[index].item()
+        path, found = self._bytes(index, shard, start, place + size)
+        content = found[place - start :]
+        if zlib.crc32(content) != crc:
             raise DataError(f"{path}: its sample {index} has another checksum; {REMEDY}")
-        return path, self._name(path, index, found[:before]), content
+        return path, self._name(path, index, found[: place - start]), content
 
-    def _bytes(self, index: int, count: int) -> tuple[Path, bytes]:
-        """Read from the first byte of a sample on."""
-        row = self.rows[index]
-        path = self.files.path(self.files.index.shards[int(row["shard"])])
+    def _bytes(self, index: int, shard: int, start: int, stop: int) -> tuple[Path, bytes]:
+        path = self.files.path(self.files.index.shards[shard])
         try:
             with path.open("rb", buffering=0) as file:
-                file.seek(int(row["header"]))
-                found = file.read(count)
+                file.seek(start)
+                found = file.read(stop - start)
         except FileNotFoundError:
             raise DataError(f"{path}: no such shard; {REMEDY}") from None
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-        if len(found) < count:
+        if len(found) < stop - start:
             raise DataError(f"{path}: ends before its sample {index}; {REMEDY}")
         return path, found
 

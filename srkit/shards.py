@@ -158,7 +158,9 @@ def read_rows(path: Path, index: Index) -> Rows:
 
 def name_of(header: bytes) -> str:
     """Read the name of a tar member from all that stands before its content."""
-    with tarfile.open(fileobj=io.BytesIO(header), mode="r:") as archive:
+    if len(header) == tarfile.BLOCKSIZE:
+        return tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").name
+    with tarfile.open(fileobj=io.BytesIO(header), mode="r:") as archive:  # a long name
         member = archive.next()
     assert member is not None
     return member.name

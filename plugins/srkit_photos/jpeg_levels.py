@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 import PIL.JpegImagePlugin
 import torch
-from simplejpeg import decode_jpeg
+from simplejpeg import decode_jpeg, decode_jpeg_header
 from torch import Tensor
 
 from srkit.arrays import Values
@@ -23,6 +23,10 @@ from srkit_photos.arrays import ORIENTATION, upright
 
 #: How a JPEG file begins.
 SIGNATURE = b"\xff\xd8\xff"
+#: Colours that become grey or RGB as they are.
+COLOURS = ("Gray", "YCbCr", "RGB")
+#: How EXIF data begin, and behind how many bytes they cannot.
+EXIF, LONGEST = b"Exif\0\0", 1 << 17
 #: A picture is decoded at a fraction of its size only if that leaves so many times the pixels of
 #: the wanted side: of 120 photographs none came below 45 dB, measured against the whole picture
 #: shrunk by the same antialiased kernel, and their mean is 53 dB.
@@ -59,22 +63,28 @@ def jpeg_levels(path: Path, content: bytes, short_side: int | None) -> Tensor | 
     if not content.startswith(SIGNATURE):
         return None
     try:
-        with PIL.JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as picture:
-            check_pixels(path, picture.height, picture.width)
-            if picture.mode not in ("L", "RGB"):
-                return None
-            orientation = picture.getexif().get(ORIENTATION, 1)
-            fraction = _fraction(min(picture.size), short_side)
-            if short_side is not None and fraction is not None:
-                values = _at_fraction(picture, fraction, short_side)
-            else:
-                values = decode_jpeg(content, "GRAY" if picture.mode == "L" else "RGB")
+        height, width, colours, _ = decode_jpeg_header(content)
+        check_pixels(path, height, width)
+        if colours not in COLOURS:
+            return None
+        fraction = _fraction(min(height, width), short_side)
+        if short_side is not None and fraction is not None:
+            values = _at_fraction(content, fraction, short_side)
+        else:
+            values = decode_jpeg(content, "GRAY" if colours == "Gray" else "RGB")
+        turned = np.ascontiguousarray(np.atleast_3d(upright(values, _orientation(content))))
     except (OSError, SyntaxError, ValueError):
         return None
-    # Channels stay side by side in memory, which torch shrinks faster.
-    return torch.from_numpy(
-        np.ascontiguousarray(np.atleast_3d(upright(values, orientation)))
-    ).movedim(-1, 0)
+    return torch.from_numpy(turned).movedim(-1, 0)  # channels side by side are shrunk faster
+
+
+def _orientation(content: bytes) -> int:
+    """Read which way is up, if the file tells."""
+    if EXIF not in content[:LONGEST]:
+        return 1
+    with PIL.JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as picture:
+        told: int = picture.getexif().get(ORIENTATION, 1)
+    return told
 
 
 def _fraction(side: int, short_side: int | None) -> int | None:
@@ -84,13 +94,12 @@ def _fraction(side: int, short_side: int | None) -> int | None:
     return next((each for each in FRACTIONS if side >= each * DETAIL * short_side), None)
 
 
-def _at_fraction(
-    picture: PIL.JpegImagePlugin.JpegImageFile, fraction: int, short_side: int
-) -> Values:
+def _at_fraction(content: bytes, fraction: int, short_side: int) -> Values:
     """Decode at a fraction of the size and shrink the rest of the way, as the whole would be."""
-    sides = picture.size
-    width, height = (short_side * side // min(sides) for side in sides)
-    picture.draft(None, (sides[0] // fraction, sides[1] // fraction))
-    # What was decoded is rounded up to whole pixels, and ends behind the picture.
-    box = (0, 0, sides[0] / fraction, sides[1] / fraction)
-    return np.array(picture.resize((width, height), PIL.Image.Resampling.BICUBIC, box=box))
+    with PIL.JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as picture:
+        sides = picture.size
+        width, height = (short_side * side // min(sides) for side in sides)
+        picture.draft(None, (sides[0] // fraction, sides[1] // fraction))
+        # What was decoded is rounded up to whole pixels, and ends behind the picture.
+        box = (0, 0, sides[0] / fraction, sides[1] / fraction)
+        return np.array(picture.resize((width, height), PIL.Image.Resampling.BICUBIC, box=box))
