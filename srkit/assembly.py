@@ -33,6 +33,7 @@ from srkit.interfaces import (
     TeacherMetric,
     VarianceLoss,
 )
+from srkit.kept_answers import KeptAnswers
 from srkit.multiscale import list_scales
 from srkit.needs import references, unknown
 from srkit.recipe import Recipe, parse_recipe
@@ -67,6 +68,7 @@ class Assembly:
     """The built components of a recipe, under their names in it, for one of its scales.
 
     Scales share every component whose factory does not take `scale`; `by_scale` has them all.
+    `kept` has the answers of teachers on HR that a run keeps on disk.
     `downloads` has the addresses of what a run will download, by the path in the recipe.
     """
 
@@ -85,6 +87,7 @@ class Assembly:
     mixed_in: dict[str, Dataset] = field(default_factory=dict)
     distributions: dict[str, str] = field(default_factory=dict)
     downloads: dict[str, list[str]] = field(default_factory=dict)
+    kept: dict[str, KeptAnswers] = field(default_factory=dict)
     by_scale: dict[int, Assembly] = field(default_factory=dict, repr=False, compare=False)
 
     def networks(self) -> dict[str, nn.Module]:

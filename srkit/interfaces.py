@@ -156,6 +156,8 @@ class Batch:
         ``(N, H, W)`` int64, :data:`VOID` where unknown, or None.
     boxes
         Boxes of each whole image, or None.
+    pictures
+        Position in the data set and digest of each HR image, where answers on them are kept.
     """
 
     names: Sequence[str]
@@ -171,6 +173,7 @@ class Batch:
     zero_point: float | None = None
     masks: Tensor | None = None
     boxes: Sequence[Boxes] | None = None
+    pictures: Sequence[tuple[int, bytes]] = ()
 
     def __len__(self) -> int:
         return len(self.names)

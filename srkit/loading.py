@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Batch, Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
+from srkit.kept_answers import digest_of
 from srkit.multiscale import scale_of_step
 
 #: Which sample, in which pass over the data.
@@ -24,10 +25,11 @@ Ticket = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A sample as drawn for training, with the seed of its randomness."""
+    """A sample as drawn for training, the seed of its randomness, and what identifies its HR."""
 
     sample: Sample
     seed: int
+    picture: tuple[int, bytes] | None = None
 
 
 class Draws:
@@ -47,6 +49,8 @@ class Draws:
         Side of HR over LR, which keeps the crops of real pairs aligned.
     mixed_in, share
         Other images, and the odds that a sample is drawn from them instead.
+    identified
+        Whether each sample comes with its position and the digest of its HR.
     """
 
     def __init__(
@@ -58,7 +62,10 @@ class Draws:
         scale: int,
         mixed_in: Dataset | None = None,
         share: float = 0.0,
+        *,
+        identified: bool = False,
     ) -> None:
+        self.identified = identified
         self.dataset, self.seed, self.crop = dataset, seed, crop
         self.augment, self.scale = tuple(augment), scale
         self.mixed_in, self.share = mixed_in, share
@@ -85,7 +92,8 @@ class Draws:
             sample = random_crop(dataset[index], self.crop, self.scale, rng)
         for name in self.augment:
             sample = _turn(sample, name, rng)
-        return Drawn(sample, int(rng.integers(2**63)))
+        picture = (index, digest_of(sample.hr)) if self.identified else None
+        return Drawn(sample, int(rng.integers(2**63)), picture)
 
 
 class ScaledDraws:
@@ -191,6 +199,7 @@ def stack(drawn: Sequence[Drawn]) -> Batch:
         pixel_scale=samples[0].pixel_scale,
         variance=torch.stack(variances) if variances else None,
         zero_point=samples[0].zero_point,
+        pictures=[item.picture for item in drawn if item.picture is not None],
     )
 
 

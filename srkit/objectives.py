@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import filter as matching
 from fnmatch import fnmatch
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -286,8 +287,12 @@ def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
         if not losses:
             continue
         stages = wanted_stages(losses, teacher)
+        kept = assembly.kept.get(teacher_name)
         with torch.no_grad():
-            target = teacher(scene.batch.hr, stages)
+            if kept is not None and not stages:
+                target = kept.recall(scene.batch, partial(teacher, scene.batch.hr))
+            else:
+                target = teacher(scene.batch.hr, stages)
         answer = teacher(scene.sr, stages)
         for name, loss in losses.items():
             found[name] = specs[name].weight * loss(answer, target, scene.batch)

@@ -109,6 +109,9 @@ class TeacherSpec(Spec):
 
     trainable: bool = Field(False, description="train it too, by cross-entropy on HR and SR")
     optimiser: OptimiserSpec = OptimiserSpec.model_construct()
+    answers: Literal["keep", "compute"] = Field(
+        "keep", description="on HR: keep them on disk where HR is always the same, or do not"
+    )
 
 
 class DiscriminatorSpec(Spec):

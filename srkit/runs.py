@@ -39,9 +39,10 @@ from srkit.errors import RecipeError, TrainingError, WeightsError
 from srkit.evaluation import memory_format
 from srkit.files import write_file
 from srkit.freezing import freeze
-from srkit.interfaces import Generator
+from srkit.interfaces import Generator, TeacherLoss
+from srkit.kept_answers import KeptAnswers, identify
 from srkit.loading import Share
-from srkit.objectives import Turn, make_turns
+from srkit.objectives import Turn, make_turns, wanted_stages
 from srkit.quantities import Quantity
 from srkit.recipe import Recipe
 from srkit.recipe_values import Length
@@ -268,7 +269,41 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
             )
     else:
         _open_folder(run, resume)
+    _keep_answers(run)
     return run
+
+
+def _keep_answers(run: Run) -> None:
+    """Keep the answers on HR of frozen teachers, where no picture changes from epoch to epoch.
+
+    Feature maps are not kept, nor what is said of each pixel: they are larger than the pictures.
+    """
+    assembly, recipe, source = run.assembly, run.recipe, run.recipe.data.train
+    assert source is not None
+    changing = source.crop is not None or source.augment or source.mix or recipe.stretch
+    if changing or len(assembly.by_scale) > 1:
+        return
+    circumstances = f"{recipe.training.precision} {run.accelerator.device.type}"
+    for name, spec in recipe.teachers.items():
+        losses = {
+            key: loss
+            for key, loss in assembly.losses.items()
+            if isinstance(loss, TeacherLoss) and assembly.teacher_of(recipe.losses[key]) == name
+        }
+        teacher: Any = assembly.teachers[name]
+        told = getattr(teacher, "task", "classification")
+        if spec.trainable or spec.answers == "compute" or told != "classification":
+            continue
+        if not losses or wanted_stages(losses, teacher):
+            continue
+        key = identify(teacher, {"type": spec.type, **spec.options}, circumstances)
+        pictures = len(assembly.data["train"])
+        kept = KeptAnswers(run.folder / "answers", key, pictures, teacher.classes)
+        assembly.kept[name] = kept
+        run.notes.append(
+            f"teachers.{name}: its answers on HR are kept in {kept.path}, "
+            f"{kept.bytes / 1e9:.2g} GB at most"
+        )
 
 
 def _check_resumable(folder: Path) -> None:

@@ -290,6 +290,7 @@ def _batches(run: Run) -> Iterator[Batch]:
             scale,
             assembly.mixed_in.get("train"),
             source.mix.share if source.mix else 0.0,
+            identified=bool(assembly.kept),
         )
         for scale, assembly in run.assembly.by_scale.items()
     }
