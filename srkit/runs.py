@@ -47,6 +47,7 @@ from srkit.quantities import Quantity
 from srkit.recipe import Recipe
 from srkit.recipe_values import Length
 from srkit.registry import Registry
+from srkit.tasks import task_of
 from srkit.trees import flatten
 from srkit.variance import VarianceHead
 
@@ -291,8 +292,7 @@ def _keep_answers(run: Run) -> None:
             if isinstance(loss, TeacherLoss) and assembly.teacher_of(recipe.losses[key]) == name
         }
         teacher: Any = assembly.teachers[name]
-        told = getattr(teacher, "task", "classification")
-        if spec.trainable or spec.answers == "compute" or told != "classification":
+        if spec.trainable or spec.answers == "compute" or task_of(teacher) != "classification":
             continue
         if not losses or wanted_stages(losses, teacher):
             continue
