@@ -78,7 +78,8 @@ class Upscaler:
     ----------
     model
         As :func:`load_model` takes it, or what it gives as the descriptor. By default small
-        networks that ship with srkit: for levels of 8 or 16 bits, and for other numbers.
+        networks that ship with srkit: for levels of 8 or 16 bits and colours between 0 and 1, and
+        for other numbers.
     scale, width, height, megapixels
         How large SR is to be, by one of these; by default the model's own scale, and twice as large
         where no model is named.
@@ -163,7 +164,8 @@ class Upscaler:
         alike: dict[tuple[Any, ...], list[int]] = {}
         for index, (image, kind) in enumerate(given):
             upscaler = self._upscalers.for_image(image)
-            alike.setdefault((type(kind), upscaler.model.scale, upscaler.scale), []).append(index)
+            key = type(kind), id(upscaler.model), upscaler.scale
+            alike.setdefault(key, []).append(index)
         found: dict[int, Any] = {}
         for indices in alike.values():
             first, kind = given[indices[0]]
@@ -180,9 +182,11 @@ class Upscaler:
         if isinstance(value, str | Path):
             return self._read_file(Path(value))
         if isinstance(value, np.ndarray | np.generic):
-            return image_of_array(np.asarray(value)), _Arrays(value.dtype)
+            return _colours(image_of_array(np.asarray(value))), _Arrays(value.dtype)
         if isinstance(value, Tensor):
-            return _image_of_tensor(value), _Tensors(value.ndim, value.dtype, value.device)
+            return _colours(_image_of_tensor(value)), _Tensors(
+                value.ndim, value.dtype, value.device
+            )
         for image_format in self._formats:
             make = getattr(image_format, "from_object", None)
             image = None if make is None else make(value)
@@ -270,6 +274,13 @@ def _image_of_tensor(tensor: Tensor) -> Image:
     values, _ = to_depth(np.moveaxis(planes.reshape(-1, *planes.shape[-2:]).numpy(), 0, -1))
     image = to_image(values, alpha=False)
     return replace(image, metadata={**image.metadata, "channel_axis": 0})
+
+
+def _colours(image: Image) -> Image:
+    """Note that three channels between 0 and 1 are a picture, though they are no levels."""
+    if len(image.pixels) != 3 or tuple(image.data_range) != (0, 1):
+        return image
+    return replace(image, metadata={**image.metadata, "colours": True})
 
 
 def _stacked(parts: list[Any]) -> Any:

@@ -13,15 +13,16 @@ from srkit.restored import is_measured
 from srkit.sizing import Size, Upscalers
 from srkit.upscaling import ImageUpscaler
 
-#: What is restored: levels of 8 or 16 bits, or numbers of any range.
+#: What is restored: levels of 8 or 16 bits and colours, or numbers of any range.
 Kind = Literal["pictures", "frames"]
 #: SR pixels for each LR pixel along a side, where nothing is said.
 SCALE = 2
 
 
 def kind_of(image: Image) -> Kind:
-    """Tell a picture from a frame."""
-    return "frames" if is_measured(image) else "pictures"
+    """Tell a picture from a frame: of levels, or said to be ``colours`` by its metadata."""
+    pictured = not is_measured(image) or image.metadata.get("colours", False)
+    return "pictures" if pictured else "frames"
 
 
 def default_model(kind: Kind, wanted: float, registry: Registry) -> str:

@@ -48,6 +48,19 @@ def test_arrays(dtype: Any, shape: tuple[int, ...], axes: tuple[int, int]) -> No
     np.testing.assert_allclose(found, _twice(values, *axes), atol=1 if shape[-1] == 4 else 1e-4)
 
 
+def test_defaults_of_several_images() -> None:
+    """Each of a list gets the small network for its kind, as if it were alone."""
+    levels = RNG.integers(0, 255, (12, 9, 3), dtype=np.uint8)
+    colours = (levels / 255).astype(np.float32)
+    values = RNG.normal(5, 1, (12, 9)).astype(np.float32)
+    together = srkit.upscale([levels, values, colours, 255 * colours])
+    models = ("edsr_small_x2", "sky_x2", "edsr_small_x2", "sky_x2")
+    images = (levels, values, colours, 255 * colours)
+    for image, model, found in zip(images, models, together, strict=True):
+        expected = srkit.upscale(image, model)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(5, 8), (3, 5, 8), (2, 3, 5, 8), (1, 1, 5, 8)])
 def test_tensors(dtype: torch.dtype, shape: tuple[int, ...]) -> None:

@@ -90,6 +90,7 @@ def test_without_any() -> None:
         ({"bits": 8}, "pictures"),
         ({"bits": 16}, "pictures"),
         ({"bits": 32}, "frames"),
+        ({"bits": 32, "colours": True}, "pictures"),
         ({}, "frames"),
     ],
 )
