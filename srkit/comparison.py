@@ -57,7 +57,7 @@ def compare(
     assembly = assemble(recipe, registry, source, splits=("test",))
     if "test" not in assembly.data:
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
-    networks = _networks(assembly, run)
+    networks = networks_of(assembly, run)
     move(assembly, accelerator)
     chosen: Any = memory_format(assembly)
     for module in networks.values():
@@ -116,13 +116,23 @@ def _compare_at(
     return evaluation
 
 
-def _networks(assembly: Assembly, run: Path) -> dict[str, nn.Module]:
-    """The generator untuned (unless others include that), as other runs and this one left it."""
+def networks_of(assembly: Assembly, run: Path, *, trained: bool = True) -> dict[str, nn.Module]:
+    """The generator untuned (unless others include that), as other runs and this one left it.
+
+    Parameters
+    ----------
+    assembly
+        Its generator becomes the run's, its teachers those that the run trained.
+    run
+        Run folder.
+    trained
+        Whether there has to be a checkpoint; otherwise the others will do.
+    """
     found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
     path = next((path for path in found if path.is_file()), None)
-    if path is None:
+    if path is None and trained:
         raise WeightsError(f"{run}: holds no checkpoint to evaluate; train first, or set --run")
-    groups = load(path).groups
+    groups = {} if path is None else load(path).groups
     for name, teacher in assembly.teachers.items():
         if f"teachers.{name}" in groups:
             module: Any = teacher
@@ -139,6 +149,8 @@ def _networks(assembly: Assembly, run: Path) -> dict[str, nn.Module]:
     for name, weights in others.items():
         networks[name] = deepcopy(generator)
         warm_start(networks[name], starting_weights(weights, generator), weights)
+    if path is None:
+        return networks
     warm_start(generator, groups.get("ema", groups["generator"]), str(path))
     if assembly.uncertainty is not None:
         if "uncertainty" not in groups:

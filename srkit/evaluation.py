@@ -142,6 +142,7 @@ class Examiner:
         restorers: Mapping[str, Restorer],
         title: str,
         report: Callable[[int, int], None] = lambda done, total: None,
+        indices: Sequence[int] | None = None,
     ) -> Evaluation:
         """Measure every restorer on every image.
 
@@ -155,14 +156,17 @@ class Examiner:
             Title of the table.
         report
             Called with the number of images done and in all.
+        indices
+            Of the images, if not of all; then no time is taken.
         """
         processes = self.accelerator.num_processes
-        share = range(self.accelerator.process_index, len(self.dataset), processes)
+        whole = range(len(self.dataset)) if indices is None else indices
+        share = whole[self.accelerator.process_index :: processes]
         rows: list[dict[str, Any]] = []
         seconds = dict.fromkeys(restorers, 0.0)
         with torch.no_grad(), evaluating(self.assembly):
             for batch in self.batches(share):
-                if not rows:
+                if not rows and indices is None:
                     for restorer in restorers.values():
                         restorer(batch)  # what a network does once, it does untimed
                 rows += self._examine_batch(batch, restorers, seconds)

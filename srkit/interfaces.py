@@ -769,6 +769,22 @@ class WindowedFormat(Protocol):
         ...
 
 
+@runtime_checkable
+class LossyFormat(Protocol):
+    """What a format has besides that compresses with loss, to a quality of choice.
+
+    ``srkit eval --task compression`` measures it.
+    """
+
+    def compress(self, image: Image, quality: int, /) -> bytes:
+        """Give the content of a file with the pixels alone; quality is 1 (worst) to 100."""
+        ...
+
+    def decompress(self, content: bytes, /) -> Image:
+        """Read what `compress` gave: of the same size, with as many channels or RGB for grey."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
     """One file of a download.

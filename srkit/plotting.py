@@ -11,8 +11,10 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from srkit.statistics import ORIGINAL
+from srkit.tables import short_number
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -82,3 +84,26 @@ def shorten(name: str, width: int) -> str:
         return name
     first = name.partition(",")[0]
     return first if len(first) <= width else f"{first[: width - 1].rstrip()}…"
+
+
+def log_scale(axis: Axes, values: Sequence[float], margin: float = 0.5) -> None:
+    """Set a logarithmic horizontal axis that holds all values above 0, with ticks that can be read.
+
+    Parameters
+    ----------
+    axis
+        The axes.
+    values
+        What it holds.
+    margin
+        Least room at each end, in decades.
+    """
+    known = [value for value in values if value]
+    low, high = math.log10(min(known)), math.log10(max(known))
+    margin = max(margin, 0.15 * (high - low))
+    axis.set_xscale("log")
+    axis.set_xlim(10 ** (low - margin), 10 ** (high + margin))
+    steps = (1.0, 2.0, 5.0) if high - low < 1 else (1.0,)
+    axis.xaxis.set_major_locator(LogLocator(subs=steps, numticks=8))
+    axis.xaxis.set_major_formatter(lambda value, _: short_number(value))
+    axis.xaxis.set_minor_formatter(NullFormatter())

@@ -8,15 +8,14 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from srkit.bootstrap import interval
 from srkit.panels import CELL, GAP, TITLE, Box, add_cell, mark
 from srkit.pictures import Pixels
-from srkit.plotting import COLOURS, panels, shorten, style
+from srkit.plotting import COLOURS, log_scale, panels, shorten, style
 from srkit.ranking_results import Cost, Ranking, View
 from srkit.results import ModelResult
-from srkit.tables import format_value, heading, label, short_number
+from srkit.tables import format_value, heading, label
 
 #: Most squares side by side, inches below each for its caption, and characters of a name there.
 ACROSS, CAPTION, NAME_WIDTH = 7, 0.42, 25
@@ -129,21 +128,8 @@ def _against_cost(axis: Axes, found: Ranking, cost_of: Callable[[Cost], float]) 
             label=f"{number + 1}. {shorten(model.name, 40)}",
         )
         axis.text(cost, mean, str(number + 1), color="white", fontsize=7, **MIDDLE)
-    _log_scale(axis, [cost_of(found.costs[model.name]) for model in found.evaluation.models])
+    log_scale(axis, [cost_of(found.costs[model.name]) for model in found.evaluation.models])
     axis.margins(y=0.12)
-
-
-def _log_scale(axis: Axes, costs: list[float]) -> None:
-    """Set a logarithmic axis that holds all costs above 0, with ticks that can be read."""
-    known = [cost for cost in costs if cost]
-    low, high = math.log10(min(known)), math.log10(max(known))
-    margin = max(0.5, 0.15 * (high - low))
-    axis.set_xscale("log")
-    axis.set_xlim(10 ** (low - margin), 10 ** (high + margin))
-    steps = (1.0, 2.0, 5.0) if high - low < 1 else (1.0,)
-    axis.xaxis.set_major_locator(LogLocator(subs=steps, numticks=8))
-    axis.xaxis.set_major_formatter(lambda value, _: short_number(value))
-    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _errors(model: ModelResult, found: Ranking, mean: float) -> list[list[float]] | None:

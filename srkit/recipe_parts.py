@@ -206,6 +206,17 @@ class TrainingSpec(Part):
     keep_every: Duration | None = Field(None, description="keep a checkpoint for good this often")
 
 
+class CompressionSpec(Part):
+    """What `srkit eval --task compression` compresses LR with."""
+
+    formats: list[str] = Field(
+        ["jpeg", "webp", "avif"], min_length=1, description="image formats that lose something"
+    )
+    qualities: list[Annotated[int, Field(ge=1, le=100)]] = Field(
+        [10, 25, 50, 75, 90], min_length=3, description="of LR's files, from 1 to 100"
+    )
+
+
 class EvaluationSpec(Part):
     """What a run is compared with."""
 
@@ -223,6 +234,10 @@ class EvaluationSpec(Part):
     )
     batch_size: int = Field(8, gt=0)
     examples: int = Field(4, ge=0, description="test images that the report shows side by side")
+    compression: CompressionSpec = Field(
+        default_factory=CompressionSpec.model_construct,
+        description="`srkit eval --task compression`: LR's files, and HR's of the same bytes",
+    )
 
 
 class RangeSpec(Part):

@@ -97,6 +97,26 @@ class _Pillow(Describing):
         return {key: value for key, value in found.items() if value is not None}
 
 
+class _Lossy(_Pillow):
+    """A format that compresses to a quality of choice, from 1 to 100."""
+
+    compression: ClassVar[dict[str, Any]]
+
+    def compress(self, image: Image, quality: int) -> bytes:
+        """Give the content of a file of 8 bits with the pixels alone."""
+        levels = to_values(Path(f"picture{self.suffixes[-1]}"), image, bits=8, alpha=False)
+        content = io.BytesIO()
+        kind = self.suffixes[-1].lstrip(".").upper()
+        PIL.Image.fromarray(levels).save(content, kind, quality=quality, **self.compression)
+        return content.getvalue()
+
+    def decompress(self, content: bytes) -> Image:
+        """Read what `compress` gave; grey may come back as RGB."""
+        with PIL.Image.open(io.BytesIO(content)) as picture:
+            levels = np.array(picture.convert("L" if picture.mode == "L" else "RGB"))
+        return to_image(levels, alpha=False)
+
+
 def _values(picture: PIL.Image.Image, path: Path) -> tuple[Values, bool]:
     """Decode to ``(H, W)`` or ``(H, W, C)``, and say whether the last channel is opacity."""
     if png16.is_deep(path):
@@ -158,7 +178,7 @@ def _chunks(image: Image) -> list[Chunk]:
     return chunks
 
 
-class Jpeg(_Pillow):
+class Jpeg(_Lossy):
     """JPEG: 8 bits with loss, written at quality 95 with full colour; opacity turns white."""
 
     suffixes = (".jpg", ".jpeg")
@@ -167,6 +187,7 @@ class Jpeg(_Pillow):
     room: ClassVar[dict[str, int]] = {"xmp": 65_502}
     longest = 65_535
     settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
+    compression: ClassVar[dict[str, Any]] = {"optimize": True}  # colour is halved
 
     def levels(self, path: Path, content: bytes, short_side: int | None) -> Tensor | None:
         """Decode a file in memory to bytes, see :func:`~srkit_photos.jpeg_levels.jpeg_levels`."""
@@ -187,7 +208,7 @@ def _over_white(image: Image) -> Image:
     return replace(image, pixels=torch.lerp(white, image.pixels, alpha))
 
 
-class WebP(_Pillow):
+class WebP(_Lossy):
     """WebP: 8 bits, written without loss; grey comes back as RGB.
 
     Pillow reads none of more than 179 megapixels, unless ``PIL.Image.MAX_IMAGE_PIXELS`` is raised.
@@ -197,9 +218,10 @@ class WebP(_Pillow):
     signature = rb"RIFF....WEBP"
     longest = 16_383
     settings: ClassVar[dict[str, Any]] = {"lossless": True, "exact": True}
+    compression: ClassVar[dict[str, Any]] = {"method": 4}
 
 
-class Avif(_Pillow):
+class Avif(_Lossy):
     """AVIF: 8 bits with loss, written at quality 90 with full colour.
 
     Raises
@@ -212,6 +234,7 @@ class Avif(_Pillow):
     signature = rb"....ftypavi[fs]"
     longest = 65_535
     settings: ClassVar[dict[str, Any]] = {"quality": 90, "subsampling": "4:4:4"}
+    compression: ClassVar[dict[str, Any]] = {"subsampling": "4:2:0", "speed": 6}
 
     def __init__(self) -> None:
         if not PIL.features.check("avif"):

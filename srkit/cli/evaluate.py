@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,10 +19,19 @@ def evaluate(
     run: Annotated[
         Path | None, typer.Option(help="Run folder to evaluate; runs/NAME by default.")
     ] = None,
+    task: Annotated[
+        Literal["restoration", "compression"],
+        typer.Option(
+            help="What to compare: SR with HR and other ways to enlarge LR; or LR that was "
+            "compressed with HR compressed to as many bytes."
+        ),
+    ] = "restoration",
 ) -> None:
     """Compare a run with its baselines on the test data: table, pictures, page."""
     from srkit.assembly import read
     from srkit.comparison import compare
+    from srkit.compression import compare_compressed
+    from srkit.compression_report import print_compression, write_compression
     from srkit.registry import Registry
 
     registry = Registry.discover()
@@ -30,4 +39,13 @@ def evaluate(
     folder = run or run_folder(loaded, sample)
     if loaded.needs:
         loaded = with_needs(loaded, recipe, registry, sample, folder)
-    compare(loaded, registry, folder, source=str(recipe), console=new_console())
+    console = new_console()
+    if task == "restoration":
+        compare(loaded, registry, folder, source=str(recipe), console=console)
+        return
+    for found, place in compare_compressed(
+        loaded, registry, folder, source=str(recipe), console=console
+    ):
+        print_compression(found, console)
+        page = write_compression(found, place)
+        console.print(f"report: {page}", highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from srkit.errors import DataError
 from srkit.interfaces import (
     Image,
     ImageFormat,
+    LossyFormat,
     WindowedFormat,
 )
 from srkit.testing.requirements import (
@@ -57,6 +58,8 @@ def check_image_format(
         _check_picture(image_format.read(path), picture, tolerance, suffix)
         if isinstance(image_format, WindowedFormat) and suffix in image_format.windowed:
             _check_windows(image_format, path, picture)
+        if isinstance(image_format, LossyFormat):
+            _check_compression(image_format, picture)
         whole = path.read_bytes()
         for part in (0, len(whole) // 4, len(whole) // 2):
             path.write_bytes(whole[:part])
@@ -75,6 +78,21 @@ def _check_picture(found: Image, picture: Tensor, tolerance: float, suffix: str)
         error <= tolerance + 1e-6,
         f"a round trip through {suffix} changes values by up to {error:.4f}; "
         f"allowed: {tolerance:.4f}",
+    )
+
+
+def _check_compression(image_format: LossyFormat, picture: Tensor) -> None:
+    """Compress the picture to two qualities."""
+    sizes, errors = [], []
+    for quality in (10, 90):
+        content = image_format.compress(Image(picture), quality)
+        found = image_format.decompress(content).pixels
+        require_shape(found, tuple(picture.shape), f"a picture compressed to quality {quality}")
+        sizes.append(len(content))
+        errors.append(float((found - picture).square().mean()))
+    require(
+        sizes[0] < sizes[1] and errors[0] > errors[1],
+        "a higher quality has to take more bytes and to change the picture less",
     )
 
 
