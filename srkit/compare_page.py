@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from srkit.compare_scenes import Scene, Subject, make_scene
+from srkit.compare_scenes import Scene, Subject, check_reference, make_scene
 from srkit.errors import DataError
 from srkit.files import write_file
 from srkit.formats import Formats
@@ -164,6 +164,7 @@ def compare_models(
         If a model or an image cannot be used.
     """
     lr = read_known(source, formats, metadata or {})[0]
+    hr = None if reference is None else _read_reference(reference, source, lr, scale, formats)
     results: dict[str, Image] = {}
     for given in references:
         model = open_model(given, registry, at_least=scale)
@@ -175,7 +176,6 @@ def compare_models(
         known = {"bits": lr.metadata.get("bits", 32)}
         known |= {} if alpha is None else {"alpha": alpha}
         results[name] = Image(upscaled.pixels, lr.data_range, known)
-    hr = None if reference is None else _read_reference(reference, source, lr, scale, formats)
     metrics: dict[str, Metric] = {}
     if hr is not None:
         names = OTHER_METRICS if is_measured(lr) else PICTURE_METRICS
@@ -195,6 +195,10 @@ def _read_reference(path: Path, source: Path, lr: Image, scale: float, formats: 
     if is_measured(hr) != is_measured(lr):
         kinds = "floats" if is_measured(lr) else "levels of grey"
         raise DataError(f"{path}: expected {kinds}, as in {source}")
+    try:
+        check_reference(hr, lr, scale)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     brightness = getattr(formats.of_path(path), "brightness", lambda image, pixels, scale: pixels)
     metadata = {key: hr.metadata[key] for key in ("bits", "alpha") if key in hr.metadata}
     return Image(brightness(hr, hr.pixels, scale), lr.data_range, metadata)

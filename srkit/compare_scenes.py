@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import matplotlib
@@ -251,16 +251,28 @@ def _baseline(subject: Subject, box: Box, registry: Registry) -> Image:
     return cut(sr, inner, subject.scale)
 
 
+def check_reference(hr: Image, lr: Image, scale: float) -> None:
+    """Refuse HR of another size than SR will have.
+
+    Raises
+    ------
+    DataError
+        If it is.
+    """
+    channels, *sides = lr.pixels.shape
+    expected = channels, *(resized_side(side, scale) for side in sides)
+    if tuple(hr.pixels.shape) != expected:
+        raise DataError(
+            f"the reference has {_text(hr.pixels.shape)} (width x height x channels), SR "
+            f"{_text(expected)}; expected the same"
+        )
+
+
 def _scores(sr: Image, subject: Subject, metrics: Mapping[str, Metric]) -> dict[str, float]:
     """Measure SR against HR, pictures as their files hold them."""
     hr = subject.reference
     if hr is None:
         return {}
-    if sr.pixels.shape != hr.pixels.shape:
-        raise DataError(
-            f"the reference has {_text(hr)} (width x height x channels), SR {_text(sr)}; expected "
-            "the same"
-        )
     pixels = sr.pixels if is_measured(subject.lr) else rounded(sr.pixels, subject.lr)
     channels = 3 if len(pixels) == 1 and not is_measured(subject.lr) else -1
     batch = Batch(
@@ -279,8 +291,8 @@ def _scores(sr: Image, subject: Subject, metrics: Mapping[str, Metric]) -> dict[
     return found
 
 
-def _text(image: Image) -> str:
-    channels, height, width = image.pixels.shape
+def _text(shape: Sequence[int]) -> str:
+    channels, height, width = shape
     return f"{width} x {height} x {channels}"
 
 
