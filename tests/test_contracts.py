@@ -143,6 +143,10 @@ CASES = {
     ("stretches", "log"): Case({"peak": 1.0}),
     ("teachers", "timm"): Case({"model": "test_resnet", "weights": "random"}),
     ("teachers", "torchvision"): Case({"model": "resnet18", "weights": "random"}),
+    ("teachers", "timm_embedding"): Case({"model": "test_vit", "weights": "random"}),
+    ("teachers", "torchvision_detection"): Case(
+        {"model": "fasterrcnn_mobilenet_v3_large_fpn", "weights": "random", "classes": 4}
+    ),
     ("teachers", "torchvision_segmentation"): Case(
         {"model": "lraspp_mobilenet_v3_large", "weights": "random", "classes": 3}
     ),

@@ -9,7 +9,9 @@ def srkit_teachers() -> dict[str, str]:
     return {
         "efficientnet_lite0": "srkit_teachers.efficientnet_lite0:EfficientNetLite0",
         "timm": "srkit_teachers.timm_models:Timm",
+        "timm_embedding": "srkit_teachers.timm_embedding:TimmEmbedding",
         "torchvision": "srkit_teachers.torchvision_models:Torchvision",
+        "torchvision_detection": "srkit_teachers.detector:TorchvisionDetection",
         "torchvision_segmentation": (
             "srkit_teachers.torchvision_segmentation:TorchvisionSegmentation"
         ),
@@ -22,6 +24,8 @@ def srkit_losses() -> dict[str, str]:
     """Offer the losses on answers, and the perceptual loss, which brings its own network."""
     return {
         "cross_entropy": "srkit_teachers.losses:CrossEntropy",
+        "detection_mse": "srkit_teachers.detection:DetectionMSE",
+        "embedding_cosine": "srkit_teachers.embedding:EmbeddingCosine",
         "feature_l1": "srkit_teachers.losses:FeatureL1",
         "feature_mse": "srkit_teachers.losses:FeatureMSE",
         "logit_kl": "srkit_teachers.losses:LogitKL",
@@ -39,7 +43,10 @@ def srkit_metrics() -> dict[str, str]:
         "cross_entropy": "srkit_teachers.metrics:CrossEntropy",
         "cross_entropy_gap": "srkit_teachers.metrics:CrossEntropyGap",
         "dists": "srkit_teachers.similarity:DISTS",
+        "embedding_similarity": "srkit_teachers.embedding:EmbeddingSimilarity",
         "lpips": "srkit_teachers.similarity:LPIPS",
+        "map": "srkit_teachers.detection:MeanAveragePrecision",
         "miou": "srkit_teachers.segmentation_metrics:MeanIoU",
+        "recall_at_k": "srkit_teachers.embedding:RecallAtK",
         "score_mse": "srkit_teachers.metrics:ScoreMSE",
     }

@@ -123,15 +123,25 @@ class Classifier(nn.Module, ABC):
         ValueError
             If a stage is unknown, or the images have other channels.
         """
+        self.check_stages(stages)
+        logits, features = self.judge(self._prepare(images), stages)
+        if self.chosen is not None:
+            logits = logits[:, self.chosen]
+        return Answer(logits.float(), features)
+
+    def check_stages(self, stages: Sequence[str]) -> None:
+        """Refuse a stage that is unknown.
+
+        Raises
+        ------
+        ValueError
+            Naming those that there are.
+        """
         for stage in stages:
             if stage not in self.stages:
                 raise ValueError(
                     f"this teacher has no stage '{stage}'; known: {', '.join(self.stages) or '-'}"
                 )
-        logits, features = self.judge(self._prepare(images), stages)
-        if self.chosen is not None:
-            logits = logits[:, self.chosen]
-        return Answer(logits.float(), features)
 
     @abstractmethod
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:

@@ -74,13 +74,7 @@ class TimmClassifier(Classifier):
 
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
-        network: Any = self.network
-        if not stages:
-            return network(images), {}
-        depths = sorted({self.stages.index(stage) for stage in stages})
-        last, maps = network.forward_intermediates(images, indices=depths)
-        names = [self.stages[depth] for depth in depths]
-        return network.forward_head(last), dict(zip(names, maps, strict=True))
+        return run_levels(self.network, images, [self.stages.index(stage) for stage in stages])
 
 
 class Timm(TimmClassifier):
@@ -138,7 +132,7 @@ class Timm(TimmClassifier):
                     "file or a run as 'weights'"
                 )
             channels = 3
-            network: Any = _published(model, count)
+            network: Any = published_network(model, count)
         elif weights == "random":
             network = timm.create_model(model, num_classes=count, in_chans=channels)
         else:
@@ -163,10 +157,19 @@ class Timm(TimmClassifier):
     def downloads(*, model: str, weights: Path | str | None, **_: Any) -> list[str]:
         """List where the published weights come from, unless they are here or are not wanted."""
         check_model("timm", model, [*timm.list_models(), *timm.list_pretrained()])
-        if weights is not None:
-            return []
-        cfg = _published_cfg(model)
-        return [] if _is_here(cfg) else [_address(cfg)]
+        return absent_weights(model) if weights is None else []
+
+
+def run_levels(
+    network: Any, images: Tensor, levels: Sequence[int]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Run a network of timm once: what it answers, and its feature levels by their names."""
+    if not levels:
+        return network(images), {}
+    depths = sorted(set(levels))
+    last, maps = network.forward_intermediates(images, indices=depths)
+    names = [network.feature_info[depth]["module"] for depth in depths]
+    return network.forward_head(last), dict(zip(names, maps, strict=True))
 
 
 def _takes_rgb(model: str, tensors: Mapping[str, Tensor]) -> bool:
@@ -207,6 +210,12 @@ def _published_cfg(model: str) -> Any:
     return cfg
 
 
+def absent_weights(model: str) -> list[str]:
+    """List where a model's published weights come from, unless they are here."""
+    cfg = _published_cfg(model)
+    return [] if _is_here(cfg) else [_address(cfg)]
+
+
 def _is_here(cfg: Any) -> bool:
     """Tell whether the weights are in the hub's or torch's cache."""
     if not cfg.hf_hub_id:
@@ -222,7 +231,7 @@ def _address(cfg: Any) -> str:
     return f"https://huggingface.co/{cfg.hf_hub_id}" if cfg.hf_hub_id else str(cfg.url)
 
 
-def _published(model: str, classes: int | None) -> Any:
+def published_network(model: str, classes: int | None) -> Any:
     """Build a network with the weights of timm's hub."""
     cfg = _published_cfg(model)
     check_classes(classes, cfg.num_classes)

@@ -1,0 +1,122 @@
+"""The loss and the metric of what a teacher detects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.detection import MeanAveragePrecision as Counted
+
+from srkit.errors import PluginError
+from srkit.interfaces import Answer, Batch, Boxes, Task
+from srkit.labels import boxes_of
+
+
+class DetectionMSE:
+    """Mean squared differences of a detector's feature pyramid and of its head's outputs.
+
+    Each level of the pyramid, and each output of the head, counts as much as any other: hints and
+    outputs of Chen et al. 2017 ("Learning efficient object detection models with knowledge
+    distillation"), with squared differences for both.
+
+    Parameters
+    ----------
+    pyramid
+        Weight of the mean over the levels.
+    head
+        Weight of the mean over the outputs.
+
+    Raises
+    ------
+    ValueError
+        If both weights are 0.
+    """
+
+    stages: Sequence[str] = ("fpn.*", "head.*")
+    tasks: Sequence[Task] = ("detection",)
+
+    def __init__(self, *, pyramid: NonNegativeFloat = 1.0, head: NonNegativeFloat = 1.0) -> None:
+        if pyramid == head == 0:
+            raise ValueError("pyramid and head are both 0; nothing is left to compare")
+        self._weights = {"fpn.": pyramid, "head.": head}
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Compare the answer on SR with that on HR: a scalar."""
+        terms = []
+        for prefix, weight in self._weights.items():
+            distances = [
+                F.mse_loss(given.float(), target.features[name].float())
+                for name, given in answer.features.items()
+                if name.startswith(prefix)
+            ]
+            terms.append(weight * torch.stack(distances).mean())
+        return torch.stack(terms).sum()
+
+
+class MeanAveragePrecision:
+    """Mean average precision of the boxes found in SR, as COCO has it (Lin et al. 2014).
+
+    The mean over the intersections over union 0.50, 0.55 ... 0.95 and over the classes that occur,
+    of at most 100 boxes an image. torchmetrics computes it (``srkit[detection]``).
+
+    Raises
+    ------
+    PluginError
+        If faster-coco-eval is not installed.
+    """
+
+    higher_is_better = True
+    unit = ""
+    protocol = "COCO's: IoU 0.50 to 0.95, at most 100 boxes an image, boxes of all images together"
+    stages: Sequence[str] = ()
+    tasks: Sequence[Task] = ("detection",)
+
+    def __init__(self) -> None:
+        _counter()
+
+    def __call__(
+        self, answer: Answer, target: Answer, batch: Batch
+    ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """Take the boxes found in each image and the true ones.
+
+        Raises
+        ------
+        DataError
+            If the batch has no boxes.
+        """
+        assert answer.find is not None
+        truth = boxes_of(batch, "metric 'map'")
+        return [
+            (_as_dict(found), _as_dict(true))
+            for found, true in zip(answer.find(), truth, strict=True)
+        ]
+
+    def pool(self, parts: Sequence[Any]) -> tuple[list[float], float]:
+        """Give the precision in each image by itself, NaN where there is no box, and in all."""
+        return [_precision([part]) for part in parts], _precision(parts)
+
+
+def _counter() -> Counted:
+    try:
+        return Counted(backend="faster_coco_eval")
+    except ModuleNotFoundError as error:
+        raise PluginError(
+            "the package faster-coco-eval is not installed; install srkit[detection]: pip install "
+            '"srkit[detection]"'
+        ) from error
+
+
+def _as_dict(boxes: Boxes) -> dict[str, Tensor]:
+    named = {"boxes": boxes.corners.float().cpu(), "labels": boxes.labels.cpu()}
+    return named if boxes.scores is None else named | {"scores": boxes.scores.float().cpu()}
+
+
+def _precision(parts: Sequence[Any]) -> float:
+    counter = _counter()
+    counter.update([found for found, _ in parts], [true for _, true in parts])
+    value = float(counter.compute()["map"])
+    return value if value >= 0 else float("nan")  # -1 stands for no true box
