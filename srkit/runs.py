@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import math
+import os
 import platform
 import subprocess
 import sys
@@ -326,6 +327,11 @@ def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
     precision = recipe.training.precision
     if precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true"):
+        raise TrainingError(
+            "accelerate: FSDP divides every network among the processes, and validation, the "
+            "self-ensemble and checkpoints need them whole; use DDP: recipes/accelerate/ddp.yaml"
+        )
     handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
     if not torch.cuda.is_available():
         keep_freed_memory()

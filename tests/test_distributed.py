@@ -23,8 +23,10 @@ from training_setup import (
     write_recipe,
 )
 
+from srkit.errors import TrainingError
 from srkit.registry import Registry
 
+ROOT = Path(__file__).resolve().parents[1]
 #: Largest difference that the order of summation may make in fp32.
 ROUNDING = 1e-5
 SGD = {"type": "sgd", "lr": 0.001}
@@ -48,12 +50,14 @@ PROCESSES = [sys.executable, "-m", "srkit", "train", "{recipe}", "--processes", 
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
 ACCELERATE += ["--num_processes", "2", "--main_process_port", "0"]
 ACCELERATE += ["-m", "srkit", "train", "{recipe}"]
+CONFIGURED = [*ACCELERATE[:3], "--config_file", str(ROOT / "recipes/accelerate/ddp.yaml")]
+CONFIGURED += ["--num_machines", "1", *ACCELERATE[4:]]
 
 
 @pytest.mark.parametrize(
     ("command", "kind"),
-    [(PROCESSES, PIXELS), (ACCELERATE, EVERYBODY)],
-    ids=["srkit pixels", "accelerate everybody"],
+    [(PROCESSES, PIXELS), (ACCELERATE, EVERYBODY), (CONFIGURED, {})],
+    ids=["srkit pixels", "accelerate everybody", "several hosts' configuration"],
 )
 def test_two_processes_train_as_one(
     command: list[str], kind: Tree, tmp_path: Path, registry: Registry
@@ -92,6 +96,19 @@ def test_all_processes_stop_and_save_at_a_picture_that_one_cannot_read(tmp_path:
     reached = last(tmp_path / "run").state["step"]
     assert 0 < reached < 4  # the epoch's four steps include the damaged one
     assert [record["step"] for record in records(tmp_path / "run")] == [*range(1, reached + 1)]
+
+
+def test_fsdp_is_refused(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    tree = make_tree(make_pictures(tmp_path / "pictures"), steps(1))
+    with pytest.raises(TrainingError) as caught:
+        run(tree, tmp_path / "run", registry)
+    assert str(caught.value) == (
+        "accelerate: FSDP divides every network among the processes, and validation, the "
+        "self-ensemble and checkpoints need them whole; use DDP: recipes/accelerate/ddp.yaml"
+    )
 
 
 def launch(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
