@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +88,12 @@ OF_SOURCES = (
 CASES = {
     **{("metrics", name): Case(check={"hr": galaxies()}) for name in OF_SOURCES},
     ("datasets", "benchmark_set"): Case({"name": "mine", "root": "{folder}/tree/train/n01440764"}),
+    ("datasets", "coco_boxes"): Case(
+        {"root": "{folder}/tree/train", "annotations": "{folder}/boxes.json"}
+    ),
+    ("datasets", "segmentation_folder"): Case(
+        {"root": "{folder}/tree/train", "masks": "{folder}/masks"}
+    ),
     ("datasets", "df2k"): Case(
         {"div2k_root": "{folder}/DIV2K", "flickr2k_root": "{folder}/Flickr2K"}
     ),
@@ -166,6 +173,21 @@ def write_2k(folder: Path, count: int, form: str, read: tuple[int, ...], ending:
             path.touch()
 
 
+def write_truth(folder: Path) -> None:
+    """Write masks of the pictures in ``tree/train``, and boxes in them."""
+    names = [f"{inside}/{k}" for inside in ("n01440764", "n01443537") for k in range(3)]
+    for number, name in enumerate(names):
+        mask = np.full((40, 48), 255, np.uint8)
+        mask[:20] = number
+        path = (folder / "masks" / name).with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Pillow.fromarray(mask).save(path)
+    images = [{"id": k, "file_name": f"{name}.JPEG"} for k, name in enumerate(names)]
+    boxes = [{"image_id": k, "category_id": 3, "bbox": [1, 2, k, 9]} for k in range(6)]
+    content = {"images": images, "annotations": boxes}
+    (folder / "boxes.json").write_text(json.dumps(content), "utf-8")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Make up data: an ImageNet tree of two classes, pairs, some networks' weights."""
@@ -176,6 +198,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for number in range(3):
             pixels = torch.randint(0, 256, (40, 48, 3), generator=generator).byte()
             Pillow.fromarray(pixels.numpy()).save(folder / "tree" / inside / f"{number}.JPEG")
+    write_truth(folder)
     make_shards(folder / "tree/train", folder / "shards", Formats.of(Registry.discover()))
     for side, size in (("lr", 12), ("hr", 24)):
         (folder / "pairs" / side).mkdir(parents=True)

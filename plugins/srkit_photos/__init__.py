@@ -8,6 +8,7 @@ def srkit_datasets() -> dict[str, str]:
     """Offer folders and shards, ImageNet, DIV2K and kin, and installed packages' pictures."""
     return {
         "benchmark_set": "srkit_photos.benchmark_sets:benchmark_set",
+        "coco_boxes": "srkit_photos.annotated:CocoBoxes",
         "df2k": "srkit_photos.div2k:df2k",
         "div2k": "srkit_photos.div2k:div2k",
         "flickr2k": "srkit_photos.div2k:flickr2k",
@@ -15,6 +16,7 @@ def srkit_datasets() -> dict[str, str]:
         "imagenet": "srkit_photos.imagenet:imagenet",
         "sample_photos": "srkit_photos.samples:SamplePhotos",
         "sample_scenes": "srkit_photos.sample_scenes:SampleScenes",
+        "segmentation_folder": "srkit_photos.annotated:SegmentationFolder",
         "tiny_imagenet": "srkit_photos.tiny_imagenet:tiny_imagenet",
         "webdataset": "srkit_photos.shard_photos:ShardPhotos",
     }

@@ -30,6 +30,7 @@ def srkit_losses() -> dict[str, str]:
         "feature_mse": "srkit_teachers.losses:FeatureMSE",
         "logit_kl": "srkit_teachers.losses:LogitKL",
         "logit_mse": "srkit_teachers.losses:LogitMSE",
+        "soft_iou": "srkit_teachers.losses:SoftIoU",
         "vgg_perceptual": "srkit_teachers.perceptual:VGGPerceptual",
     }
 

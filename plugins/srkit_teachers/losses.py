@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeInt, PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.class_choice import Choice
+from srkit.errors import DataError
 from srkit.interfaces import VOID, Answer, Batch, Task
 from srkit.tasks import TASKS
 from srkit_teachers.chosen import Chosen
@@ -76,6 +77,49 @@ class LogitKL:
         )
         divergence = F.kl_div(given, wanted, reduction="none", log_target=True).sum(1).mean()
         return self.temperature**2 * divergence
+
+
+class SoftIoU:
+    """One less the intersection over union of what is segmented in SR and in HR.
+
+    Rahman & Wang 2016 ("Optimizing intersection-over-union in deep neural networks"), over all
+    pixels of the batch: HR's classes are the teacher's best, SR's its probabilities. Where SR says
+    too little to be sure, `logit_kl` is lowest at probabilities that call hardly a pixel a rare
+    class; this loss is not.
+
+    Parameters
+    ----------
+    classes
+        Indices of the classes that are averaged; by default all.
+    """
+
+    stages: Sequence[str] = ()
+    tasks: Sequence[Task] = ("segmentation",)
+
+    def __init__(
+        self, *, classes: Annotated[list[NonNegativeInt], Field(min_length=1)] | None = None
+    ) -> None:
+        self.classes = classes
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Compare the segmentation of SR with that of HR: a scalar.
+
+        Raises
+        ------
+        DataError
+            If a class is averaged that the teacher does not tell.
+        """
+        given = answer.logits.float().softmax(1)
+        count = given.shape[1]
+        if self.classes is not None and max(self.classes) >= count:
+            raise DataError(
+                f"the loss 'soft_iou': class {max(self.classes)} is none of the teacher's {count}"
+            )
+        wanted = F.one_hot(target.logits.argmax(1), count).movedim(-1, 1)
+        both = (given * wanted).sum((0, 2, 3))
+        either = (given + wanted - given * wanted).sum((0, 2, 3))
+        shares = both / either
+        return 1 - (shares if self.classes is None else shares[self.classes]).mean()
 
 
 class CrossEntropy:

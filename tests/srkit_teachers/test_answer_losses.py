@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from srkit_teachers.losses import CrossEntropy, FeatureL1, FeatureMSE, LogitKL, LogitMSE
+from srkit_teachers.losses import CrossEntropy, FeatureL1, FeatureMSE, LogitKL, LogitMSE, SoftIoU
 from torch import Tensor
 from torchmetrics.functional import kl_divergence
 
@@ -137,3 +137,22 @@ def test_patterns_of_stages() -> None:
     many = FeatureMSE(stages={"*": 2.0})(ANSWER, TARGET, batch())
     named = FeatureMSE(stages={"a": 2.0, "b": 2.0})(ANSWER, TARGET, batch())
     assert torch.equal(many, named)
+
+
+def test_soft_iou_by_hand() -> None:
+    given, wanted = random(2, 3, 5, 4, seed=7), random(2, 3, 5, 4, seed=8)
+    p = given.double().softmax(1).numpy()
+    told = wanted.argmax(1).numpy()
+    shares = []
+    for k in range(3):
+        both = p[:, k][told == k].sum()
+        shares.append(both / (p[:, k].sum() + (told == k).sum() - both))
+    of_pixels = Batch(["p", "q"], torch.zeros(2, 1, 5, 4), [0, 1])
+    found = SoftIoU()(Answer(given), Answer(wanted), of_pixels)
+    assert float(found) == pytest.approx(1 - sum(shares) / 3, rel=1e-5)
+    found = SoftIoU(classes=[0, 2])(Answer(given), Answer(wanted), of_pixels)
+    assert float(found) == pytest.approx(1 - (shares[0] + shares[2]) / 2, rel=1e-5)
+    assert float(SoftIoU()(Answer(1e3 * wanted), Answer(wanted), of_pixels)) < 1e-5
+    expected = "^the loss 'soft_iou': class 3 is none of the teacher's 3$"
+    with pytest.raises(DataError, match=expected):
+        SoftIoU(classes=[3])(Answer(given), Answer(wanted), of_pixels)

@@ -1,0 +1,183 @@
+"""Pictures with masks, or with boxes around what is in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import numpy as np
+import PIL.Image
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from srkit.errors import DataError
+from srkit.formats import Formats
+from srkit.interfaces import VOID, Boxes, Sample
+from srkit.picture_files import find_pictures
+from srkit_photos.opening import open_picture
+from srkit_photos.photo_reading import Mode, PhotoReader
+
+#: Pillow's modes of pictures whose values are numbers of classes.
+INDEXED = ("1", "L", "P", "I", "I;16")
+
+
+class SegmentationFolder:
+    """Pictures in a folder, and masks of the same names in another: the class of every pixel.
+
+    A mask is a PNG of one channel or with a palette, of its picture's size, as those of Pascal VOC,
+    ADE20K and Cityscapes are. Pictures stay whole.
+
+    Parameters
+    ----------
+    root
+        Folder of the pictures and its subfolders; hidden files are left out.
+    masks
+        Folder of the masks, at the same paths with the ending ``.png``.
+    unknown
+        Value of pixels whose class nobody knows, which count nowhere; null where there are none.
+    mode
+        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+    start, stop
+        Take the pictures from one position in the sorted list to before another; negative
+        positions count from the end.
+
+    Raises
+    ------
+    DataError
+        If a folder, a picture or a mask cannot be used.
+    """
+
+    classes = None
+
+    def __init__(
+        self,
+        *,
+        formats: Formats,
+        root: Path,
+        masks: Path,
+        unknown: Annotated[int, Field(ge=0)] | None = 255,
+        mode: Mode = "rgb",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> None:
+        self.channels = 3 if mode == "rgb" else 1
+        self.notes: list[str] = []
+        names = find_pictures(root, formats.suffixes)
+        self._names = names[start:stop]
+        if not self._names:
+            raise ValueError(f"start {start} and stop {stop} leave none of {len(names)} pictures")
+        self._root, self._masks, self._unknown = root, masks, unknown
+        self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
+        for name in self._names:
+            if not self._mask_of(name).is_file():
+                raise DataError(f"{self._mask_of(name)}: no such mask, of {root / name}")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self._names[index]
+        pixels, data_range = self._reader.read(self._root / name)
+        mask = self._read_mask(self._mask_of(name), tuple(pixels.shape[1:]))
+        return Sample(name, pixels, data_range=data_range, mask=mask)
+
+    def _mask_of(self, name: str) -> Path:
+        return self._masks / PurePosixPath(name).with_suffix(".png")
+
+    def _read_mask(self, path: Path, size: tuple[int, ...]) -> Tensor:
+        try:
+            with open_picture(path) as picture:
+                kind, values = picture.mode, np.asarray(picture).astype(np.int64)
+        except (OSError, SyntaxError, PIL.UnidentifiedImageError) as error:
+            raise DataError(f"{path}: cannot be read as a mask ({error})") from error
+        if kind not in INDEXED:
+            raise DataError(f"{path}: is a picture of mode {kind}; a mask has one value a pixel")
+        if values.shape != size:
+            raise DataError(
+                f"{path}: has {values.shape[1]}x{values.shape[0]} pixels, its picture "
+                f"{size[1]}x{size[0]}"
+            )
+        if self._unknown is not None:
+            values[values == self._unknown] = VOID
+        return torch.from_numpy(values)
+
+
+class CocoBoxes:
+    """Pictures with boxes around what is in them, from a JSON file in COCO's format.
+
+    The labels are COCO's own category numbers, which torchvision's detectors tell. Boxes of crowds
+    are left out, and so are those of no area. Pictures stay whole.
+
+    Parameters
+    ----------
+    root
+        Folder that the file names are relative to.
+    annotations
+        The JSON file, such as ``instances_val2017.json``.
+    mode
+        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+    start, stop
+        Take the pictures from one position in the list, sorted by file name, to before another;
+        negative positions count from the end.
+
+    Raises
+    ------
+    DataError
+        If the file or a picture cannot be used.
+    """
+
+    classes = None
+
+    def __init__(
+        self,
+        *,
+        formats: Formats,
+        root: Path,
+        annotations: Path,
+        mode: Mode = "rgb",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> None:
+        self.channels = 3 if mode == "rgb" else 1
+        self.notes: list[str] = []
+        boxes = _read_boxes(annotations)
+        self._boxes = [(name, boxes[name]) for name in sorted(boxes)][start:stop]
+        if not self._boxes:
+            raise ValueError(f"start {start} and stop {stop} leave none of {len(boxes)} pictures")
+        self._root = root
+        self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
+
+    def __len__(self) -> int:
+        return len(self._boxes)
+
+    def __getitem__(self, index: int) -> Sample:
+        name, rows = self._boxes[index]
+        pixels, data_range = self._reader.read(self._root / name)
+        height, width = pixels.shape[1:]
+        table = torch.tensor(rows, dtype=torch.float64).view(-1, 5)
+        corners = torch.cat([table[:, :2], table[:, :2] + table[:, 2:4]], 1).float()
+        corners = corners.clamp(min=0).minimum(torch.tensor([width, height] * 2).float())
+        kept = ((corners[:, 2:] - corners[:, :2]) > 0).all(1)
+        boxes = Boxes(corners[kept], table[kept, 4].long())
+        return Sample(name, pixels, data_range=data_range, boxes=boxes)
+
+
+def _read_boxes(path: Path) -> dict[str, list[list[float]]]:
+    """Read left, top, width, height and category of the boxes in each picture, by file name."""
+    try:
+        content: Any = json.loads(path.read_text("utf-8"))
+        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        boxes: dict[str, list[list[float]]] = {name: [] for name in names.values()}
+        for entry in content["annotations"]:
+            if not entry.get("iscrowd", 0):
+                left, top, width, height = map(float, entry["bbox"])
+                row = [left, top, width, height, float(entry["category_id"])]
+                boxes[names[entry["image_id"]]].append(row)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: cannot be read as COCO's annotations of boxes ({type(error).__name__}: "
+            f"{error})"
+        ) from error
+    return boxes
