@@ -10,7 +10,9 @@ import platform
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +38,7 @@ from srkit.checkpoints import (
     unpack_optimiser,
     warm_start,
 )
+from srkit.dividing import ASKED, asked, divide, obstacles, optimiser_parts, parts_like, whole
 from srkit.errors import RecipeError, TrainingError, WeightsError
 from srkit.evaluation import memory_format
 from srkit.files import write_file
@@ -119,6 +122,8 @@ class Run:
         What the pixel values of the training images are; None before the first was read.
     notes
         Lines that the user must see.
+    replica
+        The generator whole, where its weights are divided among processes; see :meth:`gather`.
     """
 
     folder: Path
@@ -136,6 +141,7 @@ class Run:
     quantity: Quantity | None = None
     notes: list[str] = field(default_factory=list)
     signals: list[int] = field(default_factory=list)
+    replica: nn.Module | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -145,9 +151,18 @@ class Run:
     @property
     def restoring(self) -> nn.Module:
         """The generator as it is validated: averaged, where the recipe wants that."""
-        chosen = self.assembly.generator if self.average is None else self.average.module
+        chosen = self.gather() if self.average is None else self.average.module
         assert isinstance(chosen, nn.Module)
         return chosen
+
+    def gather(self) -> nn.Module:
+        """Give the generator whole; where it is divided, all processes have to ask at once."""
+        generator = self.assembly.generator
+        assert isinstance(generator, nn.Module)
+        if self.replica is None:
+            return generator
+        self.replica.load_state_dict(whole(generator.state_dict()))
+        return self.replica
 
     @property
     def step_of_best(self) -> int:
@@ -196,14 +211,15 @@ class Run:
             If the file cannot be written; the one before is kept.
         """
         self._check_finite()
-        if not self.accelerator.is_main_process:
-            return
         groups: dict[str, Mapping[str, torch.Tensor]] = {}
         optimisers: dict[str, Any] = {}
         for turn in self.turns:
-            groups[turn.name] = turn.network.state_dict()
-            groups[f"optimiser.{turn.name}"], optimisers[turn.name] = pack_optimiser(turn.optimiser)
+            tensors, optimisers[turn.name] = pack_optimiser(turn.optimiser)
+            groups[turn.name] = whole(turn.network.state_dict())
+            groups[f"optimiser.{turn.name}"] = whole(tensors)
             groups[f"anchor.{turn.name}"] = turn.anchor
+        if not self.accelerator.is_main_process:
+            return
         if self.average is not None:
             groups["ema"] = self.average.module.state_dict()
             groups["ema_count"] = {"updates": self.average.n_averaged}
@@ -222,7 +238,8 @@ class Run:
     def _check_finite(self) -> None:
         """Refuse to replace a good checkpoint by weights that are none."""
         for turn in self.turns:
-            finite = torch.stack([p.detach().isfinite().all() for p in turn.trainable])
+            tensors = whole({str(i): p.detach() for i, p in enumerate(turn.trainable)})
+            finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()])
             if not finite.all():
                 raise TrainingError(
                     f"the weights of the {turn.name} are not finite after step {self.step}; "
@@ -242,6 +259,8 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
     if resume:
         _check_resumable(folder)
     checkpoint = load(last) if resume and last.is_file() else None
+    if asked() and (problems := obstacles(recipe)):
+        raise RecipeError(source, problems)
     accelerator = make_accelerator(recipe, source)
     # The test data too, although nothing here reads them: they would be missed only at the end.
     assembly = assemble(recipe, registry, source, splits=SPLITS)
@@ -327,21 +346,28 @@ def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
     precision = recipe.training.precision
     if precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
-    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true"):
-        raise TrainingError(
-            "accelerate: FSDP divides every network among the processes, and validation, the "
-            "self-ensemble and checkpoints need them whole; use DDP: recipes/accelerate/ddp.yaml"
-        )
     handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
     if not torch.cuda.is_available():
         keep_freed_memory()
     # accelerate keeps the first precision of a process for good; a notebook may run several.
     AcceleratorState._reset_state()
-    return Accelerator(
-        mixed_precision="no" if precision == "fp32" else precision,
-        cpu=not torch.cuda.is_available(),
-        kwargs_handlers=handlers,
-    )
+    with _without(ASKED):  # which would wrap networks together with their optimisers
+        return Accelerator(
+            mixed_precision="no" if precision == "fp32" else precision,
+            cpu=not torch.cuda.is_available(),
+            kwargs_handlers=handlers,
+        )
+
+
+@contextmanager
+def _without(variable: str) -> Iterator[None]:
+    """Hide a variable of the environment."""
+    given = os.environ.pop(variable, None)
+    try:
+        yield
+    finally:
+        if given is not None:
+            os.environ[variable] = given
 
 
 def move(assembly: Assembly, accelerator: Accelerator) -> None:
@@ -421,9 +447,16 @@ def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run
         average = AveragedModel(assembly.generator, multi_avg_fn=average_of)
         average.eval().requires_grad_(False)
 
+    replica: nn.Module | None = None
+    if asked() and accelerator.num_processes > 1:
+        assert isinstance(assembly.generator, nn.Module)
+        replica = deepcopy(assembly.generator).eval().requires_grad_(False)
+
     def wrap(module: nn.Module) -> nn.Module:
         if training.compile:
             module.compile()
+        if replica is not None:
+            return divide(module, accelerator.device)
         assert accelerator.ddp_handler is not None
         accelerator.ddp_handler.find_unused_parameters = _may_rest(module, assembly)
         with warnings.catch_warnings():
@@ -455,6 +488,7 @@ def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run
         steps_per_epoch=steps_per_epoch,
         average=average,
         best=best,
+        replica=replica,
     )
 
 
@@ -462,8 +496,9 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
     groups, state = checkpoint.groups, checkpoint.state
     source = str(run.folder)
     for turn, scaler, scaling in zip(run.turns, run.scalers, state["scalers"], strict=True):
-        warm_start(turn.network, groups[turn.name], source)
-        tensors = groups.get(f"optimiser.{turn.name}", {})
+        parts = parts_like(turn.network.state_dict(), groups[turn.name])
+        warm_start(turn.network, parts, source)
+        tensors = optimiser_parts(turn.optimiser, groups.get(f"optimiser.{turn.name}", {}))
         unpack_optimiser(turn.optimiser, tensors, state["optimisers"][turn.name])
         scaler.load_state_dict(scaling)
         for key, anchor in turn.anchor.items():
@@ -515,6 +550,7 @@ def _open_folder(run: Run, resume: bool) -> None:
         "platform": platform.platform(),
         "device": str(run.accelerator.device),
         "processes": run.accelerator.num_processes,
+        "divided": run.replica is not None,
     }
     write_file(folder / "recipe.yaml", recipe)
     write_file(folder / "environment.json", json.dumps(birth, indent=2))

@@ -118,7 +118,7 @@ def _introduce(run: Run, monitor: Monitor) -> None:
             monitor.say(note)
     settings = flatten(run.recipe.model_dump(mode="json", exclude_none=True, exclude=UNSHOWN))
     monitor.settings(settings)
-    generator: Any = run.assembly.generator
+    generator: Any = run.replica or run.assembly.generator
     if generator is not None:
         with evaluating(run.assembly), torch.compiler.set_stance("force_eager"):
             lr = torch.zeros(1, generator.channels, SHOWN_SIDE, SHOWN_SIDE)
@@ -154,7 +154,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
         for turn, scaler in zip(run.turns, run.scalers, strict=True):
             change(turn, scaler, training.clip)
         if run.average is not None:
-            run.average.update_parameters(run.turns[0].network)
+            run.average.update_parameters(run.gather())
         run.step += 1
         meter.images += training.batch_size
         _after_step(run, meter, monitor)

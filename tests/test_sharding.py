@@ -19,7 +19,7 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 from srkit import sharding
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit.shards import ROW, ShardWriter, read_rows
+from srkit.shards import ROW, ShardWriter, name_of, parse_index, read_rows
 
 
 @pytest.fixture
@@ -225,3 +225,26 @@ def test_rows_of_another_index_are_refused(photos: Path, tmp_path: Path, formats
         read_rows(tmp_path / "shards/samples.npy", index)
     told = json.loads((tmp_path / "shards/index.json").read_text())
     assert told["samples"] == 12
+
+
+def test_an_index_of_another_kind_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        parse_index(b'{"format": 2}', "x/index.json")
+    assert str(caught.value) == (
+        "x/index.json: an index of version 2; this srkit reads 1: make it again with srkit data "
+        "shard, or install the srkit that made it"
+    )
+    for text in (b"[]", b"{", b'{"format": 1}'):
+        with pytest.raises(
+            DataError, match=r"x/index\.json: no index of shards \(.*\); make"
+        ):
+            parse_index(text, "x/index.json")
+
+
+def test_long_names_are_read(tmp_path: Path) -> None:
+    name = f"{'long' * 40}/{'name' * 30}.jpg"
+    writer = ShardWriter(tmp_path / "shard.tar", 0)
+    writer.add(name, b"content", None, (1, 1))
+    writer.close()
+    (row,) = writer.rows
+    assert name_of((tmp_path / "shard.tar").read_bytes()[row[1] : row[2]]) == name
