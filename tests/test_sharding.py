@@ -235,9 +235,7 @@ def test_an_index_of_another_kind_is_refused() -> None:
         "shard, or install the srkit that made it"
     )
     for text in (b"[]", b"{", b'{"format": 1}'):
-        with pytest.raises(
-            DataError, match=r"x/index\.json: no index of shards \(.*\); make"
-        ):
+        with pytest.raises(DataError, match=r"x/index\.json: no index of shards \(.*\); make"):
             parse_index(text, "x/index.json")
 
 
