@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from srkit.allocator import return_freed_memory
 from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Batch, Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
 from srkit.kept_answers import digest_of
@@ -362,7 +363,7 @@ def _load(
         collate_fn=_stack_alike,
         num_workers=workers,
         pin_memory=pin,
-        worker_init_fn=_leave_the_group,
+        worker_init_fn=_begin_worker,
     )
     for loaded in loader:
         if isinstance(loaded, SrkitError):
@@ -370,8 +371,12 @@ def _load(
         yield loaded
 
 
-def _leave_the_group(worker: int) -> None:
-    """Let Ctrl-C reach the main process alone, which needs its workers until it has saved."""
+def _begin_worker(worker: int) -> None:
+    """Let Ctrl-C reach the main process alone, which needs its workers until it has saved.
+
+    The memory that a worker holds stays flat over an epoch.
+    """
+    return_freed_memory()
     if hasattr(os, "setpgrp"):
         os.setpgrp()
 
