@@ -1,4 +1,4 @@
-"""Draw the arcs that the segmentation network finds in LR, in both kinds of SR and in HR.
+"""Draw the arcs that the segmentation network finds in LR, in three kinds of SR and in HR.
 
     srkit sweep recipes/lens_arcs.yaml --sample --out runs/lens_arcs-sweep
     python benchmarks/lens_arcs.py runs/lens_arcs-sweep arcs.png
@@ -28,7 +28,7 @@ from srkit.recipe import load_recipe
 from srkit.registry import Registry
 from srkit.stretching import View
 
-VARIANTS = {"tuned by pixels": "pixels_seed-0", "tuned by arcs": "arcs_seed-0"}
+VARIANTS = {f"tuned by {name}": f"{name}_seed-0" for name in ("pixels", "arcs", "both")}
 FOUND, TRUE = "tab:orange", "tab:cyan"
 
 

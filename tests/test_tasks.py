@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from srkit.interfaces import Answer, Batch, Boxes, Sample, Window
 from srkit.labels import boxes_of
 from srkit.loading import Drawn, Draws, stack
 from srkit.monitor import read_records
+from srkit.objectives import wanted_stages
 from srkit.recipe import parse_recipe
 from srkit.registry import Registry
 from srkit.tasks import take_as_truth, task_of, tasks_of
@@ -204,3 +206,47 @@ def test_what_has_no_mask_cannot_train(tmp_path: Path, registry: Registry) -> No
     tree = make_tree(pictures, steps(1), {"teachers": {"net": net}})
     with pytest.raises(DataError, match=r"^the trained teacher 'net' needs masks, and the data"):
         run(tree, tmp_path / "run", registry)
+
+
+def test_patterns_of_stages_are_those_of_the_teacher() -> None:
+    class Reader:
+        def __init__(self, *stages: str) -> None:
+            self.stages = stages
+
+    teacher: Any = Reader("fpn.0", "fpn.1", "head.scores")
+    readers: Any = {"first": Reader("fpn.*"), "second": Reader("fpn.1", "head.scores", "layer9")}
+    # What matches nothing is kept: the teacher refuses it, and names its own.
+    assert wanted_stages(readers, teacher) == ["fpn.0", "fpn.1", "head.scores", "layer9"]
+    assert wanted_stages({"one": Reader()}, teacher) == []  # type: ignore[dict-item]
+
+
+def test_a_network_is_tuned_by_detections_and_embeddings(
+    tmp_path: Path, registry: Registry
+) -> None:
+    pictures = make_pictures(tmp_path / "pictures", side=64)
+    detector = {"type": "torchvision_detection", "model": "fasterrcnn_mobilenet_v3_large_fpn"}
+    tree = make_tree(pictures, validated(pictures), steps(1, batch_size=2))
+    tree |= {
+        "teachers": {
+            "detector": {**detector, "weights": "random", "classes": 3},
+            "embedding": {"type": "timm_embedding", "model": "test_vit", "weights": "random"},
+        },
+        "losses": {
+            "detection_mse": {"teacher": "detector"},
+            "embedding_cosine": {"teacher": "embedding"},
+        },
+        "metrics": {"map": {"teacher": "detector"}, "recall_at_k": {"teacher": "embedding"}},
+        "evaluation": {"labels": "teacher", "baselines": ["original", "bicubic"]},
+    }
+    for split in tree["data"].values():
+        split["dataset"]["stop"] = 4
+    run(tree, tmp_path / "run", registry)
+    recipe = parse_recipe(tree, "r.yaml")
+    (found,) = compare(
+        recipe, registry, tmp_path / "run", source="r.yaml", console=Console(quiet=True)
+    )
+    original = found.models[0]
+    assert original.mean("recall_at_k") == 1
+    # Nothing that random weights find is surer than a half: there is no true box.
+    assert np.isnan(original.mean("map")) or original.mean("map") == 1
+    assert original.predictions is None
