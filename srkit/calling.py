@@ -78,8 +78,8 @@ class Upscaler:
     ----------
     model
         As :func:`load_model` takes it, or what it gives as the descriptor. By default small
-        networks that ship with srkit: for levels of 8 or 16 bits and colours between 0 and 1, and
-        for other numbers.
+        networks that ship with srkit: those for pictures restore levels of 8 or 16 bits and arrays
+        of three channels, that for frames of the sky all else.
     scale, width, height, megapixels
         How large SR is to be, by one of these; by default the model's own scale, and twice as large
         where no model is named.
@@ -181,12 +181,14 @@ class Upscaler:
         """Make an image of an object, and say what knows the way back."""
         if isinstance(value, str | Path):
             return self._read_file(Path(value))
-        if isinstance(value, np.ndarray | np.generic):
-            return _colours(image_of_array(np.asarray(value))), _Arrays(value.dtype)
-        if isinstance(value, Tensor):
-            return _colours(_image_of_tensor(value)), _Tensors(
-                value.ndim, value.dtype, value.device
+        if isinstance(value, np.ma.MaskedArray):
+            raise DataError(
+                "a masked array, whose mask SR could not keep; fill it, as by array.filled(np.nan)"
             )
+        if isinstance(value, np.ndarray | np.generic):
+            return image_of_array(np.asarray(value)), _Arrays(value.dtype)
+        if isinstance(value, Tensor):
+            return _image_of_tensor(value), _Tensors(value.ndim, value.dtype, value.device)
         for image_format in self._formats:
             make = getattr(image_format, "from_object", None)
             image = None if make is None else make(value)
@@ -274,13 +276,6 @@ def _image_of_tensor(tensor: Tensor) -> Image:
     values, _ = to_depth(np.moveaxis(planes.reshape(-1, *planes.shape[-2:]).numpy(), 0, -1))
     image = to_image(values, alpha=False)
     return replace(image, metadata={**image.metadata, "channel_axis": 0})
-
-
-def _colours(image: Image) -> Image:
-    """Note that three channels between 0 and 1 are a picture, though they are no levels."""
-    if len(image.pixels) != 3 or tuple(image.data_range) != (0, 1):
-        return image
-    return replace(image, metadata={**image.metadata, "colours": True})
 
 
 def _stacked(parts: list[Any]) -> Any:

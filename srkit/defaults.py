@@ -13,16 +13,16 @@ from srkit.restored import is_measured
 from srkit.sizing import Size, Upscalers
 from srkit.upscaling import ImageUpscaler
 
-#: What is restored: levels of 8 or 16 bits and colours, or numbers of any range.
+#: What is restored: photographs and the like, or frames of the sky.
 Kind = Literal["pictures", "frames"]
 #: SR pixels for each LR pixel along a side, where nothing is said.
 SCALE = 2
 
 
 def kind_of(image: Image) -> Kind:
-    """Tell a picture from a frame: of levels, or said to be ``colours`` by its metadata."""
-    pictured = not is_measured(image) or image.metadata.get("colours", False)
-    return "pictures" if pictured else "frames"
+    """Tell a picture, of levels or of three colours, from a frame; FITS holds frames."""
+    pictured = not is_measured(image) or len(image.pixels) == 3
+    return "pictures" if pictured and "header" not in image.metadata else "frames"
 
 
 def default_model(kind: Kind, wanted: float, registry: Registry) -> str:
@@ -49,9 +49,8 @@ def default_model(kind: Kind, wanted: float, registry: Registry) -> str:
         if weights.default_for == kind
     }
     if not scales:
-        what = "levels of 8 or 16 bits" if kind == "pictures" else "other values than 8 or 16 bits"
         raise WeightsError(
-            f"there is no default model for {what}; name one (-m): a run folder, a weight file, "
+            f"there is no default model for {kind}; name one (-m): a run folder, a weight file, "
             "or an interpolation such as bicubic"
         )
     enough = {name: scale for name, scale in scales.items() if scale >= wanted}

@@ -107,6 +107,7 @@ class FrameUpscaler:
         self.outline = describe_source(outline, image_format, metadata)
         self._notes: list[str] = []
         upscaler.compare_pixels(self.outline, self._notes)
+        upscaler.tell_of_scatter(self._notes)
         self._colours = _Layer(upscaler, self.outline, self._values, self._frame, fitted[0])
         as_bands(self.outline.pixels, upscaler.model.channels, self._notes)
         self._opacity = None

@@ -471,8 +471,8 @@ class Published:
     sections
         What else of their recipe belongs to them: ``stretch`` and ``constraint``.
     default_for
-        What is restored with them where no model is named: ``pictures`` of 8 or 16 bits, or
-        ``frames``, whose values are numbers of any range.
+        What is restored with them where no model is named: ``pictures`` of levels or three colours,
+        or ``frames`` of other values.
     """
 
     url: str

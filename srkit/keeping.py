@@ -62,6 +62,22 @@ def _of_values(image: Image, most: int) -> list[str]:
     return [f"floats clipped to {low:g} (black) and {high:g} (white), rounded to {most} bits"]
 
 
+def check_values(image: Image, image_format: ImageFormat, suffix: str) -> None:
+    """Refuse an image with values that files of a format cannot hold.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite, and the format holds integers.
+    """
+    depths: Collection[int] = getattr(image_format, "depths", ())
+    if max(depths, default=32) < 32 and not image.pixels.isfinite().all():
+        raise DataError(
+            f"holds values that are not finite, and a {suffix} file holds integers; choose .fits, "
+            ".tif or .npy"
+        )
+
+
 def check_size(height: int, width: int, image_format: ImageFormat, suffix: str) -> None:
     """Refuse an image that is too large for files of a format.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from numbers import Real
 from threading import Lock
 from typing import Any, Protocol
 
@@ -29,7 +30,7 @@ class Size:
     Raises
     ------
     ValueError
-        If two are given, or one is not positive.
+        If two are given, or one is no positive number.
     """
 
     scale: float | None = None
@@ -42,8 +43,12 @@ class Size:
         if len(given) > 1:
             raise ValueError(f"got {' and '.join(given)}; only one of them can decide the size")
         for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ValueError(f"the {name} must be a number, got {value!r}")
             if not 0 < value < math.inf:
                 raise ValueError(f"the {name} must be positive, got {value:g}")
+            if name in ("width", "height") and value != int(value):
+                raise ValueError(f"the {name} must be a whole number of pixels, got {value:g}")
 
     def _given(self) -> dict[str, float]:
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -28,7 +28,7 @@ from srkit.frame_files import (
     upscale_frame,
 )
 from srkit.interfaces import Image
-from srkit.keeping import check_size, what_is_lost
+from srkit.keeping import check_size, check_values, what_is_lost
 from srkit.resizing import resized_side
 from srkit.sizing import Sized
 from srkit.tiling import out_of_memory
@@ -152,6 +152,8 @@ def plan(
     elif not (len(found) == 1 and formats.knows(out)) and (out.is_file() or _in_file(out)):
         raise DataError(f"{out}: is no folder; choose another output for {len(found)} files")
     single = len(found) == 1 and not Path(inputs[0]).is_dir()
+    if out is not None and not single and formats.knows(out) and not out.is_dir():
+        raise DataError(f"{out}: is the name of a file; give a folder for several inputs")
     jobs = []
     for source, relative in found:
         name = relative if suffix is None else _renamed(relative, suffix, formats)
@@ -390,6 +392,7 @@ def upscale_file(
         upscaler = upscalers.for_image(page)
         height, width = (resized_side(side, upscaler.scale) for side in page.pixels.shape[-2:])
         check_size(height, width, writer, suffix)
+        check_values(page, writer, suffix)
         check_memory(tuple(page.pixels.shape), upscaler.scale)
         ((sr, told),) = upscale_images([page], reader, upscaler, metadata, report)
         restored.append(sr)

@@ -87,6 +87,8 @@ def history(upscaler: ImageUpscaler, given: Mapping[str, Any]) -> list[str]:
         lines.append(f"sha256 of the weights {origin.sha256}")
     if upscaler.self_ensemble:
         lines.append("mean over eight flips and turns")
+    if upscaler.uncertainty and model.head is None:
+        lines.append("mean over eight flips and turns; UNCERTAINTY is their scatter, no error bar")
     if "zero_point" in given:
         lines.append(f"zero point {given['zero_point']:g} by the user")
     return lines

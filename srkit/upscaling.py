@@ -223,6 +223,7 @@ class ImageUpscaler:
         notes: list[str] = []
         calibration = calibrate(image, self.model)
         self.compare_pixels(image, notes)
+        self.tell_of_scatter(notes)
         values = calibration.to_model(filled(pixels, holes))
         return _Prepared(holes, calibration, as_bands(values, self.model.channels, notes), notes)
 
@@ -294,6 +295,14 @@ class ImageUpscaler:
             ]
         sigmas = [sigma for _, sigma in parts if sigma is not None]
         return torch.cat([sr for sr, _ in parts]), torch.cat(sigmas) if sigmas else None
+
+    def tell_of_scatter(self, notes: list[str]) -> None:
+        """Say what the uncertainty is of a network that does not predict it."""
+        if self.uncertainty and self.model.head is None:
+            notes.append(
+                "SR is the mean over eight flips and turns, and its uncertainty their scatter, "
+                "which is no error bar: the network predicts none"
+            )
 
     def compare_pixels(self, image: Image, notes: list[str]) -> None:
         """Say where the pixels on the sky are not those that the network knows."""

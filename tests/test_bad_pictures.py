@@ -82,8 +82,8 @@ def test_values_that_are_none(srkit: Srkit, tmp_path: Path) -> None:
     assert np.isfinite(found).sum() == 12 * 14 - 4 * 15
     _failed(
         srkit("upscale", "b.tif", "-m", "bicubic", "-o", "c.png"),
-        r"failed b\.tif: c\.png: the image holds values that are not finite; integers cannot: "
-        r"write \.tif, \.npy or \.fits",
+        r"failed b\.tif: holds values that are not finite, and a \.png file holds integers; choose "
+        r"\.fits, \.tif or \.npy",
     )
     assert not (tmp_path / "c.png").exists()
 

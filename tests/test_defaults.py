@@ -79,23 +79,27 @@ def test_without_any() -> None:
     with pytest.raises(WeightsError) as caught:
         default_model("frames", 2, offering(type("Bare", (EDSR,), {"published": {}})))
     assert str(caught.value) == (
-        "there is no default model for other values than 8 or 16 bits; name one (-m): a run "
-        "folder, a weight file, or an interpolation such as bicubic"
+        "there is no default model for frames; name one (-m): a run folder, a weight file, or an "
+        "interpolation such as bicubic"
     )
 
 
 @pytest.mark.parametrize(
-    ("metadata", "kind"),
+    ("metadata", "channels", "kind"),
     [
-        ({"bits": 8}, "pictures"),
-        ({"bits": 16}, "pictures"),
-        ({"bits": 32}, "frames"),
-        ({"bits": 32, "colours": True}, "pictures"),
-        ({}, "frames"),
+        ({"bits": 8}, 1, "pictures"),
+        ({"bits": 16}, 3, "pictures"),
+        ({"bits": 32}, 1, "frames"),
+        ({"bits": 32}, 3, "pictures"),
+        ({"bits": 32}, 5, "frames"),
+        ({"bits": 32, "header": {}}, 3, "frames"),
+        ({}, 1, "frames"),
     ],
 )
-def test_levels_are_pictures_and_numbers_are_frames(metadata: dict[str, Any], kind: str) -> None:
-    assert kind_of(Image(torch.zeros(1, 2, 2), metadata=metadata)) == kind
+def test_levels_and_colours_are_pictures(
+    metadata: dict[str, Any], channels: int, kind: str
+) -> None:
+    assert kind_of(Image(torch.zeros(channels, 2, 2), metadata=metadata)) == kind
 
 
 def test_weights_bring_their_stretch_and_constraint(
@@ -149,7 +153,7 @@ def shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 def test_each_image_gets_the_model_for_its_kind_and_scale(shipping: Registry) -> None:
     picture = Image(torch.rand(3, 6, 8), metadata={"bits": 8})
-    frame = Image(torch.randn(1, 6, 8), (-3.0, 3.0))
+    frame = Image(torch.randn(1, 6, 8), (-3.0, 3.0), {"header": {}})
     plain = DefaultUpscalers(shipping, Size())
     assert plain.label == "x2"
     assert [plain.for_image(each).model.name for each in (picture, frame)] == [

@@ -31,6 +31,14 @@ def _png() -> bytes:
     return content.getvalue()
 
 
+def test_standard_output_is_for_one_picture(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(_png())
+    done = _run(b"", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "-o", "-")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"error: -o -, standard output, is for one picture; got 2 inputs\n"
+
+
 def test_from_stream_to_stream() -> None:
     done = _run(_png(), "-", "-o", "-")
     assert (done.returncode, done.stderr) == (0, b"1 restored\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -43,11 +45,14 @@ def test_names() -> None:
         ({"scale": 0.0}, "the scale must be positive, got 0"),
         ({"megapixels": -1.0}, "the megapixels must be positive, got -1"),
         ({"scale": float("inf")}, "the scale must be positive, got inf"),
+        ({"scale": "3"}, "the scale must be a number, got '3'"),
+        ({"scale": True}, "the scale must be a number, got True"),
+        ({"width": 3.5}, "the width must be a whole number of pixels, got 3.5"),
     ],
 )
-def test_sizes_that_decide_nothing(given: dict[str, float], message: str) -> None:
+def test_sizes_that_decide_nothing(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
-        Size(**given)  # type: ignore[arg-type]
+        Size(**given)
 
 
 def test_an_interpolation_of_the_next_whole_scale() -> None:

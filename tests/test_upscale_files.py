@@ -105,6 +105,17 @@ def test_many_files_need_a_folder(tmp_path: Path, formats: Formats, inside: str)
     assert str(caught.value) == f"{out}: is no folder; choose another output for 2 files"
 
 
+def test_the_name_of_a_file_is_no_folder_for_several(tmp_path: Path, formats: Formats) -> None:
+    for name in ("a.png", "b.png"):
+        _picture(tmp_path / name)
+    out = tmp_path / "one.png"
+    with pytest.raises(DataError) as caught:
+        plan([str(tmp_path / "*.png")], out, formats, "x2", None)
+    assert str(caught.value) == f"{out}: is the name of a file; give a folder for several inputs"
+    out.mkdir()
+    assert plan([str(tmp_path / "a.png")], out, formats, "x2", None)[0].target == out / "a.png"
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_a_picture_keeps_its_mode(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, mode: str

@@ -21,6 +21,13 @@ def of_hdus(hdus: fits.HDUList) -> Any:
     hdus.writeto(stored)
     stored.seek(0)
     unit = None if hdus[0].header.get("BUNIT") else u.dimensionless_unscaled
-    return CCDData.read(
+    ccd = CCDData.read(
         stored, format="fits", unit=unit, hdu_mask="MASK", hdu_uncertainty="UNCERTAINTY"
     )
+    # FITS is big-endian, which other libraries refuse.
+    ccd.data = ccd.data.astype(ccd.data.dtype.newbyteorder("="))
+    if ccd.uncertainty is not None:
+        stored_in = ccd.uncertainty.array
+        ccd.uncertainty.array = stored_in.astype(stored_in.dtype.newbyteorder("="))
+    ccd.header.strip()  # of what describes the file
+    return ccd

@@ -71,6 +71,9 @@ def enlarge(
         header.add_history(f"Total flux changed by {change:+.1%} of the sum of |flux|.")
         text = f"the model changes the total flux by {change:+.1%} of the sum of |flux|"
         metadata["notes"] = [f"{text}; one with the constraint 'flux' keeps it"]
+    if "variance" in lr.metadata and sigma is None:
+        lost = "LR's variance is left out: the noise of SR is another (--uncertainty)"
+        metadata["notes"] = [*metadata.get("notes", []), lost]
     if "mask" in lr.metadata:
         mask = enlarged_mask(lr.metadata["mask"], sr.shape[-2:])
         metadata |= {"mask": mask, "mask_header": lr.metadata["mask_header"]}

@@ -16,6 +16,10 @@ OfImage = Literal["image"]
 OfImageOrNoise = Literal["image", "noise"]
 
 
+#: Of a float32, as a share of it; and the smallest noise there is.
+ROUNDING, SMALLEST = 2.0**-24, 1e-30
+
+
 class Linear:
     """Subtract an offset and divide by a peak.
 
@@ -70,7 +74,8 @@ class Linear:
             else torch.full((count,), self.offset)
         )
         if self.peak == "noise":
-            return torch.stack([offset, _noise(medians(lambda: _details(parts())))], 1)
+            highest = torch.stack([_highest(part) for part in parts()]).amax(0)
+            return torch.stack([offset, _noise(medians(lambda: _details(parts())), highest)], 1)
         if self.peak != "image":
             return torch.stack([offset, torch.full_like(offset, self.peak)], 1)
         highest = torch.stack([part.flatten(1).amax(1).float().cpu() for part in parts()])
@@ -177,12 +182,12 @@ def noise_of(images: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        ``(N,)``; 1 for an image without any such difference, of which nothing depends on it.
+        ``(N,)``; for an image without any such difference the rounding of its largest value.
     """
-    sizes = _detail(images.float())
+    sizes, highest = _detail(images.float()), _highest(images)
     if not sizes.numel():
-        return sizes.new_ones(len(sizes))
-    return _noise(_median(sizes))
+        sizes = torch.full_like(highest, torch.nan)[:, None]
+    return _noise(_median(sizes), highest)
 
 
 def _detail(pixels: Tensor) -> Tensor:
@@ -202,9 +207,16 @@ def _details(parts: Iterable[Tensor]) -> Iterator[Tensor]:
         above = pixels[..., -1:, :]
 
 
-def _noise(median: Tensor) -> Tensor:
-    """Give the standard deviation of a normal distribution by that of sizes; 1 of none."""
-    return torch.where((median == 0) | median.isnan(), 1.0, 1.4826 * median)
+def _noise(median: Tensor, highest: Tensor) -> Tensor:
+    """Give the standard deviation of a normal distribution by the median of sizes."""
+    none = (median == 0) | median.isnan()
+    rounding = (ROUNDING * highest.to(median)).clamp(min=SMALLEST)
+    return torch.where(none, rounding, 1.4826 * median)
+
+
+def _highest(images: Tensor) -> Tensor:
+    """Give the largest size of a value of each image, ``(N,)``."""
+    return images.flatten(1).float().abs().amax(1).nan_to_num(0.0, 0.0, 0.0)
 
 
 def _median(values: Tensor) -> Tensor:

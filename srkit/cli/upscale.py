@@ -130,6 +130,8 @@ def upscale(
     streaming, to_stream = STREAM in inputs, out == Path(STREAM)
     if streaming and len(inputs) > 1:
         fail(f"'{STREAM}', standard input, stands alone; got {len(inputs)} inputs")
+    if to_stream and len(inputs) > 1:
+        fail(f"-o {STREAM}, standard output, is for one picture; got {len(inputs)} inputs")
     for wanted, option in ((check, "--check"), (compare, "--compare")):
         if wanted and (to_stream or (streaming and out is None)):
             fail(f"{option} writes files beside the output, which is no file here: -o FILE")

@@ -73,6 +73,9 @@ def test_a_change_of_the_flux_is_told(tmp_path: Path) -> None:
     _source(tmp_path / "lr.fits", "count / s")
     lr = Fits().read(tmp_path / "lr.fits")
     sr = lr.pixels.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    lost = "LR's variance is left out: the noise of SR is another (--uncertainty)"
+    assert enlarge(lr, 1.005 * sr, 2).metadata["notes"] == [lost]
+    del lr.metadata["variance"]
     assert "notes" not in enlarge(lr, 1.005 * sr, 2).metadata
     told = enlarge(lr, 1.071 * sr, 2).metadata
     text = "the model changes the total flux by +7.1% of the sum of |flux|"

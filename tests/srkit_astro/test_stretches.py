@@ -117,5 +117,10 @@ def test_noise_is_found_beneath_a_galaxy() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 1, 1, 8), (2, 3, 1, 1)])
-def test_without_detail_the_noise_is_one(shape: tuple[int, ...]) -> None:
-    assert noise_of(torch.full(shape, 4.0)).tolist() == [1.0, 1.0]
+def test_without_detail_the_noise_is_that_of_rounding(shape: tuple[int, ...]) -> None:
+    """So that what a network makes of a constant image is that constant, in any unit."""
+    images = torch.full(shape, 4e-12)
+    images[1] = 0
+    assert noise_of(images).tolist() == pytest.approx([4e-12 * 2**-24, 1e-30])
+    parts = Linear(peak="noise").fit_parts(lambda: iter([images, images]))
+    assert parts[:, 1].tolist() == pytest.approx([4e-12 * 2**-24, 1e-30])

@@ -85,6 +85,12 @@ def test_a_frame_of_the_sky(unit: float) -> None:
     np.testing.assert_allclose(together, lr, rtol=1e-5, atol=1e-5 * float(lr.std()))
 
 
+@pytest.mark.parametrize("value", [0.0, 3.0, -1e-12])
+def test_a_constant_frame_stays_constant(value: float) -> None:
+    sr = upscale(np.full((20, 20), value, np.float32))
+    np.testing.assert_allclose(sr, value, rtol=1e-6, atol=1e-30)
+
+
 def test_all_that_ships_is_small() -> None:
     folder = Path(srkit_generators.__file__).parent / "weights"
     files = list(folder.glob("*.safetensors"))
