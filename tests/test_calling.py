@@ -145,7 +145,10 @@ def test_a_bare_network() -> None:
         (torch.zeros(2), "a tensor of the shape (2,); expected an image, (H, W) or (C, H, W), or"),
         (torch.zeros(3, 0, 4), "a tensor of the shape (3, 0, 4); expected an image"),
         (np.full((4, 4), np.nan), "no pixel has a value: all are NaN or infinite"),
-        (np.ma.masked_equal(np.eye(4), 0), "a masked array, whose mask SR could not keep; fill it,"),
+        (
+            np.ma.masked_equal(np.eye(4), 0),
+            "a masked array, whose mask SR could not keep; fill it,",
+        ),
         ("absent.png", "absent.png: no such file"),
     ],
 )

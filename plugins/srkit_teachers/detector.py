@@ -17,15 +17,11 @@ from srkit.interfaces import Answer, Boxes, Task
 from srkit.resizing import resize
 from srkit_teachers.classifier import (
     Classifier,
-    check_classes,
     check_model,
-    load_weights,
-    split_classes,
 )
 from srkit_teachers.torchvision_models import (
     absent,
-    published_network,
-    read_file,
+    open_network,
     weights_of,
 )
 
@@ -77,28 +73,21 @@ class TorchvisionDetection(Classifier):
         input_size: PositiveInt | None = None,
     ) -> None:
         _check(model)
-        published = weights_of(model)
-        entry = published.get(str(weights), published["DEFAULT"])
-        known = len(entry.meta["categories"])
-        if str(weights) in published:
-            check_classes(classes, known)
-            network = published_network(model, entry)
-        else:
-            tensors = None
-            if weights != "random":
-                tensors, trained = read_file(weights, model, published, "published")
-                classes = classes or split_classes(trained)[0]
-            network = get_model(
-                model, weights=None, weights_backbone=None, num_classes=classes or known
-            )
-            if tensors is not None:
-                load_weights(network, tensors, str(weights))
+        opened = open_network(
+            model,
+            weights,
+            classes,
+            "published",
+            lambda count, _: get_model(
+                model, weights=None, weights_backbone=None, num_classes=count
+            ),
+        )
         outputs = ["scores", "boxes", *(["centres"] if model.startswith("fcos") else [])]
         super().__init__(
-            network,
-            stages=[*_levels(network), *(f"head.{name}" for name in outputs)],
-            classes=classes or known,
-            class_names=entry.meta["categories"] if classes in (None, known) else None,
+            opened.network,
+            stages=[*_levels(opened.network), *(f"head.{name}" for name in outputs)],
+            classes=opened.classes,
+            class_names=opened.names,
             mean=MEAN,
             std=STD,
             normalise="published",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,62 @@ def weights_of(model: str) -> Mapping[str, WeightsEnum]:
     """Give the published weights of a model that torchvision has, by name."""
     members: Mapping[str, WeightsEnum] = get_model_weights(model).__members__
     return members
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A network with its weights, the number of its classes, and their names where known."""
+
+    network: Any
+    classes: int
+    names: Sequence[str] | None
+    entry: WeightsEnum
+
+
+def open_network(
+    model: str,
+    weights: str | Path,
+    classes: int | None,
+    normalise: Normalise,
+    build: Callable[[int, Mapping[str, Tensor]], nn.Module],
+) -> Opened:
+    """Open a network that tells all classes of its weights.
+
+    Parameters
+    ----------
+    model
+        Name; it is known.
+    weights
+        Name of published weights, a file, the folder of a run, or ``random``.
+    classes
+        Their number; by default that of the weights.
+    normalise
+        As the weights of a run have to have it.
+    build
+        Builds the network for a number of classes and the tensors that it will be given.
+
+    Raises
+    ------
+    ValueError
+        If the name of the weights is unknown, or published ones have other classes.
+    WeightsError
+        If the weights are missing, damaged, or made for another network.
+    """
+    published = weights_of(model)
+    entry = published.get(str(weights), published["DEFAULT"])
+    known = len(entry.meta["categories"])
+    if str(weights) in published:
+        check_classes(classes, known)
+        network = published_network(model, entry)
+    elif weights == "random":
+        network = build(classes or known, {})
+    else:
+        tensors, trained = read_file(weights, model, published, normalise)
+        classes = classes or split_classes(trained)[0]
+        network = build(classes or known, tensors)
+        load_weights(network, tensors, str(weights))
+    names = entry.meta["categories"] if classes in (None, known) else None
+    return Opened(network, classes or known, names, entry)
 
 
 def run_keeping(

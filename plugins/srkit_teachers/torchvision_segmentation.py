@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,13 @@ from torchvision.models import get_model, list_models, segmentation
 
 from srkit_teachers.classifier import (
     Normalise,
-    check_classes,
     check_model,
-    load_weights,
-    split_classes,
 )
 from srkit_teachers.segmenter import Segmenter
 from srkit_teachers.torchvision_models import (
     absent,
     keep_inputs,
-    published_network,
-    read_file,
+    open_network,
     run_keeping,
     weights_of,
 )
@@ -73,26 +70,13 @@ class TorchvisionSegmentation(Segmenter):
         normalise: Normalise = "published",
     ) -> None:
         _check(model)
-        published = weights_of(model)
-        entry = published.get(str(weights), published["DEFAULT"])
-        known = len(entry.meta["categories"])
-        if str(weights) in published:
-            check_classes(classes, known)
-            network = published_network(model, entry)
-        else:
-            tensors = None
-            if weights != "random":
-                tensors, trained = read_file(weights, model, published, normalise)
-                classes = classes or split_classes(trained)[0]
-            network = _untrained(model, classes or known, tensors or {})
-            if tensors is not None:
-                load_weights(network, tensors, str(weights))
-        preset = entry.transforms()
+        opened = open_network(model, weights, classes, normalise, partial(_untrained, model))
+        network, preset = opened.network, opened.entry.transforms()
         super().__init__(
             network,
             stages=[name for name, _ in network.named_modules() if _STAGE.fullmatch(name)],
-            classes=classes or known,
-            class_names=entry.meta["categories"] if classes in (None, known) else None,
+            classes=opened.classes,
+            class_names=opened.names,
             mean=preset.mean,
             std=preset.std,
             normalise=normalise,
