@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from abc import ABC, abstractmethod
 from collections import Counter, deque
@@ -13,7 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from types import FrameType
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
@@ -176,11 +177,11 @@ class Processes:
 
     def members(self, opener: Opener[Item, Answer], count: int) -> list[Member[Item, Answer]]:
         """Start so many processes."""
-        return [_Process(opener, rank, count) for rank in range(count)]
+        return [LocalProcess(opener, rank, count) for rank in range(count)]
 
     def ready(self, busy: Sequence[Member[Item, Answer]]) -> list[Member[Item, Answer]]:
         """Wait until one or more of them have an answer, or died."""
-        pipes = {member.pipe: member for member in busy if isinstance(member, _Process)}
+        pipes = {member.pipe: member for member in busy if isinstance(member, PipeMember)}
         return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
 
 
@@ -189,14 +190,35 @@ class _Raised:
     error: Exception
 
 
-class _Process(Member[Item, Answer]):
+class PipeMember(Member[Item, Answer]):
+    """A process at the other end of a pipe, where :func:`serve` runs."""
+
+    pipe: Connection[Any, Any]
+
+    def give(self, item: Item) -> None:  # noqa: D102
+        with suppress(OSError):  # it died; taking the answer tells
+            send(self.pipe, item)
+
+    def take(self) -> Answer:  # noqa: D102
+        try:
+            answer: Answer | _Raised = receive(self.pipe)
+        except (EOFError, OSError) as error:
+            raise DeathError from error
+        if isinstance(answer, _Raised):
+            raise answer.error
+        return answer
+
+
+class LocalProcess(PipeMember[Item, Answer]):
+    """A process that is started here."""
+
     context: SpawnContext = get_context("spawn")  # a fork would copy the locks of torch's threads
 
     def __init__(self, opener: Opener[Item, Answer], rank: int, count: int) -> None:
         self._arguments = opener, rank, count
         self.start()
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: D102
         self.pipe, theirs = self.context.Pipe()
         self._process = self.context.Process(
             target=serve, args=(theirs, *self._arguments), daemon=True
@@ -204,28 +226,23 @@ class _Process(Member[Item, Answer]):
         self._process.start()
         theirs.close()  # so that its death ends the pipe
 
-    def give(self, item: Item) -> None:
-        with suppress(OSError):  # it died; taking the answer tells
-            self.pipe.send(item)
-
-    def take(self) -> Answer:
-        try:
-            answer: Answer | _Raised = self.pipe.recv()
-        except (EOFError, OSError) as error:
-            raise DeathError from error
-        if isinstance(answer, _Raised):
-            raise answer.error
-        return answer
-
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: D102
         self._process.terminate()
         self._process.join()
         self.pipe.close()
 
 
-def serve(
-    pipe: Connection[Answer | _Raised, Item], opener: Opener[Item, Answer], rank: int, count: int
-) -> None:
+def send(pipe: Connection[Any, Any], value: object) -> None:
+    """Send an object by value: torch would hand over memory, which other hosts do not share."""
+    pipe.send_bytes(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+
+
+def receive(pipe: Connection[Any, Any]) -> Any:
+    """Receive what a process of the same crew sent."""
+    return pickle.loads(pipe.recv_bytes())
+
+
+def serve(pipe: Connection[Any, Any], opener: Opener[Item, Answer], rank: int, count: int) -> None:
     """Answer for the items that come through a pipe, until it ends; in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
     signal.signal(signal.SIGTERM, _leave)
@@ -234,13 +251,14 @@ def serve(
     with opener(f"cuda:{rank % gpus}" if gpus else None) as work:
         while True:
             try:
-                item = pipe.recv()
+                item = receive(pipe)
             except EOFError:
                 return
             try:
-                pipe.send(work(item))
+                answer: Answer | _Raised = work(item)
             except Exception as error:
-                pipe.send(_Raised(error))
+                answer = _Raised(error)
+            send(pipe, answer)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -77,8 +77,13 @@ def share_of(items: Sequence[Item]) -> list[Item]:
 
     A process that died is redone by starting all of them again: what is there is skipped.
     """
-    rank, world = (int(os.environ.get(name, at)) for name, at in (("RANK", 0), ("WORLD_SIZE", 1)))
+    rank, world = launched()
     return list(items[rank::world])
+
+
+def launched() -> tuple[int, int]:
+    """Give the rank of this process, and how many a launcher started: 0 and 1 without one."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def share_files(jobs: Sequence[Job], work: Work, crew: Crew, console: Console) -> Outcome:

@@ -101,6 +101,7 @@ def upscale(
     ] = False,
 ) -> None:
     """Restore pictures and FITS frames with a trained model."""
+    from contextlib import nullcontext
     from tempfile import TemporaryDirectory
 
     from srkit.defaults import upscalers_of
@@ -108,8 +109,9 @@ def upscale(
     from srkit.frame_files import one_by_one
     from srkit.limits import allow
     from srkit.piping import STREAM, plan_stream, send
+    from srkit.rank_crews import ranks_to_share_with, work_for_the_first
     from srkit.registry import Registry
-    from srkit.sharing import SharedWindows, Work, share_files, share_of
+    from srkit.sharing import SharedWindows, Work, launched, share_files, share_of
     from srkit.sizing import Size
     from srkit.upscale_files import plan, upscale_files
 
@@ -140,21 +142,27 @@ def upscale(
         if streaming or to_stream:
             jobs = [plan_stream(inputs[0], out, formats, file_format, Path(folder))]
         else:
-            jobs = share_of(plan(inputs, out, formats, upscalers.label, file_format))
+            jobs = plan(inputs, out, formats, upscalers.label, file_format)
+        rank, world = launched()
+        together = world > 1 and len(jobs) == 1
+        if together and rank:
+            work_for_the_first()
+            return
         work = Work(model, size, settings, overwrite, told, max_input)
-        crew = crew_of(processes, ray)
-        if crew is not None and len(jobs) > 1:
-            outcome = share_files(jobs, work, crew, console)
-        else:
-            outcome = upscale_files(
-                jobs,
-                upscalers,
-                formats,
-                console,
-                overwrite=overwrite,
-                metadata=told,
-                windows=one_by_one if crew is None else SharedWindows(work, crew),
-            )
+        with ranks_to_share_with() if together else nullcontext(crew_of(processes, ray)) as crew:
+            jobs = jobs if together else share_of(jobs)
+            if crew is not None and len(jobs) > 1:
+                outcome = share_files(jobs, work, crew, console)
+            else:
+                outcome = upscale_files(
+                    jobs,
+                    upscalers,
+                    formats,
+                    console,
+                    overwrite=overwrite,
+                    metadata=told,
+                    windows=one_by_one if crew is None else SharedWindows(work, crew),
+                )
         if console.stderr and outcome.done:
             send(jobs[0].target)
             outcome.output = None  # nobody knows that file by its name
