@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
@@ -175,6 +178,53 @@ def test_other_protocols_go_through_fsspec(shards: Path, tmp_path: Path, formats
         data[13]
     with pytest.raises(DataError, match=r"nonsense://x/index\.json: cannot be opened"):
         ShardPhotos(formats=formats, root="nonsense://x")
+
+
+class Bucket(BaseHTTPRequestHandler):
+    """Answers what s3fs asks of an object store that needs no account."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+
+    def do_HEAD(self) -> None:
+        self.answer(with_content=False)
+
+    def do_GET(self) -> None:
+        self.answer(with_content=True)
+
+    def answer(self, *, with_content: bool) -> None:
+        content = self.files.get(self.path.partition("?")[0])
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.send_header("ETag", '"one"')
+        self.send_header("Last-Modified", "Sun, 22 Nov 2026 00:00:00 GMT")
+        self.end_headers()
+        if with_content:
+            self.wfile.write(content or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.filterwarnings("ignore")  # of s3fs, aiohttp and botocore
+def test_an_object_store(
+    shards: Path, tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Bucket.files = {f"/bucket/s/{p.name}": p.read_bytes() for p in shards.iterdir() if p.is_file()}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bucket) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anyone")
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+            data = ShardPhotos(formats=formats, root="s3://bucket/s", cache=tmp_path)
+            here = ShardPhotos(formats=formats, root=str(shards))
+            assert all(torch.equal(data[i].hr, here[i].hr) for i in range(len(here)))
+            with pytest.raises(DataError, match=r"^s3://bucket/other/index\.json: cannot be had"):
+                ShardPhotos(formats=formats, root="s3://bucket/other", cache=tmp_path)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_shard_that_is_not_served(shards: Path, tmp_path: Path, formats: Formats) -> None:
