@@ -22,6 +22,9 @@ def references(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             yield from references(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from references(value, f"{path}.{index}" if path else str(index))
     elif isinstance(tree, str | Path) and str(tree).startswith(PREFIX):
         yield path, str(tree).removeprefix(PREFIX)
 
@@ -51,6 +54,8 @@ def resolve(recipe: Recipe, folders: Mapping[str, Path], source: str) -> Recipe:
     def substitute(tree: Any) -> Any:
         if isinstance(tree, Mapping):
             return {key: substitute(value) for key, value in tree.items()}
+        if isinstance(tree, list):
+            return [substitute(value) for value in tree]
         if isinstance(tree, str) and tree.startswith(PREFIX):
             return str(folders[tree.removeprefix(PREFIX)])
         return tree
