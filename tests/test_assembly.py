@@ -364,6 +364,7 @@ def test_the_sample_of_a_shipped_recipe_is_built_from_what_is_installed(
     recipe = load_recipe(path, sample=True)
     assembly = assemble(recipe, registry, str(path), splits=SPLITS)
     trained = any(teacher.trainable for teacher in recipe.teachers.values())
-    assert (assembly.generator is not None) != trained
+    assert (assembly.generator is None) == (recipe.generator is None)
+    assert trained or assembly.generator is not None  # something learns
     assert all(isinstance(data, Dataset) and len(data) for data in assembly.data.values())
     assert assembly.data.keys() >= {"train"}
