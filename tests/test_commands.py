@@ -136,7 +136,7 @@ def group(*components: Component, failures: Sequence[Failure] = ()) -> PluginCom
 def test_commands_of_plugins_stand_behind_srkits_own() -> None:
     found = group(component("nowhere:stars"))
     context = found.make_context("data", ["make"])
-    assert found.list_commands(context) == ["get", "show", "make", "check", "shard", "count-stars"]
+    assert found.list_commands(context) == ["get", "show", "make", "shard", "check", "count-stars"]
     # Listed without an import; what is wrong is told when it is run.
     listed = found.get_command(context, "count-stars")
     with pytest.raises(PluginError) as caught:
