@@ -54,7 +54,8 @@ class ShardPhotos:
     Raises
     ------
     DataError
-        If the shards or their index are missing, damaged or cannot be downloaded.
+        If the shards or their index are missing, damaged or cannot be downloaded, or a picture is
+        smaller than the size.
 
     References
     ----------
@@ -87,6 +88,8 @@ class ShardPhotos:
         if not chosen:
             raise ValueError(f"start {start} and stop {stop} leave none of {len(files.index)}")
         self._first, self._length = chosen.start, len(chosen)
+        if size is not None and not enlarge:
+            self._check_sides(root, chosen, size)
         shards = self._reader.rows["shard"][chosen.start : chosen.stop]
         self._shards, self.groups = (
             each.tolist() for each in np.unique(shards, return_counts=True)
@@ -121,6 +124,19 @@ class ShardPhotos:
         """Fetch shards ahead, by their positions among those of this data set."""
         files = self._reader.files
         files.expect([files.index.shards[self._shards[group]] for group in groups])
+
+    def _check_sides(self, root: str, chosen: range, size: int) -> None:
+        """Refuse pictures that are too small now, rather than when a run comes to them."""
+        rows = self._reader.rows[chosen.start : chosen.stop]
+        (small,) = np.nonzero(np.minimum(rows["height"], rows["width"]) < size)
+        if len(small):
+            first = int(small[0])
+            sides = f"{rows['width'][first]} x {rows['height'][first]}"
+            raise DataError(
+                f"{root}: {len(small)} of {len(rows)} pictures have a short side below size {size}, "
+                f"such as {self._reader.name(chosen.start + first)} ({sides}); lower the size, or "
+                "set enlarge: true"
+            )
 
     def _sample(self, index: int, window: Window | None) -> Sample:
         if not 0 <= index < self._length:

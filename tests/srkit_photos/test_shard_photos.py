@@ -57,6 +57,20 @@ def test_samples_are_those_of_the_files(photos: Path, shards: Path, formats: For
         assert sample.label == ord(sample.name[0]) - ord("a")
 
 
+def test_pictures_below_the_size_are_told_at_once(shards: Path, formats: Formats) -> None:
+    """Short sides go from 18 to 32 and are those of the files: 23 pictures, 24 + n by 40 - n."""
+    short = [min(24 + n, 40 - n) for n in range(23)]
+    with pytest.raises(DataError) as caught:
+        ShardPhotos(formats=formats, root=str(shards), size=25)
+    few = sum(side < 25 for side in short)
+    assert str(caught.value).startswith(
+        f"{shards}: {few} of 23 pictures have a short side below size 25, such as "
+    )
+    assert str(caught.value).endswith("; lower the size, or set enlarge: true")
+    assert len(ShardPhotos(formats=formats, root=str(shards), size=25, enlarge=True)) == 23
+    assert len(ShardPhotos(formats=formats, root=str(shards), size=min(short))) == 23
+
+
 def test_a_window_is_cut_from_the_whole(shards: Path, formats: Formats) -> None:
     data = ShardPhotos(formats=formats, root=str(shards))
     window = Window((slice(3, 11), slice(5, 9)))
