@@ -133,8 +133,8 @@ class ShardPhotos:
             first = int(small[0])
             sides = f"{rows['width'][first]} x {rows['height'][first]}"
             raise DataError(
-                f"{root}: {len(small)} of {len(rows)} pictures have a short side below size {size}, "
-                f"such as {self._reader.name(chosen.start + first)} ({sides}); lower the size, or "
+                f"{root}: {len(small)} of {len(rows)} pictures have a short side below size "
+                f"{size}, such as {self._reader.name(chosen.start + first)} ({sides}); lower the size, or "
                 "set enlarge: true"
             )
 
