@@ -131,11 +131,11 @@ class ShardPhotos:
         (small,) = np.nonzero(np.minimum(rows["height"], rows["width"]) < size)
         if len(small):
             first = int(small[0])
+            name = self._reader.name(chosen.start + first)
             sides = f"{rows['width'][first]} x {rows['height'][first]}"
             raise DataError(
                 f"{root}: {len(small)} of {len(rows)} pictures have a short side below size "
-                f"{size}, such as {self._reader.name(chosen.start + first)} ({sides}); lower the size, or "
-                "set enlarge: true"
+                f"{size}, such as {name} ({sides}); lower the size, or set enlarge: true"
             )
 
     def _sample(self, index: int, window: Window | None) -> Sample:
