@@ -90,8 +90,9 @@ class FitsSource:
             metadata["mask"] = torch.empty(of_mask, dtype=torch.int64, device="meta")
             metadata["mask_header"] = stripped(planes.mask.header)
         if planes.noise is not None:
-            # SR has none of it: the noise of SR is another.
-            check_beside(path, planes.noise, shape)
+            # Not read, for SR has none of it; but whoever enlarges tells so.
+            beside = check_beside(path, planes.noise, shape)
+            metadata["variance"] = torch.empty(beside, device="meta")
         self.outline = Image(torch.empty(shape, device="meta"), metadata=metadata)
 
     def data_range(self, low: float, high: float) -> tuple[float, float]:
