@@ -149,13 +149,13 @@ class Codec:
     sizes: dict[tuple[str, int, str], int] = field(default_factory=dict)
     reached: dict[tuple[int, str], bool] = field(default_factory=dict)
     _made: dict[int, Tensor] = field(default_factory=dict)
-    _names: Sequence[str] = ()
+    _lr: Tensor | None = None
 
     def through(self, batch: Batch, quality: int) -> Batch:
         """Replace LR by what its files of a quality hold."""
         assert batch.lr is not None
-        if batch.names != self._names:
-            self._names, self._made = batch.names, {}
+        if batch.lr is not self._lr:  # another batch, or the same pictures at another scale
+            self._lr, self._made = batch.lr, {}
         if quality not in self._made:
             decoded = []
             for name, pixels in zip(batch.names, batch.lr, strict=True):

@@ -260,6 +260,10 @@ def test_lossy_formats(form: Any, channels: int) -> None:
         assert decoded.shape == smooth[None].shape
         assert (decoded[0] - smooth).abs().mean() < 0.03
     assert codec.sizes["LR", 20, "a"] < codec.sizes["LR", 95, "a"]
+    # The same picture at another scale is another LR.
+    half = smooth[None, :, ::2, ::2]
+    smaller = codec.through(Batch(["a"], smooth[None], [0], lr=half), 95).lr
+    assert smaller is not None and smaller.shape == half.shape
 
 
 def test_a_format_that_is_not_here_is_left_out(
