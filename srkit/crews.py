@@ -181,8 +181,7 @@ class Processes:
 
     def ready(self, busy: Sequence[Member[Item, Answer]]) -> list[Member[Item, Answer]]:
         """Wait until one or more of them have an answer, or died."""
-        pipes = {member.pipe: member for member in busy if isinstance(member, PipeMember)}
-        return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
+        return wait_for(busy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +206,12 @@ class PipeMember(Member[Item, Answer]):
         if isinstance(answer, _Raised):
             raise answer.error
         return answer
+
+
+def wait_for(busy: Sequence[Member[Item, Answer]]) -> list[Member[Item, Answer]]:
+    """Wait until one or more members behind pipes have an answer, or died."""
+    pipes = {member.pipe: member for member in busy if isinstance(member, PipeMember)}
+    return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
 
 
 class LocalProcess(PipeMember[Item, Answer]):

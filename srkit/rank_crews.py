@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from multiprocessing.connection import Client, Connection, Listener, wait
+from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
 from torch.distributed.rendezvous import rendezvous
@@ -21,6 +21,7 @@ from srkit.crews import (
     receive,
     send,
     serve,
+    wait_for,
 )
 from srkit.errors import SrkitError
 
@@ -50,8 +51,7 @@ class RankCrew:
 
     def ready(self, busy: Sequence[Member[Item, Answer]]) -> list[Member[Item, Answer]]:
         """Wait until one or more of them have an answer, or died."""
-        pipes = {member.pipe: member for member in busy if isinstance(member, PipeMember)}
-        return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
+        return wait_for(busy)
 
 
 class _Rank(PipeMember[Item, Answer]):
