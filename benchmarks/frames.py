@@ -47,6 +47,7 @@ class Measured:
     way: str
     ending: str
     model: str
+    engine: str
     side: int
     input_gib: float
     output_gib: float
@@ -85,6 +86,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ending", choices=("fits", "tif", "npy"), default="fits")
     parser.add_argument("--bits", type=int, choices=(8, 32), default=32, help="8: levels of grey")
     parser.add_argument("--model", default="bilinear")
+    parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
     parser.add_argument("--folder", type=Path, help="with room for the frame and four times it")
     parser.add_argument("--out", type=Path, help="folder for frames.csv and frames.png")
     return parser.parse_args()
@@ -96,6 +98,7 @@ def measure(way: str, side: int, arguments: argparse.Namespace, folder: Path) ->
     make(source, side, arguments.bits)
     code = COMMAND.format(large=0 if way == "windows" else side**2)
     options = ["-o", str(target), "-m", arguments.model, "--scale", "2"]
+    options += ["--engine", arguments.engine]
     began = time.perf_counter()
     with (folder / "log").open("w+") as log:
         command = [sys.executable, "-c", code, "upscale", str(source), *options]
@@ -110,6 +113,7 @@ def measure(way: str, side: int, arguments: argparse.Namespace, folder: Path) ->
         way,
         arguments.ending,
         arguments.model,
+        arguments.engine,
         side,
         round(source.stat().st_size / GIB, 3),
         round(target.stat().st_size / GIB, 3),

@@ -20,7 +20,7 @@ from srkit.models import Model, open_model
 from srkit.registry import Registry
 from srkit.sizing import Size
 from srkit.upscale_images import upscale_images
-from srkit.upscaling import Precision, Upscaled
+from srkit.upscaling import Engine, Precision, Upscaled
 
 
 def load_model(
@@ -85,7 +85,7 @@ class Upscaler:
         where no model is named.
     zero_point
         AB magnitude of one unit of the values, where images do not say.
-    self_ensemble, uncertainty, precision, tile, device
+    self_ensemble, uncertainty, precision, tile, device, engine
         As :class:`srkit.upscaling.ImageUpscaler` has them.
     registry
         Where components come from; what is installed by default.
@@ -112,6 +112,7 @@ class Upscaler:
         precision: Precision = "auto",
         tile: int | None = None,
         device: torch.device | str | None = None,
+        engine: Engine = "torch",
         registry: Registry | None = None,
     ) -> None:
         registry = registry or Registry.discover()
@@ -124,6 +125,7 @@ class Upscaler:
             precision=precision,
             tile=tile,
             device=device,
+            engine=engine,
         )
         self._formats = Formats.of(registry)
         self._told = {} if zero_point is None else {"zero_point": zero_point}

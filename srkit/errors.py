@@ -56,6 +56,10 @@ class OutputError(SrkitError):
     """A result that cannot be written, as on a full disk; what was written before is kept."""
 
 
+class GraphError(OutputError):
+    """A network that cannot become a graph, or whose graph answers otherwise than it does."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known names resemble `name`, or list the known ones.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from srkit import __version__
 from srkit.assembly import RESTORING, assemble_restoring
 from srkit.checkpoints import read_state, warm_start
-from srkit.errors import OutputError, WeightsError
+from srkit.errors import GraphError, OutputError, WeightsError
 from srkit.files import write_file
 from srkit.graphs import to_onnx, to_torch
 from srkit.models import FOREIGN, INTERPOLATIONS, Model, open_model
@@ -70,7 +70,10 @@ def export(
     out, chosen = _target(out, file_format)
     model = open_to_export(reference, registry, scale=scale)
     make = {"safetensors": to_safetensors, "onnx": to_onnx, "torch": to_torch}[chosen]
-    return write_file(out, make(model, facts_of(model)))
+    try:
+        return write_file(out, make(model, facts_of(model)))
+    except GraphError as error:
+        raise OutputError(f"{error}; export it as safetensors, which srkit opens") from error
 
 
 def open_to_export(reference: str | Path, registry: Registry, *, scale: int | None = None) -> Model:

@@ -307,6 +307,7 @@ def _task(job: FrameJob, digest: str) -> dict[str, Any]:
         "precision": upscaler.precision,
         "tile": upscaler.given_tile,
         "device": upscaler.device.type,
+        "engine": upscaler.engine,
         "given": {name: repr(value) for name, value in job.metadata.items()},
     }
 

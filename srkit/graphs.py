@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.fx.experimental import _config as symbolic_shapes
 
 from srkit import __version__
-from srkit.errors import OutputError, innermost
+from srkit.errors import GraphError, innermost
 from srkit.extras import needs
 from srkit.interfaces import Batch
 from srkit.models import Model
@@ -28,14 +28,18 @@ TOLERANCE = 1e-4
 TRIED = ((2, 17, 23), (1, 31, 19))
 #: Shape that it is traced with; a 1 would be taken for a constant.
 TRACED = (2, 12, 16)
+#: How far apart the values lie that a stretch's slope is measured between: its own range is 1.
+STEP = 2**-9
 #: The axes of LR that may have any length.
 FREE_AXES = {0: "batch", 2: "height", 3: "width"}
 
-Run = Callable[[Tensor], Tensor]
+#: SR, or SR and its standard deviation.
+Answer = Tensor | tuple[Tensor, ...]
+Run = Callable[[Tensor], Answer]
 
 
 class Restoration(nn.Module):
-    """Everything from LR to SR in the model's own values: stretch, network, constraint.
+    """Everything from LR to SR in the model's own values: stretch, network, constraint, variance.
 
     It works in fp32, on the CPU, on copies of the network's weights.
 
@@ -47,15 +51,32 @@ class Restoration(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        generator = deepcopy(model.generator).cpu().float().eval().requires_grad_(False)
-        self.generator = generator.to(memory_format=torch.contiguous_format)
+        self.generator = _copied(model.generator)
+        self.head = None if model.head is None else _copied(model.head)
         self.scale, self.quantity = model.scale, model.quantity
         self.stretch, self.constraint = model.stretch, model.constraint
+        self.outputs = ("sr",) if model.head is None else ("sr", "sigma")
 
-    def forward(self, lr: Tensor) -> Tensor:
-        """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
-        if self.stretch is None and self.constraint is None:
-            return self._network(lr)
+    def forward(self, lr: Tensor) -> Answer:
+        """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            SR; where the model predicts its variance, SR and the standard deviation of each value.
+        """
+        view = self._view(lr)
+        assert view.seen.lr is not None
+        seen = self.generator(view.seen.lr)
+        sr = view.to_flux(seen)
+        if self.constraint is not None:
+            sr = self.constraint(sr, view.flux)
+        if self.head is None:
+            return sr
+        sigma = self.head(view.seen.lr, seen).exp().sqrt()
+        return sr, sigma * _slope(view, view.to_seen(sr))
+
+    def _view(self, lr: Tensor) -> View:
         height, width = lr.shape[-2:]
         batch = Batch(
             names=(),
@@ -66,21 +87,26 @@ class Restoration(nn.Module):
             unit=self.quantity.unit,
             pixel_scale=self.quantity.pixel_scale,
         )
-        view = View.of(batch, self.stretch)
-        assert view.seen.lr is not None
-        sr = view.to_flux(self._network(view.seen.lr))
-        return sr if self.constraint is None else self.constraint(sr, view.flux)
+        return View.of(batch, self.stretch)
 
-    def _network(self, lr: Tensor) -> Tensor:
-        sr: Tensor = self.generator(lr)
-        return sr
+
+def _slope(view: View, seen: Tensor) -> Tensor:
+    """Give how much faster flux changes than what networks see of it: no graph has gradients."""
+    if view.stretch is None:
+        return torch.ones_like(seen)
+    return (view.to_flux(seen + STEP) - view.to_flux(seen - STEP)).abs() / (2 * STEP)
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    copy = deepcopy(network).cpu().float().eval().requires_grad_(False)
+    return copy.to(memory_format=torch.contiguous_format)
 
 
 def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
     """Give a model as an ONNX file, tried in onnxruntime.
 
-    The graph takes ``lr``, ``(batch, channels, height, width)`` float32, and gives ``sr``. Batch,
-    height and width are free.
+    The graph takes ``lr``, ``(batch, channels, height, width)`` float32, and gives ``sr``, and
+    ``sigma`` where the model predicts its variance. Batch, height and width are free.
 
     Parameters
     ----------
@@ -91,7 +117,7 @@ def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
 
     Raises
     ------
-    OutputError
+    GraphError
         If a part of it has no ONNX operator, or the graph answers otherwise than the network.
     PluginError
         If the packages of ``srkit[export]`` are missing.
@@ -108,7 +134,7 @@ def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
             dynamo=True,
             dynamic_shapes=(FREE_AXES,),
             input_names=["lr"],
-            output_names=["sr"],
+            output_names=restoration.outputs,
             verbose=False,
         )
     assert program is not None
@@ -117,11 +143,12 @@ def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
     proto.doc_string = f"{model.name}: super-resolution, {model.scale} times as many pixels a side"
     entry = proto.metadata_props.add()
     entry.key, entry.value = "srkit", json.dumps(facts)
-    sides = proto.graph.output[0].type.tensor_type.shape.dim
-    for axis in (2, 3):
-        sides[axis].dim_param = f"{model.scale}*{FREE_AXES[axis]}"
+    for output in proto.graph.output:
+        for axis in (2, 3):
+            side = output.type.tensor_type.shape.dim[axis]
+            side.dim_param = f"{model.scale}*{FREE_AXES[axis]}"
     content: bytes = proto.SerializeToString()
-    _try(model, restoration, lambda: _session(content), "onnxruntime")
+    try_graph(model, restoration, lambda: _session(content), "onnxruntime")
     return content
 
 
@@ -137,7 +164,7 @@ def to_torch(model: Model, facts: Mapping[str, Any]) -> bytes:
 
     Raises
     ------
-    OutputError
+    GraphError
         If a part of it cannot be traced, or the graph answers otherwise than the network.
     """
     restoration, example = Restoration(model), _noise(model, TRACED)
@@ -150,7 +177,7 @@ def to_torch(model: Model, facts: Mapping[str, Any]) -> bytes:
             program = torch.export.export(restoration, (example,), dynamic_shapes={"lr": free})
         torch.export.save(program, file, extra_files={"srkit.json": json.dumps(facts)})
     content = file.getvalue()
-    _try(model, restoration, lambda: torch.export.load(io.BytesIO(content)).module(), "torch")
+    try_graph(model, restoration, lambda: torch.export.load(io.BytesIO(content)).module(), "torch")
     return content
 
 
@@ -160,9 +187,8 @@ def _session(content: bytes) -> Run:
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def run(lr: Tensor) -> Tensor:
-        (sr,) = session.run(["sr"], {"lr": lr.numpy()})
-        return torch.from_numpy(sr)
+    def run(lr: Tensor) -> Answer:
+        return tuple(map(torch.from_numpy, session.run(None, {"lr": lr.numpy()})))
 
     return run
 
@@ -178,20 +204,17 @@ def _refusing(model: Model, what: str) -> Iterator[None]:
             logging.disable()
             yield
     except Exception as error:  # torch raises many kinds
-        raise OutputError(
-            f"{model.name}: cannot become {what} ({innermost(error)}); export it as safetensors, "
-            "which srkit opens"
-        ) from error
+        raise GraphError(f"{model.name}: cannot become {what} ({innermost(error)})") from error
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _try(model: Model, network: Restoration, load: Callable[[], Run], where: str) -> None:
+def try_graph(model: Model, network: Restoration, load: Callable[[], Run], where: str) -> None:
     """Compare a graph with the network on noise.
 
     Raises
     ------
-    OutputError
+    GraphError
         If it takes only some sizes, or differs.
     """
     run: Run | None = None
@@ -204,23 +227,32 @@ def _try(model: Model, network: Restoration, load: Callable[[], Run], where: str
                 found = run(lr)
             except Exception as error:  # runtimes raise many kinds
                 count, height, width = shape
-                raise OutputError(
+                raise GraphError(
                     f"{model.name}: its graph does not run in {where} on {count} images of "
                     f"{height} x {width} pixels ({innermost(error)})"
                 ) from error
-        if found.shape != expected.shape:
-            raise OutputError(
-                f"{model.name}: its graph gives {tuple(found.shape)} in {where}; expected "
-                f"{tuple(expected.shape)}"
-            )
-        low, high = model.quantity.data_range
-        span = max(high - low, float(expected.max() - expected.min()))
-        off = float((found - expected).abs().max()) / span
-        if not off <= TOLERANCE:
-            raise OutputError(
-                f"{model.name}: its graph differs in {where} from the network by {off:.2g} of the "
-                f"range of values; at most {TOLERANCE:g} is allowed"
-            )
+        for one, other in zip(_parts(found), _parts(expected), strict=True):
+            _compare(model, one, other, where)
+
+
+def _parts(answer: Answer) -> tuple[Tensor, ...]:
+    return (answer,) if isinstance(answer, Tensor) else tuple(answer)
+
+
+def _compare(model: Model, found: Tensor, expected: Tensor, where: str) -> None:
+    if found.shape != expected.shape:
+        raise GraphError(
+            f"{model.name}: its graph gives {tuple(found.shape)} in {where}; expected "
+            f"{tuple(expected.shape)}"
+        )
+    low, high = model.quantity.data_range
+    span = max(high - low, float(expected.max() - expected.min()))
+    off = float((found - expected).abs().max()) / span
+    if not off <= TOLERANCE:
+        raise GraphError(
+            f"{model.name}: its graph differs in {where} from the network by {off:.2g} of the "
+            f"range of values; at most {TOLERANCE:g} is allowed"
+        )
 
 
 def _noise(model: Model, shape: tuple[int, int, int]) -> Tensor:

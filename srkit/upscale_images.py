@@ -85,6 +85,8 @@ def history(upscaler: ImageUpscaler, given: Mapping[str, Any]) -> list[str]:
         lines.append(f"recipe {origin.recipe}, trained with srkit {origin.srkit}")
     if origin.sha256 is not None:
         lines.append(f"sha256 of the weights {origin.sha256}")
+    if upscaler.engine != "torch":
+        lines.append(f"network run by {upscaler.engine}")
     if upscaler.self_ensemble:
         lines.append("mean over eight flips and turns")
     if upscaler.uncertainty and model.head is None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: How computing is rounded: ``auto`` is bf16 for pictures of 8 bits, which it does not show in.
 Precision = Literal["auto", "bf16", "fp32"]
+#: What runs the network.
+Engine = Literal["torch", "openvino"]
 #: How far the pixel scale of an image may be from that of the training images.
 ALIKE = 0.1
 #: Images up to this side are never divided, so that nothing has to be measured for them.
@@ -80,13 +82,18 @@ class ImageUpscaler:
         Side of the tiles in LR pixels; by default what fits into half of the free memory.
     device
         Where to compute; a GPU if there is one.
+    engine
+        What runs the network: torch, or OpenVINO on the CPU.
 
     Raises
     ------
     ValueError
-        If the scale or the tile is not positive, or there is no such precision.
+        If the scale or the tile is not positive, there is no such precision or engine, or the
+        engine does not run on the device.
     WeightsError
         If the uncertainty of an interpolation is asked for.
+    OutputError, PluginError
+        If OpenVINO cannot run the network, or is missing.
     """
 
     def __init__(
@@ -99,12 +106,14 @@ class ImageUpscaler:
         precision: Precision = "auto",
         tile: int | None = None,
         device: torch.device | str | None = None,
+        engine: Engine = "torch",
     ) -> None:
         if scale is not None and not 0 < scale < float("inf"):
             raise ValueError(f"the scale must be positive, got {scale}")
-        if precision not in get_args(Precision):
-            listed = ", ".join(get_args(Precision))
-            raise ValueError(f"the precision is one of {listed}, got {precision!r}")
+        for what, given, known in (("precision", precision, Precision), ("engine", engine, Engine)):
+            if given not in get_args(known):
+                listed = ", ".join(get_args(known))
+                raise ValueError(f"the {what} is one of {listed}, got {given!r}")
         if tile is not None and tile < 1:
             raise ValueError(f"the tile must be positive, got {tile}")
         if uncertainty and model.channels is None:
@@ -115,18 +124,24 @@ class ImageUpscaler:
         self.model = model
         self.scale = float(model.scale if scale is None else scale)
         self.self_ensemble, self.uncertainty = self_ensemble, uncertainty
-        self.precision, self.given_tile = precision, tile
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.device = torch.device(chosen)
+        self.precision, self.given_tile, self.engine = precision, tile, engine
+        on_gpu = torch.cuda.is_available() and engine == "torch"
+        self.device = torch.device(device or ("cuda" if on_gpu else "cpu"))
+        if engine == "openvino" and self.device.type != "cpu":
+            raise ValueError(f"the engine openvino runs on the CPU, got the device {device}")
         if self.device.type == "cpu":
             keep_freed_memory()
         layout = torch.channels_last if model.generator.channels_last else torch.contiguous_format
         if model.head is not None:
             model.head.to(self.device)
-        self._network = model.generator.to(self.device).to(memory_format=layout)
+        network = model.generator.to(self.device).to(memory_format=layout)
         self._layout = layout
+        self._network = network
+        if engine == "openvino" and model.channels is not None:
+            from srkit.openvino_network import OpenVINONetwork
 
-        self._needs = _Needs(self._network, model.channels or 1, self.device)
+            self._network = OpenVINONetwork(model)
+        self._needs = _Needs(network, self._network, model.channels or 1, self.device)
 
     def at(self, scale: float) -> ImageUpscaler:
         """Give this upscaler for another scale; the network is the same."""
@@ -410,28 +425,28 @@ class _Prepared:
 class _Needs:
     """What tiles a network needs, measured once, when it is asked for."""
 
-    def __init__(self, network: nn.Module, channels: int, device: torch.device) -> None:
-        self._measured = network, channels, device
+    def __init__(
+        self, network: nn.Module, run: nn.Module, channels: int, device: torch.device
+    ) -> None:
+        self._network, self._run, self._on = network, run, (channels, device)
         self._margins: dict[bool, int] = {}
 
     @cached_property
     def whole(self) -> int:
         """The side of the largest image that is restored at once."""
-        return side_that_fits(*self._measured, 0)
+        return side_that_fits(self._network, *self._on, 0)
 
     def margin(self, *, rounded: bool) -> int:
         """Give the margin in fp32, or in bf16, which hides what is faint."""
         if rounded not in self._margins:
-            device = self._measured[2].type
+            device, negligible = self._on[1].type, OF_LEVELS if rounded else NEGLIGIBLE
             with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=rounded):
-                self._margins[rounded] = reach(
-                    *self._measured, OF_LEVELS if rounded else NEGLIGIBLE
-                )
+                self._margins[rounded] = reach(self._run, *self._on, negligible)
         return self._margins[rounded]
 
     def tile(self, *, rounded: bool) -> int:
         """Give the side of a tile that fits into memory with its margin."""
-        return side_that_fits(*self._measured, self.margin(rounded=rounded))
+        return side_that_fits(self._network, *self._on, self.margin(rounded=rounded))
 
 
 @dataclass(frozen=True, slots=True)

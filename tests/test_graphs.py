@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import torch
 from export_setup import FLUX, SEEING, SMALL, save_seeing, small
+from network_setup import save_network
 from torch import Tensor, nn
 
 from srkit.errors import OutputError, PluginError
@@ -23,6 +24,7 @@ from srkit.interfaces import Image
 from srkit.models import Model, open_model
 from srkit.registry import Registry
 from srkit.upscaling import ImageUpscaler
+from srkit.variance import VarianceHead
 
 FORMATS = {"onnx": to_onnx, "torch": to_torch}
 
@@ -37,11 +39,17 @@ def noise(channels: int, count: int, height: int, width: int) -> Tensor:
 
 def ask(content: bytes, lr: Tensor) -> Tensor:
     """Run a graph of either format."""
+    (sr,) = ask_all(content, lr)
+    return sr
+
+
+def ask_all(content: bytes, lr: Tensor) -> list[Tensor]:
+    """Run a graph of either format that may give several outputs."""
     if content.startswith(b"PK"):
-        found: Tensor = torch.export.load(io.BytesIO(content)).module()(lr)
-        return found
+        found = torch.export.load(io.BytesIO(content)).module()(lr)
+        return [found] if isinstance(found, Tensor) else list(found)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return torch.from_numpy(session.run(["sr"], {"lr": lr.numpy()})[0])
+    return [torch.from_numpy(each) for each in session.run(None, {"lr": lr.numpy()})]
 
 
 def upscaled(model: Model, lr: Tensor) -> Tensor:
@@ -85,6 +93,31 @@ def test_stretch_and_constraint_are_part_of_the_graph(
     torch.testing.assert_close(ask(content, lr), expected, atol=1e-4, rtol=1e-4)
     bare = upscaled(replace(model, stretch=None, constraint=None), lr)
     assert (bare - expected).abs().max() > 0.01  # it would be told from the network alone
+
+
+@pytest.mark.parametrize(
+    ("stretch", "file_format", "apart"),
+    [(None, "onnx", 1e-4), ("asinh", "onnx", 2e-4), ("log", "torch", 5e-3)],  # it has a kink at 0
+)
+def test_the_predicted_uncertainty_is_part_of_the_graph(
+    stretch: str | None, file_format: str, apart: float, tmp_path: Path, registry: Registry
+) -> None:
+    seeing = {} if stretch is None else {"stretch": {"type": stretch, "peak": 2.0}}
+    model = open_model(save_network(tmp_path / "a.safetensors", **seeing, quantity=FLUX), registry)
+    torch.manual_seed(1)
+    head = VarianceHead(channels=1, features=4).eval()
+    torch.nn.init.normal_(head.tail.weight, std=3.0)
+    model = replace(model, head=head)
+    content = FORMATS[file_format](model, {})
+    lr = noise(1, 2, 11, 16)
+    made = ImageUpscaler(model, precision="fp32", uncertainty=True)
+    image = Image(lr[1], FLUX.data_range, {"zero_point": FLUX.zero_point})
+    sr, sigma = ask_all(content, lr)
+    expected = made(image)
+    assert expected.sigma is not None
+    torch.testing.assert_close(sr[1], expected.pixels, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(sigma[1], expected.sigma, atol=1e-6, rtol=apart)
+    assert sigma.max() > 1.5 * sigma.min()  # or else a constant would do
 
 
 def test_what_an_onnx_file_says(tmp_path: Path, registry: Registry) -> None:
@@ -146,7 +179,7 @@ def test_what_has_no_graph_is_told(
     text = str(caught.value)
     what = {"onnx": "an ONNX graph", "torch": "a torch.export graph"}[file_format]
     assert text.startswith(f"moody: cannot become {what} (")
-    assert text.endswith("); export it as safetensors, which srkit opens")
+    assert text.endswith(")")
     assert "\n" not in text
     assert capfd.readouterr() == ("", "")
 
@@ -169,7 +202,7 @@ def test_a_graph_that_answers_otherwise_is_not_written(
         def __init__(self, content: bytes, providers: list[str]) -> None:
             del content, providers
 
-        def run(self, names: list[str], given: dict[str, Any]) -> list[Any]:
+        def run(self, names: list[str] | None, given: dict[str, Any]) -> list[Any]:
             return [given["lr"].repeat(factor, -1).repeat(factor, -2) + 0.25]
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Wrong)

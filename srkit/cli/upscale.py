@@ -76,6 +76,12 @@ def upscale(
         Literal["auto", "bf16", "fp32"],
         typer.Option(help="auto: bf16 for pictures of 8 bits, fp32 for everything else."),
     ] = "auto",
+    engine: Annotated[
+        Literal["torch", "openvino"],
+        typer.Option(
+            help="openvino: faster on CPUs once it has prepared the network (srkit[openvino])."
+        ),
+    ] = "torch",
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of the tiles in LR pixels; by free memory.")
     ] = None,
@@ -125,6 +131,7 @@ def upscale(
         "self_ensemble": self_ensemble,
         "uncertainty": uncertainty,
         "precision": precision,
+        "engine": engine,
         "tile": tile,
     }
     upscalers = upscalers_of(model, registry, size, **settings)
