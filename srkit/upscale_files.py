@@ -65,6 +65,8 @@ class Attempt:
     ----------
     skipped
         Whether it was there already.
+    model
+        Name of the model that restored it.
     notes
         What the user should know of how it was made.
     failure
@@ -72,6 +74,7 @@ class Attempt:
     """
 
     skipped: bool = False
+    model: str = ""
     notes: Sequence[str] = ()
     failure: str = ""
 
@@ -86,6 +89,8 @@ class Outcome:
         Written now, and found written before.
     failed
         What went wrong, a line for each file.
+    models
+        By which models, each once.
     output
         What was written, where there was only one file to do.
     """
@@ -93,6 +98,7 @@ class Outcome:
     done: int = 0
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list, compare=False)
     output: Path | None = field(default=None, compare=False)
 
     def add(self, job: Job, found: Attempt, console: Console) -> None:
@@ -105,15 +111,16 @@ class Outcome:
         else:
             self.done += 1
             self.output = job.target
+            self.models += [found.model] if found.model not in self.models else []
         for note in found.notes:
             console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
 
     def __str__(self) -> str:
         alone = self.done == 1 and not self.skipped and not self.failed
-        if alone and self.output is not None:
-            parts = [f"1 restored: {self.output}"]
-        else:
-            parts = [f"{self.done} restored"]
+        restored = f"{self.done} restored" + (
+            f" by {' and '.join(self.models)}" if self.models else ""
+        )
+        parts = [f"{restored}: {self.output}" if alone and self.output is not None else restored]
         parts += [f"{self.skipped} there already"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         return ", ".join(parts)
@@ -318,7 +325,7 @@ def attempt(
     try:
         if _is_there(job.target, overwrite):
             return Attempt(skipped=True)
-        return Attempt(notes=upscale_file(job, upscalers, formats, metadata, report, windows))
+        return upscale_file(job, upscalers, formats, metadata, report, windows)
     except Exception as error:
         return Attempt(failure=name_error(job, error))
 
@@ -360,13 +367,8 @@ def upscale_file(
     metadata: Mapping[str, Any],
     report: Callable[[int, int], None] = lambda done, total: None,
     windows: RestoreWindows = one_by_one,
-) -> list[str]:
+) -> Attempt:
     """Restore a file.
-
-    Returns
-    -------
-    list of str
-        What the user should know of how it was made.
 
     Raises
     ------
@@ -380,7 +382,7 @@ def upscale_file(
             upscaler = upscalers.for_image(frame.outline)
             paths = job.source, job.target
             opened = FrameJob(frame, paths, formats, upscaler, metadata, windows)
-            return upscale_frame(opened, report)
+            return Attempt(model=upscaler.model.name, notes=upscale_frame(opened, report))
     pages, notes = formats.read_pages(job.source), []
     reader, writer = formats.of_path(job.source), formats.of_path(job.target)
     suffix = formats.suffix_of(job.target.name) or ""
@@ -399,7 +401,7 @@ def upscale_file(
         lost = what_is_lost(sr, writer, suffix)
         notes += told if lost is None else [*told, lost]
     write_whole(job.target, restored, formats)
-    return list(dict.fromkeys(notes))
+    return Attempt(model=upscaler.model.name, notes=list(dict.fromkeys(notes)))
 
 
 def write_whole(path: Path, images: Sequence[Image], formats: Formats) -> None:

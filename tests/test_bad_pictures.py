@@ -53,14 +53,15 @@ def test_a_bomb_and_the_flag_that_lets_it_through(srkit: Srkit, tmp_path: Path) 
         r"failed a\.png: would be decompressed to 1200 x 1000 pixels, and more than 1 megapixels "
         r"may be meant to fill the memory; if you trust it, allow them: --max-input 2",
     )
-    assert srkit(*command, "--max-input", "2").out == "1 restored: b.png\n"
+    assert srkit(*command, "--max-input", "2").out == "1 restored by nearest: b.png\n"
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
 def test_a_single_pixel(srkit: Srkit, tmp_path: Path, mode: str) -> None:
     PIL.Image.new(mode, (1, 1)).save(tmp_path / "a.png")
     assert (
-        srkit("upscale", "a.png", "-m", "bicubic", "--scale", "3").out == "1 restored: a_x3.png\n"
+        srkit("upscale", "a.png", "-m", "bicubic", "--scale", "3").out
+        == "1 restored by bicubic: a_x3.png\n"
     )
     with PIL.Image.open(tmp_path / "a_x3.png") as picture:
         assert picture.size == (3, 3)
@@ -75,7 +76,10 @@ def test_values_that_are_none(srkit: Srkit, tmp_path: Path) -> None:
     values[4, 4] = np.inf
     tifffile.imwrite(tmp_path / "b.tif", values)
     done = srkit("upscale", "b.tif", "-m", "bicubic")
-    assert done.out == "b.tif: 15 pixels without a value: none in SR either\n1 restored: b_x2.tif\n"
+    assert (
+        done.out
+        == "b.tif: 15 pixels without a value: none in SR either\n1 restored by bicubic: b_x2.tif\n"
+    )
     found = tifffile.imread(tmp_path / "b_x2.tif")
     assert np.isnan(found[:4]).all()
     assert np.isnan(found[8:10, 8:10]).all()
@@ -167,7 +171,7 @@ def test_a_damaged_one_among_many(srkit: Srkit, tmp_path: Path) -> None:
     assert done.status == 1
     failure, count = done.out.splitlines()
     assert failure.startswith("failed in/17[b].png: cannot be decoded (UnidentifiedImageError")
-    assert count == "30 restored, 1 failed"
+    assert count == "30 restored by bicubic, 1 failed"
     assert len(list((tmp_path / "out").iterdir())) == 30
 
 
@@ -189,13 +193,13 @@ def test_a_fault_of_a_network_stops_no_other_picture(
     assert done.status == 1
     failure, count = done.out.splitlines()
     assert failure.startswith("failed in/b.png: RuntimeError at srkit, ")
-    assert count == "2 restored, 1 failed"
+    assert count == "2 restored by bicubic, 1 failed"
 
 
 def test_damaged_exif_is_left_out(srkit: Srkit, tmp_path: Path) -> None:
     PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", exif=b"Exif\0\0no exif at all")
     done = srkit("upscale", "a.jpg", "-m", "bicubic")
-    assert done.out == "a.jpg: its EXIF is damaged and left out\n1 restored: a_x2.jpg\n"
+    assert done.out == "a.jpg: its EXIF is damaged and left out\n1 restored by bicubic: a_x2.jpg\n"
 
 
 def test_a_format_with_short_sides(srkit: Srkit, tmp_path: Path) -> None:

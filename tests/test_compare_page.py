@@ -216,7 +216,7 @@ def test_many_outputs_share_a_page(tmp_path: Path, srkit: Srkit) -> None:
         _picture(tmp_path / "in" / f"{number:02}.png", (20, 20))
     done = srkit("upscale", "in", "-m", "lanczos", "-o", "out", "--compare")
     text = (tmp_path / "out" / "compare.html").read_text("utf-8")
-    assert done.out.splitlines()[-1] == "14 restored"
+    assert done.out.splitlines()[-1] == "14 restored by lanczos"
     assert text.count('class="stage"') == 12
     assert "12 of 14 images, evenly spread, are shown." in text
 

@@ -41,7 +41,7 @@ def test_standard_output_is_for_one_picture(tmp_path: Path) -> None:
 
 def test_from_stream_to_stream() -> None:
     done = _run(_png(), "-", "-o", "-")
-    assert (done.returncode, done.stderr) == (0, b"1 restored\n")
+    assert (done.returncode, done.stderr) == (0, b"1 restored by nearest\n")
     with PIL.Image.open(io.BytesIO(done.stdout)) as picture:
         assert picture.format == "PNG"
         np.testing.assert_array_equal(np.array(picture), BYTES.repeat(2, 0).repeat(2, 1))

@@ -58,8 +58,8 @@ def test_files_are_those_of_one_process(pictures: Path, tmp_path: Path) -> None:
     alone = CliRunner().invoke(app, [*command, str(tmp_path / "alone")])
     shared = CliRunner().invoke(app, [*command, str(tmp_path / "shared"), "--processes", "2"])
     assert alone.exit_code == shared.exit_code == 1
-    assert alone.output.splitlines()[-1] == f"{COUNT} restored, 1 failed"
-    assert shared.output.splitlines()[-1] == f"{COUNT} restored, 1 failed"
+    assert alone.output.splitlines()[-1] == f"{COUNT} restored by bicubic, 1 failed"
+    assert shared.output.splitlines()[-1] == f"{COUNT} restored by bicubic, 1 failed"
     assert f"failed {pictures}/cut.png: cannot be decoded" in shared.output
     found = sorted(path.relative_to(tmp_path / "alone") for path in tmp_path.glob("alone/**/*.png"))
     assert len(found) == COUNT

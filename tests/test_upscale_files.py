@@ -160,7 +160,10 @@ def test_a_size_in_place_of_a_scale(
 ) -> None:
     source = _picture(tmp_path / "a.png")
     done = srkit("upscale", source, "-m", "bicubic", *option)
-    assert (done.status, done.out.replace("\n", "")) == (0, f"1 restored: {tmp_path / name}")
+    assert (done.status, done.out.replace("\n", "")) == (
+        0,
+        f"1 restored by bicubic: {tmp_path / name}",
+    )
     with PIL.Image.open(tmp_path / name) as picture:
         assert picture.size == size
 
@@ -192,7 +195,7 @@ def test_the_command(tmp_path: Path, srkit: Srkit) -> None:
     command = ("upscale", str(tmp_path / "in"), "-m", "bicubic", "--scale", "3")
     found = srkit(*command, "-o", str(tmp_path / "out"))
     assert found.status == 1
-    assert found.out.splitlines()[-1] == "1 restored, 1 failed"
+    assert found.out.splitlines()[-1] == "1 restored by bicubic, 1 failed"
     assert f"{tmp_path / 'in' / 'b.png'}: cannot be decoded" in found.out
     with PIL.Image.open(tmp_path / "out" / "a.png") as picture:
         assert picture.size == (36, 27)

@@ -31,10 +31,10 @@ class Fits:
     of the finite values.
 
     The metadata are ``header`` (the image's, with what it inherits from an empty primary header,
-    so with WCS and ``BUNIT``), ``mask`` and ``mask_header`` (flags as int64, ``(1, H, W)`` or one
-    for each channel), and ``variance`` (from a plane of variance, standard deviation or inverse
-    variance, float32, in ``BUNIT`` squared). All are written back; ``.gz`` packs the whole file,
-    ``.fz`` the tiles of each image, both without loss.
+    so with WCS and ``BUNIT``), ``mask`` and ``mask_header`` (flags, integers as stored, int64 where
+    they are scaled, ``(1, H, W)`` or one for each channel), and ``variance`` (from a plane of
+    variance, standard deviation or inverse variance, float32, in ``BUNIT`` squared). All are
+    written back; ``.gz`` packs the whole file, ``.fz`` the tiles of each image, both without loss.
     """
 
     suffixes = SUFFIXES
@@ -162,6 +162,6 @@ def bad_pixels(image: Image) -> Tensor:
     header: Mapping[str, Any] = image.metadata.get("mask_header", {})
     if any(key.startswith("MP_") for key in header):
         bits = sum(1 << int(header[f"MP_{name}"]) for name in BAD_PLANES if f"MP_{name}" in header)
-        flags = flags & bits
+        flags = flags.long() & bits
     flagged: Tensor = bad | (flags != 0)
     return flagged

@@ -50,6 +50,9 @@ UTYPES = {
 #: Images that are not the picture.
 PLANES = (*MASKS, *NOISE, "WHT", "WEIGHT", "CTX", "PSF", "NPIXELSINSAMPLE")
 
+#: What flags are kept as, by their ``BITPIX``.
+FLAGS: dict[int, type[np.generic]] = {8: np.uint8, 16: np.int16, 32: np.int32, 64: np.int64}
+
 #: What astropy only warns of, and what means a file with less than it says.
 _DAMAGE = "Error validating header|File may have been truncated|Datasum verification failed"
 #: Keywords that describe how the values were stored, which is over once they are read.
@@ -129,7 +132,8 @@ def image_of(path: Path, hdus: fits.HDUList) -> Image:
     values = _planes(path, found.science, np.float32)
     metadata = dict(found.metadata)
     if found.mask is not None:
-        metadata["mask"] = torch.from_numpy(_beside(path, found.mask, values.shape, np.int64))
+        flags = _beside(path, found.mask, values.shape, flag_type(found.mask))
+        metadata["mask"] = torch.from_numpy(flags)
         metadata["mask_header"] = stripped(found.mask.header)
     if found.noise is not None:
         plane = _beside(path, found.noise, values.shape, np.float32)
@@ -225,6 +229,13 @@ def as_planes(path: Path, stored: Values, dtype: type[np.generic]) -> Values:
     return values
 
 
+def flag_type(hdu: Any) -> type[np.generic]:
+    """Tell as what the flags of a mask are read: as they are stored, unless they are scaled."""
+    header = hdu.header
+    scaled = header.get("BZERO", 0) != 0 or header.get("BSCALE", 1) != 1
+    return np.int64 if scaled else FLAGS.get(header["BITPIX"], np.int64)
+
+
 def _beside(path: Path, hdu: Any, shape: tuple[int, ...], dtype: type[np.generic]) -> Values:
     """Give the values of a plane that describes the image."""
     check_beside(path, hdu, shape)
@@ -311,7 +322,8 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
             )
     if mask is not None:
         flags = image.metadata.get("mask_header", fits.Header())
-        hdus.append(fits.ImageHDU(_flat(mask, np.int64), stripped(flags), name="MASK"))
+        kind = FLAGS[8 * mask.element_size()]
+        hdus.append(fits.ImageHDU(_flat(mask, kind), stripped(flags), name="MASK"))
     if variance is not None:
         hdu = fits.ImageHDU(_flat(variance, np.float32), name="UNCERTAINTY")
         hdu.header["UTYPE"] = ("VarianceUncertainty", "the values are variances")

@@ -19,6 +19,7 @@ from srkit_astro.fits_files import (
     Values,
     as_planes,
     check_beside,
+    flag_type,
     plane_shape,
     planes_of,
     range_between,
@@ -87,7 +88,9 @@ class FitsSource:
         metadata = dict(planes.metadata)
         if planes.mask is not None:
             of_mask = check_beside(path, planes.mask, shape)
-            metadata["mask"] = torch.empty(of_mask, dtype=torch.int64, device="meta")
+            self._flags = flag_type(planes.mask)
+            kind = torch.from_numpy(np.empty(0, self._flags)).dtype
+            metadata["mask"] = torch.empty(of_mask, dtype=kind, device="meta")
             metadata["mask_header"] = stripped(planes.mask.header)
         if planes.noise is not None:
             # Not read, for SR has none of it; but whoever enlarges tells so.
@@ -113,7 +116,7 @@ class FitsSource:
             values = as_planes(self._path, _rows(self._planes.science, start, stop), np.float32)
             metadata = dict(self.outline.metadata)
             if self._planes.mask is not None:
-                flags = as_planes(self._path, _rows(self._planes.mask, start, stop), np.int64)
+                flags = as_planes(self._path, _rows(self._planes.mask, start, stop), self._flags)
                 metadata["mask"] = torch.from_numpy(flags)
         return Image(torch.from_numpy(values), metadata=metadata)
 

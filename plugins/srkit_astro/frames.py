@@ -132,7 +132,7 @@ def read_frame(path: Path, zero_point: float | None, option: str) -> Frame:
         np.where(bad, 0.0, factor * image.pixels[0].double().numpy()),
         bad,
         None if variance is None else factor**2 * variance[0].double().numpy(),
-        None if mask is None else (mask[0].numpy(), image.metadata["mask_header"]),
+        None if mask is None else (mask[0].long().numpy(), image.metadata["mask_header"]),
         _at_zero_point(header),
         wcs,
     )

@@ -177,6 +177,26 @@ def test_header_mask_and_variance_survive(tmp_path: Path, suffix: str) -> None:
     assert "BZERO" not in kept
 
 
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [("u1", "u1"), ("i2", "i2"), ("i4", "i4"), ("i8", "i8"), ("u2", "i8"), ("f4", "i8")],
+)
+@pytest.mark.parametrize("suffix", [".fits", ".fits.fz"])
+def test_flags_keep_their_type(tmp_path: Path, stored: str, kept: str, suffix: str) -> None:
+    science = fits.ImageHDU(np.ones((2, 3), np.float32), name="SCI")
+    flags = np.array([[0, 1, 2], [64, 127, 3]], stored)
+    source = _store(
+        tmp_path / "a.fits", fits.PrimaryHDU(), science, fits.ImageHDU(flags, name="DQ")
+    )
+    image = Fits().read(source)
+    assert str(image.metadata["mask"].dtype) == f"torch.{np.dtype(kept).name}"
+    Fits().write(tmp_path / f"b{suffix}", image)
+    with fits.open(tmp_path / f"b{suffix}") as hdus:
+        found = hdus["MASK"].data
+        assert found.dtype.newbyteorder("=") == np.dtype(kept)
+        np.testing.assert_array_equal(found, flags)
+
+
 def test_astropy_reads_what_is_written(tmp_path: Path) -> None:
     pixels, variance = torch.randn(1, 5, 6), torch.rand(1, 5, 6)
     metadata = {"header": _header(BUNIT="adu"), "variance": variance}

@@ -64,10 +64,11 @@ def _compare(source: Path, upscaler: ImageUpscaler, formats: Formats) -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 3.5, 0.7])
-def test_header_mask_and_holes(tmp_path: Path, formats: Formats, scale: float) -> None:
+@pytest.mark.parametrize("stored", ["i4", "u2"])
+def test_header_mask_and_holes(tmp_path: Path, formats: Formats, scale: float, stored: str) -> None:
     values = _values()
     values[10:12, 30], values[60, 70] = np.nan, np.inf
-    flags = (np.random.default_rng(1).random(SIDES) > 0.9).astype("i4") * 4
+    flags = (np.random.default_rng(1).random(SIDES) > 0.9).astype(stored) * 4
     mask = fits.ImageHDU(flags, fits.Header({"MP_BAD": 2}), name="MASK")
     noise = fits.ImageHDU(values**2, name="VARIANCE")
     primary = fits.PrimaryHDU(header=fits.Header({"EXPTIME": 100.0}))

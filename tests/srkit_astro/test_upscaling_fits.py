@@ -176,7 +176,7 @@ def test_pixels_without_a_value_stay_without_one(
     values[2:4, 5] = np.nan
     fits.PrimaryHDU(values, fits.getheader(tmp_path / "lens.fits")).writeto(tmp_path / "nan.fits")
     job = Job(tmp_path / "nan.fits", tmp_path / "sr.fits")
-    notes = upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
+    notes = upscale_file(job, ImageUpscaler(_model(registry)), formats, {}).notes
     assert notes == ["2 pixels without a value: none in SR either"]
     sr = fits.getdata(job.target)
     expected = np.zeros(sr.shape, bool)
@@ -189,7 +189,8 @@ def test_a_telescope_with_other_pixels(
 ) -> None:
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0, CD1_1=-1e-4, CD2_2=1e-4)
     job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
-    note, flux = upscale_file(job, ImageUpscaler(_model(registry, constrained=False)), formats, {})
+    upscaler = ImageUpscaler(_model(registry, constrained=False))
+    note, flux = upscale_file(job, upscaler, formats, {}).notes
     assert note == (
         "pixels of 0.36 arcsec, while the network was trained on 0.168: its PSF is another"
     )
@@ -207,7 +208,7 @@ def test_a_folder_goes_on_after_a_damaged_frame(
     jobs = plan([str(frames)], tmp_path / "sr", formats, "x2", None)
     upscaler = ImageUpscaler(_model(registry))
     outcome = upscale_files(jobs, upscaler, formats, Console(quiet=True))
-    assert str(outcome) == "2 restored, 1 failed"
+    assert str(outcome) == "2 restored by lens_hst, 1 failed"
     assert outcome.failed[0].startswith(f"{frames / 'b.fits'}: cannot be read as FITS")
     written = sorted(p.relative_to(tmp_path / "sr") for p in (tmp_path / "sr").rglob("*.*"))
     assert written == [Path("a.fits"), Path("deep/c.fits.gz")]

@@ -48,11 +48,11 @@ def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> N
         "SR is the mean over eight flips and turns, and its uncertainty their scatter, which is no "
         "error bar: the network predicts none"
     )
-    told = upscale_file(job, upscaler, formats, {})
+    told = upscale_file(job, upscaler, formats, {}).notes
     assert told == ["float64 values become float32", scatter]
     assert np.load(job.target)["variance"].shape == (12, 18)
     job = Job(tmp_path / "b.npz", tmp_path / "c.npy")
-    assert upscale_file(job, upscaler, formats, {}) == [
+    assert upscale_file(job, upscaler, formats, {}).notes == [
         scatter,
         "a .npy file holds no more: uncertainty left out",
     ]

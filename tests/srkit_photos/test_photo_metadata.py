@@ -49,7 +49,7 @@ def _camera() -> PIL.Image.Exif:
 
 
 def _upscale(source: Path, target: Path, upscaler: ImageUpscaler, formats: Formats) -> list[str]:
-    return upscale_file(Job(source, target), upscaler, formats, {})
+    return list(upscale_file(Job(source, target), upscaler, formats, {}).notes)
 
 
 @pytest.mark.parametrize("source", ["jpg", "png", "webp", "avif"])
