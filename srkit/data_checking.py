@@ -48,9 +48,12 @@ def check_recipe(
     notes = []
     for split in SPLITS:
         if getattr(recipe.data, split) is not None:
-            _, dataset, _ = build_data(recipe, registry, split, source)
-            images[split] = OfDataset(dataset, recipe.scales[0])
-            notes += [f"{split}: {note}" for note in dataset.notes]
+            built = build_data(recipe, registry, split, source)
+            parts = {split: built.dataset, f"{split}.mix": built.mixed}
+            for part, dataset in parts.items():
+                if dataset is not None:
+                    images[part] = OfDataset(dataset, recipe.scales[0])
+                    notes += [f"{part}: {note}" for note in dataset.notes]
     if not images:
         raise RecipeError(source, ["data: missing; the recipe has no images to check"])
     checked = Checked(recipe.name, images, notes=notes)

@@ -191,7 +191,8 @@ def _alike(checked: Checked) -> Iterator[Finding]:
 def _repeated(
     checked: Checked, groups: Sequence[list[Place]], kind: str, text: str
 ) -> Iterator[Finding]:
-    across = [group for group in groups if len({place.split for place in group}) > 1]
+    # What `train.mix` draws from is trained on as `train` is.
+    across = [g for g in groups if len({place.split.partition(".")[0] for place in g}) > 1]
     within = [group for group in groups if group not in across]
     for found, problem, where in (
         (across, True, "in several splits"),

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -152,7 +152,7 @@ def make(
     OutputError
         If a file cannot be written; what was written is kept.
     """
-    recipe, dataset, degradation = build_data(recipe, registry, split, source)
+    recipe, dataset, degradation, _ = build_data(recipe, registry, split, source)
     for note in dataset.notes:
         console.print(note, markup=False, highlight=False)
     first = dataset[0]
@@ -181,17 +181,27 @@ def missing_degradation(source: str, split: Split) -> RecipeError:
     return RecipeError(source, [problem])
 
 
-def build_data(
-    recipe: Recipe, registry: Registry, split: Split, source: str
-) -> tuple[Recipe, Dataset, Degradation | None]:
-    """Build the data set and the degradation, and nothing else of the recipe.
+class Built(NamedTuple):
+    """What `srkit data` builds of a recipe, whose defaults are stated.
 
-    Returns
-    -------
+    Parameters
+    ----------
     recipe
         With every default stated.
     dataset, degradation
         Of one scale; no degradation where the recipe has none.
+    mixed
+        What `mix` draws from; None without.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    degradation: Degradation | None
+    mixed: Dataset | None
+
+
+def build_data(recipe: Recipe, registry: Registry, split: Split, source: str) -> Built:
+    """Build the data sets of a split and the degradation, and nothing else of the recipe.
 
     Raises
     ------
@@ -215,7 +225,10 @@ def build_data(
         "channels": recipe.channels,
         "formats": Formats.of(registry),
     }
-    wanted = {f"data.{split}.dataset": chosen.dataset, **dict(recipe.degradation_steps())}
+    own, mixed = f"data.{split}.dataset", f"data.{split}.mix.dataset"
+    wanted = {own: chosen.dataset, **dict(recipe.degradation_steps())}
+    if chosen.mix is not None:
+        wanted[mixed] = chosen.mix.dataset
     built: dict[str, Any] = {}
     problems = []
     for path, spec in wanted.items():
@@ -225,8 +238,8 @@ def build_data(
             problems.append(f"{path}: {error}")
     if problems:
         raise RecipeError(source, problems)
-    dataset = built.pop(f"data.{split}.dataset")
-    return recipe, dataset, join(list(built.values())) if built else None
+    dataset, among = built.pop(own), built.pop(mixed, None)
+    return Built(recipe, dataset, join(list(built.values())) if built else None, among)
 
 
 def quantity(sample: Sample) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from matplotlib.figure import Figure
 
-from srkit.interfaces import Sample
+from srkit.interfaces import GroupedDataset, Sample
 from srkit.loading import Draws, Ticket, order
 from srkit.making import Split, build_data, missing_degradation
 from srkit.recipe import Recipe
@@ -29,7 +29,7 @@ def show(
         Names the recipe in errors.
     split
         Which of the recipe's data sets. Of training, the first pairs that a run takes, in its
-        order, without those that `mix` draws from elsewhere; of the others the first whole images.
+        order; of the others the first whole images.
     count
         Pairs on the sheet; fewer where a validation or test set has fewer.
 
@@ -46,13 +46,17 @@ def show(
 def _pairs(
     recipe: Recipe, registry: Registry, source: str, split: Split, count: int
 ) -> Iterator[Sample]:
-    recipe, dataset, degradation = build_data(recipe, registry, split, source)
+    recipe, dataset, degradation, mixed = build_data(recipe, registry, split, source)
     scale, trains = recipe.scales[0], split == "train"
     chosen = getattr(recipe.data, split)
     crop, augment = (chosen.hr_crop(scale), chosen.augment) if trains else (None, ())
-    draws = Draws(dataset, recipe.seed, crop, augment, scale)
+    share = chosen.mix.share if chosen.mix else 0.0
+    draws = Draws(dataset, recipe.seed, crop, augment, scale, mixed, share)
+    grouped = dataset if isinstance(dataset, GroupedDataset) else None
     tickets: Iterator[Ticket] = (
-        order(len(dataset), recipe.seed) if trains else ((0, i) for i in range(len(dataset)))
+        order(len(dataset), recipe.seed, grouped=grouped)
+        if trains
+        else ((0, i) for i in range(len(dataset)))
     )
     for ticket in islice(tickets, count):
         drawn = draws.draw(*ticket)

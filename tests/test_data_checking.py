@@ -47,6 +47,9 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path
 
 
+MIXED = "data.train.mix={dataset: {type: image_folder, root: ROOT/train}, share: 0.5}"
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_data_sets_of_a_recipe(pictures: Path, registry: Registry, workers: int) -> None:
     recipe = load_recipe(pictures / "recipe.yaml")
@@ -58,6 +61,16 @@ def test_the_data_sets_of_a_recipe(pictures: Path, registry: Registry, workers: 
     assert corrupt.details[0].startswith(f"{pictures}/train/cut.png: ")
     assert duplicate.details == ["train: 1.png = test: 1.png"]
     assert alike.details == ["train: 0.png = test: small.jpg"]
+
+
+def test_what_is_mixed_in_is_checked(pictures: Path, registry: Registry) -> None:
+    recipe = load_recipe(pictures / "recipe.yaml", [MIXED.replace("ROOT", str(pictures))])
+    checked = check_recipe(recipe, registry, "recipe.yaml", Console(quiet=True), workers=0)
+    assert list(checked.images) == ["train", "train.mix", "test"]
+    told = {(one.kind, one.problem): one.details for one in checked.findings}
+    # Drawing from one folder twice is no leak; that it has what tests are of, is one.
+    assert "train: 0.png = train.mix: 0.png" in told["duplicate", False]
+    assert told["duplicate", True] == ["train: 1.png = train.mix: 1.png = test: 1.png"]
 
 
 def test_a_folder_and_its_report(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,12 @@ import torch
 import yaml
 from command_line import Srkit
 from matplotlib.figure import Figure
+from shards_setup import make_photos, make_shards
 
 from srkit.assembly import assemble
 from srkit.errors import RecipeError
 from srkit.evaluation import prepare
+from srkit.formats import Formats
 from srkit.loading import Draws, Share, training_batches
 from srkit.recipe import parse_recipe
 from srkit.registry import Registry
@@ -69,6 +71,37 @@ def test_training_data_are_the_first_batch_of_training(pictures: Path, registry:
     for (_, lr, hr), true_lr, true_hr in zip(shown, batch.lr, batch.hr, strict=True):
         np.testing.assert_array_equal(hr, true_hr.movedim(0, -1))
         np.testing.assert_allclose(lr, true_lr.clamp(0, 1).movedim(0, -1), atol=1e-6)
+
+
+def test_what_is_mixed_in_is_shown(pictures: Path, tmp_path: Path, registry: Registry) -> None:
+    PIL.Image.new("RGB", (20, 22), "red").save(tmp_path / "red.png")
+    given = tree(pictures)
+    other = {"type": "image_folder", "root": str(tmp_path)}
+    given["data"]["train"]["mix"] = {"dataset": other, "share": 0.5}
+    recipe = parse_recipe(given, "shown.yaml")
+    names = [name for name, _, _ in drawn(show(recipe, registry, source="shown.yaml", count=12))]
+    assembly = assemble(recipe, registry, "shown.yaml", splits=["train"])
+    mixed = assembly.mixed_in["train"]
+    draws = Draws(assembly.data["train"], 0, 16, ("flip", "rotate"), 2, mixed, 0.5)
+    (batch,) = training_batches({2: draws}, Share(12), 0, 1, workers=0, pin=False)
+    assert names == list(batch.names)
+    assert 2 < names.count("red.png") < 10
+
+
+def test_shards_are_shown_in_the_order_of_training(
+    tmp_path: Path, registry: Registry, formats: Formats
+) -> None:
+    make_shards(make_photos(tmp_path / "photos"), tmp_path / "shards", formats)
+    given = tree(tmp_path)
+    given["data"] = {
+        "train": {"dataset": {"type": "webdataset", "root": str(tmp_path / "shards")}, "crop": 16}
+    }
+    recipe = parse_recipe(given, "shown.yaml")
+    names = [name for name, _, _ in drawn(show(recipe, registry, source="shown.yaml", count=8))]
+    data = assemble(recipe, registry, "shown.yaml", splits=["train"]).data["train"]
+    draws = Draws(data, 0, 16, (), 2)
+    (batch,) = training_batches({2: draws}, Share(8), 0, 1, workers=0, pin=False)
+    assert names == list(batch.names)
 
 
 def test_test_data_are_whole_images_in_order(pictures: Path, registry: Registry) -> None:
