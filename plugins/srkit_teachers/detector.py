@@ -162,9 +162,13 @@ def _levels(network: Any) -> list[str]:
     """Name the levels of a pyramid, which only running it tells."""
     mode = network.training
     with torch.no_grad():
-        names = [f"fpn.{name}" for name in network.eval().backbone(torch.zeros(1, 3, 64, 64))]
+        maps = network.eval().backbone(torch.zeros(1, 3, 64, 64))
+        if hasattr(network, "roi_heads"):
+            # It guesses the levels' scales from the first images and keeps them for all others;
+            # of images that padding makes much larger they would be wrong.
+            network.roi_heads.box_roi_pool(maps, [torch.zeros(0, 4)], [(64, 64)])
     network.train(mode)
-    return names
+    return [f"fpn.{name}" for name in maps]
 
 
 def _by_anchor(levels: Sequence[Tensor], numbers: int) -> Tensor:
