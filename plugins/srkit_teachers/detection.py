@@ -14,6 +14,7 @@ from torchmetrics.detection import MeanAveragePrecision as Counted
 from srkit.errors import PluginError
 from srkit.interfaces import Answer, Batch, Boxes, Task
 from srkit.labels import boxes_of
+from srkit_teachers.regions import RegionAnswer
 
 
 class DetectionMSE:
@@ -21,14 +22,16 @@ class DetectionMSE:
 
     Each level of the pyramid, and each output of the head, counts as much as any other: hints and
     outputs of Chen et al. 2017 ("Learning efficient object detection models with knowledge
-    distillation"), with squared differences for both.
+    distillation"), with squared differences for both. Of a detector of two stages, Faster R-CNN,
+    the outputs of the second count, too: class scores and box regression of the regions that the
+    first proposes in HR, pooled from HR and from SR. They are 0 where it proposes none.
 
     Parameters
     ----------
     pyramid
         Weight of the mean over the levels.
     head
-        Weight of the mean over the outputs.
+        Weight of the mean over the outputs; with 0 no region is looked at.
 
     Raises
     ------
@@ -46,15 +49,24 @@ class DetectionMSE:
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Compare the answer on SR with that on HR: a scalar."""
+        given, wanted = answer.features, target.features
+        if self._weights["head."] > 0 and isinstance(target, RegionAnswer):
+            assert isinstance(answer, RegionAnswer)
+            regions = target.propose()
+            given = {**given, **answer.judge(regions)}
+            with torch.no_grad():
+                wanted = {**wanted, **target.judge(regions)}
         terms = []
         for prefix, weight in self._weights.items():
-            distances = [
-                F.mse_loss(given.float(), target.features[name].float())
-                for name, given in answer.features.items()
-                if name.startswith(prefix)
-            ]
+            names = [name for name in given if name.startswith(prefix)]
+            distances = [_difference(given[name].float(), wanted[name].float()) for name in names]
             terms.append(weight * torch.stack(distances).mean())
         return torch.stack(terms).sum()
+
+
+def _difference(given: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference; 0 where there is nothing, with a gradient of 0."""
+    return F.mse_loss(given, wanted) if given.numel() else given.sum()
 
 
 class MeanAveragePrecision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from srkit_teachers.classifier import (
     Classifier,
     check_model,
 )
+from srkit_teachers.regions import RegionAnswer, judge, propose
 from srkit_teachers.torchvision_models import (
     absent,
     open_network,
@@ -39,7 +41,8 @@ class TorchvisionDetection(Classifier):
     Lin et al. 2017 ("Focal loss"), Tian et al. 2019, Ren et al. 2015. Its stages are the levels of
     the pyramid, ``fpn.0`` and so on, and the outputs of the head at every anchor: ``head.scores``
     and ``head.boxes``, of FCOS also ``head.centres``; of Faster R-CNN they are those of the
-    network that proposes regions. It takes RGB in [0, 1], and grey images as well.
+    network that proposes regions, and the loss ``detection_mse`` adds what its box head says of
+    these. It takes RGB in [0, 1], and grey images as well.
 
     Parameters
     ----------
@@ -111,23 +114,38 @@ class TorchvisionDetection(Classifier):
             ``(N, 1, H, W)`` where they are grey.
         stages
             Names of the levels and outputs to return.
+
+        Returns
+        -------
+        Answer
+            Of Faster R-CNN a :class:`~srkit_teachers.regions.RegionAnswer`.
         """
         self.check_stages(stages)
         size = images.shape[-2:]
         seen = self._prepare(self._resized(images))
         inside = (seen.shape[-2], seen.shape[-1])
         seen = F.pad(seen, (0, -inside[1] % MULTIPLE, 0, -inside[0] % MULTIPLE))
+        padded = ImageList(seen, [inside] * len(seen))
         maps, outputs = self._run(seen)
         named = {f"fpn.{name}": level for name, level in maps.items()}
         named |= {f"head.{name}": output for name, output in outputs.items()}
 
         def find() -> list[Boxes]:
             with torch.no_grad(), torch.autocast(seen.device.type, enabled=False):
-                found = _find(self.network, ImageList(seen, [inside] * len(seen)), maps, outputs)
+                found = _find(self.network, padded, maps, outputs)
             back = seen.new_tensor([size[1] / inside[1], size[0] / inside[0]] * 2)
             return [Boxes(one["boxes"] * back, one["labels"], one["scores"]) for one in found]
 
-        return Answer(outputs["scores"], {stage: named[stage] for stage in stages}, find)
+        features = {stage: named[stage] for stage in stages}
+        if not hasattr(self.network, "rpn"):
+            return Answer(outputs["scores"], features, find)
+        return RegionAnswer(
+            outputs["scores"],
+            features,
+            find,
+            propose=partial(propose, self.network, padded, maps),
+            judge=partial(judge, self.network, padded, maps),
+        )
 
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Give the scores of the anchors and nothing else: :meth:`forward` does all."""
@@ -183,8 +201,7 @@ def _find(
     """Find boxes in padded images, as torchvision does after the same steps."""
     found: list[dict[str, Tensor]]
     if hasattr(network, "rpn"):
-        proposals, _ = network.rpn(images, maps)
-        found, _ = network.roi_heads(maps, proposals, images.image_sizes)
+        found, _ = network.roi_heads(maps, propose(network, images, maps), images.image_sizes)
         return found
     levels = list(maps.values())
     places = [level.shape[-2] * level.shape[-1] for level in levels]
