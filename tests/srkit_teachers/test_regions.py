@@ -188,7 +188,7 @@ def test_small_images_do_not_change_what_is_said_of_later_ones(
     teacher: TorchvisionDetection, tmp_path: Path
 ) -> None:
     # torchvision pools at scales that it guesses from the first images: 40 pixels, padded to 64,
-    # would halve them.
+    # would double them.
     used = make_teacher(make_plain(), tmp_path)
     with torch.no_grad():
         small = ask(used, IMAGES[..., :40, :40])
