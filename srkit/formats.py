@@ -168,7 +168,8 @@ class Formats:
 
     def suffix_of(self, name: str) -> str | None:
         """Find the ending of a file name by which its format is known, as it is written there."""
-        fitting = [suffix for suffix in self._by_suffix if name.lower().endswith(suffix)]
+        lowered = name.lower()
+        fitting = [suffix for suffix in self._by_suffix if lowered.endswith(suffix)]
         return name[-max(map(len, fitting)) :] if fitting else None
 
     def recognise(self, content: bytes) -> str | None:

@@ -25,8 +25,8 @@ from srkit_photos.arrays import ORIENTATION, upright
 SIGNATURE = b"\xff\xd8\xff"
 #: Colours that become grey or RGB as they are.
 COLOURS = ("Gray", "YCbCr", "RGB")
-#: How EXIF data begin, and behind how many bytes they cannot.
-EXIF, LONGEST = b"Exif\0\0", 1 << 17
+#: How the segment with EXIF data begins, and what its marker is; that before the pixels.
+EXIF, APP1, SOS = b"Exif\0\0", b"\xff\xe1", b"\xff\xda"
 #: A picture is decoded at a fraction of its size only if that leaves so many times the pixels of
 #: the wanted side: of 120 photographs none came below 45 dB, measured against the whole picture
 #: shrunk by the same antialiased kernel, and their mean is 53 dB.
@@ -80,11 +80,26 @@ def jpeg_levels(path: Path, content: bytes, short_side: int | None) -> Tensor | 
 
 def _orientation(content: bytes) -> int:
     """Read which way is up, if the file tells."""
-    if EXIF not in content[:LONGEST]:
+    if not _has_exif(content):
         return 1
     with PIL.JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as picture:
         told: int = picture.getexif().get(ORIENTATION, 1)
     return told
+
+
+def _has_exif(content: bytes) -> bool:
+    """Look through the segments before the pixels, which is faster than opening the file."""
+    place = len(SIGNATURE) - 1
+    while content.startswith(b"\xff", place):
+        if content.startswith(b"\xff\xff", place):
+            place += 1  # bytes to fill up with
+            continue
+        if content.startswith(APP1, place) and content.startswith(EXIF, place + 4):
+            return True
+        if content.startswith(SOS, place):
+            return False
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return False
 
 
 def _fraction(side: int, short_side: int | None) -> int | None:

@@ -52,6 +52,25 @@ def test_upright(orientation: int, short_side: int | None) -> None:
         assert psnr(levels.numpy(), whole.numpy()) > 40
 
 
+def test_orientation_behind_other_segments() -> None:
+    exif = Pillow.Exif()
+    exif[274] = 6
+    content = encode(
+        Pillow.fromarray(coffee()), exif=exif, comment="of a cup", icc_profile=b"c" * 99
+    )
+    upright = np.asarray(ImageOps.exif_transpose(Pillow.open(io.BytesIO(content))))
+    start = content.index(b"\xff\xe1")
+    comment = b"\xff\xfe" + (70_002).to_bytes(4)[2:] + bytes(70_002 % 65_536 - 2)
+    filled = content[:start] + comment + b"\xff\xff" + content[start:]
+    for given in (content, filled):
+        levels = jpeg_levels(PATH, given, None)
+        assert levels is not None
+        assert np.array_equal(levels.movedim(0, -1).numpy(), upright)
+    # EXIF data behind the pixels, as of a thumbnail, are not the picture's.
+    levels = jpeg_levels(PATH, encode(Pillow.fromarray(coffee())) + content, None)
+    assert levels is not None and levels.shape == (3, 400, 600)
+
+
 @pytest.mark.parametrize(
     ("short_side", "picture"), [(24, "coffee"), (25, "coffee"), (16, "astronaut")]
 )
