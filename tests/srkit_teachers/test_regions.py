@@ -9,47 +9,24 @@ from typing import Any
 
 import pytest
 import torch
+from detectors_setup import CLASSES, SMALL, make_plain
 from safetensors.torch import save_file
 from srkit_teachers.detection import DetectionMSE
 from srkit_teachers.detector import TorchvisionDetection
 from srkit_teachers.regions import RegionAnswer
-from torch import Tensor, nn
-from torchvision.models import get_model
-from torchvision.ops import FrozenBatchNorm2d
+from torch import Tensor
 
 from srkit.interfaces import Answer, Batch
 
-SMALL = "fasterrcnn_mobilenet_v3_large_fpn"
-CLASSES = 4
 REGIONS = 20
 OUTPUTS = ("head.scores", "head.boxes")
 IMAGES = torch.rand(2, 3, 110, 80, generator=torch.Generator().manual_seed(1))
 
 
-def make_plain(model: str = SMALL) -> Any:
-    """Make torchvision's own network, which proposes few regions: its box head is slow.
-
-    Its normalisation is that of the images: else random weights would say the same of all.
-    """
-    torch.manual_seed(3)
-    # The network's own resizing leaves images of this shorter side as they are.
-    network = get_model(
-        model, weights=None, weights_backbone=None, num_classes=CLASSES, min_size=80
-    ).eval()
+def make_few(model: str = SMALL) -> Any:
+    """Make torchvision's own network, which proposes few regions: its box head is slow."""
+    network = make_plain(model, IMAGES)
     network.rpn._post_nms_top_n["testing"] = REGIONS
-
-    def measure(layer: Any, inputs: tuple[Tensor]) -> None:
-        layer.running_mean.copy_(inputs[0].mean((0, 2, 3)))
-        layer.running_var.copy_(inputs[0].var((0, 2, 3)))
-
-    layers = [
-        one for one in network.modules() if isinstance(one, FrozenBatchNorm2d | nn.BatchNorm2d)
-    ]
-    hooks = [layer.register_forward_pre_hook(measure) for layer in layers]
-    with torch.no_grad():
-        network(list(IMAGES))
-    for hook in hooks:
-        hook.remove()
     return network
 
 
@@ -64,7 +41,7 @@ def make_teacher(plain: Any, folder: Path, model: str = SMALL) -> TorchvisionDet
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> TorchvisionDetection:
-    return make_teacher(make_plain(), tmp_path_factory.mktemp("weights"))
+    return make_teacher(make_few(), tmp_path_factory.mktemp("weights"))
 
 
 def ask(teacher: TorchvisionDetection, images: Tensor) -> RegionAnswer:
@@ -79,7 +56,7 @@ def batch_of(images: Tensor) -> Batch:
 
 @pytest.mark.parametrize("model", [SMALL, "fasterrcnn_resnet50_fpn_v2"])
 def test_regions_and_what_is_said_of_them_are_torchvisions(model: str, tmp_path: Path) -> None:
-    plain = make_plain(model)
+    plain = make_few(model)
     taken: list[Any] = []
     plain.roi_heads.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[1]))
     plain.roi_heads.box_predictor.register_forward_hook(
@@ -166,7 +143,7 @@ def test_descent_lowers_what_the_regions_add_to_the_loss(teacher: TorchvisionDet
 
 
 def test_where_no_region_is_proposed_only_the_first_stage_counts(tmp_path: Path) -> None:
-    timid = make_teacher(make_plain(), tmp_path)
+    timid = make_teacher(make_few(), tmp_path)
     timid.network.rpn.score_thresh = 1.1
     sr = (0.5 * IMAGES).requires_grad_()
     answer, target = ask(timid, sr), ask(timid, IMAGES)
@@ -189,7 +166,7 @@ def test_small_images_do_not_change_what_is_said_of_later_ones(
 ) -> None:
     # torchvision pools at scales that it guesses from the first images: 40 pixels, padded to 64,
     # would double them.
-    used = make_teacher(make_plain(), tmp_path)
+    used = make_teacher(make_few(), tmp_path)
     with torch.no_grad():
         small = ask(used, IMAGES[..., :40, :40])
         small.judge(small.propose())
