@@ -13,9 +13,9 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from export_setup import FLUX, SEEING, SMALL, save_seeing, small
+from export_setup import FLUX, SEEING, SMALL, Moody, Plain, save_seeing, small
 from network_setup import save_network
-from torch import Tensor, nn
+from torch import Tensor
 
 from srkit.errors import OutputError, PluginError
 from srkit.exporting import facts_of
@@ -147,26 +147,6 @@ def test_what_a_torch_file_says(registry: Registry) -> None:
     told, facts = {"srkit.json": ""}, json.loads(json.dumps(facts_of(model)))
     torch.export.load(io.BytesIO(to_torch(model, facts)), extra_files=told)
     assert json.loads(told["srkit.json"]) == facts
-
-
-class Plain(nn.Module):
-    """Repeats pixels."""
-
-    channels_last = False
-
-    def forward(self, lr: Tensor) -> Tensor:
-        return lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
-
-
-class Moody(nn.Module):
-    """Answers by what it sees, as no graph can."""
-
-    channels_last = False
-
-    def forward(self, lr: Tensor) -> Tensor:
-        if lr.mean() > 0.5:
-            lr = lr + 1
-        return lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
 @pytest.mark.parametrize("file_format", FORMATS)

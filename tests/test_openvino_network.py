@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from export_setup import small
+from export_setup import Moody, small
 from torch import Tensor, nn
 
 import srkit.openvino_network
@@ -117,15 +117,6 @@ def test_the_header_tells(model: Model) -> None:
     told = history(ImageUpscaler(model, engine="openvino"), {})
     assert "network run by openvino" in told
     assert not any("run by" in line for line in history(ImageUpscaler(model), {}))
-
-
-class Moody(nn.Module):
-    """Answers by what it sees, as no graph can."""
-
-    channels_last = False
-
-    def forward(self, lr: Tensor) -> Tensor:
-        return (lr + 1 if lr.mean() > 0.5 else lr).repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
 def test_what_cannot_become_a_graph_is_told(model: Model) -> None:
