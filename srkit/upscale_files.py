@@ -156,7 +156,9 @@ def plan(
     found = [pair for given in inputs for pair in _found(given, formats)]
     if out is None:
         found = _without_outputs(found, formats, label, suffix)
-    elif not (len(found) == 1 and formats.knows(out)) and (out.is_file() or _in_file(out)):
+    elif not (len(found) == 1 and formats.knows(out)) and _is_no_folder(out):
+        if len(found) == 1:
+            raise DataError(f"{out}: is no folder, and its name tells no format; choose another")
         raise DataError(f"{out}: is no folder; choose another output for {len(found)} files")
     single = len(found) == 1 and not Path(inputs[0]).is_dir()
     if out is not None and not single and formats.knows(out) and not out.is_dir():
@@ -199,9 +201,9 @@ def _without_outputs(
     return [(source, relative) for source, relative in found if source not in written]
 
 
-def _in_file(path: Path) -> bool:
-    """Tell whether a path leads through a file."""
-    return any(parent.is_file() for parent in path.parents)
+def _is_no_folder(path: Path) -> bool:
+    """Tell whether a path is or leads through something else, such as a file or a device."""
+    return any(each.exists() and not each.is_dir() for each in (path, *path.parents))
 
 
 def _check_ending(out: Path, suffix: str | None) -> None:

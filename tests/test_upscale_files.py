@@ -105,6 +105,15 @@ def test_many_files_need_a_folder(tmp_path: Path, formats: Formats, inside: str)
     assert str(caught.value) == f"{out}: is no folder; choose another output for 2 files"
 
 
+def test_one_file_needs_a_folder_or_a_name(tmp_path: Path, formats: Formats) -> None:
+    _picture(tmp_path / "a.png")
+    with pytest.raises(DataError) as caught:
+        plan([str(tmp_path / "a.png")], Path("/dev/null"), formats, "x2", None)
+    assert str(caught.value) == (
+        "/dev/null: is no folder, and its name tells no format; choose another"
+    )
+
+
 def test_the_name_of_a_file_is_no_folder_for_several(tmp_path: Path, formats: Formats) -> None:
     for name in ("a.png", "b.png"):
         _picture(tmp_path / name)
