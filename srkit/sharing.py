@@ -22,7 +22,7 @@ from srkit.limits import allow
 from srkit.registry import Registry
 from srkit.sizing import Size, Upscalers
 from srkit.surveying import Survey
-from srkit.upscale_files import Attempt, Job, Outcome, attempt
+from srkit.upscale_files import Attempt, Given, Job, Outcome, attempts
 
 #: Windows that each process may be ahead of the one that is due to be written.
 AHEAD = 2
@@ -67,9 +67,8 @@ class Work:
         registry = Registry.discover()
         upscalers, formats = self.upscalers(registry, device), Formats.of(registry)
         with allow(self.max_input):
-            yield lambda job: attempt(
-                job, upscalers, formats, overwrite=self.overwrite, metadata=self.metadata
-            )
+            given = Given(upscalers, formats, self.overwrite, self.metadata)
+            yield lambda job: next(attempts([job], given))
 
 
 def share_of(items: Sequence[Item]) -> list[Item]:

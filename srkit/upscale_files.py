@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -33,6 +35,17 @@ from srkit.resizing import resized_side
 from srkit.sizing import Sized
 from srkit.tiling import out_of_memory
 from srkit.upscale_images import upscale_images
+from srkit.upscaling import TOGETHER, ImageUpscaler
+
+#: LR pixels of small files that are read before they are restored together.
+AHEAD = 4 * TOGETHER
+
+#: Told what is being restored, and its LR pixels done and in all.
+Report = Callable[[str, int, int | None], None]
+
+
+def _untold(what: str, done: int, total: int | None) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +277,7 @@ def upscale_files(
     metadata: Mapping[str, Any] = MappingProxyType({}),
     windows: RestoreWindows = one_by_one,
 ) -> Outcome:
-    """Restore files one after another; go on where one fails.
+    """Restore files in their order, small ones together; go on where one fails.
 
     Parameters
     ----------
@@ -288,48 +301,106 @@ def upscale_files(
     shown = console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
         whole = progress.add_task("files", total=len(jobs), visible=len(jobs) > 1)
+        part = progress.add_task("", total=None)
+
+        def report(what: str, done: int, total: int | None) -> None:
+            progress.update(part, description=what, completed=done, total=total)
+
+        given = Given(upscalers, formats, overwrite, metadata, windows)
+        finished = attempts(jobs, given, report)
         for job in jobs:
-            task = progress.add_task(job.source.name, total=None)
-
-            def report(done: int, total: int, task: Any = task) -> None:
-                progress.update(task, completed=done, total=total)
-
             try:
-                found = attempt(
-                    job,
-                    upscalers,
-                    formats,
-                    overwrite=overwrite,
-                    metadata=metadata,
-                    report=report,
-                    windows=windows,
-                )
+                found = next(finished)
             except KeyboardInterrupt:
                 console.print(escape(f"{job}: stopped; the same command goes on"), soft_wrap=True)
                 raise
             outcome.add(job, found, console)
-            progress.remove_task(task)
             progress.advance(whole)
     return outcome
 
 
-def attempt(
-    job: Job,
-    upscalers: Sized,
-    formats: Formats,
-    *,
-    overwrite: bool,
-    metadata: Mapping[str, Any],
-    report: Callable[[int, int], None] = lambda done, total: None,
-    windows: RestoreWindows = one_by_one,
-) -> Attempt:
-    """Restore a file unless it is there; an error becomes a part of the answer."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """How files are restored; see :func:`upscale_files`."""
+
+    upscalers: Sized
+    formats: Formats
+    overwrite: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    windows: RestoreWindows = one_by_one
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that was read, each page with what restores it."""
+
+    job: Job
+    pages: Sequence[tuple[Image, ImageUpscaler]]
+    notes: Sequence[str]
+
+    @property
+    def size(self) -> int:
+        """LR pixels."""
+        return sum(math.prod(page.pixels.shape[-2:]) for page, _ in self.pages)
+
+
+def attempts(jobs: Iterable[Job], given: Given, report: Report = _untold) -> Iterator[Attempt]:
+    """Restore files in their order, small ones together; an error becomes a part of the answer.
+
+    Parameters
+    ----------
+    jobs, given
+        What is to be restored, and how.
+    report
+        Called with what is being restored, and its LR pixels done and in all.
+    """
+    held: list[Opened] = []
+    for job in jobs:
+        found = _begin(job, given, report)
+        if isinstance(found, Opened) and found.size <= TOGETHER:
+            held.append(found)
+            if sum(each.size for each in held) >= AHEAD:
+                yield from _finish(held, given, report)
+                held = []
+            continue
+        yield from _finish(held, given, report)
+        held = []
+        yield found if isinstance(found, Attempt) else _finish([found], given, report)[0]
+    yield from _finish(held, given, report)
+
+
+def _begin(job: Job, given: Given, report: Report) -> Attempt | Opened:
+    """Read a file unless its output is there; restore it where it is too large to be read."""
     try:
-        if _is_there(job.target, overwrite):
+        if _is_there(job.target, given.overwrite):
             return Attempt(skipped=True)
-        return upscale_file(job, upscalers, formats, metadata, report, windows)
+        report(job.source.name, 0, None)
+        paths = job.source, job.target
+        with open_large(*paths, given.formats, given.upscalers) as frame:
+            if frame is not None:
+                upscaler = given.upscalers.for_image(frame.outline)
+                opened = FrameJob(
+                    frame, paths, given.formats, upscaler, given.metadata, given.windows
+                )
+                notes = upscale_frame(opened, partial(report, job.source.name))
+                return Attempt(model=upscaler.model.name, notes=notes)
+        return _read(job, given)
     except Exception as error:
         return Attempt(failure=name_error(job, error))
+
+
+def _finish(held: Sequence[Opened], given: Given, report: Report) -> list[Attempt]:
+    """Restore files that were read, and write them; where one fails, each is tried alone."""
+    if not held:
+        return []
+    what = held[0].job.source.name if len(held) == 1 else f"{len(held)} small files"
+    try:
+        restored = _restore(held, given, partial(report, what))
+    except Exception as error:
+        if len(held) > 1:
+            return [found for each in held for found in _finish([each], given, report)]
+        return [Attempt(failure=name_error(held[0].job, error))]
+    return [_write(each, pages, given) for each, pages in zip(held, restored, strict=True)]
 
 
 def _is_there(target: Path, overwrite: bool) -> bool:
@@ -362,48 +433,62 @@ def name_error(job: Job, error: Exception) -> str:
     return text if text.startswith(str(job)) or ": cannot be" in text else f"{job}: {text}"
 
 
-def upscale_file(
-    job: Job,
-    upscalers: Sized,
-    formats: Formats,
-    metadata: Mapping[str, Any],
-    report: Callable[[int, int], None] = lambda done, total: None,
-    windows: RestoreWindows = one_by_one,
-) -> Attempt:
-    """Restore a file.
+def _read(job: Job, given: Given) -> Opened:
+    """Read a file, and find what restores its pages.
 
     Raises
     ------
     DataError
-        If the file cannot be read or restored.
-    OutputError
-        If the result cannot be written; nothing is left of it.
+        If it cannot be read, or its SR could not be written.
     """
-    with open_large(job.source, job.target, formats, upscalers) as frame:
-        if frame is not None:
-            upscaler = upscalers.for_image(frame.outline)
-            paths = job.source, job.target
-            opened = FrameJob(frame, paths, formats, upscaler, metadata, windows)
-            return Attempt(model=upscaler.model.name, notes=upscale_frame(opened, report))
+    formats = given.formats
     pages, notes = formats.read_pages(job.source), []
-    reader, writer = formats.of_path(job.source), formats.of_path(job.target)
-    suffix = formats.suffix_of(job.target.name) or ""
+    writer, suffix = formats.of_path(job.target), formats.suffix_of(job.target.name) or ""
     if len(pages) > 1 and not formats.has_pages(job.target):
         notes.append(f"the first of {len(pages)} pages: a {suffix} file holds one")
         pages = pages[:1]
-    restored = []
-    for page in pages:
-        upscaler = upscalers.for_image(page)
+    upscalers = [given.upscalers.for_image(page) for page in pages]
+    for page, upscaler in zip(pages, upscalers, strict=True):
         height, width = (resized_side(side, upscaler.scale) for side in page.pixels.shape[-2:])
         check_size(height, width, writer, suffix)
         check_values(page, writer, suffix)
         check_memory(tuple(page.pixels.shape), upscaler.scale)
-        ((sr, told),) = upscale_images([page], reader, upscaler, metadata, report)
-        restored.append(sr)
-        lost = what_is_lost(sr, writer, suffix)
-        notes += told if lost is None else [*told, lost]
-    write_whole(job.target, restored, formats)
-    return Attempt(model=upscaler.model.name, notes=list(dict.fromkeys(notes)))
+    return Opened(job, list(zip(pages, upscalers, strict=True)), notes)
+
+
+def _restore(
+    held: Sequence[Opened], given: Given, report: Callable[[int, int], None]
+) -> list[list[tuple[Image, list[str]]]]:
+    """Restore the pages of files; those of one format that one upscaler restores, together."""
+    alike: dict[tuple[object, ...], list[tuple[int, int]]] = {}
+    for file, each in enumerate(held):
+        reader = given.formats.of_path(each.job.source)
+        for number, (_, upscaler) in enumerate(each.pages):
+            key = id(reader), id(upscaler.model), upscaler.scale
+            alike.setdefault(key, []).append((file, number))
+    found: dict[tuple[int, int], tuple[Image, list[str]]] = {}
+    for places in alike.values():
+        pages = [held[file].pages[number] for file, number in places]
+        reader, upscaler = given.formats.of_path(held[places[0][0]].job.source), pages[0][1]
+        images = [page for page, _ in pages]
+        restored = upscale_images(images, reader, upscaler, given.metadata, report)
+        found |= dict(zip(places, restored, strict=True))
+    return [[found[file, n] for n in range(len(each.pages))] for file, each in enumerate(held)]
+
+
+def _write(opened: Opened, pages: Sequence[tuple[Image, list[str]]], given: Given) -> Attempt:
+    """Write SR of a file; an error becomes a part of the answer."""
+    job, formats, notes = opened.job, given.formats, list(opened.notes)
+    writer, suffix = formats.of_path(job.target), formats.suffix_of(job.target.name) or ""
+    try:
+        for sr, told in pages:
+            lost = what_is_lost(sr, writer, suffix)
+            notes += told if lost is None else [*told, lost]
+        write_whole(job.target, [sr for sr, _ in pages], formats)
+    except Exception as error:
+        return Attempt(failure=name_error(job, error))
+    models = dict.fromkeys(upscaler.model.name for _, upscaler in opened.pages)
+    return Attempt(model=" and ".join(models), notes=list(dict.fromkeys(notes)))
 
 
 def write_whole(path: Path, images: Sequence[Image], formats: Formats) -> None:

@@ -20,14 +20,14 @@ from disk_setup import small_disk
 from frames_setup import by_windows, restore
 from rich.console import Console
 from training_setup import listen
+from upscale_setup import FailedError, upscale_file
 
 from srkit import frame_files
-from srkit.errors import OutputError
 from srkit.formats import Formats
 from srkit.interfaces import Image
 from srkit.models import Model, open_model
 from srkit.registry import Registry
-from srkit.upscale_files import Job, plan, upscale_file, upscale_files
+from srkit.upscale_files import Job, plan, upscale_files
 from srkit.upscaling import ImageUpscaler
 
 #: As it is where frames are restored whole.
@@ -181,7 +181,7 @@ def test_a_full_disk_keeps_what_is_done(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
 ) -> None:
     target = tmp_path / "sr.npy"
-    with small_disk(35_000), pytest.raises(OutputError) as caught:
+    with small_disk(35_000), pytest.raises(FailedError) as caught:
         upscale_file(Job(frame.source, target), upscaler, formats, {})
     assert str(caught.value) == (
         f"{target}: cannot be written (File too large); 2 of 5 strips are kept: free some space, "
@@ -200,9 +200,10 @@ def test_two_at_the_same_output(
     target = tmp_path / "sr.npy"
 
     def meanwhile(done: int, total: int) -> None:
-        with pytest.raises(OutputError) as caught:
+        with pytest.raises(FailedError) as caught:
             upscale_file(Job(frame.source, target), upscaler, formats, {})
-        assert str(caught.value) == f"{target}: is being written by another process"
+        told = f"{frame.source}: {target}: is being written by another process"
+        assert str(caught.value) == told
 
     upscale_file(Job(frame.source, target), upscaler, formats, {}, meanwhile)
     assert target.read_bytes() == frame.whole

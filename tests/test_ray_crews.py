@@ -100,8 +100,8 @@ def test_files_over_a_cluster(srkit: Srkit, tmp_path: Path) -> None:
     alone = srkit(*command, tmp_path / "alone")
     shared = srkit(*command, tmp_path / "ray", "--ray", "local", "--processes", 2)
     assert alone.status == shared.status == 1
-    assert alone.out.endswith("5 restored by bicubic, 1 failed\n")
-    assert shared.out.endswith("5 restored by bicubic, 1 failed\n")
+    assert alone.out.endswith("5 restored by rrdb_small_x4, 1 failed\n")
+    assert shared.out.endswith("5 restored by rrdb_small_x4, 1 failed\n")
     assert f"failed {folder}/cut.png: cannot be decoded" in shared.out
     for i in range(5):
         name = f"{i}.png"

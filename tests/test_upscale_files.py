@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 from command_line import Srkit
 from rich.console import Console
 
 from srkit.errors import DataError
 from srkit.formats import Formats
-from srkit.models import open_model
+from srkit.models import Model, open_model
 from srkit.registry import Registry
 from srkit.upscale_files import Job, Outcome, plan, upscale_files
 from srkit.upscaling import ImageUpscaler
@@ -196,6 +198,64 @@ def test_another_format_keeps_the_whole_name(tmp_path: Path, srkit: Srkit) -> No
     assert done.err.startswith("error: a.v2_x2.docx: no image format reads '.docx'; known: .avif,")
     done = srkit("upscale", "a.v2.png", "-m", "bicubic", "--format", "webp", "-o", "b.png")
     assert done.err == "error: b.png: is to be webp by its format; give one ending or the other\n"
+
+
+class Counting(torch.nn.Module):
+    """Enlarges by 2, and notes how many images it gets at once."""
+
+    channels_last, channels, scale = False, 3, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: list[int] = []
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        self.counts.append(len(lr))
+        return lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+def _restored(folder: Path, names: list[str], formats: Formats) -> tuple[Outcome, str, list[int]]:
+    """Restore files of a folder, and tell what was printed and what the network got at once."""
+    network, written = Counting().eval(), StringIO()
+    upscaler = ImageUpscaler(Model("counting", network, 2, 3))
+    jobs = [Job(folder / name, folder / "out" / name) for name in names]
+    outcome = upscale_files(jobs, upscaler, formats, Console(file=written, width=500))
+    return outcome, written.getvalue(), network.counts
+
+
+def test_small_files_of_one_size_are_restored_together(tmp_path: Path, formats: Formats) -> None:
+    sizes = {"a.png": (12, 9), "b.png": (12, 9), "c.png": (9, 12), "d.png": (12, 9)}
+    for name, size in sizes.items():
+        _picture(tmp_path / name, size=size)
+    (tmp_path / "e.png").write_bytes(b"")
+    _picture(tmp_path / "f.png", size=(300, 300))  # large, so alone
+    _picture(tmp_path / "g.png", size=(12, 9))
+    names = [*sizes, "e.png", "f.png", "g.png"]
+    outcome, printed, counts = _restored(tmp_path, names, formats)
+    assert (outcome.done, len(outcome.failed)) == (6, 1)
+    assert [count for count in counts if count > 1] == [3]
+    assert printed.startswith(f"failed {tmp_path / 'e.png'}: cannot be decoded")
+    for name in {*names} - {"e.png"}:
+        lr = np.asarray(PIL.Image.open(tmp_path / name))
+        np.testing.assert_array_equal(
+            np.asarray(PIL.Image.open(tmp_path / "out" / name)), lr.repeat(2, 0).repeat(2, 1)
+        )
+
+
+def test_one_that_fails_spoils_none_of_those_beside_it(tmp_path: Path, formats: Formats) -> None:
+    values = np.random.default_rng(0).random((3, 9, 12), np.float32)
+    for name in ("a.npy", "b.npy", "c.npy"):
+        np.save(tmp_path / name, values if name != "b.npy" else np.full_like(values, np.nan))
+    (tmp_path / "out" / "c.npy").mkdir(parents=True)
+    outcome, _, _ = _restored(tmp_path, ["a.npy", "b.npy", "c.npy"], formats)
+    assert outcome.done == 1
+    assert outcome.failed == [
+        f"{tmp_path / 'b.npy'}: no pixel has a value: all are NaN or infinite",
+        f"{tmp_path / 'out' / 'c.npy'}: cannot be written (it is a folder); choose another name",
+    ]
+    np.testing.assert_allclose(
+        np.load(tmp_path / "out" / "a.npy"), values.repeat(2, 1).repeat(2, 2), atol=1e-6
+    )
 
 
 def test_the_command(tmp_path: Path, srkit: Srkit) -> None:

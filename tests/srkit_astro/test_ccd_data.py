@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.wcs import WCS
+from upscale_setup import upscale_file
 
 import srkit
 from srkit.formats import Formats
 from srkit.models import Model, fresh_model
 from srkit.registry import Registry
-from srkit.upscale_files import Job, upscale_file
+from srkit.upscale_files import Job
 from srkit.upscaling import ImageUpscaler
 
 

@@ -15,14 +15,14 @@ from rich.console import Console
 from srkit_astro.constraints import Flux
 from srkit_astro.psf import MoffatPsf
 from srkit_astro.stretches import Asinh
+from upscale_setup import FailedError, upscale_file
 
 from srkit import __version__
-from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.models import Model, Provenance
 from srkit.quantities import Quantity
 from srkit.registry import Registry
-from srkit.upscale_files import Job, plan, upscale_file, upscale_files
+from srkit.upscale_files import Job, plan, upscale_files
 from srkit.upscaling import ImageUpscaler
 
 SIDE = 0.168
@@ -159,11 +159,11 @@ def test_uncertainty_is_a_variance_in_the_units_of_the_file(
 def test_a_frame_without_a_zero_point(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     _write(tmp_path / "raw.fits", BUNIT="adu")
     job = Job(tmp_path / "raw.fits", tmp_path / "sr.fits")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(FailedError) as caught:
         upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
     assert str(caught.value) == (
-        "states no zero point, and the network was trained on calibrated fluxes (AB 27); give the "
-        "zero point (--zero-point)"
+        f"{job}: states no zero point, and the network was trained on calibrated fluxes (AB 27); "
+        "give the zero point (--zero-point)"
     )
     upscale_file(job, ImageUpscaler(_model(registry)), formats, {"zero_point": 26.5})
     assert "zero point 26.5 by the user" in list(fits.getheader(job.target)["HISTORY"])
@@ -176,7 +176,7 @@ def test_pixels_without_a_value_stay_without_one(
     values[2:4, 5] = np.nan
     fits.PrimaryHDU(values, fits.getheader(tmp_path / "lens.fits")).writeto(tmp_path / "nan.fits")
     job = Job(tmp_path / "nan.fits", tmp_path / "sr.fits")
-    notes = upscale_file(job, ImageUpscaler(_model(registry)), formats, {}).notes
+    notes = upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
     assert notes == ["2 pixels without a value: none in SR either"]
     sr = fits.getdata(job.target)
     expected = np.zeros(sr.shape, bool)
@@ -190,7 +190,7 @@ def test_a_telescope_with_other_pixels(
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0, CD1_1=-1e-4, CD2_2=1e-4)
     job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
     upscaler = ImageUpscaler(_model(registry, constrained=False))
-    note, flux = upscale_file(job, upscaler, formats, {}).notes
+    note, flux = upscale_file(job, upscaler, formats, {})
     assert note == (
         "pixels of 0.36 arcsec, while the network was trained on 0.168: its PSF is another"
     )

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from upscale_setup import upscale_file
 
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.models import fresh_model, open_model
 from srkit.registry import Registry
-from srkit.upscale_files import Job, upscale_file
+from srkit.upscale_files import Job
 from srkit.upscaling import ImageUpscaler
 
 RNG = np.random.default_rng(2)
@@ -48,11 +49,11 @@ def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> N
         "SR is the mean over eight flips and turns, and its uncertainty their scatter, which is no "
         "error bar: the network predicts none"
     )
-    told = upscale_file(job, upscaler, formats, {}).notes
+    told = upscale_file(job, upscaler, formats, {})
     assert told == ["float64 values become float32", scatter]
     assert np.load(job.target)["variance"].shape == (12, 18)
     job = Job(tmp_path / "b.npz", tmp_path / "c.npy")
-    assert upscale_file(job, upscaler, formats, {}).notes == [
+    assert upscale_file(job, upscaler, formats, {}) == [
         scatter,
         "a .npy file holds no more: uncertainty left out",
     ]

@@ -16,12 +16,13 @@ import torch
 from PIL import ImageCms
 from PIL.ExifTags import GPS, IFD, Base
 from rich.console import Console
+from upscale_setup import upscale_file
 
 from srkit.formats import Formats
 from srkit.interfaces import Image
 from srkit.models import open_model
 from srkit.registry import Registry
-from srkit.upscale_files import Job, upscale_file, upscale_files
+from srkit.upscale_files import Job, upscale_files
 from srkit.upscaling import ImageUpscaler
 
 BYTES = np.random.default_rng(5).integers(0, 256, (10, 14, 3), dtype=np.uint8)
@@ -49,7 +50,7 @@ def _camera() -> PIL.Image.Exif:
 
 
 def _upscale(source: Path, target: Path, upscaler: ImageUpscaler, formats: Formats) -> list[str]:
-    return list(upscale_file(Job(source, target), upscaler, formats, {}).notes)
+    return upscale_file(Job(source, target), upscaler, formats, {})
 
 
 @pytest.mark.parametrize("source", ["jpg", "png", "webp", "avif"])
