@@ -37,9 +37,6 @@ from srkit.tiling import out_of_memory
 from srkit.upscale_images import upscale_images
 from srkit.upscaling import TOGETHER, ImageUpscaler
 
-#: LR pixels of small files that are read before they are restored together.
-AHEAD = 4 * TOGETHER
-
 #: Told what is being restored, and its LR pixels done and in all.
 Report = Callable[[str, int, int | None], None]
 
@@ -359,7 +356,7 @@ def attempts(jobs: Iterable[Job], given: Given, report: Report = _untold) -> Ite
         found = _begin(job, given, report)
         if isinstance(found, Opened) and found.size <= TOGETHER:
             held.append(found)
-            if sum(each.size for each in held) >= AHEAD:
+            if sum(each.size for each in held) >= TOGETHER:
                 yield from _finish(held, given, report)
                 held = []
             continue
