@@ -66,10 +66,11 @@ def delta_rate(anchor: RateCurve, test: RateCurve) -> Delta:
     """Average by how many percent the rate of `test` exceeds that of `anchor` at equal quality.
 
     This is the BD-rate: below 0 where `test` needs less. There is none unless the quality of both
-    changes one way with every step of the rate.
+    changes one way with every step of the rate; a point that stands twice counts once.
     """
     for curve in (anchor, test):
-        steps = np.diff(np.array(curve.values)[np.argsort(curve.rates, kind="stable")])
+        points = np.unique(np.column_stack([curve.rates, curve.values]), axis=0)
+        steps = np.diff(points[:, 1])
         if not ((steps > 0).all() or (steps < 0).all()):
             return Delta(None, reason="quality does not change one way with the rate")
     first, second = ((np.array(curve.values), np.log10(curve.rates)) for curve in (anchor, test))

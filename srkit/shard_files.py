@@ -94,8 +94,10 @@ class RemoteShards:
     def path(self, shard: Shard) -> Path:
         """Give the file of a shard, downloading it if it is not here."""
         path = self._cache / shard.name
-        if not path.is_file():
+        if not _is_whole(path, shard):
             with FileLock(self._cache / ".room.lock"):
+                if not _is_whole(path, shard):
+                    path.unlink(missing_ok=True)  # cut short since it was verified
                 self._make_room(shard)
             self._keep(path, shard.sha256)
         os.utime(path)
@@ -216,7 +218,14 @@ class ShardReader:
 
 
 #: What is to be done about a damaged shard.
-REMEDY = "copy it again, or delete it and its index and run srkit data shard again"
+REMEDY = (
+    "copy it again; a copy of a server's may be removed, and is fetched anew; else remove the "
+    "whole folder and run srkit data shard again"
+)
+
+
+def _is_whole(path: Path, shard: Shard) -> bool:
+    return path.is_file() and path.stat().st_size == shard.bytes
 
 
 def _check_size(path: Path, shard: Shard) -> None:

@@ -31,6 +31,12 @@ def test_twice_the_bytes_and_a_decibel_more() -> None:
     assert delta_quality(ANCHOR, more).overlap == pytest.approx(1)
 
 
+def test_a_point_that_stands_twice_counts_once() -> None:
+    twice = RateCurve([*TEST.rates, TEST.rates[-1]], [*TEST.values, TEST.values[-1]])
+    assert delta_rate(ANCHOR, twice) == delta_rate(ANCHOR, TEST)
+    assert delta_quality(ANCHOR, twice) == delta_quality(ANCHOR, TEST)
+
+
 def test_what_falls_with_the_rate_has_a_rate_too() -> None:
     """Of cross-entropy, less is better: the same bytes are saved at an equal value."""
     falling = [RateCurve(c.rates, [-value for value in c.values]) for c in (ANCHOR, TEST)]
@@ -55,7 +61,7 @@ INFINITE = "a value is not finite"
     [
         ([1.0, 2.0, 4.0], [30.0, 31.0, 32.0], "the curves do not overlap", ""),
         ([90.0, 90.0, 300.0, 300.0], [32.0, 32.0, 33.0, 33.0],
-         "a curve has fewer than 3 distinct points", TURNS),
+         "a curve has fewer than 3 distinct points", "a curve has fewer than 3 distinct points"),
         ([90.0, 200.0, 300.0], [32.0, 31.0, 33.0], "", TURNS),
         ([90.0, 200.0, 300.0], [32.0, 33.0, np.inf], INFINITE, INFINITE),
         ([90.0, 200.0, 300.0], [60.0, 61.0, 62.0], "", "the curves do not overlap"),

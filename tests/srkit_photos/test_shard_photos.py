@@ -241,6 +241,17 @@ def test_an_object_store(
             thread.join()
 
 
+def test_a_copy_that_was_cut_short_is_fetched_anew(
+    shards: Path, tmp_path: Path, formats: Formats
+) -> None:
+    with serving(served(shards)) as web:
+        data = ShardPhotos(formats=formats, root=f"{web.address}/s", cache=tmp_path)
+        expected = data[0].hr
+        (copy,) = tmp_path.rglob("shard-000000.tar")
+        copy.write_bytes(copy.read_bytes()[:1000])
+        assert torch.equal(data[0].hr, expected)
+
+
 def test_a_shard_that_is_not_served(shards: Path, tmp_path: Path, formats: Formats) -> None:
     web = served(shards)
     del web.files["/s/shard-000002.tar"]
@@ -265,7 +276,7 @@ def test_damaged_shards_are_told(shards: Path, tmp_path: Path, formats: Formats)
     folder = tmp_path / "shards"
     shutil.copytree(shards, folder)
     data = ShardPhotos(formats=formats, root=str(folder))
-    place, remedy = folder / "shard-000001.tar", "copy it again, or delete it and its index and run"
+    place, remedy = folder / "shard-000001.tar", "copy it again; a copy of a server's may be"
     content = bytearray(place.read_bytes())
     rows = read_rows(folder / "samples.npy", parse_index((folder / "index.json").read_bytes(), ""))
     content[rows["content"][3] + 9] ^= 1
