@@ -24,6 +24,7 @@ from srkit.files import write_file
 from srkit.formats import Formats
 from srkit.picture_files import find_pictures
 from srkit.resizing import bring_short_side
+from srkit.shard_files import LocalShards
 from srkit.shards import (
     INDEX,
     ROW,
@@ -190,7 +191,8 @@ def shard(
     """Write pictures to shards; those that a stopped run finished are kept.
 
     Every picture is decoded once; one that cannot be is left out, and stands in the index. The
-    same pictures and settings give the same bytes.
+    same pictures and settings give the same bytes. Whether they are the same as a stopped run's
+    is told by their names, labels and sizes in bytes.
 
     Parameters
     ----------
@@ -270,7 +272,7 @@ def _claim(folder: Path, made: dict[str, Any]) -> Index | None:
     if index.is_file():
         found = parse_index(index.read_bytes(), str(index))
         _compare(index, found.made, made)
-        return found
+        return LocalShards(folder).index  # which refuses a shard that is gone or cut short
     if begun.is_file():
         _compare(begun, json.loads(begun.read_text("utf-8")), made)
     elif folder.is_dir() and any(folder.iterdir()):
@@ -285,9 +287,14 @@ def _claim(folder: Path, made: dict[str, Any]) -> Index | None:
 def _compare(path: Path, there: Any, made: dict[str, Any]) -> None:
     for key, wanted in made.items():
         if there.get(key) != wanted:
+            differs = (
+                "of pictures of other names, labels or sizes"
+                if key == "inputs"
+                else f"with {key} {there.get(key)!r}, these would be with {wanted!r}"
+            )
             raise DataError(
-                f"{path}: the shards there were made with {key} {there.get(key)!r}, these would be "
-                f"with {wanted!r}; choose another --out, or remove the folder"
+                f"{path}: the shards there were made {differs}; choose another --out, or remove "
+                "the folder"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -100,6 +101,25 @@ def test_a_stopped_run_keeps_its_finished_shards(
     assert len(written) == 8 + 7  # those of the first shard were not read again
     assert (folder / "shard-000000.tar").stat().st_mtime_ns == first
     assert files_of(folder) == files_of(tmp_path / "whole")
+
+
+def test_a_finished_folder_that_lost_a_shard_is_told(
+    photos: Path, tmp_path: Path, formats: Formats
+) -> None:
+    folder = tmp_path / "shards"
+    make_shards(photos, folder, formats)
+    (folder / "shard-000001.tar").unlink()
+    with pytest.raises(DataError, match=r"shard-000001\.tar: no such shard; copy it again"):
+        make_shards(photos, folder, formats)
+
+
+def test_pictures_of_other_sizes_are_told(photos: Path, tmp_path: Path, formats: Formats) -> None:
+    changed = shutil.copytree(photos, tmp_path / "changed")
+    make_shards(changed, tmp_path / "shards", formats)
+    first = sorted(changed.rglob("*.jpg"))[0]
+    first.write_bytes(first.read_bytes() + b"more")
+    with pytest.raises(DataError, match="of pictures of other names, labels or sizes; choose"):
+        make_shards(changed, tmp_path / "shards", formats)
 
 
 def test_short_side_is_what_torchvision_makes(tmp_path: Path, formats: Formats) -> None:
