@@ -6,6 +6,7 @@ import fnmatch
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any
 
@@ -423,7 +424,30 @@ def _check_teachers(assembly: Assembly) -> list[str]:
             elif len(recipe.teachers) > 1:
                 names = ", ".join(recipe.teachers)
                 problems.append(f"{kind}.{name}.teacher: missing; choose one of {names}")
-    return [*problems, *_check_tasks(assembly)]
+    return [*problems, *(_check_tasks(assembly) or _check_stages(assembly))]
+
+
+def _check_stages(assembly: Assembly) -> list[str]:
+    """What losses and metrics read of a teacher has to be among what it has."""
+    recipe, problems = assembly.recipe, []
+    for kind, components, specs in (
+        ("losses", assembly.losses, recipe.losses),
+        ("metrics", assembly.metrics, recipe.metrics),
+    ):
+        for name, component in components.items():
+            if not isinstance(component, TeacherLoss | TeacherMetric) or not recipe.teachers:
+                continue
+            teacher = assembly.teacher_of(specs[name])
+            if teacher not in assembly.teachers:
+                continue
+            known = assembly.teachers[teacher].stages
+            problems += [
+                f"{kind}.{name}: '{stage}' is no stage of teacher '{teacher}'; "
+                f"{nearest(stage, known)}"
+                for stage in component.stages
+                if not matching(known, stage)
+            ]
+    return problems
 
 
 def _check_tasks(assembly: Assembly) -> list[str]:

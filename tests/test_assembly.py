@@ -252,6 +252,15 @@ def test_losses_and_metrics_say_which_of_two_teachers_they_ask(registry: Registr
     ]
 
 
+def test_stages_that_a_teacher_lacks(registry: Registry) -> None:
+    (problem,) = problems(
+        registry,
+        teachers={"judge": {"type": "efficientnet_lite0"}},
+        losses={"feature_mse": {"stages": {"nope": 1.0}}},
+    )
+    assert problem.startswith("losses.feature_mse: 'nope' is no stage of teacher 'judge'; known: ")
+
+
 def test_a_recipe_without_a_generator(registry: Registry) -> None:
     assert problems(registry, generator=None, losses={}) == [
         "generator: missing; a recipe trains a generator or a trainable teacher"
