@@ -1,4 +1,4 @@
-"""Where images to be checked come from: a recipe's data sets, or a folder."""
+"""Where images to be checked come from: a recipe's data sets, a folder, or shards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from srkit.formats import Formats
-from srkit.interfaces import Dataset, Sample
+from srkit.interfaces import Dataset, Image, Sample
+from srkit.shard_files import ShardReader
+from srkit.shards import UNLABELLED
 
 
 class Images(Protocol):
@@ -68,8 +70,38 @@ class OfFolder:
         """Give an image, and the depth of its values."""
         path = self.files[index]
         image = self.formats.read(path)
-        bits = image.metadata.get("bits")
-        opacity = ", opacity" if "alpha" in image.metadata else ""
-        kind = "" if bits is None else f"{bits} bits{opacity}"
         name = path.relative_to(self.folder).as_posix()
-        return Sample(name, image.pixels, data_range=image.data_range), kind
+        return Sample(name, image.pixels, data_range=image.data_range), _depth(image)
+
+
+@dataclass(frozen=True, slots=True)
+class OfShards:
+    """Pictures in shards, as they are in there."""
+
+    reader: ShardReader
+    formats: Formats
+    scale: int | None = None
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes, where they are labelled."""
+        names = self.reader.files.index.classes
+        return None if names is None else len(names)
+
+    def __len__(self) -> int:
+        return len(self.reader.rows)
+
+    def read(self, index: int) -> tuple[Sample, str]:
+        """Give a picture, and the depth of its values."""
+        shard, name, content = self.reader.read(index)
+        image = self.formats.decode(shard / name, content)
+        label = int(self.reader.rows[index]["label"])
+        known = None if label == UNLABELLED else label
+        return Sample(name, image.pixels, label=known, data_range=image.data_range), _depth(image)
+
+
+def _depth(image: Image) -> str:
+    """Say what the values of an image were in its file, where that is known."""
+    bits = image.metadata.get("bits")
+    opacity = ", opacity" if "alpha" in image.metadata else ""
+    return "" if bits is None else f"{bits} bits{opacity}"

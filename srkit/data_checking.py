@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader
 
-from srkit.checked_images import Images, OfDataset, OfFolder
+from srkit.checked_images import Images, OfDataset, OfFolder, OfShards
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.findings import JUDGES, Checked, Place
 from srkit.formats import Formats
@@ -19,6 +19,7 @@ from srkit.looks import Look, look_at
 from srkit.making import Split, build_data
 from srkit.recipe import Recipe
 from srkit.registry import Registry
+from srkit.shard_files import SHARD_CACHE_BYTES, ShardReader, open_shards, shard_cache
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -90,6 +91,31 @@ def check_folder(
     if not files:
         raise DataError(f"{folder}: holds no image; known are {', '.join(formats.suffixes)}")
     checked = Checked(folder.name, {"files": OfFolder(files, folder, formats)})
+    return _examine(checked, console, workers)
+
+
+def check_shards(root: str, registry: Registry, console: Console, *, workers: int = 2) -> Checked:
+    """Check every picture in tar shards, and each against its checksum.
+
+    Parameters
+    ----------
+    root
+        Their folder, or its address.
+    registry
+        Where the image formats come from.
+    console, workers
+        As :func:`check_recipe` takes them.
+
+    Raises
+    ------
+    DataError
+        If there is no index, or a shard is missing.
+    """
+    files = open_shards(root, shard_cache(), SHARD_CACHE_BYTES)
+    images = OfShards(ShardReader(files), Formats.of(registry))
+    bad = [f"left out when the shards were made: {problem}" for _, problem in files.index.bad]
+    notes = [*files.notes, *bad]
+    checked = Checked(root.rstrip("/").rpartition("/")[2], {"shards": images}, notes=notes)
     return _examine(checked, console, workers)
 
 

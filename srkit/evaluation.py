@@ -179,6 +179,19 @@ class Examiner:
             seconds = {name: max(one[name] for one in slowest) for name in seconds}
         return self._collect(rows, seconds, title)
 
+    def rehearse(self) -> None:
+        """Measure one image, so that what cannot be measured says so now.
+
+        Raises
+        ------
+        DataError
+            If the image cannot be read, degraded or measured.
+        """
+        name = "original" if self.assembly.generator is None else "bicubic"
+        with torch.no_grad(), evaluating(self.assembly):
+            for batch in self.batches([0]):
+                self._examine_batch(batch, {name: baseline(name)}, {name: 0.0})
+
     def batches(self, indices: Sequence[int]) -> Iterator[Batch]:
         """Load, move and degrade batches of whole images."""
         recipe = self.assembly.recipe

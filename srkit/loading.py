@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from srkit.allocator import return_freed_memory
+from srkit.assembly import Assembly
 from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Batch, Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
 from srkit.kept_answers import digest_of
@@ -22,6 +23,8 @@ from srkit.multiscale import scale_of_step
 
 #: Which sample, in which pass over the data.
 Ticket = tuple[int, int]
+
+Stacked = TypeVar("Stacked", Batch, list[Batch])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,26 @@ class Draws:
         dataset = self.dataset
         if self.mixed_in is not None and rng.random() < self.share:
             dataset, index = self.mixed_in, int(rng.integers(len(self.mixed_in)))
+        return self._draw(dataset, index, rng)
+
+    def some(self) -> list[Drawn]:
+        """Draw the first sample and the last, in whose place that of the first group may stand.
+
+        Another group may have to be fetched.
+        """
+        length = len(self.dataset)
+        if isinstance(self.dataset, GroupedDataset):
+            length = self.dataset.groups[0]
+        rng = np.random.default_rng(self.seed)
+        return [self._draw(self.dataset, index, rng) for index in sorted({0, length - 1})]
+
+    def some_mixed_in(self) -> list[Drawn]:
+        """Draw the first sample of what is mixed in, if anything is."""
+        if self.mixed_in is None:
+            return []
+        return [self._draw(self.mixed_in, 0, np.random.default_rng(self.seed))]
+
+    def _draw(self, dataset: Dataset, index: int, rng: np.random.Generator) -> Drawn:
         if self.crop is None:
             sample = dataset[index]
         elif isinstance(dataset, WindowedDataset):
@@ -95,6 +118,25 @@ class Draws:
             sample = _turn(sample, name, rng)
         picture = (index, digest_of(sample.hr)) if self.identified else None
         return Drawn(sample, int(rng.integers(2**63)), picture)
+
+
+def draws_of(assembly: Assembly, *, identified: bool = False) -> dict[int, Draws]:
+    """Give what training draws from, by scale."""
+    recipe, source = assembly.recipe, assembly.recipe.data.train
+    assert source is not None
+    return {
+        scale: Draws(
+            part.data["train"],
+            recipe.seed,
+            source.hr_crop(scale),
+            source.augment,
+            scale,
+            part.mixed_in.get("train"),
+            source.mix.share if source.mix else 0.0,
+            identified=identified,
+        )
+        for scale, part in assembly.by_scale.items()
+    }
 
 
 class ScaledDraws:
@@ -204,12 +246,44 @@ def stack(drawn: Sequence[Drawn]) -> Batch:
     )
 
 
-def _kind(sample: Sample) -> tuple[Any, ...]:
-    """What must agree within a batch."""
-    lr = None if sample.lr is None else sample.lr.shape
-    quantity = (sample.data_range, sample.unit, sample.pixel_scale, sample.zero_point)
-    truth = (sample.label is None, sample.mask is None, sample.boxes is None)
-    return sample.hr.shape, lr, *quantity, *truth, sample.variance is None
+def traits(sample: Sample) -> dict[str, object]:
+    """Tell what must agree within a batch."""
+    return {
+        "HR shape": tuple(sample.hr.shape),
+        "LR shape": None if sample.lr is None else tuple(sample.lr.shape),
+        "data range": sample.data_range,
+        "unit": sample.unit,
+        "pixel scale": sample.pixel_scale,
+        "zero point": sample.zero_point,
+        "label": None if sample.label is None else "known",
+        "mask": None if sample.mask is None else "known",
+        "boxes": None if sample.boxes is None else "known",
+        "variance": None if sample.variance is None else "known",
+    }
+
+
+def unlike(samples: Sequence[Sample]) -> str | None:
+    """Say why samples do not fit in one batch of training, and what to do; None where they do."""
+    first = traits(samples[0])
+    for sample in samples[1:]:
+        own = traits(sample)
+        differing = [name for name in own if own[name] != first[name]]
+        if differing:
+            told = ", ".join(f"{name} {first[name]!r} and {own[name]!r}" for name in differing)
+            names = f"{samples[0].name} and {sample.name}"
+            return f"{names} do not fit in one batch: {told}; {_remedy(differing)}"
+    return None
+
+
+def _remedy(differing: Sequence[str]) -> str:
+    if "HR shape" in differing:
+        return "set data.train.crop, or the data set's size"
+    if differing == ["data range"]:
+        return (
+            "frames that have black and white of their own need a data set with one range for all, "
+            "such as lens_pairs"
+        )
+    return "train on data of one kind"
 
 
 def order(
@@ -322,25 +396,7 @@ def training_batches(
             scale = scale_of_step(tuple(draws), first.seed, step)
             yield [(scale, place) for place in part]
 
-    for batches in _load(ScaledDraws(draws), tickets(), workers, pin):
-        if len(batches) > 1:
-            raise DataError(_unlike(batches[0], batches[1]))
-        yield batches[0]
-
-
-def _unlike(first: Batch, second: Batch) -> str:
-    """Say why samples do not fit in one batch of training."""
-    if first.hr.shape[1:] != second.hr.shape[1:]:
-        shapes = ", ".join(f"{b.names[0]} {tuple(b.hr.shape[1:])}" for b in (first, second))
-        return (
-            f"images of several shapes do not fit in one batch: {shapes}; set data.train.crop, "
-            "or the data set's size"
-        )
-    return (
-        f"{first.names[0]} and {second.names[0]} do not fit in one batch: their LR shape, unit, "
-        "data range, pixel scale, zero point, label, mask, boxes or variance differs; train on "
-        "data of one kind"
-    )
+    yield from _load(ScaledDraws(draws), tickets(), workers, pin, _stack_all)
 
 
 def evaluation_batches(
@@ -350,17 +406,21 @@ def evaluation_batches(
     draws = Draws(dataset, seed, None, (), 1)
     tickets = [(0, index) for index in indices]
     chunks = [tickets[i : i + batch_size] for i in range(0, len(tickets), batch_size)]
-    for batches in _load(draws, chunks, workers, pin=False):
+    for batches in _load(draws, chunks, workers, False, _stack_alike):
         yield from batches
 
 
 def _load(
-    draws: Draws | ScaledDraws, tickets: Iterable[list[Any]], workers: int, pin: bool
-) -> Iterator[list[Batch]]:
+    draws: Draws | ScaledDraws,
+    tickets: Iterable[list[Any]],
+    workers: int,
+    pin: bool,
+    collate: Callable[[Sequence[Drawn | SrkitError]], Stacked | SrkitError],
+) -> Iterator[Stacked]:
     loader: DataLoader[Any] = DataLoader(
         draws,  # type: ignore[arg-type]
         batch_sampler=tickets,
-        collate_fn=_stack_alike,
+        collate_fn=collate,
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=_begin_worker,
@@ -381,11 +441,28 @@ def _begin_worker(worker: int) -> None:
         os.setpgrp()
 
 
+def _stack_all(drawn: Sequence[Drawn | SrkitError]) -> Batch | SrkitError:
+    """Stack samples to one batch; hand the first error on to the main process."""
+    whole = _without_errors(drawn)
+    if isinstance(whole, SrkitError):
+        return whole
+    problem = unlike([item.sample for item in whole])
+    return stack(whole) if problem is None else DataError(problem)
+
+
 def _stack_alike(drawn: Sequence[Drawn | SrkitError]) -> list[Batch] | SrkitError:
     """Stack neighbours of one kind; hand the first error on to the main process."""
+    whole = _without_errors(drawn)
+    if isinstance(whole, SrkitError):
+        return whole
+    return [stack(list(group)) for _, group in groupby(whole, key=lambda item: traits(item.sample))]
+
+
+def _without_errors(drawn: Sequence[Drawn | SrkitError]) -> list[Drawn] | SrkitError:
+    """Give the samples, or the first error among them."""
     whole: list[Drawn] = []
     for item in drawn:
         if isinstance(item, SrkitError):
             return item
         whole.append(item)
-    return [stack(list(group)) for _, group in groupby(whole, key=lambda item: _kind(item.sample))]
+    return whole

@@ -51,6 +51,7 @@ from srkit.quantities import Quantity
 from srkit.recipe import Recipe
 from srkit.recipe_values import Length
 from srkit.registry import Registry
+from srkit.rehearsing import rehearse
 from srkit.tasks import task_of
 from srkit.trees import flatten
 from srkit.variance import VarianceHead
@@ -278,6 +279,7 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
     for name, module in assembly.networks().items():
         if name.startswith("losses."):
             module.eval().requires_grad_(False)
+    rehearse(assembly, accelerator, source)
     run = _make_run(folder, assembly, accelerator)
     run.notes = notes
     if checkpoint is not None:

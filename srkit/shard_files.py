@@ -17,7 +17,17 @@ from filelock import FileLock
 
 from srkit.downloading import TIMEOUT, download, verify
 from srkit.errors import DataError, DownloadError
+from srkit.files import write_file
 from srkit.shards import INDEX, SAMPLES, Shard, name_of, parse_index, read_rows
+from srkit.weights import cache_folder
+
+#: What copies of a server's shards may take up by default.
+SHARD_CACHE_BYTES = 100 * 10**9
+
+
+def shard_cache() -> Path:
+    """Name the folder in srkit's cache for copies of a server's shards."""
+    return cache_folder() / "shards"
 
 
 class LocalShards:
@@ -42,6 +52,7 @@ class LocalShards:
                 f"{path}: no such file; make the shards with srkit data shard, or wait until it is "
                 "done"
             )
+        self.notes: Sequence[str] = ()
         self.index = parse_index(path.read_bytes(), str(path))
         self.rows_path = folder / SAMPLES
         for shard in self.index.shards:
@@ -73,12 +84,13 @@ class RemoteShards:
     Raises
     ------
     DataError
-        If the index cannot be had, or the largest shard exceeds the room.
+        If there is no index, or the server does not answer and has not given one before; or if the
+        largest shard exceeds the room.
     """
 
     def __init__(self, address: str, cache: Path, room: int) -> None:
         self._address, self._room = address.rstrip("/"), room
-        content = _fetch(f"{self._address}/{INDEX}")
+        content = self._index(cache)
         self.index = parse_index(content, f"{self._address}/{INDEX}")
         self._cache = cache / sha256(content).hexdigest()[:16]
         self._cache.mkdir(parents=True, exist_ok=True)
@@ -90,6 +102,23 @@ class RemoteShards:
                 f"{self._address}/{largest.name}: has {largest.bytes / 1e9:.3g} GB, and the cache "
                 f"may hold {room / 1e9:.3g}; raise cache_gb"
             )
+
+    def _index(self, cache: Path) -> bytes:
+        """Fetch the index; where the server does not answer, take the one that it last gave."""
+        address = f"{self._address}/{INDEX}"
+        kept = cache / f"index-{sha256(address.encode()).hexdigest()[:16]}.json"
+        self.notes: Sequence[str] = ()
+        try:
+            content = _fetch(address)
+        except DataError as error:
+            told = isinstance(error.__cause__, urllib.error.HTTPError | FileNotFoundError)
+            if told or not kept.is_file():
+                raise
+            self.notes = [f"{error}; going on with the shards that are kept"]
+            return kept.read_bytes()
+        cache.mkdir(parents=True, exist_ok=True)
+        write_file(kept, content)
+        return content
 
     def path(self, shard: Shard) -> Path:
         """Give the file of a shard, downloading it if it is not here."""

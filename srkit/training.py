@@ -27,7 +27,7 @@ from srkit.curves import training_curves
 from srkit.errors import DataError, TrainingError
 from srkit.evaluation import Examiner, baseline, evaluating, metric_infos, network, prepare
 from srkit.interfaces import Batch
-from srkit.loading import Draws, training_batches
+from srkit.loading import draws_of, training_batches
 from srkit.monitor import Monitor, read_records
 from srkit.multiscale import scale_of_step, set_scale
 from srkit.objectives import Scene, Turn
@@ -279,23 +279,10 @@ class Meter:
 
 
 def _batches(run: Run) -> Iterator[Batch]:
-    source, training = run.recipe.data.train, run.recipe.training
-    assert source is not None
-    draws = {
-        scale: Draws(
-            assembly.data["train"],
-            run.recipe.seed,
-            source.hr_crop(scale),
-            source.augment,
-            scale,
-            assembly.mixed_in.get("train"),
-            source.mix.share if source.mix else 0.0,
-            identified=bool(assembly.kept),
-        )
-        for scale, assembly in run.assembly.by_scale.items()
-    }
+    draws = draws_of(run.assembly, identified=bool(run.assembly.kept))
     pin = run.accelerator.device.type == "cuda"
-    return training_batches(draws, run.share, run.step, run.total, training.workers, pin)
+    workers = run.recipe.training.workers
+    return training_batches(draws, run.share, run.step, run.total, workers, pin)
 
 
 def _after_step(run: Run, meter: Meter, monitor: Monitor | None) -> None:

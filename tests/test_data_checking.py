@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 from rich.console import Console
+from shards_setup import make_photos, make_shards
 from skimage import data
 from typer.testing import CliRunner
+from web_server import Web, serving
 
 from srkit.cli import app
-from srkit.data_checking import check_folder, check_recipe
+from srkit.data_checking import check_folder, check_recipe, check_shards
 from srkit.errors import DataError, RecipeError
+from srkit.formats import Formats
 from srkit.recipe import load_recipe
 from srkit.registry import Registry
 
@@ -96,6 +99,41 @@ def test_a_folder_and_its_report(pictures: Path, monkeypatch: pytest.MonkeyPatch
     assert page.count("data:image/png;base64,") == 3  # two images of findings, and the figure
     with Pictures.open(folder / "images.png") as figure:
         assert figure.width > 600
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_shards_by_folder_and_address(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, served: bool
+) -> None:
+    photos = make_photos(tmp_path / "photos")
+    (photos / "b" / "again.jpg").write_bytes((photos / "a" / "00.jpg").read_bytes())
+    (photos / "c" / "cut.jpg").write_bytes(b"no picture")
+    shards = tmp_path / "shards"
+    make_shards(photos, shards, Formats.of(registry))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SRKIT_CACHE", str(tmp_path / "cache"))
+    web = Web({f"/shards/{p.name}": p.read_bytes() for p in shards.iterdir() if p.is_file()})
+    with serving(web):
+        given = f"{web.address}/shards/" if served else "shards"
+        found = CliRunner().invoke(app, ["data", "check", given, "--workers", "0"])
+    assert found.exit_code == 0, found.output
+    report = json.loads((tmp_path / "data_check-shards" / "check.json").read_text())
+    assert [finding["kind"] for finding in report["findings"]] == ["duplicate"]
+    assert report["images"] == {"shards": 13}
+    assert "left out when the shards were made: " in report["notes"][0]
+    assert "cut.jpg" in report["notes"][0]
+
+
+def test_a_shard_whose_content_changed(tmp_path: Path, registry: Registry) -> None:
+    shards = tmp_path / "shards"
+    make_shards(make_photos(tmp_path / "photos"), shards, Formats.of(registry))
+    place = shards / "shard-000000.tar"
+    content = bytearray(place.read_bytes())
+    content[700] ^= 255
+    place.write_bytes(content)
+    checked = check_shards(str(shards), registry, Console(quiet=True), workers=0)
+    (error,) = checked.errors.values()
+    assert "its sample 0 has another checksum" in error
 
 
 def test_good_data_exit_with_0(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,8 @@ from pydantic import Field
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Extent, Sample, Window
-from srkit.shard_files import ShardReader, open_shards
+from srkit.shard_files import SHARD_CACHE_BYTES, ShardReader, open_shards, shard_cache
 from srkit.shards import UNLABELLED
-from srkit.weights import cache_folder
 from srkit_photos.imagenet import class_indices, class_names
 from srkit_photos.photo_reading import Mode, PhotoReader
 
@@ -77,9 +76,9 @@ class ShardPhotos:
         start: int | None = None,
         stop: int | None = None,
         cache: Path | None = None,
-        cache_gb: Annotated[float, Field(gt=0)] = 100.0,
+        cache_gb: Annotated[float, Field(gt=0)] = SHARD_CACHE_BYTES / 1e9,
     ) -> None:
-        files = open_shards(root, cache or cache_folder() / "shards", int(cache_gb * 1e9))
+        files = open_shards(root, cache or shard_cache(), int(cache_gb * 1e9))
         self._reader = ShardReader(files)
         self._photos = PhotoReader(formats, size, enlarge=enlarge, mode=mode)
         self._size = size
@@ -94,7 +93,8 @@ class ShardPhotos:
         self._shards, self.groups = (
             each.tolist() for each in np.unique(shards, return_counts=True)
         )
-        self.notes = [f"{root}: left out {name}: {text}" for name, text in files.index.bad[:10]]
+        bad = files.index.bad[:10]
+        self.notes = [*files.notes, *(f"{root}: left out {name}: {text}" for name, text in bad)]
         self.classes: Sequence[str] | None = files.index.classes
         self._labels: list[int] | None = None
         if classes == "imagenet":

@@ -165,7 +165,10 @@ def shard_data(
 @app.command(name="check")
 def check_data(
     given: Annotated[
-        Path, typer.Argument(metavar="RECIPE|FOLDER", help="YAML file, or a folder of images.")
+        str,
+        typer.Argument(
+            metavar="RECIPE|FOLDER", help="YAML file, a folder of images, or one of shards."
+        ),
     ],
     overrides: Overrides = None,
     sample: Sample = False,
@@ -177,19 +180,24 @@ def check_data(
     """Look for corrupt, equal, mis-sized and misplaced images; exits with 1 if there are any."""
     from srkit.assembly import read
     from srkit.data_check_report import print_check, write_check
-    from srkit.data_checking import check_folder, check_recipe
+    from srkit.data_checking import check_folder, check_recipe, check_shards
     from srkit.registry import Registry
+    from srkit.shards import INDEX
 
-    if not given.exists():
+    path, served = Path(given), "://" in given
+    if not served and not path.exists():
         fail(f"{given}: no such file or folder")
+    if (served or path.is_dir()) and (overrides or sample):
+        fail(f"{given}: a folder; changes and --sample are for recipes")
     registry, console = Registry.discover(), new_console()
-    if given.is_dir():
-        if overrides or sample:
-            fail(f"{given}: a folder; changes and --sample are for recipes")
-        checked = check_folder(given.resolve(), registry, console, workers=workers)
+    if served or (path / INDEX).is_file():
+        root = given if served else str(path.resolve())
+        checked = check_shards(root, registry, console, workers=workers)
+    elif path.is_dir():
+        checked = check_folder(path.resolve(), registry, console, workers=workers)
     else:
-        recipe = read(given, registry, overrides or [], sample=sample)
-        checked = check_recipe(recipe, registry, str(given), console, workers=workers)
+        recipe = read(path, registry, overrides or [], sample=sample)
+        checked = check_recipe(recipe, registry, given, console, workers=workers)
     print_check(checked, console)
     page = write_check(checked, out or Path(f"data_check-{checked.title}"))
     print(f"report: {page}")

@@ -26,13 +26,17 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
 
 @app.command()
 def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
-    """Check a recipe by building its components, but those that need a download."""
+    """Check a recipe: build its components and try them on a few images, without any download."""
+    from accelerate import Accelerator
+
     from srkit.assembly import SPLITS, assemble, read
     from srkit.registry import Registry
+    from srkit.rehearsing import rehearse
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS, download=False)
     built = assemble(loaded, registry, str(recipe), splits=SPLITS, download=False)
+    rehearse(built, Accelerator(cpu=True), str(recipe), fetch=False)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
     print(f"{recipe}: good; images: {sizes or 'none'}")
     for path, addresses in built.downloads.items():

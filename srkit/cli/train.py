@@ -56,9 +56,12 @@ def _train(
     *,
     needs_start: bool = False,
 ) -> None:
+    from accelerate import Accelerator
+
     from srkit.assembly import SPLITS, assemble, read
     from srkit.launching import launched
     from srkit.registry import Registry
+    from srkit.rehearsing import rehearse
 
     registry = Registry.discover()
     recipe = read(path, registry, overrides, sample=sample, splits=SPLITS)
@@ -68,7 +71,8 @@ def _train(
     if recipe.needs:
         if not launched():
             # What is wrong with the recipe is told now, not when its needs have been trained.
-            assemble(recipe, registry, str(path), splits=SPLITS)
+            assembly = assemble(recipe, registry, str(path), splits=SPLITS)
+            rehearse(assembly, Accelerator(cpu=True), str(path))
             train_needs(recipe, registry, sample, folder, processes)
             resume = resume and (folder / "recipe.yaml").is_file()  # a need was stopped, not this
         recipe = with_needs(recipe, path, registry, sample, folder)

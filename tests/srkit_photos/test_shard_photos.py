@@ -252,6 +252,31 @@ def test_a_copy_that_was_cut_short_is_fetched_anew(
         assert torch.equal(data[0].hr, expected)
 
 
+def test_a_server_that_is_away(shards: Path, tmp_path: Path, formats: Formats) -> None:
+    with serving(served(shards)) as web:
+        root = f"{web.address}/s"
+        first = ShardPhotos(formats=formats, root=root, cache=tmp_path)
+        expected = first[0].hr
+        assert first.notes == []
+    data = ShardPhotos(formats=formats, root=root, cache=tmp_path)
+    assert torch.equal(data[0].hr, expected)
+    (note,) = data.notes
+    assert note.startswith(f"{root}/index.json: cannot be had (")
+    assert note.endswith("; going on with the shards that are kept")
+    with pytest.raises(DataError, match=r"shard-000001\.tar could not be downloaded"):
+        data[5]
+    with pytest.raises(DataError, match=r"index\.json: cannot be had"):
+        ShardPhotos(formats=formats, root=root, cache=tmp_path / "other")
+
+
+def test_an_index_that_is_gone_is_told(shards: Path, tmp_path: Path, formats: Formats) -> None:
+    with serving(served(shards)) as web:
+        ShardPhotos(formats=formats, root=f"{web.address}/s", cache=tmp_path)
+        web.files.clear()
+        with pytest.raises(DataError, match=r"index\.json: cannot be had \(HTTP Error 404"):
+            ShardPhotos(formats=formats, root=f"{web.address}/s", cache=tmp_path)
+
+
 def test_a_shard_that_is_not_served(shards: Path, tmp_path: Path, formats: Formats) -> None:
     web = served(shards)
     del web.files["/s/shard-000002.tar"]
