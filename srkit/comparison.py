@@ -27,7 +27,13 @@ from srkit.tables import print_table
 
 
 def compare(
-    recipe: Recipe, registry: Registry, run: Path, *, source: str, console: Console
+    recipe: Recipe,
+    registry: Registry,
+    run: Path,
+    *,
+    source: str,
+    console: Console,
+    out: Path | None = None,
 ) -> list[Evaluation]:
     """Measure baselines, the untuned start and the trained run; print and write the results.
 
@@ -36,12 +42,14 @@ def compare(
     recipe, registry
         What to measure, with which components.
     run
-        Run folder: its best checkpoint is measured, and ``evaluation/`` in it gets the report; of
-        several scales each gets one, in ``evaluation/x2/`` and so on.
+        Run folder: its best checkpoint is measured.
     source
         Names the recipe in errors.
     console
         Where to show progress and the tables.
+    out
+        Folder for the report, by default ``evaluation/`` in the run folder; of several scales each
+        gets one, in ``x2/`` and so on in there.
 
     Returns
     -------
@@ -63,7 +71,7 @@ def compare(
     for module in networks.values():
         module.to(accelerator.device).to(memory_format=chosen).eval()
     return [
-        _compare_at(part, networks, accelerator, run, console)
+        _compare_at(part, networks, accelerator, run, out or run / "evaluation", console)
         for part in assembly.by_scale.values()
     ]
 
@@ -73,6 +81,7 @@ def _compare_at(
     networks: Mapping[str, nn.Module],
     accelerator: Accelerator,
     run: Path,
+    out: Path,
     console: Console,
 ) -> Evaluation:
     """Measure baselines and networks at one scale; print and write the results."""
@@ -102,11 +111,10 @@ def _compare_at(
         )
         evaluation = replace(evaluation, classification=judge(examiner))
     if accelerator.is_main_process:
-        folder = run / "evaluation"
         curves = run / "metrics.jsonl"
         page = write_report(
             evaluation,
-            folder / f"x{assembly.scale}" if several else folder,
+            out / f"x{assembly.scale}" if several else out,
             render=(lambda indices: examiner.render(restorers, indices)) if networks else None,
             curves=curves if curves.is_file() else None,
             examples=recipe.evaluation.examples,

@@ -217,7 +217,13 @@ def best_quality(size_at: Callable[[int], int], budget: int) -> tuple[int, bool]
 
 
 def compare_compressed(
-    recipe: Recipe, registry: Registry, run: Path, *, source: str, console: Console
+    recipe: Recipe,
+    registry: Registry,
+    run: Path,
+    *,
+    source: str,
+    console: Console,
+    out: Path | None = None,
 ) -> list[tuple[Compression, Path]]:
     """Measure restored LR and HR at equal bytes; what an interrupted call measured is kept.
 
@@ -226,12 +232,14 @@ def compare_compressed(
     recipe, registry
         What to measure, with which components.
     run
-        Run folder, whose best checkpoint is measured if there is one; ``compression/`` in it gets
-        what was measured of each image.
+        Run folder, whose best checkpoint is measured if there is one.
     source
         Names the recipe in errors.
     console
         Where to show progress.
+    out
+        Folder that gets what was measured of each image, by default ``compression/`` in the run
+        folder.
 
     Returns
     -------
@@ -267,7 +275,8 @@ def compare_compressed(
         restorers = {
             name: baseline(name) for name in recipe.evaluation.baselines if name != ORIGINAL
         } | {name: network(module, accelerator, part) for name, module in networks.items()}
-        folder = run / "compression" / (f"x{part.scale}" if len(assembly.by_scale) > 1 else "")
+        folder = out or run / "compression"
+        folder = folder / f"x{part.scale}" if len(assembly.by_scale) > 1 else folder
         measured = _measure(
             Examiner(part, part.data["test"], accelerator),
             _arms(restorers, codecs, recipe.evaluation.compression.qualities),
@@ -351,7 +360,7 @@ def _measure(
 ) -> list[dict[str, Any]]:
     """Measure the images that the journal lacks, some at a time."""
     total = len(examiner.dataset)
-    rows = _read(journal, task)
+    rows = _read(journal, task, console)
     missing = [index for index in range(total) if index not in rows]
     if rows and missing:
         console.print(f"{journal}: goes on after {len(rows)} of {total} images", soft_wrap=True)
@@ -419,10 +428,17 @@ def _task(recipe: Recipe, networks: Mapping[str, nn.Module]) -> str:
     return digest.hexdigest()
 
 
-def _read(journal: Path, task: str) -> dict[int, dict[str, Any]]:
+def _read(journal: Path, task: str, console: Console) -> dict[int, dict[str, Any]]:
     """Take over the whole lines of a journal of the same task; otherwise begin it anew."""
     lines = list(_lines(journal))
     if not lines or lines[0].get("task") != task:
+        if lines:
+            console.print(
+                f"{journal.parent}: replaces the results of other images, settings or weights; "
+                "--out keeps both",
+                soft_wrap=True,
+                highlight=False,
+            )
         lines = [{"task": task}]
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
@@ -431,7 +447,7 @@ def _read(journal: Path, task: str) -> dict[int, dict[str, Any]]:
         partial_path.replace(journal)
     except OSError as error:
         raise OutputError(
-            f"{journal}: cannot be written ({error}); choose another --run"
+            f"{journal}: cannot be written ({error}); choose another --out"
         ) from error
     return {line.pop("index"): line for line in lines[1:]}
 

@@ -164,14 +164,29 @@ def notes(found: Compression) -> list[str]:
             lines.append(
                 f"{point.arm.format}, LR at quality {point.arm.quality}: of {short} of "
                 f"{len(found.rows)} pictures HR is larger than LR's file even at quality 1, which "
-                "was taken"
+                "was taken; raise evaluation.compression.qualities"
             )
+    lines += _missing(comparisons(found))
     lines.append(
         "Deltas are Bjontegaard's, by Akima's interpolation over the logarithm of the bytes, "
-        "against HR compressed in the same format; a dash: the curves do not overlap, or the "
-        "metric does not change one way with the bytes."
+        "against HR compressed in the same format."
     )
     return lines
+
+
+def _missing(deltas: Sequence[Comparison]) -> list[str]:
+    """Say for which curves there is no delta, and why; those of one reason in one line."""
+    curves: dict[tuple[str, str], list[str]] = {}
+    for one in deltas:
+        name = one.metric.name
+        for kind, delta in ((name, one.quality), (f"bytes by {name}", one.rate)):
+            if delta.value is None:
+                curve = f"{one.format} {one.model}"
+                curves.setdefault((kind, delta.reason), []).append(curve)
+    return [
+        f"no delta of {kind} ({', '.join(named)}): {reason}"
+        for (kind, reason), named in curves.items()
+    ]
 
 
 def _name(point: Point) -> str:

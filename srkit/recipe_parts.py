@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     Tag,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -215,6 +216,15 @@ class CompressionSpec(Part):
     qualities: list[Annotated[int, Field(ge=1, le=100)]] = Field(
         [10, 25, 50, 75, 90], min_length=3, description="of LR's files, from 1 to 100"
     )
+
+    @field_validator("formats", "qualities")
+    @classmethod
+    def _once(cls, given: list[Any]) -> list[Any]:
+        """Refuse what stands twice: it would count twice in the curves."""
+        twice = [each for place, each in enumerate(given) if each in given[:place]]
+        if twice:
+            raise ValueError(f"{twice[0]} stands twice; leave one out")
+        return given
 
 
 class EvaluationSpec(Part):

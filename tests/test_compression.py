@@ -68,10 +68,18 @@ def tree_of(pictures: Path, *changes: Tree) -> Tree:
     return make_tree(pictures, asked, *changes)
 
 
-def measured(tree: Tree, folder: Path, registry: Registry, text: io.StringIO | None = None) -> Any:
+def measured(
+    tree: Tree,
+    folder: Path,
+    registry: Registry,
+    text: io.StringIO | None = None,
+    out: Path | None = None,
+) -> Any:
     console = Console(file=text or io.StringIO(), width=120)
     recipe = parse_recipe(tree, "test.yaml")
-    [found] = compare_compressed(recipe, registry, folder, source="test.yaml", console=console)
+    [found] = compare_compressed(
+        recipe, registry, folder, source="test.yaml", console=console, out=out
+    )
     return found
 
 
@@ -170,6 +178,19 @@ def test_the_files(found: Compression, tmp_path: Path) -> None:
         assert html.escape(line.partition(":")[0]).replace("&#x27;", "&#39;") in text
 
 
+def test_missing_deltas_have_their_reason(found: Compression) -> None:
+    rows = [
+        {**row, "values": {key: {**each, "psnr": 7.0} for key, each in row["values"].items()}}
+        for row in found.rows
+    ]
+    flat = Compression(found.title, found.metrics, rows, found.arms, [])
+    assert (
+        "no delta of bytes by psnr (jpeg bilinear, jpeg small, webp bilinear, webp small): quality "
+        "does not change one way with the rate"
+    ) in notes(flat)
+    assert not any(line.startswith("no delta of psnr ") for line in notes(flat))
+
+
 def test_what_is_printed(found: Compression) -> None:
     text = io.StringIO()
     print_compression(found, Console(file=text, width=120))
@@ -218,8 +239,13 @@ def test_goes_on_where_it_was_interrupted(
     measured(tree_of(pictures), folder, registry)
     assert asked == []
     fewer = {"evaluation": {"compression": {"formats": ["jpeg"]}}}
-    measured(tree_of(pictures, fewer), folder, registry)
+    kept = journal.read_bytes()
+    measured(tree_of(pictures, fewer), folder, registry, out=tmp_path / "jpeg")
     assert asked == [[0, 1], [2, 3], [4]]
+    assert journal.read_bytes() == kept
+    text = io.StringIO()
+    measured(tree_of(pictures, fewer), folder, registry, text)
+    assert "replaces the results of other images" in " ".join(text.getvalue().split())
 
 
 @pytest.mark.parametrize(
@@ -310,6 +336,18 @@ def test_recipes_that_cannot_be_compressed(
     with pytest.raises(RecipeError) as caught:
         measured(tree_of(pictures, change), trained, registry)
     assert caught.value.problems == problems
+
+
+@pytest.mark.parametrize(
+    ("key", "given"), [("qualities", [90, 50, 50, 95]), ("formats", ["jpeg", "webp", "jpeg"])]
+)
+def test_what_stands_twice(pictures: Path, key: str, given: list[Any]) -> None:
+    twice = {"evaluation": {"compression": {key: given}}}
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(tree_of(pictures, twice), "test.yaml")
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"evaluation.compression.{key}: ")
+    assert problem.endswith("stands twice; leave one out")
 
 
 def test_nothing_to_restore_with(pictures: Path, tmp_path: Path, registry: Registry) -> None:

@@ -26,6 +26,10 @@ def evaluate(
             "compressed with HR compressed to as many bytes."
         ),
     ] = "restoration",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results; evaluation or compression in the run's."),
+    ] = None,
 ) -> None:
     """Compare a run with its baselines on the test data: table, pictures, page."""
     from srkit.assembly import read
@@ -41,10 +45,10 @@ def evaluate(
         loaded = with_needs(loaded, recipe, registry, sample, folder)
     console = new_console()
     if task == "restoration":
-        compare(loaded, registry, folder, source=str(recipe), console=console)
+        compare(loaded, registry, folder, source=str(recipe), console=console, out=out)
         return
     for found, place in compare_compressed(
-        loaded, registry, folder, source=str(recipe), console=console
+        loaded, registry, folder, source=str(recipe), console=console, out=out
     ):
         print_compression(found, console)
         page = write_compression(found, place)
