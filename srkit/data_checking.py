@@ -20,6 +20,7 @@ from srkit.making import Split, build_data
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.shard_files import SHARD_CACHE_BYTES, ShardReader, open_shards, shard_cache
+from srkit.workers import begin_worker
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -157,5 +158,6 @@ def _looks(images: Images, workers: int) -> Iterable[Look | SrkitError]:
         sampler=range(len(images)),
         batch_size=None,
         num_workers=min(workers, len(images)),
+        worker_init_fn=begin_worker,
     )
     return loader

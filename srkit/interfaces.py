@@ -321,10 +321,13 @@ class GroupedDataset(Protocol):
         Samples of each group; their indices follow one another, from the first group on.
     together
         Groups whose samples training shuffles together.
+    local
+        Whether all of them are here; otherwise to read a sample may be to fetch its group.
     """
 
     groups: Sequence[int]
     together: int
+    local: bool
 
     def expect(self, groups: Sequence[int], /) -> None:
         """Prepare groups, by their positions, that will be read soon."""

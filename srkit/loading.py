@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from srkit.allocator import return_freed_memory
 from srkit.assembly import Assembly
 from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Batch, Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
 from srkit.kept_answers import digest_of
 from srkit.multiscale import scale_of_step
+from srkit.workers import begin_worker
 
 #: Which sample, in which pass over the data.
 Ticket = tuple[int, int]
@@ -269,10 +268,20 @@ def unlike(samples: Sequence[Sample]) -> str | None:
         own = traits(sample)
         differing = [name for name in own if own[name] != first[name]]
         if differing:
-            told = ", ".join(f"{name} {first[name]!r} and {own[name]!r}" for name in differing)
+            told = ", ".join(
+                f"{name} {_say(first[name])} and {_say(own[name])}" for name in differing
+            )
             names = f"{samples[0].name} and {sample.name}"
             return f"{names} do not fit in one batch: {told}; {_remedy(differing)}"
     return None
+
+
+def _say(trait: object) -> str:
+    """Write a trait: none, a number, a shape or a range."""
+    if isinstance(trait, tuple):
+        whole = all(isinstance(each, int) for each in trait)
+        return f"{trait}" if whole else " to ".join(f"{each:g}" for each in trait)
+    return "none" if trait in (None, "") else f"{trait}"
 
 
 def _remedy(differing: Sequence[str]) -> str:
@@ -423,22 +432,12 @@ def _load(
         collate_fn=collate,
         num_workers=workers,
         pin_memory=pin,
-        worker_init_fn=_begin_worker,
+        worker_init_fn=begin_worker,
     )
     for loaded in loader:
         if isinstance(loaded, SrkitError):
             raise loaded
         yield loaded
-
-
-def _begin_worker(worker: int) -> None:
-    """Let Ctrl-C reach the main process alone, which needs its workers until it has saved.
-
-    The memory that a worker holds stays flat over an epoch.
-    """
-    return_freed_memory()
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()
 
 
 def _stack_all(drawn: Sequence[Drawn | SrkitError]) -> Batch | SrkitError:

@@ -31,6 +31,7 @@ from srkit.plotting import png
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.sheets import pair_sheet
+from srkit.workers import begin_worker
 
 FileFormat = Literal["npy", "fits"]
 Split = Literal["train", "validation", "test"]
@@ -324,6 +325,7 @@ def _made(maker: Maker, indices: list[int], workers: int) -> Iterator[Row]:
         sampler=indices,
         batch_size=None,
         num_workers=min(workers, len(indices)),
+        worker_init_fn=begin_worker,
     )
     for row in loader:
         if isinstance(row, SrkitError):

@@ -37,7 +37,7 @@ def rehearse(
     source
         Names the recipe in errors.
     fetch
-        Whether to read data sets in groups, which may lie on a server.
+        Whether to read data sets whose groups lie on a server.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def rehearse(
     data = {
         split: dataset
         for split, dataset in assembly.data.items()
-        if fetch or not isinstance(dataset, GroupedDataset)
+        if fetch or not isinstance(dataset, GroupedDataset) or dataset.local
     }
     with torch.no_grad(), evaluating(assembly):
         if "train" in data:

@@ -37,6 +37,7 @@ from srkit.shards import (
     shard_name,
     write_index,
 )
+from srkit.workers import begin_worker
 
 #: Where a finished shard's rows and record wait until all are done.
 PARTS = ".parts"
@@ -450,5 +451,6 @@ def _read_all(reader: _Reader, pictures: Sequence[Picture], workers: int) -> Ite
         batch_size=None,
         num_workers=min(workers, len(pictures)),
         prefetch_factor=8 if workers else None,
+        worker_init_fn=begin_worker,
     )
     yield from loader

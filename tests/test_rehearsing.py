@@ -106,8 +106,8 @@ def test_mixed_pictures_without_labels(registry: Registry, pictures: Path, tmp_p
     mix = {"dataset": {"type": "image_folder", "root": str(other)}, "share": 0.5}
     tree["data"]["train"]["mix"] = mix
     assert problems_of(registry, tree) == [
-        "data.train.mix: 00.png and 00.png do not fit in one batch: label 'known' and None; train "
-        "on data of one kind"
+        "data.train.mix: 00.png and 00.png do not fit in one batch: label known and none; train on "
+        "data of one kind"
     ]
 
 
@@ -119,8 +119,8 @@ def test_frames_with_ranges_of_their_own(registry: Registry, tmp_path: Path) -> 
     tree["data"]["train"]["dataset"] = {"type": "image_folder", "root": str(tmp_path)}
     (problem,) = problems_of(registry, tree)
     assert problem == (
-        "data.train: 0.fits and 1.fits do not fit in one batch: data range (0.0, 10.0) and (0.0, "
-        "500.0); frames that have black and white of their own need a data set with one range for "
+        "data.train: 0.fits and 1.fits do not fit in one batch: data range 0 to 10 and 0 to 500; "
+        "frames that have black and white of their own need a data set with one range for "
         "all, such as lens_pairs"
     )
     tree["training"]["batch_size"] = 1
@@ -131,7 +131,7 @@ class Grouped:
     """Flat images in groups; counts what is read of it."""
 
     channels, classes, notes = 3, None, ()
-    groups, together = (2, 3), 1
+    groups, together, local = (2, 3), 1, False
     read: list[int]
 
     def __init__(self) -> None:

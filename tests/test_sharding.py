@@ -167,7 +167,7 @@ def test_corrupt_pictures_are_named_counted_and_left_out(photos: Path, srkit: Sr
     bad.write_bytes(bad.read_bytes()[:400])
     done = srkit("data", "shard", photos, "-o", "shards", "--workers", "0")
     assert done.status == 1
-    assert "shards: 11 pictures in 1 shards of " in done.out
+    assert "shards: 11 pictures in 1 shard of " in done.out
     assert f"left out: {bad}: cannot be decoded" in done.out
     assert done.err == "error: shards: 1 of 12 pictures could not be used\n"
     again = srkit("data", "shard", photos, "-o", "shards", "--workers", "0")

@@ -268,3 +268,10 @@ def test_the_command(tmp_path: Path, srkit: Srkit) -> None:
     assert f"{tmp_path / 'in' / 'b.png'}: cannot be decoded" in found.out
     with PIL.Image.open(tmp_path / "out" / "a.png") as picture:
         assert picture.size == (36, 27)
+
+
+def test_an_engine_for_an_interpolation_is_noted(srkit: Srkit, tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    done = srkit("upscale", "a.png", "-o", "b.png", "-m", "bicubic", "--engine", "openvino")
+    assert done.status == 0
+    assert done.err == "bicubic: an interpolation, which torch runs; --engine changes nothing\n"

@@ -12,7 +12,7 @@ from pydantic import Field
 from srkit.errors import DataError
 from srkit.formats import Formats
 from srkit.interfaces import Extent, Sample, Window
-from srkit.shard_files import SHARD_CACHE_BYTES, ShardReader, open_shards, shard_cache
+from srkit.shard_files import SHARD_CACHE_BYTES, LocalShards, ShardReader, open_shards, shard_cache
 from srkit.shards import UNLABELLED
 from srkit_photos.imagenet import class_indices, class_names
 from srkit_photos.photo_reading import Mode, PhotoReader
@@ -80,6 +80,7 @@ class ShardPhotos:
     ) -> None:
         files = open_shards(root, cache or shard_cache(), int(cache_gb * 1e9))
         self._reader = ShardReader(files)
+        self.local = isinstance(files, LocalShards)
         self._photos = PhotoReader(formats, size, enlarge=enlarge, mode=mode)
         self._size = size
         self.channels = 3 if mode == "rgb" else 1

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from srkit.cli.options import Overrides, RecipeFile, Sample
-from srkit.cli.output import fail, new_console
+from srkit.cli.output import fail, new_console, resumable
 from srkit.commands import PluginCommands
 from srkit.errors import SrkitError
 
@@ -58,7 +58,8 @@ def get_data(
             raise SrkitError(f"data get {name}: nobody answers; add --yes if you agree") from None
         if not agreed:
             fail("nothing was downloaded")
-    obtain(wanted, new_console(), keep=keep)
+    with resumable(wanted.folder):
+        obtain(wanted, new_console(), keep=keep)
 
 
 @app.command(name="show")
@@ -110,16 +111,17 @@ def make_data(
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample)
-    count = make(
-        loaded,
-        registry,
-        out,
-        source=str(recipe),
-        console=new_console(),
-        split=split,
-        file_format=file_format,
-        workers=workers,
-    )
+    with resumable(out):
+        count = make(
+            loaded,
+            registry,
+            out,
+            source=str(recipe),
+            console=new_console(),
+            split=split,
+            file_format=file_format,
+            workers=workers,
+        )
     print(f"{out}: {count} pairs; see {out / 'sheet.png'}")
 
 
@@ -144,6 +146,8 @@ def shard_data(
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
 ) -> None:
     """Write pictures to tar shards (WebDataset); exits with 1 if any cannot be used."""
+    from rich.filesize import decimal
+
     from srkit.formats import Formats
     from srkit.registry import Registry
     from srkit.sharding import Settings, collect, shard
@@ -151,9 +155,11 @@ def shard_data(
     formats = Formats.of(Registry.discover())
     settings = Settings(short_side, quality, per_shard, seed)
     collection = collect(given, formats)
-    index = shard(collection, formats, out, settings, new_console(), workers=workers)
-    size = sum(each.bytes for each in index.shards)
-    print(f"{out}: {len(index)} pictures in {len(index.shards)} shards of {size / 1e9:.3g} GB")
+    with resumable(out):
+        index = shard(collection, formats, out, settings, new_console(), workers=workers)
+    size = decimal(sum(each.bytes for each in index.shards))
+    shards = f"{len(index.shards)} shard{'s' if len(index.shards) > 1 else ''}"
+    print(f"{out}: {len(index)} pictures in {shards} of {size}")
     for _, problem in index.bad[:SHOWN]:
         print(f"left out: {problem}")
     if len(index.bad) > SHOWN:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from srkit.cli.options import Overrides, RecipeFile, Sample
-from srkit.cli.output import new_console
+from srkit.cli.output import new_console, resumable
 from srkit.cli.run_folders import run_folder, with_needs
 
 
@@ -47,9 +47,11 @@ def evaluate(
     if task == "restoration":
         compare(loaded, registry, folder, source=str(recipe), console=console, out=out)
         return
-    for found, place in compare_compressed(
-        loaded, registry, folder, source=str(recipe), console=console, out=out
-    ):
+    with resumable(folder):
+        compared = compare_compressed(
+            loaded, registry, folder, source=str(recipe), console=console, out=out
+        )
+    for found, place in compared:
         print_compression(found, console)
         page = write_compression(found, place)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)

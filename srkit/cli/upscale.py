@@ -114,6 +114,7 @@ def upscale(
     from srkit.formats import Formats
     from srkit.frame_files import one_by_one
     from srkit.limits import allow
+    from srkit.models import INTERPOLATIONS
     from srkit.piping import STREAM, plan_stream, send
     from srkit.rank_crews import ranks_to_share_with, work_for_the_first
     from srkit.registry import Registry
@@ -135,6 +136,9 @@ def upscale(
         "tile": tile,
     }
     upscalers = upscalers_of(model, registry, size, **settings)
+    if engine != "torch" and model in INTERPOLATIONS:
+        line = f"{model}: an interpolation, which torch runs; --engine changes nothing"
+        typer.echo(line, err=True)
     told = {} if zero_point is None else {"zero_point": zero_point}
     streaming, to_stream = STREAM in inputs, out == Path(STREAM)
     if streaming and len(inputs) > 1:
