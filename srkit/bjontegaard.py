@@ -72,7 +72,7 @@ def delta_rate(anchor: RateCurve, test: RateCurve) -> Delta:
         points = np.unique(np.column_stack([curve.rates, curve.values]), axis=0)
         steps = np.diff(points[:, 1])
         if not ((steps > 0).all() or (steps < 0).all()):
-            return Delta(None, reason="quality does not change one way with the rate")
+            return Delta(None, reason="the values do not change one way with the rate")
     first, second = ((np.array(curve.values), np.log10(curve.rates)) for curve in (anchor, test))
     found = _average(first, second)
     if found.value is None:

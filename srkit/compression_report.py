@@ -157,15 +157,7 @@ def print_compression(found: Compression, console: Console) -> None:
 
 def notes(found: Compression) -> list[str]:
     """Say where equal bytes were not to be had, and what the formats lacked."""
-    lines = list(found.notes)
-    for point in found.points():
-        if point.reached < 1:
-            short = round((1 - point.reached) * len(found.rows))
-            lines.append(
-                f"{point.arm.format}, LR at quality {point.arm.quality}: of {short} of "
-                f"{len(found.rows)} pictures HR is larger than LR's file even at quality 1, which "
-                "was taken; raise evaluation.compression.qualities"
-            )
+    lines = [*found.notes, *_floors(found)]
     lines += _missing(comparisons(found))
     lines.append(
         "Deltas are Bjontegaard's, by Akima's interpolation over the logarithm of the bytes, "
@@ -174,8 +166,23 @@ def notes(found: Compression) -> list[str]:
     return lines
 
 
+def _floors(found: Compression) -> list[str]:
+    """Say for each format at which qualities of LR there is no HR of as few bytes."""
+    floors: dict[str, list[str]] = {}
+    for point in found.points():
+        if point.reached < 1:
+            short = round((1 - point.reached) * len(found.rows))
+            floors.setdefault(point.arm.format, []).append(f"{point.arm.quality} ({short})")
+    return [
+        f"{name}: HR is larger than LR's file even at quality 1, which was taken, at LR's quality "
+        f"(of so many of {len(found.rows)} pictures) {', '.join(qualities)}; raise "
+        "evaluation.compression.qualities"
+        for name, qualities in floors.items()
+    ]
+
+
 def _missing(deltas: Sequence[Comparison]) -> list[str]:
-    """Say for which curves there is no delta, and why; those of one reason in one line."""
+    """Say which deltas there are not, and why: a line for each reason and group of curves."""
     curves: dict[tuple[str, str], list[str]] = {}
     for one in deltas:
         name = one.metric.name
@@ -183,9 +190,14 @@ def _missing(deltas: Sequence[Comparison]) -> list[str]:
             if delta.value is None:
                 curve = f"{one.format} {one.model}"
                 curves.setdefault((kind, delta.reason), []).append(curve)
+    every = list(dict.fromkeys(f"{one.format} {one.model}" for one in deltas))
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for (kind, reason), named in curves.items():
+        where = "every curve" if named == every else ", ".join(named)
+        kinds.setdefault((where, reason), []).append(kind)
     return [
-        f"no delta of {kind} ({', '.join(named)}): {reason}"
-        for (kind, reason), named in curves.items()
+        f"no delta of {', '.join(told)} for {where}: {reason}"
+        for (where, reason), told in kinds.items()
     ]
 
 

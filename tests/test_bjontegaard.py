@@ -52,7 +52,7 @@ def test_the_overlap_is_a_share_of_both() -> None:
     assert found.overlap == pytest.approx(1 / 3)
 
 
-TURNS = "quality does not change one way with the rate"
+TURNS = "the values do not change one way with the rate"
 INFINITE = "a value is not finite"
 
 
