@@ -204,7 +204,8 @@ def test_what_has_no_mask_cannot_train(tmp_path: Path, registry: Registry) -> No
     pictures = make_pictures(tmp_path / "pictures")
     net = {"type": "unet", "weights": "random", "trainable": True}
     tree = make_tree(pictures, steps(1), {"teachers": {"net": net}})
-    with pytest.raises(DataError, match=r"^the trained teacher 'net' needs masks, and the data"):
+    message = r"data\.train: the trained teacher 'net' needs masks, and the data have none"
+    with pytest.raises(RecipeError, match=message):
         run(tree, tmp_path / "run", registry)
 
 
