@@ -19,6 +19,7 @@ from srkit.assembly import Assembly
 from srkit.calibration import PIXELS, Calibration
 from srkit.errors import DataError
 from srkit.interfaces import Answer, Batch, Dataset, MappedMetric, PooledMetric, TeacherMetric
+from srkit.labels import check_boxes
 from srkit.loading import evaluation_batches
 from srkit.multiscale import set_scale
 from srkit.objectives import fit, restore, wanted_stages
@@ -305,6 +306,9 @@ class Examiner:
                 found: Any
                 if isinstance(metric, TeacherMetric):
                     teacher = self.assembly.teacher_of(self.assembly.recipe.metrics[name])
+                    judge = self.assembly.teachers[teacher]
+                    if task_of(judge) == "detection":
+                        check_boxes(batch, judge.classes, f"metric '{name}'")
                     found = metric(answers[teacher], targets[teacher], batch)
                 else:
                     found = metric(sr, batch)

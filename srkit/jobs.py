@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 
 from srkit.errors import OutputError
+from srkit.signals import gathered_signals
 
 #: Seconds between two looks at the processes.
 PAUSE = 0.1
@@ -75,7 +73,7 @@ def run_jobs(
         The signal that came; 0 for none.
     """
     running: dict[int, tuple[Job, Child]] = {}
-    with _nothing_left_of(running), _gathered_signals() as received:
+    with _nothing_left_of(running), gathered_signals() as received:
         handed_on = False
         while True:
             for slot in range(processes):
@@ -125,25 +123,6 @@ def _start(job: Job, environment: dict[str, str], held: Sequence[int]) -> Child:
             )
     except OSError as error:
         raise OutputError(f"{job.output}: cannot be written ({error.strerror or error})") from error
-
-
-@contextmanager
-def _gathered_signals() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM while this lasts; a second one acts at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -63,7 +63,8 @@ def masks_of(batch: Batch, classes: int, reader: str) -> Tensor:
             place = wrong.nonzero()[0].tolist()
             raise DataError(
                 f"{batch.names[place[0]]}: its mask holds {int(masks[*place])}; the {reader} "
-                f"expects 0 to {classes - 1}, the classes of the teacher, or {VOID} for unknown"
+                f"expects 0 to {classes - 1}, the classes of the teacher; pixels of no class are "
+                "for the data set's option 'unknown'"
             )
     return masks
 
@@ -82,6 +83,32 @@ def boxes_of(batch: Batch, reader: str) -> Sequence[Boxes]:
             "own answers on HR: evaluation.labels: teacher"
         )
     return batch.boxes
+
+
+def check_boxes(batch: Batch, classes: int, reader: str) -> None:
+    """Refuse boxes around what a detector does not tell.
+
+    Parameters
+    ----------
+    batch
+        With boxes or without.
+    classes
+        How many classes the detector has, with the background, which is 0.
+    reader
+        Who needs the boxes, for the error.
+
+    Raises
+    ------
+    DataError
+        If one is labelled so.
+    """
+    for name, boxes in zip(batch.names, batch.boxes or (), strict=False):
+        wrong = boxes.labels[(boxes.labels < 1) | (boxes.labels >= classes)]
+        if len(wrong):
+            raise DataError(
+                f"{name}: a box has the label {int(wrong[0])}; the {reader} expects 1 to "
+                f"{classes - 1}, the classes of the teacher"
+            )
 
 
 def truth_of(logits: Tensor, batch: Batch, reader: str) -> Tensor:

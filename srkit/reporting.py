@@ -74,15 +74,17 @@ def write_report(
         If `curves` cannot be read.
     """
     write_tables(evaluation, folder)
-    pictures = [
-        _picture(
-            folder / "summary.png",
-            summary_bars(evaluation),
-            "Means",
-            "Mean of each metric over the images that could be measured, with its standard error; "
-            "of a signed metric (→ 0) the bias, with the scatter.",
+    pictures = []
+    if evaluation.metrics:
+        pictures.append(
+            _picture(
+                folder / "summary.png",
+                summary_bars(evaluation),
+                "Means",
+                "Mean of each metric over the images that could be measured, with its standard "
+                "error; of a signed metric (→ 0) the bias, with the scatter.",
+            )
         )
-    ]
     scores = class_scores(evaluation)
     missing = _why_no_class_figures(evaluation, scores)
     if evaluation.classification is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path, PurePosixPath
@@ -37,6 +38,7 @@ from srkit.shards import (
     shard_name,
     write_index,
 )
+from srkit.signals import gathered_signals
 from srkit.workers import begin_worker
 
 #: Where a finished shard's rows and record wait until all are done.
@@ -223,23 +225,33 @@ def shard(
     rows: list[Rows] = []
     shards: list[Shard] = []
     bad: list[tuple[str, str]] = []
+    portions = [
+        [collection.pictures[i] for i in order[first : first + settings.per_shard]]
+        for first in range(0, len(order), settings.per_shard)
+    ]
+    kept = {number: part for number in range(len(portions)) if (part := _read_part(folder, number))}
+    missing = [each for n, portion in enumerate(portions) if n not in kept for each in portion]
     reader = _Reader(formats, settings.short_side, settings.quality)
+    found = _read_all(reader, missing, workers)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     shown = console.is_terminal
     progress = Progress(
         *columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown
     )
-    with progress:
+    with progress, closing(found), gathered_signals() as received:
         task = progress.add_task("shards", total=len(order))
-        for number, first in enumerate(range(0, len(order), settings.per_shard)):
-            chosen = [collection.pictures[i] for i in order[first : first + settings.per_shard]]
-            part = _read_part(folder, number)
-            if part is None:
-                part = _write_shard(
-                    folder, number, chosen, reader, workers, lambda: progress.advance(task)
-                )
+
+        def advance() -> None:
+            progress.advance(task)
+            if received:  # raised where the signal came, it could be lost in a library's hook
+                raise KeyboardInterrupt
+
+        for number, portion in enumerate(portions):
+            if number in kept:
+                part = kept[number]
+                progress.advance(task, len(portion))
             else:
-                progress.advance(task, len(chosen))
+                part = _write_shard(folder, number, portion, found, advance)
             shards += [part.shard] if part.shard.samples else []
             rows.append(part.rows)
             bad += part.bad
@@ -329,21 +341,21 @@ def _write_shard(
     folder: Path,
     number: int,
     pictures: Sequence[Picture],
-    reader: _Reader,
-    workers: int,
+    found: Iterator[Read | str],
     advance: Callable[[], None],
 ) -> _Part:
+    """Write the next of what is found of pictures to a shard, and a record of it."""
     place = folder / shard_name(number)
     partial = place.with_name(f".{place.name}.partial")
     bad: list[tuple[str, str]] = []
     try:
         writer = ShardWriter(partial, number)
         try:
-            for picture, found in zip(pictures, _read_all(reader, pictures, workers), strict=True):
-                if isinstance(found, str):
-                    bad.append((str(picture.path), found))
+            for picture, one in zip(pictures, found, strict=False):
+                if isinstance(one, str):
+                    bad.append((str(picture.path), one))
                 else:
-                    writer.add(found.name, found.content, picture.label, found.sides)
+                    writer.add(one.name, one.content, picture.label, one.sides)
                 advance()
             shard = writer.close()
         except BaseException:
@@ -445,7 +457,9 @@ class _Pictures:
             return str(error)
 
 
-def _read_all(reader: _Reader, pictures: Sequence[Picture], workers: int) -> Iterator[Read | str]:
+def _read_all(
+    reader: _Reader, pictures: Sequence[Picture], workers: int
+) -> Generator[Read | str, None, None]:
     loader: DataLoader[Any] = DataLoader(
         _Pictures(reader, pictures),  # type: ignore[arg-type]
         batch_size=None,

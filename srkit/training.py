@@ -7,13 +7,11 @@ chance is a pure function of the seed and the step, so that a resumed run goes o
 from __future__ import annotations
 
 import random
-import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -37,6 +35,7 @@ from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.results import Evaluation
 from srkit.runs import Run, start
+from srkit.signals import gathered_signals
 from srkit.statistics import standing
 from srkit.stretching import View
 from srkit.trees import flatten
@@ -98,7 +97,7 @@ def train(
         if run.accelerator.is_main_process:
             monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
             _introduce(run, monitor)
-        stack.enter_context(_gather_signals(run.signals))
+        run.signals = stack.enter_context(gathered_signals())
         stack.enter_context(_watch_workers())
         loop(run, monitor)
     if run.accelerator.is_main_process:
@@ -405,21 +404,3 @@ def _watch_workers() -> Iterator[None]:
             "when memory runs out; the last checkpoint is kept. Lower training.workers, or crop "
             "or batch size, and go on with --resume"
         ) from error
-
-
-@contextmanager
-def _gather_signals(received: list[int]) -> Iterator[None]:
-    """Note SIGINT and SIGTERM for the end of the step; a second one acts at once."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import signal
 import tarfile
 from pathlib import Path
 
@@ -101,6 +103,28 @@ def test_a_stopped_run_keeps_its_finished_shards(
     assert len(written) == 8 + 7  # those of the first shard were not read again
     assert (folder / "shard-000000.tar").stat().st_mtime_ns == first
     assert files_of(folder) == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_signal_stops_it_between_two_pictures(
+    photos: Path, tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    written: list[int] = []
+
+    def send(self: ShardWriter, *arguments: object) -> None:
+        written.append(1)
+        if len(written) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        add(self, *arguments)
+
+    add = ShardWriter.add
+    monkeypatch.setattr(ShardWriter, "add", send)
+    with pytest.raises(KeyboardInterrupt):
+        make_shards(photos, tmp_path / "stopped", formats, workers=workers)
+    assert len(written) == 6
+    make_shards(photos, tmp_path / "stopped", formats, workers=workers)
+    make_shards(photos, tmp_path / "whole", formats)
+    assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
 
 
 def test_a_finished_folder_that_lost_a_shard_is_told(

@@ -18,7 +18,7 @@ from srkit.assembly import assemble
 from srkit.comparison import compare
 from srkit.errors import DataError, RecipeError
 from srkit.interfaces import Answer, Batch, Boxes, Sample, Window
-from srkit.labels import boxes_of
+from srkit.labels import boxes_of, check_boxes
 from srkit.loading import Drawn, Draws, stack
 from srkit.monitor import read_records
 from srkit.objectives import wanted_stages
@@ -122,6 +122,19 @@ def test_the_answer_on_hr_as_the_truth() -> None:
     expected = "^the metric 'x' needs boxes, and the data have none; a metric can go by the teacher"
     with pytest.raises(DataError, match=expected):
         boxes_of(batch, "metric 'x'")
+
+
+def test_boxes_of_classes_that_a_detector_does_not_tell() -> None:
+    def labelled(*labels: int) -> Batch:
+        boxes = [Boxes(torch.rand(len(labels), 4), torch.tensor(labels))]
+        return Batch(["a"], torch.zeros(1, 3, 2, 2), [0], boxes=boxes)
+
+    check_boxes(labelled(1, 2), 3, "metric 'x'")
+    check_boxes(labelled(), 3, "metric 'x'")
+    for wrong in (0, 3):
+        expected = f"^a: a box has the label {wrong}; the metric 'x' expects 1 to 2, the classes of"
+        with pytest.raises(DataError, match=expected):
+            check_boxes(labelled(1, wrong), 3, "metric 'x'")
 
 
 def test_losses_of_other_tasks_are_refused(tmp_path: Path, registry: Registry) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -70,9 +72,11 @@ class SegmentationFolder:
             raise ValueError(f"start {start} and stop {stop} leave none of {len(names)} pictures")
         self._root, self._masks, self._unknown = root, masks, unknown
         self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
-        for name in self._names:
-            if not self._mask_of(name).is_file():
-                raise DataError(f"{self._mask_of(name)}: no such mask, of {root / name}")
+        missing = [name for name in self._names if not self._mask_of(name).is_file()]
+        if missing:
+            first = f"{self._mask_of(missing[0])}: no such mask, of {root / missing[0]}"
+            more = len(missing) - 1
+            raise DataError(f"{first}; so it is with {more} more" if more else first)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -108,7 +112,8 @@ class CocoBoxes:
     """Pictures with boxes around what is in them, from a JSON file in COCO's format.
 
     The labels are COCO's own category numbers, which torchvision's detectors tell. Boxes of crowds
-    are left out, and so are those of no area. Pictures stay whole.
+    are left out, and so are those of no area; what reaches over the border is cut off. Pictures
+    stay whole.
 
     Parameters
     ----------
@@ -125,7 +130,7 @@ class CocoBoxes:
     Raises
     ------
     DataError
-        If the file or a picture cannot be used.
+        If the file or a picture cannot be used, or a box lies outside of its picture.
     """
 
     classes = None
@@ -153,31 +158,79 @@ class CocoBoxes:
         return len(self._boxes)
 
     def __getitem__(self, index: int) -> Sample:
-        name, rows = self._boxes[index]
+        name, told = self._boxes[index]
         pixels, data_range = self._reader.read(self._root / name)
         height, width = pixels.shape[1:]
-        table = torch.tensor(rows, dtype=torch.float64).view(-1, 5)
+        if told.size not in (None, (width, height)):
+            raise DataError(
+                f"{self._root / name}: has {width}x{height} pixels, and its boxes are for "
+                f"{told.size[0]}x{told.size[1]}; shrink both or neither"
+            )
+        table = torch.tensor(told.boxes, dtype=torch.float64).view(-1, 5)
         corners = torch.cat([table[:, :2], table[:, :2] + table[:, 2:4]], 1).float()
+        outside = (corners[:, 2:] < 0) | (corners[:, :2] > torch.tensor([width, height]))
+        if outside.any():
+            place = int(outside.any(1).nonzero()[0])
+            raise DataError(
+                f"{self._root / name}: the box {told.boxes[place][:4]} lies outside of its "
+                f"{width}x{height} pixels"
+            )
         corners = corners.clamp(min=0).minimum(torch.tensor([width, height] * 2).float())
         kept = ((corners[:, 2:] - corners[:, :2]) > 0).all(1)
         boxes = Boxes(corners[kept], table[kept, 4].long())
         return Sample(name, pixels, data_range=data_range, boxes=boxes)
 
 
-def _read_boxes(path: Path) -> dict[str, list[list[float]]]:
-    """Read left, top, width, height and category of the boxes in each picture, by file name."""
+@dataclass(slots=True)
+class Things:
+    """What COCO's file says of a picture.
+
+    Parameters
+    ----------
+    size
+        Width and height, where they are told.
+    boxes
+        Left, top, width, height and category of each.
+    """
+
+    size: tuple[int, int] | None
+    boxes: list[list[float]] = field(default_factory=list)
+
+
+def _read_boxes(path: Path) -> dict[str, Things]:
+    """Read the boxes in each picture, by file name."""
     try:
         content: Any = json.loads(path.read_text("utf-8"))
-        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        boxes: dict[str, list[list[float]]] = {name: [] for name in names.values()}
-        for entry in content["annotations"]:
+        images = {image["id"]: image for image in content["images"]}
+        found = {str(image["file_name"]): Things(_size_of(image)) for image in images.values()}
+        known = {category["id"] for category in content.get("categories", ())}
+        for place, entry in enumerate(content["annotations"]):
+            where = f"{path}: annotations[{place}]"
+            if entry["image_id"] not in images:
+                raise DataError(f"{where} is of image {entry['image_id']}, which 'images' lacks")
+            if known and entry["category_id"] not in known:
+                raise DataError(
+                    f"{where} is of category {entry['category_id']}, which 'categories' lacks"
+                )
+            left, top, width, height = map(float, entry["bbox"])
+            if width < 0 or height < 0:
+                raise DataError(
+                    f"{where} is {width:g} wide and {height:g} high; expected [left, top, width, "
+                    "height]"
+                )
             if not entry.get("iscrowd", 0):
-                left, top, width, height = map(float, entry["bbox"])
                 row = [left, top, width, height, float(entry["category_id"])]
-                boxes[names[entry["image_id"]]].append(row)
+                found[str(images[entry["image_id"]]["file_name"])].boxes.append(row)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else f"{error}"
         raise DataError(
-            f"{path}: cannot be read as COCO's annotations of boxes ({type(error).__name__}: "
-            f"{error})"
+            f"{path}: cannot be read as COCO's annotations of boxes ({what}); expected 'images' "
+            "and 'annotations', as in instances_val2017.json"
         ) from error
-    return boxes
+    if not any(one.boxes for one in found.values()):
+        raise DataError(f"{path}: holds no box; for pictures without boxes take image_folder")
+    return found
+
+
+def _size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    return (int(image["width"]), int(image["height"])) if {"width", "height"} <= {*image} else None

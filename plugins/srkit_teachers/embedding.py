@@ -15,6 +15,9 @@ from srkit.interfaces import Answer, Batch, Task
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
+#: Cosines that differ by less differ by rounding.
+EQUAL = 1e-6
+
 
 class EmbeddingCosine:
     """One less the cosine between the embeddings of SR and HR, the mean over images.
@@ -48,8 +51,8 @@ class RecallAtK:
     """Whether the original of an SR image is among the k images that are most like it.
 
     All originals of the set are ranked by the cosine of their embeddings with that of SR; the
-    number of the set is the share of images whose own original is among the first k. Others that
-    are as much like it count as more so.
+    number of the set is the share of images whose own original is among the first k. Among others
+    that are as much like SR, within 1e-6, lots are drawn: an image counts by the odds.
 
     Parameters
     ----------
@@ -72,13 +75,14 @@ class RecallAtK:
         return list(zip(sr, hr, strict=True))
 
     def pool(self, parts: Sequence[Any]) -> tuple[list[float], float]:
-        """Tell of each image whether its original is found, 1 or 0, and the share of the set."""
+        """Tell of each image whether its original is found, 1, 0 or the odds, and the mean."""
         sr, hr = (np.stack(side) for side in zip(*parts, strict=True))
         found = []
         for index, one in enumerate(sr):
             alike = hr @ one
-            rivals = np.delete(alike, index) >= alike[index]
-            found.append(float(rivals.sum() < self.k))
+            closer = np.delete(alike, index) - alike[index]
+            ahead, level = (closer > EQUAL).sum(), (np.abs(closer) <= EQUAL).sum()
+            found.append(float(np.clip((self.k - ahead) / (level + 1), 0, 1)))
         return found, float(np.mean(found))
 
 

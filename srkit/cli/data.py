@@ -188,7 +188,7 @@ def check_data(
     from srkit.data_check_report import print_check, write_check
     from srkit.data_checking import check_folder, check_recipe, check_shards
     from srkit.registry import Registry
-    from srkit.shards import INDEX
+    from srkit.shards import INDEX, is_shard
 
     path, served = Path(given), "://" in given
     if not served and not path.exists():
@@ -196,7 +196,8 @@ def check_data(
     if (served or path.is_dir()) and (overrides or sample):
         fail(f"{given}: a folder; changes and --sample are for recipes")
     registry, console = Registry.discover(), new_console()
-    if served or (path / INDEX).is_file():
+    entries = list(path.iterdir()) if path.is_dir() else []
+    if served or any(entry.name == INDEX or is_shard(entry) for entry in entries):
         root = given if served else str(path.resolve())
         checked = check_shards(root, registry, console, workers=workers)
     elif path.is_dir():

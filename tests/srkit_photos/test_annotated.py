@@ -108,10 +108,44 @@ def test_boxes_in_cocos_format(pictures: Path, formats: Formats) -> None:
 
 def test_annotations_that_cannot_be_used(pictures: Path, formats: Formats) -> None:
     path = annotate(pictures, {"image_id": 5, "category_id": 1, "bbox": [0, 0, 1, 1]})
-    with refused(f"{path}: cannot be read as COCO's annotations of boxes (KeyError: 5)"):
+    with refused(f"{path}: annotations[0] is of image 5, which 'images' lacks"):
         CocoBoxes(formats=formats, root=pictures, annotations=path)
+    begin = f"{path}: cannot be read as COCO's annotations of boxes ("
     path.write_text("[]", "utf-8")
-    with refused(f"{path}: cannot be read as COCO's annotations of boxes (TypeError: "):
+    with refused(begin):
         CocoBoxes(formats=formats, root=pictures, annotations=path)
-    with refused(f"{pictures / 'gone.json'}: cannot be read as COCO's annotations of boxes (FileN"):
+    path.write_text('{"annotations": []}', "utf-8")
+    with refused(f"{begin}'images' is missing); expected 'images' and 'annotations'"):
+        CocoBoxes(formats=formats, root=pictures, annotations=path)
+    with refused(f"{pictures / 'gone.json'}: cannot be read as COCO's annotations of boxes ("):
         CocoBoxes(formats=formats, root=pictures, annotations=pictures / "gone.json")
+    with refused(f"{annotate(pictures)}: holds no box; for pictures without boxes take image_fol"):
+        CocoBoxes(formats=formats, root=pictures, annotations=path)
+    annotate(pictures, {"image_id": 4, "category_id": 1, "bbox": [3, 3, -1, 2]})
+    with refused(f"{path}: annotations[0] is -1 wide and 2 high; expected [left, top, width, hei"):
+        CocoBoxes(formats=formats, root=pictures, annotations=path)
+
+
+def test_boxes_that_do_not_fit_their_picture(pictures: Path, formats: Formats) -> None:
+    path = annotate(pictures, {"image_id": 9, "category_id": 1, "bbox": [14.5, 0, 2, 2]})
+    dataset = CocoBoxes(formats=formats, root=pictures, annotations=path)
+    with refused(f"{pictures / 'b.jpg'}: the box [14.5, 0.0, 2.0, 2.0] lies outside of its 14x10"):
+        dataset[0]
+    tree = json.loads(path.read_text("utf-8"))
+    tree["images"][1] |= {"width": 28, "height": 20}
+    path.write_text(json.dumps(tree), "utf-8")
+    dataset = CocoBoxes(formats=formats, root=pictures, annotations=path)
+    with refused(f"{pictures / 'b.jpg'}: has 14x10 pixels, and its boxes are for 28x20; shrink bo"):
+        dataset[0]
+    tree["categories"] = [{"id": 3}]
+    path.write_text(json.dumps(tree), "utf-8")
+    with refused(f"{path}: annotations[0] is of category 1, which 'categories' lacks"):
+        CocoBoxes(formats=formats, root=pictures, annotations=path)
+
+
+def test_missing_masks_are_counted(pictures: Path, formats: Formats, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    with refused(
+        f"{tmp_path / 'masks' / 'b.png'}: no such mask, of {pictures / 'b.jpg'}; so it is"
+    ):
+        SegmentationFolder(formats=formats, root=pictures, masks=tmp_path / "masks")

@@ -109,4 +109,9 @@ def test_recall_against_scikit_learn(k: int) -> None:
 def test_equal_originals_are_not_told_apart() -> None:
     same = torch.ones(3, 4)
     metric = RecallAtK()
-    assert metric.pool(metric(Answer(same), Answer(same), batch(3)))[1] == 0
+    values, whole = metric.pool(metric(Answer(same), Answer(same), batch(3)))
+    assert values == pytest.approx([1 / 3] * 3)
+    assert whole == pytest.approx(1 / 3)
+    rounded = same * torch.tensor([[1.0], [1.0 + 1e-7], [1.0]]) + 1e-8
+    assert metric.pool(metric(Answer(same), Answer(rounded), batch(3)))[1] == pytest.approx(1 / 3)
+    assert RecallAtK(k=3).pool(metric(Answer(same), Answer(same), batch(3)))[1] == 1

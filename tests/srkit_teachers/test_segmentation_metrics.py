@@ -72,8 +72,8 @@ def test_no_masks_and_wrong_ones() -> None:
     masks = MASKS.clone()
     masks[2, 3, 4] = 7
     expected = (
-        "^c: its mask holds 7; the metric 'miou' expects 0 to 2, the classes of the teacher, or -1 "
-        "for unknown$"
+        "^c: its mask holds 7; the metric 'miou' expects 0 to 2, the classes of the teacher; "
+        "pixels of no class are for the data set's option 'unknown'$"
     )
     with pytest.raises(DataError, match=expected):
         MeanIoU()(answer(TOLD), answer(TOLD), batch(masks))
