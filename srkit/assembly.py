@@ -100,6 +100,20 @@ class Assembly:
             named |= {f"losses.{name}.x{scale}": loss for name, loss in part.losses.items()}
         return {name: module for name, module in named.items() if isinstance(module, nn.Module)}
 
+    def notes(self) -> list[str]:
+        """Say what the user should know of how the parts fit together."""
+        factors = {
+            scale: part.degradation.factor
+            for scale, part in self.by_scale.items()
+            if part.degradation is not None and self.generator is not None
+        }
+        return [
+            f"degradation: LR has {factor:.4g} of HR's side; SR, {scale} times as large, is "
+            "resized to HR"
+            for scale, factor in factors.items()
+            if abs(factor * scale - 1) > 1e-6
+        ]
+
     def teacher_of(self, spec: LossSpec | MetricSpec) -> str:
         """Name the teacher whose answers a loss or metric compares."""
         return spec.teacher or next(iter(self.recipe.teachers))

@@ -203,7 +203,8 @@ def _missing(deltas: Sequence[Comparison]) -> list[str]:
 
 def _name(point: Point) -> str:
     arm = point.arm
-    return f"{arm.format} {arm.quality}: {arm.model}" if arm.format else arm.model
+    larger = ", larger" if point.reached < 1 else ""
+    return f"{arm.format} {arm.quality}: {arm.model}{larger}" if arm.format else arm.model
 
 
 def _numbers(found: Compression, point: Point) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,18 @@ def summary(checked: Checked, split: str) -> str:
         if values:
             parts.append(f"values from {min(values):.4g} to {max(values):.4g}")
     classes = checked.images[split].classes
-    return ", ".join([*parts, *([] if classes is None else [f"{classes} classes"])])
+    parts += [] if classes is None else [f"{classes} classes"]
+    return ", ".join([*parts, *_drawn(looks)])
+
+
+def _drawn(looks: Sequence[Look]) -> Iterator[str]:
+    """Tell of which classes the masks and boxes are."""
+    for boxed, what in ((False, "masks"), (True, "boxes")):
+        some = [look for look in looks if look.drawn is not None and look.boxed == boxed]
+        if some:
+            classes = sorted({each for look in some for each in look.drawn or ()})
+            listed = ", ".join(map(str, classes[:12])) + (", ..." if len(classes) > 12 else "")
+            yield f"{what} of {'class' if len(classes) == 1 else 'classes'} {listed or 'none'}"
 
 
 def _span(values: Sequence[int]) -> str:

@@ -11,15 +11,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader
 
+from srkit.assembly import complete
 from srkit.checked_images import Images, OfDataset, OfFolder, OfShards
+from srkit.components import build, downloads
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.findings import JUDGES, Checked, Place
 from srkit.formats import Formats
+from srkit.interfaces import Task
 from srkit.looks import Look, look_at
 from srkit.making import Split, build_data
+from srkit.needs import references
 from srkit.recipe import Recipe
 from srkit.registry import Registry
 from srkit.shard_files import SHARD_CACHE_BYTES, ShardReader, open_shards, shard_cache
+from srkit.tasks import task_of
 from srkit.workers import begin_worker
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -59,7 +64,29 @@ def check_recipe(
     if not images:
         raise RecipeError(source, ["data: missing; the recipe has no images to check"])
     checked = Checked(recipe.name, images, notes=notes)
+    checked.told = _classes_of_teachers(recipe, registry, source, notes)
     return _examine(checked, console, workers)
+
+
+def _classes_of_teachers(
+    recipe: Recipe, registry: Registry, source: str, notes: list[str]
+) -> dict[str, tuple[Task, int]]:
+    """Build the teachers that are here, and ask each for its task and number of classes."""
+    recipe, components = complete(recipe, registry, source)
+    supplied = {"channels": recipe.channels, "formats": Formats.of(registry)}
+    told = {}
+    for name, spec in recipe.teachers.items():
+        factory = components[f"teachers.{name}"].factory
+        if any(references(spec.options)) or downloads(factory, spec.options):
+            notes.append(f"teachers.{name}: not here yet; nothing is compared with its classes")
+            continue
+        try:
+            teacher = build(factory, spec.options, **supplied)
+        except (ValueError, SrkitError) as error:
+            raise RecipeError(source, [f"teachers.{name}: {error}"]) from error
+        if teacher.classes:
+            told[name] = (task_of(teacher), teacher.classes)
+    return told
 
 
 def check_folder(

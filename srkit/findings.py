@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from srkit.checked_images import Images
+from srkit.interfaces import Task
 from srkit.looks import Look
 
 #: Bits that the hashes of two images may differ in, and the least correlation of their small
@@ -70,6 +71,8 @@ class Checked:
         Why not, by split and number.
     notes
         What the data sets tell of themselves.
+    told
+        Task and number of classes of each teacher, by its name.
     findings
         In order of weight.
     """
@@ -79,6 +82,7 @@ class Checked:
     looks: dict[str, list[Look | None]] = field(default_factory=dict)
     errors: dict[Place, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    told: dict[str, tuple[Task, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -224,6 +228,42 @@ def _classes(checked: Checked) -> Iterator[Finding]:
             yield Finding("classes", False, text)
 
 
+def _truth(checked: Checked) -> Iterator[Finding]:
+    """Labels, masks and boxes of classes that a teacher does not tell; masks of a single class."""
+    for name, (task, count) in checked.told.items():
+        first = 1 if task == "detection" else 0
+        wrong = []
+        for place, look in checked.all():
+            strange = [each for each in _labels(look, task) if not first <= each < count]
+            if strange:
+                wrong.append((place, strange))
+        if wrong:
+            yield Finding(
+                "truth",
+                True,
+                f"{_count(wrong, 'image')} of classes that teacher '{name}' does not tell",
+                [[place] for place, _ in wrong],
+                [
+                    f"{checked.name(place)}: {', '.join(map(str, strange))}; expected {first} to "
+                    f"{count - 1}"
+                    for place, strange in wrong
+                ],
+            )
+    for split in checked.images:
+        masked = [look for look in checked.looks[split] if look and look.drawn and not look.boxed]
+        if masked and {each for look in masked for each in look.drawn or ()} == {0}:
+            share = sum(look.unknown for look in masked) / len(masked)
+            text = f"{split}: masks hold class 0 alone; {share:.0%} of the pixels are unknown"
+            yield Finding("truth", False, text + ": is that value a class?" if share else text)
+
+
+def _labels(look: Look, task: Task) -> Sequence[int]:
+    """List the classes of an image that a teacher of a task would be judged by."""
+    if task == "classification":
+        return [] if look.label is None else [look.label]
+    return look.drawn or [] if look.boxed == (task == "detection") else []
+
+
 def _mixture(checked: Checked) -> Iterator[Finding]:
     """Kinds of images that lie side by side."""
     for split in checked.images:
@@ -241,6 +281,7 @@ JUDGES: Sequence[Callable[[Checked], Iterator[Finding]]] = (
     _equal,
     _alike,
     _classes,
+    _truth,
     _mixture,
 )
 

@@ -292,6 +292,8 @@ def _remedy(differing: Sequence[str]) -> str:
             "frames that have black and white of their own need a data set with one range for all, "
             "such as lens_pairs"
         )
+    if {*differing} <= {"label", "mask", "boxes"}:
+        return "give it to all of them or to none"
     return "train on data of one kind"
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srkit.interfaces import Sample
+from srkit.interfaces import VOID, Sample
 from srkit.resizing import resize
 
 #: Side of the small grey image that the perceptual hash is made of, and of the hash itself.
@@ -51,6 +51,12 @@ class Look:
         The grey image behind it: zero mean, unit variance.
     shift
         Pixels of LR that LR lies below and right of HR; None without LR.
+    drawn
+        Classes of its mask's pixels, or of its boxes; None without either.
+    boxed
+        Whether these are of boxes.
+    unknown
+        Share of the mask's pixels whose class is unknown.
     """
 
     name: str
@@ -68,6 +74,9 @@ class Look:
     hash: int | None = None
     small: NDArray[np.float32] | None = None
     shift: tuple[float, float] | None = None
+    drawn: tuple[int, ...] | None = None
+    boxed: bool = False
+    unknown: float = 0.0
 
 
 def look_at(sample: Sample, kind: str = "") -> Look:
@@ -104,7 +113,19 @@ def look_at(sample: Sample, kind: str = "") -> Look:
         hash=None if found is None else found[0],
         small=None if found is None else found[1],
         shift=None if lr is None or flat else shift_between(hr, lr),
+        drawn=_drawn(sample),
+        boxed=sample.boxes is not None,
+        unknown=0.0 if sample.mask is None else float((sample.mask == VOID).float().mean()),
     )
+
+
+def _drawn(sample: Sample) -> tuple[int, ...] | None:
+    """List the classes that occur in an image's mask, or among its boxes."""
+    if sample.boxes is not None:
+        return tuple(np.unique(sample.boxes.labels).tolist())
+    if sample.mask is None:
+        return None
+    return tuple(np.unique(sample.mask[sample.mask != VOID]).tolist())
 
 
 def digest_of(image: Tensor) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -24,6 +25,20 @@ class Part(Options):
     """A part of a recipe: unknown keys and infinite numbers are refused."""
 
     model_config = ConfigDict(allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absence(cls, given: Any) -> Any:
+        """Give a key that is null its default back, unless null is a value of it."""
+        if not isinstance(given, Mapping):
+            return given
+        return {key: value for key, value in given.items() if value is not None or cls._may(key)}
+
+    @classmethod
+    def _may(cls, key: str) -> bool:
+        """Tell whether a key may be null, or is refused elsewhere: unknown, or without default."""
+        known = cls.model_fields.get(key)
+        return known is None or known.is_required() or type(None) in get_args(known.annotation)
 
 
 class Spec(Options):

@@ -268,7 +268,7 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
     if "train" not in assembly.data:
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
     move(assembly, accelerator)
-    notes = []
+    notes = assembly.notes()
     if recipe.start is not None and assembly.generator is not None:
         begin_from(assembly.generator, recipe, fresh_only=checkpoint is not None)
         if assembly.uncertainty is not None and checkpoint is None:

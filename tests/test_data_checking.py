@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from web_server import Web, serving
 
 from srkit.cli import app
+from srkit.data_check_report import summary
 from srkit.data_checking import check_folder, check_recipe, check_shards
 from srkit.errors import DataError, RecipeError
 from srkit.formats import Formats
@@ -122,6 +123,29 @@ def test_shards_by_folder_and_address(
     assert report["images"] == {"shards": 13}
     assert "left out when the shards were made: " in report["notes"][0]
     assert "cut.jpg" in report["notes"][0]
+
+
+def test_masks_are_compared_with_the_teacher(tmp_path: Path, registry: Registry) -> None:
+    make_photos(tmp_path / "photos", count=3, classes=1)
+    (tmp_path / "masks" / "a").mkdir(parents=True)
+    for number in range(3):
+        with Pictures.open(tmp_path / "photos" / "a" / f"{number:02d}.jpg") as picture:
+            mask = np.zeros((picture.height, picture.width), np.uint8)
+        mask[2:5, 2:9] = 1 if number < 2 else 4
+        Pictures.fromarray(mask).save(tmp_path / "masks" / "a" / f"{number:02d}.png")
+    dataset = f"{{type: segmentation_folder, root: {tmp_path}/photos, masks: {tmp_path}/masks}}"
+    changes = [
+        f"data={{test: {{dataset: {dataset}}}}}",
+        "teachers={net: {type: unet, weights: random, classes: 2}}",
+    ]
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "recipe.yaml", changes)
+    recipe.data.train = None
+    checked = check_recipe(recipe, registry, "recipe.yaml", Console(quiet=True), workers=0)
+    (problem,) = checked.problems
+    assert problem.text == "1 image of classes that teacher 'net' does not tell"
+    assert list(problem.details) == ["a/02.jpg: 4; expected 0 to 1"]
+    assert summary(checked, "test").endswith(", masks of classes 0, 1, 4")
 
 
 def test_a_shard_whose_content_changed(tmp_path: Path, registry: Registry) -> None:

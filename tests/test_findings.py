@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from srkit.findings import JUDGES, Checked, Finding, Groups, Place, near
-from srkit.interfaces import Sample
+from srkit.interfaces import Sample, Task
 from srkit.looks import Look
 
 RNG = np.random.default_rng(0)
@@ -162,3 +162,33 @@ def test_groups_are_joined_through_others() -> None:
     for pair in ((0, 1), (3, 4), (4, 0)):
         groups.join(*pair)
     assert groups.several() == [[0, 1, 3, 4]]
+
+
+def truths(told: dict[str, tuple[Task, int]], *looks: Look) -> list[tuple[bool, str, list[str]]]:
+    checked = Checked("set", {"test": Of(len(looks))}, {"test": list(looks)}, told=told)
+    found = [finding for find in JUDGES for finding in find(checked)]
+    return [(f.problem, f.text, list(f.details)) for f in found if f.kind == "truth"]
+
+
+def test_classes_that_a_teacher_does_not_tell() -> None:
+    masks = [look(1, drawn=(0, 1)), look(2, drawn=(0, 7, 9)), look(3)]
+    net: dict[str, tuple[Task, int]] = {"net": ("segmentation", 3)}
+    text = "1 image of classes that teacher 'net' does not tell"
+    assert truths(net, *masks) == [(True, text, ["2.png: 7, 9; expected 0 to 2"])]
+    assert truths({"net": ("classification", 3)}, *masks) == []
+    assert truths({"net": ("detection", 3)}, *masks) == []
+    boxes = [look(1, drawn=(1, 2), boxed=True), look(2, drawn=(0,), boxed=True)]
+    expected = [(True, text, ["2.png: 0; expected 1 to 2"])]
+    assert truths({"net": ("detection", 3)}, *boxes) == expected
+    assert truths(net, *boxes) == []
+    labels = [look(1, label=2), look(2, label=3)]
+    expected = [(True, text, ["2.png: 3; expected 0 to 2"])]
+    assert truths({"net": ("classification", 3)}, *labels) == expected
+
+
+def test_masks_of_a_single_class_are_told() -> None:
+    """Of 0 and 255 the second is unknown by default, which is seldom meant."""
+    one = look(1, drawn=(0,), unknown=0.25)
+    text = "test: masks hold class 0 alone; 25% of the pixels are unknown: is that value a class?"
+    assert truths({}, one) == [(False, text, [])]
+    assert truths({}, one, look(2, drawn=(0, 1))) == []

@@ -15,7 +15,7 @@ from skimage import data
 from skimage.registration import phase_cross_correlation
 from torch import Tensor
 
-from srkit.interfaces import Sample
+from srkit.interfaces import VOID, Boxes, Sample
 from srkit.looks import digest_of, look_at, perceptual_hash, shift_between
 from srkit.resizing import resize
 
@@ -104,3 +104,15 @@ def test_only_pictures_are_hashed(
 ) -> None:
     found = look_at(Sample("a", photo[:channels], unit=unit), kind)
     assert (found.hash is not None) is hashed
+
+
+def test_the_classes_of_masks_and_boxes(photo: Tensor) -> None:
+    plain = look_at(Sample("a", photo))
+    assert (plain.drawn, plain.boxed, plain.unknown) == (None, False, 0.0)
+    mask = torch.zeros(256, 256, dtype=torch.long)
+    mask[:64], mask[64:128] = 7, VOID
+    masked = look_at(Sample("a", photo, mask=mask))
+    assert (masked.drawn, masked.boxed, masked.unknown) == ((0, 7), False, 0.25)
+    boxes = Boxes(torch.rand(3, 4), torch.tensor([3, 1, 3]))
+    boxed = look_at(Sample("a", photo, boxes=boxes))
+    assert (boxed.drawn, boxed.boxed) == ((1, 3), True)

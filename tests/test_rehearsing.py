@@ -106,8 +106,8 @@ def test_mixed_pictures_without_labels(registry: Registry, pictures: Path, tmp_p
     mix = {"dataset": {"type": "image_folder", "root": str(other)}, "share": 0.5}
     tree["data"]["train"]["mix"] = mix
     assert problems_of(registry, tree) == [
-        "data.train.mix: 00.png and 00.png do not fit in one batch: label known and none; train on "
-        "data of one kind"
+        "data.train.mix: 00.png and 00.png do not fit in one batch: label known and none; give "
+        "it to all of them or to none"
     ]
 
 
@@ -189,3 +189,15 @@ def test_trained_teachers_stay_as_they_were(registry: Registry, pictures: Path) 
     assert teacher.training
     for name, value in teacher.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_factors_that_are_not_the_scale_are_noted(registry: Registry, pictures: Path) -> None:
+    def notes(*steps: dict[str, Any]) -> list[str]:
+        recipe = parse_recipe({**make_tree(pictures), "degradation": list(steps)}, "test.yaml")
+        return assemble(recipe, registry, "test.yaml", splits=()).notes()
+
+    assert notes({"type": "bicubic"}) == []
+    twice = notes({"type": "bicubic"}, {"type": "downscale"})
+    assert twice == [
+        "degradation: LR has 0.25 of HR's side; SR, 2 times as large, is resized to HR"
+    ]

@@ -424,6 +424,14 @@ def test_the_page_is_self_contained(tmp_path: Path) -> None:
     assert not list(path.parent.glob(".*"))
 
 
+def test_a_report_without_metrics_has_its_panels(tmp_path: Path) -> None:
+    models = [ModelResult(name, {}, None, 0.0) for name in ("original", "untuned", "DarioNet")]
+    found = Evaluation("t", ["a", "b"], None, "", None, [], models, [])
+    write_report(found, tmp_path, render)
+    assert (tmp_path / "panels.png").is_file()
+    assert not (tmp_path / "summary.png").exists()
+
+
 def test_the_page_states_numbers_notes_and_protocols(tmp_path: Path) -> None:
     found = evaluation()
     text = write_report(found, tmp_path).read_text("utf-8")

@@ -39,6 +39,8 @@ def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = Fals
     rehearse(built, Accelerator(cpu=True), str(recipe), fetch=False)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
     print(f"{recipe}: good; images: {sizes or 'none'}")
+    for note in built.notes():
+        print(note)
     for path, addresses in built.downloads.items():
         print(f"{path}: a run will download {', '.join(addresses)}")
 
