@@ -151,6 +151,12 @@ class CocoBoxes:
         self._boxes = [(name, boxes[name]) for name in sorted(boxes)][start:stop]
         if not self._boxes:
             raise ValueError(f"start {start} and stop {stop} leave none of {len(boxes)} pictures")
+        over = sum(told.over_the_border() for _, told in self._boxes)
+        if over:
+            self.notes.append(
+                f"{annotations}: {over} boxes reach over the border of their picture by more than "
+                "a pixel; that part is cut off"
+            )
         self._root = root
         self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
 
@@ -195,6 +201,16 @@ class Things:
 
     size: tuple[int, int] | None
     boxes: list[list[float]] = field(default_factory=list)
+
+    def over_the_border(self) -> int:
+        """Count the boxes that reach out of the picture by more than rounding, if that is known."""
+        if self.size is None:
+            return 0
+        width, height = self.size
+        return sum(
+            min(left, top) < -1 or left + across > width + 1 or top + down > height + 1
+            for left, top, across, down, _ in self.boxes
+        )
 
 
 def _read_boxes(path: Path) -> dict[str, Things]:

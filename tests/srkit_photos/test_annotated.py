@@ -137,6 +137,20 @@ def test_boxes_that_do_not_fit_their_picture(pictures: Path, formats: Formats) -
     dataset = CocoBoxes(formats=formats, root=pictures, annotations=path)
     with refused(f"{pictures / 'b.jpg'}: has 14x10 pixels, and its boxes are for 28x20; shrink bo"):
         dataset[0]
+    tree["images"][1] |= {"width": 14, "height": 10}
+    tree["annotations"] = [
+        {"image_id": 9, "category_id": 1, "bbox": box}
+        for box in ([0, 0, 14.5, 10.9], [-2, 0, 5, 5], [10, 5, 30, 3])
+    ]
+    path.write_text(json.dumps(tree), "utf-8")
+    dataset = CocoBoxes(formats=formats, root=pictures, annotations=path)
+    assert dataset.notes == [
+        f"{path}: 2 boxes reach over the border of their picture by more than a pixel; that part "
+        "is cut off"
+    ]
+    boxes = dataset[0].boxes
+    assert boxes is not None
+    assert boxes.corners.tolist() == [[0, 0, 14, 10], [0, 0, 3, 5], [10, 5, 14, 8]]
     tree["categories"] = [{"id": 3}]
     path.write_text(json.dumps(tree), "utf-8")
     with refused(f"{path}: annotations[0] is of category 1, which 'categories' lacks"):
