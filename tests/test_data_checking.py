@@ -148,6 +148,19 @@ def test_masks_are_compared_with_the_teacher(tmp_path: Path, registry: Registry)
     assert summary(checked, "test").endswith(", masks of classes 0, 1, 4")
 
 
+def test_shards_that_are_not_finished(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = tmp_path / "shards"
+    make_shards(make_photos(tmp_path / "photos"), shards, Formats.of(registry))
+    (shards / "index.json").unlink()
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(app, ["data", "check", "shards"])
+    assert isinstance(found.exception, DataError)
+    expected = f"{shards / 'index.json'}: no such file; make the shards"
+    assert str(found.exception).startswith(expected)
+
+
 def test_a_shard_whose_content_changed(tmp_path: Path, registry: Registry) -> None:
     shards = tmp_path / "shards"
     make_shards(make_photos(tmp_path / "photos"), shards, Formats.of(registry))
