@@ -6,7 +6,6 @@ import fnmatch
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any
 
@@ -459,7 +458,7 @@ def _check_stages(assembly: Assembly) -> list[str]:
                 f"{kind}.{name}: '{stage}' is no stage of teacher '{teacher}'; "
                 f"{nearest(stage, known)}"
                 for stage in component.stages
-                if not matching(known, stage)
+                if not fnmatch.filter(known, stage)
             ]
     return problems
 
