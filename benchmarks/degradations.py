@@ -25,12 +25,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from scipy.special import j1
-from srkit_photos.blur_kernels import Kernel
-from srkit_photos.bsrgan import Bsrgan
-from srkit_photos.drawing import Drawn
-from srkit_photos.samples import SamplePhotos
-from srkit_photos.second_order import SecondOrder
-from srkit_photos.steps import (
+from srkit_photos.datasets.samples import SamplePhotos
+from srkit_photos.degradations.blur_kernels import Kernel
+from srkit_photos.degradations.bsrgan import Bsrgan
+from srkit_photos.degradations.drawing import Drawn
+from srkit_photos.degradations.second_order import SecondOrder
+from srkit_photos.degradations.steps import (
     Blur,
     GaussianNoise,
     Jpeg,
@@ -41,10 +41,10 @@ from srkit_photos.steps import (
     Subsample,
 )
 
-from srkit.allocator import keep_freed_memory
-from srkit.formats import Formats
-from srkit.registry import Registry
-from srkit.resizing import resize
+from srkit.components.registry import Registry
+from srkit.functional.resizing import resize
+from srkit.images.formats import Formats
+from srkit.system.allocator import keep_freed_memory
 
 Pixels = np.ndarray
 INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}

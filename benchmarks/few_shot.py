@@ -18,8 +18,8 @@ from pathlib import Path
 from rich.console import Console
 from transfer import as_table, summarise, transfer
 
-from srkit.registry import Registry
-from srkit.results import Evaluation
+from srkit.components.registry import Registry
+from srkit.evaluation.results import Evaluation
 
 #: Simulated pairs of the pretraining, as the sample has them.
 SIMULATED = "{type: lens_simulation, split: train, length: 2000, size: 64}"

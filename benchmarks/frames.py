@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from srkit.files import write_file
-from srkit.formats import Formats
+from srkit.components.registry import Registry
+from srkit.evaluation.tables import csv_text
+from srkit.images.formats import Formats
 from srkit.interfaces import WindowedFormat
-from srkit.plotting import panels, png, style
-from srkit.registry import Registry
-from srkit.tables import csv_text
+from srkit.report.plotting import panels, png, style
+from srkit.system.files import write_file
 
 #: `srkit` with another number of pixels above which frames are restored by windows.
 COMMAND = "from srkit import cli, frame_files; frame_files.LARGE = {large}; cli.main()"

@@ -27,22 +27,22 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from srkit_astro.constraints import Flux
-from srkit_astro.detection import detect
-from srkit_astro.galaxy_simulation import GalaxySimulation
-from srkit_astro.morphology import HalfLightRadiusError, SersicIndexError, fit_sersic
-from srkit_astro.photometry import IsophotalFluxError
-from srkit_astro.populations import Galaxy
+from srkit_astro.metrics.detection import detect
+from srkit_astro.metrics.morphology import HalfLightRadiusError, SersicIndexError, fit_sersic
+from srkit_astro.metrics.photometry import IsophotalFluxError
+from srkit_astro.simulation.galaxy_simulation import GalaxySimulation
+from srkit_astro.simulation.populations import Galaxy
 
-from srkit.assembly import assemble
-from srkit.components import build
+from srkit.assembly.build import assemble
+from srkit.components.options import build
+from srkit.components.registry import Registry
 from srkit.interfaces import Batch
-from srkit.models import Model, open_model
-from srkit.needs import is_trained
-from srkit.objectives import restore
-from srkit.recipe import load_recipe
-from srkit.registry import Registry
-from srkit.stretching import View
-from srkit.training import train
+from srkit.interfaces.view import View
+from srkit.models.open import Model, open_model
+from srkit.recipe.needs import is_trained
+from srkit.recipe.recipe import load_recipe
+from srkit.training.loop import train
+from srkit.training.turns import restore
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "galaxies.yaml"
 QUANTITIES = ("photometry [mag]", "Sersic index", "half-light radius")

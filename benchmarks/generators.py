@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from srkit.allocator import keep_freed_memory
-from srkit.components import build
-from srkit.registry import Registry
+from srkit.components.options import build
+from srkit.components.registry import Registry
+from srkit.system.allocator import keep_freed_memory
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "srcnn": {"type": "srcnn"},

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srkit.assembly import Assembly, assemble
-from srkit.checkpoints import load, warm_start
+from srkit.assembly.build import Assembly, assemble
+from srkit.components.registry import Registry
+from srkit.data.loading import evaluation_batches
 from srkit.interfaces import Batch
-from srkit.loading import evaluation_batches
-from srkit.objectives import fit, restore
-from srkit.recipe import load_recipe
-from srkit.registry import Registry
-from srkit.stretching import View
+from srkit.interfaces.view import View
+from srkit.recipe.recipe import load_recipe
+from srkit.training.turns import fit, restore
+from srkit.weights.checkpoints import load, warm_start
 
 VARIANTS = {f"tuned by {name}": f"{name}_seed-0" for name in ("pixels", "arcs", "both")}
 FOUND, TRUE = "tab:orange", "tab:cyan"

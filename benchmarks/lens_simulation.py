@@ -24,10 +24,9 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from srkit_astro import sky
-from srkit_astro.cameras import flux_of
-from srkit_astro.populations import Galaxy, Lens
-from srkit_astro.simulation import LensSimulation
+from srkit_astro.instruments.cameras import flux_of
+from srkit_astro.simulation.lens_simulation import LensSimulation, sky
+from srkit_astro.simulation.populations import Galaxy, Lens
 
 RENDERERS = ("lenstronomy", "caustics_float64", "caustics_float32")
 LENSES = 8
@@ -86,7 +85,7 @@ def measure(renderer: str) -> dict[str, float]:
 
 
 class CausticsRenderer:
-    """:func:`srkit_astro.sky.render` by caustics; substructure is left out."""
+    """:func:`srkit_astro.simulation.sky.render` by caustics; substructure is left out."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         import caustics
@@ -113,7 +112,7 @@ class CausticsRenderer:
         return image
 
     def brightness(self, galaxy: Galaxy, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Evaluate a galaxy's profile, as :func:`srkit_astro.sky.surface_brightness`."""
+        """Evaluate a galaxy's profile, as :func:`srkit_astro.simulation.sky.surface_brightness`."""
         k = 1.9992 * galaxy.index - 0.3271
         area = 2 * math.pi * galaxy.index * math.gamma(2 * galaxy.index) * galaxy.radius**2
         amplitude = flux_of(galaxy.magnitude) / (area * math.exp(k) / k ** (2 * galaxy.index))

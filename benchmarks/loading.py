@@ -22,12 +22,12 @@ import numpy as np
 import PIL.Image
 from rich.console import Console
 from rich.table import Table
-from srkit_photos.pairs import CachedPairs, Pair, PicturePairs
-from srkit_photos.samples import SPLITS, locate
+from srkit_photos.datasets.pairs import CachedPairs, Pair, PicturePairs
+from srkit_photos.datasets.samples import SPLITS, locate
 
-from srkit.formats import Formats
-from srkit.loading import Draws
-from srkit.registry import Registry
+from srkit.components.registry import Registry
+from srkit.data.loading import Draws
+from srkit.images.formats import Formats
 
 #: HR sides of the crops: 48 LR pixels at the scales 2, 3 and 4.
 CROPS = (96, 144, 192)

@@ -30,15 +30,15 @@ import psutil
 import torch
 from rich.console import Console
 from rich.table import Table
-from srkit_photos.folders import image_folder
-from srkit_photos.shard_photos import ShardPhotos
+from srkit_photos.datasets.folders import image_folder
+from srkit_photos.shards.dataset import ShardPhotos
+from srkit_photos.shards.write import Settings, collect, shard
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize, ToTensor
 
-from srkit.formats import Formats
-from srkit.loading import Draws, Share, training_batches
-from srkit.registry import Registry
-from srkit.sharding import Settings, collect, shard
+from srkit.components.registry import Registry
+from srkit.data.loading import Draws, Share, training_batches
+from srkit.images.formats import Formats
 
 SIDE = 256
 WORKERS = (1, 2, 8)

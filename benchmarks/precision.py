@@ -20,10 +20,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from srkit.monitor import read_records
-from srkit.recipe import load_recipe
-from srkit.registry import Registry
-from srkit.training import train
+from srkit.components.registry import Registry
+from srkit.recipe.recipe import load_recipe
+from srkit.training.loop import train
+from srkit.training.monitor import read_records
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "rrdb_small_x4.yaml"
 CASES = {

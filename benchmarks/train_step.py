@@ -28,12 +28,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from srkit.allocator import keep_freed_memory
-from srkit.assembly import assemble
-from srkit.monitor import read_records
-from srkit.recipe import Recipe, load_recipe
-from srkit.registry import Registry
-from srkit.training import train
+from srkit.assembly.build import assemble
+from srkit.components.registry import Registry
+from srkit.recipe.recipe import Recipe, load_recipe
+from srkit.system.allocator import keep_freed_memory
+from srkit.training.loop import train
+from srkit.training.monitor import read_records
 
 RRDB = "generator={type: rrdb, blocks: 23, features: 64, growth: 32}"
 EDSR = "generator={type: edsr, blocks: 16, features: 64}"

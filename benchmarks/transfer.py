@@ -18,12 +18,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from srkit.comparison import compare
-from srkit.needs import is_trained, resolve
-from srkit.recipe import Recipe, load_recipe
-from srkit.registry import Registry
-from srkit.results import Evaluation
-from srkit.training import train
+from srkit.components.registry import Registry
+from srkit.evaluation.results import Evaluation
+from srkit.evaluation.run import compare
+from srkit.recipe.needs import is_trained, resolve
+from srkit.recipe.recipe import Recipe, load_recipe
+from srkit.training.loop import train
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "lens_hst.yaml"
 

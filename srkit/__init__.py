@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from srkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from srkit.calling import Upscaler, load_model, upscale
-    from srkit.recipe import load_recipe
-    from srkit.registry import Registry
+    from srkit.components.registry import Registry
+    from srkit.recipe.recipe import load_recipe
+    from srkit.upscaling.api import Upscaler, load_model, upscale
 
     __version__: str
 
@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 _WHERE = {
-    "Registry": "srkit.registry",
-    "Upscaler": "srkit.calling",
-    "load_model": "srkit.calling",
-    "load_recipe": "srkit.recipe",
-    "upscale": "srkit.calling",
+    "Registry": "srkit.components.registry",
+    "Upscaler": "srkit.upscaling.api",
+    "load_model": "srkit.upscaling.api",
+    "load_recipe": "srkit.recipe.recipe",
+    "upscale": "srkit.upscaling.api",
 }
 
 

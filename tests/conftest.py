@@ -15,8 +15,8 @@ import pytest
 from command_line import Done, Srkit
 
 from srkit.cli import main
-from srkit.formats import Formats
-from srkit.registry import Registry
+from srkit.components.registry import Registry
+from srkit.images.formats import Formats
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

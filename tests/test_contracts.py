@@ -21,9 +21,9 @@ from spandrel.architectures.Compact import Compact
 from tiny_imagenet_setup import write_tiny
 
 from srkit import testing
-from srkit.components import build
-from srkit.formats import Formats
-from srkit.registry import KINDS, Component, Registry
+from srkit.components.options import build
+from srkit.components.registry import KINDS, Component, Registry
+from srkit.images.formats import Formats
 
 COMPONENTS = [c for kind in KINDS for c in Registry.discover().components(kind)]
 CHECKS: dict[str, Callable[..., None]] = {

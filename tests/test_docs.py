@@ -12,10 +12,10 @@ import yaml
 from command_line import Srkit
 from typer.core import TyperGroup
 
-from srkit import recipe_parts
 from srkit.cli import app
-from srkit.recipe import Recipe, parse_recipe
-from srkit.recipe_parts import Part
+from srkit.recipe import parts as recipe_parts
+from srkit.recipe.parts import Part
+from srkit.recipe.recipe import Recipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/**/*.md")])

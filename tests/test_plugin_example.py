@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from srkit.registry import KINDS
+from srkit.components.registry import KINDS
 
 EXAMPLE = Path(__file__).resolve().parent / "plugin_example"
 NAME = "srkit-plugin-example"

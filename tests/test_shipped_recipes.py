@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from srkit.comparison import compare
-from srkit.needs import resolve
-from srkit.recipe import Recipe, load_recipe
-from srkit.registry import Registry
-from srkit.training import train
+from srkit.components.registry import Registry
+from srkit.evaluation.run import compare
+from srkit.recipe.needs import resolve
+from srkit.recipe.recipe import Recipe, load_recipe
+from srkit.training.loop import train
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml"))
 BRIEF = [

@@ -7,23 +7,23 @@ from srkit import hookimpl
 def srkit_datasets() -> dict[str, str]:
     """Offer lenses, real and simulated, and simulated galaxies."""
     return {
-        "galaxy_simulation": "srkit_astro.galaxy_simulation:GalaxySimulation",
-        "lens_pairs": "srkit_astro.pairs:LensPairs",
-        "lens_simulation": "srkit_astro.simulation:LensSimulation",
+        "galaxy_simulation": "srkit_astro.simulation.galaxy_simulation:GalaxySimulation",
+        "lens_pairs": "srkit_astro.pairs.dataset:LensPairs",
+        "lens_simulation": "srkit_astro.simulation.lens_simulation:LensSimulation",
     }
 
 
 @hookimpl
 def srkit_degradations() -> dict[str, str]:
     """Offer what a telescope does to the sky."""
-    module = "srkit_astro.degradations"
+    module = "srkit_astro.instruments.degradations"
     return {"hst_to_hsc": f"{module}:HstToHsc", "psf_noise": f"{module}:PsfNoise"}
 
 
 @hookimpl
 def srkit_commands() -> dict[str, str]:
     """Offer the pairing of HSC and HST images."""
-    return {"pair": "srkit_astro.pairing:pair"}
+    return {"pair": "srkit_astro.pairing.pair:pair"}
 
 
 @hookimpl
@@ -35,29 +35,29 @@ def srkit_constraints() -> dict[str, str]:
 @hookimpl
 def srkit_losses() -> dict[str, str]:
     """Offer the loss that suppresses the artefacts of adversarial training."""
-    return {"artefacts": "srkit_astro.artefacts:ArtefactLoss"}
+    return {"artefacts": "srkit_astro.metrics.artefacts:ArtefactLoss"}
 
 
 @hookimpl
 def srkit_metrics() -> dict[str, str]:
     """Offer the metrics of flux, shape, detail, sources, artefacts and consistency."""
     return {
-        "aperture_flux_error": "srkit_astro.photometry:ApertureFluxError",
-        "artefact_share": "srkit_astro.artefacts:ArtefactShare",
-        "centroid_shift": "srkit_astro.shapes:CentroidShift",
-        "completeness": "srkit_astro.detection:Completeness",
-        "ellipticity_error": "srkit_astro.shapes:EllipticityError",
-        "false_detection_rate": "srkit_astro.detection:FalseDetectionRate",
-        "flux_error": "srkit_astro.photometry:FluxError",
-        "fourier_ring_correlation": "srkit_astro.spectra:FourierRingCorrelation",
-        "fwhm_gain": "srkit_astro.shapes:FwhmGain",
-        "half_light_radius_error": "srkit_astro.morphology:HalfLightRadiusError",
-        "isophotal_flux_error": "srkit_astro.photometry:IsophotalFluxError",
-        "peak_error": "srkit_astro.photometry:PeakError",
-        "power_spectrum_ratio": "srkit_astro.spectra:PowerSpectrumRatio",
-        "reduced_chi_square": "srkit_astro.consistency:ReducedChiSquare",
-        "sersic_index_error": "srkit_astro.morphology:SersicIndexError",
-        "size_error": "srkit_astro.shapes:SizeError",
+        "aperture_flux_error": "srkit_astro.metrics.photometry:ApertureFluxError",
+        "artefact_share": "srkit_astro.metrics.artefacts:ArtefactShare",
+        "centroid_shift": "srkit_astro.metrics.shapes:CentroidShift",
+        "completeness": "srkit_astro.metrics.detection:Completeness",
+        "ellipticity_error": "srkit_astro.metrics.shapes:EllipticityError",
+        "false_detection_rate": "srkit_astro.metrics.detection:FalseDetectionRate",
+        "flux_error": "srkit_astro.metrics.photometry:FluxError",
+        "fourier_ring_correlation": "srkit_astro.metrics.spectra:FourierRingCorrelation",
+        "fwhm_gain": "srkit_astro.metrics.shapes:FwhmGain",
+        "half_light_radius_error": "srkit_astro.metrics.morphology:HalfLightRadiusError",
+        "isophotal_flux_error": "srkit_astro.metrics.photometry:IsophotalFluxError",
+        "peak_error": "srkit_astro.metrics.photometry:PeakError",
+        "power_spectrum_ratio": "srkit_astro.metrics.spectra:PowerSpectrumRatio",
+        "reduced_chi_square": "srkit_astro.metrics.consistency:ReducedChiSquare",
+        "sersic_index_error": "srkit_astro.metrics.morphology:SersicIndexError",
+        "size_error": "srkit_astro.metrics.shapes:SizeError",
     }
 
 
@@ -71,4 +71,4 @@ def srkit_stretches() -> dict[str, str]:
 @hookimpl
 def srkit_image_formats() -> dict[str, str]:
     """Offer FITS."""
-    return {"fits": "srkit_astro.fits:Fits"}
+    return {"fits": "srkit_astro.files.fits:Fits"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from srkit.metrics import LUMA
+from srkit.functional.similarity import LUMA
 
 
 def check_luminance(channels: int) -> None:
@@ -27,7 +27,7 @@ def change_luminance(images: Tensor, change: Tensor) -> Tensor:
     images
         ``(N, 3, H, W)`` in [0, 1].
     change
-        ``(N, 1, H, W)``, on the scale of :func:`srkit.metrics.luma`.
+        ``(N, 1, H, W)``, on the scale of :func:`srkit.functional.similarity.luma`.
     """
     # The inverse of the conversion has Y in R, G and B alike.
     return images + change / sum(LUMA)

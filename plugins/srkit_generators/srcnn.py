@@ -8,9 +8,9 @@ from typing import ClassVar
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from srkit.functional.resizing import resize
+from srkit.functional.similarity import luma
 from srkit.interfaces import Published
-from srkit.metrics import luma
-from srkit.resizing import resize
 from srkit_generators.activations import Activation, make_activation
 from srkit_generators.checks import check_keys, check_scale
 from srkit_generators.luminance import change_luminance, check_luminance

@@ -7,30 +7,30 @@ from srkit import hookimpl
 def srkit_datasets() -> dict[str, str]:
     """Offer folders and shards, ImageNet, DIV2K and kin, and installed packages' pictures."""
     return {
-        "benchmark_set": "srkit_photos.benchmark_sets:benchmark_set",
-        "coco_boxes": "srkit_photos.annotated:CocoBoxes",
-        "df2k": "srkit_photos.div2k:df2k",
-        "div2k": "srkit_photos.div2k:div2k",
-        "flickr2k": "srkit_photos.div2k:flickr2k",
-        "image_folder": "srkit_photos.folders:image_folder",
-        "imagenet": "srkit_photos.imagenet:imagenet",
-        "sample_photos": "srkit_photos.samples:SamplePhotos",
-        "sample_scenes": "srkit_photos.sample_scenes:SampleScenes",
-        "segmentation_folder": "srkit_photos.annotated:SegmentationFolder",
-        "tiny_imagenet": "srkit_photos.tiny_imagenet:tiny_imagenet",
-        "webdataset": "srkit_photos.shard_photos:ShardPhotos",
+        "benchmark_set": "srkit_photos.datasets.benchmark_sets:benchmark_set",
+        "coco_boxes": "srkit_photos.datasets.annotated:CocoBoxes",
+        "df2k": "srkit_photos.datasets.div2k:df2k",
+        "div2k": "srkit_photos.datasets.div2k:div2k",
+        "flickr2k": "srkit_photos.datasets.div2k:flickr2k",
+        "image_folder": "srkit_photos.datasets.folders:image_folder",
+        "imagenet": "srkit_photos.datasets.imagenet:imagenet",
+        "sample_photos": "srkit_photos.datasets.samples:SamplePhotos",
+        "sample_scenes": "srkit_photos.datasets.sample_scenes:SampleScenes",
+        "segmentation_folder": "srkit_photos.datasets.annotated:SegmentationFolder",
+        "tiny_imagenet": "srkit_photos.datasets.tiny_imagenet:tiny_imagenet",
+        "webdataset": "srkit_photos.shards.dataset:ShardPhotos",
     }
 
 
 @hookimpl
 def srkit_degradations() -> dict[str, str]:
     """Offer plain shrinking, single steps of a photograph's life, and its whole life."""
-    plain, step = "srkit_photos.degradations", "srkit_photos.single_steps"
+    plain, step = "srkit_photos.degradations.downscaling", "srkit_photos.degradations.single_steps"
     return {
         "area": f"{plain}:Area",
         "bicubic": f"{plain}:Bicubic",
         "bilinear": f"{plain}:Bilinear",
-        "bsrgan": "srkit_photos.bsrgan:Bsrgan",
+        "bsrgan": "srkit_photos.degradations.bsrgan:Bsrgan",
         "downscale": f"{step}:Downscale",
         "gaussian_blur": f"{step}:GaussianBlur",
         "gaussian_noise": f"{step}:Noise",
@@ -39,7 +39,7 @@ def srkit_degradations() -> dict[str, str]:
         "motion_blur": f"{step}:MotionBlur",
         "nearest": f"{plain}:Nearest",
         "poisson_noise": f"{step}:ShotNoise",
-        "second_order": "srkit_photos.second_order:SecondOrder",
+        "second_order": "srkit_photos.degradations.second_order:SecondOrder",
     }
 
 
@@ -59,11 +59,11 @@ def srkit_downloads() -> dict[str, str]:
 def srkit_image_formats() -> dict[str, str]:
     """Offer the formats of Pillow, TIFF, and the arrays of NumPy."""
     return {
-        "avif": "srkit_photos.formats:Avif",
-        "jpeg": "srkit_photos.formats:Jpeg",
-        "npy": "srkit_photos.numpy_files:Npy",
-        "npz": "srkit_photos.numpy_files:Npz",
-        "png": "srkit_photos.formats:Png",
-        "tiff": "srkit_photos.tiff:Tiff",
-        "webp": "srkit_photos.formats:WebP",
+        "avif": "srkit_photos.formats.pillow_formats:Avif",
+        "jpeg": "srkit_photos.formats.pillow_formats:Jpeg",
+        "npy": "srkit_photos.formats.numpy_files:Npy",
+        "npz": "srkit_photos.formats.numpy_files:Npz",
+        "png": "srkit_photos.formats.pillow_formats:Png",
+        "tiff": "srkit_photos.formats.tiff:Tiff",
+        "webp": "srkit_photos.formats.pillow_formats:WebP",
     }

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from srkit.functional.similarity import difference, luma
 from srkit.interfaces import Batch
-from srkit.metrics import difference, luma
 
 #: All channels, or the luma of RGB images in [0, 1].
 Channel = Literal["rgb", "y"]

@@ -8,7 +8,7 @@ import torch
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from srkit import metrics
+from srkit.functional import similarity as metrics
 from srkit.interfaces import Batch
 
 #: Pixels to leave out at each border; ``scale``: as many as an LR pixel has along its side.

@@ -7,15 +7,15 @@ from srkit import hookimpl
 def srkit_teachers() -> dict[str, str]:
     """Offer networks that classify, segment, detect and embed."""
     return {
-        "efficientnet_lite0": "srkit_teachers.efficientnet_lite0:EfficientNetLite0",
-        "timm": "srkit_teachers.timm_models:Timm",
-        "timm_embedding": "srkit_teachers.timm_embedding:TimmEmbedding",
-        "torchvision": "srkit_teachers.torchvision_models:Torchvision",
-        "torchvision_detection": "srkit_teachers.detector:TorchvisionDetection",
+        "efficientnet_lite0": "srkit_teachers.classifiers.efficientnet_lite0:EfficientNetLite0",
+        "timm": "srkit_teachers.classifiers.timm_models:Timm",
+        "timm_embedding": "srkit_teachers.embedders.timm_embedding:TimmEmbedding",
+        "torchvision": "srkit_teachers.classifiers.torchvision_models:Torchvision",
+        "torchvision_detection": "srkit_teachers.detectors.detector:TorchvisionDetection",
         "torchvision_segmentation": (
-            "srkit_teachers.torchvision_segmentation:TorchvisionSegmentation"
+            "srkit_teachers.segmenters.torchvision_segmentation:TorchvisionSegmentation"
         ),
-        "unet": "srkit_teachers.unet:UNet",
+        "unet": "srkit_teachers.segmenters.unet:UNet",
     }
 
 

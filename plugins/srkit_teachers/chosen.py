@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from srkit.class_choice import Choice, choose_classes, imagenet_names
+from srkit.data.classes import Choice, choose_classes, imagenet_names
+from srkit.data.truth import truth_of
 from srkit.errors import DataError
 from srkit.interfaces import VOID, Answer, Batch
-from srkit.labels import truth_of
 
 #: Classes that have wnids and names.
 NAMED = 1000
@@ -29,7 +29,7 @@ class Chosen:
     Raises
     ------
     ValueError
-        If the choice makes no sense, see :func:`srkit.class_choice.choose_classes`.
+        If the choice makes no sense, see :func:`srkit.data.classes.choose_classes`.
     """
 
     def __init__(self, classes: Choice | None, reader: str) -> None:

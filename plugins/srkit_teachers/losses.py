@@ -11,10 +11,10 @@ from pydantic import Field, NonNegativeInt, PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.class_choice import Choice
+from srkit.data.classes import Choice
+from srkit.data.tasks import TASKS
 from srkit.errors import DataError
 from srkit.interfaces import VOID, Answer, Batch, Task
-from srkit.tasks import TASKS
 from srkit_teachers.chosen import Chosen
 
 #: Tasks whose scores are those of classes that exclude each other.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from srkit.data.truth import masks_of
 from srkit.interfaces import VOID, Answer, Batch, Task
-from srkit.labels import masks_of
 
 Floats = NDArray[np.float64]
 

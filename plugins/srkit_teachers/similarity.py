@@ -12,10 +12,10 @@ from torchmetrics.functional.image.dists import DISTSNetwork
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 from torchvision.models import AlexNet_Weights, VGG16_Weights, WeightsEnum
 
-from srkit import metrics
 from srkit.errors import WeightsError
+from srkit.functional import similarity as metrics
 from srkit.interfaces import Batch
-from srkit_teachers.torchvision_models import absent, place
+from srkit_teachers.classifiers.torchvision_models import absent, place
 
 #: The classifier that each network of LPIPS is, with the weights that torchmetrics reads.
 CLASSIFIERS: dict[str, WeightsEnum] = {

@@ -50,7 +50,7 @@ def main() -> None:
     try:
         app()
     except SrkitError as error:
-        from srkit.launching import first_process
+        from srkit.system.processes.launching import first_process
 
         if isinstance(error, RecipeError | TrainingError) and not first_process():
             raise SystemExit(1) from None  # the first process says the same
@@ -59,7 +59,7 @@ def main() -> None:
         # A full disk or a missing right, met where no better words were at hand.
         fail(f"{error.filename or 'the system'}: {error.strerror or error}")
     except Exception as error:
-        from srkit.faults import describe, wants_traceback
+        from srkit.components.crashes import describe, wants_traceback
 
         if wants_traceback():
             raise
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _located(error: RecipeError) -> RecipeError:
-    from srkit.origins import located
+    from srkit.recipe.origins import located
 
     return located(error)
 

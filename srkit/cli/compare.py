@@ -42,11 +42,11 @@ def compare(
     ] = None,
 ) -> None:
     """Show what several models make of an image, on a page with a slider."""
-    from srkit.compare_page import compare_models, write_page
-    from srkit.formats import Formats
-    from srkit.ranking import common_scale
-    from srkit.registry import Registry
-    from srkit.upscale_files import split
+    from srkit.components.registry import Registry
+    from srkit.images.formats import Formats
+    from srkit.studies.compare.page import compare_models, write_page
+    from srkit.studies.ranking.measure import common_scale
+    from srkit.upscaling.files import split
 
     if scale is not None and not 0 < scale < float("inf"):
         fail(f"the scale must be positive, got {scale:g}")

@@ -9,7 +9,7 @@ import typer
 
 from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import fail, new_console, resumable
-from srkit.commands import PluginCommands
+from srkit.components.commands import PluginCommands
 from srkit.errors import SrkitError
 
 #: Pictures that could not be used, as far as they are named.
@@ -38,9 +38,9 @@ def get_data(
     ] = False,
 ) -> None:
     """Download a data set, verify and unpack it; goes on where it stopped."""
-    from srkit import listing
-    from srkit.obtaining import obtain, plan
-    from srkit.registry import Registry
+    from srkit.components import listing
+    from srkit.components.registry import Registry
+    from srkit.dataprep.get import obtain, plan
 
     registry = Registry.discover()
     if name is None:
@@ -76,11 +76,11 @@ def show_data(
     ] = None,
 ) -> None:
     """Draw pairs of a recipe as a run sees them, cut and degraded, on a picture sheet."""
-    from srkit.assembly import read
-    from srkit.files import write_file
-    from srkit.plotting import png
-    from srkit.registry import Registry
-    from srkit.showing import show
+    from srkit.assembly.build import read
+    from srkit.components.registry import Registry
+    from srkit.dataprep.show import show
+    from srkit.report.plotting import png
+    from srkit.system.files import write_file
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample)
@@ -105,9 +105,9 @@ def make_data(
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
 ) -> None:
     """Write the pairs of a recipe's data set to disk, with a picture sheet."""
-    from srkit.assembly import read
-    from srkit.making import make
-    from srkit.registry import Registry
+    from srkit.assembly.build import read
+    from srkit.components.registry import Registry
+    from srkit.dataprep.make import make
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample)
@@ -147,10 +147,10 @@ def shard_data(
 ) -> None:
     """Write pictures to tar shards (WebDataset); exits with 1 if any cannot be used."""
     from rich.filesize import decimal
+    from srkit_photos.shards.write import Settings, collect, shard
 
-    from srkit.formats import Formats
-    from srkit.registry import Registry
-    from srkit.sharding import Settings, collect, shard
+    from srkit.components.registry import Registry
+    from srkit.images.formats import Formats
 
     formats = Formats.of(Registry.discover())
     settings = Settings(short_side, quality, per_shard, seed)
@@ -184,11 +184,12 @@ def check_data(
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
 ) -> None:
     """Look for corrupt, equal, mis-sized and misplaced images; exits with 1 if there are any."""
-    from srkit.assembly import read
-    from srkit.data_check_report import print_check, write_check
-    from srkit.data_checking import check_folder, check_recipe, check_shards
-    from srkit.registry import Registry
-    from srkit.shards import INDEX, is_shard
+    from srkit_photos.shards.format import INDEX, is_shard
+
+    from srkit.assembly.build import read
+    from srkit.components.registry import Registry
+    from srkit.dataprep.check.report import print_check, write_check
+    from srkit.dataprep.check.run import check_folder, check_recipe, check_shards
 
     path, served = Path(given), "://" in given
     if not served and not path.exists():

@@ -32,11 +32,11 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare a run with its baselines on the test data: table, pictures, page."""
-    from srkit.assembly import read
-    from srkit.comparison import compare
-    from srkit.compression import compare_compressed
-    from srkit.compression_report import print_compression, write_compression
-    from srkit.registry import Registry
+    from srkit.assembly.build import read
+    from srkit.components.registry import Registry
+    from srkit.evaluation.run import compare
+    from srkit.studies.compression.measure import compare_compressed
+    from srkit.studies.compression.report import print_compression, write_compression
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=["test"])

@@ -27,8 +27,8 @@ def export(
     ] = None,
 ) -> None:
     """Write a model into one file: for srkit, or as a graph that runs without it."""
-    from srkit.exporting import export as write
-    from srkit.registry import Registry
+    from srkit.components.registry import Registry
+    from srkit.models.export import export as write
 
     path = write(model, out, Registry.discover(), file_format=file_format, scale=scale)
     print(f"{path}: {path.stat().st_size / 1e6:.3g} MB")

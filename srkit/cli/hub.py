@@ -32,8 +32,8 @@ def write_card(
     scale: Scale = None,
 ) -> None:
     """Write what `push` would upload, to look at and edit: weights, model card, preview."""
-    from srkit.cards import CARD, write_folder
-    from srkit.registry import Registry
+    from srkit.components.registry import Registry
+    from srkit.models.card import CARD, write_folder
 
     write_folder(
         model, out, Registry.discover(), repository=repository, licence=licence, scale=scale
@@ -62,9 +62,9 @@ def push(
     """Upload a model with its card to the Hugging Face hub."""
     from tempfile import TemporaryDirectory
 
-    from srkit.cards import CARD, write_folder
-    from srkit.hub import PREFIX, WEIGHTS, upload
-    from srkit.registry import Registry
+    from srkit.components.registry import Registry
+    from srkit.models.card import CARD, write_folder
+    from srkit.weights.hub import PREFIX, WEIGHTS, upload
 
     prepared = Path(model)
     if (prepared / WEIGHTS).is_file():

@@ -42,9 +42,9 @@ def show_model(
     json: Json = False,
 ) -> None:
     """Show a model's layers, parameters, multiply-adds and receptive field."""
-    from srkit import describing
-    from srkit.models import find_model
-    from srkit.registry import Registry
+    from srkit.components.registry import Registry
+    from srkit.models import describe as describing
+    from srkit.models.open import find_model
 
     found = find_model(model, Registry.discover(), options or [], scale=scale, channels=channels)
     description = describing.describe(found, _size(size), depth)
@@ -53,7 +53,7 @@ def show_model(
     else:
         describing.show(description, new_console())
     if graph is not None:
-        from srkit.diagrams import draw_flow
+        from srkit.models.diagram import draw_flow
 
         draw_flow(description.stages, f"{found.name}, scale {found.scale}", graph)
         print(f"graph: {graph}", file=sys.stderr)
@@ -69,8 +69,8 @@ def interpolate_models(
     ] = 0.5,
 ) -> None:
     """Blend the weights of two networks: (1 - weight) of the first, weight of the second."""
-    from srkit.blending import interpolate
-    from srkit.registry import Registry
+    from srkit.components.registry import Registry
+    from srkit.models.blend import interpolate
 
     interpolate(first, second, weight, out, Registry.discover())
     print(f"{out}: {1 - weight:g} of {first} and {weight:g} of {second}")

@@ -19,8 +19,8 @@ def plugins(
     json: Json = False,
 ) -> None:
     """List the components there are, from which distribution, with their options."""
-    from srkit import listing
-    from srkit.registry import Registry
+    from srkit.components import listing
+    from srkit.components.registry import Registry
 
     registry = Registry.discover()
     if json:
@@ -35,7 +35,7 @@ def new_plugin(
     folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path(),
 ) -> None:
     """Start a plugin package with a working component and its tests."""
-    from srkit.scaffold import create_plugin
+    from srkit.components.scaffold import create_plugin
 
     project = create_plugin(name, folder)
     print(f"{project}: try it with: pip install -e '{project}[test]' && pytest {project}")

@@ -47,12 +47,12 @@ def rank(
     """Rank models on the same pictures: quality, cost, ties, and what each makes of them."""
     from rich.progress import Progress
 
-    from srkit.formats import Formats
-    from srkit.ranking import common_scale
-    from srkit.ranking import rank as rank_models
-    from srkit.ranking_report import print_ranking, write_ranking
-    from srkit.registry import Registry
-    from srkit.testsets import open_testset
+    from srkit.components.registry import Registry
+    from srkit.images.formats import Formats
+    from srkit.studies.ranking.measure import common_scale
+    from srkit.studies.ranking.measure import rank as rank_models
+    from srkit.studies.ranking.pictures import open_testset
+    from srkit.studies.ranking.report import print_ranking, write_ranking
 
     registry, console = Registry.discover(), new_console()
     chosen = scale or common_scale(models, registry)

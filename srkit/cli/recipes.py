@@ -15,8 +15,8 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
     """Print a recipe with everything it extends, every override and every default."""
     import yaml
 
-    from srkit.assembly import complete, read
-    from srkit.registry import Registry
+    from srkit.assembly.build import complete, read
+    from srkit.components.registry import Registry
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample)
@@ -29,9 +29,9 @@ def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = Fals
     """Check a recipe: build its components and try them on a few images, without any download."""
     from accelerate import Accelerator
 
-    from srkit.assembly import SPLITS, assemble, read
-    from srkit.registry import Registry
-    from srkit.rehearsing import rehearse
+    from srkit.assembly.build import SPLITS, assemble, read
+    from srkit.components.registry import Registry
+    from srkit.training.rehearsal import rehearse
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS, download=False)
@@ -48,7 +48,7 @@ def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = Fals
 @app.command()
 def schema() -> None:
     """Print the JSON schema of recipes, for editors."""
-    from srkit.registry import Registry
-    from srkit.schema import recipe_schema
+    from srkit.components.registry import Registry
+    from srkit.recipe.schema import recipe_schema
 
     print_json(recipe_schema(Registry.discover()))

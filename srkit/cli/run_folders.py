@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from srkit.errors import TrainingError
 
 if TYPE_CHECKING:
-    from srkit.recipe import Recipe
-    from srkit.registry import Registry
+    from srkit.components.registry import Registry
+    from srkit.recipe.recipe import Recipe
 
 
 def run_folder(recipe: Recipe, sample: bool) -> Path:
@@ -21,7 +21,7 @@ def with_needs(
     recipe: Recipe, path: Path, registry: Registry, sample: bool, folder: Path
 ) -> Recipe:
     """Put the run folders of a recipe's needs in their places."""
-    from srkit.needs import is_trained, resolve
+    from srkit.recipe.needs import is_trained, resolve
 
     needs = needs_of(recipe, registry, sample, folder)
     for name, (needed, run) in needs.items():
@@ -38,7 +38,7 @@ def needs_of(
     recipe: Recipe, registry: Registry, sample: bool, folder: Path
 ) -> dict[str, tuple[Recipe, Path]]:
     """Give the recipe and the run folder of each need: its runs stand beside each other."""
-    from srkit.assembly import read
+    from srkit.assembly.build import read
 
     found = {}
     for name, path in recipe.needs.items():

@@ -24,14 +24,14 @@ def sweep(
     processes: Annotated[int, typer.Option(min=1, help="Variants at a time.")] = 1,
 ) -> None:
     """Train and compare the variants of a recipe, or search its numbers; goes on if stopped."""
-    from srkit.assembly import read
-    from srkit.recipe_files import load_tree
-    from srkit.registry import Registry
-    from srkit.searching import plan_search, search
-    from srkit.sweep_tasks import Setting, plan
-    from srkit.sweeping import Interrupted
-    from srkit.sweeping import sweep as train_and_compare
-    from srkit.variants import expand
+    from srkit.assembly.build import read
+    from srkit.components.registry import Registry
+    from srkit.recipe.files import load_tree
+    from srkit.recipe.variants import expand
+    from srkit.studies.sweeps.run import Interrupted
+    from srkit.studies.sweeps.run import sweep as train_and_compare
+    from srkit.studies.sweeps.search import plan_search, search
+    from srkit.studies.sweeps.tasks import Setting, plan
 
     registry, changes = Registry.discover(), overrides or []
     base = read(recipe, registry, changes, sample=sample)

@@ -14,8 +14,8 @@ from srkit.cli.run_folders import needs_of, run_folder, with_needs
 from srkit.errors import SrkitError
 
 if TYPE_CHECKING:
-    from srkit.recipe import Recipe
-    from srkit.registry import Registry
+    from srkit.components.registry import Registry
+    from srkit.recipe.recipe import Recipe
 
 Out = Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
@@ -58,10 +58,10 @@ def _train(
 ) -> None:
     from accelerate import Accelerator
 
-    from srkit.assembly import SPLITS, assemble, read
-    from srkit.launching import launched
-    from srkit.registry import Registry
-    from srkit.rehearsing import rehearse
+    from srkit.assembly.build import SPLITS, assemble, read
+    from srkit.components.registry import Registry
+    from srkit.system.processes.launching import launched
+    from srkit.training.rehearsal import rehearse
 
     registry = Registry.discover()
     recipe = read(path, registry, overrides, sample=sample, splits=SPLITS)
@@ -92,7 +92,7 @@ def _launch(
     resume: bool,
     processes: int,
 ) -> None:
-    from srkit.launching import launch
+    from srkit.system.processes.launching import launch
 
     options = ["--out", str(folder), "--processes", str(processes)]
     options += [name for name, given in (("--sample", sample), ("--resume", resume)) if given]
@@ -102,8 +102,8 @@ def _launch(
 
 
 def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, resume: bool) -> None:
-    from srkit.launching import first_process
-    from srkit.training import Stopped, train
+    from srkit.system.processes.launching import first_process
+    from srkit.training.loop import Stopped, train
 
     console = new_console()
     try:
@@ -117,7 +117,7 @@ def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, re
     if first_process():
         print(f"trained: {checkpoint}")
     if recipe.data.test is not None:
-        from srkit.comparison import compare
+        from srkit.evaluation.run import compare
 
         compare(recipe, registry, folder, source=str(path), console=console)
 
@@ -126,7 +126,7 @@ def train_needs(
     recipe: Recipe, registry: Registry, sample: bool, folder: Path, processes: int = 1
 ) -> None:
     """Train what a recipe needs and is not trained yet; go on with what was stopped."""
-    from srkit.needs import is_trained
+    from srkit.recipe.needs import is_trained
 
     for name, (needed, run) in needs_of(recipe, registry, sample, folder).items():
         if is_trained(run, needed):

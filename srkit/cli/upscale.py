@@ -10,7 +10,7 @@ import typer
 from srkit.cli.output import fail, new_console
 
 if TYPE_CHECKING:
-    from srkit.crews import Crew
+    from srkit.system.processes.crew import Crew
 
 
 def upscale(
@@ -110,17 +110,17 @@ def upscale(
     from contextlib import nullcontext
     from tempfile import TemporaryDirectory
 
-    from srkit.defaults import upscalers_of
-    from srkit.formats import Formats
-    from srkit.frame_files import one_by_one
-    from srkit.limits import allow
-    from srkit.models import INTERPOLATIONS
-    from srkit.piping import STREAM, plan_stream, send
-    from srkit.rank_crews import ranks_to_share_with, work_for_the_first
-    from srkit.registry import Registry
-    from srkit.sharing import SharedWindows, Work, launched, share_files, share_of
-    from srkit.sizing import Size
-    from srkit.upscale_files import plan, upscale_files
+    from srkit.components.registry import Registry
+    from srkit.images.formats import Formats
+    from srkit.images.limits import allow
+    from srkit.models.open import INTERPOLATIONS
+    from srkit.system.processes.torchrun_crew import ranks_to_share_with, work_for_the_first
+    from srkit.upscaling.defaults import upscalers_of
+    from srkit.upscaling.files import plan, upscale_files
+    from srkit.upscaling.frames.files import one_by_one
+    from srkit.upscaling.sharing import SharedWindows, Work, launched, share_files, share_of
+    from srkit.upscaling.sizing import Size
+    from srkit.upscaling.streams import STREAM, plan_stream, send
 
     try:
         size = Size(scale, width, height, megapixels)
@@ -178,12 +178,12 @@ def upscale(
             send(jobs[0].target)
             outcome.output = None  # nobody knows that file by its name
         if check:
-            from srkit.check_files import check_files
+            from srkit.studies.consistency.files import check_files
 
             checks = check_files(jobs, upscalers, formats, registry, console, metadata=told)
             outcome.failed += checks.failed
         if compare:
-            from srkit.compare_page import compare_outputs
+            from srkit.studies.compare.page import compare_outputs
 
             outcome.failed += compare_outputs(
                 jobs, upscalers, formats, registry, console, metadata=told
@@ -195,8 +195,8 @@ def upscale(
 
 def crew_of(processes: int | None, ray: str | None) -> Crew | None:
     """Give the processes that share the work; None where this one does it."""
-    from srkit.crews import Processes
-    from srkit.ray_crews import RayCrew
+    from srkit.system.processes.crew import Processes
+    from srkit.system.processes.ray_crew import RayCrew
 
     if ray is not None:
         return RayCrew(ray, processes)

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from srkit.commands import command_of
-from srkit.components import explain, options, options_model, supplied_to, validate
-from srkit.registry import Component
+from srkit.components.commands import command_of
+from srkit.components.options import explain, options, options_model, supplied_to, validate
+from srkit.components.registry import Component
 from srkit.testing.requirements import (
     require,
 )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from srkit import interfaces
+from srkit.data.tasks import tasks_of
 from srkit.interfaces import (
     Batch,
     Loss,
@@ -21,8 +22,7 @@ from srkit.interfaces import (
     TeacherMetric,
     VarianceLoss,
 )
-from srkit.stretching import View
-from srkit.tasks import tasks_of
+from srkit.interfaces.view import View
 from srkit.testing.answers import CLASSES, made_up_boxes, perfect_answer, to_answer
 from srkit.testing.requirements import (
     noise,

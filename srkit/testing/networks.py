@@ -12,6 +12,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from srkit import interfaces
+from srkit.data.scales import set_scale
+from srkit.data.tasks import task_of
 from srkit.errors import WeightsError
 from srkit.interfaces import (
     Answer,
@@ -23,8 +25,6 @@ from srkit.interfaces import (
     Task,
     Teacher,
 )
-from srkit.multiscale import set_scale
-from srkit.tasks import task_of
 from srkit.testing.requirements import (
     noise,
     require,
@@ -34,7 +34,7 @@ from srkit.testing.requirements import (
     require_gradient,
     require_shape,
 )
-from srkit.weights import fetch
+from srkit.weights.files import fetch
 
 
 def check_generator(generator: Generator) -> None:

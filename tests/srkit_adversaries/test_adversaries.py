@@ -7,9 +7,9 @@ from srkit_adversaries.unet import UNetSN
 from srkit_adversaries.vgg import SRGAN
 from torch import nn
 
-from srkit.components import build
+from srkit.components.options import build
+from srkit.components.registry import Registry
 from srkit.interfaces import Discriminator
-from srkit.registry import Registry
 
 NAMES = ["esrgan", "patchgan", "srgan", "unet_sn"]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from srkit_astro.constraints import Flux
-from srkit_astro.degradations import PsfNoise
-from srkit_astro.psf import GaussianPsf
+from srkit_astro.instruments.degradations import PsfNoise
+from srkit_astro.instruments.psf import GaussianPsf
 from torch import Tensor
 from torch.nn import functional as F
 

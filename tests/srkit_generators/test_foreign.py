@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from training_setup import last, make_pictures, make_tree, run, steps
 
+from srkit.components.registry import Registry
 from srkit.errors import RecipeError, WeightsError
-from srkit.models import open_model
-from srkit.registry import Registry
+from srkit.models.open import open_model
 from srkit.testing import check_generator
-from srkit.weights import read_tensors
+from srkit.weights.files import read_tensors
 
 #: Some architectures call it in a way that torch warns of, once.
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")

@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from srkit_generators.rrdb import RRDB
 from torch.nn import functional as F
 
-from srkit.components import build
+from srkit.components.options import build
+from srkit.components.registry import Registry
 from srkit.errors import WeightsError
+from srkit.functional.resizing import resize
+from srkit.functional.similarity import psnr
 from srkit.interfaces import Generator
-from srkit.metrics import psnr
-from srkit.registry import Registry
-from srkit.resizing import resize
-from srkit.weights import fetch
+from srkit.weights.files import fetch
 
 
 def small(scale: int = 4, channels: int = 3) -> RRDB:

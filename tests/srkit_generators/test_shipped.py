@@ -14,8 +14,8 @@ from PIL import Image
 from srkit_generators.shipped import SHIPPED
 
 from srkit import upscale
-from srkit.resizing import resize
-from srkit.weights import fetch
+from srkit.functional.resizing import resize
+from srkit.weights.files import fetch
 
 Values = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from srkit_generators.srcnn import SRCNN
 from torch.nn import functional as F
 
 from srkit.errors import WeightsError
+from srkit.functional.resizing import resize
+from srkit.functional.similarity import luma
 from srkit.interfaces import Generator
-from srkit.metrics import luma
-from srkit.resizing import resize
 
 RGB: dict[str, Any] = {"kernels": (5, 3, 9), "features": (64, 128)}
 SHUFFLED: dict[str, Any] = {

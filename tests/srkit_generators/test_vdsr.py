@@ -7,10 +7,10 @@ import torch
 from srkit_generators.vdsr import VDSR
 from torch.nn import functional as F
 
+from srkit.data.scales import set_scale
 from srkit.errors import WeightsError
+from srkit.functional.resizing import resize
 from srkit.interfaces import Generator, MultiScale
-from srkit.multiscale import set_scale
-from srkit.resizing import resize
 from srkit.testing import check_generator
 
 

@@ -11,10 +11,10 @@ from PIL import Image as Picture
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from srkit_pixels import losses, metrics
 
-from srkit.components import build
+from srkit.components.options import build
+from srkit.components.registry import Registry
+from srkit.functional.resizing import resize
 from srkit.interfaces import Batch
-from srkit.registry import Registry
-from srkit.resizing import resize
 
 
 def batch(hr: torch.Tensor, data_range: tuple[float, float] = (0.0, 1.0)) -> Batch:

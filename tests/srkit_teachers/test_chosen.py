@@ -10,16 +10,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from srkit_teachers import losses, metrics
-from srkit_teachers.efficientnet_lite0 import EfficientNetLite0
-from srkit_teachers.timm_models import Timm
-from srkit_teachers.torchvision_models import Torchvision
+from srkit_teachers.classifiers.efficientnet_lite0 import EfficientNetLite0
+from srkit_teachers.classifiers.timm_models import Timm
+from srkit_teachers.classifiers.torchvision_models import Torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 from training_setup import make_pictures, make_tree, run
 
+from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.interfaces import Answer, Batch
-from srkit.registry import Registry
 
 GENERATOR = torch.Generator().manual_seed(3)
 ANSWER = Answer(torch.randn(20, 9, generator=GENERATOR))

@@ -1,0 +1,1 @@
+"""FITS files: pixels, headers, WCS and flux."""

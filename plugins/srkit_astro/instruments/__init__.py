@@ -1,0 +1,1 @@
+"""Telescopes and cameras: PSFs, pixels and noise."""

@@ -1,0 +1,218 @@
+"""Degradations as a telescope makes them: a PSF, wide pixels, noise."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from srkit.functional.resizing import mirrored
+from srkit_astro.instruments.matching import matching_kernels, sharpens
+from srkit_astro.instruments.noise import CameraNoise, lr_variance
+from srkit_astro.instruments.psf import Psf, half_width, kernels
+from srkit_astro.instruments.ranges import Positive
+
+
+class _Telescope(ABC):
+    """Convolve, average over LR pixels, add noise.
+
+    Beyond its borders the image goes on as its own mirror image, in which the pixel at the border
+    comes twice: a round PSF then keeps the total flux exactly. Nothing is clipped.
+
+    Attributes
+    ----------
+    factor
+        Side of LR over side of HR.
+    pixel_scale
+        Side of an HR pixel in arcsec.
+    """
+
+    def __init__(self, scale: int, pixel_scale: float, noise: CameraNoise | None) -> None:
+        self.factor = 1 / scale
+        self.scale = scale
+        self.pixel_scale = pixel_scale
+        self.noise = noise
+
+    @abstractmethod
+    def _kernels(self, sources: Sequence[torch.Generator], device: torch.device) -> Tensor:
+        """Make the kernels of the samples, ``(N or 1, k, k)``."""
+
+    def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Degrade ``(N, C, H, W)`` images."""
+        sources = _sources(seeds)
+        if self.noise is None:
+            return self._blur(hr, sources)
+        observation = self.noise.observe(sources, self.pixel_scale * self.scale)
+        lr = self._blur(hr, sources)
+        return observation.expose(lr, [_seed(source) for source in sources])
+
+    def expected(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Degrade ``(N, C, H, W)`` images as for these seeds, but without the noise."""
+        sources = _sources(seeds)
+        if self.noise is not None:
+            self.noise.observe(sources, self.pixel_scale * self.scale)  # draws before the PSF does
+        return self._blur(hr, sources)
+
+    def variance(self, lr: Tensor, seeds: Sequence[int]) -> Tensor | None:
+        """Give the variance of the noise in LR, see :func:`.noise.lr_variance`."""
+        if self.noise is None:
+            return None
+        return lr_variance(lr, self.noise, self.pixel_scale * self.scale, seeds)
+
+    def _blur(self, hr: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
+        blurred = convolve(hr, self._kernels(sources, hr.device))
+        return F.avg_pool2d(blurred, self.scale, ceil_mode=True)
+
+
+class PsfNoise(_Telescope):
+    """Convolve with a PSF, average over LR pixels, and add the noise of a camera.
+
+    HR is the sky; LR is what a telescope sees of it. At the borders HR is continued by its mirror
+    image, and the flux is kept. Nothing is clipped.
+
+    Parameters
+    ----------
+    psf
+        `type` is gaussian (`fwhm`), moffat (`fwhm`, `beta`), airy (`fwhm` or `lambda_over_d`,
+        `obscuration`) or image (`file`, `pixel_scale`), in arcsec. Two numbers are a range from
+        which each sample draws.
+    pixel_scale
+        Side of an HR pixel in arcsec.
+    noise
+        `exposure` in s, `gain` in electrons for one unit of the image and second, `read_noise` in
+        electrons, `reads`, and `sky` in the image's unit, or `sky_magnitude` per square arcsec
+        with `zero_point`. None: without noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        psf: Psf,
+        pixel_scale: Positive,
+        noise: CameraNoise | None = None,
+    ) -> None:
+        super().__init__(scale, pixel_scale, noise)
+        self.psf = psf
+        self._half = half_width(psf, pixel_scale)
+        self._fixed = None if psf.varies else kernels(psf, pixel_scale, self._half)
+
+    def _kernels(self, sources: Sequence[torch.Generator], device: torch.device) -> Tensor:
+        if self._fixed is not None:
+            return self._fixed
+        return kernels(self.psf, self.pixel_scale, self._half, sources, device)
+
+
+class HstToHsc(_Telescope):
+    """Turn the PSF that HR has into a broader one, average over LR pixels, and add noise.
+
+    HR is an image of a sharper telescope, such as HST; LR is what another, such as Subaru with
+    HSC, sees of the same sky. The kernel between the two PSFs is found by division in Fourier
+    space with a penalty on roughness (Boucaud et al. 2016, arXiv:1609.02006). At the borders HR is
+    continued by its mirror image, and the flux is kept. The noise that HR has is smoothed, not
+    taken away. Nothing is clipped.
+
+    Parameters
+    ----------
+    source
+        PSF of HR; see `psf` of `psf_noise`.
+    target
+        PSF of LR, before its pixels.
+    pixel_scale
+        Side of an HR pixel in arcsec.
+    noise
+        As for `psf_noise`: what LR has on top.
+    regularisation
+        Weight of the penalty; more for PSF images that are noisy.
+
+    Raises
+    ------
+    ValueError
+        If the target is narrower than the source.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        source: Psf,
+        target: Psf,
+        pixel_scale: Positive,
+        noise: CameraNoise | None = None,
+        regularisation: Positive = 1e-6,
+    ) -> None:
+        super().__init__(scale, pixel_scale, noise)
+        self.source, self.target = source, target
+        self.regularisation = regularisation
+        self._half = max(half_width(psf, pixel_scale) for psf in (source, target))
+        if any(sharpens(self._match(s, t)) for s in source.corners() for t in target.corners()):
+            raise ValueError(
+                "the target PSF is narrower than the source PSF, so that LR would be sharper than "
+                "HR; expected a broader one, and both in arcsec"
+            )
+        fixed = not (source.varies or target.varies)
+        self._fixed = self._match(source, target) if fixed else None
+
+    def _kernels(self, sources: Sequence[torch.Generator], device: torch.device) -> Tensor:
+        if self._fixed is not None:
+            return self._fixed
+        return self._match(self.source, self.target, sources, device)
+
+    def _match(
+        self,
+        source: Psf,
+        target: Psf,
+        sources: Sequence[torch.Generator] = (),
+        device: torch.device | None = None,
+    ) -> Tensor:
+        before, after = (
+            kernels(psf, self.pixel_scale, self._half, sources, device) for psf in (source, target)
+        )
+        return matching_kernels(before, after, self.regularisation)
+
+
+def convolve(images: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve by FFT; beyond its borders an image goes on as its own mirror image.
+
+    Parameters
+    ----------
+    images
+        ``(N, C, H, W)`` of any size.
+    kernel
+        ``(N, k, k)`` of odd sides, centred; or ``(1, k, k)`` for all.
+
+    Returns
+    -------
+    Tensor
+        ``(N, C, H, W)``, of the type of `images`.
+    """
+    height, width = images.shape[-2:]
+    half = kernel.shape[-1] // 2
+    rows, columns = (
+        mirrored(torch.arange(-half, side + half, device=images.device), side)
+        for side in (height, width)
+    )
+    wide = images[..., rows, :][..., columns]
+    if torch.compiler.is_compiling() and len(kernel) == 1:
+        # Runtimes have convolutions, but no transforms of any length.
+        single = F.conv2d(wide.flatten(0, 1)[:, None], kernel.flip(-2, -1).to(images)[:, None])
+        return single.reshape(images.shape)
+    # Multiples of 32 have fast transforms; what wraps around stays in the padding.
+    shape = [-(-(side + 2 * half) // 32) * 32 for side in (height, width)]
+    centred = F.pad(kernel, (0, shape[1] - kernel.shape[-1], 0, shape[0] - kernel.shape[-2]))
+    transfer = torch.fft.rfft2(centred.to(images))[:, None]
+    result: Tensor = torch.fft.irfft2(torch.fft.rfft2(wide, shape) * transfer, shape)
+    # The kernel's centre lies at (half, half) rather than at the origin, which shifts the result.
+    return result[..., 2 * half : 2 * half + height, 2 * half : 2 * half + width].contiguous()
+
+
+def _sources(seeds: Sequence[int]) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def _seed(source: torch.Generator) -> int:
+    """Draw a seed for random numbers on another device."""
+    return int(torch.randint(2**63 - 1, (), generator=source))

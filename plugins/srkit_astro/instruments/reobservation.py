@@ -1,0 +1,58 @@
+"""SR as the telescope of LR would have seen it, without noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from srkit.interfaces import Batch
+from srkit_astro.instruments.degradations import HstToHsc, PsfNoise
+from srkit_astro.instruments.psf import Psf
+from srkit_astro.metrics.bands import pixel_scale_of
+
+
+class Reobservation:
+    """Convolve with the PSF of LR and average over its pixels.
+
+    Parameters
+    ----------
+    psf
+        PSF of LR before its pixels; None: pixels are only averaged.
+    source
+        PSF that HR has already, to be matched to `psf`; None where HR is the sky itself.
+
+    Raises
+    ------
+    ValueError
+        If a PSF has a range, or `source` comes without `psf`.
+    """
+
+    def __init__(self, psf: Psf | None, source: Psf | None) -> None:
+        if source is not None and psf is None:
+            raise ValueError("'source' needs 'psf', the PSF of LR that it is matched to")
+        if any(each is not None and each.varies for each in (psf, source)):
+            raise ValueError("expected a PSF of fixed parameters; got a range")
+        self.psf, self.source = psf, source
+        self._telescopes: dict[tuple[int, float], Callable[[Tensor, Sequence[int]], Tensor]] = {}
+
+    def __call__(self, sr: Tensor, batch: Batch, scale: int) -> Tensor:
+        """Bring ``(N, C, H, W)`` images to the grid of LR, `scale` times as coarse.
+
+        Raises
+        ------
+        ValueError
+            If there is a PSF, but the pixel scale is not known.
+        """
+        if self.psf is None:
+            return F.avg_pool2d(sr, scale)
+        setting = scale, pixel_scale_of(batch)
+        if setting not in self._telescopes:
+            self._telescopes[setting] = self._telescope(self.psf, *setting)
+        return self._telescopes[setting](sr, batch.seeds)
+
+    def _telescope(self, psf: Psf, scale: int, pixel_scale: float) -> PsfNoise | HstToHsc:
+        if self.source is None:
+            return PsfNoise(scale=scale, psf=psf, pixel_scale=pixel_scale)
+        return HstToHsc(scale=scale, source=self.source, target=psf, pixel_scale=pixel_scale)

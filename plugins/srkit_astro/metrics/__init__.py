@@ -1,0 +1,1 @@
+"""Metrics of flux, shape, detail, sources and artefacts."""

@@ -1,0 +1,180 @@
+"""Whether SR has the flux of HR: of the whole image, in apertures around sources, at their peak.
+
+Errors are signed, SR less HR, so that their mean over the images is the bias of the photometry and
+their standard deviation its scatter. In magnitudes, positive is too faint.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveFloat
+from scipy.ndimage import label
+from torch import Tensor
+
+from srkit.interfaces import Batch
+from srkit_astro.extra import needs
+from srkit_astro.metrics.bands import Band, Floats, compare_bands, lr_of, mean_of_measured
+from srkit_astro.metrics.detection import DETECTION, Sources, detect
+
+with needs("photutils"):
+    from photutils.aperture import CircularAperture
+
+
+def magnitudes(sr: float, hr: float) -> float:
+    """Give the difference in magnitudes of two fluxes; NaN unless both are positive."""
+    return -2.5 * math.log10(sr / hr) if sr > 0 and hr > 0 else math.nan
+
+
+class FluxError:
+    """Error of the total flux in magnitudes: ``-2.5 log10(sum of SR / sum of HR)``.
+
+    The sky is not subtracted: images are expected to have none, and a pedestal of SR is an error.
+    Undefined where either sum is not positive.
+    """
+
+    higher_is_better = False
+    signed = True
+    unit = "mag"
+    protocol = "-2.5 log10 of the sum of SR over the sum of HR, whole image, no sky subtracted"
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        return compare_bands(lambda s, h: magnitudes(s.sum(), h.sum()), sr, batch)
+
+
+class ApertureFluxError:
+    """Error of the flux in circular apertures around the sources of HR, in magnitudes.
+
+    The sky of HR is subtracted from both images. The value of an image is the mean over those
+    sources whose aperture lies within the image and has positive flux in both; a source that SR
+    has lost has no magnitude, and is told by `completeness`. Undefined where there is no such
+    source.
+
+    Parameters
+    ----------
+    radius
+        Radius of the apertures in LR pixels.
+    """
+
+    higher_is_better = False
+    signed = True
+    unit = "mag"
+
+    def __init__(self, *, radius: PositiveFloat = 3.0) -> None:
+        self.radius = radius
+        self.protocol = (
+            f"-2.5 log10 of SR over HR in circles of {radius:g} LR pixels, exact overlap, sky of "
+            f"HR subtracted from both, mean over the {DETECTION}"
+        )
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        radius = self.radius * lr_of(batch)[1]
+
+        def measure(sr: Band, hr: Band) -> float:
+            sources = detect(hr)
+            places = _inside(sources, radius)
+            if not len(places):
+                return math.nan
+            aperture = CircularAperture(places, radius)
+            fluxes = (
+                aperture.do_photometry(image)[0] for image in (sr - sources.sky, sources.image)
+            )
+            return mean_of_measured([magnitudes(s, h) for s, h in zip(*fluxes, strict=True)])
+
+        return compare_bands(measure, sr, batch)
+
+
+class IsophotalFluxError:
+    """Error of the flux within the isophote of HR's brightest source, in magnitudes.
+
+    The isophote is that of the detection threshold in HR, and the same pixels are added up in
+    both images, less the sky of HR. Undefined for images whose HR has no source that the border
+    does not cut, or where either flux is not positive.
+    """
+
+    higher_is_better = False
+    signed = True
+    unit = "mag"
+    protocol = (
+        "-2.5 log10 of SR over HR within the isophote of HR at the detection threshold, sky of HR "
+        f"subtracted from both, brightest of the {DETECTION}"
+    )
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+
+        def measure(sr: Band, hr: Band) -> float:
+            true = detect(hr).whole
+            if not len(true):
+                return math.nan
+            inside = isophote(true)
+            return magnitudes((sr - true.sky)[inside].sum(), true.image[inside].sum())
+
+        return compare_bands(measure, sr, batch)
+
+
+def isophote(sources: Sources) -> NDArray[np.bool_]:
+    """Mark the pixels above the threshold that hang together with the brightest source's peak.
+
+    Returns
+    -------
+    ndarray
+        ``(H, W)``; none where the peak, which is sought in the smoothed image, is below.
+    """
+    brightest = sources.catalogue[0]
+    above = sources.image > sources.threshold
+    regions, _ = label(above)
+    found: NDArray[np.bool_] = regions == regions[brightest["ypeak"], brightest["xpeak"]]
+    return found & above
+
+
+class PeakError:
+    """Relative error of the peak brightness of the sources of HR: ``SR / HR - 1``.
+
+    The sky of HR is subtracted from both images. The peak of SR is its brightest pixel within the
+    radius of that of HR. Undefined for images whose HR has no source.
+
+    Parameters
+    ----------
+    radius
+        In LR pixels.
+    """
+
+    higher_is_better = False
+    signed = True
+    unit = ""
+
+    def __init__(self, *, radius: PositiveFloat = 1.0) -> None:
+        self.radius = radius
+        self.protocol = (
+            f"peak of SR within {radius:g} LR pixels of that of HR, over that of HR, less 1; sky "
+            f"of HR subtracted from both, mean over the {DETECTION}"
+        )
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        radius = self.radius * lr_of(batch)[1]
+
+        def measure(sr: Band, hr: Band) -> float:
+            sources = detect(hr)
+            rows, columns = np.indices(hr.shape)
+            errors = []
+            for x, y in zip(sources.catalogue["xpeak"], sources.catalogue["ypeak"], strict=True):
+                near = np.hypot(rows - y, columns - x) <= radius
+                errors.append((sr[near].max() - sources.sky) / sources.image[y, x] - 1)
+            return mean_of_measured(errors)
+
+        return compare_bands(measure, sr, batch)
+
+
+def _inside(sources: Sources, radius: float) -> Floats:
+    """Give the positions, ``(K, 2)``, of which a circle lies within the image."""
+    height, width = sources.image.shape
+    places = sources.positions
+    low = places >= radius - 0.5
+    high = places <= np.array([width, height]) - 0.5 - radius
+    return places[(low & high).all(1)]

@@ -1,0 +1,250 @@
+"""Whether SR has the shapes of HR: where the sources lie, how elongated and how large they are.
+
+Positions are windowed centroids, as SExtractor's ``XWIN_IMAGE``. Ellipticities and sizes come from
+adaptive moments: second moments under an elliptical Gaussian that matches the source itself, so
+that noise far from it does not count (Hirata and Seljak 2003; Bernstein and Jarvis 2002).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from srkit.interfaces import Batch
+from srkit_astro.extra import needs
+from srkit_astro.metrics.bands import (
+    Band,
+    Floats,
+    compare_bands,
+    each_image,
+    lr_of,
+    mean_of_measured,
+    pixel_scale_of,
+)
+from srkit_astro.metrics.detection import DETECTION, Sources, detect
+
+with needs("sep"):
+    import sep
+
+#: FWHM of a Gaussian in its standard deviations.
+FWHM = 2 * math.sqrt(2 * math.log(2))
+#: Radius, in standard deviations of the first guess, of the stamp on which moments are computed.
+STAMP = 8.0
+#: Rounds after which moments that still change count as undefined.
+ROUNDS = 100
+#: Change of the moments, relative to the size, at which they are settled.
+SETTLED = 1e-6
+
+PROTOCOL = f"adaptive moments, sky of each image subtracted, mean over the {DETECTION}"
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Where a source is, how large, and how elongated.
+
+    Parameters
+    ----------
+    centre
+        x and y in pixels, ``(2,)``; 0 is the centre of the first pixel.
+    covariance
+        Of the matched Gaussian in pixels squared, ``(2, 2)``.
+    """
+
+    centre: Floats
+    covariance: Floats
+
+    @property
+    def size(self) -> float:
+        """Standard deviation of a round Gaussian of the same area, in pixels."""
+        return float(np.linalg.det(self.covariance) ** 0.25)
+
+    @property
+    def ellipticity(self) -> complex:
+        """Distortion ``(xx - yy + 2i xy) / (xx + yy)``, ``(a**2 - b**2) / (a**2 + b**2)`` large."""
+        (xx, xy), (_, yy) = self.covariance.tolist()
+        return complex(xx - yy, 2 * xy) / complex(xx + yy)
+
+
+def adaptive_moments(image: Band, x: float, y: float, size: float) -> Moments | None:
+    """Find the Gaussian weight that matches a source.
+
+    The moments of a Gaussian under itself as a weight are half its own; the weight is given twice
+    the moments that it found until it stays as it is.
+
+    Parameters
+    ----------
+    image
+        The band less its sky.
+    x, y
+        First guess of the centre in pixels.
+    size
+        First guess of the standard deviation in pixels.
+
+    Returns
+    -------
+    Moments or None
+        None where the flux under the weight is not positive, the weight grows beyond the stamp,
+        vanishes or wanders off, or does not settle.
+
+    References
+    ----------
+    C. Hirata and U. Seljak, "Shear calibration biases in weak-lensing surveys", MNRAS 343 (2003)
+    459, arXiv:astro-ph/0301054, equations 4 to 6. G. Bernstein and M. Jarvis, "Shapes and shears,
+    stars and smears", AJ 123 (2002) 583.
+    """
+    size = max(size, 0.7)
+    reach = STAMP * size
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    near = (abs(columns - x) <= reach) & (abs(rows - y) <= reach)
+    places, light = np.stack([columns[near], rows[near]]).astype(float), image[near]
+    start = np.array([x, y], dtype=float)
+    centre, covariance = start, size**2 * np.eye(2)
+    for _ in range(ROUNDS):
+        offset = places - centre[:, None]
+        weighted = light * np.exp(-0.5 * (offset * np.linalg.solve(covariance, offset)).sum(0))
+        total = weighted.sum()
+        if total <= 0:
+            return None
+        shift = offset @ weighted / total
+        found = 2 * ((offset * weighted) @ offset.T / total - np.outer(shift, shift))
+        change = max(abs(shift).max() / size, abs(found - covariance).max() / size**2)
+        centre, covariance = centre + 2 * shift, found
+        root = np.linalg.det(found)
+        if root <= 0.01 or found.trace() <= 0 or math.sqrt(found.trace()) > reach / 2:
+            return None
+        if math.hypot(*(centre - start)) > 2 * size + 1:
+            return None
+        if change < SETTLED:
+            return Moments(centre, covariance)
+    return None
+
+
+def moments_of(sources: Sources, image: Band) -> list[Moments | None]:
+    """Measure sources, found in one image, on another of the same grid, less its sky."""
+    sizes = np.sqrt(sources.catalogue["a"] * sources.catalogue["b"])
+    return [
+        adaptive_moments(image, x, y, size)
+        for (x, y), size in zip(sources.positions, sizes, strict=True)
+    ]
+
+
+def compare_moments(difference: Callable[[Moments, Moments], float], sr: Band, hr: Band) -> float:
+    """Average a difference of SR's moments and HR's over the whole sources of HR."""
+    true = detect(hr).whole
+    pairs = zip(moments_of(true, detect(sr).image), moments_of(true, true.image), strict=True)
+    return mean_of_measured([difference(s, h) for s, h in pairs if s is not None and h is not None])
+
+
+class CentroidShift:
+    """Distance between the positions of a source in SR and HR, in milliarcseconds.
+
+    Positions are windowed centroids: means under a round Gaussian of the FWHM that encloses half of
+    the source's light in HR. The value of an image is the mean over the sources of HR that the
+    border does not cut. Undefined for images without any.
+    """
+
+    higher_is_better = False
+    unit = "mas"
+    protocol = (
+        "distance of windowed centroids in SR and HR, Gaussian window of HR's half-light diameter, "
+        f"sky of each image subtracted, mean over the {DETECTION}"
+    )
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        return 1000 * pixel_scale_of(batch) * compare_bands(_centroid_shift, sr, batch)
+
+
+def _centroid_shift(sr: Band, hr: Band) -> float:
+    true = detect(hr).whole
+    x, y = true.positions.T
+    rows = true.catalogue
+    radius, _ = sep.flux_radius(true.image, x, y, 6 * rows["a"], 0.5, subpix=5)
+    window = np.maximum(2 * radius, 1) / FWHM
+    places = [
+        np.stack(sep.winpos(image, x, y, window)[:2], 1) for image in (detect(sr).image, true.image)
+    ]
+    return mean_of_measured(np.hypot(*(places[0] - places[1]).T))
+
+
+class EllipticityError:
+    """Difference of the ellipticities in SR and HR, as the modulus of a complex number.
+
+    The ellipticity is the distortion of adaptive moments, ``(a**2 - b**2) / (a**2 + b**2)`` at
+    twice the position angle. The value of an image is the mean over the sources of HR that the
+    border does not cut and whose moments are defined in both images. Undefined for images without
+    any.
+    """
+
+    higher_is_better = False
+    unit = ""
+    protocol = f"modulus of the difference of the distortions of SR and HR, {PROTOCOL}"
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+
+        def difference(sr: Moments, hr: Moments) -> float:
+            return abs(sr.ellipticity - hr.ellipticity)
+
+        return compare_bands(lambda s, h: compare_moments(difference, s, h), sr, batch)
+
+
+class SizeError:
+    """Relative error of the sizes of the sources: size in SR over that in HR, less 1.
+
+    Above 0, SR is blurred. The size is the fourth root of the determinant of adaptive moments. The
+    value of an image is the mean over the sources as for `ellipticity_error`.
+    """
+
+    higher_is_better = False
+    signed = True
+    unit = ""
+    protocol = f"size of SR over that of HR, less 1, {PROTOCOL}"
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+
+        def difference(sr: Moments, hr: Moments) -> float:
+            return sr.size / hr.size - 1
+
+        return compare_bands(lambda s, h: compare_moments(difference, s, h), sr, batch)
+
+
+class FwhmGain:
+    """Share of the gap between the widths of the sources in LR and HR that SR closes.
+
+    ``1 - |SR - HR| / (LR - HR)`` of the mean FWHM of the sources, each that of the Gaussian of its
+    adaptive moments: 1 for images as sharp as HR, 0 for those as wide as LR, and falling again for
+    those that are too sharp. The mean is over the sources of HR that the border does not cut and
+    whose moments are defined in all three images. Undefined for images without any, or whose HR is
+    no sharper than LR.
+    """
+
+    higher_is_better = True
+    unit = ""
+    protocol = f"1 - |SR - HR| / (LR - HR) of the mean FWHM, {PROTOCOL}"
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        lr, scale = lr_of(batch)
+        return each_image(lambda s, h, low: _gain(s, h, low, scale), sr, batch.hr, lr)
+
+
+def _gain(sr: Band, hr: Band, lr: Band, scale: int) -> float:
+    # Beneath an LR pixel lie scale x scale HR pixels, so that the two grids share their positions.
+    enlarged = lr.repeat(scale, 0).repeat(scale, 1)
+    true = detect(hr).whole
+    images = (true.image, detect(sr).image, detect(enlarged).image)
+    measured = [
+        [each.size for each in moments if each is not None]
+        for moments in zip(*(moments_of(true, image) for image in images), strict=True)
+    ]
+    sizes = np.array([each for each in measured if len(each) == len(images)])
+    if not len(sizes):
+        return math.nan
+    high, restored, low = sizes.mean(0)
+    return float(1 - abs(restored - high) / (low - high)) if low > high else math.nan

@@ -1,0 +1,173 @@
+"""Spatial frequencies: how much power SR has at each, and how far it is the power of HR.
+
+Both images lose their mean and are tapered to 0 at the borders by a Hann window, without which the
+edges of an image that is not periodic put power into all frequencies. Frequencies are in cycles a
+pixel of HR, up to 0.5, the Nyquist frequency; a ring is one cycle an image wide.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+from torch import Tensor
+
+from srkit.interfaces import Batch
+from srkit_astro.metrics.bands import Band, Floats, compare_bands, pixel_scale_of
+
+#: Rings with less than this share of the strongest one's power hold the rounding of float32.
+ROUNDING = 1e-12
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _rising(band: tuple[float, float]) -> tuple[float, float]:
+    if band[0] >= band[1]:
+        raise ValueError("expected the lower end first")
+    return band
+
+
+def transform(image: Band) -> NDArray[np.complex128]:
+    """Give the Fourier transform of an image less its mean under a Hann window, ``(H, W)``."""
+    window = np.outer(*(np.hanning(side + 2)[1:-1] for side in image.shape))
+    mean = (image * window).sum() / window.sum()
+    return np.fft.fft2((image - mean) * window)
+
+
+def rings(shape: tuple[int, ...]) -> tuple[NDArray[np.intp], Floats]:
+    """Number the rings of the frequency plane.
+
+    Returns
+    -------
+    numbers : numpy.ndarray
+        ``(H, W)``: the ring of each frequency; 0 is that of the mean, and those from
+        ``len(frequencies)`` are beyond the Nyquist frequency.
+    frequencies : numpy.ndarray
+        Of the middle of each ring in cycles a pixel, from 0 up to 0.5.
+    """
+    longest = max(shape)
+    rows, columns = (np.fft.fftfreq(side) for side in shape)
+    numbers = np.rint(longest * np.hypot(rows[:, None], columns)).astype(np.intp)
+    return numbers, np.arange(longest // 2 + 1) / longest
+
+
+def ring_sums(values: NDArray[np.float64], numbers: NDArray[np.intp], count: int) -> Floats:
+    """Add values up in each of the first rings."""
+    sums = np.bincount(numbers.ravel(), values.ravel(), numbers.max() + 1)
+    return np.asarray(sums[:count], dtype=np.float64)
+
+
+class PowerSpectrumRatio:
+    """Mean distance of the radial power spectra of SR and HR, in dB.
+
+    The mean over the rings of a band of ``|10 log10(power of SR / power of HR)|``: texture that is
+    missing counts like texture that is too much. Phases do not count: see
+    `fourier_ring_correlation`. Rings without power in HR are left out; undefined where that is all
+    of them, and infinite where SR has no power in a ring that HR has.
+
+    Parameters
+    ----------
+    band
+        Lower and upper end of the frequencies that count, as shares of HR's Nyquist frequency: at
+        a scale of 2, ``[0.5, 1]`` is what LR cannot hold.
+    """
+
+    higher_is_better = False
+    unit = "dB"
+
+    def __init__(
+        self, *, band: Annotated[tuple[Share, Share], AfterValidator(_rising)] = (0.0, 1.0)
+    ) -> None:
+        self.band = band
+        self.protocol = (
+            "mean |10 log10| of the ratio of radial power spectra, SR over HR, Hann window, from "
+            f"{band[0]:g} to {band[1]:g} of the Nyquist frequency of HR"
+        )
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        return compare_bands(self._measure, sr, batch)
+
+    def _measure(self, sr: Band, hr: Band) -> float:
+        numbers, frequencies = rings(hr.shape)
+        powers = (
+            ring_sums(np.abs(transform(image)) ** 2, numbers, len(frequencies))
+            for image in (sr, hr)
+        )
+        restored, true = powers
+        low, high = (0.5 * end for end in self.band)
+        kept = (frequencies >= low) & (frequencies <= high) & (true > ROUNDING * true.max())
+        kept[0] = False  # the mean
+        if not kept.any():
+            return math.nan
+        with np.errstate(divide="ignore"):
+            return float(np.abs(10 * np.log10(restored[kept] / true[kept])).mean())
+
+
+class FourierRingCorrelation:
+    """Resolution of SR in arcsec, from its correlation with HR on rings of spatial frequency.
+
+    It is the inverse of the frequency at which the correlation first falls below the threshold,
+    linear between rings, and not below two pixels of HR. Images that do not even agree on their
+    coarsest ring get more than their own size. Undefined where HR or SR is constant.
+
+    Parameters
+    ----------
+    threshold
+        Correlation that counts as resolved; 1/7 is that of Nieuwenhuizen et al.
+
+    References
+    ----------
+    W. Saxton and W. Baumeister, "The correlation averaging of a regularly arranged bacterial cell
+    envelope protein", Journal of Microscopy 127 (1982) 127. R. Nieuwenhuizen et al., "Measuring
+    image resolution in optical nanoscopy", Nature Methods 10 (2013) 557, for 1/7.
+    """
+
+    higher_is_better = False
+    unit = "arcsec"
+
+    def __init__(self, *, threshold: Annotated[float, Field(gt=0, lt=1)] = 1 / 7) -> None:
+        self.threshold = threshold
+        self.protocol = (
+            f"period at which the Fourier ring correlation of SR and HR falls below "
+            f"{threshold:.3g}, Hann window, at least 2 pixels of HR"
+        )
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        return pixel_scale_of(batch) * compare_bands(self._measure, sr, batch)
+
+    def _measure(self, sr: Band, hr: Band) -> float:
+        if np.ptp(sr) == 0 or np.ptp(hr) == 0:
+            return math.nan
+        correlation, frequencies = ring_correlation(sr, hr)
+        below = correlation < self.threshold
+        if not below.any():
+            return float(1 / frequencies[-1])
+        first = int(np.argmax(below))  # never 0, where the correlation is 1
+        drop = correlation[first - 1] - correlation[first]
+        share = (correlation[first - 1] - self.threshold) / drop
+        return float(1 / (frequencies[first - 1] + share * (frequencies[1] - frequencies[0])))
+
+
+def ring_correlation(first: Band, second: Band) -> tuple[Floats, Floats]:
+    """Correlate two images on each ring of spatial frequency.
+
+    Returns
+    -------
+    correlation : numpy.ndarray
+        ``(K,)`` in [-1, 1]; 1 by definition at the frequency 0, and 0 where an image has no power.
+    frequencies : numpy.ndarray
+        ``(K,)`` in cycles a pixel.
+    """
+    numbers, frequencies = rings(first.shape)
+    x, y = transform(first), transform(second)
+    products = ((x * y.conj()).real, np.abs(x) ** 2, np.abs(y) ** 2)
+    cross, power, other = (ring_sums(p, numbers, len(frequencies)) for p in products)
+    norm = np.sqrt(power * other)
+    correlation = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
+    correlation[0] = 1.0
+    return correlation, frequencies

@@ -1,0 +1,1 @@
+"""`srkit data pair`: cut pairs from overlapping mosaics."""

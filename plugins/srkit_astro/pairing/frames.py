@@ -1,0 +1,147 @@
+"""Images of the sky on one zero point, with mask, variance and WCS."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io.fits import Header
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_area
+from numpy.typing import NDArray
+
+from srkit.errors import DataError
+from srkit_astro.files.fits import Fits, bad_pixels
+from srkit_astro.files.flux import ZERO_POINTS, values_of
+from srkit_astro.files.flux import zero_point as stated_zero_point
+from srkit_astro.files.wcs import celestial
+from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
+
+Plane = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One band of an image of the sky.
+
+    Parameters
+    ----------
+    path
+        The file.
+    values
+        Flux per pixel in :data:`UNIT` at :data:`ZERO_POINT`, ``(H, W)``; 0 where it is `bad`.
+    bad
+        Pixels without a value to trust, ``(H, W)``.
+    variance
+        Variance of the noise in the square of that unit, ``(H, W)``, where the file has it.
+    mask
+        Bits of the file's mask, ``(H, W)`` int64, and the header that names them, where it has
+        one.
+    header
+        Of the image, with its zero point brought up to date.
+    wcs
+        Its celestial WCS.
+    """
+
+    path: Path
+    values: Plane
+    bad: Flags
+    variance: Plane | None
+    mask: tuple[NDArray[np.int64], Header] | None
+    header: Header
+    wcs: WCS
+
+    @property
+    def pixel_scale(self) -> float:
+        """Side of a pixel in arcsec: the root of its area."""
+        return 3600 * math.sqrt(float(proj_plane_pixel_area(self.wcs)))
+
+    def find(self, ra: float, dec: float) -> tuple[float, float] | None:
+        """Give the row and column of a position in degrees, or None where the image is not.
+
+        The centre of the first pixel is at (0, 0).
+        """
+        x, y = (float(v) for v in self.wcs.all_world2pix(ra, dec, 0, quiet=True))
+        height, width = self.values.shape
+        # A position behind the tangent plane is NaN, which no comparison holds for.
+        return (y, x) if -0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5 else None
+
+    def overlaps(self, other: Frame) -> bool:
+        """Tell whether images share a part of the sky, by a grid of positions over each."""
+        return any(b.find(*point) for a, b in ((self, other), (other, self)) for point in a._grid())
+
+    def _grid(self) -> list[tuple[float, float]]:
+        height, width = self.values.shape
+        y, x = np.meshgrid(np.linspace(0, height - 1, 9), np.linspace(0, width - 1, 9))
+        ra, dec = self.wcs.all_pix2world(x.ravel(), y.ravel(), 0)
+        return list(zip(ra.tolist(), dec.tolist(), strict=True))
+
+
+def read_frame(path: Path, zero_point: float | None, option: str) -> Frame:
+    """Read an image and bring it to :data:`ZERO_POINT`.
+
+    Parameters
+    ----------
+    path
+        FITS, with flux per pixel.
+    zero_point
+        AB magnitude of one unit of its values, instead of what the header says.
+    option
+        The option that gives it, for the error.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, holds several bands, has no WCS on the sky, no zero point, or
+        surface brightness.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    image = Fits().read(path)
+    header: Header = image.metadata["header"]
+    if len(image.pixels) != 1:
+        raise DataError(f"{path}: holds {len(image.pixels)} planes; expected one band")
+    try:
+        wcs = celestial(header)
+        per_area = values_of(header) == "surface_brightness"
+        zero_point = stated_zero_point(header) if zero_point is None else zero_point
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    if wcs is None:
+        raise DataError(
+            f"{path}: has no WCS on the sky (such as CTYPE1 = RA---TAN, CTYPE2 = DEC--TAN); solve "
+            "its astrometry first"
+        )
+    if per_area:
+        raise DataError(
+            f"{path}: BUNIT is '{header['BUNIT']}', surface brightness; expected flux per pixel"
+        )
+    if zero_point is None:
+        raise DataError(
+            f"{path}: states no zero point (FLUXMAG0, MAGZERO, or PHOTFLAM with PHOTPLAM); give "
+            f"{option}, the AB magnitude of one unit of its values"
+        )
+    factor = 10 ** (0.4 * (ZERO_POINT - zero_point))
+    bad = bad_pixels(image)[0].numpy()
+    variance, mask = (image.metadata.get(name) for name in ("variance", "mask"))
+    return Frame(
+        path,
+        np.where(bad, 0.0, factor * image.pixels[0].double().numpy()),
+        bad,
+        None if variance is None else factor**2 * variance[0].double().numpy(),
+        None if mask is None else (mask[0].long().numpy(), image.metadata["mask_header"]),
+        _at_zero_point(header),
+        wcs,
+    )
+
+
+def _at_zero_point(header: Header) -> Header:
+    header = header.copy()
+    for key in (*ZERO_POINTS, "FLUXMAG0", "PHOTFLAM", "PHOTPLAM", "PHOTZPT", "BUNIT"):
+        header.remove(key, ignore_missing=True, remove_all=True)
+    header["BUNIT"] = (UNIT, "flux per pixel")
+    header["MAGZERO"] = (ZERO_POINT, "AB magnitude of one unit")
+    return header

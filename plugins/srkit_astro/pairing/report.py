@@ -1,0 +1,227 @@
+"""The report of `srkit data pair`: astrometry, flux ratios, and what was rejected."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from srkit.interfaces import Sample
+from srkit.report.colour_scales import MAD
+from srkit.report.pages import Picture, render_page
+from srkit.report.plotting import BETTER, GREY, WORSE, png, style
+from srkit.report.sheets import pair_sheet
+from srkit.system.files import write_file
+from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
+from srkit_astro.pairing.pair import Pair, Pairing
+from srkit_astro.pairing.registration import Registration
+
+#: Pairs on the picture sheet.
+SHOWN = 12
+COLUMNS = (
+    "name",
+    "ra",
+    "dec",
+    "offset_x_mas",
+    "offset_y_mas",
+    "offset_error_mas",
+    "residual_x_mas",
+    "residual_y_mas",
+    "flux_ratio",
+    "flux_ratio_error",
+    "seeing_arcsec",
+    "hsc",
+    "hst",
+)
+
+
+def write_pairing_report(pairing: Pairing, folder: Path) -> Path:
+    """Write ``pairs.csv``, ``rejected.csv``, the figures, and a page that holds them all.
+
+    Parameters
+    ----------
+    pairing
+        The pairs, and what was rejected.
+    folder
+        Where to put ``report.html`` and the files of which it is made.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    rejected = [(p.name, p.ra, p.dec, reason) for p, reason in pairing.rejected]
+    rows = [_row(pair) for pair in pairing.pairs]
+    write_file(folder / "pairs.csv", _csv(COLUMNS, rows))
+    write_file(folder / "rejected.csv", _csv(("name", "ra", "dec", "reason"), rejected))
+    pictures = list(_pictures(pairing, folder)) if pairing.pairs else []
+    return write_file(folder / "report.html", _page(pairing, rows, pictures))
+
+
+def _row(pair: Pair) -> tuple[Any, ...]:
+    assert pair.after is not None
+    mas = 1000 * pair.lr.pixel_scale
+    before, after = pair.before, pair.after
+    return (
+        pair.position.name,
+        pair.position.ra,
+        pair.position.dec,
+        *(round(mas * v, 1) for v in (before.dx, before.dy, before.error, after.dx, after.dy)),
+        round(after.ratio, 4),
+        round(after.ratio_error, 4),
+        round(after.fwhm * pair.lr.pixel_scale, 3),
+        pair.lr.path.name,
+        pair.source.path.name,
+    )
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
+
+
+def _pictures(pairing: Pairing, folder: Path) -> Iterable[Picture]:
+    for name, figure, title, caption in (
+        (
+            "sheet.png",
+            pair_sheet([to_sample(pair, pairing.scale) for pair in pairing.pairs[:SHOWN]]),
+            "Pairs",
+            f"The first {SHOWN} at most: LR beside HR on one scale of surface brightness, flux per "
+            "area of an LR pixel, with an asinh stretch.",
+        ),
+        (
+            "astrometry.png",
+            _astrometry(pairing.pairs),
+            "Astrometry",
+            "Offsets of LR against HR as the WCS of the images have it, and what is left in the "
+            "pairs; bars: standard errors; dotted: a tenth of an LR pixel.",
+        ),
+        (
+            "flux.png",
+            _flux(pairing.pairs),
+            "Flux ratio",
+            "Flux in LR over flux in HR against the magnitude of the HR cutout; bars: standard "
+            "errors.",
+        ),
+    ):
+        yield Picture(write_file(folder / name, png(figure)), title, caption)
+
+
+def to_sample(pair: Pair, scale: int) -> Sample:
+    """Give a pair as networks see it: flux per area of an LR pixel."""
+    planes = (scale**2 * np.where(pair.hr.bad, np.nan, pair.hr.values), pair.lr.values)
+    hr, lr = (torch.from_numpy(plane.astype(np.float32))[None] for plane in planes)
+    return Sample(pair.position.name, hr, lr, unit=f"{UNIT} / LR pixel")
+
+
+def _astrometry(pairs: Sequence[Pair]) -> Figure:
+    with style():
+        figure = Figure(figsize=(8, 4), layout="constrained")
+        axes = figure.subplots(1, 2)
+        mas = 1000 * pairs[0].lr.pixel_scale
+        found = ([p.before for p in pairs], [p.after for p in pairs if p.after is not None])
+        titles = ("As the WCS have it", "In the pairs")
+        for axis, fits, colour, title in zip(axes, found, (WORSE, BETTER), titles, strict=True):
+            x, y, error = (mas * _values(fits, name) for name in ("dx", "dy", "error"))
+            axis.errorbar(x, y, error, error, fmt="o", markersize=3, color=colour, elinewidth=0.7)
+            turn = np.linspace(0, 2 * np.pi, 90)
+            axis.plot(0.1 * mas * np.cos(turn), 0.1 * mas * np.sin(turn), ":", color=GREY)
+            axis.axhline(0, color=GREY, linewidth=0.6)
+            axis.axvline(0, color=GREY, linewidth=0.6)
+            axis.set(title=title, xlabel="offset in x [mas]", ylabel="offset in y [mas]")
+            axis.set_aspect("equal", adjustable="datalim")
+    return figure
+
+
+def _flux(pairs: Sequence[Pair]) -> Figure:
+    fits = [pair.after for pair in pairs if pair.after is not None]
+    flux = np.array([pair.hr.values.sum() for pair in pairs])
+    # Below the sky there is no magnitude, and no point on the figure.
+    magnitude = ZERO_POINT - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
+    with style():
+        figure = Figure(figsize=(6, 3.2), layout="constrained")
+        axis = figure.subplots()
+        ratio, error = _values(fits, "ratio"), _values(fits, "ratio_error")
+        axis.errorbar(magnitude, ratio, error, fmt="o", markersize=3, color=BETTER, elinewidth=0.7)
+        axis.axhline(1, color=GREY, linewidth=0.8)
+        axis.ticklabel_format(useOffset=False)
+        axis.set(xlabel="magnitude of the HR cutout [AB]", ylabel="flux in LR / flux in HR")
+    return figure
+
+
+def _values(fits: Sequence[Registration], name: str) -> NDArray[np.float64]:
+    return np.array([getattr(fit, name) for fit in fits], float)
+
+
+def _page(pairing: Pairing, rows: list[tuple[Any, ...]], pictures: list[Picture]) -> str:
+    return render_page(
+        "pairing.html",
+        package="srkit_astro",
+        title="Pairs of HSC and HST images",
+        pairs=pairing.pairs,
+        rejected=pairing.rejected,
+        scale=pairing.scale,
+        unit=UNIT,
+        zero_point=ZERO_POINT,
+        summary=_summary(rows),
+        pictures=pictures,
+        tables=list(_tables(pairing, rows)),
+    )
+
+
+def _summary(rows: list[tuple[Any, ...]]) -> list[dict[str, str]]:
+    quantities = {
+        "offset in x, corrected [mas]": ("offset_x_mas", 1),
+        "offset in y, corrected [mas]": ("offset_y_mas", 1),
+        "residual in x [mas]": ("residual_x_mas", 1),
+        "residual in y [mas]": ("residual_y_mas", 1),
+        "flux in LR / flux in HR": ("flux_ratio", 4),
+        "seeing of LR against HR (FWHM) [arcsec]": ("seeing_arcsec", 3),
+    }
+    summary = []
+    for name, (column, digits) in quantities.items() if rows else ():
+        values = np.array([row[COLUMNS.index(column)] for row in rows])
+        median = float(np.median(values))
+        scatter = MAD * float(np.median(np.abs(values - median)))
+        summary.append(
+            {
+                "name": name,
+                "median": f"{median:.{digits}f}",
+                "scatter": f"{scatter:.{digits}f}" if len(rows) > 1 else "",
+            }
+        )
+    return summary
+
+
+def _tables(pairing: Pairing, rows: list[tuple[Any, ...]]) -> Iterable[dict[str, Any]]:
+    if pairing.rejected:
+        yield {
+            "id": "rejected",
+            "title": "Rejected",
+            "caption": "Also in rejected.csv.",
+            "columns": ("name", "RA [deg]", "Dec [deg]", "reason"),
+            "rows": [(p.name, f"{p.ra:.5f}", f"{p.dec:.5f}", why) for p, why in pairing.rejected],
+            "words": True,
+        }
+    if rows:
+        yield {
+            "id": "pairs",
+            "title": "Pairs",
+            "caption": "Also in pairs.csv.",
+            "columns": [name.replace("_", " ") for name in COLUMNS],
+            "rows": [(row[0], f"{row[1]:.5f}", f"{row[2]:.5f}", *row[3:]) for row in rows],
+            "words": False,
+        }

@@ -1,0 +1,1 @@
+"""Real pairs of LR and HR images."""

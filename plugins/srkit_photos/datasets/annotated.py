@@ -1,0 +1,252 @@
+"""Pictures with masks, or with boxes around what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import numpy as np
+import PIL.Image
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from srkit.errors import DataError
+from srkit.images.find import find_pictures
+from srkit.images.formats import Formats
+from srkit.interfaces import VOID, Boxes, Sample
+from srkit_photos.datasets.reading import Mode, PhotoReader
+from srkit_photos.formats.opening import open_picture
+
+#: Pillow's modes of pictures whose values are numbers of classes.
+INDEXED = ("1", "L", "P", "I", "I;16")
+
+
+class SegmentationFolder:
+    """Pictures in a folder, and masks of the same names in another: the class of every pixel.
+
+    A mask is a PNG of one channel or with a palette, of its picture's size, as those of Pascal VOC,
+    ADE20K and Cityscapes are. Pictures stay whole.
+
+    Parameters
+    ----------
+    root
+        Folder of the pictures and its subfolders; hidden files are left out.
+    masks
+        Folder of the masks, at the same paths with the ending ``.png``.
+    unknown
+        Value of pixels whose class nobody knows, which count nowhere; null where there are none.
+    mode
+        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+    start, stop
+        Take the pictures from one position in the sorted list to before another; negative
+        positions count from the end.
+
+    Raises
+    ------
+    DataError
+        If a folder, a picture or a mask cannot be used.
+    """
+
+    classes = None
+
+    def __init__(
+        self,
+        *,
+        formats: Formats,
+        root: Path,
+        masks: Path,
+        unknown: Annotated[int, Field(ge=0)] | None = 255,
+        mode: Mode = "rgb",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> None:
+        self.channels = 3 if mode == "rgb" else 1
+        self.notes: list[str] = []
+        names = find_pictures(root, formats.suffixes)
+        self._names = names[start:stop]
+        if not self._names:
+            raise ValueError(f"start {start} and stop {stop} leave none of {len(names)} pictures")
+        self._root, self._masks, self._unknown = root, masks, unknown
+        self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
+        missing = [name for name in self._names if not self._mask_of(name).is_file()]
+        if missing:
+            first = f"{self._mask_of(missing[0])}: no such mask, of {root / missing[0]}"
+            more = len(missing) - 1
+            raise DataError(f"{first}; so it is with {more} more" if more else first)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self._names[index]
+        pixels, data_range = self._reader.read(self._root / name)
+        mask = self._read_mask(self._mask_of(name), tuple(pixels.shape[1:]))
+        return Sample(name, pixels, data_range=data_range, mask=mask)
+
+    def _mask_of(self, name: str) -> Path:
+        return self._masks / PurePosixPath(name).with_suffix(".png")
+
+    def _read_mask(self, path: Path, size: tuple[int, ...]) -> Tensor:
+        try:
+            with open_picture(path) as picture:
+                kind, values = picture.mode, np.asarray(picture).astype(np.int64)
+        except (OSError, SyntaxError, PIL.UnidentifiedImageError) as error:
+            raise DataError(f"{path}: cannot be read as a mask ({error})") from error
+        if kind not in INDEXED:
+            raise DataError(f"{path}: is a picture of mode {kind}; a mask has one value a pixel")
+        if values.shape != size:
+            raise DataError(
+                f"{path}: has {values.shape[1]}x{values.shape[0]} pixels, its picture "
+                f"{size[1]}x{size[0]}"
+            )
+        if self._unknown is not None:
+            values[values == self._unknown] = VOID
+        return torch.from_numpy(values)
+
+
+class CocoBoxes:
+    """Pictures with boxes around what is in them, from a JSON file in COCO's format.
+
+    The labels are COCO's own category numbers, which torchvision's detectors tell. Boxes of crowds
+    are left out, and so are those of no area; what reaches over the border is cut off. Pictures
+    stay whole.
+
+    Parameters
+    ----------
+    root
+        Folder that the file names are relative to.
+    annotations
+        The JSON file, such as ``instances_val2017.json``.
+    mode
+        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+    start, stop
+        Take the pictures from one position in the list, sorted by file name, to before another;
+        negative positions count from the end.
+
+    Raises
+    ------
+    DataError
+        If the file or a picture cannot be used, or a box lies outside of its picture.
+    """
+
+    classes = None
+
+    def __init__(
+        self,
+        *,
+        formats: Formats,
+        root: Path,
+        annotations: Path,
+        mode: Mode = "rgb",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> None:
+        self.channels = 3 if mode == "rgb" else 1
+        self.notes: list[str] = []
+        boxes = _read_boxes(annotations)
+        self._boxes = [(name, boxes[name]) for name in sorted(boxes)][start:stop]
+        if not self._boxes:
+            raise ValueError(f"start {start} and stop {stop} leave none of {len(boxes)} pictures")
+        over = sum(told.over_the_border() for _, told in self._boxes)
+        if over:
+            self.notes.append(
+                f"{annotations}: {over} boxes reach over the border of their picture by more than "
+                "a pixel; that part is cut off"
+            )
+        self._root = root
+        self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
+
+    def __len__(self) -> int:
+        return len(self._boxes)
+
+    def __getitem__(self, index: int) -> Sample:
+        name, told = self._boxes[index]
+        pixels, data_range = self._reader.read(self._root / name)
+        height, width = pixels.shape[1:]
+        if told.size not in (None, (width, height)):
+            raise DataError(
+                f"{self._root / name}: has {width}x{height} pixels, and its boxes are for "
+                f"{told.size[0]}x{told.size[1]}; shrink both or neither"
+            )
+        table = torch.tensor(told.boxes, dtype=torch.float64).view(-1, 5)
+        corners = torch.cat([table[:, :2], table[:, :2] + table[:, 2:4]], 1).float()
+        outside = (corners[:, 2:] < 0) | (corners[:, :2] > torch.tensor([width, height]))
+        if outside.any():
+            place = int(outside.any(1).nonzero()[0])
+            raise DataError(
+                f"{self._root / name}: the box {told.boxes[place][:4]} lies outside of its "
+                f"{width}x{height} pixels"
+            )
+        corners = corners.clamp(min=0).minimum(torch.tensor([width, height] * 2).float())
+        kept = ((corners[:, 2:] - corners[:, :2]) > 0).all(1)
+        boxes = Boxes(corners[kept], table[kept, 4].long())
+        return Sample(name, pixels, data_range=data_range, boxes=boxes)
+
+
+@dataclass(slots=True)
+class Things:
+    """What COCO's file says of a picture.
+
+    Parameters
+    ----------
+    size
+        Width and height, where they are told.
+    boxes
+        Left, top, width, height and category of each.
+    """
+
+    size: tuple[int, int] | None
+    boxes: list[list[float]] = field(default_factory=list)
+
+    def over_the_border(self) -> int:
+        """Count the boxes that reach out of the picture by more than rounding, if that is known."""
+        if self.size is None:
+            return 0
+        width, height = self.size
+        return sum(
+            min(left, top) < -1 or left + across > width + 1 or top + down > height + 1
+            for left, top, across, down, _ in self.boxes
+        )
+
+
+def _read_boxes(path: Path) -> dict[str, Things]:
+    """Read the boxes in each picture, by file name."""
+    try:
+        content: Any = json.loads(path.read_text("utf-8"))
+        images = {image["id"]: image for image in content["images"]}
+        found = {str(image["file_name"]): Things(_size_of(image)) for image in images.values()}
+        known = {category["id"] for category in content.get("categories", ())}
+        for place, entry in enumerate(content["annotations"]):
+            where = f"{path}: annotations[{place}]"
+            if entry["image_id"] not in images:
+                raise DataError(f"{where} is of image {entry['image_id']}, which 'images' lacks")
+            if known and entry["category_id"] not in known:
+                raise DataError(
+                    f"{where} is of category {entry['category_id']}, which 'categories' lacks"
+                )
+            left, top, width, height = map(float, entry["bbox"])
+            if width < 0 or height < 0:
+                raise DataError(
+                    f"{where} is {width:g} wide and {height:g} high; expected [left, top, width, "
+                    "height]"
+                )
+            if not entry.get("iscrowd", 0):
+                row = [left, top, width, height, float(entry["category_id"])]
+                found[str(images[entry["image_id"]]["file_name"])].boxes.append(row)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else f"{error}"
+        raise DataError(
+            f"{path}: cannot be read as COCO's annotations of boxes ({what}); expected 'images' "
+            "and 'annotations', as in instances_val2017.json"
+        ) from error
+    if not any(one.boxes for one in found.values()):
+        raise DataError(f"{path}: holds no box; for pictures without boxes take image_folder")
+    return found
+
+
+def _size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    return (int(image["width"]), int(image["height"])) if {"width", "height"} <= {*image} else None

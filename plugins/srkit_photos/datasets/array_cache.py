@@ -1,0 +1,128 @@
+"""Decoded pictures kept on disk as uncompressed arrays, of which a crop reads only its rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import track
+
+from srkit.errors import DataError
+from srkit.images.arrays import Values
+from srkit.images.formats import Formats
+
+#: Threads that decode, at most; each holds a few copies of a picture.
+THREADS = 8
+
+
+class ArrayCache:
+    """Arrays of the pictures that are given, written where they are missing.
+
+    A picture's array has the picture's size and time of change in its name: one that has changed
+    is decoded anew, and what was stopped goes on. An array is ``(H, W)`` or ``(H, W, C)``, uint8
+    or uint16, in the .npy format; opacity is left out.
+
+    Parameters
+    ----------
+    folder
+        Where the arrays go; several data sets may share it.
+    pictures
+        The picture files.
+    formats
+        What reads them.
+    console
+        Where the progress is shown; by default on a terminal's error output.
+
+    Raises
+    ------
+    DataError
+        If a picture cannot be read or does not have 8 or 16 bits, or an array cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pictures: Sequence[Path],
+        formats: Formats,
+        console: Console | None = None,
+    ) -> None:
+        self._arrays = {picture: _place(folder, picture) for picture in pictures}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"):  # of several processes, one decodes
+                self._fill(formats, console or Console(stderr=True))
+        except OSError as error:
+            raise DataError(
+                f"{folder}: the cache cannot be written ({error}); make room, or choose another "
+                "cache"
+            ) from error
+
+    def _fill(self, formats: Formats, console: Console) -> None:
+        missing = [item for item in self._arrays.items() if not item[1].is_file()]
+        if not missing:
+            return
+        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+            done = pool.map(lambda item: _write(item[0], item[1], formats), missing)
+            shown = console.is_terminal
+            for _ in track(
+                done, "caching pictures", len(missing), console=console, disable=not shown
+            ):
+                pass
+
+    def open(self, picture: Path) -> Values:
+        """Map a picture's array into memory, without reading it.
+
+        Raises
+        ------
+        DataError
+            If it is gone or damaged.
+        """
+        path = self._arrays[picture]
+        try:
+            array: Values = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{path}: not the array of {picture} ({error}); delete it, and it is made again"
+            ) from error
+        return array
+
+
+def _place(folder: Path, picture: Path) -> Path:
+    """Name the array of a picture in its present state."""
+    try:
+        state = picture.stat()
+    except OSError as error:
+        raise DataError(f"{picture}: cannot be read ({error.strerror})") from error
+    parent = picture.parent.resolve()
+    key = blake2b(str(parent).encode(), digest_size=4).hexdigest()
+    name = f"{picture.name}.{state.st_size}-{state.st_mtime_ns}.npy"
+    return folder / f"{parent.name}-{key}" / name
+
+
+def _write(picture: Path, place: Path, formats: Formats) -> None:
+    """Decode a picture and write its array whole, in the place of one of an earlier state."""
+    image = formats.read(picture)
+    bits = image.metadata.get("bits")
+    if bits not in (8, 16):
+        raise DataError(
+            f"{picture}: a cache holds pictures of 8 or 16 bits, not of {bits}; leave the cache out"
+        )
+    levels = (image.pixels.movedim(0, -1) * (2**bits - 1)).round().numpy()
+    levels = levels.astype(np.uint8 if bits == 8 else np.uint16)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.save(file, np.ascontiguousarray(levels))
+        partial.replace(place)
+    finally:
+        partial.unlink(missing_ok=True)
+    for other in place.parent.iterdir():
+        if other != place and other.name.rpartition(".npy")[0].rpartition(".")[0] == picture.name:
+            other.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""The data set behind every collection of picture files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+from srkit.errors import DataError
+from srkit.images.formats import Formats
+from srkit.interfaces import Sample
+from srkit_photos.datasets.reading import Mode, PhotoReader
+
+Unreadable = Literal["error", "skip"]
+
+#: Skipped pictures that a note names.
+NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture file: its path relative to the root, POSIX style, and its class index."""
+
+    name: str
+    label: int | None = None
+
+
+class Photos:
+    """Picture files as samples; pickles, and reads a file when it is asked for.
+
+    Parameters
+    ----------
+    formats
+        What reads the files.
+    root
+        Folder that the names are relative to.
+    entries
+        The pictures, in order.
+    size
+        Side of the square samples in pixels; None keeps pictures whole.
+    enlarge
+        Whether pictures below that size are enlarged; otherwise they cannot be used.
+    mode
+        Colours of the samples.
+    classes
+        Class names, or None for unlabelled pictures.
+    unreadable
+        With ``skip``, every picture is decoded once now; those that cannot be used are left out
+        and noted.
+    least_side
+        Pixels below which ``skip`` leaves a picture out, since training cuts so large a square.
+    """
+
+    def __init__(
+        self,
+        *,
+        formats: Formats,
+        root: Path,
+        entries: Sequence[Entry],
+        size: int | None,
+        enlarge: bool = False,
+        mode: Mode = "rgb",
+        classes: Sequence[str] | None = None,
+        unreadable: Unreadable = "error",
+        least_side: int = 0,
+    ) -> None:
+        self.channels = 3 if mode == "rgb" else 1
+        self.classes = classes
+        self.notes: list[str] = []
+        self._reader = PhotoReader(formats, size, enlarge=enlarge, mode=mode)
+        self._root = root
+        self._entries = list(entries)
+        if unreadable == "skip":
+            self._skip_unusable(least_side)
+        if not self._entries:
+            raise DataError(f"{root}: no picture is left of {len(entries)}")
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Sample:
+        entry = self._entries[index]
+        path = self._root / entry.name
+        pixels, data_range = self._reader.read(path)
+        return Sample(entry.name, pixels, label=entry.label, data_range=data_range)
+
+    def _skip_unusable(self, least_side: int) -> None:
+        usable, problems = [], []
+        for index, entry in enumerate(self._entries):
+            try:
+                height, width = self[index].hr.shape[-2:]
+                if min(height, width) < least_side:
+                    raise DataError(
+                        f"{self._root / entry.name}: {width}x{height} pixels are too few for a "
+                        f"crop of {least_side}"
+                    )
+            except DataError as error:
+                problems.append(str(error))
+            else:
+                usable.append(entry)
+        if problems:
+            more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
+            count = f"skipped {len(problems)} of {len(self._entries)} pictures:"
+            self.notes.append("\n  ".join([count, *problems[:NAMED], *more]))
+        self._entries = usable
+
+
+def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:
+    """Choose a fraction of the entries, the same from every class as nearly as can be.
+
+    A hash of seed and name decides, not a generator: adding a picture displaces hardly any other,
+    and every version of every library chooses the same. The order is kept.
+    """
+
+    def draw(entry: Entry) -> bytes:
+        return blake2b(f"{seed}/{entry.name}".encode(), digest_size=8).digest()
+
+    by_class: dict[int | None, list[Entry]] = {}
+    for entry in sorted(entries, key=draw):
+        by_class.setdefault(entry.label, []).append(entry)
+    # Each class's first half comes before any class's second half.
+    ranked = [
+        ((rank + 0.5) / len(members), draw(entry), entry)
+        for members in by_class.values()
+        for rank, entry in enumerate(members)
+    ]
+    ranked.sort(key=lambda row: row[:2])
+    chosen = {entry for _, _, entry in ranked[: round(fraction * len(entries))]}
+    return [entry for entry in entries if entry in chosen]
+
+
+def only_of(entries: Sequence[Entry], indices: Sequence[int]) -> list[Entry]:
+    """Take the entries of some classes, and number these classes anew."""
+    places = {index: place for place, index in enumerate(indices)}
+    return [
+        Entry(entry.name, places[entry.label])
+        for entry in entries
+        if entry.label is not None and entry.label in places
+    ]

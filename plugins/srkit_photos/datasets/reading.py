@@ -1,0 +1,119 @@
+"""From the file of a photograph to the pixels of a sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from srkit.errors import DataError
+from srkit.functional.resizing import bring_short_side
+from srkit.images.formats import Formats
+from srkit.interfaces import Window
+
+Mode = Literal["rgb", "grey"]
+Range = tuple[float, float]
+
+
+class PhotoReader:
+    """Decodes pictures and brings them to size and colours.
+
+    Pictures of 8 bits stay bytes until they are cut: shrinking rounds to bytes, as torchvision's
+    and Pillow's does.
+
+    Parameters
+    ----------
+    formats
+        What reads the files.
+    size
+        Side of the squares in pixels, see :func:`centre_square`; None keeps pictures whole.
+    enlarge
+        Whether pictures below that size are enlarged; otherwise they cannot be used.
+    mode
+        Colours of the pixels, see :func:`to_mode`.
+    """
+
+    def __init__(self, formats: Formats, size: int | None, *, enlarge: bool, mode: Mode) -> None:
+        self._formats, self._size, self._enlarge, self._mode = formats, size, enlarge, mode
+
+    def read(
+        self, path: Path, content: bytes | None = None, window: Window | None = None
+    ) -> tuple[Tensor, Range]:
+        """Give ``(C, H, W)`` float32 pixels of a file, and their data range.
+
+        Parameters
+        ----------
+        path
+            Has the file's ending, and names it in errors.
+        content
+            The file, where it lies in memory.
+        window
+            The part of the picture that is wanted.
+
+        Raises
+        ------
+        DataError
+            If it cannot be decoded, has other than 1 or 3 channels, values that are not finite, or
+            is too small.
+        """
+        pixels, data_range = self._formats.levels(path, content, self._size), (0.0, 1.0)
+        if pixels is None:
+            formats = self._formats
+            image = formats.read(path) if content is None else formats.decode(path, content)
+            pixels, data_range = image.pixels, image.data_range
+            if not pixels.isfinite().all():
+                raise DataError(
+                    f"{path}: holds values that are not finite; fill them, or leave the picture out"
+                )
+        if self._size is not None:
+            pixels = centre_square(path, pixels, self._size, enlarge=self._enlarge)
+        if window is not None:
+            pixels = pixels[:, *window.hr]
+        if pixels.dtype == torch.uint8:
+            pixels = pixels.contiguous().float().div_(255)
+        elif self._size is not None:
+            pixels = pixels.clamp(*data_range)  # shrunk bytes are within it already
+        return to_mode(path, pixels, self._mode), data_range
+
+
+def to_mode(path: Path, pixels: Tensor, mode: Mode) -> Tensor:
+    """Convert ``(C, H, W)`` grey or RGB pixels; grey is luma by Rec. ITU-R BT.601."""
+    if len(pixels) not in (1, 3):
+        raise DataError(f"{path}: it has {len(pixels)} channels; expected 1 or 3")
+    if mode == "rgb":
+        return pixels.expand(3, -1, -1).contiguous()
+    if len(pixels) == 1:
+        return pixels
+    return torch.einsum("c,chw->hw", pixels.new_tensor([0.299, 0.587, 0.114]), pixels)[None]
+
+
+def centre_square(path: Path, pixels: Tensor, size: int, *, enlarge: bool = False) -> Tensor:
+    """Bring the short side to `size` and cut out the central square, as torchvision does.
+
+    Parameters
+    ----------
+    path
+        For the error.
+    pixels
+        ``(C, H, W)``; bicubic and antialiased, the result can leave the data range.
+    size
+        Side in pixels.
+    enlarge
+        Whether a smaller picture may be enlarged.
+
+    Raises
+    ------
+    DataError
+        If the picture would have to be enlarged and may not.
+    """
+    height, width = pixels.shape[-2:]
+    if min(height, width) < size and not enlarge:
+        raise DataError(
+            f"{path}: {width} x {height} pixels; size {size} needs a short side of at least "
+            f"{size}: lower the size, or enlarge or remove the picture"
+        )
+    pixels = bring_short_side(pixels, size)
+    top, left = (round((side - size) / 2) for side in pixels.shape[-2:])
+    return pixels[:, top : top + size, left : left + size].contiguous()

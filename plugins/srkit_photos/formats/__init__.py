@@ -1,0 +1,1 @@
+"""PNG, JPEG, WebP, AVIF, TIFF and NumPy files."""

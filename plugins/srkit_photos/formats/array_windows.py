@@ -1,0 +1,108 @@
+"""Images in files as uncompressed arrays: read by rows, written by windows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from srkit.images.arrays import Values, range_between
+from srkit.images.stored_rows import StoredArray
+from srkit.interfaces import Image
+from srkit_photos.formats.arrays import damaged
+
+Shape = tuple[int, int, int, int]
+
+
+def stored_shape(shape: tuple[int, ...], axis: int | None) -> Shape:
+    """Give planes, height, width and samples of an array with its channels along an axis."""
+    if axis is None:
+        return 1, shape[0], shape[1], 1
+    if axis == 0:
+        return shape[0], shape[1], shape[2], 1
+    return 1, shape[0], shape[1], shape[2]
+
+
+def laid_out(values: Values, axis: int | None) -> Values:
+    """Lay rows of a :class:`StoredArray` out as the array that they are of."""
+    if axis is None:
+        return values[0, ..., 0]
+    return values[..., 0] if axis == 0 else values[0]
+
+
+class ArraySource:
+    """Rows of an image whose file stores them uncompressed, or that are decoded.
+
+    Parameters
+    ----------
+    path
+        For errors.
+    file
+        Closed in the end.
+    read
+        Gives the image of some rows.
+    outline
+        The image without its values.
+    """
+
+    def __init__(
+        self, path: Path, file: BinaryIO, read: Callable[[int, int], Image], outline: Image
+    ) -> None:
+        self._path, self._file, self._read = path, file, read
+        self.outline = outline
+
+    def data_range(self, low: float, high: float) -> tuple[float, float]:
+        """Give black and white: of integers (0, 1), which floats only widen."""
+        return range_between(low, high)
+
+    def rows(self, start: int, stop: int) -> Image:
+        """Read rows.
+
+        Raises
+        ------
+        DataError
+            If the file ends before, or is damaged.
+        """
+        try:
+            return self._read(start, stop)
+        except EOFError as error:
+            raise damaged(self._path, error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class ArraySink:
+    """An image that is written by windows to where its file stores an uncompressed array.
+
+    Parameters
+    ----------
+    array
+        Where it is.
+    values
+        Gives the array of an image: ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``.
+    """
+
+    def __init__(self, array: StoredArray, values: Callable[[Image], Values]) -> None:
+        self._array, self._values = array, values
+
+    def write(self, top: int, left: int, part: Image) -> None:
+        """Write a window."""
+        height, width = part.pixels.shape[-2:]
+        planes, _, _, samples = self._array.shape
+        values = self._values(part).reshape(planes, height, width, samples)
+        self._array.write(top, left, values)
+
+    def digest(self, start: int, stop: int) -> str:
+        """Give a checksum of rows."""
+        return f"{self._array.digest(start, stop):08x}"
+
+    def finish(self, outline: Image) -> None:
+        """Bring the file to disk."""
+        os.fsync(self._array.file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._array.file.close()

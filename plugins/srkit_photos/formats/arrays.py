@@ -1,0 +1,83 @@
+"""Between the values that picture files store and images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from srkit.errors import DataError
+from srkit.images.arrays import Values, lay_out
+from srkit.interfaces import Image
+
+#: The tag of EXIF and TIFF that says which way is up.
+ORIENTATION = 274
+
+
+def to_values(path: Path, image: Image, *, bits: int | None = None, alpha: bool = True) -> Values:
+    """Lay out an image as files store it: ``(H, W)`` or ``(H, W, C)``, opacity last.
+
+    Parameters
+    ----------
+    path
+        For the error.
+    image
+        Grey or RGB.
+    bits
+        8 or 16 rounds to integers, and clips what lies outside the data range; float32 without.
+    alpha
+        Whether the opacity goes along.
+
+    Raises
+    ------
+    DataError
+        If the image is neither grey nor RGB, its opacity has another size, or integers are to
+        hold a value that is not finite.
+    """
+    planes = image.pixels
+    if planes.ndim != 3 or len(planes) not in (1, 3):
+        raise DataError(
+            f"{path}: got an image of shape {tuple(planes.shape)}; a picture file holds 1 or 3 "
+            "channels of pixels"
+        )
+    opacity = image.metadata.get("alpha") if alpha else None
+    if opacity is not None:
+        if opacity.shape[-2:] != planes.shape[-2:]:
+            raise DataError(
+                f"{path}: the opacity is {tuple(opacity.shape[-2:])} and the image "
+                f"{tuple(planes.shape[-2:])}; resize metadata['alpha'] or leave it out"
+            )
+        low, high = image.data_range
+        planes = torch.cat([planes, low + (high - low) * opacity.to(planes)])
+    with naming(path):
+        return lay_out(planes, Image(planes, image.data_range, {"bits": bits}))
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Begin errors about an image with its file."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def upright(values: Values, orientation: int) -> Values:
+    """Turn ``(H, W, ...)`` values by an EXIF orientation, 1 to 8; 1 and unknown ones do nothing."""
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    return values
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """Word a decoder's complaint."""
+    return DataError(
+        f"{path}: cannot be decoded ({type(error).__name__}: {error}); it may be damaged or "
+        "incomplete: copy it again, or remove it"
+    )

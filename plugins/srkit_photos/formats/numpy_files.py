@@ -1,0 +1,140 @@
+"""Arrays of NumPy as pictures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import IO, Any, ClassVar
+from zipfile import ZipFile
+
+import numpy as np
+
+from srkit.errors import DataError
+from srkit.images.arrays import array_of_image, image_of_array
+from srkit.images.limits import check_pixels
+from srkit.interfaces import Image, ImageSink, ImageSource
+from srkit_photos.formats.arrays import damaged, naming
+from srkit_photos.formats.metadata import Describing
+
+#: The array of a file with several that is the picture.
+PICTURE = "image"
+
+
+class Npy(Describing):
+    """One array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``, which it is written as again.
+
+    The channels are the first or the last axis, where it is shorter than both others, else the
+    last with up to 4 entries. Bytes and 16-bit unsigned integers are levels of grey, from black to
+    white, and four channels of them at the end RGB and opacity. All other numbers are values,
+    which are read and written as float32, of any range and with NaN.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".npy",)
+    signature = rb"\x93NUMPY"
+    depths = (8, 16, 32)
+    windowed: ClassVar[tuple[str, ...]] = (".npy",)
+    holds: ClassVar[frozenset[str]] = frozenset({"alpha"})
+
+    def read(self, path: Path) -> Image:
+        """Read a file.
+
+        Raises
+        ------
+        DataError
+            If it is damaged, or holds no array that is an image.
+        """
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # ValueError, EOFError, OSError and more
+            raise damaged(path, error) from error
+        with naming(path):
+            return image_of_array(array)
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write floats as they are, or integers where the metadata say ``bits: 8`` or 16."""
+        with naming(path):
+            np.save(path, array_of_image(image))
+
+    def open_source(self, path: Path) -> ImageSource | None:
+        """Open a file by rows; None where they do not lie one behind the other."""
+        from srkit_photos.formats.numpy_frames import open_source
+
+        return open_source(path)
+
+    def open_sink(self, path: Path, outline: Image, *, fresh: bool) -> ImageSink:
+        """Begin a file that is written by windows, or go on with it."""
+        from srkit_photos.formats.numpy_frames import NpySink
+
+        return NpySink(path, outline, fresh=fresh)
+
+
+class Npz(Npy):
+    """An archive of arrays: the only one, or the one that is called ``image``.
+
+    It is laid out as a ``.npy`` file is; the variance of SR is the array ``variance``.
+    """
+
+    suffixes = (".npz",)
+    signature = rb"PK\x03\x04"
+    windowed: ClassVar[tuple[str, ...]] = ()
+    holds = frozenset({"alpha", "variance"})
+
+    def read(self, path: Path) -> Image:
+        """Read a file.
+
+        Raises
+        ------
+        DataError
+            If it is damaged, or holds no array that is an image.
+        """
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                names = arrays.files
+                name = names[0] if len(names) == 1 else PICTURE
+                if name in names:
+                    _check_size(path, arrays.zip, name)
+                array = arrays[name] if name in names else None
+        except DataError:
+            raise
+        except Exception as error:  # zipfile and zlib raise many kinds
+            raise damaged(path, error) from error
+        if array is None:
+            raise DataError(
+                f"{path}: holds the arrays {', '.join(names) or 'of nobody'}; expected one, or one "
+                f"called '{PICTURE}'"
+            )
+        with naming(path):
+            return image_of_array(array)
+
+    def open_source(self, path: Path) -> ImageSource | None:
+        """Open no file by rows: they are compressed."""
+        return None
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write the picture and, where the metadata have it, its variance."""
+        with naming(path):
+            arrays: dict[str, Any] = {PICTURE: array_of_image(image)}
+        if "variance" in image.metadata:
+            values = Image(image.metadata["variance"], metadata=_layout(image))
+            arrays["variance"] = array_of_image(values)
+        np.savez_compressed(path, **arrays)
+
+
+def _check_size(path: Path, archive: ZipFile, name: str) -> None:
+    """Refuse an array that would be too large when it is decompressed."""
+    with archive.open(f"{name}.npy") as file:
+        shape, _, _ = read_header(file)
+    *others, last = shape or (1,)
+    check_pixels(path, math.prod(others), last)
+
+
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, order (True: Fortran's) and dtype of an array; the file is then at its values."""
+    version = np.lib.format.read_magic(file)
+    later = np.lib.format.read_array_header_2_0
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else later
+    return read(file)
+
+
+def _layout(image: Image) -> dict[str, int | None]:
+    return {key: value for key, value in image.metadata.items() if key == "channel_axis"}

@@ -1,0 +1,241 @@
+"""PNG, JPEG, WebP and AVIF, through Pillow."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import PIL.features
+import PIL.Image
+import torch
+from PIL import ImageCms
+from torch import Tensor
+
+from srkit.errors import DataError, PluginError
+from srkit.images.arrays import Values, to_image
+from srkit.images.fidelity import is_too_long
+from srkit.interfaces import Image
+from srkit_photos.formats import png16
+from srkit_photos.formats.arrays import ORIENTATION, damaged, to_values, upright
+from srkit_photos.formats.metadata import Describing, describe, exif_of, profile, resolution, xmp_of
+from srkit_photos.formats.opening import open_picture
+from srkit_photos.formats.png_chunks import (
+    KEPT,
+    XMP,
+    Chunk,
+    is_text,
+    profile_chunk,
+    read_chunks,
+    resolution_chunk,
+    text_chunk,
+    unusual_gamma,
+    with_chunks,
+)
+
+
+class _Pillow(Describing):
+    """A format of Pillow's; the file's content decides how it is read, not its name."""
+
+    suffixes: ClassVar[tuple[str, ...]]
+    signature: ClassVar[bytes]
+    depths: ClassVar[tuple[int, ...]] = (8,)
+    holds: ClassVar[frozenset[str]] = frozenset({"alpha", "icc", "exif", "xmp"})
+    longest: ClassVar[int]
+    settings: ClassVar[dict[str, Any]] = {}
+
+    def read(self, path: Path) -> Image:
+        """Read a picture, turned upright.
+
+        Grey stays grey; palettes and CMYK become RGB; 16 bits stay 16; opacity goes to
+        ``metadata["alpha"]``; of an animation, the first frame is read. The metadata ``icc``
+        (profile), ``exif`` and ``dpi`` are those of the file.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, incomplete, or so large that it may be meant to do harm.
+        """
+        try:
+            with open_picture(path) as picture:
+                orientation = picture.getexif().get(ORIENTATION, 1)
+                values, alpha = _values(picture, path)
+                told = describe(picture)
+            chunks = read_chunks(path)
+        except DataError:
+            raise
+        except Exception as error:  # decoders raise many kinds for a damaged file
+            raise damaged(path, error) from error
+        if picture.mode == "CMYK":
+            told.pop("icc", None)
+            told.setdefault("notes", []).append("CMYK becomes sRGB")
+        image = to_image(upright(values, orientation), alpha=alpha)
+        return replace(image, metadata={**image.metadata, **told, **_of_png(chunks)})
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write 8 bits a channel; values outside the data range are clipped."""
+        path.write_bytes(self._encoded(path, image, self._told(image)))
+
+    def _encoded(self, path: Path, image: Image, told: dict[str, Any]) -> bytes:
+        levels = to_values(path, image, bits=8, alpha="alpha" in self.holds)
+        content = io.BytesIO()
+        PIL.Image.fromarray(levels).save(
+            content, self.suffixes[-1].lstrip(".").upper(), **self.settings, **told
+        )
+        return content.getvalue()
+
+    def _told(self, image: Image) -> dict[str, Any]:
+        """Give what the file is to say beside the pixels, as Pillow takes it."""
+        found = {
+            "icc_profile": profile(image),
+            "exif": exif_of(image),
+            "dpi": resolution(image),
+            "xmp": None if is_too_long(image, self, "xmp") else xmp_of(image),
+        }
+        return {key: value for key, value in found.items() if value is not None}
+
+
+class _Lossy(_Pillow):
+    """A format that compresses to a quality of choice, from 1 to 100."""
+
+    compression: ClassVar[dict[str, Any]]
+
+    def compress(self, image: Image, quality: int) -> bytes:
+        """Give the content of a file of 8 bits with the pixels alone."""
+        levels = to_values(Path(f"picture{self.suffixes[-1]}"), image, bits=8, alpha=False)
+        content = io.BytesIO()
+        kind = self.suffixes[-1].lstrip(".").upper()
+        PIL.Image.fromarray(levels).save(content, kind, quality=quality, **self.compression)
+        return content.getvalue()
+
+    def decompress(self, content: bytes) -> Image:
+        """Read what `compress` gave; grey may come back as RGB."""
+        with PIL.Image.open(io.BytesIO(content)) as picture:
+            levels = np.array(picture.convert("L" if picture.mode == "L" else "RGB"))
+        return to_image(levels, alpha=False)
+
+
+def _values(picture: PIL.Image.Image, path: Path) -> tuple[Values, bool]:
+    """Decode to ``(H, W)`` or ``(H, W, C)``, and say whether the last channel is opacity."""
+    if png16.is_deep(path):
+        values = png16.decode(path)
+        return values, values.ndim == 3 and values.shape[2] != 3
+    if picture.mode == "CMYK":
+        return np.array(_to_srgb(picture)), False
+    alpha = picture.has_transparency_data
+    grey = picture.mode in ("1", "L", "LA", "La")
+    mode = ("L" if grey else "RGB") + ("A" if alpha else "")
+    return np.array(picture.convert(mode)), alpha
+
+
+def _to_srgb(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Bring inks to sRGB by the profile of the file, where it has one for inks."""
+    icc = picture.info.get("icc_profile", b"")
+    if icc[16:20] != b"CMYK":
+        return picture.convert("RGB")
+    inks, screen = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(picture, inks, screen, outputMode="RGB")
+    assert converted is not None  # since it is not made in place
+    return converted
+
+
+def _of_png(chunks: list[Chunk]) -> dict[str, Any]:
+    """Give the metadata that only PNG has."""
+    found: dict[str, Any] = {"png": [chunk for chunk in chunks if chunk[0] in KEPT]}
+    found["gamma"] = unusual_gamma(chunks)
+    return {key: value for key, value in found.items() if value}
+
+
+class Png(_Pillow):
+    """PNG: lossless, 8 bits, or 16 where the image's metadata say ``bits: 16`` or more."""
+
+    suffixes = (".png",)
+    signature = rb"\x89PNG\r\n\x1a\n"
+    depths = (8, 16)
+    holds = _Pillow.holds | {"gamma"}
+    longest = 2**31 - 1
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write 8 or 16 bits a channel; values outside the data range are clipped."""
+        if (image.metadata.get("bits") or 8) > 8:
+            content = png16.encode(to_values(path, image, bits=16))
+        else:
+            content = self._encoded(path, image, {})
+        path.write_bytes(with_chunks(content, _chunks(image)))
+
+
+def _chunks(image: Image) -> list[Chunk]:
+    icc, dpi, exif, xmp = profile(image), resolution(image), exif_of(image), xmp_of(image)
+    chunks = [] if icc is None else [profile_chunk(icc)]
+    # A profile and the chunk sRGB exclude each other.
+    kept = [each for each in image.metadata.get("png", []) if not is_text(each, XMP)]
+    chunks += [each for each in kept if icc is None or each[0] != b"sRGB"]
+    chunks += [] if xmp is None else [text_chunk(XMP, xmp)]
+    chunks += [] if dpi is None else [resolution_chunk(dpi)]
+    chunks += [] if exif is None else [(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))]
+    return chunks
+
+
+class Jpeg(_Lossy):
+    """JPEG: 8 bits with loss, written at quality 95 with full colour; opacity turns white."""
+
+    suffixes = (".jpg", ".jpeg")
+    signature = rb"\xff\xd8\xff"
+    holds = frozenset({"icc", "exif", "xmp"})
+    room: ClassVar[dict[str, int]] = {"xmp": 65_502}
+    longest = 65_535
+    settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
+    compression: ClassVar[dict[str, Any]] = {"optimize": True}  # colour is halved
+
+    def levels(self, path: Path, content: bytes, short_side: int | None) -> Tensor | None:
+        """Decode a file in memory to bytes, see :func:`.jpeg_levels.jpeg_levels`."""
+        from srkit_photos.formats.jpeg_levels import jpeg_levels
+
+        return jpeg_levels(path, content, short_side)
+
+    def write(self, path: Path, image: Image) -> None:
+        """Write 8 bits a channel, over white; values outside the data range are clipped."""
+        super().write(path, _over_white(image))
+
+
+def _over_white(image: Image) -> Image:
+    alpha = image.metadata.get("alpha")
+    if alpha is None or alpha.shape[-2:] != image.pixels.shape[-2:]:
+        return image
+    white = torch.tensor(image.data_range[1])
+    return replace(image, pixels=torch.lerp(white, image.pixels, alpha))
+
+
+class WebP(_Lossy):
+    """WebP: 8 bits, written without loss; grey comes back as RGB.
+
+    Pillow reads none of more than 179 megapixels, unless ``PIL.Image.MAX_IMAGE_PIXELS`` is raised.
+    """
+
+    suffixes = (".webp",)
+    signature = rb"RIFF....WEBP"
+    longest = 16_383
+    settings: ClassVar[dict[str, Any]] = {"lossless": True, "exact": True}
+    compression: ClassVar[dict[str, Any]] = {"method": 4}
+
+
+class Avif(_Lossy):
+    """AVIF: 8 bits with loss, written at quality 90 with full colour.
+
+    Raises
+    ------
+    PluginError
+        If Pillow was built without it.
+    """
+
+    suffixes = (".avif",)
+    signature = rb"....ftypavi[fs]"
+    longest = 65_535
+    settings: ClassVar[dict[str, Any]] = {"quality": 90, "subsampling": "4:4:4"}
+    compression: ClassVar[dict[str, Any]] = {"subsampling": "4:2:0", "speed": 6}
+
+    def __init__(self) -> None:
+        if not PIL.features.check("avif"):
+            raise PluginError("this Pillow cannot read AVIF; pip install -U pillow")

@@ -1,0 +1,198 @@
+"""TIFF pictures larger than the memory: read by rows, written by windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from tifffile import TiffFile, TiffPage, TiffWriter
+
+from srkit.errors import DataError
+from srkit.images.arrays import Values, outline_of
+from srkit.images.stored_rows import StoredArray
+from srkit.interfaces import Image
+from srkit_photos.formats.array_windows import ArraySink, ArraySource, laid_out, stored_shape
+from srkit_photos.formats.arrays import ORIENTATION, damaged
+from srkit_photos.formats.tiff import (
+    CLASSIC,
+    image_of_rows,
+    page_settings,
+    pictures,
+    stored,
+    with_exif,
+)
+from srkit_photos.formats.tiff_exif import add_directories
+
+#: Values of a strip or tile above which a file is not read by rows: each is decoded whole.
+LARGEST_SEGMENT = 2**26
+#: Bytes of the strips that are written.
+STRIP = 2**18
+
+
+def open_source(path: Path) -> ArraySource | None:
+    """Open a file by rows, also one that is tiled or compressed.
+
+    Returns
+    -------
+    ArraySource or None
+        None of a file with several pages, one that has to be turned upright, floats with opacity,
+        and one that is compressed in too large parts.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, or holds no picture.
+    """
+    try:
+        file = TiffFile(path)
+    except Exception as error:  # tifffile raises many kinds for a damaged file
+        raise damaged(path, error) from error
+    source = None
+    try:
+        source = _source(path, file)
+    except DataError:
+        raise
+    except Exception as error:
+        raise damaged(path, error) from error
+    finally:
+        if source is None:
+            file.close()
+    return source
+
+
+def _source(path: Path, file: TiffFile) -> ArraySource | None:
+    pages = pictures(file)
+    page = pages[0]
+    if len(pages) > 1 or page.axes not in ("YX", "YXS", "SYX"):
+        return None  # read whole, which tells what is wrong with it
+    rows = _Rows(file, page)
+    upright = page.tags.valueof(ORIENTATION, 1) == 1
+    if not upright or not rows.small_enough:
+        return None
+
+    def read(start: int, stop: int) -> Image:
+        try:
+            return image_of_rows(path, page, rows.read(start, stop))
+        except (DataError, EOFError):
+            raise
+        except Exception as error:  # decoders raise many kinds
+            raise damaged(path, error) from error
+
+    first = read(0, 1)
+    if "alpha" in first.metadata and first.metadata["bits"] == 32:
+        return None
+    outline = outline_of(with_exif(path, first), page.imagelength, page.imagewidth)
+    return ArraySource(path, cast(BinaryIO, file.filehandle), read, outline)
+
+
+class _Rows:
+    """Rows of a page, laid out as its axes say."""
+
+    def __init__(self, file: TiffFile, page: TiffPage) -> None:
+        self._file, self._page = file, page
+        self._planes, _, self._height, self._width, self._samples = page.shaped
+        self._rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, self._height)
+        self._columns = page.tilewidth if page.is_tiled else self._width
+
+    @property
+    def small_enough(self) -> bool:
+        """Whether its parts fit into memory one by one."""
+        part = self._rows * self._columns * self._samples
+        return bool(self._page.is_memmappable) or part <= LARGEST_SEGMENT
+
+    def read(self, start: int, stop: int) -> Values:
+        page = self._page
+        if page.is_memmappable:
+            shape = self._planes, self._height, self._width, self._samples
+            kind = np.dtype(page.dtype).newbyteorder(self._file.byteorder)
+            handle = cast(BinaryIO, self._file.filehandle)
+            array = StoredArray(handle, page.dataoffsets[0], shape, kind)
+            values = array.read(start, stop)
+        else:
+            values = self._decode(start, stop)
+        axis = {"YX": None, "YXS": -1, "SYX": 0}[page.axes]
+        return laid_out(values, axis)
+
+    def _decode(self, start: int, stop: int) -> Values:
+        """Decode the strips or tiles that some rows lie in: ``(planes, rows, W, samples)``."""
+        down, across = (
+            -(-whole // part)
+            for whole, part in ((self._height, self._rows), (self._width, self._columns))
+        )
+        values = np.empty(
+            (self._planes, stop - start, self._width, self._samples), self._page.dtype
+        )
+        for plane in range(self._planes):
+            for row in range(start // self._rows, -(-stop // self._rows)):
+                for column in range(across):
+                    self._place((plane * down + row) * across + column, start, values)
+        return values
+
+    def _place(self, index: int, start: int, values: Values) -> None:
+        """Decode a strip or tile, and put there what of it is wanted."""
+        page, handle = self._page, self._file.filehandle
+        handle.seek(page.dataoffsets[index])
+        count = page.databytecounts[index]
+        content = handle.read(count) if count else None
+        if content is not None and len(content) < count:
+            raise EOFError("it ends before its pixels do")
+        part, (plane, _, top, left, _), shape = page.decode(
+            content, index, jpegtables=page.jpegtables
+        )
+        first, last = max(top, start), min(top + shape[1], start + values.shape[1])
+        right = min(left + shape[2], self._width)
+        target = values[plane, first - start : last - start, left:right]
+        if part is None:
+            target[:] = page.nodata
+        else:
+            target[:] = part[0, first - top : last - top, : right - left]
+
+
+class TiffSink(ArraySink):
+    """A TIFF file that is written by windows; uncompressed, so that every pixel has its place.
+
+    Parameters
+    ----------
+    path
+        The file.
+    outline
+        The image without its values.
+    fresh
+        Begin it; else go on with it.
+    """
+
+    def __init__(self, path: Path, outline: Image, *, fresh: bool) -> None:
+        probe = Image(
+            outline.pixels.new_zeros(len(outline.pixels), 1, 1, device="cpu"),
+            outline.data_range,
+            {"bits": outline.metadata.get("bits")},
+        )
+        dtype = stored(path, probe).dtype.newbyteorder("<")
+        samples = len(outline.pixels) + ("alpha" in outline.metadata)
+        height, width = outline.pixels.shape[-2:]
+        shape = (height, width) if samples == 1 else (height, width, samples)
+        if fresh:
+            row = width * samples * dtype.itemsize
+            large = height * row > CLASSIC
+            with TiffWriter(path, bigtiff=large, byteorder="<") as writer:
+                writer.write(
+                    None,
+                    shape=shape,
+                    dtype=dtype,
+                    rowsperstrip=max(1, STRIP // row),
+                    **page_settings(outline),
+                )
+            add_directories(path, outline)
+        with TiffFile(path) as file:
+            page = file.pages[0].aspage()
+            if page.shape != shape or not page.is_memmappable:
+                raise ValueError("another picture")
+            offset = page.dataoffsets[0]
+        array = StoredArray(
+            path.open("r+b", buffering=0),
+            offset,
+            stored_shape(shape, None if samples == 1 else -1),
+            dtype,
+        )
+        super().__init__(array, lambda part: stored(path, part))

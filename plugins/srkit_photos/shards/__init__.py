@@ -1,0 +1,1 @@
+"""Tar shards: format, storage, writer and data set."""

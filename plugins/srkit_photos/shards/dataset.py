@@ -1,0 +1,172 @@
+"""Pictures in tar shards, here or on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from srkit.errors import DataError
+from srkit.images.formats import Formats
+from srkit.interfaces import Extent, Sample, Window
+from srkit_photos.datasets.imagenet import class_indices, class_names
+from srkit_photos.datasets.reading import Mode, PhotoReader
+from srkit_photos.shards.format import UNLABELLED
+from srkit_photos.shards.storage import (
+    SHARD_CACHE_BYTES,
+    LocalShards,
+    ShardReader,
+    open_shards,
+    shard_cache,
+)
+
+#: Shards whose samples are shuffled together.
+TOGETHER = 16
+
+
+class ShardPhotos:
+    """Pictures in tar shards (WebDataset), made by ``srkit data shard``; local or on a server.
+
+    Training takes the shards in an order of its own in each epoch, and shuffles the samples of 16
+    of them at a time.
+
+    Parameters
+    ----------
+    root
+        Folder of the shards, or its address: ``https://host/folder``, ``s3://bucket/folder``.
+    size
+        Shrink the short side to this many pixels (bicubic, antialiased) and cut out the central
+        square; by default pictures stay whole. A JPEG of 16 times the size or more is decoded at a
+        quarter of its own, see docs/scale.md.
+    enlarge
+        Enlarge pictures whose short side is below the size, instead of refusing them.
+    mode
+        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+    classes
+        ``imagenet`` for its 1000 classes with their names: labels are its class indices, or were
+        given by folders named after wnids. By default the classes are those of the shards.
+    start, stop
+        Take the samples from one position to before another; negative positions count from the
+        end. Shards are shuffled when they are made, so these are a fair sample.
+    cache
+        Folder in which shards of a server are kept; ``shards`` in srkit's cache by default.
+    cache_gb
+        What it may hold, in GB. Less than twice 16 shards are downloaded in every epoch anew.
+
+    Raises
+    ------
+    DataError
+        If the shards or their index are missing, damaged or cannot be downloaded, or a picture is
+        smaller than the size.
+
+    References
+    ----------
+    A. Aizman, G. Maltby, T. Breuel, "High Performance I/O For Large Scale Deep Learning", IEEE Big
+    Data 2019, arXiv:2001.01858.
+    """
+
+    together = TOGETHER
+
+    def __init__(
+        self,
+        *,
+        formats: Formats,
+        root: str,
+        size: Annotated[int, Field(gt=0)] | None = None,
+        enlarge: bool = False,
+        mode: Mode = "rgb",
+        classes: Literal["imagenet"] | None = None,
+        start: int | None = None,
+        stop: int | None = None,
+        cache: Path | None = None,
+        cache_gb: Annotated[float, Field(gt=0)] = SHARD_CACHE_BYTES / 1e9,
+    ) -> None:
+        files = open_shards(root, cache or shard_cache(), int(cache_gb * 1e9))
+        self._reader = ShardReader(files)
+        self.local = isinstance(files, LocalShards)
+        self._photos = PhotoReader(formats, size, enlarge=enlarge, mode=mode)
+        self._size = size
+        self.channels = 3 if mode == "rgb" else 1
+        chosen = range(len(files.index))[start:stop]
+        if not chosen:
+            raise ValueError(f"start {start} and stop {stop} leave none of {len(files.index)}")
+        self._first, self._length = chosen.start, len(chosen)
+        if size is not None and not enlarge:
+            self._check_sides(root, chosen, size)
+        shards = self._reader.rows["shard"][chosen.start : chosen.stop]
+        self._shards, self.groups = (
+            each.tolist() for each in np.unique(shards, return_counts=True)
+        )
+        bad = files.index.bad[:10]
+        self.notes = [*files.notes, *(f"{root}: left out {text}" for _, text in bad)]
+        self.classes: Sequence[str] | None = files.index.classes
+        self._labels: list[int] | None = None
+        if classes == "imagenet":
+            self._labels = _imagenet_labels(root, self.classes)
+            self.classes = class_names()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._sample(index, None)
+
+    def extent(self, index: int) -> Extent:
+        """Tell how large a sample is, by the index."""
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        row = self._reader.rows[self._first + index]
+        height, width = int(row["height"]), int(row["width"])
+        sides = (height, width) if self._size is None else (self._size, self._size)
+        return Extent(self._reader.name(self._first + index), sides)
+
+    def window(self, index: int, window: Window) -> Sample:
+        """Read part of a sample: it is decoded whole, and cut before anything else is done."""
+        return self._sample(index, window)
+
+    def expect(self, groups: Sequence[int]) -> None:
+        """Fetch shards ahead, by their positions among those of this data set."""
+        files = self._reader.files
+        files.expect([files.index.shards[self._shards[group]] for group in groups])
+
+    def _check_sides(self, root: str, chosen: range, size: int) -> None:
+        """Refuse pictures that are too small now, rather than when a run comes to them."""
+        rows = self._reader.rows[chosen.start : chosen.stop]
+        (small,) = np.nonzero(np.minimum(rows["height"], rows["width"]) < size)
+        if len(small):
+            first = int(small[0])
+            name = self._reader.name(chosen.start + first)
+            sides = f"{rows['width'][first]} x {rows['height'][first]}"
+            raise DataError(
+                f"{root}: {len(small)} of {len(rows)} pictures have a short side below size "
+                f"{size}, such as {name} ({sides}); lower the size, or set enlarge: true"
+            )
+
+    def _sample(self, index: int, window: Window | None) -> Sample:
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        shard, name, content = self._reader.read(self._first + index)
+        pixels, data_range = self._photos.read(shard / name, content, window)
+        label = int(self._reader.rows[self._first + index]["label"])
+        if self._labels is not None and label != UNLABELLED:
+            label = self._labels[label]
+        known = None if label == UNLABELLED else label
+        return Sample(name, pixels, label=known, data_range=data_range)
+
+
+def _imagenet_labels(root: str, classes: Sequence[str] | None) -> list[int]:
+    """Give ImageNet's class index of each label."""
+    if classes is None:
+        raise DataError(f"{root}: these shards have no labels; leave out classes")
+    indices = class_indices()
+    if all(name in indices for name in classes):
+        return [indices[name] for name in classes]
+    if len(classes) > len(indices) or list(classes) != [str(i) for i in range(len(classes))]:
+        raise DataError(
+            f"{root}: its classes are no wnids such as n01440764, nor class indices below 1000; "
+            "leave out classes"
+        )
+    return list(range(len(classes)))

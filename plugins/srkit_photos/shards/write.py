@@ -1,0 +1,470 @@
+"""`srkit data shard`: pictures into tar shards in the WebDataset format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from hashlib import blake2b, sha256
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from srkit import __version__
+from srkit.errors import DataError, OutputError
+from srkit.functional.resizing import bring_short_side
+from srkit.images.find import find_pictures
+from srkit.images.formats import Formats
+from srkit.system.files import write_file
+from srkit.system.processes.signals import gathered_signals
+from srkit.system.processes.workers import begin_worker
+from srkit_photos.shards.format import (
+    INDEX,
+    ROW,
+    Index,
+    Rows,
+    Shard,
+    ShardWriter,
+    encode_rows,
+    parse_index,
+    shard_name,
+    write_index,
+)
+from srkit_photos.shards.storage import LocalShards
+
+#: Where a finished shard's rows and record wait until all are done.
+PARTS = ".parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file, the name of its member in a tar file, and its class index."""
+
+    path: Path
+    name: str
+    label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The pictures that are to be put into shards, and their classes."""
+
+    pictures: Sequence[Picture]
+    classes: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How shards are made.
+
+    Parameters
+    ----------
+    short_side
+        Pixels to which the short sides of larger pictures are brought; None keeps all files.
+    quality
+        Of the JPEG files that this makes.
+    per_shard
+        Pictures of a shard.
+    seed
+        Decides the order of the pictures.
+    """
+
+    short_side: int | None = None
+    quality: int = 95
+    per_shard: int = 10_000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A picture as it goes into a shard: its member's name, its file, its height and width."""
+
+    name: str
+    content: bytes
+    sides: tuple[int, int]
+
+
+def collect(given: Path, formats: Formats) -> Collection:
+    """Find the pictures of a folder or a list.
+
+    Parameters
+    ----------
+    given
+        A folder, whose first level are the classes unless pictures lie on that level, too; or a
+        CSV file with the column ``path``, relative to its own folder, and for labelled pictures
+        ``class_index``, from 0.
+    formats
+        Which files are pictures.
+
+    Raises
+    ------
+    DataError
+        If there are none, a row is wrong, or two would have one name in a shard.
+    """
+    if given.is_dir():
+        names = find_pictures(given, formats.suffixes)
+        labelled = all("/" in name for name in names)
+        classes = sorted({name.partition("/")[0] for name in names}) if labelled else None
+        numbers = {name: number for number, name in enumerate(classes or ())}
+        labels = [numbers[name.partition("/")[0]] if labelled else None for name in names]
+        root = given
+    else:
+        root = given.parent
+        names, labels = _read_list(given)
+        known = [label for label in labels if label is not None]
+        classes = [str(index) for index in range(max(known) + 1)] if known else None
+    members = [_member_name(name) for name in names]
+    _check_keys(given, names, members)
+    pictures = [
+        Picture(root / name, member, label)
+        for name, member, label in zip(names, members, labels, strict=True)
+    ]
+    return Collection(pictures, classes)
+
+
+def _read_list(path: Path) -> tuple[list[str], list[int | None]]:
+    names: list[str] = []
+    labels: list[int | None] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            columns = rows.fieldnames or []
+            if "path" not in columns:
+                raise DataError(
+                    f"{path}: its columns are {', '.join(columns)}; expected path, and class_index "
+                    "if there are labels"
+                )
+            for row in rows:
+                index = row.get("class_index")
+                if "class_index" in columns and not (index and index.isascii() and index.isdigit()):
+                    raise DataError(
+                        f"{path}, line {rows.line_num}: the class index is '{index}'; expected "
+                        "0, 1, 2, ..."
+                    )
+                names.append(row["path"])
+                labels.append(int(index) if index else None)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}); expected a folder of pictures, or a CSV file"
+        ) from error
+    if not names:
+        raise DataError(f"{path}: lists no picture")
+    return names, labels
+
+
+def _member_name(name: str) -> str:
+    """Name a picture in a tar file: no dot but that of its ending, no way out of a folder."""
+    inside = PurePosixPath(name)
+    parts = [part for part in inside.parts if part not in ("..", "/", ".")]
+    stem = inside.stem.replace(".", "_")
+    return "/".join([*parts[:-1], stem + inside.suffix.lower()])
+
+
+def _check_keys(given: Path, names: Sequence[str], members: Sequence[str]) -> None:
+    """Refuse two pictures that a reader of WebDataset would take for one sample."""
+    seen: dict[str, str] = {}
+    for name, member in zip(names, members, strict=True):
+        key = member.rpartition(".")[0]
+        if key in seen:
+            raise DataError(
+                f"{given}: {seen[key]} and {name} would be one sample, {key}; rename one, since "
+                "the ending does not count"
+            )
+        seen[key] = name
+
+
+def shard(
+    collection: Collection,
+    formats: Formats,
+    folder: Path,
+    settings: Settings,
+    console: Console,
+    *,
+    workers: int = 2,
+) -> Index:
+    """Write pictures to shards; those that a stopped run finished are kept.
+
+    Every picture is decoded once; one that cannot be is left out, and stands in the index. The
+    same pictures and settings give the same bytes. Whether they are the same as a stopped run's
+    is told by their names, labels and sizes in bytes.
+
+    Parameters
+    ----------
+    collection, formats
+        The pictures, and what reads them.
+    folder
+        Where to.
+    settings
+        How.
+    console
+        Where to show progress.
+    workers
+        Processes that read; 0 reads in this one.
+
+    Raises
+    ------
+    DataError
+        If the folder holds something else, or no picture can be used.
+    OutputError
+        If a file cannot be written; finished shards are kept.
+    """
+    made = _describe(collection, settings)
+    finished = _claim(folder, made)
+    if finished is not None:
+        return finished
+    order = np.random.default_rng(settings.seed).permutation(len(collection.pictures))
+    rows: list[Rows] = []
+    shards: list[Shard] = []
+    bad: list[tuple[str, str]] = []
+    portions = [
+        [collection.pictures[i] for i in order[first : first + settings.per_shard]]
+        for first in range(0, len(order), settings.per_shard)
+    ]
+    kept = {number: part for number in range(len(portions)) if (part := _read_part(folder, number))}
+    missing = [each for n, portion in enumerate(portions) if n not in kept for each in portion]
+    reader = _Reader(formats, settings.short_side, settings.quality)
+    found = _read_all(reader, missing, workers)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    shown = console.is_terminal
+    progress = Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown
+    )
+    with progress, closing(found), gathered_signals() as received:
+        task = progress.add_task("shards", total=len(order))
+
+        def advance() -> None:
+            progress.advance(task)
+            if received:  # raised where the signal came, it could be lost in a library's hook
+                raise KeyboardInterrupt
+
+        for number, portion in enumerate(portions):
+            if number in kept:
+                part = kept[number]
+                progress.advance(task, len(portion))
+            else:
+                part = _write_shard(folder, number, portion, found, advance)
+            shards += [part.shard] if part.shard.samples else []
+            rows.append(part.rows)
+            bad += part.bad
+    if not shards:
+        raise DataError(f"{folder}: none of {len(order)} pictures could be used; {bad[0][1]}")
+    return _finish(folder, shards, rows, bad, collection.classes, made)
+
+
+def _describe(collection: Collection, settings: Settings) -> dict[str, Any]:
+    """Tell what shards are made of and how, so that others are not taken for them."""
+    inputs = blake2b(digest_size=16)
+    for picture in collection.pictures:
+        try:
+            size = picture.path.stat().st_size
+        except OSError:
+            size = -1  # reading it will tell why
+        inputs.update(
+            f"{picture.name}\0{picture.label}\0{size}\n".encode("utf-8", "surrogateescape")
+        )
+    return {
+        "pictures": len(collection.pictures),
+        "inputs": inputs.hexdigest(),
+        **asdict(settings),
+        "srkit": __version__,
+    }
+
+
+def _claim(folder: Path, made: dict[str, Any]) -> Index | None:
+    """Give the index of a folder that is finished; refuse one that holds something else."""
+    index, begun = folder / INDEX, folder / PARTS / "made.json"
+    if index.is_file():
+        found = parse_index(index.read_bytes(), str(index))
+        _compare(index, found.made, made)
+        return LocalShards(folder).index  # which refuses a shard that is gone or cut short
+    if begun.is_file():
+        _compare(begun, json.loads(begun.read_text("utf-8")), made)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise DataError(
+            f"{folder}: holds files that srkit data shard did not write; choose another --out"
+        )
+    else:
+        write_file(begun, json.dumps(made, indent=1) + "\n")
+    return None
+
+
+def _compare(path: Path, there: Any, made: dict[str, Any]) -> None:
+    for key, wanted in made.items():
+        if there.get(key) != wanted:
+            differs = (
+                "of pictures of other names, labels or sizes"
+                if key == "inputs"
+                else f"with {key} {there.get(key)!r}, these would be with {wanted!r}"
+            )
+            raise DataError(
+                f"{path}: the shards there were made {differs}; choose another --out, or remove "
+                "the folder"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A finished shard: what it is, its rows, and the pictures that it lacks."""
+
+    shard: Shard
+    rows: Rows
+    bad: list[tuple[str, str]]
+
+
+def _record(folder: Path, number: int) -> Path:
+    return folder / PARTS / f"{number:06d}.json"
+
+
+def _read_part(folder: Path, number: int) -> _Part | None:
+    """Read what a stopped run recorded of a shard; None if it did not finish it."""
+    record = _record(folder, number)
+    if not record.is_file():
+        return None
+    told = json.loads(record.read_text("utf-8"))
+    shard, place = Shard(**told["shard"]), folder / shard_name(number)
+    if shard.samples and not (place.is_file() and place.stat().st_size == shard.bytes):
+        return None
+    rows: Rows = np.load(record.with_suffix(".npy"), allow_pickle=False)
+    return _Part(shard, rows, [(name, problem) for name, problem in told["bad"]])
+
+
+def _write_shard(
+    folder: Path,
+    number: int,
+    pictures: Sequence[Picture],
+    found: Iterator[Read | str],
+    advance: Callable[[], None],
+) -> _Part:
+    """Write the next of what is found of pictures to a shard, and a record of it."""
+    place = folder / shard_name(number)
+    partial = place.with_name(f".{place.name}.partial")
+    bad: list[tuple[str, str]] = []
+    try:
+        writer = ShardWriter(partial, number)
+        try:
+            for picture, one in zip(pictures, found, strict=False):
+                if isinstance(one, str):
+                    bad.append((str(picture.path), one))
+                else:
+                    writer.add(one.name, one.content, picture.label, one.sides)
+                advance()
+            shard = writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        shard = Shard(place.name, shard.samples, shard.bytes, shard.sha256)
+        if shard.samples:
+            partial.replace(place)
+        else:
+            partial.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{place}: cannot be written ({error}); free some space or choose another folder"
+        ) from error
+    rows = np.array(writer.rows, ROW)
+    record = _record(folder, number)
+    write_file(record.with_suffix(".npy"), encode_rows(rows))
+    write_file(record, json.dumps({"shard": asdict(shard), "bad": bad}))
+    return _Part(shard, rows, bad)
+
+
+def _finish(
+    folder: Path,
+    shards: Sequence[Shard],
+    rows: Sequence[Rows],
+    bad: Sequence[tuple[str, str]],
+    classes: Sequence[str] | None,
+    made: dict[str, Any],
+) -> Index:
+    """Write the index, after which nothing of the work in progress is needed."""
+    together = np.concatenate(rows)
+    # A shard of which no picture could be used was not written.
+    together["shard"] = np.unique(together["shard"], return_inverse=True)[1]
+    index = Index(shards, classes, sha256(encode_rows(together)).hexdigest(), made, bad)
+    write_index(folder, index, together)
+    for file in (folder / PARTS).iterdir():
+        file.unlink()
+    (folder / PARTS).rmdir()
+    return index
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads pictures for shards, in worker processes."""
+
+    formats: Formats
+    short_side: int | None
+    quality: int
+
+    def read(self, picture: Picture) -> Read:
+        """Read a file, be sure that it can be decoded, and shrink it if that is wanted."""
+        try:
+            content = picture.path.read_bytes()
+        except FileNotFoundError:
+            raise DataError(f"{picture.path}: no such file") from None
+        except OSError as error:
+            raise DataError(f"{picture.path}: cannot be read ({error.strerror})") from error
+        levels = self.formats.levels(picture.path, content)
+        if levels is None:
+            image = self.formats.read(picture.path)
+            levels = image.pixels
+            if self.short_side is not None and image.metadata.get("bits") != 8:
+                raise DataError(
+                    f"{picture.path}: has {image.metadata.get('bits')} bits a value, and shrunk "
+                    "pictures are written in 8; leave out --short-side"
+                )
+        height, width = levels.shape[-2:]
+        if self.short_side is None or min(height, width) <= self.short_side:
+            return Read(picture.name, content, (height, width))
+        levels = levels if levels.dtype.itemsize == 1 else (levels * 255).round().byte()
+        small = bring_short_side(levels, self.short_side)
+        name = picture.name.rpartition(".")[0] + ".jpg"
+        return Read(name, _encode(small, self.quality), (small.shape[1], small.shape[2]))
+
+
+def _encode(levels: Tensor, quality: int) -> bytes:
+    """Encode ``(C, H, W)`` bytes as JPEG with full colour."""
+    values = levels.movedim(0, -1).contiguous().numpy()
+    content = io.BytesIO()
+    picture = PIL.Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
+    picture.save(content, "JPEG", quality=quality, subsampling=0)
+    return content.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """Pictures as a data set of what is read of them, or of what is wrong."""
+
+    reader: _Reader
+    pictures: Sequence[Picture]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Read | str:
+        try:
+            return self.reader.read(self.pictures[index])
+        except DataError as error:
+            return str(error)
+
+
+def _read_all(
+    reader: _Reader, pictures: Sequence[Picture], workers: int
+) -> Generator[Read | str, None, None]:
+    loader: DataLoader[Any] = DataLoader(
+        _Pictures(reader, pictures),  # type: ignore[arg-type]
+        batch_size=None,
+        num_workers=min(workers, len(pictures)),
+        prefetch_factor=8 if workers else None,
+        worker_init_fn=begin_worker,
+    )
+    yield from loader

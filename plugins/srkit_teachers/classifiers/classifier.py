@@ -1,0 +1,295 @@
+"""What all classifiers share: normalisation, input size, stages, float32 scores."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from srkit.data.classes import Choice
+from srkit.errors import WeightsError
+from srkit.functional.resizing import resize
+from srkit.interfaces import Answer
+from srkit.weights.checkpoints import trained_teacher
+from srkit.weights.files import read_tensors
+
+#: ``published``: by the mean and standard deviation of the published weights, for photographs in
+#: [0, 1]. ``image``: every image by its own, over all its channels, for values of any range.
+Normalise = Literal["published", "image"]
+
+#: How many classes a network has, or which of its classes it tells.
+Classes = PositiveInt | Choice
+
+
+class Classifier(nn.Module, ABC):
+    """A classifier of images that owns its normalisation.
+
+    A subclass says in :meth:`judge` how its network is run.
+
+    Parameters
+    ----------
+    network
+        From normalised images to scores.
+    stages
+        Names of the feature maps, shallow to deep.
+    classes
+        Number of classes.
+    class_names
+        Their names by index, or None where they have none.
+    chosen
+        Indices of the classes to tell, as if there were no others; None tells all.
+    mean, std
+        Per channel, of RGB images in [0, 1].
+    normalise
+        By what images are normalised.
+    channels
+        Channels of the network's images; one of 3 takes grey images as well.
+    input_size
+        Side in pixels that images are resized to; None leaves them as they are.
+    fixed_size
+        The only side that the network takes, if it is so limited.
+
+    Raises
+    ------
+    ValueError
+        If `input_size` is not the size that the network is limited to, or a network of other than
+        3 channels is to be normalised by what is published for RGB.
+    """
+
+    channels_last = True
+    mean: Tensor
+    std: Tensor
+    chosen: Tensor | None
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        stages: Sequence[str],
+        classes: int,
+        class_names: Sequence[str] | None,
+        chosen: Sequence[int] | None = None,
+        mean: Sequence[float],
+        std: Sequence[float],
+        normalise: Normalise,
+        channels: int = 3,
+        input_size: int | None,
+        fixed_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if fixed_size not in (None, input_size):
+            raise ValueError(
+                f"this network takes only {fixed_size} x {fixed_size} images; set input_size: "
+                f"{fixed_size}, and images of other sizes are resized to it"
+            )
+        if normalise == "published" and channels != 3:
+            raise ValueError(
+                f"a network of {channels} channel{'' if channels == 1 else 's'} has no published "
+                "normalisation, which is that of RGB; set normalise: image"
+            )
+        self.network = network
+        self.normalise = normalise
+        self.channels = channels
+        self.stages = tuple(stages)
+        self.classes = classes if chosen is None else len(chosen)
+        self.class_names = class_names
+        if chosen is not None and class_names is not None:
+            self.class_names = [class_names[index] for index in chosen]
+        self.input_size = input_size
+        indices = None if chosen is None else torch.tensor(chosen)
+        self.register_buffer("chosen", indices, persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor, stages: Sequence[str] = ()) -> Answer:
+        """Judge images in one pass through the network.
+
+        Parameters
+        ----------
+        images
+            ``(N, C, H, W)`` of the network's channels, or ``(N, 1, H, W)`` for RGB networks; in
+            [0, 1] unless each image is normalised by itself.
+        stages
+            Names of the feature maps to return.
+
+        Raises
+        ------
+        ValueError
+            If a stage is unknown, or the images have other channels.
+        """
+        self.check_stages(stages)
+        logits, features = self.judge(self._prepare(images), stages)
+        if self.chosen is not None:
+            logits = logits[:, self.chosen]
+        return Answer(logits.float(), features)
+
+    def check_stages(self, stages: Sequence[str]) -> None:
+        """Refuse a stage that is unknown.
+
+        Raises
+        ------
+        ValueError
+            Naming those that there are.
+        """
+        for stage in stages:
+            if stage not in self.stages:
+                raise ValueError(
+                    f"this teacher has no stage '{stage}'; known: {', '.join(self.stages) or '-'}"
+                )
+
+    @abstractmethod
+    def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Run the network on normalised ``(N, C, H, W)`` images: scores and feature maps."""
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        grey = self.channels == 3 and images.shape[1:2] == (1,)
+        if images.ndim != 4 or not (grey or images.shape[1] == self.channels):
+            expected = {
+                1: "grey images, (N, 1, H, W)",
+                3: "RGB or grey images, (N, 3, H, W) or (N, 1, H, W)",
+            }.get(self.channels, f"images of {self.channels} channels")
+            raise ValueError(f"this teacher judges {expected}; got the shape {tuple(images.shape)}")
+        if self.input_size is not None:
+            images = resize(images, size=(self.input_size, self.input_size))
+        images = images.float()
+        if self.normalise == "image":
+            return standardise(images).expand(-1, self.channels, -1, -1)
+        # Grey images broadcast to three channels here.
+        return (images - self.mean) / self.std
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Take from each image its mean and divide by its standard deviation, over all its channels.
+
+    A flat image becomes zero.
+
+    Parameters
+    ----------
+    images
+        ``(N, C, H, W)`` float32 of any range.
+    """
+    centred = images - images.mean((1, 2, 3), keepdim=True)
+    variance = centred.square().mean((1, 2, 3), keepdim=True)
+    return centred / torch.where(variance > 0, variance, 1).sqrt()
+
+
+def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], Classes | None]:
+    """Read the weights of a file, or of the classifier that a run trained.
+
+    Parameters
+    ----------
+    path
+        A weight file, a checkpoint, or a run folder: its best checkpoint, else its last.
+    normalise
+        How the images will be normalised, which has to be as in the run.
+
+    Returns
+    -------
+    tensors
+        By the network's own keys.
+    classes
+        How many, or which, the run's recipe says; None where none does.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file or run, it is damaged, or was trained on other images.
+    """
+    trained = trained_teacher(path)
+    tensors = read_tensors(path) if trained is None else trained.tensors
+    if trained is not None and trained.options.get("normalise", normalise) != normalise:
+        raise WeightsError(
+            f"{path}: trained with normalise: {trained.options['normalise']}, not {normalise}; set "
+            "the same"
+        )
+    if all(key.startswith("network.") for key in tensors):
+        tensors = {key.removeprefix("network."): value for key, value in tensors.items()}
+    classes = trained.options.get("classes") if trained else None
+    return tensors, Path(classes) if isinstance(classes, str) else classes
+
+
+def split_classes(classes: Classes | None) -> tuple[int | None, Choice | None]:
+    """Tell a number of classes from a choice among those that a network has."""
+    return (classes, None) if classes is None or isinstance(classes, int) else (None, classes)
+
+
+def check_new_head(classes: Classes | None, new_head: bool) -> None:
+    """Refuse a new head that is not told how many classes it has.
+
+    Raises
+    ------
+    ValueError
+        If there is to be one, of no number of classes.
+    """
+    if new_head and not isinstance(classes, int):
+        raise ValueError("new_head: needs to know how many classes; set 'classes' to a number")
+
+
+def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Load every tensor of a network.
+
+    Parameters
+    ----------
+    network
+        Receives the weights.
+    tensors
+        By the network's own keys.
+    source
+        Where they come from, for the error.
+
+    Raises
+    ------
+    WeightsError
+        If any key is missing, unexpected, or of another shape.
+    """
+    own = network.state_dict()
+    problems = [f"{key} is missing" for key in own if key not in tensors]
+    problems += [f"{key} is unexpected" for key in tensors if key not in own]
+    problems += [
+        f"{key} is {tuple(tensors[key].shape)}, expected {tuple(own[key].shape)}"
+        for key in own
+        if key in tensors and tensors[key].shape != own[key].shape
+    ]
+    if problems:
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise WeightsError(
+            f"{source}: made for another network or another number of classes: "
+            f"{'; '.join(problems[:5])}{more}"
+        )
+    network.load_state_dict(dict(tensors))
+
+
+def check_model(library: str, model: str, known: Sequence[str], kind: str = "classifier") -> None:
+    """Refuse a model name that a library does not know.
+
+    Raises
+    ------
+    ValueError
+        Naming those that resemble it.
+    """
+    if model in known:
+        return
+    close = get_close_matches(model, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"see {library}'s list_models()"
+    raise ValueError(f"{library} has no {kind} '{model}'; {hint}")
+
+
+def check_classes(classes: int | None, published: int) -> None:
+    """Refuse a number of classes that published weights do not have.
+
+    Raises
+    ------
+    ValueError
+        If they differ.
+    """
+    if classes not in (None, published):
+        raise ValueError(
+            f"the published weights tell {published} classes, not {classes}; leave out 'classes', "
+            "name a file, or train with new_head: true or weights: random"
+        )

@@ -1,0 +1,303 @@
+"""Classifiers of torchvision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torchvision.models import SwinTransformer, WeightsEnum, get_model, get_model_weights
+
+from srkit.data.classes import Choice, choose_classes, imagenet_names
+from srkit.errors import WeightsError, nearest
+from srkit_teachers.classifiers.classifier import (
+    Classes,
+    Classifier,
+    Normalise,
+    check_classes,
+    check_model,
+    check_new_head,
+    load_weights,
+    read_weights,
+    split_classes,
+)
+
+#: Where torchvision's convolutional networks change resolution or block, by module name.
+_STAGE = re.compile(
+    r"layer\d|stage\d|conv5|blocks\.\d+|trunk_output\.block\d|features\.(\d+|denseblock\d)"
+    r"|layers\.\d+|inception\w+|Mixed_\w+"
+)
+
+#: Two networks differ with and without published weights, unless told not to.
+_INCEPTION = {"transform_input": True, "init_weights": True}
+_BUILDING: dict[str, dict[str, bool]] = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
+
+
+class Torchvision(Classifier):
+    """Any classifier of torchvision, with the normalisation of its weights.
+
+    Its stages are modules of convolutional networks, such as ``layer3`` or ``features.5``;
+    transformers have none here: take them from timm. Its networks take RGB, and grey images as
+    well; for other channels take one of timm.
+
+    Parameters
+    ----------
+    model
+        Name, such as ``resnet50``.
+    weights
+        Name of published weights, such as ``IMAGENET1K_V1``; a local file; the folder of a run
+        that trained this classifier; or ``random`` for one that is to be trained. ``DEFAULT`` are
+        torchvision's best.
+    classes
+        Number of classes; by default those of the run or of the published weights. Or which of
+        them to tell, as if there were no others: their indices, wnids or names of ImageNet's, or
+        a file that lists them. They are numbered from 0 in the order that they have among all.
+    new_head
+        Begin the last layer afresh, for a number of `classes` of your own, to be trained.
+    input_size
+        Side in pixels that images are resized to; by default they keep their size.
+    normalise
+        ``published`` takes images in [0, 1]; ``image`` brings each image of any range to mean 0
+        and standard deviation 1.
+
+    Raises
+    ------
+    ValueError
+        If the model or the name of the weights is unknown, or the model takes only another input
+        size.
+    WeightsError
+        If the weights are missing, damaged, or made for another network.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        weights: str | Path = "DEFAULT",
+        classes: Classes | None = None,
+        new_head: bool = False,
+        input_size: PositiveInt | None = None,
+        normalise: Normalise = "published",
+    ) -> None:
+        published = _weights_of(model)
+        entry = published.get(str(weights), published["DEFAULT"])
+        known = len(entry.meta["categories"])
+        check_new_head(classes, new_head)
+        count, choice = split_classes(None if new_head else classes)
+        if str(weights) in published:
+            check_classes(count, known)
+            network = published_network(model, entry)
+        else:
+            tensors = None
+            if weights != "random":
+                tensors, trained_classes = read_file(weights, model, published, normalise)
+                trained_count, trained_choice = split_classes(trained_classes)
+                if count is None:
+                    count, choice = trained_count, choice or trained_choice
+            network = get_model(model, num_classes=count or known, **_BUILDING.get(model, {}))
+            if tensors is not None:
+                load_weights(network, tensors, str(weights))
+        if new_head:
+            assert isinstance(classes, int)
+            _renew_head(network, count or known, classes)
+            count, choice = classes, None
+        names = entry.meta["categories"] if count in (None, known) else None
+        preset = entry.transforms()
+        super().__init__(
+            network,
+            stages=_stages(network),
+            classes=count or known,
+            class_names=names,
+            chosen=_choose(choice, names, count or known),
+            mean=preset.mean,
+            std=preset.std,
+            normalise=normalise,
+            input_size=input_size,
+            fixed_size=getattr(network, "image_size", None),
+        )
+        keep_inputs(network)
+
+    @staticmethod
+    def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
+        """List the address of the published weights, unless they are here."""
+        entry = _weights_of(model).get(str(weights))
+        return [] if entry is None else absent(entry)
+
+    def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
+        answer, features = run_keeping(self.network, images, stages)
+        # In training, networks with auxiliary classifiers return theirs beside the scores.
+        return getattr(answer, "logits", answer), features
+
+
+def _choose(choice: Choice | None, names: Sequence[str] | None, count: int) -> Sequence[int] | None:
+    """Find the indices of the chosen classes, which go by ImageNet's names and torchvision's."""
+    if choice is None:
+        return None
+    if names is None:
+        return choose_classes(choice, count)
+    called = [(*known, name) for known, name in zip(imagenet_names(), names, strict=True)]
+    return choose_classes(choice, called)
+
+
+def _renew_head(network: nn.Module, known: int, classes: int) -> None:
+    """Put a fresh layer of other classes in the place of the last one."""
+    for name, module in reversed(list(network.named_modules())):
+        parent = network.get_submodule(name.rpartition(".")[0])
+        if isinstance(module, nn.Linear) and module.out_features == known:
+            head: nn.Module = nn.Linear(module.in_features, classes)
+        elif isinstance(module, nn.Conv2d) and module.out_channels == known:
+            head = nn.Conv2d(module.in_channels, classes, module.kernel_size)  # type: ignore[arg-type]
+        else:
+            continue
+        setattr(parent, name.rpartition(".")[2], head)
+        return
+
+
+def _weights_of(model: str) -> Mapping[str, WeightsEnum]:
+    check_model("torchvision", model, torchvision.models.list_models(torchvision.models))
+    return weights_of(model)
+
+
+def weights_of(model: str) -> Mapping[str, WeightsEnum]:
+    """Give the published weights of a model that torchvision has, by name."""
+    members: Mapping[str, WeightsEnum] = get_model_weights(model).__members__
+    return members
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A network with its weights, the number of its classes, and their names where known."""
+
+    network: Any
+    classes: int
+    names: Sequence[str] | None
+    entry: WeightsEnum
+
+
+def open_network(
+    model: str,
+    weights: str | Path,
+    classes: int | None,
+    normalise: Normalise,
+    build: Callable[[int, Mapping[str, Tensor]], nn.Module],
+) -> Opened:
+    """Open a network that tells all classes of its weights.
+
+    Parameters
+    ----------
+    model
+        Name; it is known.
+    weights
+        Name of published weights, a file, the folder of a run, or ``random``.
+    classes
+        Their number; by default that of the weights.
+    normalise
+        As the weights of a run have to have it.
+    build
+        Builds the network for a number of classes and the tensors that it will be given.
+
+    Raises
+    ------
+    ValueError
+        If the name of the weights is unknown, or published ones have other classes.
+    WeightsError
+        If the weights are missing, damaged, or made for another network.
+    """
+    published = weights_of(model)
+    entry = published.get(str(weights), published["DEFAULT"])
+    known = len(entry.meta["categories"])
+    if str(weights) in published:
+        check_classes(classes, known)
+        network = published_network(model, entry)
+    elif weights == "random":
+        network = build(classes or known, {})
+    else:
+        tensors, trained = read_file(weights, model, published, normalise)
+        classes = classes or split_classes(trained)[0]
+        network = build(classes or known, tensors)
+        load_weights(network, tensors, str(weights))
+    names = entry.meta["categories"] if classes in (None, known) else None
+    return Opened(network, classes or known, names, entry)
+
+
+def run_keeping(
+    network: nn.Module, images: Tensor, stages: Sequence[str]
+) -> tuple[Any, dict[str, Tensor]]:
+    """Run a network once: what it answers, and what the modules of these names made of it."""
+    features: dict[str, Tensor] = {}
+    handles = [
+        network.get_submodule(stage).register_forward_hook(_keeper(features, stage))
+        for stage in stages
+    ]
+    try:
+        return network(images), features
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _keeper(features: dict[str, Tensor], stage: str) -> Callable[[nn.Module, Any, Tensor], None]:
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        features[stage] = output
+
+    return keep
+
+
+def _stages(network: nn.Module) -> list[str]:
+    if isinstance(network, SwinTransformer):  # channels stand last in its maps
+        return []
+    return [name for name, _ in network.named_modules() if _STAGE.fullmatch(name)]
+
+
+def keep_inputs(network: Any) -> None:
+    """Let no activation overwrite the feature map before it."""
+    for module in network.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+
+
+def published_network(model: str, entry: WeightsEnum) -> Any:
+    """Build a network with weights from torchvision's site or the local cache."""
+    try:
+        return get_model(model, weights=entry, progress=False)
+    except Exception as error:  # urllib, http.client and the checksum raise different kinds
+        raise missing(f"{model}'s {entry.name}", entry, error) from error
+
+
+def place(weights: WeightsEnum) -> Path:
+    """Say where torchvision keeps weights that it downloaded."""
+    name: str = weights.url.rpartition("/")[2]
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
+def absent(weights: WeightsEnum) -> list[str]:
+    """List the address of published weights, unless they are here."""
+    return [] if place(weights).is_file() else [weights.url]
+
+
+def missing(what: str, entry: WeightsEnum, error: Exception) -> WeightsError:
+    """Say how to get published weights that could not be downloaded."""
+    return WeightsError(
+        f"torchvision's weights of {what} could not be downloaded ({error}); fetch {entry.url} "
+        "elsewhere and name the file as 'weights'"
+    )
+
+
+def read_file(
+    weights: str | Path, model: str, published: Mapping[str, Any], normalise: Normalise
+) -> tuple[dict[str, Tensor], Classes | None]:
+    """Read the weights of a file or run for a model; an unknown name is told with known ones."""
+    path = Path(weights)
+    if not path.suffix and not path.exists():
+        raise ValueError(
+            f"torchvision has no weights '{weights}' of {model}, and there is no such file or run; "
+            f"{nearest(str(weights), [*published, 'random'])}"
+        )
+    return read_weights(path, normalise)

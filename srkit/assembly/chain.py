@@ -1,0 +1,75 @@
+"""Several degradations, one after the other: a list in a recipe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from srkit.functional.resizing import resized_side
+from srkit.interfaces import Degradation
+
+
+class Chain:
+    """Degradations that are applied in order; to the core it is one.
+
+    Parameters
+    ----------
+    steps
+        At least one.
+
+    Attributes
+    ----------
+    factor
+        The product of the steps' factors.
+    pixel_scale
+        Side of an HR pixel in arcsec as the first step that depends on it has it, or None.
+    """
+
+    def __init__(self, steps: Sequence[Degradation]) -> None:
+        self.steps = tuple(steps)
+        self.factor = math.prod(step.factor for step in steps)
+        self.pixel_scale = self._pixel_scale()
+
+    def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Degrade ``(N, C, H, W)`` images; each step draws from seeds of its own."""
+        images = hr
+        for number, step in enumerate(self.steps):
+            images = step(images, step_seeds(seeds, number))
+        # Sides are rounded up at each step, which may leave a pixel too many at the far end.
+        height, width = (resized_side(side, self.factor) for side in hr.shape[-2:])
+        return images[..., :height, :width]
+
+    def variance(self, lr: Tensor, seeds: Sequence[int]) -> Tensor | None:
+        """Give the variance of the last step's noise; None if an earlier one adds noise, too."""
+        *earlier, last = self.steps
+        variance_of: Callable[..., Tensor | None] | None = getattr(last, "variance", None)
+        if variance_of is None or any(hasattr(step, "variance") for step in earlier):
+            return None
+        return variance_of(lr, step_seeds(seeds, len(earlier)))
+
+    def _pixel_scale(self) -> float | None:
+        shrunk = 1.0
+        for step in self.steps:
+            found: float | None = getattr(step, "pixel_scale", None)
+            if found is not None:
+                return found * shrunk
+            shrunk *= step.factor
+        return None
+
+
+def join(steps: Sequence[Degradation]) -> Degradation:
+    """Make one of a recipe's steps: itself if it is the only one."""
+    return Chain(steps) if len(steps) > 1 else steps[0]
+
+
+def step_seeds(seeds: Sequence[int], number: int) -> list[int]:
+    """Derive the seeds of a step, so that no two draw the same; the first draws as if alone."""
+    if number == 0:
+        return list(seeds)
+    return [
+        int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        for seed in seeds
+    ]

@@ -1,0 +1,95 @@
+"""How sure an image is: SR with the standard deviation of each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srkit.assembly.variance_head import VarianceHead
+from srkit.functional.self_ensemble import self_ensemble
+from srkit.interfaces import Batch, Constraint
+from srkit.interfaces.view import View
+from srkit.training.turns import fit, settle
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An image, and how sure it is.
+
+    Parameters
+    ----------
+    sr
+        ``(N, C, H, W)`` in flux.
+    sigma
+        Standard deviation of each of its pixels, in the unit of `sr`.
+    """
+
+    sr: Tensor
+    sigma: Tensor
+
+
+def estimate(
+    generator: Callable[[Tensor], Tensor],
+    view: View,
+    constraint: Constraint | None = None,
+    head: VarianceHead | None = None,
+) -> Estimate:
+    """Restore a batch, and say how sure every pixel is.
+
+    The standard deviation is the one that the head was trained to predict: how far SR is from HR.
+    Without a head it is the spread of the self-ensemble, of which SR is the mean then. That shows
+    where the network contradicts itself, which is only a part of its error. Networks see stretched
+    flux; the way back is to first order, by the slope of the inverse at SR. A constraint moves SR
+    and leaves the standard deviation, as networks see it, as it is.
+
+    Parameters
+    ----------
+    generator
+        From LR to SR, in evaluation mode.
+    view
+        The batch; SR is brought to the grid of its HR.
+    constraint
+        What SR has to keep of LR's flux.
+    head
+        What predicts the variance.
+    """
+    assert view.seen.lr is not None
+    if head is None:
+        output, variance = self_ensemble(generator, view.seen.lr)
+    else:
+        output = generator(view.seen.lr).float()
+        variance = head(view.seen.lr, output).exp()
+    variance = fit(variance, view.seen, "bilinear")  # no kernel that may fall below 0
+    sr = settle(output, view, constraint)
+    return Estimate(view.to_flux(sr), view.sigma_to_flux(sr, variance.sqrt()))
+
+
+def sample_pixels(estimate: Estimate, batch: Batch, index: int, count: int) -> NDArray[np.float32]:
+    """Choose pixels of an image of a batch, by its seed.
+
+    Parameters
+    ----------
+    estimate
+        Of the batch.
+    batch
+        With HR.
+    index, count
+        Of which image, and how many at most.
+
+    Returns
+    -------
+    ndarray
+        ``(2, n)``: SR - HR, and its standard deviation.
+    """
+    size = batch.hr[index].numel()
+    drawn = np.random.default_rng(batch.seeds[index]).choice(size, min(count, size), replace=False)
+    chosen = torch.from_numpy(drawn).to(batch.hr.device)
+    error = (estimate.sr[index] - batch.hr[index]).flatten()[chosen]
+    sigma = estimate.sigma[index].flatten()[chosen]
+    pixels: NDArray[np.float32] = torch.stack([error, sigma]).float().cpu().numpy()
+    return pixels

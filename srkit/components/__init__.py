@@ -1,0 +1,1 @@
+"""Plugins and their components: discovery, and signatures as options."""

@@ -1,0 +1,119 @@
+"""`srkit data`: what makes and prepares data, by srkit itself and by plugins."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cached_property
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from srkit.components.registry import Component, Registry
+
+
+class PluginCommands(TyperGroup):
+    """A group of commands that plugins add to; a plugin's module is imported when it is run."""
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The components that are installed."""
+        from srkit.components.registry import Registry
+
+        return Registry.discover()
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """List srkit's own commands, then those of plugins."""
+        own = super().list_commands(ctx)
+        return [*own, *(name for name in self.registry.names("commands") if name not in own)]
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """Find a command; an unknown one may be that of a plugin that failed, which is told."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        if cmd_name in self.registry.names("commands") or self.registry.failures:
+            return LazyCommand(self.registry.get("commands", cmd_name))
+        return None
+
+
+class LazyCommand(TyperCommand):
+    """A plugin's command, known by its name and summary until it is run."""
+
+    def __init__(self, component: Component) -> None:
+        super().__init__(component.name, help=component.summary, rich_markup_mode="rich")
+        self.component = component
+
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:
+        """Parse the arguments by the command itself, which is imported now."""
+        return command_of(self.component).make_context(*arguments, **extra)
+
+
+def command_of(component: Component) -> Any:
+    """Make a command of a function: its parameters become options, its docstring the help.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be imported.
+    TypeError
+        If a parameter is positional, variadic, not annotated, or no command line could set it.
+    """
+    from docstring_parser import DocstringStyle, parse
+    from pydantic import ValidationError
+
+    from srkit.components.options import explain, options, options_model, supplied_to, validate
+
+    function, supplied = component.factory, supplied_to(component.kind)
+    model = options_model(function, supplied)
+    meanings = {option.name: option.meaning for option in options(function, supplied)}
+
+    def run(**given: Any) -> None:
+        try:
+            checked = validate(function, given, supplied)
+        except ValidationError as error:
+            raise typer.BadParameter("; ".join(explain(error, "", model))) from None
+        function(**checked)
+
+    for name, field in model.model_fields.items():
+        if not _is_parsable(field.annotation):
+            raise TypeError(
+                f"parameter '{name}' has the type {field.annotation}; expected text, a number, "
+                "true or false, a path, a Literal, or a list of one of these"
+            )
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.is_required() else field.default,
+            annotation=Annotated[field.annotation, typer.Option(help=_plain(meanings[name]))],
+        )
+        for name, field in model.model_fields.items()
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    text = parse(inspect.getdoc(function) or "", DocstringStyle.NUMPYDOC)
+    paragraphs = [text.short_description, text.long_description]
+    help_text = "\n\n".join(_plain(each) for each in paragraphs if each)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(component.name, help=help_text)(run)
+    return typer.main.get_command(app)
+
+
+def _is_parsable(annotation: Any) -> bool:
+    """Tell whether typer parses a type as it is meant; it takes what it does not know for text."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        members = [member for member in arguments if member is not NoneType]
+        return len(members) == 1 and _is_parsable(members[0])
+    if origin is list:
+        return get_origin(arguments[0]) is not list and _is_parsable(arguments[0])
+    return annotation in (str, int, float, bool, Path) or origin is Literal
+
+
+def _plain(text: str) -> str:
+    """Drop the marks of literals."""
+    return text.replace("``", "")

@@ -1,0 +1,167 @@
+"""What `srkit plugins` prints: the components, their options, and plugins that failed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from srkit.components.registry import KINDS, Component, Failure, Registry
+from srkit.errors import PluginError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from srkit.components.options import Option
+
+
+def show(registry: Registry, kind: str | None, name: str | None, console: Console) -> None:
+    """Print an overview, the components of a kind, or one component.
+
+    The overview imports no component, so that it is there at once.
+
+    Raises
+    ------
+    PluginError
+        If the kind or name is unknown, or the one component cannot be used.
+    """
+    if kind is None:
+        console.print(_overview(registry))
+    elif name is None:
+        console.print(_kind(registry.components(kind)))
+    else:
+        _show_component(registry.get(kind, name), console)
+    if name is None and registry.failures:
+        console.print(_failures(registry.failures))
+        console.print("`srkit plugins --json` has the tracebacks.", highlight=False)
+
+
+def as_json(
+    registry: Registry, kind: str | None = None, name: str | None = None
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """Give everything that is known, as data that JSON can hold.
+
+    Returns
+    -------
+    dict or list
+        Without `kind`, ``{"components": [...], "failures": [...]}``; with it, the list of its
+        components; with `name` too, the one component.
+
+    Raises
+    ------
+    PluginError
+        If the kind or name is unknown, or the one component cannot be used.
+    """
+    if kind is not None and name is not None:
+        component = registry.get(kind, name)
+        return {**_origin(component), "options": _options(component)}
+    if kind is not None:
+        return [_entry(component) for component in registry.components(kind)]
+    return {
+        "components": [_entry(c) for each in KINDS for c in registry.components(each)],
+        "failures": [asdict(failure) for failure in registry.failures],
+    }
+
+
+def _entry(component: Component) -> dict[str, Any]:
+    """Describe one of many components: a broken one keeps its reason and hides no other."""
+    try:
+        return {**_origin(component), "options": _options(component)}
+    except PluginError as error:
+        return {**_origin(component), "error": str(error)}
+
+
+def _origin(component: Component) -> dict[str, str]:
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "summary": component.summary,
+        "distribution": component.distribution,
+        "version": component.version,
+    }
+
+
+def _options(component: Component) -> list[dict[str, str | None]]:
+    return [asdict(option) for option in _described(component)]
+
+
+def _described(component: Component) -> list[Option]:
+    from srkit.components.options import options, supplied_to  # slow, and an overview needs none
+
+    try:
+        return options(component.factory, supplied_to(component.kind))
+    except (TypeError, NameError) as error:
+        raise PluginError(
+            f"{component.kind} '{component.name}' of {_source(component)} has a signature that a "
+            f"recipe cannot set: {error}"
+        ) from error
+
+
+def _overview(registry: Registry) -> Table:
+    table = _table("name", "summary", "from")
+    for kind in KINDS:
+        table.add_row(f"[bold]{kind}[/]")
+        for component in registry.components(kind):
+            table.add_row(*_plain(component.name, component.summary, _source(component)))
+        table.add_row()
+    return table
+
+
+def _kind(components: list[Component]) -> Table:
+    table = _table("name", "summary", "options", "from")
+    for component in components:
+        names = _option_names(component)
+        table.add_row(*_plain(component.name, component.summary, names, _source(component)))
+    return table
+
+
+def _option_names(component: Component) -> str:
+    entry = _entry(component)
+    if "error" in entry:
+        return str(entry["error"])
+    return ", ".join(option["name"] for option in entry["options"]) or "none"
+
+
+def _show_component(component: Component, console: Console) -> None:
+    found = _described(component)
+    heading = f"{component.kind} '{component.name}' of {_source(component)}"
+    console.print(heading, markup=False, highlight=False, style="bold")
+    console.print(component.summary, markup=False, highlight=False)
+    console.print()
+    console.print(_options_table(found) if found else "It has no options.")
+
+
+def _options_table(found: list[Option]) -> Table:
+    table = _table("name", "type", "default", "meaning")
+    for option in found:
+        default = "required" if option.default is None else option.default
+        table.add_row(*_plain(option.name, option.type, default, option.meaning))
+    return table
+
+
+def _failures(failures: list[Failure]) -> Table:
+    table = _table("plugin", "cannot be used because", "from")
+    for failure in failures:
+        table.add_row(*_plain(failure.plugin, failure.reason, _source(failure)))
+    return table
+
+
+def _source(item: Component | Failure) -> str:
+    return f"{item.distribution} {item.version}".strip()
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        # What one copies never breaks over lines; what explains it does.
+        table.add_column(column, no_wrap=column in ("name", "plugin", "from"))
+    return table
+
+
+def _plain(*cells: str) -> list[str]:
+    """Drop the marks of literals; keep ``dict[str, float]`` from being read as a style."""
+    from rich.markup import escape
+
+    return [escape(cell.replace("``", "")) for cell in cells]

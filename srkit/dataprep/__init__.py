@@ -1,0 +1,1 @@
+"""`srkit data`: obtain, simulate, show and check data sets."""

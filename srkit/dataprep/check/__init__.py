@@ -1,0 +1,1 @@
+"""`srkit data check`: find damaged, duplicate and mismatched images."""

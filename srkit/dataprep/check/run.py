@@ -1,0 +1,190 @@
+"""`srkit data check`: what is wrong with images before they cost a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from srkit_photos.shards.storage import SHARD_CACHE_BYTES, ShardReader, open_shards, shard_cache
+from torch.utils.data import DataLoader
+
+from srkit.assembly.build import complete
+from srkit.components.options import build, downloads
+from srkit.components.registry import Registry
+from srkit.data.tasks import task_of
+from srkit.dataprep.check.findings import JUDGES, Checked, Place
+from srkit.dataprep.check.measures import Look, look_at
+from srkit.dataprep.check.sources import Images, OfDataset, OfFolder, OfShards
+from srkit.dataprep.make import Split, build_data
+from srkit.errors import DataError, RecipeError, SrkitError
+from srkit.images.formats import Formats
+from srkit.interfaces import Task
+from srkit.recipe.needs import references
+from srkit.recipe.recipe import Recipe
+from srkit.system.processes.workers import begin_worker
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def check_recipe(
+    recipe: Recipe, registry: Registry, source: str, console: Console, *, workers: int = 2
+) -> Checked:
+    """Check every data set of a recipe.
+
+    Parameters
+    ----------
+    recipe, registry
+        What to check, from which components.
+    source
+        Names the recipe in errors.
+    console
+        Where to show progress.
+    workers
+        Processes that read; 0: this one.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe has no data, or a data set cannot be built.
+    """
+    images: dict[str, Images] = {}
+    notes = []
+    for split in SPLITS:
+        if getattr(recipe.data, split) is not None:
+            built = build_data(recipe, registry, split, source)
+            parts = {split: built.dataset, f"{split}.mix": built.mixed}
+            for part, dataset in parts.items():
+                if dataset is not None:
+                    images[part] = OfDataset(dataset, recipe.scales[0])
+                    notes += [f"{part}: {note}" for note in dataset.notes]
+    if not images:
+        raise RecipeError(source, ["data: missing; the recipe has no images to check"])
+    checked = Checked(recipe.name, images, notes=notes)
+    checked.told = _classes_of_teachers(recipe, registry, source, notes)
+    return _examine(checked, console, workers)
+
+
+def _classes_of_teachers(
+    recipe: Recipe, registry: Registry, source: str, notes: list[str]
+) -> dict[str, tuple[Task, int]]:
+    """Build the teachers that are here, and ask each for its task and number of classes."""
+    recipe, components = complete(recipe, registry, source)
+    supplied = {"channels": recipe.channels, "formats": Formats.of(registry)}
+    told = {}
+    for name, spec in recipe.teachers.items():
+        factory = components[f"teachers.{name}"].factory
+        if any(references(spec.options)) or downloads(factory, spec.options):
+            notes.append(f"teachers.{name}: not here yet; nothing is compared with its classes")
+            continue
+        try:
+            teacher = build(factory, spec.options, **supplied)
+        except (ValueError, SrkitError) as error:
+            raise RecipeError(source, [f"teachers.{name}: {error}"]) from error
+        if teacher.classes:
+            told[name] = (task_of(teacher), teacher.classes)
+    return told
+
+
+def check_folder(
+    folder: Path, registry: Registry, console: Console, *, workers: int = 2
+) -> Checked:
+    """Check every image file below a folder.
+
+    Parameters
+    ----------
+    folder
+        Hidden files are left out.
+    registry
+        Where the image formats come from.
+    console, workers
+        As :func:`check_recipe` takes them.
+
+    Raises
+    ------
+    DataError
+        If it holds no image.
+    """
+    formats = Formats.of(registry)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and formats.knows(path)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not files:
+        raise DataError(f"{folder}: holds no image; known are {', '.join(formats.suffixes)}")
+    checked = Checked(folder.name, {"files": OfFolder(files, folder, formats)})
+    return _examine(checked, console, workers)
+
+
+def check_shards(root: str, registry: Registry, console: Console, *, workers: int = 2) -> Checked:
+    """Check every picture in tar shards, and each against its checksum.
+
+    Parameters
+    ----------
+    root
+        Their folder, or its address.
+    registry
+        Where the image formats come from.
+    console, workers
+        As :func:`check_recipe` takes them.
+
+    Raises
+    ------
+    DataError
+        If there is no index, or a shard is missing.
+    """
+    files = open_shards(root, shard_cache(), SHARD_CACHE_BYTES)
+    images = OfShards(ShardReader(files), Formats.of(registry))
+    bad = [f"left out when the shards were made: {problem}" for _, problem in files.index.bad]
+    notes = [*files.notes, *bad]
+    checked = Checked(root.rstrip("/").rpartition("/")[2], {"shards": images}, notes=notes)
+    return _examine(checked, console, workers)
+
+
+def _examine(checked: Checked, console: Console, workers: int) -> Checked:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    shown = console.is_terminal
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown
+    ) as progress:
+        for split, images in checked.images.items():
+            task = progress.add_task(split, total=len(images))
+            looks = checked.looks[split] = []
+            for index, found in enumerate(_looks(images, workers)):
+                if isinstance(found, SrkitError):
+                    checked.errors[Place(split, index)] = str(found)
+                looks.append(found if isinstance(found, Look) else None)
+                progress.advance(task)
+    for judge in JUDGES:
+        checked.findings.extend(judge(checked))
+    checked.findings.sort(key=lambda finding: not finding.problem)
+    return checked
+
+
+@dataclass(frozen=True, slots=True)
+class _Looker:
+    images: Images
+
+    def __getitem__(self, index: int) -> Look | SrkitError:
+        """Measure an image; its error is returned, since a worker process would bury it."""
+        try:
+            return look_at(*self.images.read(index))
+        except SrkitError as error:
+            return error
+
+
+def _looks(images: Images, workers: int) -> Iterable[Look | SrkitError]:
+    loader: DataLoader[Any] = DataLoader(
+        _Looker(images),  # type: ignore[arg-type]
+        sampler=range(len(images)),
+        batch_size=None,
+        num_workers=min(workers, len(images)),
+        worker_init_fn=begin_worker,
+    )
+    return loader

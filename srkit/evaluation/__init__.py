@@ -1,0 +1,1 @@
+"""Metrics over models and images, and the report of them."""

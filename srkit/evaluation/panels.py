@@ -1,0 +1,338 @@
+"""Panels of images: the original, what was made of it, and what the teacher sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from srkit.evaluation.results import Evaluation
+from srkit.evaluation.statistics import ORIGINAL, class_scores
+from srkit.evaluation.tables import format_value
+from srkit.report.colour_scales import (
+    DIFFERENCES,
+    MAPS,
+    VALUES,
+    brightness_scale,
+    difference_scale,
+    draw_scale_bar,
+    extension,
+    label_bar,
+)
+from srkit.report.pictures import Pixels, Row
+from srkit.report.plotting import BETTER, WORSE, shorten, style
+
+#: Gives, for each image index, what is shown of it.
+Render = Callable[[Sequence[int]], list[Row]]
+
+#: Sides in inches: of an image, the gap beside it, its caption, and a row's title.
+CELL, GAP, CAPTION, TITLE = 1.75, 0.08, 0.56, 0.3
+#: Inches to the left of the images for what a strip shows, and to the right for colour bars.
+LABEL, BAR = 0.2, 0.75
+#: Side of the zoomed crop over the side of the image.
+ZOOM = 0.25
+LR = "LR"
+BLACK_TO_WHITE = Normalize(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A square of an image, in shares of its height and width."""
+
+    top: float
+    left: float
+
+    def cut(self, image: Pixels) -> Pixels:
+        """Cut the square out of an image of any size."""
+        height, width = image.shape[:2]
+        y, x = round(self.top * height), round(self.left * width)
+        return image[y : y + round(ZOOM * height), x : x + round(ZOOM * width)]
+
+
+def even_choice(count: int, most: int) -> list[int]:
+    """Choose image indices that are evenly spread."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+
+
+def changed_images(
+    evaluation: Evaluation, model: str, against: str, gains: bool, most: int = 3
+) -> list[int]:
+    """Choose an image of each class whose F1 a model changes most, as the report's figures 6 and 7.
+
+    Parameters
+    ----------
+    evaluation
+        The results.
+    model, against
+        The model, and the one it is compared with.
+    gains
+        Whether to look for classes that gain; else for those that lose.
+    most
+        Most images.
+
+    Returns
+    -------
+    list of int
+        Indices of images that only one of the two gets right; empty without labels or
+        predictions.
+    """
+    scores = class_scores(evaluation)
+    if scores is None or not {model, against} <= scores.f1.keys():
+        return []
+    better, worse = (model, against) if gains else (against, model)
+    difference = scores.f1[better] - scores.f1[worse]
+    right = _right(evaluation, better) & ~_right(evaluation, worse)
+    chosen = []
+    for k in np.argsort(-difference, kind="stable"):
+        images = np.flatnonzero(right & (evaluation.labels == scores.classes[k]))
+        chosen += images[:1].tolist()
+    return chosen[:most]
+
+
+def _right(evaluation: Evaluation, name: str) -> NDArray[np.bool_]:
+    model = evaluation.model(name)
+    assert model is not None
+    return np.asarray(model.predictions == evaluation.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Images side by side that share a scale.
+
+    Parameters
+    ----------
+    images
+        By column; columns that it lacks stay empty.
+    label
+        What it shows, where that is not what the columns say.
+    norm, colours
+        From values to colours; RGB has its own.
+    bar
+        What the colour bar says; None: there is none.
+    frame
+        A square that is marked in every image.
+    pixel_scale
+        Of the first image in arcsec, for a scale bar; None: there is none.
+    origin
+        Where the first row of pixels is.
+    """
+
+    images: Mapping[str, Pixels]
+    label: str = ""
+    norm: Normalize = BLACK_TO_WHITE
+    colours: str = "gray"
+    bar: str | None = None
+    frame: Box | None = None
+    pixel_scale: float | None = None
+    origin: Literal["upper", "lower"] = "upper"
+
+
+def image_panels(
+    evaluation: Evaluation, indices: Sequence[int], render: Render, zoom: bool = False
+) -> tuple[Figure, float]:
+    """Draw images side by side, a row for each, pixel by pixel.
+
+    Measured values have a colour bar in their unit, a scale bar where the size of pixels is known,
+    and below them what the models differ by from the original. The metrics' maps come last.
+
+    Parameters
+    ----------
+    evaluation
+        The results that the captions tell of.
+    indices
+        Which images.
+    render
+        Gives their pixels.
+    zoom
+        Whether to repeat each row with its most detailed square, enlarged.
+
+    Returns
+    -------
+    figure, dpi
+        The figure, and the resolution at which a pixel of the largest image is one of the figure.
+    """
+    rows = render(indices)
+    blocks = [_strips(row, zoom) for row in rows]
+    labels = any(strip.label for strips in blocks for strip in strips)
+    bars = any(strip.bar is not None for strips in blocks for strip in strips)
+    left = LABEL if labels else 0.0
+    columns = max(len(row.images) for row in rows)
+    width = left + GAP + columns * (CELL + GAP) + (BAR if bars else 0.0)
+    heights = [TITLE + len(strips) * (CELL + GAP) - GAP + CAPTION for strips in blocks]
+    side = max(max(image.shape[:2]) for row in rows for image in row.images.values())
+    with style():
+        figure = Figure(figsize=(width, sum(heights)))
+        top = sum(heights)
+        for index, row, strips, height in zip(indices, rows, blocks, heights, strict=True):
+            figure.text(
+                (left + GAP) / width,
+                (top - 0.2) / sum(heights),
+                _row_title(evaluation, index),
+                weight="bold",
+            )
+            _draw_row(figure, evaluation, index, list(row.images), strips, left, top - TITLE)
+            top -= height
+    return figure, min(max(side / CELL, 120.0), 300.0)
+
+
+def _strips(row: Row, zoom: bool) -> list[Strip]:
+    """Decide what is shown of a row, from top to bottom."""
+    box = most_detailed(_grey(row)) if zoom else None
+    strips = [_brightness_strip(row, box) if row.measured else Strip(row.images, frame=box)]
+    if box is not None:
+        cut = {name: box.cut(image) for name, image in row.images.items()}
+        strips.append(Strip(cut, norm=strips[0].norm, colours=strips[0].colours))
+    if row.measured:
+        strips += _residual_strips(row, strips[0].norm)
+    strips += [Strip(maps, metric, colours=MAPS) for metric, maps in row.maps.items()]
+    # Measured images begin at the bottom, as FITS files do.
+    return [replace(strip, origin="lower" if row.measured else "upper") for strip in strips]
+
+
+def _brightness_strip(row: Row, box: Box | None) -> Strip:
+    # On the scale of what was observed: a model that went astray must not hide the others.
+    observed = [row.images[name] for name in (LR, ORIGINAL) if name in row.images]
+    norm = brightness_scale(*observed or row.images.values())
+    return Strip(row.images, "", norm, VALUES, row.unit, box, row.pixel_scale)
+
+
+def _residual_strips(row: Row, norm: Normalize) -> list[Strip]:
+    """Show what models differ by from the original, where there is one."""
+    models = [name for name in row.images if name not in (ORIGINAL, LR)]
+    if ORIGINAL not in row.images or not models:
+        return []
+    residuals = {name: row.images[name] - row.images[ORIGINAL] for name in models}
+    scale = difference_scale(norm, *residuals.values())
+    return [Strip(residuals, "SR − HR", scale, DIFFERENCES, row.unit)]
+
+
+def _row_title(evaluation: Evaluation, index: int) -> str:
+    name = evaluation.names[index]
+    name = name if len(name) <= 60 else f"…{name[-59:]}"
+    if evaluation.labels is None:
+        return name
+    return f"{name}: {shorten(evaluation.class_name(int(evaluation.labels[index])), 40)}"
+
+
+def _draw_row(
+    figure: Figure,
+    evaluation: Evaluation,
+    index: int,
+    columns: Sequence[str],
+    strips: Sequence[Strip],
+    left: float,
+    top: float,
+) -> None:
+    """Draw strips below each other, and captions below each column; places are in inches."""
+    lowest: dict[str, Axes] = {}
+    bottom = top + GAP
+    for strip in strips:
+        bottom -= CELL + GAP
+        lowest |= _draw_strip(figure, columns, strip, left, bottom)
+    for name, axis in lowest.items():
+        text, colour = _caption(evaluation, index, name)
+        axis.text(0, -0.03, text, transform=axis.transAxes, va="top", fontsize=8, color="black")
+        if colour is not None:
+            axis.spines[:].set(visible=True, color=colour, linewidth=2)
+
+
+def _draw_strip(
+    figure: Figure, columns: Sequence[str], strip: Strip, left: float, bottom: float
+) -> dict[str, Axes]:
+    """Draw a strip with its label and its colour bar; give the axes of each column."""
+    axes = {}
+    for column, name in enumerate(columns):
+        if name not in strip.images:
+            continue
+        axis = axes[name] = add_cell(figure, left + GAP + column * (CELL + GAP), bottom)
+        image = strip.images[name]
+        _show(axis, image, strip)
+        if strip.frame is not None:
+            mark(axis, image, strip.frame)
+        if column == 0 and strip.pixel_scale is not None:
+            draw_scale_bar(axis, image.shape[1], strip.pixel_scale)
+    width, height = figure.get_size_inches()
+    if strip.label:
+        first = next(iter(axes.values()))
+        first.set_ylabel(strip.label, fontsize=8, labelpad=3)
+    if strip.bar is not None:
+        right = left + GAP + len(columns) * (CELL + GAP)
+        axis = figure.add_axes((right / width, bottom / height, 0.1 / width, CELL / height))
+        beyond = extension(strip.norm, strip.images.values())
+        mapped = ScalarMappable(strip.norm, strip.colours)
+        label_bar(figure.colorbar(mapped, axis, extend=beyond), strip.norm, strip.bar)
+    return axes
+
+
+def add_cell(figure: Figure, left: float, bottom: float) -> Axes:
+    """Add axes of one cell's size, placed in inches."""
+    width, height = figure.get_size_inches()
+    axis = figure.add_axes((left / width, bottom / height, CELL / width, CELL / height))
+    axis.set(xticks=[], yticks=[])
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    return axis
+
+
+def _show(axis: Axes, image: Pixels, strip: Strip) -> None:
+    """Show an image of one channel by the strip's scale, RGB as it is."""
+    pixels = image[..., 0] if image.shape[2] == 1 else np.clip(image, 0, 1)
+    axis.imshow(
+        pixels, strip.colours, norm=strip.norm, origin=strip.origin, interpolation="nearest"
+    )
+
+
+def mark(axis: Axes, image: Pixels, box: Box) -> None:
+    """Draw the outline of a square."""
+    height, width = image.shape[:2]
+    corner = (box.left * width - 0.5, box.top * height - 0.5)
+    size = (ZOOM * width, ZOOM * height)
+    axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="black", linewidth=2.2))
+    axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1))
+
+
+def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | None]:
+    """Tell a column's name, what the teacher calls it, and its PSNR; with the answer's colour."""
+    model = evaluation.model(name)
+    if model is None:
+        return name, None
+    lines, colour = [shorten(name, 26)], None
+    named = evaluation.classes is not None or evaluation.labels is not None
+    if model.predictions is not None and named:
+        answer = int(model.predictions[index])
+        mark = ""
+        if evaluation.labels is not None:
+            right = answer == int(evaluation.labels[index])
+            mark, colour = ("✓ ", BETTER) if right else ("✗ ", WORSE)
+        lines.append(mark + shorten(evaluation.class_name(answer), 22))
+    psnr = next((metric for metric in evaluation.metrics if metric.unit == "dB"), None)
+    if psnr is not None and name != ORIGINAL:
+        lines.append(f"{format_value(psnr, float(model.values[psnr.name][index]))} dB")
+    return "\n".join(lines), colour
+
+
+def _grey(row: Row) -> Pixels:
+    """Give the first image of a row as it is seen, ``(H, W)``."""
+    first = next(iter(row.images.values()))
+    seen: Pixels = brightness_scale(first)(first[..., 0]) if row.measured else first.mean(axis=2)
+    return seen
+
+
+def most_detailed(grey: Pixels) -> Box:
+    """Find the square of ``(H, W)`` that varies most, beyond the noise of single pixels."""
+    block = max(1, round(min(grey.shape) * ZOOM / 16))
+    height, width = (side // block * block for side in grey.shape)
+    blocks = grey[:height, :width].reshape(height // block, block, width // block, block)
+    coarse = blocks.mean(axis=(1, 3))
+    detail = np.abs(np.diff(coarse, axis=0))[:, :-1] + np.abs(np.diff(coarse, axis=1))[:-1]
+    places = np.linspace(0, 1 - ZOOM, 7)
+    boxes: Iterable[Box] = (Box(float(top), float(left)) for top in places for left in places)
+    return max(boxes, key=lambda box: float(box.cut(detail[..., None]).mean()))

@@ -1,0 +1,289 @@
+"""The report of an evaluation: tables, figures, and one self-contained page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from srkit.errors import DataError
+from srkit.evaluation.calibration_figures import calibration_figure
+from srkit.evaluation.classification import Classification
+from srkit.evaluation.classifier_figures import confusion_figure, roc_figure
+from srkit.evaluation.curves import training_curves
+from srkit.evaluation.figures import class_changes, class_differences, hardest_classes, summary_bars
+from srkit.evaluation.panels import Render, changed_images, even_choice, image_panels
+from srkit.evaluation.results import Evaluation
+from srkit.evaluation.statistics import (
+    LOWER,
+    ORIGINAL,
+    ClassScores,
+    best_models,
+    class_scores,
+    error_of_mean,
+    gap_closed,
+)
+from srkit.evaluation.tables import explanations, format_value, heading, summary_text, write_tables
+from srkit.report.pages import Picture, render_page
+from srkit.report.plotting import DPI, png
+from srkit.system.files import write_file
+
+#: Below these counts, figures of classes show chance and are left out.
+LEAST_IMAGES, LEAST_CLASSES = 50, 5
+#: Below this many images a class, figures of classes carry a warning.
+STEADY_SUPPORT = 10
+FRAMES = " Below each: what the teacher calls it; blue frame and ✓: right, orange and ✗: wrong."
+
+
+def write_report(
+    evaluation: Evaluation,
+    folder: Path,
+    render: Render | None = None,
+    curves: Path | None = None,
+    examples: int = 4,
+) -> Path:
+    """Write tables, figures and a page that holds them all.
+
+    Parameters
+    ----------
+    evaluation
+        The results; the last model is the one whose gains and losses are shown.
+    folder
+        Where to put ``report.html`` and the files of which it is made.
+    render
+        Gives the images of the panels; without it there are none.
+    curves
+        The training run's ``metrics.jsonl``; without it no curves are drawn.
+    examples
+        Images of the set, evenly spread, to show in the panels.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    DataError
+        If `curves` cannot be read.
+    """
+    write_tables(evaluation, folder)
+    pictures = []
+    if evaluation.metrics:
+        pictures.append(
+            _picture(
+                folder / "summary.png",
+                summary_bars(evaluation),
+                "Means",
+                "Mean of each metric over the images that could be measured, with its standard "
+                "error; of a signed metric (→ 0) the bias, with the scatter.",
+            )
+        )
+    scores = class_scores(evaluation)
+    missing = _why_no_class_figures(evaluation, scores)
+    if evaluation.classification is not None:
+        pictures += _classifier_pictures(evaluation.classification, folder)
+        missing = None  # these are its figures of classes
+    elif scores is not None and missing is None:
+        pictures += _class_pictures(scores, folder)
+    if evaluation.calibrations():
+        pictures.append(_calibration_picture(evaluation, folder))
+    if render is not None:
+        pictures += _panel_pictures(evaluation, render, folder, examples)
+    if curves is not None:
+        pictures += _curve_pictures(evaluation, curves, folder)
+    notes = [*evaluation.notes, *([missing] if missing else [])]
+    return write_file(folder / "report.html", _page(evaluation, pictures, notes))
+
+
+def _why_no_class_figures(evaluation: Evaluation, scores: ClassScores | None) -> str | None:
+    """Say why the figures of classes are left out, if they are."""
+    if scores is None:
+        return "Figures of classes are left out: they need labels and a teacher's answers."
+    if ORIGINAL not in scores.f1 or len(scores.f1) < 2:
+        return "Figures of classes are left out: they compare a model with the original images."
+    images, classes = len(evaluation.names), len(scores.classes)
+    if images < LEAST_IMAGES or classes < LEAST_CLASSES:
+        return (
+            f"Figures of classes are left out: {_count(images, 'image')} of "
+            f"{_count(classes, 'class')} would show chance; they need at least {LEAST_IMAGES} "
+            f"images of {LEAST_CLASSES} classes."
+        )
+    return None
+
+
+def _count(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def _picture(path: Path, figure: Figure, title: str, caption: str, dpi: float = DPI) -> Picture:
+    return Picture(write_file(path, png(figure, dpi)), title, caption)
+
+
+def _calibration_picture(evaluation: Evaluation, folder: Path) -> Picture:
+    return _picture(
+        folder / "calibration.png",
+        calibration_figure(evaluation.calibrations()),
+        "How sure the models are",
+        "Left: share of the pixels whose HR lies in the central interval that σ gives, against the "
+        "share that should. Middle: errors over σ; the outermost bins hold what lies beyond. "
+        "Right: error of what is left when the least sure pixels are taken away, over that of all; "
+        "dashed: when the largest errors are. Dotted: at best, σ and errors agree.",
+    )
+
+
+def _classifier_pictures(found: Classification, folder: Path) -> Iterator[Picture]:
+    yield _picture(
+        folder / "confusion_matrix.png",
+        confusion_figure(found),
+        "Confusion matrix",
+        "Share, and below it number, of the images of each true class (row) that the classifier "
+        "takes for each class (column).",
+    )
+    yield _picture(
+        folder / "roc.png",
+        roc_figure(found),
+        "ROC curves",
+        "Share of a class's images that are found, against the share of all others that are taken "
+        "for it, as the least probability to count goes from 1 to 0; dotted: chance. The "
+        "micro-average takes each pair of an image and a class for a decision.",
+    )
+
+
+def _class_pictures(scores: ClassScores, folder: Path) -> Iterator[Picture]:
+    warning = _support_warning(scores)
+    for measure, title in (("accuracy", "accuracy"), ("f1", "F1")):
+        yield _picture(
+            folder / f"class_differences_{measure}.png",
+            class_differences(scores, measure),
+            f"Change of each class's {title}",
+            f"Each model's {title} by class minus the original's: distribution (above; dashed: "
+            "mean) and against the class's F1 on the original (below; hard classes to the left, "
+            f"larger circles for classes that coincide).{warning}",
+        )
+    if np.ptp(scores.f1[ORIGINAL]) > 0:
+        yield _picture(
+            folder / "hardest_classes.png",
+            hardest_classes(scores),
+            "Hardest classes",
+            f"Classes of lowest F1 on the original; in brackets, their images.{warning}",
+        )
+    model = list(scores.f1)[-1]
+    for against in _references(list(scores.f1)):
+        yield _picture(
+            folder / f"class_changes_{_slug(against)}.png",
+            class_changes(scores, model, against),
+            f"Biggest changes: {model} against {against}",
+            f"Classes whose F1 changes most; in brackets, their images.{warning}",
+        )
+
+
+def _support_warning(scores: ClassScores) -> str:
+    median = float(np.median(scores.support))
+    if median >= STEADY_SUPPORT:
+        return ""
+    return f" Images a class: {median:g} (median), so single images decide; read with care."
+
+
+def _references(models: list[str]) -> list[str]:
+    """List what the last model is compared with: the original, and its untuned self if there."""
+    return [name for name in models[:-1] if name == ORIGINAL or "untuned" in name]
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
+def _panel_pictures(
+    evaluation: Evaluation, render: Render, folder: Path, examples: int
+) -> Iterator[Picture]:
+    if examples:
+        indices = even_choice(len(evaluation.names), examples)
+        figure, dpi = image_panels(evaluation, indices, render, zoom=True)
+        frames = "" if class_scores(evaluation) is None else FRAMES
+        caption = f"Images evenly spread over the set, each with an enlarged crop.{frames}"
+        yield _picture(folder / "panels.png", figure, "Examples", caption, dpi)
+    model = evaluation.models[-1].name
+    for against in _references([result.name for result in evaluation.models]):
+        for gains, kind in ((True, "gains"), (False, "losses")):
+            indices = changed_images(evaluation, model, against, gains)
+            if not indices:
+                continue
+            figure, dpi = image_panels(evaluation, indices, render)
+            right, wrong = (model, against) if gains else (against, model)
+            yield _picture(
+                folder / f"panels_{kind}_{_slug(against)}.png",
+                figure,
+                f"Images behind the {kind}: {model} against {against}",
+                f"From the classes with the biggest {kind} in F1: images that the teacher gets "
+                f"right on {right} and wrong on {wrong}.{FRAMES}",
+                dpi,
+            )
+
+
+def _curve_pictures(evaluation: Evaluation, curves: Path, folder: Path) -> Iterator[Picture]:
+    try:
+        records = [json.loads(line) for line in curves.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{curves}: cannot be read ({error}); expected one JSON object a line, as a training "
+            "run writes"
+        ) from error
+    titles = {
+        "curves_loss.png": ("Training", "Terms of the loss; bold: running mean."),
+        "curves_validation.png": ("Validation", "Metrics over the epochs; star: the best value."),
+    }
+    for path in training_curves(records, folder, evaluation.metrics):
+        yield Picture(path, *titles[path.name])
+
+
+def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> str:
+    return render_page(
+        "report.html",
+        evaluation=evaluation,
+        headings=[heading(metric) for metric in evaluation.metrics],
+        explanations=explanations(evaluation),
+        rows=_rows(evaluation),
+        gaps=_gaps(evaluation),
+        pictures=pictures,
+        notes=notes,
+    )
+
+
+def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Shape the table for the page: text of each mean, its error, and whether it is the best."""
+    rows = []
+    for model in evaluation.models:
+        cells = []
+        for metric in evaluation.metrics:
+            error = error_of_mean(model, metric.name)
+            cells.append(
+                {
+                    "text": summary_text(evaluation, metric, model),
+                    "error": "" if not error else f"± {format_value(metric, error)}",
+                    "best": model.name in best_models(evaluation, metric),
+                }
+            )
+        rows.append({"model": model.name, "cells": cells, "seconds": f"{model.seconds:.1f}"})
+    return rows
+
+
+def _gaps(evaluation: Evaluation) -> dict[str, Any]:
+    """Shape the shares of the gap that the models close, for the metrics that have a gap."""
+    names = [model.name for model in evaluation.models if model.name not in (LOWER, ORIGINAL)]
+    metrics = [m for m in evaluation.metrics if gap_closed(evaluation, m.name, LOWER) is not None]
+    rows = []
+    for name in names if metrics else []:
+        gaps = [gap_closed(evaluation, metric.name, name) for metric in metrics]
+        cells = ["" if gap is None else f"{100 * gap:.1f} %" for gap in gaps]
+        rows.append({"model": name, "cells": cells})
+    headings = [metric.name for metric in metrics]
+    return {"lower": LOWER, "upper": ORIGINAL, "metrics": headings, "rows": rows}

@@ -1,0 +1,409 @@
+"""Tables of an evaluation: CSV, JSON, and on the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from srkit.evaluation.calibration import LEVELS, ONE_SIGMA, REMOVED, TWO_SIGMA, Calibration
+from srkit.evaluation.classification import MICRO, Classification
+from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
+from srkit.evaluation.statistics import (
+    LOWER,
+    ORIGINAL,
+    ClassScores,
+    best_models,
+    class_scores,
+    error_of_mean,
+    gap_closed,
+)
+from srkit.system.files import write_file
+
+#: Most classes in a table or figure that names them.
+NAMED = 12
+
+
+def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Write the numbers of an evaluation.
+
+    Parameters
+    ----------
+    evaluation
+        The results.
+    folder
+        Where to put ``table.csv`` (means, scatters of signed metrics), ``table.json`` (the same,
+        standard errors, gaps closed and protocols), ``per_image.csv`` and, where there are labels
+        and predictions, ``per_class.csv``. Of a trained classifier ``classification.csv`` (accuracy
+        and AUC), ``confusion_matrix.csv`` (rows: true classes) and ``roc.csv`` besides. Of models
+        that say how sure they are ``calibration.csv`` (coverage) and ``sparsification.csv``.
+        Infinite values stand as ``inf``, in JSON as a string; what could not be measured as
+        ``nan``, in JSON as null.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    rows = evaluation.table()
+    summary = json.dumps(_summary(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
+    files = [
+        write_file(folder / "table.csv", csv_text(rows[0], (row.values() for row in rows))),
+        write_file(folder / "table.json", summary + "\n"),
+        write_file(folder / "per_image.csv", _per_image(evaluation)),
+    ]
+    scores = class_scores(evaluation)
+    if scores is not None:
+        files.append(write_file(folder / "per_class.csv", _per_class(scores)))
+    if evaluation.classification is not None:
+        files += _write_classification(evaluation.classification, folder)
+    if evaluation.calibrations():
+        files += _write_calibration(evaluation.calibrations(), folder)
+    return files
+
+
+def _write_calibration(found: Mapping[str, Calibration], folder: Path) -> list[Path]:
+    covered = (
+        (name, *point)
+        for name, one in found.items()
+        for point in zip(LEVELS.tolist(), one.coverage().tolist(), strict=True)
+    )
+    left = (
+        (name, *point)
+        for name, one in found.items()
+        for point in zip(
+            REMOVED.tolist(), one.sparsification().tolist(), one.oracle().tolist(), strict=True
+        )
+    )
+    texts = {
+        "calibration.csv": csv_text(["model", "nominal", "covered"], covered),
+        "sparsification.csv": csv_text(["model", "removed", "error", "oracle"], left),
+    }
+    return [write_file(folder / name, text) for name, text in texts.items()]
+
+
+def _write_classification(found: Classification, folder: Path) -> list[Path]:
+    counts = found.confusion().tolist()
+    matrix = ([name, *row] for name, row in zip(found.classes, counts, strict=True))
+    curves = [(found.classes[k], roc) for k, roc in found.curves().items()]
+    points = (
+        (name, *point)
+        for name, roc in [*curves, (MICRO, found.micro_average())]
+        for point in zip(
+            roc.false_positive_rate, roc.true_positive_rate, roc.thresholds, strict=True
+        )
+    )
+    texts = {
+        "classification.csv": csv_text(
+            ["class", "images", "accuracy", "auc"], map(astuple, found.table())
+        ),
+        "confusion_matrix.csv": csv_text(["true \\ predicted", *found.classes], matrix),
+        "roc.csv": csv_text(
+            ["class", "false_positive_rate", "true_positive_rate", "threshold"], points
+        ),
+    }
+    return [write_file(folder / name, text) for name, text in texts.items()]
+
+
+def print_table(evaluation: Evaluation, console: Console) -> None:
+    """Print one row a model, the best of the restored ones in bold."""
+    names = Column("model", [Text(model.name) for model in evaluation.models])
+    print_columns(evaluation.title, names, _columns(evaluation), console)
+    for line in explanations(evaluation):
+        console.print(Text(line))
+    if evaluation.classification is not None:
+        _print_classification(evaluation.classification, console)
+    if evaluation.calibrations():
+        _print_calibration(evaluation.calibrations(), console)
+
+
+def print_columns(title: str, names: Column, columns: Iterable[Column], console: Console) -> None:
+    """Print a table; columns that do not fit beside the others go on in a further block of rows.
+
+    Parameters
+    ----------
+    title
+        What stands above it.
+    names
+        The first column, which every block has.
+    columns
+        The others.
+    console
+        Where to print it.
+    """
+    room = console.width - names.width
+    for number, block in enumerate(_blocks(columns, room)):
+        table = Table(
+            title=None if number else Text(title), box=SIMPLE_HEAD, padding=0, show_edge=False
+        )
+        table.add_column(names.heading, no_wrap=True)
+        # Headings give way on a narrow terminal, numbers never.
+        broken = sum(1 + max(column.width, len(column.heading)) for column in block) > room
+        for column in block:
+            text = fill(column.heading, column.width) if broken else column.heading
+            table.add_column(Text(text), justify="right", no_wrap=True)
+        for row in zip(names.cells, *(column.cells for column in block), strict=True):
+            table.add_row(*row)
+        if number:
+            console.print()
+        console.print(table)
+
+
+def _print_calibration(found: Mapping[str, Calibration], console: Console) -> None:
+    """Print how well the standard deviations of each model tell its errors."""
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("σ of the model")
+    for name in ("pulls → 0 ± 1", "in 1 σ → 0.683", "in 2 σ → 0.954", "cal. error ↓", "AUSE ↓"):
+        table.add_column(name, justify="right", min_width=8)
+    for name, one in found.items():
+        inside = (f"{one.covered(level):.3f}" for level in (ONE_SIGMA, TWO_SIGMA))
+        numbers = (f"{number:.4f}" for number in (one.calibration_error, one.ause))
+        table.add_row(Text(name), f"{one.bias:+.2f} ± {one.spread:.2f}", *inside, *numbers)
+    console.print(table)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the printed table: its heading, which may be broken at spaces, and its cells."""
+
+    heading: str
+    cells: list[Text]
+
+    @property
+    def width(self) -> int:
+        """Fewest characters that hold the numbers and every word of the heading."""
+        longest = max(map(len, [*self.heading.split(" "), *(cell.plain for cell in self.cells)]))
+        return max(8, longest)
+
+
+def _columns(evaluation: Evaluation) -> Iterator[Column]:
+    """Give a column for each metric, and that of the times."""
+    for metric in evaluation.metrics:
+        best = best_models(evaluation, metric)
+        cells = [
+            Text(summary_text(evaluation, metric, model), style=_style(model.name, best))
+            for model in evaluation.models
+        ]
+        yield Column(printed_heading(metric), cells)
+    yield Column("time [s]", [Text(f"{model.seconds:.1f}") for model in evaluation.models])
+
+
+def printed_heading(metric: MetricInfo) -> str:
+    """Head a printed column: lines may end at its spaces, but the arrow keeps its 0."""
+    return heading(metric).replace("_", " ").replace("→ ", "→\N{NO-BREAK SPACE}")
+
+
+def _blocks(columns: Iterable[Column], width: int) -> list[list[Column]]:
+    """Divide columns, each with a space before it, into blocks of a width."""
+    blocks: list[list[Column]] = [[]]
+    left = width
+    for column in columns:
+        if blocks[-1] and column.width + 1 > left:
+            blocks.append([])
+            left = width
+        blocks[-1].append(column)
+        left -= column.width + 1
+    return blocks
+
+
+def _print_classification(found: Classification, console: Console) -> None:
+    """Print accuracy and AUC of each class and their averages; of many classes the averages."""
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("class")
+    for name in ("images", "accuracy ↑", "AUC ↑"):
+        table.add_column(name, justify="right", min_width=8)
+    rows = found.table()
+    for row in rows if len(found.classes) <= NAMED else rows[-2:]:
+        numbers = ("–" if math.isnan(x) else f"{x:.4f}" for x in (row.accuracy, row.auc))
+        table.add_row(Text(row.name), str(row.images), *numbers)
+    console.print(table)
+
+
+def summary_text(evaluation: Evaluation, metric: MetricInfo, model: ModelResult) -> str:
+    """Write a cell of the table: the mean, or the bias and scatter of a signed metric.
+
+    In brackets, where a metric could not be measured everywhere, in how many images it was.
+    """
+    text = format_value(metric, model.mean(metric.name))
+    scatter = model.scatter(metric.name)
+    if metric.signed and not math.isnan(scatter):
+        text += f" ± {format_value(metric, scatter)}"
+    if evaluation.incomplete(metric.name):
+        text += f" ({len(model.measured(metric.name))})"
+    return text
+
+
+def explanations(evaluation: Evaluation) -> list[str]:
+    """Explain the signs of the table that are not plain means."""
+    lines = []
+    if any(metric.signed for metric in evaluation.metrics):
+        lines.append(
+            "→ 0: bias (mean) ± scatter (standard deviation) over the images; the best has the "
+            "smallest root mean square."
+        )
+    if any(evaluation.incomplete(metric.name) for metric in evaluation.metrics):
+        lines.append(
+            f"In brackets: in how many of the {len(evaluation.names)} images the metric could be "
+            "measured; the others are left out."
+        )
+    return lines
+
+
+def heading(metric: MetricInfo) -> str:
+    """Head a metric's column: name, unit, and an arrow towards the better values."""
+    if metric.signed:
+        return f"{label(metric)} → 0"
+    return f"{label(metric)} {'↑' if metric.higher_is_better else '↓'}"
+
+
+def label(metric: MetricInfo) -> str:
+    """Name a metric with its unit."""
+    return f"{metric.name} [{metric.unit}]" if metric.unit else metric.name
+
+
+def format_value(metric: MetricInfo, value: float) -> str:
+    """Round as the metric deserves: 2 decimals for dB, 4 for others, 3 digits when tiny.
+
+    A dash stands for NaN: nothing could be measured.
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if metric.unit == "dB":
+        return f"{value:.2f}"
+    return f"{value:.2e}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
+
+
+def short_number(value: float) -> str:
+    """Write a number with three digits and K, M, G or T."""
+    for letter, unit in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
+        if value >= 0.9995 * unit:
+            return f"{value / unit:.3g} {letter}"
+    return f"{value:.3g}"
+
+
+def _style(name: str, best: set[str]) -> str:
+    return "bold" if name in best else ""
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Write a table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _per_image(evaluation: Evaluation) -> str:
+    header = ["image", "label"]
+    columns: list[Sequence[Any]] = [evaluation.names, _optional(evaluation.labels, evaluation)]
+    for model in evaluation.models:
+        for metric in evaluation.metrics:
+            header.append(f"{model.name}/{metric.name}")
+            columns.append(model.values[metric.name].tolist())
+        header.append(f"{model.name}/prediction")
+        columns.append(_optional(model.predictions, evaluation))
+    return csv_text(header, zip(*columns, strict=True))
+
+
+def _optional(column: Any, evaluation: Evaluation) -> Sequence[Any]:
+    return [""] * len(evaluation.names) if column is None else column.tolist()
+
+
+def _per_class(scores: ClassScores) -> str:
+    header = ["class", "name", "support"]
+    columns: list[Sequence[Any]] = [scores.classes.tolist(), scores.names, scores.support.tolist()]
+    for name in scores.f1:
+        header += [f"{name}/accuracy", f"{name}/f1"]
+        columns += [scores.accuracy[name].tolist(), scores.f1[name].tolist()]
+    return csv_text(header, zip(*columns, strict=True))
+
+
+def _summary(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "title": evaluation.title,
+        "images": len(evaluation.names),
+        "label_source": evaluation.label_source or None,
+        "metrics": {
+            metric.name: {
+                "unit": metric.unit,
+                "higher_is_better": metric.higher_is_better,
+                "signed": metric.signed,
+                "protocol": metric.protocol,
+            }
+            for metric in evaluation.metrics
+        },
+        "gap": {"lower": LOWER, "upper": ORIGINAL},
+        "models": [_model_summary(evaluation, model) for model in evaluation.models],
+        "classification": _classification_summary(evaluation.classification),
+        "notes": evaluation.notes,
+    }
+
+
+def _classification_summary(found: Classification | None) -> list[dict[str, Any]] | None:
+    if found is None:
+        return None
+    return [
+        {
+            "class": row.name,
+            "images": row.images,
+            "accuracy": strict(row.accuracy),
+            "auc": strict(row.auc),
+        }
+        for row in found.table()
+    ]
+
+
+def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]:
+    names = [metric.name for metric in evaluation.metrics]
+    signed = [metric.name for metric in evaluation.metrics if metric.signed]
+    return {
+        "model": model.name,
+        "seconds": model.seconds,
+        "measured": {name: len(model.measured(name)) for name in names},
+        "mean": {name: strict(model.mean(name)) for name in names},
+        "standard_error": {name: error_of_mean(model, name) for name in names},
+        "scatter": {name: strict(model.scatter(name)) for name in signed},
+        "robust_scatter": {name: strict(model.robust_scatter(name)) for name in signed},
+        "gap_closed": {name: gap_closed(evaluation, name, model.name) for name in names},
+        "calibration": _calibration_summary(model.calibration),
+    }
+
+
+def _calibration_summary(found: Calibration | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "pixels": len(found.error),
+        "pull_mean": strict(found.bias),
+        "pull_standard_deviation": strict(found.spread),
+        "covered_by_1_sigma": found.covered(ONE_SIGMA),
+        "covered_by_2_sigma": found.covered(TWO_SIGMA),
+        "calibration_error": found.calibration_error,
+        "ause": found.ause,
+    }
+
+
+def strict(value: float) -> float | str | None:
+    """Spell out what strict JSON has no number for; null is what could not be measured."""
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)

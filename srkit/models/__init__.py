@@ -1,0 +1,1 @@
+"""One name for every kind of model; inspect, blend and export models."""

@@ -1,0 +1,187 @@
+"""The recipe: all that one run is made of, read from a file and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+
+from srkit.components.options import explain
+from srkit.errors import RecipeError
+from srkit.recipe.files import load_tree
+from srkit.recipe.parts import (
+    DataSpec,
+    DiscriminatorSpec,
+    EvaluationSpec,
+    LossSpec,
+    MetricSpec,
+    Part,
+    SearchSpec,
+    Source,
+    Spec,
+    StartSpec,
+    Steps,
+    TeacherSpec,
+    TrainingSpec,
+    UncertaintySpec,
+)
+from srkit.recipe.values import Axis, Scale, without_nulls
+
+
+class Recipe(Part):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    scale: Scale = Field(4, description="side of SR over that of LR; a list trains them all")
+    channels: int = Field(3, gt=0)
+    needs: Annotated[dict[str, str], BeforeValidator(without_nulls)] = Field(
+        default_factory=dict,
+        description="recipes that are trained first; `needs.NAME` stands for the run folder",
+    )
+    generator: Spec | None = None
+    constraint: Spec | None = Field(None, description="what SR has to keep of LR's flux")
+    uncertainty: UncertaintySpec | None = Field(
+        None, description="a head that predicts the variance of SR"
+    )
+    start: StartSpec | None = None
+    degradation: Steps | None = Field(
+        None, description="makes LR from HR; a list is applied in order"
+    )
+    stretch: Spec | None = Field(None, description="maps flux to what networks and losses see")
+    data: DataSpec = DataSpec()
+    teachers: dict[str, TeacherSpec] = Field(default_factory=dict)
+    losses: dict[str, LossSpec] = Field(default_factory=dict)
+    discriminator: DiscriminatorSpec | None = None
+    metrics: dict[str, MetricSpec] = Field(default_factory=dict)
+    best: str | None = Field(None, description="the metric that chooses the best checkpoint")
+    training: TrainingSpec = TrainingSpec.model_construct()
+    evaluation: EvaluationSpec = EvaluationSpec.model_construct()
+    variants: Annotated[dict[str, Axis], BeforeValidator(without_nulls)] = Field(
+        default_factory=dict,
+        description="`srkit sweep`: axes of which every combination is trained",
+    )
+    repeat: str | None = Field(
+        None, description="`srkit sweep`: the axis over which variants are averaged"
+    )
+    search: SearchSpec | None = Field(None, description="`srkit sweep`: numbers to search")
+    sample: dict[str, Any] = Field(
+        default_factory=dict, description="overrides for `--sample`: the same run on shipped data"
+    )
+
+    @field_validator("scale")
+    @classmethod
+    def _distinct(cls, given: int | list[int]) -> int | list[int]:
+        if isinstance(given, list) and len(set(given)) < len(given):
+            raise ValueError(f"got {given}; expected every scale once")
+        return given
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Every scale, in the order of the recipe."""
+        return tuple(self.scale) if isinstance(self.scale, list) else (self.scale,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_types(cls, given: Any) -> Any:
+        """A loss or metric is named by its type; one set to null is taken out."""
+        if not isinstance(given, Mapping):
+            return given
+        given = dict(given)
+        for key in ("losses", "metrics", "teachers"):
+            entries = given.get(key)
+            if isinstance(entries, Mapping):
+                given[key] = {
+                    name: {"type": name, **spec} if isinstance(spec, Mapping) else spec
+                    for name, spec in entries.items()
+                    if spec is not None
+                }
+        return given
+
+    def degradation_steps(self) -> Iterator[tuple[str, Spec]]:
+        """Iterate over ``(path, spec)`` of the degradation, or of each of several."""
+        if isinstance(self.degradation, list):
+            yield from ((f"degradation.{i}", spec) for i, spec in enumerate(self.degradation))
+        elif self.degradation:
+            yield "degradation", self.degradation
+
+    def components(self) -> Iterator[tuple[str, str, Spec]]:
+        """Iterate over ``(path, kind, spec)`` of every component."""
+        if self.generator:
+            yield "generator", "generators", self.generator
+        if self.constraint:
+            yield "constraint", "constraints", self.constraint
+        yield from ((path, "degradations", spec) for path, spec in self.degradation_steps())
+        if self.stretch:
+            yield "stretch", "stretches", self.stretch
+        for split in ("train", "validation", "test"):
+            source: Source | None = getattr(self.data, split)
+            if source:
+                yield f"data.{split}.dataset", "datasets", source.dataset
+                if source.mix:
+                    yield f"data.{split}.mix.dataset", "datasets", source.mix.dataset
+        if self.discriminator:
+            yield "discriminator", "discriminators", self.discriminator
+        for kind in ("teachers", "losses", "metrics"):
+            entries: dict[str, Spec] = getattr(self, kind)
+            yield from ((f"{kind}.{name}", kind, spec) for name, spec in entries.items())
+
+    def dump(self) -> dict[str, Any]:
+        """Convert to plain data that YAML and JSON can hold."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, sample: bool = False) -> Recipe:
+    """Read a recipe file.
+
+    Parameters
+    ----------
+    path
+        YAML file; its ``extends`` names another one, relative to it, that it changes.
+    overrides
+        ``key=value`` each; the key is a dotted path (list items by number), the value YAML.
+    sample
+        Apply the recipe's ``sample`` block, before the overrides.
+
+    Returns
+    -------
+    Recipe
+        Valid in itself; its components are checked when they are assembled.
+
+    Raises
+    ------
+    RecipeError
+        With everything that is wrong.
+    """
+    return parse_recipe(load_tree(path, overrides, sample=sample), str(path))
+
+
+def parse_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
+    """Check a recipe that is already one tree; `source` names it in errors."""
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        faults = [problem["loc"] for problem in error.errors()]
+        raise RecipeError(source, explain(error, "", Recipe), _without(tree, faults)) from None
+
+
+def _without(tree: Mapping[str, Any], faults: Iterable[Sequence[str | int]]) -> Recipe | None:
+    """Give the recipe without its faulty keys, if it is one then."""
+    rest = deepcopy(dict(tree))
+    for path in faults:
+        node: Any = rest
+        *parents, last = [key for key in path if isinstance(key, str)] or [""]
+        for key in parents:
+            if not (isinstance(node, dict) and isinstance(node.get(key), dict)):
+                break
+            node = node[key]
+        else:
+            node.pop(last, None)
+    try:
+        return Recipe.model_validate(rest)
+    except ValidationError:
+        return None

@@ -1,0 +1,1 @@
+"""The toolkit of every report: tables, figures and HTML pages."""

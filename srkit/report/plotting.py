@@ -1,0 +1,109 @@
+"""The style that all figures share."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from srkit.evaluation.statistics import ORIGINAL
+from srkit.evaluation.tables import short_number
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "text.parse_math": False,  # names may hold dollar signs
+}
+#: Okabe and Ito's colours, told apart by colour-blind readers; see https://jfly.uni-koeln.de/color/.
+#: Their yellow is left out: it is faint on white.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+GREY = "#7f7f7f"
+BETTER, WORSE = "#0072B2", "#D55E00"
+DPI = 150
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the project's style."""
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def colours(models: Sequence[str]) -> dict[str, str]:
+    """Give each model its colour; the original is grey."""
+    others = [name for name in models if name != ORIGINAL]
+    chosen = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(others)}
+    return {name: chosen.get(name, GREY) for name in models}
+
+
+def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """Lay out a grid of axes.
+
+    Parameters
+    ----------
+    count
+        Number of axes.
+    columns
+        Most axes in a row; fewer where that fills the rows evenly.
+    size
+        Width and height of each, in inches.
+    """
+    rows = math.ceil(count / columns)
+    columns = math.ceil(count / rows)
+    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+
+
+def png(figure: Figure, dpi: float = DPI) -> bytes:
+    """Encode a figure."""
+    data = io.BytesIO()
+    with style():
+        figure.savefig(data, format="png", dpi=dpi, facecolor="white")
+    return data.getvalue()
+
+
+def shorten(name: str, width: int) -> str:
+    """Fit a name into so many characters: whole, its first synonym, or cut off."""
+    if len(name) <= width:
+        return name
+    first = name.partition(",")[0]
+    return first if len(first) <= width else f"{first[: width - 1].rstrip()}…"
+
+
+def log_scale(axis: Axes, values: Sequence[float], margin: float = 0.5) -> None:
+    """Set a logarithmic horizontal axis that holds all values above 0, with ticks that can be read.
+
+    Parameters
+    ----------
+    axis
+        The axes.
+    values
+        What it holds.
+    margin
+        Least room at each end, in decades.
+    """
+    known = [value for value in values if value]
+    low, high = math.log10(min(known)), math.log10(max(known))
+    margin = max(margin, 0.15 * (high - low))
+    axis.set_xscale("log")
+    axis.set_xlim(10 ** (low - margin), 10 ** (high + margin))
+    steps = (1.0, 2.0, 5.0) if high - low < 1 else (1.0,)
+    axis.xaxis.set_major_locator(LogLocator(subs=steps, numticks=8))
+    axis.xaxis.set_major_formatter(lambda value, _: short_number(value))
+    axis.xaxis.set_minor_formatter(NullFormatter())

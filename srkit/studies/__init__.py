@@ -1,0 +1,1 @@
+"""Studies that compare many models or images: rankings, sweeps and others."""

@@ -1,0 +1,1 @@
+"""`srkit compare`: images side by side on one page."""

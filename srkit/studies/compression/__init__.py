@@ -1,0 +1,1 @@
+"""Compressed and restored LR against compressed HR of the same file size."""

@@ -1,0 +1,1 @@
+"""`srkit upscale --check`: whether the input supports the result."""

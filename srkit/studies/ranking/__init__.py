@@ -1,0 +1,1 @@
+"""`srkit rank`: models on the same pictures."""

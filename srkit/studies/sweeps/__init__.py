@@ -1,0 +1,1 @@
+"""`srkit sweep`: train and compare variants of a recipe."""

@@ -1,0 +1,1 @@
+"""Disk, memory, network and processes; knows no image."""

@@ -1,0 +1,1 @@
+"""Child processes, worker processes and signals."""

@@ -1,0 +1,1 @@
+"""Training: turns, the loop, and runs that resume exactly."""

@@ -1,0 +1,126 @@
+"""Try a recipe on a few images before hours are spent on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from accelerate import Accelerator
+
+from srkit.assembly.build import Assembly
+from srkit.data.loading import Drawn, draws_of, stack, unlike
+from srkit.data.truth import truth_of
+from srkit.errors import DataError, RecipeError, SrkitError
+from srkit.evaluation.examiner import Examiner, evaluating, prepare
+from srkit.interfaces import Batch, GroupedDataset
+from srkit.interfaces.view import View
+from srkit.training.turns import Scene, fit, pixel_terms, teacher_terms, variance_terms
+
+
+def rehearse(
+    assembly: Assembly, accelerator: Accelerator, source: str, *, fetch: bool = True
+) -> None:
+    """Measure losses on a few samples of training, and metrics on one of validation and of test.
+
+    What only data show is found so: masks or boxes that a metric needs and the data lack, classes
+    that a teacher does not tell, images of several kinds. The generator does not run; in the place
+    of SR is LR, enlarged.
+
+    Parameters
+    ----------
+    assembly
+        On the device of the accelerator. What has not been built, since it waits for a download or
+        for another run, is not tried.
+    accelerator
+        Device, precision, and the processes that share a batch.
+    source
+        Names the recipe in errors.
+    fetch
+        Whether to read data sets whose groups lie on a server.
+
+    Raises
+    ------
+    RecipeError
+        With every problem, each behind the key of the recipe that it shows at.
+    """
+    problems: list[str] = []
+    data = {
+        split: dataset
+        for split, dataset in assembly.data.items()
+        if fetch or not isinstance(dataset, GroupedDataset) or dataset.local
+    }
+    with torch.no_grad(), evaluating(assembly):
+        if "train" in data:
+            problems += _rehearse_training(assembly, accelerator)
+        for split in ("validation", "test"):
+            if split in data and _is_whole(assembly):
+                with _telling(problems, f"data.{split}"):
+                    Examiner(assembly, data[split], accelerator).rehearse()
+    if problems:
+        raise RecipeError(source, problems)
+
+
+@contextmanager
+def _telling(problems: list[str], path: str) -> Iterator[None]:
+    """Add an error to the problems."""
+    try:
+        yield
+    except (SrkitError, ValueError) as error:
+        problems.append(f"{path}: {error}")
+
+
+def _rehearse_training(assembly: Assembly, accelerator: Accelerator) -> list[str]:
+    """Draw samples, see whether they fit in one batch, and compute the losses on them."""
+    training = assembly.recipe.training
+    together = training.batch_size // (accelerator.num_processes * training.accumulate) > 1
+    draws = draws_of(assembly)[assembly.scale]
+    problems: list[str] = []
+    drawn: list[Drawn] = []
+    with _telling(problems, "data.train"):
+        drawn += draws.some()
+        _check_alike(drawn, together)
+        for part in [drawn] if together else [[item] for item in drawn]:
+            _compute_losses(assembly, accelerator, stack(part))
+    with _telling(problems, "data.train.mix"):
+        mixed_in = draws.some_mixed_in()
+        _check_alike(drawn[:1] + mixed_in, together)
+    return problems
+
+
+def _check_alike(drawn: Sequence[Drawn], together: bool) -> None:
+    """Refuse samples that come to one batch and do not fit in one."""
+    problem = unlike([item.sample for item in drawn]) if together and drawn else None
+    if problem is not None:
+        raise DataError(problem)
+
+
+def _compute_losses(assembly: Assembly, accelerator: Accelerator, batch: Batch) -> None:
+    """Compute the terms of all turns that depend on the data, where all of them are built."""
+    if not _is_whole(assembly):
+        return
+    view = View.of(prepare(batch, assembly, accelerator.device), assembly.stretch)
+    seen = view.seen
+    with accelerator.autocast():
+        if seen.lr is not None:
+            sr = fit(seen.lr, seen)
+            scene = Scene(view, sr=sr)
+            pixel_terms(assembly, scene)
+            teacher_terms(assembly, scene)
+            variance_terms(assembly, sr, torch.zeros_like(sr), seen)
+        for name, spec in assembly.recipe.teachers.items():
+            if spec.trainable:
+                answer = assembly.teachers[name](seen.hr)
+                truth_of(answer.logits, seen, f"trained teacher '{name}'")
+
+
+def _is_whole(assembly: Assembly) -> bool:
+    """Tell whether all that losses and metrics go by has been built."""
+    recipe = assembly.recipe
+    parts = ("generator", "degradation", "stretch", "constraint")
+    return (
+        assembly.teachers.keys() == recipe.teachers.keys()
+        and assembly.losses.keys() == recipe.losses.keys()
+        and assembly.metrics.keys() == recipe.metrics.keys()
+        and all((getattr(recipe, p) is None) == (getattr(assembly, p) is None) for p in parts)
+    )

@@ -1,0 +1,1 @@
+"""Images and files through a model."""

@@ -1,0 +1,286 @@
+"""Restoring from Python: arrays, tensors, files and other images, one or many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from srkit.components.registry import Registry
+from srkit.errors import DataError
+from srkit.images.arrays import array_of_image, image_of_array, to_depth, to_image
+from srkit.images.formats import Formats
+from srkit.interfaces import Image
+from srkit.models.open import Model, open_model
+from srkit.upscaling.defaults import upscalers_of
+from srkit.upscaling.images import upscale_images
+from srkit.upscaling.sizing import Size
+from srkit.upscaling.upscaler import Engine, Precision, Upscaled
+
+
+def load_model(
+    reference: str | Path, *, scale: int | None = None, registry: Registry | None = None
+) -> tuple[nn.Module, Model]:
+    """Load a bare network, and what there is to know of it.
+
+    Parameters
+    ----------
+    reference
+        A run folder, a checkpoint, a weight file of another origin, the name of published weights,
+        or ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
+    scale
+        The scale that is wanted; the model's own, if it has but one.
+    registry
+        Where components come from; what is installed by default.
+
+    Returns
+    -------
+    network
+        From LR ``(N, C, h, w)`` to SR ``(N, C, scale h, scale w)``, in evaluation mode, on the CPU.
+    model
+        Its descriptor: name, scale and channels, the range and unit of the values that it knows
+        (``quantity``), the stretch and the constraint that its values go through and that are not
+        part of it, and where it comes from.
+
+    Raises
+    ------
+    SrkitError
+        As :func:`srkit.models.open.open_model` does.
+    """
+    model = open_model(reference, registry or Registry.discover(), scale=scale)
+    return model.generator, model
+
+
+def upscale(images: Any, model: str | Path | Model | None = None, **settings: Any) -> Any:
+    """Restore an image, or several; see :class:`Upscaler`, which does not load its model anew.
+
+    Parameters
+    ----------
+    images
+        As :meth:`Upscaler.__call__` takes them.
+    model
+        As :class:`Upscaler` takes it.
+    settings
+        Others of :class:`Upscaler`, such as ``scale=2.5``.
+    """
+    return Upscaler(model, **settings)(images)
+
+
+class Upscaler:
+    """Restores images of any kind with one model; may serve several threads.
+
+    Parameters
+    ----------
+    model
+        As :func:`load_model` takes it, or what it gives as the descriptor. By default small
+        networks that ship with srkit: those for pictures restore levels of 8 or 16 bits and arrays
+        of three channels, that for frames of the sky all else.
+    scale, width, height, megapixels
+        How large SR is to be, by one of these; by default the model's own scale, and twice as large
+        where no model is named.
+    zero_point
+        AB magnitude of one unit of the values, where images do not say.
+    self_ensemble, uncertainty, precision, tile, device, engine
+        As :class:`srkit.upscaling.upscaler.ImageUpscaler` has them.
+    registry
+        Where components come from; what is installed by default.
+
+    Raises
+    ------
+    ValueError
+        If a setting is wrong, or two say how large SR is to be.
+    SrkitError
+        If there is no such model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model | None = None,
+        *,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        megapixels: float | None = None,
+        zero_point: float | None = None,
+        self_ensemble: bool = False,
+        uncertainty: bool = False,
+        precision: Precision = "auto",
+        tile: int | None = None,
+        device: torch.device | str | None = None,
+        engine: Engine = "torch",
+        registry: Registry | None = None,
+    ) -> None:
+        registry = registry or Registry.discover()
+        self._upscalers = upscalers_of(
+            str(model) if isinstance(model, Path) else model,
+            registry,
+            Size(scale, width, height, megapixels),
+            self_ensemble=self_ensemble,
+            uncertainty=uncertainty,
+            precision=precision,
+            tile=tile,
+            device=device,
+            engine=engine,
+        )
+        self._formats = Formats.of(registry)
+        self._told = {} if zero_point is None else {"zero_point": zero_point}
+
+    def __call__(self, images: Any) -> Any:
+        """Restore an image, or several, which the network is given together.
+
+        Parameters
+        ----------
+        images
+            A NumPy array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``; a tensor, ``(H, W)``,
+            ``(C, H, W)`` or ``(N, C, H, W)``; an ``astropy.nddata.CCDData``; the path of a file;
+            or a list of these. Bytes and unsigned 16-bit integers are levels of grey; all other
+            numbers are values of any range, black at 0 and white at 1 where they lie in between,
+            else at their own extremes.
+
+        Returns
+        -------
+        object
+            SR of the same kind, layout, type of number and device; numbers are computed in
+            float32. A CCDData has its WCS, mask and uncertainty brought up to date. A path gives
+            an array, of a FITS file a CCDData. With ``uncertainty``, arrays and tensors come as
+            pairs of SR and its standard deviation.
+
+        Raises
+        ------
+        DataError
+            If an image cannot be read or restored.
+        """
+        if isinstance(images, list | tuple):
+            return self._many(images)
+        if isinstance(images, Tensor) and images.ndim == 4 and len(images):
+            return _stacked(self._many(list(images)))
+        return self._many([images])[0]
+
+    def _many(self, objects: Sequence[Any]) -> list[Any]:
+        given = [self._read(each) for each in objects]
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for index, (image, kind) in enumerate(given):
+            upscaler = self._upscalers.for_image(image)
+            key = type(kind), id(upscaler.model), upscaler.scale
+            alike.setdefault(key, []).append(index)
+        found: dict[int, Any] = {}
+        for indices in alike.values():
+            first, kind = given[indices[0]]
+            upscaler = self._upscalers.for_image(first)
+            pictures = [given[index][0] for index in indices]
+            for index, (sr, _) in zip(
+                indices, upscale_images(pictures, kind, upscaler, self._told), strict=True
+            ):
+                found[index] = given[index][1].to_object(sr)
+        return [found[index] for index in range(len(objects))]
+
+    def _read(self, value: Any) -> tuple[Image, Kind]:
+        """Make an image of an object, and say what knows the way back."""
+        if isinstance(value, str | Path):
+            return self._read_file(Path(value))
+        if isinstance(value, np.ma.MaskedArray):
+            raise DataError(
+                "a masked array, whose mask SR could not keep; fill it, as by array.filled(np.nan)"
+            )
+        if isinstance(value, np.ndarray | np.generic):
+            return image_of_array(np.asarray(value)), _Arrays(value.dtype)
+        if isinstance(value, Tensor):
+            return _image_of_tensor(value), _Tensors(value.ndim, value.dtype, value.device)
+        for image_format in self._formats:
+            make = getattr(image_format, "from_object", None)
+            image = None if make is None else make(value)
+            if image is not None and isinstance(image_format, Kind):
+                return image, image_format
+        raise DataError(
+            f"an object of the type {type(value).__name__}; expected a NumPy array, a tensor, a "
+            "CCDData, a path, or a list of these"
+        )
+
+    def _read_file(self, path: Path) -> tuple[Image, Kind]:
+        image = self._formats.read(path)
+        image_format = self._formats.of_path(path)
+        return image, image_format if isinstance(image_format, Kind) else _Arrays(None)
+
+
+@runtime_checkable
+class Kind(Protocol):
+    """What makes objects of images; may have ``calibrate`` and ``enlarge`` as image formats do."""
+
+    def to_object(self, image: Image, /) -> Any:
+        """Make an object of SR."""
+        ...
+
+
+def _keep(lr: Image, upscaled: Upscaled) -> Image:
+    metadata = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
+    if upscaled.sigma is not None:
+        metadata["sigma"] = upscaled.sigma
+    return Image(upscaled.pixels, lr.data_range, metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrays:
+    """Arrays of NumPy; floats are brought to a type, which None leaves."""
+
+    dtype: np.dtype[Any] | None
+
+    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
+        return _keep(lr, upscaled)
+
+    def to_object(self, image: Image) -> Any:
+        sr = self._of_type(array_of_image(image))
+        if "sigma" not in image.metadata:
+            return sr
+        layout = {key: image.metadata[key] for key in ("channel_axis",) if key in image.metadata}
+        return sr, array_of_image(Image(image.metadata["sigma"], metadata=layout))
+
+    def _of_type(self, values: Any) -> Any:
+        if self.dtype is None or self.dtype.kind != "f" or values.dtype.kind != "f":
+            return values
+        return values.astype(self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensors:
+    """Tensors of one layout."""
+
+    ndim: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
+        return _keep(lr, upscaled)
+
+    def to_object(self, image: Image) -> Any:
+        levels = self._laid_out(torch.from_numpy(np.ascontiguousarray(array_of_image(image))))
+        sr = levels.to(self.dtype) if self.dtype.is_floating_point else levels
+        if "sigma" not in image.metadata:
+            return sr
+        return sr, self._laid_out(image.metadata["sigma"]).to(sr.device)
+
+    def _laid_out(self, planes: Tensor) -> Tensor:
+        return (planes[0] if self.ndim == 2 else planes).to(self.device)
+
+
+def _image_of_tensor(tensor: Tensor) -> Image:
+    if tensor.ndim not in (2, 3) or not tensor.numel():
+        raise DataError(
+            f"a tensor of the shape {tuple(tensor.shape)}; expected an image, (H, W) or (C, H, W), "
+            "or several, (N, C, H, W)"
+        )
+    planes = tensor.detach().cpu()
+    planes = planes.float() if planes.is_floating_point() else planes
+    values, _ = to_depth(np.moveaxis(planes.reshape(-1, *planes.shape[-2:]).numpy(), 0, -1))
+    image = to_image(values, alpha=False)
+    return replace(image, metadata={**image.metadata, "channel_axis": 0})
+
+
+def _stacked(parts: list[Any]) -> Any:
+    if isinstance(parts[0], tuple):
+        return tuple(torch.stack(each) for each in zip(*parts, strict=True))
+    return torch.stack(parts)

@@ -1,0 +1,1 @@
+"""Images larger than memory: restored by windows, and resumed."""

@@ -1,0 +1,1 @@
+"""Tensors from and to files, checkpoints and the hub."""

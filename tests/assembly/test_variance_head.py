@@ -1,0 +1,79 @@
+"""The head that predicts the variance."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from srkit.assembly.variance_head import FIRST_SIGMA, FLOOR, VarianceHead
+
+
+def head(channels: int = 1, features: int = 8) -> VarianceHead:
+    torch.manual_seed(0)
+    return VarianceHead(channels=channels, features=features)
+
+
+def test_at_first_all_is_equally_unsure() -> None:
+    found = head(3)(torch.rand(2, 3, 5, 7), torch.rand(2, 3, 10, 14))
+    assert found.shape == (2, 3, 10, 14)
+    torch.testing.assert_close(found, torch.full_like(found, 2 * math.log(FIRST_SIGMA)), atol=1e-4,
+                               rtol=0)  # fmt: skip
+
+
+def test_no_gradient_reaches_the_generator() -> None:
+    sr = torch.rand(1, 1, 8, 8, requires_grad=True)
+    network = head()
+    network(torch.rand(1, 1, 4, 4), sr).sum().backward()
+    assert sr.grad is None
+    assert network.tail.bias.grad is not None
+
+
+def test_what_is_certain_keeps_a_variance_and_a_way_back() -> None:
+    network = head()
+    with torch.no_grad():
+        network.tail.bias.fill_(-100.0)
+    found = network(torch.rand(1, 1, 4, 4), torch.rand(1, 1, 8, 8))
+    torch.testing.assert_close(found, torch.full_like(found, math.log(FLOOR)))
+    with torch.no_grad():
+        network.tail.bias.fill_(math.log(FLOOR))
+    network(torch.rand(1, 1, 4, 4), torch.rand(1, 1, 8, 8)).mean().backward()
+    assert network.tail.bias.grad is not None
+    assert network.tail.bias.grad.item() == pytest.approx(0.5)
+
+
+def test_the_logarithm_is_not_rounded_to_bf16() -> None:
+    network, images = head(), (torch.rand(1, 1, 4, 4), torch.rand(1, 1, 8, 8).bfloat16())
+    with torch.no_grad():
+        network.tail.bias.fill_(-8.765432)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(*images)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, torch.full_like(found, -8.765432), atol=1e-3, rtol=0)
+
+
+def test_learns_where_errors_are_large() -> None:
+    """Errors of a known standard deviation, which is written in LR, are found again."""
+    network = head(features=16)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    random = torch.Generator().manual_seed(3)
+
+    def draw() -> tuple[Tensor, Tensor, Tensor]:
+        lr = torch.rand(8, 1, 1, 1, generator=random).expand(-1, -1, 6, 6)
+        sigma = (0.01 + 0.2 * lr[:, :, :1, :1]).expand(-1, -1, 12, 12)
+        return lr, sigma, sigma * torch.randn(8, 1, 12, 12, generator=random)
+
+    for _ in range(150):
+        lr, _, error = draw()
+        found = network(lr, torch.zeros_like(error))
+        (found + error.square() * (-found).exp()).mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    lr, sigma, error = draw()
+    found = (network(lr, torch.zeros_like(error)) / 2).exp().detach()
+    inner = slice(4, -4)  # the border of zeros is another matter
+    ratio = (found / sigma)[..., inner, inner]
+    assert float(ratio.min()) > 0.8
+    assert float(ratio.max()) < 1.25

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import PositiveInt
+from typer.main import get_command
+
+from srkit import cli
+from srkit.components.commands import PluginCommands, command_of
+from srkit.components.registry import Component, Failure, Registry
+from srkit.errors import PluginError
+from srkit.testing import check_command
+
+given: list[object] = []
+
+
+def stars(
+    *,
+    files: list[Path],
+    scale: PositiveInt = 2,
+    band: Literal["g", "i"] = "i",
+    mask: Path | None = None,
+    quick: bool = False,
+) -> None:
+    """Count the stars.
+
+    It reads ``files`` one by one.
+
+    Parameters
+    ----------
+    files
+        Images in ``FITS``.
+    scale
+        HR pixels an LR pixel.
+    band
+        The filter.
+    mask
+        Pixels to leave out.
+    quick
+        Count the bright ones only.
+    """
+    given[:] = [files, scale, band, mask, quick]
+
+
+def component(reference: object = f"{__name__}:stars", name: str = "count-stars") -> Component:
+    return Component("commands", name, reference, "stars", "1.0")  # type: ignore[arg-type]
+
+
+def run(*arguments: str) -> int:
+    try:
+        command_of(component(stars))(arguments, standalone_mode=True)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    raise AssertionError("a command exits")
+
+
+def test_a_signature_becomes_options() -> None:
+    assert run("--files", "a.fits", "--files", "b.fits") == 0
+    assert given == [[Path("a.fits"), Path("b.fits")], 2, "i", None, False]
+    assert run("--files=a", "--scale=3", "--band=g", "--mask=m", "--quick") == 0
+    assert given == [[Path("a")], 3, "g", Path("m"), True]
+
+
+def test_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "Count the stars.",
+        "It reads files one by one.",
+        "Images in FITS.",
+        "[required]",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing option '--files'"),
+        (("--files=a", "--scale=0"), "scale: got 0; expected greater than 0"),
+        (("--files=a", "--band=z"), "'z' is not one of 'g', 'i'"),
+        (("--files=a", "--fast"), "No such option: --fast"),
+    ],
+)
+def test_wrong_options(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_command_keeps_its_contract() -> None:
+    check_command(component(stars))
+
+    def mute(*, size: int) -> None:
+        """Do something."""
+
+    with pytest.raises(AssertionError, match="has to say what these options mean: size"):
+        check_command(component(mute))
+
+    def odd(*, size: dict[str, object]) -> None:
+        """Do something.
+
+        Parameters
+        ----------
+        size
+            Several.
+        """
+
+    with pytest.raises(AssertionError, match="cannot offer it: parameter 'size' has") as caught:
+        check_command(component(odd))
+    assert str(caught.value) == (
+        "commands 'count-stars': the command line cannot offer it: parameter 'size' has the type "
+        "dict[str, object]; expected text, a number, true or false, a path, a Literal, or a list "
+        "of one of these"
+    )
+
+
+def group(*components: Component, failures: Sequence[Failure] = ()) -> PluginCommands:
+    """Give `srkit data` with these commands and no others."""
+    found = get_command(cli.app).commands["data"]  # type: ignore[attr-defined]
+    assert isinstance(found, PluginCommands)
+    registry = Registry()
+    registry.failures.extend(failures)
+    for each in components:
+        registry._add("stars", each)
+    found.__dict__["registry"] = registry
+    return found
+
+
+def test_commands_of_plugins_stand_behind_srkits_own() -> None:
+    found = group(component("nowhere:stars"))
+    context = found.make_context("data", ["make"])
+    assert found.list_commands(context) == ["get", "show", "make", "shard", "check", "count-stars"]
+    # Listed without an import; what is wrong is told when it is run.
+    listed = found.get_command(context, "count-stars")
+    with pytest.raises(PluginError) as caught:
+        listed.make_context("count-stars", [])
+    assert str(caught.value) == (
+        "commands 'count-stars' of stars 1.0 cannot be imported from 'nowhere:stars': "
+        "ModuleNotFoundError: No module named 'nowhere'"
+    )
+
+
+def test_an_unknown_command_may_be_of_a_plugin_that_failed() -> None:
+    context = group().make_context("data", ["make"])
+    assert group().get_command(context, "mend") is None
+    broken = group(failures=[Failure("stars", "stars", "1.0", "no module")])
+    with pytest.raises(PluginError) as caught:
+        broken.get_command(context, "mend")
+    assert str(caught.value) == (
+        "none of the commands is called 'mend'; none is known; plugin 'stars' of stars could not "
+        "be used (no module)"
+    )
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from srkit.cli import app\n"
+        "try:\n    app(['data', '--help'])\n"
+        "finally:\n"
+        "    print(sorted({'torch', 'astropy', 'numpy', 'yaml'} & set(sys.modules)), "
+        "file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stderr, "make" in done.stdout) == ("[]\n", True)

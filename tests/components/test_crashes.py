@@ -1,0 +1,50 @@
+"""A fault in a plugin is told in a line that names whose it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import Srkit
+from srkit_photos.degradations import downscaling as degradations
+
+from srkit.components.crashes import describe
+
+RECIPE = """\
+name: broken
+channels: 3
+scale: 2
+generator: {type: edsr, blocks: 1, features: 4}
+degradation: {type: bicubic}
+losses: {l1: {}}
+data: {train: {dataset: {type: sample_photos, split: train}, crop: 16}}
+training: {duration: 1, batch_size: 2, workers: 0}
+"""
+
+
+def _break(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(degradations, "resize", lambda *given, **options: 1 / 0)
+
+
+def test_a_fault_in_a_plugin(tmp_path: Path, srkit: Srkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.yaml").write_text(RECIPE)
+    _break(monkeypatch)
+    done = srkit("train", "broken.yaml")
+    assert done.status == 1
+    assert "error: ZeroDivisionError at srkit_photos, degradations.py:" in done.err
+    assert "division by zero. This is a fault of srkit, please report it;" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_its_traceback_on_request(
+    tmp_path: Path, srkit: Srkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.yaml").write_text(RECIPE)
+    _break(monkeypatch)
+    monkeypatch.setenv("SRKIT_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        srkit("train", "broken.yaml")
+
+
+def test_a_fault_without_words() -> None:
+    assert describe(KeyError()).startswith("KeyError: no reason given. This is a fault of srkit")

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from srkit.components.options import (
+    SUPPLIED,
+    Option,
+    build,
+    explain,
+    options,
+    options_model,
+    validate,
+)
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    alpha: int = 1
+
+
+class Blur:
+    """Blur the image.
+
+    Parameters
+    ----------
+    scale
+        Supplied by the core.
+    width, height
+        Sides of the kernel
+        in pixels.
+    kernel
+        Its shape.
+    weights
+        Where to read them.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        width: PositiveInt,
+        height: Annotated[int, Field(ge=0, le=9)] = 3,
+        kernel: Literal["box", "disc"] = "box",
+        weights: Path | Literal["random"] = "random",
+        parts: dict[str, Inner] | None = None,
+        path: Path = Path("here"),
+    ) -> None:
+        self.scale = scale
+        self.width = width
+        self.path = path
+
+
+def problems(given: dict[str, Any]) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        validate(Blur, given)
+    return explain(caught.value, "degradation", options_model(Blur))
+
+
+def test_options_are_described() -> None:
+    sides = "Sides of the kernel in pixels."
+    assert options(Blur) == [
+        Option("width", "int > 0", None, sides),
+        Option("height", "int >= 0 and <= 9", "3", sides),
+        Option("kernel", "'box' | 'disc'", "'box'", "Its shape."),
+        Option("weights", "Path | 'random'", "'random'", "Where to read them."),
+        Option("parts", "dict[str, Inner] | None", "None", ""),
+        Option("path", "Path", "'here'", ""),
+    ]
+
+
+def test_the_scales_are_the_one_scale_unless_they_are_supplied() -> None:
+    def net(*, scales: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the scales."""
+        return scales
+
+    assert build(net, {}, scale=3, channels=3) == (3,)
+    assert build(net, {}, scale=2, scales=(2, 4), channels=3) == (2, 4)
+
+
+def test_the_core_supplies_what_a_recipe_cannot_set() -> None:
+    assert {"scale", "scales", "channels", "formats", "least_side"} == SUPPLIED
+    built = build(Blur, {"width": "5", "path": "there"}, scale=4, channels=3)
+    assert (built.scale, built.width, built.path) == (4, 5, Path("there"))
+    assert problems({"width": 5, "scale": 2}) == [
+        "degradation.scale: unknown key 'scale'; known: height, kernel, parts, path, weights, width"
+    ]
+
+
+def test_a_part_that_the_core_cannot_supply_is_named() -> None:
+    with pytest.raises(TypeError, match=r"Blur'> takes \['scale'\], which is not supplied here"):
+        build(Blur, {"width": 5})
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    given = {"height": 10, "kernel": "bx", "wieght": 1}
+    assert problems(given) == [
+        "degradation.width: missing; it has no default",
+        "degradation.height: got 10; expected less than or equal to 9",
+        "degradation.kernel: got 'bx'; expected 'box' or 'disc'",
+        "degradation.wieght: unknown key 'wieght'; did you mean 'weights'?",
+    ]
+
+
+def test_a_union_gives_one_problem_without_names_of_its_members() -> None:
+    assert problems({"width": 1, "weights": 3}) == [
+        "degradation.weights: got 3; expected a path or 'random'"
+    ]
+
+
+def test_a_nested_key_is_compared_with_its_siblings() -> None:
+    assert problems({"width": 1, "parts": {"first": {"alhpa": 2}, "second": {"alpha": "x"}}}) == [
+        "degradation.parts.first.alhpa: unknown key 'alhpa'; did you mean 'alpha'?",
+        "degradation.parts.second.alpha: got 'x'; expected a valid integer",
+    ]
+
+
+def test_a_validators_own_words_are_kept() -> None:
+    class Checked(BaseModel):
+        side: int
+
+        def model_post_init(self, context: Any, /) -> None:
+            raise ValueError("the side has to be even")
+
+    with pytest.raises(ValidationError) as caught:
+        Checked(side=3)
+    assert explain(caught.value, "crop", Checked) == ["crop: the side has to be even"]
+
+
+def test_scientific_notation_that_yaml_reads_as_text_becomes_a_number() -> None:
+    def loss(*, epsilon: float = 1.0) -> None: ...
+
+    assert validate(loss, {"epsilon": "1e-4"}) == {"epsilon": 1e-4}
+
+
+def test_a_factory_without_parameters_takes_none() -> None:
+    class Plain: ...
+
+    assert isinstance(build(Plain, {}), Plain)
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        validate(Plain, {"weight": 1})
+
+
+def positional(first: int) -> None: ...
+
+
+def variadic(**options: Any) -> None: ...
+
+
+def unannotated(*, first=1): ...  # type: ignore[no-untyped-def]
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        (
+            positional,
+            "positional: parameter 'first' must be keyword-only; a recipe sets options by name",
+        ),
+        (
+            variadic,
+            "variadic: parameter 'options' must be keyword-only; a recipe sets options by name",
+        ),
+        (unannotated, "unannotated: parameter 'first' has no type annotation"),
+    ],
+)
+def test_a_signature_that_a_recipe_cannot_set_is_refused(factory: Any, message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        options_model(factory)
+    assert str(caught.value) == message

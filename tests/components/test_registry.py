@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import distributions
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from srkit import hookimpl
+from srkit.components.registry import KINDS, Registry
+from srkit.errors import PluginError
+
+Install = Callable[..., None]
+
+LOSS = '''
+from srkit import hookimpl
+
+class Mine:
+    """My loss."""
+
+@hookimpl
+def srkit_losses():
+    return {"%s": Mine}
+'''
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Lay a distribution out as pip would: a module, and its metadata beside it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(name: str, source: str, version: str = "1.0", point: str = "") -> None:
+        module = f"installed_{name}"
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[srkit]\n{point or name} = {module}\n")
+
+    return install
+
+
+def discover(folder: Path) -> Registry:
+    return Registry.discover(distributions(path=[str(folder)]))
+
+
+def plugin(**offers: Any) -> SimpleNamespace:
+    """Make a plugin object: ``losses={...}`` becomes the hook ``srkit_losses``."""
+
+    def hook(kind: str, offered: Any) -> Any:
+        def implementation() -> Any:
+            if isinstance(offered, Exception):
+                raise offered
+            return offered
+
+        implementation.__name__ = f"srkit_{kind}"
+        return hookimpl(implementation)
+
+    return SimpleNamespace(**{f"srkit_{kind}": hook(kind, of) for kind, of in offers.items()})
+
+
+def test_the_kinds_are_those_of_the_hooks() -> None:
+    assert KINDS == (
+        "datasets",
+        "degradations",
+        "stretches",
+        "constraints",
+        "generators",
+        "discriminators",
+        "losses",
+        "teachers",
+        "metrics",
+        "image_formats",
+        "downloads",
+        "commands",
+    )
+
+
+def test_a_component_is_attributed_to_its_distribution(tmp_path: Path, install: Install) -> None:
+    install("good", LOSS % "mine", version="2.5")
+    registry = discover(tmp_path)
+    assert registry.failures == []
+    component = registry.get("losses", "mine")
+    assert (component.distribution, component.version) == ("good", "2.5")
+    assert component.summary == "My loss."
+    assert component.factory().__class__.__name__ == "Mine"
+    assert registry.components("losses") == [component]
+
+
+def test_a_plugin_that_cannot_be_imported_stops_no_other(tmp_path: Path, install: Install) -> None:
+    install("bad", "import srkit_no_such_package", version="0.3")
+    install("good", LOSS % "mine")
+    registry = discover(tmp_path)
+    assert registry.names("losses") == ["mine"]
+    (failure,) = registry.failures
+    reason = (
+        "import of 'installed_bad' failed: ModuleNotFoundError: "
+        "No module named 'srkit_no_such_package'"
+    )
+    assert (failure.plugin, failure.distribution, failure.version) == ("bad", "bad", "0.3")
+    assert failure.reason == reason
+    assert "Traceback" in failure.details
+    assert "import srkit_no_such_package" in failure.details
+    with pytest.raises(PluginError) as caught:
+        registry.get("losses", "its_loss")
+    assert str(caught.value) == (
+        "none of the losses is called 'its_loss'; known: mine; plugin 'bad' of bad could not be "
+        f"used ({reason})"
+    )
+
+
+def test_two_distributions_that_offer_one_name(tmp_path: Path, install: Install) -> None:
+    install("first", LOSS % "mine")
+    install("second", LOSS % "mine")
+    install("third", LOSS % "other")
+    registry = discover(tmp_path)
+    assert registry.names("losses") == ["other"]
+    (failure,) = registry.failures
+    assert failure.distribution == "second"
+    assert failure.reason == (
+        "losses 'mine' is offered by first too; recipes that name it are refused until one of the "
+        "two is uninstalled or renamed"
+    )
+    assert registry.get("losses", "other").distribution == "third"
+    with pytest.raises(PluginError) as caught:
+        registry.get("losses", "mine")
+    assert str(caught.value) == (
+        "losses 'mine' is offered by first and second; uninstall or rename one of them"
+    )
+
+
+def test_two_distributions_with_one_entry_point_name(tmp_path: Path, install: Install) -> None:
+    install("first", LOSS % "mine", point="shared")
+    install("second", LOSS % "other", point="shared")
+    registry = discover(tmp_path)
+    assert registry.names("losses") == ["mine"]
+    (failure,) = registry.failures
+    assert failure.distribution == "second"
+    assert failure.reason == (
+        "the entry point name 'shared' is taken by first; second has to rename its own"
+    )
+
+
+def test_a_distribution_that_is_found_twice_counts_once(tmp_path: Path, install: Install) -> None:
+    install("good", LOSS % "mine")
+    twice = [*distributions(path=[str(tmp_path)]), *distributions(path=[str(tmp_path)])]
+    registry = Registry.discover(twice)
+    assert registry.failures == []
+    assert registry.names("losses") == ["mine"]
+
+
+def test_one_module_under_two_names_is_reported(tmp_path: Path) -> None:
+    registry = Registry()
+    same = plugin(losses={"mine": dict})
+    registry.register(same, "one", distribution="first")
+    registry.register(same, "two", distribution="second")
+    assert registry.names("losses") == ["mine"]
+    assert [failure.plugin for failure in registry.failures] == ["two"]
+
+
+def test_a_misspelt_hook_is_blamed_on_its_own_plugin(tmp_path: Path, install: Install) -> None:
+    install("bad", (LOSS % "mine").replace("srkit_losses", "srkit_loses"))
+    install("good", LOSS % "mine")
+    registry = discover(tmp_path)
+    (failure,) = registry.failures
+    assert failure.plugin == "bad"
+    assert "unknown hook 'srkit_loses'" in failure.reason
+    assert registry.get("losses", "mine").distribution == "good"
+
+
+def test_a_hook_that_fails_leaves_the_plugins_other_hooks() -> None:
+    registry = Registry()
+    broken = plugin(losses=KeyError("oops"), metrics={"mine": dict})
+    registry.register(broken, "half", distribution="half", version="1")
+    assert [failure.reason for failure in registry.failures] == [
+        "srkit_losses failed: KeyError: 'oops'"
+    ]
+    assert registry.names("metrics") == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("offered", "message"),
+    [
+        (["mine"], "srkit_losses must return a mapping name -> factory, got ['mine']"),
+        (
+            {"mine": "no_colon"},
+            "srkit_losses offers 'mine': 'no_colon'; expected a name and a class, a function or an "
+            "import path 'module:name'",
+        ),
+        (
+            {3: dict},
+            "srkit_losses offers 3: <class 'dict'>; expected a name and a class, a function or an "
+            "import path 'module:name'",
+        ),
+    ],
+)
+def test_a_hook_that_returns_something_else(offered: Any, message: str) -> None:
+    registry = Registry()
+    registry.register(plugin(losses=offered), "odd", distribution="odd")
+    assert registry.failures[0].reason == f"srkit_losses failed: TypeError: {message}"
+
+
+def test_a_path_that_leads_nowhere_is_reported_on_use() -> None:
+    registry = Registry()
+    lost = plugin(losses={"gone": "srkit_no_such_package:Gone", "number": "math:pi"})
+    registry.register(lost, "lost", distribution="lost", version="1")
+    assert registry.failures == []
+    assert registry.get("losses", "gone").summary == ""
+    with pytest.raises(PluginError) as caught:
+        _ = registry.get("losses", "gone").factory
+    assert str(caught.value) == (
+        "losses 'gone' of lost 1 cannot be imported from 'srkit_no_such_package:Gone': "
+        "ModuleNotFoundError: No module named 'srkit_no_such_package'"
+    )
+    with pytest.raises(PluginError, match="'math:pi' is no class or function"):
+        _ = registry.get("losses", "number").factory
+
+
+def test_unknown_names_and_kinds_suggest_the_nearest(registry: Registry) -> None:
+    with pytest.raises(
+        PluginError, match=r"^none of the generators is called 'rrbd'; did you mean 'rrdb'"
+    ):
+        registry.get("generators", "rrbd")
+    with pytest.raises(PluginError) as caught:
+        registry.names("generator")
+    assert str(caught.value) == ("'generator' is no kind of component; did you mean 'generators'?")
+
+
+def test_listing_every_summary_imports_no_torch() -> None:
+    code = (
+        "import sys; from srkit.components.registry import KINDS, Registry\n"
+        "registry = Registry.discover()\n"
+        "found = [c.summary for kind in KINDS for c in registry.components(kind)]\n"
+        "assert found and all(found), found\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

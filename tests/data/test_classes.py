@@ -1,0 +1,70 @@
+"""Classes chosen by index, wnid or name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from torchvision.models import ResNet18_Weights
+
+from srkit.data.classes import choose_classes, imagenet_names
+
+BIRDS = [("n1", "wren", "jenny"), ("n2", "Robin"), ("n3", "crane"), ("n4", "crane")]
+
+
+def test_every_way_to_name_a_class() -> None:
+    assert choose_classes([3, "ROBIN", "n1"], BIRDS) == [0, 1, 3]
+    assert choose_classes(["Jenny", "n3"], BIRDS) == [0, 2]
+    assert choose_classes([5, 2], 6) == [2, 5]
+
+
+def test_a_file_lists_one_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "some.txt"
+    path.write_text("robin\n\n  0 \nn4\n")
+    assert choose_classes(path, BIRDS) == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "message"),
+    [
+        (["wrenn", 1], BIRDS, "classes: 'wrenn' is none of the 4 classes; did you mean 'wren'?"),
+        (
+            ["ostrich", 1],
+            BIRDS,
+            "classes: 'ostrich' is none of the 4 classes; give a wnid, a name or an index",
+        ),
+        (["crane", 1], BIRDS, "classes: 'crane' means the classes 2 and 3; give one by its index"),
+        ([4, 1], BIRDS, "classes: 4 is no class; expected 0 to 3"),
+        ([-1, 1], BIRDS, "classes: -1 is no class; expected 0 to 3"),
+        (["wren", 0], BIRDS, "classes: 0 is the class 0, as is 'wren'"),
+        ([2], BIRDS, "classes: got 1; a choice is of at least two"),
+        ([], BIRDS, "classes: got 0; a choice is of at least two"),
+        (
+            ["wren", 1],
+            6,
+            "classes: 'wren' is unknown, since these 6 classes have no names; give indices from 0",
+        ),
+    ],
+)
+def test_wrong_choices(given: list[int | str], known: int, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        choose_classes(given, known)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "none.txt"
+    with pytest.raises(ValueError, match=f"^classes: {re.escape(str(path))}: cannot be read "):
+        choose_classes(path, BIRDS)
+
+
+def test_imagenet_agrees_with_torchvision() -> None:
+    """torchvision lists the first names in the order of the published weights' scores."""
+    names = imagenet_names()
+    wnids = [called[0] for called in names]
+    assert len(names) == 1000
+    assert wnids == sorted(wnids)
+    assert (wnids[0], wnids[999]) == ("n01440764", "n15075141")
+    theirs = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    same = sum(name in called for name, called in zip(theirs, names, strict=True))
+    assert same > 970  # they tell some namesakes apart in their own words

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from srkit.functional.adversarial import GAMES
+
+Array = NDArray[np.float64]
+Side = Callable[[Array, Array], float]
+
+
+def probability(logits: Array) -> Array:
+    return 1 / (1 + np.exp(-logits))
+
+
+def judged_real(logits: Array) -> float:
+    return float(-np.log(probability(logits)).mean())
+
+
+def judged_fake(logits: Array) -> float:
+    return float(-np.log(1 - probability(logits)).mean())
+
+
+def relativistic(upper: Array, lower: Array) -> float:
+    """Jolicoeur-Martineau 2019, equations 8 to 10, halved: `upper` is to beat `lower`."""
+    return (judged_real(upper - lower.mean()) + judged_fake(lower - upper.mean())) / 2
+
+
+#: Each side of each game, as its paper defines it; sums over real and fake are halved.
+PUBLISHED: dict[str, tuple[Side, Side]] = {
+    "vanilla": (  # Goodfellow et al. 2014, equation 1 and the heuristic of section 3
+        lambda real, fake: judged_real(fake),
+        lambda real, fake: (judged_real(real) + judged_fake(fake)) / 2,
+    ),
+    "least_squares": (  # Mao et al. 2017, equation 9
+        lambda real, fake: float(((fake - 1) ** 2).mean()),
+        lambda real, fake: float(((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2),
+    ),
+    "hinge": (  # Lim & Ye 2017
+        lambda real, fake: float(-fake.mean()),
+        lambda real, fake: float(
+            (np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean()) / 2
+        ),
+    ),
+    "relativistic": (
+        lambda real, fake: relativistic(fake, real),
+        lambda real, fake: relativistic(real, fake),
+    ),
+}
+
+
+def test_every_game_is_tested() -> None:
+    assert GAMES.keys() == PUBLISHED.keys()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (2, 1, 3, 4)])
+def test_agrees_with_the_paper(name: str, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(0.5, 2, shape), rng.normal(-0.5, 2, shape)
+    game, (generator, discriminator) = GAMES[name], PUBLISHED[name]
+    logits = torch.from_numpy(real), torch.from_numpy(fake)
+    assert float(game.generator(*logits)) == pytest.approx(generator(real, fake), rel=1e-12)
+    assert float(game.discriminator(*logits)) == pytest.approx(discriminator(real, fake), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "generator", "discriminator"),
+    [
+        ("vanilla", np.log(2), np.log(2)),
+        ("least_squares", 1, 0.5),
+        ("hinge", 0, 1),
+        ("relativistic", np.log(2), np.log(2)),
+    ],
+)
+def test_value_where_nothing_is_told_apart(
+    name: str, generator: float, discriminator: float
+) -> None:
+    zeros = torch.zeros(4, 1)
+    assert float(GAMES[name].generator(zeros, zeros)) == pytest.approx(generator)
+    assert float(GAMES[name].discriminator(zeros, zeros)) == pytest.approx(discriminator)
+
+
+def test_relativistic_looks_at_differences_alone() -> None:
+    real, fake = torch.randn(2, 6, 1, generator=torch.Generator().manual_seed(0))
+    game = GAMES["relativistic"]
+    torch.testing.assert_close(game.generator(real + 3, fake + 3), game.generator(real, fake))
+
+
+def gradients(side: Callable[..., torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differentiate at undecided logits, by those of the real and of the fake images."""
+    real = torch.tensor([0.3, -0.2, 0.1], requires_grad=True)
+    fake = torch.tensor([0.1, 0.2, 0.4], requires_grad=True)
+    by_real, by_fake = torch.autograd.grad(
+        side(real, fake), (real, fake), allow_unused=True, materialize_grads=True
+    )
+    return by_real, by_fake
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_sides_pull_against_each_other(name: str) -> None:
+    """Lowering its loss, the discriminator raises the real and lowers the fake logits."""
+    by_real, by_fake = gradients(GAMES[name].discriminator)
+    assert (by_real < 0).all()
+    assert (by_fake > 0).all()
+    _, by_fake = gradients(GAMES[name].generator)
+    assert (by_fake < 0).all()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_only_relative_games_show_the_generator_real_images(name: str) -> None:
+    by_real, _ = gradients(GAMES[name].generator)
+    assert bool((by_real > 0).all()) is GAMES[name].relative
+    assert bool((by_real == 0).all()) is not GAMES[name].relative
+
+
+@pytest.mark.parametrize("name", ["vanilla", "relativistic"])
+def test_extreme_logits_stay_finite(name: str) -> None:
+    real, fake = torch.full((3,), -1e4), torch.full((3,), 1e4)
+    assert GAMES[name].discriminator(real, fake).isfinite()
+    assert GAMES[name].generator(fake, real).isfinite()

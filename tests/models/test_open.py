@@ -1,0 +1,180 @@
+"""One name for a run, a checkpoint, a foreign file, published weights or an interpolation."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from srkit_generators.rrdb import RRDB
+from training_setup import Tree, last, make_pictures, make_tree, run, steps, validated
+
+from srkit import __version__
+from srkit.components.registry import Registry
+from srkit.errors import RecipeError, WeightsError
+from srkit.functional.resizing import resize
+from srkit.models.open import Interpolation, Provenance, open_model
+from srkit.recipe.trees import merge
+from srkit.weights.checkpoints import load, save
+
+LR = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pictures(tmp_path_factory.mktemp("data") / "pictures", count=8)
+
+
+@pytest.fixture(scope="module")
+def tree(pictures: Path) -> Tree:
+    """A recipe with all that restoring needs, and much that it does not."""
+    changes = {
+        "stretch": {"type": "asinh", "peak": 2.0},
+        "constraint": {"type": "flux"},
+        "metrics": {"psnr": {}},
+    }
+    return merge(make_tree(pictures, validated(pictures), changes), steps(3, ema=0.5))
+
+
+@pytest.fixture(scope="module")
+def folder(tree: Tree, tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "variant"
+    run(tree, folder, registry)
+    return folder
+
+
+def refused(reference: str | Path, registry: Registry, scale: int | None = None) -> str:
+    with pytest.raises(WeightsError) as caught:
+        open_model(reference, registry, scale=scale)
+    return str(caught.value)
+
+
+def test_a_run_is_opened_at_its_best_with_averaged_weights(
+    folder: Path, registry: Registry
+) -> None:
+    before = torch.random.get_rng_state()
+    model = open_model(folder, registry)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    path = folder / "checkpoints" / "best.safetensors"
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (model.name, model.scale, model.channels) == ("variant", 2, 3)
+    assert model.provenance == Provenance(path, checksum, "small", __version__)
+    assert not model.generator.training
+    assert not any(parameter.requires_grad for parameter in model.generator.parameters())
+    found, averaged = model.generator.state_dict(), load(path).groups["ema"]
+    assert found.keys() == averaged.keys()
+    assert all(torch.equal(found[key], averaged[key]) for key in found)
+    assert model.stretch is not None
+    assert model.stretch(torch.tensor(2.0), model.stretch.fit(LR)).item() == pytest.approx(1)
+    assert type(model.constraint).__name__ == "Flux"
+    assert model.generator(LR).shape == (1, 3, 18, 22)
+
+
+def test_a_head_comes_with_its_network(pictures: Path, tmp_path: Path, registry: Registry) -> None:
+    changes = {"uncertainty": {"features": 4}, "losses": {"l1": None, "gaussian_nll": {}}}
+    run(merge(make_tree(pictures, changes), steps(2, ema=0.5)), tmp_path / "unsure", registry)
+    head = open_model(tmp_path / "unsure", registry).head
+    assert head is not None
+    assert not head.training
+    assert not any(parameter.requires_grad for parameter in head.parameters())
+    checkpoint = last(tmp_path / "unsure")
+    trained = checkpoint.groups.pop("uncertainty")
+    assert all(torch.equal(trained[key], value) for key, value in head.state_dict().items())
+    save(tmp_path / "beheaded.safetensors", checkpoint.groups, checkpoint.state)
+    assert open_model(tmp_path / "beheaded.safetensors", registry).head is None
+
+
+def test_a_checkpoint_is_named_after_its_run(folder: Path, registry: Registry) -> None:
+    path = folder / "checkpoints" / "last.safetensors"
+    model = open_model(str(path), registry, scale=2)
+    assert model.name == "variant/last"
+    first = next(iter(model.generator.state_dict().items()))
+    assert torch.equal(first[1], last(folder).groups["ema"][first[0]])
+
+
+def test_data_and_losses_of_the_recipe_are_not_needed(
+    folder: Path, tmp_path: Path, registry: Registry
+) -> None:
+    checkpoint = load(folder / "checkpoints" / "best.safetensors")
+    checkpoint.state["recipe"]["data"]["train"]["dataset"]["root"] = "/nowhere"
+    checkpoint.state["recipe"]["losses"] = {"of_a_lost_plugin": {"type": "of_a_lost_plugin"}}
+    checkpoint.state["recipe"]["key_of_a_later_version"] = 1
+    save(tmp_path / "moved.safetensors", checkpoint.groups, checkpoint.state)
+    assert open_model(tmp_path / "moved.safetensors", registry).name == "moved"
+
+
+def test_a_generator_that_is_not_there_is_told(
+    folder: Path, tmp_path: Path, registry: Registry
+) -> None:
+    checkpoint = load(folder / "checkpoints" / "best.safetensors")
+    checkpoint.state["recipe"]["generator"]["type"] = "rrdc"
+    save(tmp_path / "lost.safetensors", checkpoint.groups, checkpoint.state)
+    with pytest.raises(RecipeError) as caught:
+        open_model(tmp_path / "lost.safetensors", registry)
+    assert str(caught.value) == (
+        f"{tmp_path / 'lost.safetensors'}: 1 problem\n"
+        "  generator.type: none of the generators is called 'rrdc'; did you mean 'rrdb'?"
+    )
+
+
+def test_a_run_that_trained_a_classifier_restores_nothing(
+    folder: Path, tmp_path: Path, registry: Registry
+) -> None:
+    checkpoint = load(folder / "checkpoints" / "best.safetensors")
+    del checkpoint.state["recipe"]["generator"]
+    path = tmp_path / "classifier.safetensors"
+    save(path, checkpoint.groups, checkpoint.state)
+    assert refused(path, registry) == f"{path}: a checkpoint without a generator"
+
+
+@pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_an_interpolation(kernel: str, registry: Registry) -> None:
+    model = open_model(kernel, registry, scale=3)
+    assert (model.name, model.scale, model.channels) == (kernel, 3, None)
+    assert model.provenance == Provenance()
+    assert isinstance(model.generator, Interpolation)
+    assert model.generator.stages() == model.generator.adapt({}) == {}
+    for channels in (1, 4):
+        images = LR[:, :1].expand(-1, channels, -1, -1)
+        expected = resize(images, (27, 33), kernel=kernel)  # type: ignore[arg-type]
+        assert torch.equal(model.generator(images), expected)
+
+
+def test_published_weights(registry: Registry) -> None:
+    model = open_model("rrdb_small_x4", registry)
+    assert (model.name, model.scale, model.channels) == ("rrdb_small_x4", 4, 3)
+    assert model.provenance.sha256 == (
+        "2040e41affeb56f5c49b8307de4d3478f06789ea36b85052c5bf7bef8c9e0b04"
+    )
+    assert model.stretch is model.constraint is None
+    assert model.generator(LR).shape == (1, 3, 36, 44)
+
+
+def test_foreign_weights(tmp_path: Path, registry: Registry) -> None:
+    network = RRDB(scale=4, channels=3, blocks=1, features=8)
+    path = tmp_path / "mine.pth"
+    torch.save({"params": network.state_dict()}, path)
+    model = open_model(path, registry)
+    assert (model.name, model.scale, model.channels) == ("mine", 4, 3)
+    assert model.provenance == Provenance(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    torch.testing.assert_close(model.generator(LR), network.eval()(LR), atol=1e-5, rtol=0)
+
+
+def test_what_is_no_model(folder: Path, tmp_path: Path, registry: Registry) -> None:
+    assert refused("bicubik", registry, 2) == (
+        "'bicubik' is no run folder, weight file, published name or interpolation; did you mean "
+        "'bicubic'?"
+    )
+    assert refused("bicubic", registry) == "'bicubic' enlarges by any scale; say by which"
+    assert refused(folder, registry, 4) == f"{folder}: a model of scale 2; expected scale 4"
+    assert re.match(f"{re.escape(str(tmp_path))}: no run folder; ", refused(tmp_path, registry))
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x00" * 20)
+    assert refused(broken, registry).startswith(f"{broken}: not a whole safetensors file")
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG")
+    assert refused(picture, registry) == (
+        f"{picture}: no PyTorch checkpoint, it begins with b'\\x89P'; copy or download it again"
+    )

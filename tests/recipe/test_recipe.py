@@ -1,0 +1,446 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from srkit.errors import RecipeError
+from srkit.recipe.parts import TrainingSpec
+from srkit.recipe.recipe import Recipe, load_recipe
+from srkit.recipe.values import Length
+
+BASE = """\
+name: small
+generator: {type: rrdb, blocks: 1}
+losses: {l1: {}}
+data:
+  train:
+    dataset: {type: sample_photos, split: train}
+    augment: [flip, rotate]
+training:
+  schedule: {type: steps, milestones: [10, 20 epochs]}
+"""
+KEYS = (
+    "best, channels, constraint, data, degradation, description, discriminator, evaluation, "
+    "generator, losses, metrics, name, needs, repeat, sample, scale, search, seed, start, "
+    "stretch, teachers, training, uncertainty, variants"
+)
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(content: str | bytes, name: str = "recipe.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def problems(path: Path, *overrides: str, sample: bool = False) -> list[str]:
+    """Refuse a recipe; its whole error is the file's name, the count, and these lines."""
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, overrides, sample=sample)
+    found = caught.value.problems
+    count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+    assert str(caught.value) == "\n  ".join([f"{path}: {count}", *found])
+    return found
+
+
+def test_a_recipe_and_its_defaults(write: Write) -> None:
+    recipe = load_recipe(write(BASE))
+    assert (recipe.name, recipe.scale, recipe.channels, recipe.seed) == ("small", 4, 3, 0)
+    assert recipe.generator is not None
+    assert recipe.generator.options == {"blocks": 1}
+    assert [(name, loss.type, loss.weight) for name, loss in recipe.losses.items()] == [
+        ("l1", "l1", 1.0)
+    ]
+    assert recipe.training.duration == Length(1, "epochs")
+    assert recipe.training.schedule.milestones == [Length(10, "steps"), Length(20, "epochs")]
+    assert [path for path, _, _ in recipe.components()] == [
+        "generator",
+        "data.train.dataset",
+        "losses.l1",
+    ]
+
+
+def test_what_is_dumped_is_the_same_recipe(write: Write) -> None:
+    recipe = load_recipe(
+        write(BASE), ["training.duration=1234567", "training.keep_every=0.5 epoch"]
+    )
+    dumped = yaml.safe_dump(recipe.dump())
+    assert load_recipe(write(dumped, "again.yaml")) == recipe
+
+
+def test_a_need_that_is_null_is_taken_out(write: Write) -> None:
+    text = (
+        BASE + "needs: {first: first.yaml, second: second.yaml}\nsample: {needs: {first: null}}\n"
+    )
+    recipe = load_recipe(write(text), sample=True)
+    assert list(recipe.needs) == ["second"]
+
+
+def test_an_option_that_is_null_is_dumped_since_its_default_may_differ(write: Write) -> None:
+    recipe = load_recipe(write(BASE), ["generator.blocks=null"])
+    assert recipe.dump()["generator"] == {"type": "rrdb", "blocks": None}
+    assert "degradation" not in recipe.dump()
+
+
+def test_the_whole_text_of_an_error(tmp_path: Path, write: Write) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(BASE + "trainin: {}\nscale: four\n"))
+    assert str(caught.value) == (
+        f"{tmp_path}/recipe.yaml: 2 problems\n"
+        "  scale: got 'four'; expected a valid integer\n"
+        "  trainin: unknown key 'trainin'; did you mean 'training'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("trainin: {}", "trainin: unknown key 'trainin'; did you mean 'training'?"),
+        ("zzz: 1", f"zzz: unknown key 'zzz'; known: {KEYS}"),
+        (
+            "evaluation: {batchsize: 3}",
+            "evaluation.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?",
+        ),
+        (
+            "discriminator: {type: unet_sn, optimiser: {beta: [0.9, 0.99]}}",
+            "discriminator.optimiser.beta: unknown key 'beta'; did you mean 'betas'?",
+        ),
+        ("scale: four", "scale: got 'four'; expected a valid integer"),
+        ("scale: 2.5", "scale: got 2.5; expected a valid integer"),
+        ("scale: yes", "scale: got True; expected a number"),
+        ("scale: 0", "scale: got 0; expected greater than 0"),
+        ("seed: -1", "seed: got -1; expected greater than or equal to 0"),
+        ("description: off", "description: got False; expected a valid string"),
+        ("evaluation: [1]", "evaluation: got [1]; expected keys and values"),
+        ("evaluation: fast", "evaluation: got 'fast'; expected keys and values"),
+        ("metrics: [psnr]", "metrics: got ['psnr']; expected keys and values"),
+        ("metrics: {psnr: 3}", "metrics.psnr: got 3; expected keys and values"),
+        ("degradation: bicubic", "degradation: got 'bicubic'; expected keys and values"),
+        ("degradation: {factor: 0.3}", "degradation.type: missing; it has no default"),
+        ("start: {freeze: [head]}", "start.weights: missing; it has no default"),
+        ("start: {weights: x, freeze: head}", "start.freeze: got 'head'; expected a list"),
+        ("sample: 3", "sample: got 3; expected keys and values"),
+        (
+            "discriminator: {type: unet_sn, loss: vanila}",
+            "discriminator.loss: got 'vanila'; expected 'vanilla', 'least_squares', 'hinge' or "
+            "'relativistic'",
+        ),
+        (
+            "teachers: {judge: {type: timm, trainable: 7}}",
+            "teachers.judge.trainable: got 7; expected true or false",
+        ),
+    ],
+)
+def test_a_wrong_key_or_value(write: Write, text: str, problem: str) -> None:
+    assert problems(write(f"{BASE}{text}\n")) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("optimiser: {lr: fast}", "optimiser.lr: got 'fast'; expected a valid number"),
+        ("optimiser: {lr: .inf}", "optimiser.lr: got inf; expected a finite number"),
+        ("optimiser: {betas: 0.9}", "optimiser.betas: got 0.9; expected a list"),
+        (
+            "optimiser: {betas: [1, 1, 1]}",
+            "optimiser.betas: got [1, 1, 1]; expected at most 2 items",
+        ),
+        (
+            "optimiser: {type: adm}",
+            "optimiser.type: got 'adm'; expected 'adam', 'adamw', 'sgd' or 'lion'",
+        ),
+        ("optimiser: {momentum: 0.9}", "optimiser: 'momentum' is no option of adam; remove it"),
+        (
+            "optimiser: {type: sgd, betas: [0.9, 0.99]}",
+            "optimiser: 'betas' is no option of sgd; remove it",
+        ),
+        ("optimiser: {type: lion, eps: 1e-8}", "optimiser: 'eps' is no option of lion; remove it"),
+        (
+            "schedule: {type: steps}",
+            "schedule: a schedule of type 'steps' needs either 'every' or 'milestones'",
+        ),
+        (
+            "schedule: {type: steps, every: 5, milestones: [3]}",
+            "schedule: a schedule of type 'steps' needs either 'every' or 'milestones'",
+        ),
+        ("clip: 0", "clip: got 0; expected greater than 0"),
+        ("ema: 1", "ema: got 1; expected less than 1"),
+        ("precision: fp64", "precision: got 'fp64'; expected 'fp32', 'bf16' or 'fp16'"),
+    ],
+)
+def test_a_wrong_training_setting(write: Write, text: str, problem: str) -> None:
+    recipe = f"name: small\ntraining: {{{text}}}\n"
+    assert problems(write(recipe)) == [f"training.{problem}"]
+
+
+def test_a_recipe_needs_a_name_that_can_be_a_folder(write: Write) -> None:
+    assert problems(write("scale: 4\n")) == ["name: missing; it has no default"]
+    assert problems(write("name: a/b\n")) == [
+        r"name: got 'a/b'; expected text that matches ^[\w.-]+$"
+    ]
+
+
+def test_everything_that_is_wrong_comes_at_once(write: Write) -> None:
+    recipe = """\
+name: 7
+generator: rrdb
+losses: {l1: {weight: heavy}}
+data: {train: {crop: -1, augment: [spin]}}
+training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
+"""
+    assert problems(write(recipe)) == [
+        "name: got 7; expected a valid string",
+        "generator: got 'rrdb'; expected keys and values",
+        "data.train.dataset: missing; it has no default",
+        "data.train.crop: got -1; expected greater than 0",
+        "data.train.augment.0: got 'spin'; expected 'flip' or 'rotate'",
+        "losses.l1.weight: got 'heavy'; expected a valid number",
+        "training.duration: got 'soon'; expected a number of steps or, for instance, '10 epochs'",
+        "training.optimiser.lr: got 'fast'; expected a valid number",
+        "training.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "holds nothing; expected keys and values"),
+        (b"# only a comment\n", "holds nothing; expected keys and values"),
+        (b"- a\n- b\n", "holds a list; expected keys and values"),
+        (b"rrdb\n", "holds a str; expected keys and values"),
+        (b"\x89PNG\r\n\x1a\n", "not text in UTF-8: invalid start byte"),
+        (b"a\x00b", "not valid YAML: character 2: special characters are not allowed"),
+        (
+            b"name: a\ntraining: {clip: 1}\nname: b\n",
+            "not valid YAML: line 3, column 1: the key 'name' is given twice",
+        ),
+        (
+            b"name: a\ntraining: {clip: 1, clip: 2}\n",
+            "not valid YAML: line 2, column 21: the key 'clip' is given twice",
+        ),
+        (
+            b"name: [a\nscale: 4\n",
+            "not valid YAML: line 2, column 6: expected ',' or ']', but got ':'",
+        ),
+        (
+            b"name: a\n\tscale: 4\n",
+            r"not valid YAML: line 2, column 1: found character '\t' that cannot start any token",
+        ),
+        (b"name: a\n3: b\n", "not valid YAML: line 2, column 1: this key is no text; quote it"),
+        (b"name: a\non: b\n", "not valid YAML: line 2, column 1: this key is no text; quote it"),
+        (b"name: a\n[b]: c\n", "not valid YAML: line 2, column 1: this key is no text; quote it"),
+        (b"seed: 0b_\n", "not valid YAML: invalid literal for int() with base 2: ''"),
+        (
+            b"name: !!python/name:os.system\n",
+            "not valid YAML: line 1, column 7: could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/name:os.system'",
+        ),
+    ],
+)
+def test_a_file_that_is_no_recipe(write: Write, content: bytes, problem: str) -> None:
+    assert problems(write(content)) == [problem]
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert problems(tmp_path / "absent.yaml") == ["no such file"]
+    assert problems(tmp_path) == ["cannot be read: Is a directory"]
+
+
+def test_scientific_notation_is_a_number(write: Write) -> None:
+    recipe = load_recipe(
+        write(
+            "name: small\ngenerator: {type: rrdb, a: 1e-4, b: -2E3, c: 1.5e+2, d: 1e, e: v1e3}\n"
+        ),
+        ["seed=1e3"],
+    )
+    assert recipe.generator is not None
+    assert recipe.generator.options == {"a": 1e-4, "b": -2000.0, "c": 150.0, "d": "1e", "e": "v1e3"}
+    assert recipe.seed == 1000
+
+
+def test_a_date_is_text(write: Write) -> None:
+    recipe = load_recipe(write("name: 2024-12-31\n"), ["description=2024-12-31"])
+    assert (recipe.name, recipe.description) == ("2024-12-31", "2024-12-31")
+    assert load_recipe(write(yaml.safe_dump(recipe.dump()))) == recipe
+
+
+def test_anchors_spare_repetition(write: Write) -> None:
+    text = "name: small\ntraining: {optimiser: &slow {lr: 1e-5}}\n"
+    text += "discriminator: {type: unet_sn, optimiser: {<<: *slow, type: adamw}}\n"
+    recipe = load_recipe(write(text))
+    assert recipe.discriminator is not None
+    assert recipe.discriminator.optimiser.lr == recipe.training.optimiser.lr == 1e-5
+
+
+def test_a_recipe_extends_another(write: Write) -> None:
+    write(BASE + "scale: 2\n", "base.yaml")
+    write("extends: ../base.yaml\nname: middle\ntraining: {clip: 1.0}\n", "below/middle.yaml")
+    recipe = load_recipe(write("extends: below/middle.yaml\nname: mine\nlosses: {mse: {}}\n"))
+    assert (recipe.name, recipe.scale) == ("mine", 2)
+    assert list(recipe.losses) == ["l1", "mse"]
+    assert recipe.training.clip == 1.0
+    assert recipe.training.schedule.type == "steps"
+
+
+def test_a_recipe_takes_out_what_it_inherits(write: Write) -> None:
+    write(BASE, "base.yaml")
+    path = write("extends: base.yaml\nlosses: {l1: null, mse: {}}\ndata: {train: null}\n")
+    recipe = load_recipe(path)
+    assert list(recipe.losses) == ["mse"]
+    assert recipe.data.train is None
+
+
+def test_a_component_of_another_type_is_replaced_whole(write: Write) -> None:
+    write(BASE, "base.yaml")
+    recipe = load_recipe(write("extends: base.yaml\ngenerator: {type: edsr, features: 8}\n"))
+    assert recipe.generator is not None
+    assert (recipe.generator.type, recipe.generator.options) == ("edsr", {"features": 8})
+
+
+def test_the_extended_file_is_missing(tmp_path: Path, write: Write) -> None:
+    path = write(BASE + "extends: absent.yaml\n")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert str(caught.value) == (
+        f"{tmp_path}/absent.yaml: 1 problem\n  no such file (extended by {path})"
+    )
+
+
+@pytest.mark.parametrize("value", ["3", "[a.yaml, b.yaml]"])
+def test_what_is_no_path_to_extend(write: Write, value: str) -> None:
+    assert problems(write(f"extends: {value}\n")) == [
+        f"extends: got {yaml.safe_load(value)!r}; expected the path of a recipe"
+    ]
+
+
+def test_a_recipe_that_extends_itself(write: Write) -> None:
+    path = write(BASE + "extends: recipe.yaml\n")
+    assert problems(path) == [f"extends: goes round in a loop: {path} -> {path}"]
+
+
+def test_recipes_that_extend_each_other(tmp_path: Path, write: Write) -> None:
+    path = write("extends: second.yaml\n")
+    second = write("extends: third.yaml\n", "second.yaml")
+    third = write("extends: ./recipe.yaml\n", "third.yaml")
+    assert problems(path) == [
+        f"extends: goes round in a loop: {path} -> {second} -> {third} -> {path}"
+    ]
+
+
+def test_the_sample_block_is_laid_over_the_recipe(write: Write) -> None:
+    path = write(BASE + "seed: 1\nsample: {seed: 2, scale: 2, generator: {type: edsr}}\n")
+    plain, sample = load_recipe(path), load_recipe(path, ["scale=3"], sample=True)
+    assert (plain.seed, plain.scale) == (1, 4)
+    assert (sample.seed, sample.scale) == (2, 3)
+    assert sample.generator is not None
+    assert (sample.generator.type, sample.generator.options) == ("edsr", {})
+
+
+@pytest.mark.parametrize("block", ["", "sample:\n", "sample: [1]\n"])
+def test_a_recipe_without_a_sample_block(write: Write, block: str) -> None:
+    expected = ["sample: missing; --sample needs this block"]
+    assert problems(write(BASE + block), sample=True) == expected
+
+
+def test_a_wrong_key_in_the_sample_block(write: Write) -> None:
+    path = write(BASE + "sample: {trainin: {}}\n")
+    assert problems(path, sample=True) == [
+        "trainin: unknown key 'trainin'; did you mean 'training'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "look", "value"),
+    [
+        ("scale=2", lambda r: r.scale, 2),
+        ("training.optimiser.lr=1e-5", lambda r: r.training.optimiser.lr, 1e-5),
+        ("training.optimiser={lr: 0.1}", lambda r: r.training.optimiser.lr, 0.1),
+        ("data.train.crop=64", lambda r: r.data.train.crop, 64),
+        ("data.train.augment=[]", lambda r: r.data.train.augment, []),
+        ("data.train.augment.1=flip", lambda r: r.data.train.augment, ["flip", "flip"]),
+        (
+            "training.schedule.milestones.0=3 epochs",
+            lambda r: r.training.schedule.milestones,
+            [Length(3, "epochs"), Length(20, "epochs")],
+        ),
+        ("losses.mse.weight=2", lambda r: sorted(r.losses), ["l1", "mse"]),
+        ("losses={l1: null, mse: {}}", lambda r: sorted(r.losses), ["mse"]),
+        ("losses.l1=null", lambda r: sorted(r.losses), []),
+        ("data.train=null", lambda r: r.data.train, None),
+        ("generator.blocks=2", lambda r: r.generator.options, {"blocks": 2}),
+        ("generator.type=rrdb", lambda r: r.generator.options, {"blocks": 1}),
+        ("generator.type=edsr", lambda r: r.generator.options, {}),
+        ("generator={type: edsr, a: 1}", lambda r: r.generator.options, {"a": 1}),
+        ("description='a=b'", lambda r: r.description, "a=b"),
+    ],
+)
+def test_an_override(
+    write: Write, override: str, look: Callable[[Recipe], Any], value: object
+) -> None:
+    assert look(load_recipe(write(BASE), [override])) == value
+
+
+def test_overrides_come_one_after_the_other(write: Write) -> None:
+    recipe = load_recipe(write(BASE), ["generator.type=edsr", "generator.features=8", "scale=2"])
+    assert recipe.generator is not None
+    assert recipe.generator.options == {"features": 8}
+    assert recipe.scale == 2
+
+
+def test_null_gives_a_key_its_absence_back(write: Write) -> None:
+    path = write(BASE)
+    plain = load_recipe(path)
+    assert plain.losses
+    changed = load_recipe(path, ["losses=null", "training.batch_size=null", "training=null"])
+    assert changed.losses == {}
+    default = TrainingSpec.model_fields["batch_size"].default
+    assert load_recipe(path, ["training.batch_size=null"]).training.batch_size == default
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("scale", "scale: expected key=value, such as training.batch_size=8"),
+        ("=3", "=3: expected key=value, such as training.batch_size=8"),
+        ("a..b=3", "a..b=3: expected key=value, such as training.batch_size=8"),
+        ("scale=[1", "scale=[1: '[1' is not YAML; quote it"),
+        ("description=a: b: c", "description=a: b: c: 'a: b: c' is not YAML; quote it"),
+        ("seed=0b_", "seed=0b_: '0b_' is not YAML; quote it"),
+        ("name.x=1", "name.x=1: 'x' lies inside a single value, 'small'"),
+        ("data.train.augment.2=flip", "data.train.augment.2=flip: '2' is no item of a list of 2"),
+        (
+            "data.train.augment.-1=flip",
+            "data.train.augment.-1=flip: '-1' is no item of a list of 2",
+        ),
+        ("data.train.augment.²=flip", "data.train.augment.²=flip: '²' is no item of a list of 2"),
+        (
+            "data.train.augment.0=spin",
+            "data.train.augment.0: got 'spin'; expected 'flip' or 'rotate'",
+        ),
+        ("scale=four", "scale: got 'four'; expected a valid integer"),
+        (
+            "training.batchsize=8",
+            "training.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?",
+        ),
+        ("name=", "name: got None; expected a valid string"),
+    ],
+)
+def test_a_wrong_override(write: Write, override: str, problem: str) -> None:
+    assert problems(write(BASE), override) == [problem]
+
+
+def test_every_override_that_cannot_be_applied_is_named(write: Write) -> None:
+    assert problems(write(BASE), "scale", "seed=1", "name.x=1") == [
+        "scale: expected key=value, such as training.batch_size=8",
+        "name.x=1: 'x' lies inside a single value, 'small'",
+    ]

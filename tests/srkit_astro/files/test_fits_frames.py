@@ -1,0 +1,216 @@
+"""FITS frames restored by windows, against the whole frame, byte by byte where nothing rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from frames_setup import by_windows, restore
+from srkit_astro.files.fits import Fits
+
+from srkit.components.registry import Registry
+from srkit.errors import DataError
+from srkit.images.formats import Formats
+from srkit.models.open import fresh_model, open_model
+from srkit.upscaling.upscaler import ImageUpscaler
+
+SIDES = (61, 83)
+WCS = {
+    "CTYPE1": "RA---TAN",
+    "CTYPE2": "DEC--TAN",
+    "CRPIX1": 30.0,
+    "CRPIX2": 20.0,
+    "CRVAL1": 150.0,
+    "CRVAL2": 2.0,
+    "CDELT1": -1e-4,
+    "CDELT2": 1e-4,
+}
+
+
+def _upscaler(scale: float = 2, **options: Any) -> ImageUpscaler:
+    model = open_model("bicubic", Registry.discover(), at_least=scale)
+    return ImageUpscaler(model, scale=scale, tile=24, **options)
+
+
+def _values(dtype: str = "f4") -> Any:
+    return np.random.default_rng(3).normal(90, 20, SIDES).clip(0, 250).astype(dtype)
+
+
+def _store(path: Path, *hdus: Any) -> Path:
+    fits.HDUList(list(hdus)).writeto(path, checksum=True)
+    return path
+
+
+def _compare(source: Path, upscaler: ImageUpscaler, formats: Formats) -> None:
+    """Restore a file both ways; compare values, headers and what is told."""
+    whole, parts = source.with_name("whole.fits"), source.with_name("parts.fits")
+    told = restore(source, whole, upscaler, formats)
+    with by_windows():
+        assert restore(source, parts, upscaler, formats) == told
+    # astropy warns, which is an error here, where a checksum is wrong.
+    with fits.open(whole) as first, fits.open(parts, checksum=True) as second:
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
+            assert one.data.dtype == other.data.dtype
+            np.testing.assert_allclose(one.data, other.data, rtol=1e-5, atol=1e-5)
+            ignored = ("CHECKSUM", "DATASUM")
+            difference = fits.HeaderDiff(one.header, other.header, ignore_keywords=ignored)
+            assert difference.identical, difference.report()
+            assert list(one.header) == list(other.header)
+    assert whole.stat().st_size == parts.stat().st_size
+
+
+@pytest.mark.parametrize("scale", [2, 3.5, 0.7])
+@pytest.mark.parametrize("stored", ["i4", "u2"])
+def test_header_mask_and_holes(tmp_path: Path, formats: Formats, scale: float, stored: str) -> None:
+    values = _values()
+    values[10:12, 30], values[60, 70] = np.nan, np.inf
+    flags = (np.random.default_rng(1).random(SIDES) > 0.9).astype(stored) * 4
+    mask = fits.ImageHDU(flags, fits.Header({"MP_BAD": 2}), name="MASK")
+    noise = fits.ImageHDU(values**2, name="VARIANCE")
+    primary = fits.PrimaryHDU(header=fits.Header({"EXPTIME": 100.0}))
+    science = fits.ImageHDU(values, fits.Header({**WCS, "BUNIT": "nJy"}), name="SCI")
+    source = _store(tmp_path / "a.fits", primary, science, mask, noise)
+    _compare(source, _upscaler(scale), formats)
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">i2", ">u2", ">i4", ">i8", ">f8"])
+def test_types_of_numbers(tmp_path: Path, formats: Formats, dtype: str) -> None:
+    source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(dtype)))
+    _compare(source, _upscaler(), formats)
+
+
+def test_scaled_integers_and_blank(tmp_path: Path, formats: Formats) -> None:
+    hdu = fits.PrimaryHDU(_values())
+    hdu.scale("int16", bscale=0.01, bzero=100)
+    stored = hdu.data.copy()
+    stored[5, 5] = -32768
+    hdu = fits.PrimaryHDU(stored, do_not_scale_image_data=True)
+    hdu.header.update({"BSCALE": 0.01, "BZERO": 100.0, "BLANK": -32768})
+    source = tmp_path / "a.fits"
+    hdu.writeto(source)
+    _compare(source, _upscaler(), formats)
+    opened = Fits().open_source(source)
+    assert opened is not None
+    assert bool(opened.rows(5, 6).pixels[0, 0, 5].isnan())
+    opened.close()
+
+
+def test_a_cube_with_an_idle_axis(tmp_path: Path, formats: Formats) -> None:
+    cube = np.stack([_values(), -_values(), _values() ** 2])[None]
+    _compare(_store(tmp_path / "a.fits", fits.PrimaryHDU(cube)), _upscaler(), formats)
+
+
+def test_uncertainty(tmp_path: Path, formats: Formats) -> None:
+    source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(), fits.Header({"BUNIT": "adu"})))
+    options = ["blocks=1", "features=4"]
+    model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
+    _compare(source, ImageUpscaler(model, tile=24, uncertainty=True), formats)
+
+
+@pytest.mark.parametrize("cards", range(28, 36))
+def test_a_change_of_flux_enters_the_header_late(
+    tmp_path: Path, formats: Formats, cards: int
+) -> None:
+    # A header that just fills its block has no room for a line more.
+    values = np.zeros(SIDES, "f4")
+    values[0] = 100.0  # at the border, where an interpolation that rings changes the mean
+    header = fits.Header({f"KEY{n}": n for n in range(cards - 8)})
+    source = _store(tmp_path / "a.fits", fits.PrimaryHDU(values, header))
+    upscaler = ImageUpscaler(_brighter(), tile=24)
+    whole, parts = tmp_path / "whole.fits", tmp_path / "parts.fits"
+    told = restore(source, whole, upscaler, formats)
+    assert any("the model changes the total flux by +10.0%" in line for line in told)
+    with by_windows():
+        assert restore(source, parts, upscaler, formats) == told
+    with fits.open(whole) as first, fits.open(parts, checksum=True) as second:
+        np.testing.assert_allclose(first[0].data, second[0].data, rtol=1e-5)
+        history = [list(each[0].header["HISTORY"]) for each in (first, second)]
+    assert history[0] == history[1]
+
+
+def _brighter() -> Any:
+    import torch
+    from torch import Tensor, nn
+
+    from srkit.models.open import Model
+
+    class Brighter(nn.Module):
+        channels_last = False
+
+        def forward(self, lr: Tensor) -> Tensor:
+            return 1.1 * lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    with torch.no_grad():
+        return Model("brighter", Brighter(), 2, 1)
+
+
+def test_to_another_format(tmp_path: Path, formats: Formats) -> None:
+    source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(), fits.Header(WCS)))
+    for name in ("sr.tif", "sr.npy"):
+        told = restore(source, tmp_path / f"whole_{name}", _upscaler(), formats)
+        with by_windows():
+            assert restore(source, tmp_path / name, _upscaler(), formats) == told
+        assert "header with its WCS left out" in told[0]
+        found, whole = (formats.read(tmp_path / f"{kind}{name}") for kind in ("", "whole_"))
+        np.testing.assert_allclose(found.pixels, whole.pixels, rtol=1e-5)
+
+
+def test_what_is_read_whole(tmp_path: Path) -> None:
+    packed = tmp_path / "a.fits.fz"
+    image = fits.CompImageHDU(_values(), compression_type="GZIP_2", quantize_level=0)
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(packed)
+    assert Fits().open_source(packed) is None
+    fits.PrimaryHDU(_values()).writeto(tmp_path / "a.fits.gz")
+    assert Fits().open_source(tmp_path / "a.fits.gz") is None
+
+
+def test_damage(tmp_path: Path) -> None:
+    source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values()))
+    content = bytearray(source.read_bytes())
+    source.write_bytes(content[:-2880])
+    with pytest.raises(DataError) as caught:
+        Fits().open_source(source)
+    assert str(caught.value).startswith(f"{source}: cannot be read as FITS (")
+    assert str(caught.value).endswith(
+        "; it may be damaged or incomplete: copy it again, or remove it"
+    )
+    content[6000] ^= 1
+    source.write_bytes(content)
+    opened = Fits().open_source(source)
+    assert opened is not None
+    with pytest.raises(DataError) as caught:
+        opened.rows(0, 1)
+    opened.close()
+    assert str(caught.value) == (
+        f"{source}: cannot be read as FITS (Datasum verification failed for PRIMARY); it may be "
+        "damaged or incomplete: copy it again, or remove it"
+    )
+
+
+def test_a_mask_of_another_size(tmp_path: Path) -> None:
+    mask = fits.ImageHDU(np.zeros((3, 4), "i4"), name="MASK")
+    source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values()), mask)
+    with pytest.raises(DataError) as caught:
+        Fits().open_source(source)
+    assert str(caught.value) == (
+        f"{source}: MASK has the shape (1, 3, 4) and the image (1, 61, 83); expected one size"
+    )
+
+
+def test_doubles_beyond_float32(tmp_path: Path) -> None:
+    values = _values("f8")
+    values[40, 2] = 1e300
+    opened = Fits().open_source(_store(tmp_path / "a.fits", fits.PrimaryHDU(values)))
+    assert opened is not None
+    opened.rows(0, 40)
+    with pytest.raises(DataError) as caught:
+        opened.rows(40, 41)
+    opened.close()
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.fits'}: values up to 1e+300 do not fit in float32; scale the file to "
+        "another unit"
+    )

@@ -1,0 +1,108 @@
+"""Flux conventions and zero points, against the handbooks' numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from astropy.io.fits import Header
+from srkit_astro.files.flux import per_lr_area, to_file_values, values_of, zero_point
+
+from srkit.errors import DataError
+
+
+def _header(**cards: object) -> Header:
+    return Header(cards)
+
+
+FLUX = [
+    *("ELECTRONS/S", "electron/s", "e-/s", "COUNTS", "cps", "count / s / pix", "DN", "ADU"),
+    *("Jy", "mJy/pixel", "nanomaggy", "erg/s/cm2/Angstrom", "10**-20 erg/s/cm**2/Angstrom"),
+]
+BRIGHTNESS = ["MJy/sr", "Jy/beam", "K", "count/s/arcsec2", "nJy/arcsec**2", "nmgy/deg2"]
+
+
+@pytest.mark.parametrize("unit", FLUX)
+def test_units_of_flux_per_pixel(unit: str) -> None:
+    assert values_of(_header(BUNIT=unit)) == "flux"
+
+
+@pytest.mark.parametrize("unit", BRIGHTNESS)
+def test_units_of_surface_brightness(unit: str) -> None:
+    assert values_of(_header(BUNIT=unit)) == "surface_brightness"
+
+
+@pytest.mark.parametrize("cards", [{}, {"BUNIT": ""}, {"BUNIT": "gibberish"}])
+def test_units_that_do_not_tell(cards: dict[str, str]) -> None:
+    assert values_of(_header(**cards)) is None
+    assert zero_point(_header(**cards)) is None
+
+
+@pytest.mark.parametrize("unit", ["mag", "mag/arcsec2", "ABmag"])
+def test_magnitudes_are_refused(unit: str) -> None:
+    with pytest.raises(DataError) as caught:
+        values_of(_header(BUNIT=unit))
+    assert str(caught.value) == f"BUNIT is '{unit}'; expected a linear unit, not magnitudes"
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ({"MAGZERO": 27, "FLUXMAG0": 1.0}, 27.0),
+        # The HSC pipeline's zero point, 10**(0.4 * 27).
+        ({"FLUXMAG0": 63095734448.0194}, 27.0),
+        # ACS/WFC F814W and F606W, 2006: ABMAG of the STScI zero point calculator.
+        ({"PHOTFLAM": 7.0332e-20, "PHOTPLAM": 8045.5, "BUNIT": "ELECTRONS/S"}, 25.947),
+        ({"PHOTFLAM": 7.8420e-20, "PHOTPLAM": 5921.1, "BUNIT": "ELECTRONS/S"}, 26.494),
+        ({"BUNIT": "Jy"}, 8.90),
+        ({"BUNIT": "nJy"}, 31.40),
+        ({"BUNIT": "uJy/pixel"}, 23.90),
+        ({"BUNIT": "nanomaggy"}, 22.50),
+        ({"BUNIT": "electron / s"}, None),
+        ({"BUNIT": "MJy/sr"}, None),
+    ],
+)
+def test_zero_points(cards: dict[str, object], expected: float | None) -> None:
+    assert zero_point(_header(**cards)) == pytest.approx(expected, abs=2e-3)
+
+
+def test_counts_of_a_whole_exposure() -> None:
+    cards = {"PHOTFLAM": 7.0332e-20, "PHOTPLAM": 8045.5, "BUNIT": "ELECTRONS"}
+    with pytest.raises(DataError) as caught:
+        zero_point(_header(**cards))
+    assert str(caught.value) == (
+        "BUNIT is 'ELECTRONS', and PHOTFLAM holds for values per second; expected EXPTIME"
+    )
+    found = zero_point(_header(**cards, EXPTIME=100.0))
+    assert found == pytest.approx(25.947 + 5, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("cards", "message"),
+    [
+        ({"MAGZERO": "27"}, "MAGZERO is '27'; expected a number"),
+        ({"MAGZPT": True}, "MAGZPT is True; expected a number"),
+        ({"FLUXMAG0": 0.0}, "FLUXMAG0 is 0; expected a positive number"),
+        ({"PHOTFLAM": -1.0, "PHOTPLAM": 1.0}, "PHOTFLAM is -1; expected a positive number"),
+    ],
+)
+def test_keywords_that_no_zero_point_has(cards: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        zero_point(_header(**cards))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_total_flux_is_conserved(scale: int) -> None:
+    lr = torch.randn(1, 6, 7)
+    sr = lr.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    header = Header()
+    per_pixel = to_file_values(sr, header, "flux", scale)
+    torch.testing.assert_close(per_pixel.sum(), lr.sum())
+    torch.testing.assert_close(per_pixel * per_lr_area("flux", scale), sr)
+    brightness = to_file_values(sr, header, "surface_brightness", scale)
+    torch.testing.assert_close(brightness.mean(), lr.mean())
+    assert per_lr_area("surface_brightness", scale) == 1
+    assert list(header["HISTORY"]) == [
+        f"Flux per pixel: {scale}x{scale} pixels share what one held.",
+        "Surface brightness: values of finer pixels keep their level.",
+    ]

@@ -1,0 +1,216 @@
+"""`srkit upscale` on FITS frames: the sky, the flux and what the header says stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS
+from photutils.centroids import centroid_com
+from rich.console import Console
+from srkit_astro.constraints import Flux
+from srkit_astro.instruments.psf import MoffatPsf
+from srkit_astro.stretches import Asinh
+from upscale_setup import FailedError, upscale_file
+
+from srkit import __version__
+from srkit.components.registry import Registry
+from srkit.images.formats import Formats
+from srkit.interfaces.quantity import Quantity
+from srkit.models.open import Model, Provenance
+from srkit.upscaling.files import Job, plan, upscale_files
+from srkit.upscaling.upscaler import ImageUpscaler
+
+SIDE = 0.168
+#: What the recipes of lenses train on.
+LENSES = Quantity("count / s", 27.0, SIDE / 2, (0.0, 45.0))
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.discover()
+
+
+@pytest.fixture(scope="module")
+def formats(registry: Registry) -> Formats:
+    return Formats.of(registry)
+
+
+def _model(registry: Registry, *, constrained: bool = True) -> Model:
+    """Give an untrained network: what is kept is kept by all that stands around it."""
+    torch.manual_seed(1)
+    factory = registry.get("generators", "edsr").factory
+    generator = factory(scale=2, channels=1, blocks=1, features=8).eval()
+    psf, source = (
+        MoffatPsf(type="moffat", fwhm=0.6, beta=3.0),
+        MoffatPsf(type="moffat", fwhm=0.1, beta=2.0),
+    )
+    return Model(
+        "lens_hst",
+        generator,
+        2,
+        1,
+        Asinh(peak=45, softening=0.003),
+        Flux(psf=psf, source=source) if constrained else None,
+        LENSES,
+        Provenance(Path("best.safetensors"), "ab" * 32, "lens_hst", "0.1.0"),
+    )
+
+
+def _write(path: Path, flux: float = 1.0, **header: object) -> np.ndarray:
+    """Write a source off the centre of a noisy sky, with mask and WCS."""
+    y, x = np.mgrid[:40, :48]
+    noise = np.random.default_rng(0).normal(0, 0.02, y.shape)
+    values = 30 * np.exp(-((x - 21.3) ** 2 + (y - 18.8) ** 2) / 12) + noise
+    values = (values * flux).astype(np.float32)
+    stated = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0}
+    stated |= {"CRPIX1": 20.0, "CRPIX2": 16.0, "CD1_1": -SIDE / 3600, "CD2_2": SIDE / 3600}
+    hdu = fits.PrimaryHDU(values, fits.Header({**stated, **header}))
+    mask = fits.ImageHDU((values > 25 * flux).astype(np.int16), name="MASK")
+    fits.HDUList([hdu, mask]).writeto(path)
+    return values
+
+
+def _source_on_sky(values: np.ndarray, header: fits.Header, scale: float) -> SkyCoord:
+    """Measure where the source is, in a box around it."""
+    top, bottom, left, right = (int(edge * scale) for edge in (4, 34, 6, 36))
+    x, y = centroid_com(values[top:bottom, left:right])
+    return WCS(header).pixel_to_world(x + left, y + top)
+
+
+@pytest.mark.parametrize("scale", [2.0, 1.5, 3.5])
+def test_a_source_keeps_its_place_and_its_flux(
+    tmp_path: Path, registry: Registry, formats: Formats, scale: float
+) -> None:
+    values = _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
+    job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
+    upscale_file(job, ImageUpscaler(_model(registry), scale=scale), formats, {})
+    with fits.open(job.target) as hdus:
+        sr, header, mask = hdus[0].data.astype(float), hdus[0].header, hdus["MASK"].data
+    assert sr.shape == (40 * scale, 48 * scale)
+    assert sr.sum() == pytest.approx(values.sum(), rel=1e-5 if scale == 2 else 1e-3)
+    sky = _source_on_sky(values, fits.getheader(job.source), 1)
+    again = _source_on_sky(sr, header, scale)
+    assert sky.separation(again).arcsec < 0.05 * SIDE
+    assert mask.mean() == pytest.approx((values > 25).mean(), rel=0.25)
+    assert header["BUNIT"] == "count / s"
+    assert header["MAGZERO"] == 27.0
+
+
+def test_history_says_by_what(tmp_path: Path, registry: Registry, formats: Formats) -> None:
+    _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
+    job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
+    upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
+    lines = "\n".join(fits.getheader(job.target)["HISTORY"])
+    assert f"srkit {__version__} upscale: scale 2, model lens_hst" in lines
+    assert "recipe lens_hst, trained with srkit 0.1.0" in lines
+    assert "abab" in lines
+    assert "Flux per pixel: 2x2 pixels share what one held." in lines
+
+
+@pytest.mark.parametrize(
+    ("header", "magnitude"),
+    [
+        ({"BUNIT": "nJy"}, 31.4),
+        ({"BUNIT": "electron / s", "PHOTFLAM": 7.072e-20, "PHOTPLAM": 8045.0}, 25.943),
+        ({"BUNIT": "adu", "FLUXMAG0": 10**10.8}, 27.0),
+    ],
+)
+def test_any_calibration_gives_the_same_sky(
+    tmp_path: Path,
+    registry: Registry,
+    formats: Formats,
+    header: dict[str, object],
+    magnitude: float,
+) -> None:
+    upscaler = ImageUpscaler(_model(registry))
+    found = []
+    for name, flux, stated in (
+        ("counts", 1.0, {"BUNIT": "count / s", "MAGZERO": 27.0}),
+        ("other", 10 ** (0.4 * (magnitude - 27)), header),
+    ):
+        job = Job(tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits")
+        _write(job.source, flux, **stated)
+        upscale_file(job, upscaler, formats, {})
+        found.append(fits.getdata(job.target) / flux)
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
+
+
+def test_uncertainty_is_a_variance_in_the_units_of_the_file(
+    tmp_path: Path, registry: Registry, formats: Formats
+) -> None:
+    found = []
+    for name, flux, magnitude in (("a", 1.0, 27.0), ("b", 100.0, 32.0)):
+        job = Job(tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits")
+        _write(job.source, flux, BUNIT="count / s", MAGZERO=magnitude)
+        upscale_file(job, ImageUpscaler(_model(registry), uncertainty=True), formats, {})
+        with fits.open(job.target) as hdus:
+            assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"
+            assert hdus["UNCERTAINTY"].data.shape == hdus[0].data.shape
+            found.append(np.sqrt(hdus["UNCERTAINTY"].data.astype(float)) / flux)
+    assert (found[0] > 0).mean() > 0.99
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
+
+
+def test_a_frame_without_a_zero_point(tmp_path: Path, registry: Registry, formats: Formats) -> None:
+    _write(tmp_path / "raw.fits", BUNIT="adu")
+    job = Job(tmp_path / "raw.fits", tmp_path / "sr.fits")
+    with pytest.raises(FailedError) as caught:
+        upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
+    assert str(caught.value) == (
+        f"{job}: states no zero point, and the network was trained on calibrated fluxes (AB 27); "
+        "give the zero point (--zero-point)"
+    )
+    upscale_file(job, ImageUpscaler(_model(registry)), formats, {"zero_point": 26.5})
+    assert "zero point 26.5 by the user" in list(fits.getheader(job.target)["HISTORY"])
+
+
+def test_pixels_without_a_value_stay_without_one(
+    tmp_path: Path, registry: Registry, formats: Formats
+) -> None:
+    values = _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
+    values[2:4, 5] = np.nan
+    fits.PrimaryHDU(values, fits.getheader(tmp_path / "lens.fits")).writeto(tmp_path / "nan.fits")
+    job = Job(tmp_path / "nan.fits", tmp_path / "sr.fits")
+    notes = upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
+    assert notes == ["2 pixels without a value: none in SR either"]
+    sr = fits.getdata(job.target)
+    expected = np.zeros(sr.shape, bool)
+    expected[4:8, 10:12] = True
+    np.testing.assert_array_equal(np.isnan(sr), expected)
+
+
+def test_a_telescope_with_other_pixels(
+    tmp_path: Path, registry: Registry, formats: Formats
+) -> None:
+    _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0, CD1_1=-1e-4, CD2_2=1e-4)
+    job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
+    upscaler = ImageUpscaler(_model(registry, constrained=False))
+    note, flux = upscale_file(job, upscaler, formats, {})
+    assert note == (
+        "pixels of 0.36 arcsec, while the network was trained on 0.168: its PSF is another"
+    )
+    assert flux.startswith("the model changes the total flux by ")  # it is not trained
+
+
+def test_a_folder_goes_on_after_a_damaged_frame(
+    tmp_path: Path, registry: Registry, formats: Formats
+) -> None:
+    frames = tmp_path / "frames"
+    (frames / "deep").mkdir(parents=True)
+    _write(frames / "a.fits", BUNIT="count / s", MAGZERO=27.0)
+    _write(frames / "deep" / "c.fits.gz", BUNIT="count / s", MAGZERO=27.0)
+    (frames / "b.fits").write_bytes((frames / "a.fits").read_bytes()[:4000])
+    jobs = plan([str(frames)], tmp_path / "sr", formats, "x2", None)
+    upscaler = ImageUpscaler(_model(registry))
+    outcome = upscale_files(jobs, upscaler, formats, Console(quiet=True))
+    assert str(outcome) == "2 restored by lens_hst, 1 failed"
+    assert outcome.failed[0].startswith(f"{frames / 'b.fits'}: cannot be read as FITS")
+    written = sorted(p.relative_to(tmp_path / "sr") for p in (tmp_path / "sr").rglob("*.*"))
+    assert written == [Path("a.fits"), Path("deep/c.fits.gz")]
+    again = upscale_files(jobs, upscaler, formats, Console(quiet=True))
+    assert str(again) == "0 restored, 2 there already, 1 failed"

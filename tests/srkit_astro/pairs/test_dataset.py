@@ -1,0 +1,487 @@
+"""Real pairs, from files that the tests write."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from astropy.io import fits
+from scipy.ndimage import generic_filter  # type: ignore[import-untyped]
+from srkit_astro.files.exposures import Exposure, fill
+from srkit_astro.files.wcs import subdivided
+from srkit_astro.pairs import dataset as pairs
+from srkit_astro.pairs.dataset import LensPairs
+
+from srkit.components.options import build, options
+from srkit.components.registry import Registry
+from srkit.errors import DataError
+from srkit.testing import check_dataset
+
+SIDE = 0.168 / 3600
+
+
+def _arrays(root: Path, count: int = 12, dtype: str = "<f4", size: int = 10) -> None:
+    """Write pairs whose LR is the block mean of HR."""
+    rng = np.random.default_rng(1)
+    for side in ("lr", "hr"):
+        (root / side).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        hr = rng.normal(1, 0.2, (1, 2 * size, 2 * size))
+        lr = hr.reshape(1, size, 2, size, 2).mean((2, 4))
+        np.save(root / "hr" / f"HR_{number}.npy", hr.astype(dtype))
+        np.save(root / "lr" / f"LR_{number}.npy", lr[0].astype(dtype))
+
+
+def _pairs(root: Path, **given: Any) -> LensPairs:
+    return LensPairs(**{"scale": 2, "lr": root / "lr", "hr": root / "hr", **given})
+
+
+def _header(**cards: Any) -> fits.Header:
+    plain = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.1, "CRVAL2": 2.2}
+    plain |= {"CRPIX1": 5.5, "CRPIX2": 5.5, "CDELT1": -SIDE, "CDELT2": SIDE}
+    return fits.Header({**plain, "BUNIT": "count / s", "MAGZERO": 27.0, **cards})
+
+
+def _fits(
+    root: Path,
+    name: str = "a",
+    lr: fits.Header | None = None,
+    hr: fits.Header | None = None,
+    mask: tuple[int, int] | None = None,
+    variance: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write a pair in flux per pixel: LR is the sum of HR over its pixels."""
+    rng = np.random.default_rng(len(name))
+    fine = rng.normal(1, 0.2, (20, 20)).astype(np.float32)
+    coarse = fine.reshape(10, 2, 10, 2).sum((1, 3))
+    header = _header() if lr is None else lr
+    sides = {"lr": (coarse, header), "hr": (fine, subdivided(header, 2) if hr is None else hr)}
+    for side, (values, cards) in sides.items():
+        (root / side).mkdir(parents=True, exist_ok=True)
+        hdus = fits.HDUList([fits.PrimaryHDU(values, cards)])
+        if mask is not None and side == "lr":
+            flags = np.zeros(values.shape, np.int32)
+            flags[mask] = 1
+            hdus.append(fits.ImageHDU(flags, name="MASK"))
+        if variance is not None and side == "lr":
+            hdus.append(fits.ImageHDU(np.full(values.shape, variance), name="VARIANCE"))
+        hdus.writeto(root / side / f"{name}.fits", overwrite=True)
+    return coarse, fine
+
+
+def _problem(root: Path, **given: Any) -> str:
+    """Give the one problem that the only pair has, less the heading."""
+    with pytest.raises(DataError) as caught:
+        _pairs(root, **given)
+    heading, problem = str(caught.value).split("\n")
+    assert heading == f"{root / 'lr'}: 1 of 1 pairs cannot be used:"
+    return problem.strip()
+
+
+def test_options_are_documented_and_built(registry: Registry, tmp_path: Path) -> None:
+    _arrays(tmp_path)
+    component = registry.get("datasets", "lens_pairs")
+    assert all(option.meaning for option in options(component.factory))
+    given = {"lr": str(tmp_path / "lr"), "hr": str(tmp_path / "hr"), "fractions": [0.5, 0.5, 0]}
+    dataset = build(component.factory, given, scale=2)
+    check_dataset(dataset)
+    assert (dataset.channels, dataset.classes, len(dataset)) == (1, None, 12)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8", ">f8"])
+def test_arrays_of_any_float(tmp_path: Path, dtype: str) -> None:
+    _arrays(tmp_path, 1, dtype)
+    sample = _pairs(tmp_path, unit="mJy", pixel_scale=0.05)[0]
+    hr = np.load(tmp_path / "hr/HR_0.npy").astype(np.float32)
+    lr = np.load(tmp_path / "lr/LR_0.npy").astype(np.float32)
+    np.testing.assert_array_equal(sample.hr.numpy(), hr)
+    np.testing.assert_array_equal(sample.lr.numpy(), lr[None])
+    assert (sample.name, sample.unit, sample.pixel_scale) == ("0", "mJy", 0.05)
+    assert sample.data_range == (min(hr.min(), lr.min()), max(hr.max(), lr.max()))
+
+
+def test_subfolders_and_sides_in_names(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((4, 4)).astype(np.float32)
+    for lr, hr in (("b/lr-1", "b/hr-1"), ("2_LR", "2_HR"), ("Sample_lrx", "Sample_lrx")):
+        for side, name in (("lr", lr), ("hr", hr)):
+            path = tmp_path / side / f"{name}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, values if side == "lr" else np.kron(values, np.ones((2, 2))))
+    (tmp_path / "lr/.hidden.npy").write_text("")
+    (tmp_path / "lr/notes.txt").write_text("")
+    assert [sample.name for sample in _pairs(tmp_path)] == ["2", "Sample_lrx", "b/1"]
+
+
+def test_notes_state_what_was_measured(tmp_path: Path) -> None:
+    _arrays(tmp_path)
+    dataset = _pairs(tmp_path)
+    low, high = dataset[0].data_range
+    assert dataset.notes == [
+        "12 pairs without a unit; HR has 1 of the flux of LR (median)",
+        f"data range {low:.6g} to {high:.6g}, measured over all pairs",
+    ]
+    given = _pairs(tmp_path, data_range=(-1.0, 3.0))
+    assert given[0].data_range == (-1, 3)
+    assert len(given.notes) == 1
+
+
+def test_splits_are_disjoint_and_share_the_data_range(tmp_path: Path) -> None:
+    _arrays(tmp_path, 40)
+    shares = (0.6, 0.2, 0.2)
+    parts = [_pairs(tmp_path, split=s, fractions=shares) for s in ("train", "validation", "test")]
+    names = [[sample.name for sample in part] for part in parts]
+    assert sorted(name for part in names for name in part) == sorted(
+        str(number) for number in range(40)
+    )
+    assert len({part[0].data_range for part in parts}) == 1
+    some = _pairs(tmp_path, split="train", fractions=shares, limit=5)
+    fewer = _pairs(tmp_path, split="train", fractions=shares, limit=3)
+    few = [[sample.name for sample in part] for part in (fewer, some)]
+    assert set(few[0]) < set(few[1]) < set(names[0])
+    assert (len(fewer), len(some)) == (3, 5)
+
+
+def test_every_fold_validates_once(tmp_path: Path) -> None:
+    _arrays(tmp_path, 30)
+    shares = (0.8, 0.0, 0.2)
+    folds = [
+        _pairs(tmp_path, split="validation", fractions=shares, folds=3, fold=i) for i in (0, 1, 2)
+    ]
+    names = [sample.name for fold in folds for sample in fold]
+    tested = [sample.name for sample in _pairs(tmp_path, split="test", fractions=shares)]
+    assert sorted(names + tested) == sorted(str(number) for number in range(30))
+
+
+def test_more_than_memory_holds_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _arrays(tmp_path)
+    kept = _pairs(tmp_path)
+    monkeypatch.setattr(pairs, "KEPT", 5000)
+    read = pickle.loads(pickle.dumps(_pairs(tmp_path)))
+    for one, other in zip(kept, read, strict=True):
+        assert torch.equal(one.hr, other.hr)
+        assert torch.equal(one.lr, other.lr)
+        assert one.data_range == other.data_range
+
+
+def test_flux_per_pixel_becomes_surface_brightness(tmp_path: Path) -> None:
+    coarse, fine = _fits(tmp_path, variance=0.25)
+    dataset = _pairs(tmp_path)
+    sample = dataset[0]
+    np.testing.assert_allclose(sample.hr[0].numpy(), 4 * fine)
+    np.testing.assert_array_equal(sample.lr[0].numpy(), coarse)
+    assert float(sample.hr.sum()) / 4 == pytest.approx(float(sample.lr.sum()), rel=1e-5)
+    assert sample.variance.unique().item() == 0.25
+    assert sample.unit == "count / s"
+    assert sample.pixel_scale == pytest.approx(0.084, rel=1e-6)
+    assert dataset.notes[0] == (
+        "1 pairs in count / s at AB 27; HR has 1 of the flux of LR (median)"
+    )
+    check_dataset(dataset)
+    given = _pairs(tmp_path, values="surface_brightness")[0]
+    np.testing.assert_array_equal(given.hr[0].numpy(), fine)
+
+
+def test_surface_brightness_by_its_unit(tmp_path: Path) -> None:
+    header = _header(BUNIT="MJy/sr")
+    del header["MAGZERO"]
+    _, fine = _fits(tmp_path, lr=header)
+    sample = _pairs(tmp_path)[0]
+    np.testing.assert_array_equal(sample.hr[0].numpy(), fine)
+    assert sample.unit == "MJy/sr"
+
+
+def test_one_zero_point_for_all(tmp_path: Path) -> None:
+    hst = subdivided(_header(BUNIT="ELECTRONS/S"), 2)
+    del hst["MAGZERO"]
+    hst.update(PHOTFLAM=7.0332e-20, PHOTPLAM=8045.5)  # AB 25.947
+    coarse, fine = _fits(tmp_path, "a", hr=hst, variance=2.0)
+    _fits(tmp_path, "bb", lr=_header(MAGZERO=28.0), variance=2.0)
+    first, second = _pairs(tmp_path)
+    np.testing.assert_allclose(first.hr[0].numpy(), 4 * fine * 10 ** (0.4 * 1.053), rtol=2e-3)
+    np.testing.assert_array_equal(first.lr[0].numpy(), coarse)
+    assert float(second.variance[0, 0, 0]) == pytest.approx(2.0 * 10**-0.8)
+    assert first.unit == second.unit == "count / s"
+    moved = _pairs(tmp_path, zero_point=24.5, hr_zero_point=26.0)[0]
+    np.testing.assert_allclose(moved.lr[0].numpy(), coarse / 10, rtol=1e-6)
+    np.testing.assert_allclose(moved.hr[0].numpy(), 4 * fine * 10 ** (-0.6), rtol=1e-6)
+
+
+def test_zero_points_given_for_arrays(tmp_path: Path) -> None:
+    _arrays(tmp_path, 1)
+    plain = _pairs(tmp_path)[0]
+    sample = _pairs(tmp_path, zero_point=27, lr_zero_point=27, hr_zero_point=24.5)[0]
+    torch.testing.assert_close(sample.hr, 10 * plain.hr)
+    assert sample.unit == "count / s"
+
+
+def test_masked_pixels_are_filled_on_request(tmp_path: Path) -> None:
+    coarse, _ = _fits(tmp_path, mask=(4, 5), variance=0.25)
+    hint = "1 of 100 pixels have no value (NaN or masked); set masked: fill"
+    assert _problem(tmp_path) == f"{tmp_path / 'lr/a.fits'}: {hint}"
+    sample = _pairs(tmp_path, masked="fill")[0]
+    around = np.delete(coarse[3:6, 4:7].ravel(), 4)
+    assert float(sample.lr[0, 4, 5]) == pytest.approx(np.median(around))
+    assert sample.variance[0, 4, 5] == float("inf")
+    assert sample.variance.isfinite().sum() == 99
+    check_dataset(_pairs(tmp_path, masked="fill"))
+
+
+def test_filling_against_scipy() -> None:
+    values = np.random.default_rng(0).normal(size=(30, 30)).astype(np.float32)
+    bad = np.zeros_like(values, bool)
+    bad[3::7, 4::6] = True
+    holes = np.where(bad, np.nan, values)
+    found = fill(Exposure(Path("a"), torch.from_numpy(holes)[None], torch.from_numpy(bad)[None]))
+    expected = generic_filter(holes, np.nanmedian, 3, mode="constant", cval=np.nan)
+    np.testing.assert_allclose(found[0].numpy()[bad], expected[bad], rtol=1e-6)
+    np.testing.assert_array_equal(found[0].numpy()[~bad], values[~bad])
+
+
+def test_variance_in_its_own_folder(tmp_path: Path) -> None:
+    _arrays(tmp_path, 2)
+    (tmp_path / "variance").mkdir()
+    for number in range(2):
+        np.save(tmp_path / f"variance/{number}.npy", np.full((1, 10, 10), 0.5))
+    dataset = _pairs(tmp_path, variance=tmp_path / "variance")
+    assert dataset[1].variance.unique().item() == 0.5
+    (tmp_path / "variance/1.npy").unlink()
+    with pytest.raises(DataError) as caught:
+        _pairs(tmp_path, variance=tmp_path / "variance")
+    problem = f"{tmp_path / 'lr/LR_1.npy'}: has no variance of the name '1'"
+    assert str(caught.value).endswith(f"1 of 2 pairs cannot be used:\n  {problem}")
+
+
+def test_noise_that_only_some_know_is_not_used(tmp_path: Path) -> None:
+    _fits(tmp_path, "a", variance=1.0)
+    _fits(tmp_path, "b")
+    dataset = _pairs(tmp_path)
+    assert [sample.variance for sample in dataset] == [None, None]
+    assert dataset.notes[0] == "1 of 2 pairs know their noise, so it is not used"
+
+
+def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:
+    _arrays(tmp_path, 20)
+    lr, hr = tmp_path / "lr", tmp_path / "hr"
+    np.save(hr / "HR_0.npy", np.ones((1, 20, 21)))
+    np.save(hr / "HR_1.npy", np.full((1, 20, 20), np.nan))
+    np.save(lr / "LR_2.npy", np.full((10, 10), 3.5))
+    (hr / "HR_3.npy").unlink()
+    (lr / "LR_4.npy").unlink()
+    np.save(lr / "5.npy", np.ones((10, 10)))
+    np.save(lr / "LR_6.npy", np.ones((10, 10), np.int16))
+    np.save(lr / "LR_7.npy", np.ones(10))
+    (lr / "LR_8.npy").write_bytes((lr / "LR_8.npy").read_bytes()[:-7])
+    np.save(lr / "LR_9.npy", np.full((10, 10), 1e300))
+    np.save(hr / "HR_10.npy", np.where(np.eye(20) > 0, np.nan, np.arange(20.0)))
+    for number in (11, 12):
+        np.save(lr / f"LR_{number}.npy", np.zeros((10, 10)))
+    with pytest.raises(DataError) as caught:
+        _pairs(tmp_path)
+    assert str(caught.value).split("\n  ") == [
+        f"{lr}: 13 of 20 pairs cannot be used:",
+        f"{lr / 'LR_3.npy'}: has no HR of the name '3'",
+        f"{hr / 'HR_4.npy'}: has no LR of the name '4'",
+        f"{lr / '5.npy'}: LR_5.npy has the name '5' too",
+        f"{hr / 'HR_0.npy'}: has the shape (1, 20, 21); expected (1, 20, 20), 2 times its LR",
+        f"{hr / 'HR_1.npy'}: no pixel has a value (NaN or masked)",
+        f"{hr / 'HR_10.npy'}: 20 of 400 pixels have no value (NaN or masked); set masked: fill",
+        f"{lr / 'LR_11.npy'}: every pixel has the value 0",
+        f"{lr / 'LR_12.npy'}: every pixel has the value 0",
+        f"{lr / 'LR_2.npy'}: every pixel has the value 3.5",
+        f"{lr / 'LR_6.npy'}: its values are int16; expected floats",
+        "and 3 more",
+    ]
+    dataset = _pairs(tmp_path, unreadable="skip", masked="fill")
+    assert len(dataset) == 8
+    assert dataset.notes[0].startswith("skipped 12 of 20 pairs:\n  ")
+    assert dataset.notes[1] == (
+        "filled pixels without a value with the median of their neighbours: 20 in 1 pairs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "values", "message"),
+    [
+        ("lr", np.ones(10), "has the shape (10,); expected (H, W) or (1, H, W)"),
+        ("hr", np.full((20, 20), 1e300), "holds values that do not fit in float32; scale it"),
+        ("hr", np.ones((20, 20), np.uint8), "its values are uint8; expected floats"),
+        ("lr", np.ones((0, 10)), "has the shape (0, 10); expected (H, W) or (1, H, W)"),
+    ],
+)
+def test_arrays_that_are_no_image(
+    tmp_path: Path, side: str, values: np.ndarray, message: str
+) -> None:
+    _arrays(tmp_path, 1)
+    path = tmp_path / side / f"{side.upper()}_0.npy"
+    np.save(path, values)
+    assert _problem(tmp_path) == f"{path}: {message}"
+
+
+def test_a_damaged_array(tmp_path: Path) -> None:
+    _arrays(tmp_path, 1)
+    path = tmp_path / "lr/LR_0.npy"
+    path.write_bytes(path.read_bytes()[:-8])
+    problem = _problem(tmp_path)
+    assert problem.startswith(f"{path}: not a whole .npy file (")
+    assert problem.endswith("); copy it again, or remove it")
+
+
+def test_too_much_to_fill(tmp_path: Path) -> None:
+    _arrays(tmp_path, 1)
+    path = tmp_path / "lr/LR_0.npy"
+    values = np.load(path)
+    values[:2] = np.nan
+    np.save(path, values)
+    assert _problem(tmp_path, masked="fill") == (
+        f"{path}: 20 of 100 pixels have no value (NaN or masked); at most a tenth can be filled"
+    )
+
+
+def _without(*keys: str, **cards: Any) -> fits.Header:
+    header = _header(**cards)
+    for key in keys:
+        del header[key]
+    return header
+
+
+HR = subdivided(_header(), 2)
+
+
+def _hr(*keys: str, **cards: Any) -> fits.Header:
+    header = HR.copy()
+    header.update(cards)
+    for key in keys:
+        del header[key]
+    return header
+
+
+@pytest.mark.parametrize(
+    ("lr", "hr", "message"),
+    [
+        (
+            _header(),
+            _hr(CDELT1=-SIDE / 3, CDELT2=SIDE / 3),
+            "{hr}: its pixels are 0.056 arcsec and those of its LR 0.168, 3 times as large; "
+            "expected 2 times",
+        ),
+        (
+            _header(),
+            _hr(CRPIX1=HR["CRPIX1"] + 3),
+            "{hr}: its corners lie up to 1.5 LR pixels from those of its LR by their WCS; expected "
+            "the same sky",
+        ),
+        (
+            _without("BUNIT"),
+            None,
+            "{lr}: BUNIT is '', which does not tell flux per pixel from surface brightness; set "
+            "values",
+        ),
+        (
+            _header(),
+            _hr(BUNIT="count / s / arcsec2"),
+            "{hr}: holds surface brightness and {lr} flux per pixel; convert one, or set values "
+            "where a header is wrong",
+        ),
+        (
+            _header(),
+            _hr(BUNIT="mag"),
+            "{hr}: BUNIT is 'mag'; expected a linear unit, not magnitudes",
+        ),
+        (
+            _header(),
+            _hr("MAGZERO"),
+            "{hr}: states no zero point, which others do; set hr_zero_point",
+        ),
+        (
+            _without("MAGZERO"),
+            _hr(),
+            "{lr}: states no zero point, which others do; set lr_zero_point",
+        ),
+        (
+            _without("MAGZERO"),
+            _hr("MAGZERO", BUNIT="electron"),
+            "{hr}: BUNIT is 'electron', that of {lr} is 'count / s', and none states a zero point; "
+            "set lr_zero_point and hr_zero_point",
+        ),
+    ],
+)
+def test_fits_that_do_not_fit(
+    tmp_path: Path, lr: fits.Header, hr: fits.Header | None, message: str
+) -> None:
+    _fits(tmp_path, lr=lr, hr=hr)
+    files = {side: tmp_path / side / "a.fits" for side in ("lr", "hr")}
+    assert _problem(tmp_path) == message.format(**files)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+def test_values_that_no_variance_has(tmp_path: Path, value: float) -> None:
+    _fits(tmp_path, variance=value)
+    assert _problem(tmp_path) == (
+        f"{tmp_path / 'lr/a.fits'}: the variance of 100 pixels is not a positive number"
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (_without("MAGZERO"), "states no zero point, which others do"),
+        (
+            _header(CDELT1=-2 * SIDE, CDELT2=2 * SIDE),
+            "its pixels are 0.168 arcsec; those of the others 0.084",
+        ),
+        (_without("CTYPE1", "CTYPE2"), "it has no WCS, unlike the others"),
+    ],
+)
+def test_pairs_of_another_kind(tmp_path: Path, second: fits.Header, message: str) -> None:
+    _fits(tmp_path, "a")
+    _fits(tmp_path, "b", lr=second)
+    with pytest.raises(DataError) as caught:
+        _pairs(tmp_path)
+    heading, problem = str(caught.value).split("\n  ")
+    assert heading == f"{tmp_path / 'lr'}: 1 of 2 pairs cannot be used:"
+    assert problem.startswith(f"{tmp_path / 'hr/b.fits'}: {message}")
+
+
+def test_channels_of_another_number(tmp_path: Path) -> None:
+    _arrays(tmp_path, 1)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "lr/1.npy", rng.random((3, 10, 10)))
+    np.save(tmp_path / "hr/1.npy", rng.random((3, 20, 20)))
+    with pytest.raises(DataError, match=r"1\.npy: has 3 channels; the others have 1$"):
+        _pairs(tmp_path)
+
+
+def test_folders_that_are_missing_or_empty(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        _pairs(tmp_path)
+    assert str(caught.value) == f"{tmp_path / 'lr'}: no such folder"
+    (tmp_path / "lr").mkdir()
+    with pytest.raises(DataError) as caught:
+        _pairs(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'lr'}: holds no images; looked for .npy, .fits, .fit, .fts, .fits.gz, "
+        ".fit.gz, .fts.gz, .fits.fz, .fit.fz, .fts.fz"
+    )
+
+
+def test_options_that_contradict(tmp_path: Path) -> None:
+    _arrays(tmp_path, 2)
+    with pytest.raises(ValueError, match=r"^fractions are 0\.5, 0\.1, 0\.1; expected shares"):
+        _pairs(tmp_path, fractions=(0.5, 0.1, 0.1))
+    with pytest.raises(ValueError, match=r"^folds and fold go together"):
+        _pairs(tmp_path, folds=3)
+    with pytest.raises(ValueError) as caught:
+        _pairs(tmp_path, data_range=(1.0, 1.0))
+    assert str(caught.value) == "data_range is [1.0, 1.0]; expected black below white"
+    with pytest.raises(DataError) as refused:
+        _pairs(tmp_path, split="test", fractions=(1.0, 0.0, 0.0))
+    assert str(refused.value) == (
+        f"{tmp_path / 'lr'}: none of 2 pairs falls to split 'test'; give it a larger fraction, or "
+        "take all"
+    )

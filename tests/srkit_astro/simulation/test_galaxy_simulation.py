@@ -1,0 +1,166 @@
+"""The data set of simulated galaxies, and what a fit finds of their true parameters."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from srkit_astro.metrics.detection import detect
+from srkit_astro.metrics.morphology import fit_sersic, half_light_radius
+from srkit_astro.simulation.galaxy_simulation import GalaxySimulation
+from srkit_astro.simulation.lens_simulation import LensSimulation
+
+from srkit.components.options import build, options
+from srkit.components.registry import Registry
+from srkit.errors import PluginError
+from srkit.interfaces import Sample
+from srkit.testing import check_dataset
+
+
+def make(scale: int = 2, **given: Any) -> GalaxySimulation:
+    """Build from options, as a recipe does."""
+    built = build(GalaxySimulation, {"length": 30, "size": 32, **given}, scale=scale)
+    assert isinstance(built, GalaxySimulation)
+    return built
+
+
+def same(one: Sample, other: Sample) -> bool:
+    assert one.lr is not None
+    assert other.lr is not None
+    return torch.equal(one.hr, other.hr) and torch.equal(one.lr, other.lr)
+
+
+def test_it_is_offered_and_documented(registry: Registry) -> None:
+    component = registry.get("datasets", "galaxy_simulation")
+    assert component.factory is GalaxySimulation
+    assert all(option.meaning for option in options(component.factory))
+
+
+def test_contract() -> None:
+    check_dataset(make())
+    check_dataset(make(3, hr_noise=False, lr_noise=False))
+
+
+def test_a_sample_depends_on_seed_split_and_index_alone() -> None:
+    data = make()
+    data[7]
+    again = pickle.loads(pickle.dumps(make(length=200)))
+    assert same(data[5], again[5])
+    others = [make(seed=1), make(split="validation"), make(split="test")]
+    assert not any(same(data[5], other[5]) for other in others)
+    assert len({data.galaxy(i) for i in range(30)}) == 30
+    assert make(lr_camera={"fwhm": 0.9}, lr_noise=False).galaxy(5) == data.galaxy(5)
+
+
+def test_what_a_sample_states_is_what_lenses_state() -> None:
+    sample, lens = make()[4], LensSimulation(scale=2, length=5, size=32)[4]
+    assert sample.name == "train_000004"
+    for name in ("unit", "pixel_scale", "data_range", "zero_point"):
+        assert getattr(sample, name) == getattr(lens, name)
+    assert sample.variance is not None
+    assert sample.variance.shape == sample.lr.shape == (1, 32, 32)  # type: ignore[union-attr]
+    assert make(lr_noise=False)[4].variance is None
+
+
+def test_hr_and_lr_hold_the_true_flux() -> None:
+    population = {"radius": [0.2, 0.6], "index": [0.5, 2]}
+    data = make(3, size=64, population=population)
+    for index in range(5):
+        hr, lr = data.observe(index)
+        true = 10 ** (0.4 * (27 - data.galaxy(index).magnitude))
+        assert hr.sum() / 9 == pytest.approx(lr.sum(), rel=1e-9)
+        assert lr.sum() == pytest.approx(true, rel=0.01)
+
+
+def test_the_cusp_of_a_sharp_galaxy_keeps_its_flux() -> None:
+    """Of the index 6 some light lies far out: what is missing is what the frame cuts off."""
+    population = {"radius": [0.2, 0.2], "index": [6, 6], "magnitude": [21, 21]}
+    narrow, wide = (make(size=size, population=population).observe(0)[1] for size in (48, 144))
+    true = 10 ** (0.4 * 6)
+    assert wide.sum() == pytest.approx(true, rel=0.01)
+    assert narrow.sum() < wide.sum()
+
+
+def test_a_fit_finds_the_true_parameters_where_the_psf_is_narrow() -> None:
+    data = make(
+        size=64,
+        hr_camera={"fwhm": 0.02, "beta": 4},
+        population={"index": [0.5, 1.5], "radius": [0.3, 0.45], "magnitude": [20, 21]},
+    )
+    for index in range(6):
+        true = data.galaxy(index)
+        found = detect(data[index].hr[0].double().numpy())
+        fit = fit_sersic(found.image, found)
+        assert fit is not None
+        assert fit.index == pytest.approx(true.index, rel=0.04)
+        assert 0.084 * fit.radius == pytest.approx(true.radius, rel=0.03)
+        # HR is flux per area of an LR pixel, which has four of its pixels.
+        magnitude = 27 - 2.5 * math.log10(fit.flux / 4)
+        assert magnitude == pytest.approx(true.magnitude, abs=0.03)
+
+
+def test_the_radius_of_half_the_light_is_the_true_one_of_a_round_galaxy() -> None:
+    data = make(
+        size=64,
+        hr_noise=False,
+        hr_camera={"fwhm": 0.02, "beta": 4},
+        population={"index": [1, 1], "radius": [0.5, 0.5]},
+    )
+    roundest = max(range(30), key=lambda index: data.galaxy(index).axis_ratio)
+    found = detect(data.observe(roundest)[0])
+    assert 0.084 * half_light_radius(found.image, found) == pytest.approx(0.5, rel=0.03)
+
+
+def test_seeing_hides_the_index() -> None:
+    """The reason for restoring: in LR, a galaxy of index 4 and one of index 1 look alike."""
+    found = []
+    for index in (1, 4):
+        data = make(size=64, population={"index": [index, index], "radius": [0.4, 0.4]})
+        hr, lr = (detect(image).image for image in data.observe(3))
+        fits = fit_sersic(hr, detect(hr)), fit_sersic(lr, detect(lr))
+        assert fits[0] is not None
+        assert fits[1] is not None
+        found.append([fit.index for fit in fits if fit is not None])
+    (hr_disc, lr_disc), (hr_bulge, lr_bulge) = found
+    assert hr_bulge - hr_disc > 0.8
+    assert abs(lr_bulge - lr_disc) < 0.3
+
+
+def test_lr_can_be_left_to_a_degradation() -> None:
+    whole, alone = make()[0], make(lr="none")[0]
+    assert alone.lr is None
+    assert alone.variance is None
+    assert torch.equal(alone.hr, whole.hr)
+
+
+def test_index_past_the_end() -> None:
+    with pytest.raises(IndexError, match="no galaxy 30: there are 30"):
+        make()[30]
+
+
+def test_without_lenstronomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "srkit_astro.simulation.sky",
+        *(n for n in sys.modules if n.startswith("lenstronomy")),
+    ):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "lenstronomy", None)
+    expected = (
+        'the package lenstronomy is not installed; install srkit[astro]: pip install "srkit[astro]"'
+    )
+    with pytest.raises(PluginError) as caught:
+        make()
+    assert str(caught.value) == expected
+
+
+def test_noise_is_drawn_after_the_galaxy() -> None:
+    plain, noiseless = make()[2], make(hr_noise=False)[2]
+    assert plain.lr is not None
+    assert noiseless.lr is not None
+    assert torch.equal(plain.lr, noiseless.lr)
+    assert not np.array_equal(plain.hr, noiseless.hr)

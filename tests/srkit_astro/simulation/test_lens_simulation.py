@@ -1,0 +1,282 @@
+"""The data set of simulated lenses."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from srkit_astro.simulation.lens_simulation import LensSimulation
+from srkit_astro.simulation.sky import render_galaxy
+from srkit_astro.simulation.substructure import Subhalo, Vortex
+
+from srkit.components.options import build, explain, options, options_model
+from srkit.components.registry import Registry
+from srkit.errors import PluginError
+from srkit.interfaces import Sample
+from srkit.testing import check_dataset
+
+
+def make(scale: int = 2, **given: Any) -> LensSimulation:
+    """Build from options, as a recipe does."""
+    built = build(LensSimulation, {"length": 30, "size": 32, **given}, scale=scale)
+    assert isinstance(built, LensSimulation)
+    return built
+
+
+def same(one: Sample, other: Sample) -> bool:
+    assert one.lr is not None
+    assert other.lr is not None
+    return torch.equal(one.hr, other.hr) and torch.equal(one.lr, other.lr)
+
+
+def test_it_is_offered_and_documented(registry: Registry) -> None:
+    component = registry.get("datasets", "lens_simulation")
+    assert component.factory is LensSimulation
+    assert component.summary
+    assert all(option.meaning for option in options(component.factory))
+
+
+@pytest.mark.parametrize("substructure", ["none", "cdm", "vortex", "all"])
+def test_contract(substructure: str) -> None:
+    check_dataset(make(substructure=substructure))
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "population"),
+    [(2, 64, "sugohi"), (3, 32, "sugohi"), (4, 17, "slacs"), (2, 75, "slacs")],
+)
+def test_hr_and_lr_hold_one_flux(scale: int, size: int, population: str) -> None:
+    data = make(scale, size=size, population=population, hr_noise=False, lr_noise=False)
+    for index in (0, 1):
+        sample = data[index]
+        assert sample.lr is not None
+        assert sample.hr.shape == (1, scale * size, scale * size)
+        assert sample.lr.shape == (1, size, size)
+        assert sample.variance is None
+        assert sample.hr.sum() / scale**2 == pytest.approx(sample.lr.sum().item(), rel=1e-4)
+
+
+def test_what_a_sample_states() -> None:
+    sample = make()[4]
+    assert sample.name == "train_000004"
+    assert sample.unit == "count / s"
+    assert sample.pixel_scale == pytest.approx(0.084)
+    assert sample.label is None
+    low, high = sample.data_range
+    # White is 19 mag / arcsec², here over an LR pixel.
+    assert (low, high) == (0, pytest.approx(10 ** (0.4 * (27 - 19)) * 0.168**2))
+    assert sample.hr.min() < 0
+
+
+@pytest.mark.parametrize("camera", ["hr", "lr"])
+def test_noise_is_that_of_the_camera(camera: str) -> None:
+    data = make(size=64)
+    clean = data.observe(3)[0 if camera == "hr" else 1]
+    sample = data[3]
+    image = sample.hr if camera == "hr" else sample.lr
+    assert image is not None
+    assert sample.variance is not None
+    if camera == "lr":
+        variance = sample.variance[0].numpy()
+    else:
+        # Flux per LR area is 4 times that per HR pixel; so is its standard deviation.
+        rate = 2028 * 10 ** (0.4 * (25.94 - 27.0))
+        sky = 10 ** (0.4 * (27 - 22.2)) * 0.084**2
+        read = 4 * (5 * 0.084 / 0.05) ** 2
+        variance = 16 * ((clean / 4 + sky) / rate + read / rate**2)
+    deviation = (image[0].numpy() - clean) / np.sqrt(variance)
+    count = deviation.size
+    assert deviation.mean() == pytest.approx(0, abs=4 / count**0.5)
+    assert deviation.var() == pytest.approx(1, abs=4 * (2 / count) ** 0.5)
+
+
+def test_a_sample_depends_on_seed_split_and_index_alone() -> None:
+    data = make()
+    data[7]
+    again = pickle.loads(pickle.dumps(make(length=200)))
+    assert same(data[5], again[5])
+    others = [make(seed=1), make(split="validation"), make(split="test")]
+    assert not any(same(data[5], other[5]) for other in others)
+    assert len({data.lens(i)[0] for i in range(30)}) == 30
+
+
+def test_lenses_of_splits_are_disjoint() -> None:
+    splits = [make(split=split) for split in ("train", "validation", "test")]
+    lenses = {data.lens(i)[0] for data in splits for i in range(10)}
+    assert len(lenses) == 30
+
+
+def test_each_lens_validates_in_one_fold_and_trains_in_the_others() -> None:
+    whole = {data.name: data for data in make(length=11)}
+    parts = [
+        [make(length=11, split=split, folds=3, fold=fold) for split in ("train", "validation")]
+        for fold in range(3)
+    ]
+    names = [[{sample.name for sample in part} for part in fold] for fold in parts]
+    assert all(train | tested == whole.keys() and not train & tested for train, tested in names)
+    assert sorted(name for _, tested in names for name in tested) == sorted(whole)
+    assert [len(tested) for _, tested in names] == [4, 4, 3]
+    assert all(same(sample, whole[sample.name]) for _, tested in parts for sample in tested)
+
+
+def test_folds_keep_the_classes_of_their_lenses() -> None:
+    tested = make(length=12, split="validation", folds=4, fold=1, substructure="all")
+    assert [(sample.name, sample.label) for sample in tested] == [
+        ("train_000003", 0),
+        ("train_000004", 1),
+        ("train_000005", 2),
+    ]
+    assert isinstance(tested.lens(0)[1], tuple)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 6])
+def test_every_fold_has_every_class(folds: int) -> None:
+    """Dealt one by one, three folds would have one class each."""
+    given = {"folds": folds, "substructure": "all", "size": 8, "scale": 1}
+    for fold in range(folds):
+        parts = [make(length=18, split=s, fold=fold, **given) for s in ("train", "validation")]
+        assert all({number % 3 for number in part.numbers} == {0, 1, 2} for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"folds": 3}, "folds and fold go together: how many, and which of them validates"),
+        ({"folds": 3, "fold": 3}, "fold is 3; expected 0 to 2 for 3 folds"),
+        (
+            {"folds": 3, "fold": 0, "split": "test"},
+            "folds are of the lenses that train and validate; leave them out of test",
+        ),
+        (
+            {"folds": 3, "fold": 0, "length": 2},
+            "length is 2; expected at least 3, 1 for each of 3 folds",
+        ),
+        (
+            {"folds": 3, "fold": 0, "length": 8, "substructure": "all"},
+            "length is 8; expected at least 9, 3 for each of 3 folds",
+        ),
+    ],
+)
+def test_no_such_fold(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        make(**given)
+
+
+def test_cameras_and_noise_do_not_change_the_lens() -> None:
+    changed = make(hr_noise=False, lr_camera={"fwhm": 0.9, "exposure": 300})
+    assert changed.lens(2) == make().lens(2)
+    assert changed.cameras.lr_camera.exposure == 300
+    assert changed.cameras.lr_camera.zero_point == 28.5
+    plain = make()[2]
+    noiseless = make(hr_noise=False)[2]
+    assert plain.lr is not None
+    assert noiseless.lr is not None
+    assert torch.equal(plain.lr, noiseless.lr)
+    assert not torch.equal(plain.hr, noiseless.hr)
+
+
+def test_worse_seeing_and_exposure_show() -> None:
+    good, bad = (make(lr_camera=c)[2] for c in ({}, {"fwhm": 1.2, "exposure": 300}))
+    assert good.variance is not None
+    assert bad.variance is not None
+    assert good.lr is not None
+    assert bad.lr is not None
+    assert bad.lr.max() < 0.7 * good.lr.max()
+    ratio = (bad.variance[0, 0, 0] / good.variance[0, 0, 0]).item()
+    assert ratio == pytest.approx(4, rel=0.02)
+
+
+def test_the_population_can_be_ones_own() -> None:
+    data = make(population={"einstein_radius": [1.5, 1.8], "shear": 0})
+    for index in range(5):
+        lens, _ = data.lens(index)
+        assert 1.5 < lens.einstein_radius < 1.8
+        assert lens.shear == (0, 0)
+
+
+def test_classes() -> None:
+    data = make(substructure="all")
+    assert data.classes == ("none", "cdm", "vortex")
+    found = [data.lens(i)[1] for i in range(6)]
+    assert found[0] == found[3] == ()
+    assert all(isinstance(halo, Subhalo) for i in (1, 4) for halo in found[i])
+    assert found[1] != ()
+    assert isinstance(found[2], Vortex)
+    assert [data[i].label for i in range(6)] == [0, 1, 2, 0, 1, 2]
+    # The same lens, with and without.
+    assert data.lens(2)[0] == make().lens(2)[0]
+
+
+@pytest.mark.parametrize("kind", ["cdm", "vortex"])
+def test_substructure_moves_light_and_keeps_what_is_not_lensed(kind: str) -> None:
+    smooth = make(size=64).observe(1)[0]
+    bent = make(size=64, substructure=kind).observe(1)[0]
+    difference = np.abs(bent - smooth)
+    assert difference.max() > 0.02 * smooth.max()
+    assert difference[0].max() < 1e-3 * difference.max()
+
+
+def test_lr_can_be_left_to_a_degradation() -> None:
+    whole, alone = make()[0], make(lr="none")[0]
+    assert alone.lr is None
+    assert alone.variance is None
+    assert torch.equal(alone.hr, whole.hr)
+
+
+def test_masks_mark_the_light_of_the_source() -> None:
+    share, lenses = 0.25, make(arcs=0.25)
+    for index in range(3):
+        lens, _ = lenses.lens(index)
+        whole, _ = lenses.observe(index)
+        galaxy, _ = lenses.cameras.observe(render_galaxy(lens.light, *lenses.cameras.samples))
+        arcs = (whole - galaxy) / (whole - galaxy).max()
+        mask = lenses[index].mask
+        assert mask is not None
+        assert mask.dtype == torch.int64
+        found = mask.numpy() == 1
+        assert arcs[found].min() > share - 1e-6
+        assert arcs[~found].max() < share + 1e-6
+        assert 0.005 < found.mean() < 0.2
+        assert same(lenses[index], make()[index])
+    check_dataset(lenses)
+    assert make()[0].mask is None
+
+
+def test_index_past_the_end() -> None:
+    with pytest.raises(IndexError, match="no lens 30: there are 30"):
+        make()[30]
+
+
+def test_wrong_options_are_told() -> None:
+    given = {
+        "lr_camera": {"seeing": 0.6, "fwhm": -1},
+        "population": {"redshift": [0.9, 0.3]},
+        "size": 4,
+    }
+    with pytest.raises(ValidationError) as caught:
+        build(LensSimulation, given, scale=2)
+    problems = explain(caught.value, "dataset", options_model(LensSimulation))
+    assert "dataset.size: got 4; expected greater than or equal to 8" in problems
+    assert "dataset.lr_camera.fwhm: got -1; expected greater than 0" in problems
+    assert any(p.startswith("dataset.lr_camera.seeing: unknown key 'seeing'") for p in problems)
+    assert any("expected the lower end first" in p for p in problems)
+
+
+def test_without_lenstronomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "srkit_astro.simulation.sky",
+        *(n for n in sys.modules if n.startswith("lenstronomy")),
+    ):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "lenstronomy", None)
+    expected = (
+        'the package lenstronomy is not installed; install srkit[astro]: pip install "srkit[astro]"'
+    )
+    with pytest.raises(PluginError) as caught:
+        make()
+    assert str(caught.value) == expected

@@ -1,0 +1,98 @@
+"""Arrays of NumPy as picture files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from upscale_setup import upscale_file
+
+from srkit.components.registry import Registry
+from srkit.errors import DataError
+from srkit.images.formats import Formats
+from srkit.models.open import fresh_model, open_model
+from srkit.upscaling.files import Job
+from srkit.upscaling.upscaler import ImageUpscaler
+
+RNG = np.random.default_rng(2)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+@pytest.mark.parametrize("shape", [(6, 9), (6, 9, 3), (3, 6, 9), (6, 9, 1), (1, 6, 9), (5, 6, 9)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, ">f4"])
+def test_layout_and_depth_are_kept(
+    tmp_path: Path, formats: Formats, suffix: str, shape: tuple[int, ...], dtype: type
+) -> None:
+    values = (RNG.normal(size=shape) * 50 + 100).clip(0, 200).astype(dtype)
+    if values.dtype.kind == "f":
+        values.flat[3] = np.nan
+    source, target = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    np.save(source, values) if suffix == "npy" else np.savez(source, values)
+    upscaler = ImageUpscaler(open_model("nearest", Registry.discover(), scale=2))
+    upscale_file(Job(source, target), upscaler, formats, {})
+    found = np.load(target) if suffix == "npy" else np.load(target)["image"]
+    axes = [axis for axis, side in enumerate(shape) if side in (6, 9)]
+    expected = values.repeat(2, axes[0]).repeat(2, axes[1])
+    assert found.dtype == np.dtype(dtype).newbyteorder("=")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> None:
+    np.savez(tmp_path / "a.npz", values=RNG.normal(size=(6, 9)))
+    options = ["blocks=1", "features=4"]
+    model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
+    upscaler = ImageUpscaler(model, uncertainty=True)
+    job = Job(tmp_path / "a.npz", tmp_path / "b.npz")
+    scatter = (
+        "SR is the mean over eight flips and turns, and its uncertainty their scatter, which is no "
+        "error bar: the network predicts none"
+    )
+    told = upscale_file(job, upscaler, formats, {})
+    assert told == ["float64 values become float32", scatter]
+    assert np.load(job.target)["variance"].shape == (12, 18)
+    job = Job(tmp_path / "b.npz", tmp_path / "c.npy")
+    assert upscale_file(job, upscaler, formats, {}) == [
+        scatter,
+        "a .npy file holds no more: uncertainty left out",
+    ]
+    assert np.load(job.target).shape == (24, 36)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.float32(3), "an array of the shape (); expected an image, (H, W), (H, W, C) or"),
+        (np.zeros((0, 4)), "an array of the shape (0, 4); expected an image"),
+        (np.zeros((2, 3, 4, 5)), "an array of the shape (2, 3, 4, 5); expected an image"),
+        (np.zeros((9, 9, 9)), "an array of the shape (9, 9, 9): cannot tell its channels"),
+        (np.zeros((4, 4), complex), "its values are complex128; expected integers or floats"),
+        (np.array([["a"]]), "its values are <U1; expected integers or floats"),
+        (np.full((4, 4), 1e300), "its values do not fit in float32; scale them to another unit"),
+    ],
+)
+def test_arrays_that_are_no_images(
+    tmp_path: Path, formats: Formats, suffix: str, array: np.ndarray, message: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    np.save(path, array) if suffix == "npy" else np.savez(path, array)
+    with pytest.raises(DataError, match=f"^{re.escape(f'{path}: {message}')}"):
+        formats.read(path)
+
+
+def test_objects_are_never_loaded(tmp_path: Path, formats: Formats) -> None:
+    np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(DataError, match=r"a\.npy: cannot be decoded \(ValueError"):
+        formats.read(tmp_path / "a.npy")
+
+
+def test_one_of_several_arrays(tmp_path: Path, formats: Formats) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, left=np.zeros((3, 3)), right=np.zeros((3, 3)))
+    with pytest.raises(DataError) as caught:
+        formats.read(path)
+    assert str(caught.value) == (
+        f"{path}: holds the arrays left, right; expected one, or one called 'image'"
+    )

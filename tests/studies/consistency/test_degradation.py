@@ -1,0 +1,107 @@
+"""How SR becomes LR again: the model's own degradation, or a plain one and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from network_setup import save_network
+from srkit_astro.instruments.degradations import PsfNoise
+
+from srkit.components.options import build
+from srkit.components.registry import Registry
+from srkit.functional.resizing import resize
+from srkit.models.open import open_model
+from srkit.studies.consistency.degradation import Redegradation, redegradation
+
+PSF = {"type": "gaussian", "fwhm": 0.2}
+TELESCOPE = {"psf": PSF, "pixel_scale": 0.05}
+NOISE = {"exposure": 100, "gain": 2, "read_noise": 3}
+
+
+def _way(
+    registry: Registry, path: Path, scale: float = 2, measured: bool = True, **degradation: Any
+) -> Redegradation:
+    changes = {"degradation": degradation} if degradation else {}
+    model = open_model(save_network(path / "best.safetensors", **changes), registry)
+    return redegradation(model, scale, registry, measured=measured)
+
+
+def test_the_telescope_of_the_recipe_without_its_noise(tmp_path: Path, registry: Registry) -> None:
+    way = _way(registry, tmp_path, type="psf_noise", **TELESCOPE, noise=NOISE)
+    assert (way.name, way.reason) == (
+        "psf_noise of l2 without its noise",
+        "it is the model's own degradation",
+    )
+    sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
+    expected = build(PsfNoise, TELESCOPE, scale=2)(sr, [0])
+    assert torch.equal(way.apply(sr, (10, 15)), expected)
+
+
+def test_a_telescope_without_noise(tmp_path: Path, registry: Registry) -> None:
+    assert _way(registry, tmp_path, type="psf_noise", **TELESCOPE).name == "psf_noise of l2"
+
+
+def test_the_kernel_of_the_recipe(tmp_path: Path, registry: Registry) -> None:
+    way = _way(registry, tmp_path, type="bilinear")
+    assert way.name == "bilinear of l2"
+    sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(way.apply(sr, (10, 15)), resize(sr, factor=0.5, kernel="bilinear"))
+
+
+@pytest.mark.parametrize(
+    ("degradation", "reason"),
+    [
+        ({}, "the model tells no degradation of its own"),
+        (
+            {"type": "psf_noise", **TELESCOPE, "psf": {"type": "gaussian", "fwhm": [0.1, 0.2]}},
+            "the model's own, psf_noise, is random",
+        ),
+        (
+            {"type": "bicubic", "quantize": True},
+            "the model's own, bicubic, rounds or changes values",
+        ),
+        (
+            {"type": "bicubic", "factor": 0.4},
+            "the model's own, bicubic, is not for its scale: its SR is resized to HR",
+        ),
+        (
+            {"type": "fog"},
+            "the model's own, fog, cannot be built here (none of the degradations is called 'fog'",
+        ),
+    ],
+)
+def test_another_serves_where_the_own_does_not(
+    tmp_path: Path, registry: Registry, degradation: dict[str, Any], reason: str
+) -> None:
+    way = _way(registry, tmp_path, **degradation)
+    assert way.name == "averaged over LR pixels"
+    assert way.reason.startswith(reason)
+    flat = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert way.apply(flat, (2, 2)).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+def test_rounding_to_levels_is_no_harm_to_pictures(tmp_path: Path, registry: Registry) -> None:
+    way = _way(registry, tmp_path, measured=False, type="bicubic", quantize=True)
+    assert way.name == "bicubic of l2"
+    assert _way(registry, tmp_path, measured=False).name == "bicubic"
+
+
+def test_another_scale_than_the_models(tmp_path: Path, registry: Registry) -> None:
+    way = _way(registry, tmp_path, 2.5, type="bilinear")
+    assert (way.name, way.reason) == ("bicubic", "the model's own, bilinear, is for scale 2")
+    sr = torch.full((1, 1, 25, 38), 3.0)  # of 10 x 15 pixels
+    assert way.apply(sr, (10, 15)).shape == (1, 1, 10, 15)
+    assert way.apply(sr, (10, 15)).mean().item() == pytest.approx(3)
+
+
+def test_several_degradations_of_a_recipe(tmp_path: Path, registry: Registry) -> None:
+    steps = [{"type": "bilinear"}, {"type": "bicubic", "factor": 1.0}]
+    path = save_network(tmp_path / "best.safetensors", degradation=steps)
+    way = redegradation(open_model(path, registry), 2, registry, measured=True)
+    assert way.name == "bilinear, then bicubic of l2"
+    sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
+    expected = resize(sr, factor=0.5, kernel="bilinear")
+    assert torch.allclose(way.apply(sr, (10, 15)), expected, atol=1e-6)

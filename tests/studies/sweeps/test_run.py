@@ -1,0 +1,311 @@
+"""Sweeps of small networks: true runs in processes of their own."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command_line import Srkit
+from training_setup import (
+    Command,
+    Tree,
+    assert_same_end,
+    last,
+    make_pictures,
+    make_tree,
+    run,
+    steps,
+    validated,
+    write_recipe,
+)
+
+from srkit.components.registry import Registry
+from srkit.errors import TrainingError
+from srkit.studies.sweeps.run import failure, last_step, locked
+from srkit.training.monitor import read_records
+
+#: Long enough that a kill after the first step falls inside the run.
+TOTAL = 60
+FIGURES = {"evaluation": {"examples": 0, "baselines": ["bicubic"]}}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pictures(tmp_path_factory.mktemp("data") / "pictures", count=4)
+
+
+def small(pictures: Path, *changes: Tree) -> Tree:
+    brief = steps(2, validate_every=2)
+    return make_tree(pictures, validated(pictures), FIGURES, brief, *changes)
+
+
+def children_of(folder: Path) -> list[int]:
+    """List the processes whose command names a folder."""
+    listed = subprocess.run(
+        ["ps", "-axwwo", "pid,args"], capture_output=True, text=True, check=True
+    )
+    return [
+        int(line.split()[0])
+        for line in listed.stdout.splitlines()
+        if f"--out {folder}" in line and " train " in line
+    ]
+
+
+# --- what a user sees ---------------------------------------------------------------------------
+
+
+def test_a_killed_sweep_goes_on_and_a_failing_variant_is_named(
+    srkit: Srkit, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    variants: Any = {
+        "net": {
+            "first": {"training.duration": 2},
+            "second": {"training.duration": TOTAL},
+            "third": {"training.optimiser.lr": 1e30, "training.duration": 3},
+        }
+    }
+    tree = small(pictures, {"variants": variants})
+    path, folder = write_recipe(tree, tmp_path / "small.yaml"), tmp_path / "sweep"
+    second = folder / "variants" / "second"
+
+    command = Command(["sweep", str(path), "--out", str(folder)], tmp_path / "log")
+    command.wait_until((second / "checkpoints" / "last.safetensors").is_file)
+    assert command.kill(signal.SIGKILL) == -signal.SIGKILL
+    orphans = children_of(second)
+    assert orphans, "the variant goes on without its sweep"
+    for orphan in orphans:
+        os.kill(orphan, signal.SIGSTOP)  # it would end before the next look at it
+    refused = srkit("sweep", path, "--out", folder)
+    for orphan in orphans:
+        os.kill(orphan, signal.SIGKILL)
+    assert refused.status == 1
+    assert refused.err == (
+        f"error: {folder}: another sweep, or a variant whose sweep was killed, is at work here; "
+        "wait for its end, or stop it\n"
+    )
+    assert last(second).state["step"] < TOTAL
+    while children_of(second):
+        time.sleep(0.05)
+
+    done = srkit("sweep", path, "--out", folder)
+    assert done.status == 1
+    told = done.out.splitlines()
+    assert told[:4] == [
+        "first: trained already",
+        "second: goes on",
+        "second: done, 2 of 3",
+        "third: starts",
+    ]
+    reason = "the loss term 'l1' is nan at step 2; the last good checkpoint is kept. Lower the"
+    assert told[4].startswith(f"third: failed: {reason}")
+    assert done.err == (
+        f"error: {folder}: failed: third; what they printed is in {folder / 'output'}\n"
+    )
+    whole = yaml.safe_load((folder / "recipes" / "second.yaml").read_text())
+    assert whole["name"] == "small-second"
+    assert whole["variants"] == {}
+    run(whole, tmp_path / "whole", registry)
+    assert_same_end(tmp_path / "whole", second)
+
+    with (folder / "runs.csv").open() as file:
+        runs = {row["run"]: row for row in csv.DictReader(file)}
+    assert runs["third"]["failure"].startswith(reason)
+    assert runs["third"]["psnr"] == "nan"
+    with (second / "evaluation" / "table.csv").open() as file:
+        own = list(csv.DictReader(file))[-1]
+    assert own["model"] == "small-second"
+    assert float(runs["second"]["psnr"]) == pytest.approx(float(own["psnr"]), rel=1e-6)
+    page = (folder / "report.html").read_text()
+    assert (folder / "variants" / "second" / "evaluation" / "report.html").is_file()
+    assert 'href="variants/second/evaluation/report.html"' in page
+
+
+def test_needs_are_trained_once_and_not_changed(
+    srkit: Srkit, pictures: Path, tmp_path: Path
+) -> None:
+    write_recipe(small(pictures, {"name": "pretrain"}), tmp_path / "pretrain.yaml")
+    more = {
+        "needs": {"pretrained": "pretrain.yaml"},
+        "start": {"weights": "needs.pretrained"},
+        "variants": {"training.optimiser.lr": [0.01]},
+    }
+    path = write_recipe(small(pictures, more), tmp_path / "small.yaml")
+    done = srkit("sweep", path)
+    assert (done.status, done.err) == (0, "")
+    runs = tmp_path / "runs"
+    assert last(runs / "pretrain").state["recipe"]["training"]["optimiser"]["lr"] == 1e-3
+    variant = last(runs / "small-sweep" / "variants" / "lr-0.01").state["recipe"]
+    assert variant["training"]["optimiser"]["lr"] == 0.01
+    assert variant["start"]["weights"] == "runs/pretrain"
+    assert "pretrain (untuned)" in done.out
+    again = srkit("sweep", path)
+    assert again.status == 0
+    assert again.out.splitlines()[:2] == [
+        "needs.pretrained: trained already: runs/pretrain",
+        "lr-0.01: trained already",
+    ]
+    changed = srkit("sweep", path, "training.batch_size=2")
+    assert changed.err == (
+        "error: runs/small-sweep: holds variants of another recipe; choose another --out, or undo "
+        "this:\n  lr-0.01: training.batch_size: the run was started with 4, not 2; a resumed run "
+        "cannot change it\n"
+    )
+
+
+def test_all_variants_are_checked_before_the_first_is_trained(
+    srkit: Srkit, pictures: Path, tmp_path: Path
+) -> None:
+    write_recipe(small(pictures, {"name": "pretrain"}), tmp_path / "pretrain.yaml")
+    variants: Any = {
+        "net": {
+            "good": {},
+            "key": {"generator.bloks": 2},
+            "value": {"training.batch_size": 0},
+            "crop": {"data.train.crop": 15},
+            "need": {"start.weights": "needs.other"},
+        },
+        "seed": [0, 1],
+    }
+    more = {"needs": {"pretrained": "pretrain.yaml"}, "variants": variants, "repeat": "seed"}
+    path = write_recipe(small(pictures, more), tmp_path / "small.yaml")
+    done = srkit("sweep", path)
+    assert done.status == 1
+    assert done.err == (
+        f"error: {path}: 4 problems\n"
+        "  crop_seed-0, crop_seed-1: data.train.crop: got 15; expected a multiple of the scale 2, "
+        "such as 14 or 16\n"
+        "  key_seed-0, key_seed-1: generator.bloks: unknown key 'bloks'; did you mean 'blocks'?\n"
+        "  need_seed-0, need_seed-1: start.weights: 'needs.other' is no need of this recipe; "
+        "known: pretrained\n"
+        "  value_seed-0, value_seed-1: training.batch_size: got 0; expected greater than 0\n"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_variants_cannot_be_compared_by(srkit: Srkit, pictures: Path, tmp_path: Path) -> None:
+    bare = make_tree(pictures, {"variants": {"seed": [0, 1]}})
+    path = write_recipe(bare, tmp_path / "small.yaml")
+    assert srkit("sweep", path).err == (
+        f"error: {path}: 2 problems\n"
+        "  metrics: missing; variants are compared by their metrics on the test data\n"
+        "  data.test: missing; variants are compared by their metrics on the test data\n"
+    )
+    assert srkit("sweep", path, "variants=null").err == (
+        f"error: {path}: 1 problem\n  variants: missing; a sweep needs some\n"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_compares_what_there_is(
+    number: int, srkit: Srkit, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(small(pictures, {"variants": {"seed": [0, 1]}}), tmp_path / "small.yaml")
+    # In place of a run, what a run does with signals.
+    script = tmp_path / "python"
+    script.write_text(
+        "#!/bin/sh\ntrap 'echo stopped at step 7, state saved; exit 130' INT TERM\n"
+        "echo ready\nwhile :; do sleep 0.05; done\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    output = tmp_path / "runs" / "small-sweep" / "output" / "seed-0.txt"
+
+    def stop_when_ready() -> None:
+        while not (output.is_file() and output.read_text()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=stop_when_ready)
+    thread.start()
+    done = srkit("sweep", path)
+    thread.join()
+    assert done.status == 128 + number
+    assert done.err == "stopped with 0 of 2 variants finished; the same command goes on\n"
+    assert "seed-0: not trained yet\nseed-1: not trained yet\n" in done.out
+    assert output.read_text() == "ready\nstopped at step 7, state saved\n"
+    assert "No result: not trained yet" in (output.parents[1] / "report.html").read_text()
+
+
+# --- the parts ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("printed", "status", "reason"),
+    [
+        ("step 1\nerror: the disk is full\n", 1, "the disk is full"),
+        ("error: r.yaml: 1 problem\n  scale: got 0\n", 1, "r.yaml: 1 problem scale: got 0"),
+        ("Traceback\n  ...\nValueError: odd\n", 1, "ValueError: odd"),
+        ("step 1\n", -signal.SIGKILL, "killed by SIGKILL"),
+        ("", 7, "exit status 7"),
+        ("error: an old one, outlived\n", 0, ""),
+    ],
+)
+def test_why_a_process_failed(printed: str, status: int, reason: str, tmp_path: Path) -> None:
+    output = tmp_path / "output.txt"
+    output.write_text(printed)
+    assert failure(output, status) == reason
+    if status:
+        assert failure(output, 1) == (reason if printed else "exit status 1")
+
+
+def test_one_sweep_at_a_time(tmp_path: Path) -> None:
+    with locked(tmp_path / "sweep") as descriptor:
+        assert descriptor > 2
+        with (
+            pytest.raises(TrainingError, match=r"sweep: another sweep, or a variant whose sweep"),
+            locked(tmp_path / "sweep"),
+        ):
+            pass
+    with locked(tmp_path / "sweep"):
+        pass
+
+
+def test_the_last_step_of_a_run_that_is_writing(tmp_path: Path) -> None:
+    records = tmp_path / "metrics.jsonl"
+    assert last_step(records) == 0
+    records.write_text("")
+    assert last_step(records) == 0
+    long = "x" * 5000
+    records.write_text(f'{{"step": 1, "a": "{long}"}}\n{{"step": 2}}\n{{"step": 3, "l')
+    assert last_step(records) == 2
+    records.write_text('{"step": 1}\n{"step": 2}\n')
+    assert last_step(records) == read_records(records)[-1]["step"]
+
+
+def test_networks_of_several_scales(srkit: Srkit, pictures: Path, tmp_path: Path) -> None:
+    changes: Tree = {
+        "scale": [2, 3],
+        "generator": None,
+        "metrics": {"psnr": {}},
+        "data": {"train": {"crop": 12}},
+        "variants": {"seed": [0, 1]},
+    }
+    tree = small(pictures, changes)
+    tree["generator"] = {"type": "mdsr", "blocks": 1, "features": 4}
+    path, folder = write_recipe(tree, tmp_path / "small.yaml"), tmp_path / "sweep"
+    done = srkit("sweep", path, "--out", folder)
+    assert done.status == 0, done.err
+    with (folder / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == ["seed-0", "seed-1"]
+    for row in rows:
+        for scale in (2, 3):
+            own = folder / "variants" / row["run"] / "evaluation" / f"x{scale}" / "table.csv"
+            with own.open() as file:
+                *others, last_one = csv.DictReader(file)
+            assert float(row[f"psnr x{scale}"]) == pytest.approx(float(last_one["psnr"]))
+            assert others[-1]["model"] == "bicubic"
+    assert "bicubic" in (folder / "table.csv").read_text()
+    assert (
+        'href="variants/seed-0/evaluation/x2/report.html"' in (folder / "report.html").read_text()
+    )
+    assert srkit("sweep", path, "--out", folder).out.startswith("seed-0: trained already\n")

@@ -1,0 +1,68 @@
+"""Frames that are restored by windows, whatever their size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from srkit.upscaling.upscaler.frames import files as frame_files
+from srkit.upscaling.upscaler.frames import survey as surveying
+
+from srkit.images.formats import Formats
+from srkit.interfaces import Image
+from srkit.upscaling.files import Job, upscale_files
+from srkit.upscaling.sizing import Sized
+
+
+@contextmanager
+def by_windows() -> Iterator[None]:
+    """Restore every frame by windows whose format can."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frame_files, "LARGE", 0)
+        patch.setattr(frame_files, "SMALL_FILE", 0)
+        patch.setattr(surveying, "BAND", 1000)
+        patch.setattr(Formats, "read_pages", None)  # reads a whole image
+        yield
+
+
+def restore(source: Path, target: Path, upscaler: Sized, formats: Formats) -> list[str]:
+    """Restore a file, and give what is said of it."""
+    with target.with_suffix(".txt").open("w+") as log:
+        console = Console(file=log, width=500)
+        outcome = upscale_files([Job(source, target)], upscaler, formats, console)
+        assert not outcome.failed, outcome.failed
+        log.seek(0)
+        return log.read().splitlines()
+
+
+class Held:
+    """An image in memory as a source of rows."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        planes = {
+            name: image.metadata[name].to("meta")
+            for name in ("alpha", "mask")
+            if name in image.metadata
+        }
+        metadata = {**image.metadata, **planes}
+        self.outline = Image(image.pixels.to("meta"), metadata=metadata)
+
+    def data_range(self, low: float, high: float) -> tuple[float, float]:
+        return self._image.data_range
+
+    def rows(self, start: int, stop: int) -> Image:
+        planes = {
+            name: self._image.metadata[name][:, start:stop]
+            for name in ("alpha", "mask")
+            if name in self._image.metadata
+        }
+        pixels = self._image.pixels[:, start:stop]
+        return replace(self._image, pixels=pixels, metadata={**self._image.metadata, **planes})
+
+    def close(self) -> None:
+        pass

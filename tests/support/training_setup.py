@@ -1,0 +1,236 @@
+"""Small pictures, networks and recipes, and ways to run them, for the tests of training."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image as Pillow
+from rich.console import Console
+from torch import Tensor
+
+from srkit import hookimpl
+from srkit.components.registry import Registry
+from srkit.recipe.recipe import parse_recipe
+from srkit.recipe.trees import merge
+from srkit.training.loop import train
+from srkit.weights.checkpoints import Checkpoint, load
+
+Tree = dict[str, Any]
+
+CLASSES = 4
+#: What changes from one run to the next of the same recipe.
+TIMINGS = ("images_per_second", "waiting_share")
+
+TEACHER = {
+    "net": {"type": "timm", "model": "test_efficientnet", "weights": "random", "classes": CLASSES}
+}
+
+
+def make_pictures(root: Path, count: int = 16, side: int = 32) -> Path:
+    """Write noisy waves as PNG files, with the labels beside the folder: ``ROOT.csv``."""
+    rng = np.random.default_rng(3)
+    root.mkdir(parents=True)
+    y, x = np.mgrid[:side, :side] / side
+    rows = []
+    for index in range(count):
+        angle, waves = rng.uniform(0, np.pi), rng.uniform(2, 6, 3)
+        phase = 2 * np.pi * (x * np.cos(angle) + y * np.sin(angle))
+        picture = 127 + 90 * np.sin(phase[..., None] * waves) + rng.normal(0, 10, (side, side, 3))
+        name = f"{index:02d}.png"
+        Pillow.fromarray(picture.clip(0, 255).astype(np.uint8)).save(root / name)
+        rows.append((name, index % CLASSES))
+    with root.with_suffix(".csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "class_index"), *rows])
+    return root
+
+
+def make_tree(pictures: Path, *changes: Mapping[str, Any]) -> Tree:
+    """Give a recipe: a network of 8 features, L1, batches of 4, 3 steps, in fp32."""
+    dataset = {"type": "image_folder", "root": str(pictures)}
+    dataset |= {"labels": str(pictures.with_suffix(".csv"))}
+    tree: Tree = {
+        "name": "small",
+        "seed": 5,
+        "scale": 2,
+        "generator": {"type": "rrdb", "blocks": 1, "features": 8, "growth": 4},
+        "degradation": {"type": "bicubic"},
+        "data": {"train": {"dataset": dataset, "crop": 16, "augment": ["flip", "rotate"]}},
+        "losses": {"l1": {}},
+        "training": {
+            "duration": 3,
+            "batch_size": 4,
+            "precision": "fp32",
+            "workers": 0,
+            "log_every": 1,
+            "checkpoint_every": 1,
+            "optimiser": {"lr": 1e-3},
+        },
+    }
+    for change in changes:
+        tree = merge(tree, change)
+    return tree
+
+
+def steps(duration: int, **training: Any) -> Tree:
+    """Change how long a recipe trains, and more of its training."""
+    return {"training": {"duration": duration, **training}}
+
+
+def validated(pictures: Path) -> Tree:
+    """Add validation and test data and the PSNR to a recipe."""
+    dataset = {"type": "image_folder", "root": str(pictures)}
+    dataset |= {"labels": str(pictures.with_suffix(".csv"))}
+    data = {split: {"dataset": dataset} for split in ("validation", "test")}
+    return {"data": data, "metrics": {"psnr": {}}}
+
+
+def run(tree: Tree, folder: Path, registry: Registry, *, resume: bool = False) -> Path:
+    """Train in this process, quietly."""
+    return train(
+        parse_recipe(tree, "test.yaml"),
+        registry,
+        folder,
+        source="test.yaml",
+        console=Console(file=io.StringIO()),
+        resume=resume,
+    )
+
+
+def extended(**offers: Mapping[str, Callable[..., Any]]) -> Registry:
+    """Discover what is installed and add factories by kind and name."""
+    registry = Registry.discover()
+
+    def hook(named: Mapping[str, Callable[..., Any]]) -> Callable[[], Any]:
+        return lambda: dict(named)
+
+    hooks = {f"srkit_{kind}": hookimpl(hook(named)) for kind, named in offers.items()}
+    registry.register(SimpleNamespace(**hooks), "test", distribution="test")
+    return registry
+
+
+def last(folder: Path) -> Checkpoint:
+    """Read the last checkpoint of a run."""
+    return load(folder / "checkpoints" / "last.safetensors")
+
+
+def records(folder: Path, kind: str | None = None) -> list[Tree]:
+    """Read what a run logged, but for the timings."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    read = [json.loads(line) for line in lines]
+    return [
+        {key: value for key, value in record.items() if key not in TIMINGS}
+        for record in read
+        if kind in (None, record["kind"])
+    ]
+
+
+def assert_same_end(first: Path, second: Path, *, extra_validation: int = 0) -> None:
+    """Compare every tensor of two runs' last checkpoints, bit for bit, and their records.
+
+    The second may have been validated at one step more.
+    """
+    one, two = last(first), last(second)
+    assert one.groups.keys() == two.groups.keys()
+    for name, group in one.groups.items():
+        assert group.keys() == two.groups[name].keys()
+        for key, tensor in group.items():
+            assert torch.equal(tensor, two.groups[name][key]), f"{name}/{key} differs"
+    for key in ("step", "optimisers", "scalers", "best"):
+        assert one.state[key] == two.state[key]
+    extra = [r for r in records(second, "validation") if r["step"] == extra_validation]
+    assert records(first) == [record for record in records(second) if record not in extra]
+
+
+def differences(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, float]:
+    """Give the largest absolute difference of each tensor."""
+    assert first.keys() == second.keys()
+    return {
+        key: float((value.double() - second[key].double()).abs().max())
+        for key, value in first.items()
+    }
+
+
+def listen() -> None:
+    """Let SIGINT through where the tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Command:
+    """A true ``srkit`` command in a process of its own.
+
+    It is forked from a server that has imported torch already: that saves seconds a process.
+
+    Parameters
+    ----------
+    arguments
+        What follows ``srkit`` on the command line.
+    log
+        File for what it prints.
+    """
+
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(
+            ["srkit.training.loop", "srkit_teachers.classifiers.timm_models"]
+        )
+        self.log = log
+        self.process: ForkServerProcess = context.Process(target=_command, args=(arguments, log))
+        self.process.start()
+
+    def wait_until(self, done: Callable[[], bool]) -> None:
+        """Wait for something that the command is to do; fail if it ends before."""
+        deadline = time.monotonic() + 120
+        while not done():
+            assert self.process.is_alive(), self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.005)
+
+    def kill(self, number: int) -> int:
+        """Send a signal to it and its workers, as a terminal does, and give the exit status."""
+        assert self.process.pid is not None
+        os.killpg(self.process.pid, number)
+        self.process.join(120)
+        assert self.process.exitcode is not None, self.log.read_text()
+        return self.process.exitcode
+
+
+def _command(arguments: list[str], log: Path) -> None:
+    """Run srkit in this process and a group of its own, printing to the log."""
+    from srkit.cli import main
+
+    os.setsid()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    sys.argv = ["srkit", *arguments]
+    main()
+
+
+def train_command(tree: Tree, folder: Path, *options: str) -> Command:
+    """Start ``srkit train`` on a recipe file beside the run folder."""
+    path = write_recipe(tree, folder.with_suffix(".yaml"))
+    arguments = ["train", str(path), "--out", str(folder), *options]
+    command = Command(arguments, folder.with_suffix(".log"))
+    command.wait_until(command.log.is_file)
+    return command
+
+
+def write_recipe(tree: Tree, path: Path) -> Path:
+    """Write a recipe as YAML."""
+    path.write_text(yaml.safe_dump(tree))
+    return path

@@ -1,0 +1,108 @@
+"""A local Ray cluster with two workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+from command_line import Srkit
+from PIL import Image as Pictures
+
+from srkit.errors import SrkitError
+from srkit.system.processes.crew import share
+from srkit.system.processes.ray_crew import RayCrew
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its sockets and processes
+
+
+@pytest.fixture(autouse=True)
+def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two workers, whatever the machine; the cluster ends with each test."""
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    yield
+    ray.shutdown()
+
+
+def begin() -> None:
+    ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    ray.cloudpickle.register_pickle_by_value(__import__(__name__))
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Squares numbers; its process dies once of 3 and always of 4."""
+
+    folder: Path
+
+    @contextmanager
+    def __call__(self, device: str | None) -> Iterator[Callable[[int], tuple[int, int]]]:
+        def square(item: int) -> tuple[int, int]:
+            mark = self.folder / str(item)
+            if item == 4 or (item == 3 and not mark.exists()):
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if item == 100:
+                raise ValueError("a hundred")
+            return item * item, os.getpid()
+
+        yield square
+
+
+def test_each_item_once_and_again_where_a_process_died(tmp_path: Path) -> None:
+    begin()
+    crew = RayCrew("auto", 2)
+    with closing(share(list(range(8)), crew, Squares(tmp_path))) as done:
+        answers = {each.task.item: each.answer for each in done}
+    assert answers.pop(4) is None  # two processes died of it
+    assert {n: answer and answer[0] for n, answer in answers.items()} == {
+        n: n * n for n in (0, 1, 2, 3, 5, 6, 7)
+    }
+    assert (tmp_path / "3").exists()
+    assert os.getpid() not in {answer[1] for answer in answers.values() if answer}
+    with (
+        pytest.raises(ValueError, match="a hundred"),
+        closing(share([100], crew, Squares(tmp_path))) as done,
+    ):
+        list(done)
+
+
+def test_too_many_processes() -> None:
+    begin()
+    assert RayCrew("auto").count == 1  # one for the only host
+    with pytest.raises(SrkitError, match="--processes 3: the Ray cluster has 2 cores"):
+        RayCrew("auto", 3)
+
+
+def test_no_cluster(srkit: Srkit, tmp_path: Path) -> None:
+    Pictures.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    found = srkit("upscale", tmp_path / "a.png", "-m", "bicubic", "--ray", "auto")
+    assert found.status == 1
+    assert "--ray auto: no such cluster" in found.err
+    assert "take --ray local" in found.err
+
+
+def test_files_over_a_cluster(srkit: Srkit, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        levels = rng.integers(256, size=(20, 24, 3), dtype=np.uint8)
+        Pictures.fromarray(levels).save(folder / f"{i}.png")
+    (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:200])
+    command = ("upscale", folder, "-m", "rrdb_small_x4", "-o")
+    alone = srkit(*command, tmp_path / "alone")
+    shared = srkit(*command, tmp_path / "ray", "--ray", "local", "--processes", 2)
+    assert alone.status == shared.status == 1
+    assert alone.out.endswith("5 restored by rrdb_small_x4, 1 failed\n")
+    assert shared.out.endswith("5 restored by rrdb_small_x4, 1 failed\n")
+    assert f"failed {folder}/cut.png: cannot be decoded" in shared.out
+    for i in range(5):
+        name = f"{i}.png"
+        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()

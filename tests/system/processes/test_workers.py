@@ -1,0 +1,54 @@
+"""Workers end with the process that they work for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+#: Starts workers that read far more than anybody takes, and tells their numbers.
+MAIN = """
+import os, time
+import torch
+from torch.utils.data import DataLoader
+from srkit.system.processes.workers import begin_worker
+
+class Ids:
+    def __len__(self): return 1000
+    def __getitem__(self, index): return os.getpid(), bytes(200_000)
+
+loader = iter(DataLoader(
+    Ids(), batch_size=None, num_workers=2, prefetch_factor=8, worker_init_fn=begin_worker
+))
+print(next(loader)[0], next(loader)[0], flush=True)
+time.sleep(600)
+"""
+
+
+def is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no process groups")
+def test_workers_end_with_a_main_process_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", MAIN], stdout=subprocess.PIPE, text=True) as main:
+        assert main.stdout is not None
+        workers = [int(each) for each in main.stdout.readline().split()]
+        assert len(set(workers)) == 2
+        assert all(os.getpgid(worker) == worker for worker in workers), "Ctrl-C would reach them"
+        main.send_signal(signal.SIGKILL)
+    for _ in range(600):
+        if not any(is_there(worker) for worker in workers):
+            return
+        time.sleep(0.1)
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    pytest.fail("a worker outlived its main process by a minute")

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from disk_setup import small_disk
+
+from srkit.errors import OutputError
+from srkit.system.files import write_file
+
+
+@pytest.mark.parametrize("content", [b"\x00\xff\n", "flux é\n", "", b""])
+def test_writes_bytes_and_text(tmp_path: Path, content: bytes | str) -> None:
+    path = tmp_path / "new" / "folder" / "a.bin"
+    assert write_file(path, content) == path
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode("utf-8"))
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_replaces_what_stood_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_file(path, "long before")
+    write_file(path, "now")
+    assert path.read_text() == "now"
+
+
+def test_disk_that_runs_full(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_file(path, "before")
+    message = (
+        f"{path}: cannot be written ([Errno 27] File too large); free some space or choose "
+        "another folder"
+    )
+    with pytest.raises(OutputError, match=f"^{re.escape(message)}$"), small_disk(4096):
+        write_file(path, "x" * 3 * 4096)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_disk_that_is_full_when_it_is_forced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "a.txt"
+    write_file(path, "before")
+    monkeypatch.setattr(os, "fsync", full)
+    message = (
+        f"{path}: cannot be written ([Errno 28] No space left on device); free some space or "
+        "choose another folder"
+    )
+    with pytest.raises(OutputError, match=f"^{re.escape(message)}$"):
+        write_file(path, "now")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    path = tmp_path / "out" / "a.txt"
+    with pytest.raises(OutputError, match=rf"^{re.escape(str(path))}: cannot be written \(.+\); "):
+        write_file(path, "now")
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_path_that_is_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    with pytest.raises(OutputError, match=r"cannot be written \(.*Is a directory"):
+        write_file(path, "now")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from srkit.system.files import write_file
+
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+write_file(Path(sys.argv[1]), "now")
+"""
+
+
+def test_killed_while_it_writes(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_file(path, "before")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "before"

@@ -1,0 +1,221 @@
+"""A run that was killed goes on as if nothing had happened, for every kind of turn."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training_setup import (
+    TEACHER,
+    Tree,
+    assert_same_end,
+    last,
+    make_pictures,
+    make_tree,
+    records,
+    run,
+    steps,
+    train_command,
+    validated,
+)
+
+from srkit.components.registry import Registry
+from srkit.errors import RecipeError, TrainingError, WeightsError
+from srkit.recipe.trees import merge
+
+#: Long enough that a kill within the first third of a second falls inside the run; a step of two
+#: networks, one of them a classifier, takes far longer than one of the others.
+TOTAL, JOINT = 40, 16
+
+TRAINABLE: dict[str, Any] = {
+    "net": {**TEACHER["net"], "trainable": True, "optimiser": {"type": "sgd", "momentum": 0.9}}
+}
+#: Changes to the plain recipe, by kind of turn.
+KINDS: dict[str, Tree] = {
+    "pixels": {
+        "training": {
+            "accumulate": 2,
+            "ema": 0.9,
+            "clip": 0.1,
+            "workers": 1,
+            "schedule": {"type": "cosine", "warmup": 2},
+            "optimiser": {"type": "adamw", "weight_decay": 0.1},
+        }
+    },
+    "teacher": {"teachers": TEACHER, "losses": {"logit_mse": {"weight": 0.1}}},
+    "uncertainty": {
+        "uncertainty": {"features": 4, "optimiser": {"lr": 1e-2}},
+        "losses": {"l1": None, "gaussian_nll": {"beta": 0.5}},
+        "training": {"accumulate": 2, "ema": 0.9},
+    },
+    "adversarial": {"discriminator": {"type": "unet_sn", "features": 4, "weight": 0.1}},
+    "joint": {"teachers": TRAINABLE, "losses": {"logit_mse": {"weight": 0.1}}},
+    "classifier": {
+        "generator": None,
+        "degradation": None,
+        "losses": {"l1": None},
+        "teachers": TRAINABLE,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pictures(tmp_path_factory.mktemp("data") / "pictures")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_six_steps_are_three_steps_and_three_more(
+    kind: str, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    # A cosine stretches with the duration, so that three steps of it are not half of six.
+    steady = steps(6, schedule={"type": "steps", "every": 4, "warmup": 2}, validate_every=2)
+    tree = make_tree(pictures, KINDS[kind], validated(pictures), steady)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(tree, whole, registry)
+    run(merge(tree, steps(3)), parts, registry)
+    run(tree, parts, registry, resume=True)
+    assert [record["step"] for record in records(whole, "train")] == [1, 2, 3, 4, 5, 6]
+    # Where the first part ended it was validated too; the whole run was not.
+    assert_same_end(whole, parts, extra_validation=3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_run_goes_on_bit_for_bit(
+    kind: str, pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    total = JOINT if kind == "joint" else TOTAL
+    tree = make_tree(pictures, KINDS[kind], steps(total))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run(tree, whole, registry)
+    command = train_command(tree, killed)
+    command.wait_until((killed / "checkpoints" / "last.safetensors").is_file)
+    delay = random.Random(kind).uniform(0, 0.3)
+    time.sleep(delay)
+    status = command.kill(signal.SIGKILL)
+    reached = last(killed).state["step"]
+    print(f"killed {delay:.3f} s after the first checkpoint; the last one is of step {reached}")
+    assert status == -signal.SIGKILL, command.log.read_text()
+    assert 1 <= reached < total
+    run(tree, killed, registry, resume=True)
+    assert_same_end(whole, killed)
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    tree = make_tree(pictures)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run(tree, whole, registry)
+    run(tree, killed, registry)
+    (killed / "checkpoints" / "last.safetensors").unlink()
+    with (killed / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "st')  # torn by the kill
+    run(tree, killed, registry, resume=True)
+    assert_same_end(whole, killed)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    pictures: Path, tmp_path_factory: pytest.TempPathFactory, registry: Registry
+) -> tuple[Tree, Path]:
+    """Train three steps."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    tree = make_tree(pictures)
+    run(tree, folder, registry)
+    return tree, folder
+
+
+def test_what_decides_the_weights_cannot_change(
+    finished: tuple[Tree, Path], registry: Registry
+) -> None:
+    tree, folder = finished
+    change = {
+        "seed": 6,
+        "losses": {"l1": {"weight": 2.0}},
+        "generator": {"growth": 5},
+        "training": {"batch_size": 8},
+    }
+    with pytest.raises(RecipeError) as caught:
+        run(merge(tree, {"losses": change["losses"]}), folder, registry, resume=True)
+    assert str(caught.value) == (
+        "test.yaml: 1 problem\n  losses.l1.weight: the run was started with 1.0, not 2.0; a "
+        "resumed run cannot change it"
+    )
+    with pytest.raises(RecipeError) as caught:
+        run(merge(tree, change), folder, registry, resume=True)
+    assert caught.value.problems == [
+        f"{key}: the run was started with {before}, not {now}; a resumed run cannot change it"
+        for key, before, now in (
+            ("generator.growth", 4, 5),
+            ("losses.l1.weight", 1.0, 2.0),
+            ("seed", 5, 6),
+            ("training.batch_size", 4, 8),
+        )
+    ]
+
+
+def test_what_decides_no_weights_may_change(
+    finished: tuple[Tree, Path], tmp_path: Path, registry: Registry
+) -> None:
+    tree, folder = finished
+    free = steps(4, workers=1, log_every=2, validate_every=2, checkpoint_every=3, keep_every=4)
+    changes = {"description": "another", "evaluation": {"batch_size": 3}, **free}
+    run(merge(tree, changes), folder, registry, resume=True)
+    run(merge(tree, steps(4)), tmp_path / "whole", registry)
+    assert last(folder).state["step"] == 4
+    resumed, whole = last(folder).groups, last(tmp_path / "whole").groups
+    assert all(resumed["generator"][key].equal(value) for key, value in whole["generator"].items())
+    assert (folder / "checkpoints" / "step_00000004.safetensors").is_file()
+
+
+def test_a_run_is_never_overwritten(finished: tuple[Tree, Path], registry: Registry) -> None:
+    tree, folder = finished
+    before = (folder / "checkpoints" / "last.safetensors").read_bytes()
+    with pytest.raises(TrainingError) as caught:
+        run(tree, folder, registry)
+    assert str(caught.value) == (
+        f"{folder}: holds a run already; go on with --resume, or choose another --out"
+    )
+    assert (folder / "checkpoints" / "last.safetensors").read_bytes() == before
+
+
+def test_only_a_run_can_be_resumed(
+    finished: tuple[Tree, Path], tmp_path: Path, registry: Registry
+) -> None:
+    tree, _ = finished
+    message = re.escape(f"{tmp_path / 'none'}: no run to resume; leave out --resume to start one")
+    with pytest.raises(TrainingError, match=f"^{message}$"):
+        run(tree, tmp_path / "none", registry, resume=True)
+
+
+def test_a_truncated_checkpoint_is_named(
+    finished: tuple[Tree, Path], tmp_path: Path, registry: Registry
+) -> None:
+    tree, folder = finished
+    broken = tmp_path / "broken" / "checkpoints" / "last.safetensors"
+    broken.parent.mkdir(parents=True)
+    content = (folder / "checkpoints" / "last.safetensors").read_bytes()
+    broken.write_bytes(content[: len(content) // 2])
+    message = re.escape(f"{broken}: not a whole safetensors file (")
+    with pytest.raises(WeightsError, match=f"^{message}.*; use another checkpoint$"):
+        run(tree, tmp_path / "broken", registry, resume=True)
+
+
+def test_a_run_that_lost_its_last_checkpoint_is_not_started_again(
+    finished: tuple[Tree, Path], registry: Registry, tmp_path: Path
+) -> None:
+    tree, folder = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    last_one = copy / "checkpoints" / "last.safetensors"
+    last_one.rename(last_one.with_name("best.safetensors"))
+    with pytest.raises(TrainingError, match=r"missing, though there is best\.safetensors.*; copy "):
+        run(tree, copy, registry, resume=True)
+    assert (copy / "metrics.jsonl").read_text() == (folder / "metrics.jsonl").read_text()

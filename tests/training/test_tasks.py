@@ -1,0 +1,266 @@
+"""What teachers of several tasks tell, from the data to the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from srkit_teachers.segmenters.unet import UNet
+from torch import Tensor, nn
+from training_setup import extended, make_pictures, make_tree, run, steps, validated
+
+from srkit.assembly.build import assemble
+from srkit.components.registry import Registry
+from srkit.data.loading import Drawn, Draws, stack
+from srkit.data.tasks import take_as_truth, task_of, tasks_of
+from srkit.data.truth import boxes_of, check_boxes
+from srkit.errors import DataError, RecipeError
+from srkit.evaluation.run import compare
+from srkit.interfaces import Answer, Batch, Boxes, Sample, Window
+from srkit.recipe.recipe import parse_recipe
+from srkit.training.monitor import read_records
+from srkit.training.turns import wanted_stages
+
+
+class Masked:
+    """Squares of noise whose brighter half is to be marked."""
+
+    channels = 3
+    classes = None
+    notes: Sequence[str] = ()
+
+    def __init__(self, *, side: int = 16) -> None:
+        self.side = side
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Sample:
+        if index >= len(self):
+            raise IndexError(index)
+        hr = torch.rand(3, self.side, self.side, generator=torch.Generator().manual_seed(index))
+        mask = (hr.mean(0) > 0.5).long()
+        boxes = Boxes(torch.tensor([[0.0, 0.0, 4.0, 4.0]]), torch.tensor([1]))
+        return Sample(str(index), hr, mask=mask, boxes=boxes)
+
+
+class Bright(nn.Module):
+    """Marks the pixels that are brighter than half the range."""
+
+    task = "segmentation"
+    stages: Sequence[str] = ()
+    classes = 2
+    class_names = None
+    channels_last = False
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, images: Tensor, stages: Sequence[str] = ()) -> Answer:
+        excess = 40 * (images.float().mean(1) - 0.5)
+        return Answer(torch.stack([-excess, excess], 1))
+
+
+def masked() -> Registry:
+    return extended(datasets={"masked": Masked})
+
+
+def test_masks_are_cut_and_turned_with_their_images() -> None:
+    sample = Masked()[0]
+    draws = Draws(Masked(), seed=3, crop=8, augment=("flip", "rotate"), scale=2)
+    for epoch in range(12):
+        drawn = draws.draw(epoch, 0).sample
+        assert drawn.mask is not None
+        assert drawn.mask.shape == (8, 8)
+        assert torch.equal(drawn.mask, (drawn.hr.mean(0) > 0.5).long())
+        assert drawn.boxes is None
+    part = Window((slice(2, 6), slice(1, 9))).cut(sample)
+    assert sample.mask is not None
+    assert part.mask is not None
+    assert torch.equal(part.mask, sample.mask[2:6, 1:9])
+
+
+def test_masks_and_boxes_reach_the_batch() -> None:
+    batch = stack([Drawn(Masked()[k], k) for k in (1, 4)])
+    assert batch.masks is not None
+    assert batch.masks.shape == (2, 16, 16)
+    assert batch.boxes is not None
+    moved = batch.to(torch.device("cpu"), torch.channels_last)
+    assert moved.masks is not None
+    assert torch.equal(moved.masks, batch.masks)
+    assert len(moved.boxes or ()) == 2
+
+
+def test_a_teacher_that_names_no_task_classifies() -> None:
+    class Plain:
+        stages: Sequence[str] = ()
+
+    assert task_of(Plain()) == "classification"  # type: ignore[arg-type]
+    assert tasks_of(Plain()) == ("classification",)  # type: ignore[arg-type]
+    assert task_of(UNet(weights="random")) == "segmentation"
+
+
+def test_the_answer_on_hr_as_the_truth() -> None:
+    batch = Batch(["a"], torch.zeros(1, 3, 2, 2), [0])
+    logits = torch.tensor([[0.0, 3.0, 1.0]])
+    assert take_as_truth(batch, Answer(logits), "classification").labels == torch.tensor([1])
+    pixels = logits[:, :, None, None].expand(1, 3, 2, 2)
+    masks = take_as_truth(batch, Answer(pixels), "segmentation").masks
+    assert masks is not None
+    assert torch.equal(masks, torch.ones(1, 2, 2, dtype=torch.long))
+    found = Boxes(torch.rand(3, 4), torch.tensor([5, 6, 7]), torch.tensor([0.9, 0.5, 0.4]))
+    boxes = take_as_truth(batch, Answer(logits[None], find=lambda: [found]), "detection").boxes
+    assert boxes is not None
+    assert boxes[0].labels.tolist() == [5, 6]
+    assert boxes[0].scores is None
+    assert take_as_truth(batch, Answer(logits), "embedding") is batch
+    expected = "^the metric 'x' needs boxes, and the data have none; a metric can go by the teacher"
+    with pytest.raises(DataError, match=expected):
+        boxes_of(batch, "metric 'x'")
+
+
+def test_boxes_of_classes_that_a_detector_does_not_tell() -> None:
+    def labelled(*labels: int) -> Batch:
+        boxes = [Boxes(torch.rand(len(labels), 4), torch.tensor(labels))]
+        return Batch(["a"], torch.zeros(1, 3, 2, 2), [0], boxes=boxes)
+
+    check_boxes(labelled(1, 2), 3, "metric 'x'")
+    check_boxes(labelled(), 3, "metric 'x'")
+    for wrong in (0, 3):
+        expected = f"^a: a box has the label {wrong}; the metric 'x' expects 1 to 2, the classes of"
+        with pytest.raises(DataError, match=expected):
+            check_boxes(labelled(1, wrong), 3, "metric 'x'")
+
+
+def test_losses_of_other_tasks_are_refused(tmp_path: Path, registry: Registry) -> None:
+    pictures = make_pictures(tmp_path / "pictures")
+    teacher = {"type": "timm", "model": "test_efficientnet", "weights": "random"}
+    tree = make_tree(pictures, {"teachers": {"net": teacher}, "metrics": {"miou": {}}})
+    with pytest.raises(RecipeError) as caught:
+        assemble(parse_recipe(tree, "r.yaml"), registry, "r.yaml", splits=())
+    assert caught.value.problems == [
+        "metrics.miou: is for segmentation, and the task of teacher 'net' is classification"
+    ]
+
+
+def test_a_network_is_tuned_by_what_a_teacher_segments(tmp_path: Path) -> None:
+    registry = extended(teachers={"bright": Bright})
+    pictures = make_pictures(tmp_path / "pictures")
+    tree = make_tree(pictures, validated(pictures), steps(2))
+    tree |= {
+        "teachers": {"net": {"type": "bright"}},
+        "losses": {"logit_kl": {}},
+        "metrics": {"miou": {"classes": [1]}},
+        "evaluation": {"labels": "teacher"},
+    }
+    folder = tmp_path / "run"
+    run(tree, folder, registry)
+    recipe = parse_recipe(tree, "r.yaml")
+    (found,) = compare(recipe, registry, folder, source="r.yaml", console=Console(quiet=True))
+    original, *others = found.models
+    assert original.name == "original"
+    assert original.mean("miou") == 1
+    assert found.label_source == "the teacher's own answers on the originals"
+    for model in others:
+        assert model.predictions is None
+        assert 0 <= model.mean("miou") < 1
+        assert model.pooled["miou"] == model.mean("miou")
+        assert len(model.values["miou"]) == len(found.names)
+    bilinear = found.models[1]
+    assert bilinear.mean("miou") > 0.3
+    assert bilinear.mean("miou") != pytest.approx(np.nanmean(bilinear.values["miou"]), abs=1e-9)
+
+
+def test_a_segmentation_network_is_trained_by_masks(tmp_path: Path) -> None:
+    registry = masked()
+    tree = {
+        "name": "segmenter",
+        "scale": 2,
+        "teachers": {
+            "net": {
+                "type": "unet",
+                "weights": "random",
+                "features": 4,
+                "depth": 1,
+                "trainable": True,
+                "optimiser": {"lr": 1e-2},
+            }
+        },
+        "metrics": {"miou": {}},
+        "data": {split: {"dataset": {"type": "masked"}} for split in ("train", "validation")},
+        "training": {
+            "duration": 30,
+            "batch_size": 8,
+            "precision": "fp32",
+            "workers": 0,
+            "validate_every": 30,
+        },
+    }
+    folder = tmp_path / "run"
+    run(tree, folder, registry)
+    records = read_records(folder / "metrics.jsonl")
+    (validation,) = [record for record in records if record["kind"] == "validation"]
+    assert validation["miou"] > 0.6
+    trained = UNet(weights=folder, features=4, depth=1)
+    images: Tensor = torch.stack([Masked()[k].hr for k in range(8)])
+    with torch.no_grad():
+        told = trained.eval()(images).logits.argmax(1)
+    assert (told == (images.mean(1) > 0.5)).float().mean() > 0.7
+
+
+def test_what_has_no_mask_cannot_train(tmp_path: Path, registry: Registry) -> None:
+    pictures = make_pictures(tmp_path / "pictures")
+    net = {"type": "unet", "weights": "random", "trainable": True}
+    tree = make_tree(pictures, steps(1), {"teachers": {"net": net}})
+    message = r"data\.train: the trained teacher 'net' needs masks, and the data have none"
+    with pytest.raises(RecipeError, match=message):
+        run(tree, tmp_path / "run", registry)
+
+
+def test_patterns_of_stages_are_those_of_the_teacher() -> None:
+    class Reader:
+        def __init__(self, *stages: str) -> None:
+            self.stages = stages
+
+    teacher: Any = Reader("fpn.0", "fpn.1", "head.scores")
+    readers: Any = {"first": Reader("fpn.*"), "second": Reader("fpn.1", "head.scores", "layer9")}
+    # What matches nothing is kept: the teacher refuses it, and names its own.
+    assert wanted_stages(readers, teacher) == ["fpn.0", "fpn.1", "head.scores", "layer9"]
+    assert wanted_stages({"one": Reader()}, teacher) == []  # type: ignore[dict-item]
+
+
+def test_a_network_is_tuned_by_detections_and_embeddings(
+    tmp_path: Path, registry: Registry
+) -> None:
+    pictures = make_pictures(tmp_path / "pictures", side=64)
+    detector = {"type": "torchvision_detection", "model": "fasterrcnn_mobilenet_v3_large_fpn"}
+    tree = make_tree(pictures, validated(pictures), steps(1, batch_size=2))
+    tree |= {
+        "teachers": {
+            "detector": {**detector, "weights": "random", "classes": 3},
+            "embedding": {"type": "timm_embedding", "model": "test_vit", "weights": "random"},
+        },
+        "losses": {
+            "detection_mse": {"teacher": "detector"},
+            "embedding_cosine": {"teacher": "embedding"},
+        },
+        "metrics": {"map": {"teacher": "detector"}, "recall_at_k": {"teacher": "embedding"}},
+        "evaluation": {"labels": "teacher", "baselines": ["original", "bicubic"]},
+    }
+    for split in tree["data"].values():
+        split["dataset"]["stop"] = 4
+    run(tree, tmp_path / "run", registry)
+    recipe = parse_recipe(tree, "r.yaml")
+    (found,) = compare(
+        recipe, registry, tmp_path / "run", source="r.yaml", console=Console(quiet=True)
+    )
+    original = found.models[0]
+    assert original.mean("recall_at_k") == 1
+    # Nothing that random weights find is surer than a half: there is no true box.
+    assert np.isnan(original.mean("map")) or original.mean("map") == 1
+    assert original.predictions is None

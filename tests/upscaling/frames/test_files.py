@@ -1,0 +1,336 @@
+"""Files restored by windows: whole, interrupted, with a full disk and with journals that lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from command_line import Srkit
+from disk_setup import small_disk
+from frames_setup import by_windows, restore
+from rich.console import Console
+from srkit.upscaling.upscaler.frames import files as frame_files
+from training_setup import listen
+from upscale_setup import FailedError, upscale_file
+
+from srkit.components.registry import Registry
+from srkit.images.formats import Formats
+from srkit.interfaces import Image
+from srkit.models.open import Model, open_model
+from srkit.upscaling.files import Job, plan, upscale_files
+from srkit.upscaling.upscaler import ImageUpscaler
+
+#: As it is where frames are restored whole.
+READ_PAGES = Formats.read_pages
+
+
+class Frame(NamedTuple):
+    """A frame, and what a run that nothing interrupts makes of it."""
+
+    source: Path
+    whole: bytes
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> ImageUpscaler:
+    return ImageUpscaler(open_model("bicubic", Registry.discover(), scale=2), tile=16)
+
+
+@pytest.fixture(autouse=True)
+def _windows() -> Iterator[None]:
+    with by_windows():
+        yield
+
+
+@pytest.fixture
+def frame(tmp_path: Path, upscaler: ImageUpscaler, formats: Formats) -> Frame:
+    source, target = tmp_path / "a.npy", tmp_path / "whole.npy"
+    np.save(source, np.random.default_rng(0).normal(5, 3, (70, 50)).astype(np.float32))
+    restore(source, target, upscaler, formats)
+    return Frame(source, target.read_bytes())
+
+
+def _interrupted(
+    frame: Frame, target: Path, upscaler: ImageUpscaler, formats: Formats, rows: int = 70
+) -> list[str]:
+    """Stop as Ctrl-C does, once so many rows of SR are done."""
+
+    def stop(done: int, total: int) -> None:
+        if done >= rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        upscale_file(Job(frame.source, target), upscaler, formats, {}, stop)
+    assert not target.exists()
+    return sorted(path.name for path in target.parent.iterdir() if "partial" in path.name)
+
+
+def test_goes_on_where_it_stopped(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
+) -> None:
+    target = tmp_path / "sr.npy"
+    left = _interrupted(frame, target, upscaler, formats)
+    assert left == [".partial.sr.npy", ".partial.sr.npy.json"]
+    # What is half done is no input, neither are outputs half done.
+    assert {
+        job.source.name for job in plan([str(tmp_path)], tmp_path / "o", formats, "x2", None)
+    } == {
+        "a.npy",
+        "whole.npy",
+    }
+    done: list[int] = []
+    told = upscale_file(
+        Job(frame.source, target), upscaler, formats, {}, lambda part, _: done.append(part)
+    )
+    assert told == ["went on behind 2 strips"]
+    assert min(done) == 64
+    assert target.read_bytes() == frame.whole
+    assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+@pytest.mark.parametrize("ending", ["fits", "tif"])
+def test_goes_on_in_every_format(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats, ending: str
+) -> None:
+    whole, target = tmp_path / f"whole.{ending}", tmp_path / f"sr.{ending}"
+    upscale_file(Job(frame.source, whole), upscaler, formats, {})
+    _interrupted(frame, target, upscaler, formats)
+    told = upscale_file(Job(frame.source, target), upscaler, formats, {})
+    assert "went on behind 2 strips" in told
+    assert target.read_bytes() == whole.read_bytes()
+
+
+def _other_model() -> ImageUpscaler:
+    return ImageUpscaler(open_model("bilinear", Registry.discover(), scale=2), tile=16)
+
+
+def _other_scale() -> ImageUpscaler:
+    return ImageUpscaler(open_model("bicubic", Registry.discover(), scale=3), tile=16)
+
+
+@pytest.mark.parametrize(
+    "change", [_other_model, _other_scale, None], ids=["model", "scale", "input"]
+)
+def test_begins_anew_where_something_changed(
+    tmp_path: Path,
+    frame: Frame,
+    upscaler: ImageUpscaler,
+    formats: Formats,
+    change: Callable[[], ImageUpscaler] | None,
+) -> None:
+    target, expected = tmp_path / "sr.npy", tmp_path / "expected.npy"
+    _interrupted(frame, target, upscaler, formats)
+    if change is None:
+        # One pixel, far from what is to be done; size and time stay.
+        times = frame.source.stat()
+        values = np.load(frame.source)
+        values[0, 0] += 1
+        np.save(frame.source, values)
+        os.utime(frame.source, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other = upscaler if change is None else change()
+    assert upscale_file(Job(frame.source, target), other, formats, {}) == []
+    restore(frame.source, expected, other, formats)
+    assert target.read_bytes() == expected.read_bytes()
+
+
+def test_a_journal_that_lies(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
+) -> None:
+    target, partial = tmp_path / "sr.npy", tmp_path / ".partial.sr.npy"
+    _interrupted(frame, target, upscaler, formats, 100)
+    with partial.open("r+b") as file:
+        file.seek(128 + 40 * 100 * 4)  # in the second strip of three
+        file.write(b"\1")
+    told = upscale_file(Job(frame.source, target), upscaler, formats, {})
+    assert told == ["of 3 strips that an interrupted run claims, 1 are sound and kept"]
+    assert target.read_bytes() == frame.whole
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "rewritten", "other"])
+def test_a_partial_output_that_is_not_what_it_was(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats, damage: str
+) -> None:
+    target, partial = tmp_path / "sr.npy", tmp_path / ".partial.sr.npy"
+    journal = tmp_path / ".partial.sr.npy.json"
+    _interrupted(frame, target, upscaler, formats)
+    if damage == "cut":
+        partial.write_bytes(partial.read_bytes()[:5000])
+    elif damage == "gone":
+        partial.unlink()
+    elif damage == "other":
+        partial.write_bytes(b"something else")
+    else:
+        stored = json.loads(journal.read_text())
+        stored["content"]["strips"] *= 2
+        journal.write_text(json.dumps(stored))
+    upscale_file(Job(frame.source, target), upscaler, formats, {})
+    assert target.read_bytes() == frame.whole
+
+
+def test_a_full_disk_keeps_what_is_done(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
+) -> None:
+    target = tmp_path / "sr.npy"
+    with small_disk(35_000), pytest.raises(FailedError) as caught:
+        upscale_file(Job(frame.source, target), upscaler, formats, {})
+    assert str(caught.value) == (
+        f"{target}: cannot be written (File too large); 2 of 5 strips are kept: free some space, "
+        "and the same command goes on"
+    )
+    assert not target.exists()
+    assert upscale_file(Job(frame.source, target), upscaler, formats, {}) == [
+        "went on behind 2 strips"
+    ]
+    assert target.read_bytes() == frame.whole
+
+
+def test_two_at_the_same_output(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
+) -> None:
+    target = tmp_path / "sr.npy"
+
+    def meanwhile(done: int, total: int) -> None:
+        with pytest.raises(FailedError) as caught:
+            upscale_file(Job(frame.source, target), upscaler, formats, {})
+        told = f"{frame.source}: {target}: is being written by another process"
+        assert str(caught.value) == told
+
+    upscale_file(Job(frame.source, target), upscaler, formats, {}, meanwhile)
+    assert target.read_bytes() == frame.whole
+
+
+CHILD = """
+import sys, time
+from srkit.upscaling.upscaler.frames import files as frame_files
+from srkit.cli import main
+from srkit.upscaling.frames.windows import FrameUpscaler
+frame_files.LARGE = frame_files.SMALL_FILE = 0
+restore = FrameUpscaler.restore
+def slowly(self, window):
+    time.sleep(0.1)
+    return restore(self, window)
+FrameUpscaler.restore = slowly
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal(
+    tmp_path: Path,
+    frame: Frame,
+    upscaler: ImageUpscaler,
+    formats: Formats,
+    number: signal.Signals,
+) -> None:
+    target, journal = tmp_path / "sr.npy", tmp_path / ".partial.sr.npy.json"
+    options = ("-m", "bicubic", "--scale", "2", "--tile", "16")
+    command = [
+        sys.executable,
+        "-c",
+        CHILD,
+        "upscale",
+        str(frame.source),
+        "-o",
+        str(target),
+        *options,
+    ]
+    log = tmp_path / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=listen) as child,
+    ):
+        limit = time.monotonic() + 60
+        while not (journal.is_file() and journal.read_text().count('"digest"') >= 2):
+            assert child.poll() is None and time.monotonic() < limit, log.read_text()
+            time.sleep(0.01)
+        child.send_signal(number)
+        assert child.wait() != 0
+    assert "Traceback" not in log.read_text()
+    if number == signal.SIGINT:
+        assert f"{frame.source}: stopped; the same command goes on" in log.read_text()
+    assert not target.exists()
+    (told,) = upscale_file(Job(frame.source, target), upscaler, formats, {})
+    assert told.startswith("went on behind ")
+    assert target.read_bytes() == frame.whole
+
+
+class _Measuring:
+    """A stretch that can measure only whole images."""
+
+    unitless = False
+
+    def fit(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(images), 1)
+
+    def __call__(self, flux: torch.Tensor, fitted: torch.Tensor) -> torch.Tensor:
+        return flux
+
+    def inverse(self, stretched: torch.Tensor, fitted: torch.Tensor) -> torch.Tensor:
+        return stretched
+
+
+def test_what_goes_by_windows(
+    tmp_path: Path,
+    frame: Frame,
+    upscaler: ImageUpscaler,
+    formats: Formats,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def opens(source: Path, target: Path, restores: ImageUpscaler = upscaler) -> bool:
+        with frame_files.open_large(source, target, formats, restores) as opened:
+            return opened is not None
+
+    picture = tmp_path / "a.png"
+    formats.write(picture, Image(torch.rand(1, 20, 20)))
+    npy = frame.source
+    assert opens(npy, tmp_path / "b.npy")
+    assert opens(npy, tmp_path / "b.fits")
+    assert opens(npy, tmp_path / "b.TIF")
+    assert not opens(npy, tmp_path / "b.fits.gz")
+    assert not opens(npy, tmp_path / "b.npz")
+    assert not opens(npy, tmp_path / "b.png")
+    assert not opens(picture, tmp_path / "b.npy")
+    measuring = Model("m", upscaler.model.generator, 2, None, _Measuring())
+    assert not opens(npy, tmp_path / "b.npy", ImageUpscaler(measuring))
+    monkeypatch.setattr(frame_files, "LARGE", 70 * 50)
+    assert not opens(npy, tmp_path / "b.npy")
+    monkeypatch.setattr(frame_files, "free_memory", lambda: 100_000)
+    assert opens(npy, tmp_path / "b.npy")
+    monkeypatch.setattr(frame_files, "SMALL_FILE", npy.stat().st_size + 1)
+    assert not opens(npy, tmp_path / "b.npy")
+
+
+def test_a_picture_that_does_not_fit_into_memory(
+    tmp_path: Path, srkit: Srkit, formats: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.png"
+    formats.write(source, Image(torch.rand(3, 400, 500)))
+    monkeypatch.setattr(Formats, "read_pages", READ_PAGES)
+    monkeypatch.setattr(frame_files, "free_memory", lambda: 2**32)
+    monkeypatch.setattr(frame_files, "needed_memory", lambda shape, scale: 240 * 2**30)
+    done = srkit("upscale", source, "-m", "bicubic")
+    assert done.status == 1
+    assert done.out.replace("\n", " ").startswith(
+        f"failed {source}: 500 x 400 pixels at scale 2 take at least 120.0 GiB of memory at "
+        "once, and 4.0 are free; from and to an uncompressed .fits, a .tif or an .npy file, frames "
+        "of any size go through"
+    )
+
+
+def test_an_output_that_is_there_is_skipped(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
+) -> None:
+    job = Job(frame.source, tmp_path / "sr.npy")
+    for expected in ((1, 0), (0, 1)):
+        outcome = upscale_files([job], upscaler, formats, Console(quiet=True))
+        assert (outcome.done, outcome.skipped, outcome.failed) == (*expected, [])

@@ -1,0 +1,211 @@
+"""Pictures that cannot be restored, and places where none can be written: one line each."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+from command_line import Done, Srkit
+from disk_setup import small_disk
+
+from srkit.models.open import Interpolation
+
+BYTES = np.random.default_rng(7).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+
+
+def _save(path: Path) -> Path:
+    PIL.Image.fromarray(BYTES).save(path)
+    return path
+
+
+def _failed(done: Done, line: str) -> None:
+    """Expect one line of failure and the count, and no traceback."""
+    assert done.status == 1
+    *_, failure, count = done.out.splitlines()
+    assert re.fullmatch(line, failure), failure
+    assert count.endswith("1 failed")
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tif", "npy", "npz", "fits"])
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_empty_and_truncated(srkit: Srkit, tmp_path: Path, suffix: str, kept: float) -> None:
+    _save(tmp_path / "whole.png")
+    srkit("upscale", "whole.png", "-m", "nearest", "--scale", "1", "-o", f"a.{suffix}")
+    path = tmp_path / f"a.{suffix}"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    done = srkit("upscale", path.name, "-m", "nearest", "-o", "b.png")
+    _failed(done, rf"failed a\.{suffix}: cannot be (decoded|read as FITS) \(.*\); it may be .*")
+
+
+def test_a_bomb_and_the_flag_that_lets_it_through(srkit: Srkit, tmp_path: Path) -> None:
+    PIL.Image.new("1", (1200, 1000)).save(tmp_path / "a.png")
+    command = ("upscale", "a.png", "-m", "nearest", "--scale", "0.1", "-o", "b.png")
+    _failed(
+        srkit(*command, "--max-input", "1"),
+        r"failed a\.png: would be decompressed to 1200 x 1000 pixels, and more than 1 megapixels "
+        r"may be meant to fill the memory; if you trust it, allow them: --max-input 2",
+    )
+    assert srkit(*command, "--max-input", "2").out == "1 restored by nearest: b.png\n"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_single_pixel(srkit: Srkit, tmp_path: Path, mode: str) -> None:
+    PIL.Image.new(mode, (1, 1)).save(tmp_path / "a.png")
+    assert (
+        srkit("upscale", "a.png", "-m", "bicubic", "--scale", "3").out
+        == "1 restored by bicubic: a_x3.png\n"
+    )
+    with PIL.Image.open(tmp_path / "a_x3.png") as picture:
+        assert picture.size == (3, 3)
+
+
+def test_values_that_are_none(srkit: Srkit, tmp_path: Path) -> None:
+    values = np.full((6, 7), np.nan, np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    done = srkit("upscale", "a.tif", "-m", "bicubic")
+    _failed(done, r"failed a\.tif: no pixel has a value: all are NaN or infinite")
+    values[2:] = 3
+    values[4, 4] = np.inf
+    tifffile.imwrite(tmp_path / "b.tif", values)
+    done = srkit("upscale", "b.tif", "-m", "bicubic")
+    assert (
+        done.out
+        == "b.tif: 15 pixels without a value: none in SR either\n1 restored by bicubic: b_x2.tif\n"
+    )
+    found = tifffile.imread(tmp_path / "b_x2.tif")
+    assert np.isnan(found[:4]).all()
+    assert np.isnan(found[8:10, 8:10]).all()
+    assert np.isfinite(found).sum() == 12 * 14 - 4 * 15
+    _failed(
+        srkit("upscale", "b.tif", "-m", "bicubic", "-o", "c.png"),
+        r"failed b\.tif: holds values that are not finite, and a \.png file holds integers; choose "
+        r"\.fits, \.tif or \.npy",
+    )
+    assert not (tmp_path / "c.png").exists()
+
+
+def test_an_array_without_axes(srkit: Srkit, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.float32(3))
+    _failed(
+        srkit("upscale", "a.npy", "-m", "bicubic"),
+        r"failed a\.npy: an array of the shape \(\); expected an image, \(H, W\), \(H, W, C\) or "
+        r"\(C, H, W\)",
+    )
+
+
+def test_a_folder_where_a_file_should_be(srkit: Srkit, tmp_path: Path) -> None:
+    _save(tmp_path / "a.png")
+    (tmp_path / "b.png").mkdir()
+    done = srkit("upscale", "b.png", "-m", "bicubic")
+    assert done.err.startswith("error: b.png: holds no image; known endings: .avif,")
+    (tmp_path / "a_x2.png").mkdir()
+    _failed(
+        srkit("upscale", "a.png", "-m", "bicubic"),
+        r"failed a_x2\.png: cannot be written \(it is a folder\); choose another name",
+    )
+    (tmp_path / "taken").write_text("a file")
+    done = srkit("upscale", "a.png", "-m", "bicubic", "-o", "taken/b.png")
+    _failed(done, r"failed taken/b\.png: cannot be written \(.*\); free some space or choose .*")
+
+
+def test_a_protected_output_stays(srkit: Srkit, tmp_path: Path) -> None:
+    _save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("precious")
+    (tmp_path / "b.png").chmod(0o444)
+    command = ("upscale", "a.png", "-m", "bicubic", "-o", "b.png")
+    assert srkit(*command).out == "0 restored, 1 there already\n"
+    _failed(
+        srkit(*command, "--overwrite"),
+        r"failed b\.png: cannot be written \(it is read-only\); choose another name",
+    )
+    assert (tmp_path / "b.png").read_text() == "precious"
+
+
+def test_names_are_no_markup(srkit: Srkit, tmp_path: Path) -> None:
+    (tmp_path / "[").mkdir()
+    (tmp_path / "[" / "red].png").write_bytes(b"no picture")
+    done = srkit("upscale", "[/red].png", "-m", "bicubic", "-o", "b.png")
+    _failed(done, r"failed \[/red\]\.png: cannot be decoded \(UnidentifiedImageError.*")
+
+
+def test_a_protected_folder(srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _save(tmp_path / "a.png")
+
+    def refuse(path: Path, content: bytes) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)  # whoever is root may write anywhere
+    _failed(
+        srkit("upscale", "a.png", "-m", "bicubic", "-o", "b.png"),
+        r"failed b\.png: cannot be written \(.*Read-only file system.*\).*",
+    )
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tif", "npy", "npz", "fits"])
+def test_a_disk_that_runs_full(srkit: Srkit, tmp_path: Path, suffix: str) -> None:
+    _save(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    command = ("upscale", "a.png", "-m", "nearest", "--scale", "4", "-o", f"out/a.{suffix}")
+    with small_disk(4096):
+        done = srkit(*command)
+    _failed(
+        done, rf"failed out/a\.{suffix}: cannot be written \(.*(File too large|3968 written).*\).*"
+    )
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_damaged_one_among_many(srkit: Srkit, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(30):
+        PIL.Image.fromarray(BYTES[:5, :6]).save(tmp_path / "in" / f"{number:02}.png")
+    (tmp_path / "in" / "17[b].png").write_bytes(b"no picture")
+    done = srkit("upscale", "in", "-m", "bicubic", "-o", "out")
+    assert done.status == 1
+    failure, count = done.out.splitlines()
+    assert failure.startswith("failed in/17[b].png: cannot be decoded (UnidentifiedImageError")
+    assert count == "30 restored by bicubic, 1 failed"
+    assert len(list((tmp_path / "out").iterdir())) == 30
+
+
+def test_a_fault_of_a_network_stops_no_other_picture(
+    srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name, side in (("a", 3), ("b", 5), ("c", 6)):
+        PIL.Image.new("L", (side, side)).save(tmp_path / "in" / f"{name}.png")
+    forward = Interpolation.forward
+
+    def picky(self: Interpolation, lr: object) -> object:
+        if lr.shape[-1] == 5:  # type: ignore[attr-defined]
+            raise RuntimeError("a size that it cannot take")
+        return forward(self, lr)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Interpolation, "forward", picky)
+    done = srkit("upscale", "in", "-m", "bicubic", "-o", "out")
+    assert done.status == 1
+    failure, count = done.out.splitlines()
+    assert failure.startswith("failed in/b.png: RuntimeError at srkit, ")
+    assert count == "2 restored by bicubic, 1 failed"
+
+
+def test_damaged_exif_is_left_out(srkit: Srkit, tmp_path: Path) -> None:
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", exif=b"Exif\0\0no exif at all")
+    done = srkit("upscale", "a.jpg", "-m", "bicubic")
+    assert done.out == "a.jpg: its EXIF is damaged and left out\n1 restored by bicubic: a_x2.jpg\n"
+
+
+def test_a_format_with_short_sides(srkit: Srkit, tmp_path: Path) -> None:
+    PIL.Image.new("L", (5000, 1)).save(tmp_path / "a.png")
+    _failed(
+        srkit("upscale", "a.png", "-m", "nearest", "--scale", "4", "--format", "webp"),
+        r"failed a\.png: would become 20000 x 4 pixels, and a \.webp file holds 16383 a side; "
+        r"choose \.png or \.tif, or a smaller scale",
+    )

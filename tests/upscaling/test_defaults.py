@@ -1,0 +1,198 @@
+"""The model that is taken where none is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pictures
+from safetensors.torch import save_file
+from srkit_generators.edsr import EDSR
+from typer.testing import CliRunner
+
+import srkit
+from srkit.cli import app
+from srkit.components.registry import Registry
+from srkit.errors import WeightsError
+from srkit.interfaces import Image, Published
+from srkit.models.open import open_model, published_models
+from srkit.system.downloads import digest_of
+from srkit.upscaling.defaults import DefaultUpscalers, default_model, kind_of
+from srkit.upscaling.sizing import Size
+from srkit.weights.files import is_here
+
+
+def published(scale: int, kind: Any) -> Published:
+    return Published("package:a/b", "0" * 64, "MIT", {"scale": scale}, default_for=kind)
+
+
+class Net(EDSR):
+    """A network with weights for several scales."""
+
+    published: ClassVar[Mapping[str, Published]] = {
+        "p2": published(2, "pictures"),
+        "p4": published(4, "pictures"),
+        "p3": published(3, "pictures"),
+        "f2": published(2, "frames"),
+        "other": published(2, None),
+    }
+
+
+class Plugin:
+    """Offers one generator."""
+
+    def __init__(self, factory: Any) -> None:
+        self.factory = factory
+
+    @srkit.hookimpl
+    def srkit_generators(self) -> Mapping[str, Any]:
+        """Offer it."""
+        return {"net": self.factory}
+
+
+def offering(factory: Any) -> Registry:
+    registry = Registry()
+    registry.register(Plugin(factory), "nets", distribution="nets")
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "name"),
+    [
+        ("pictures", 2, "p2"),
+        ("pictures", 1.5, "p2"),
+        ("pictures", 2.1, "p3"),
+        ("pictures", 4, "p4"),
+        ("pictures", 7, "p4"),
+        ("frames", 4, "f2"),
+    ],
+)
+def test_the_smallest_scale_that_is_enough(kind: Any, wanted: float, name: str) -> None:
+    assert default_model(kind, wanted, offering(Net)) == name
+
+
+def test_without_any() -> None:
+    with pytest.raises(WeightsError) as caught:
+        default_model("frames", 2, offering(type("Bare", (EDSR,), {"published": {}})))
+    assert str(caught.value) == (
+        "there is no default model for frames; name one (-m): a run folder, a weight file, or an "
+        "interpolation such as bicubic"
+    )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "channels", "kind"),
+    [
+        ({"bits": 8}, 1, "pictures"),
+        ({"bits": 16}, 3, "pictures"),
+        ({"bits": 32}, 1, "frames"),
+        ({"bits": 32}, 3, "pictures"),
+        ({"bits": 32}, 5, "frames"),
+        ({"bits": 32, "header": {}}, 3, "frames"),
+        ({}, 1, "frames"),
+    ],
+)
+def test_levels_and_colours_are_pictures(
+    metadata: dict[str, Any], channels: int, kind: str
+) -> None:
+    assert kind_of(Image(torch.zeros(channels, 2, 2), metadata=metadata)) == kind
+
+
+def test_weights_bring_their_stretch_and_constraint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry
+) -> None:
+    options = {"blocks": 1, "features": 4}
+    file = tmp_path / "some_nets" / "net.safetensors"
+    file.parent.mkdir()
+    (file.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    save_file(EDSR(scale=2, channels=1, blocks=1, features=4).state_dict(), file)
+    weights = Published(
+        "package:some_nets/net.safetensors",
+        digest_of(file),
+        "Apache-2.0",
+        {"scale": 2, "channels": 1, **options},
+        {"stretch": {"type": "asinh", "peak": "noise"}, "constraint": {"type": "flux"}},
+    )
+    monkeypatch.setattr(EDSR, "published", {"sky": weights})
+    model = open_model("sky", registry)
+    assert model.stretch is not None
+    assert model.stretch.unitless
+    assert model.constraint is not None
+
+
+@pytest.fixture
+def shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Networks that repeat pixels: for pictures at 2 and 3, for frames at 2."""
+    package = tmp_path / f"nets_of_{tmp_path.name}"  # one is imported once
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    shipped: dict[str, Published] = {}
+    for kind, scale, channels in (("pictures", 2, 3), ("pictures", 3, 3), ("frames", 2, 1)):
+        name = f"{kind}_{scale}"
+        options: dict[str, Any] = {"blocks": 1, "features": 4, "global_residual": True}
+        network = EDSR(scale=scale, channels=channels, upsampler="direct", **options)
+        file = package / f"{name}.safetensors"
+        save_file({key: torch.zeros_like(t) for key, t in network.state_dict().items()}, file)
+        settings = {"scale": scale, "channels": channels, "upsampler": "direct", **options}
+        url = f"package:{package.name}/{name}.safetensors"
+        shipped[name] = Published(
+            url,
+            digest_of(file),
+            "MIT",
+            settings,
+            default_for=kind,  # type: ignore[arg-type]
+        )
+    return offering(type("Shipping", (EDSR,), {"published": shipped}))
+
+
+def test_each_image_gets_the_model_for_its_kind_and_scale(shipping: Registry) -> None:
+    picture = Image(torch.rand(3, 6, 8), metadata={"bits": 8})
+    frame = Image(torch.randn(1, 6, 8), (-3.0, 3.0), {"header": {}})
+    plain = DefaultUpscalers(shipping, Size())
+    assert plain.label == "x2"
+    assert [plain.for_image(each).model.name for each in (picture, frame)] == [
+        "pictures_2",
+        "frames_2",
+    ]
+    assert plain.for_image(picture) is not plain.for_image(frame)
+    wide = DefaultUpscalers(shipping, Size(width=20))
+    assert wide.label == "w20"
+    chosen = wide.for_image(picture)
+    assert (chosen.model.name, chosen.scale) == ("pictures_3", 2.5)
+    assert chosen(picture).pixels.shape == (3, 15, 20)
+
+
+def test_settings_are_tried_at_once(shipping: Registry) -> None:
+    with pytest.raises(ValueError, match=r"^the tile must be positive, got 0$"):
+        DefaultUpscalers(shipping, Size(), tile=0)
+
+
+def test_python_and_command_line_need_no_model(
+    shipping: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = torch.randint(256, (6, 8, 3), dtype=torch.uint8).numpy()
+    expected = srkit.upscale(levels, model="pictures_2", registry=shipping)
+    assert np.array_equal(srkit.upscale(levels, registry=shipping), expected)
+    installed = Registry.discover()
+    installed.register(Plugin(shipping.get("generators", "net").factory), "n", distribution="n")
+    monkeypatch.setattr(Registry, "discover", lambda: installed)
+    monkeypatch.chdir(tmp_path)
+    Pictures.fromarray(levels).save("a.png")
+    found = CliRunner().invoke(app, ["upscale", "a.png", "--scale", "3"])
+    assert found.exit_code == 0, found.output
+    with Pictures.open("a_x3.png") as sr:
+        assert sr.size == (24, 18)
+
+
+def test_pictures_have_a_model_that_needs_no_download(registry: Registry) -> None:
+    for wanted in (2, 3, 4):
+        name = default_model("pictures", wanted, registry)
+        _, weights = published_models(registry)[name]
+        assert is_here(weights)
+        assert open_model(name, registry).channels == 3

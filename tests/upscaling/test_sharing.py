@@ -1,0 +1,212 @@
+"""Several processes that restore files together."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from frames_setup import by_windows
+from PIL import Image as Pictures
+from rich.console import Console
+from training_setup import listen
+from typer.testing import CliRunner
+
+from srkit.cli import app
+from srkit.components.registry import Registry
+from srkit.images.formats import Formats
+from srkit.interfaces import WindowedFormat
+from srkit.system.processes.crew import Processes
+from srkit.upscaling.files import Attempt, Job, Outcome, plan, upscale_files
+from srkit.upscaling.frames.survey import survey
+from srkit.upscaling.frames.windows import FrameUpscaler
+from srkit.upscaling.sharing import SharedWindows, WindowWork, Work, share_files, share_of
+from srkit.upscaling.sizing import Size
+
+COUNT = 6
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of small pictures, one of them cut off."""
+    folder = tmp_path / "in"
+    (folder / "deeper").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(COUNT):
+        levels = rng.integers(256, size=(20, 24, 3), dtype=np.uint8)
+        Pictures.fromarray(levels).save(folder / ("deeper" if i % 2 else ".") / f"{i}.png")
+    whole = (folder / "0.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[:200])
+    return folder
+
+
+def test_files_are_those_of_one_process(pictures: Path, tmp_path: Path) -> None:
+    command = ["upscale", str(pictures), "-m", "bicubic", "--scale", "2", "-o"]
+    alone = CliRunner().invoke(app, [*command, str(tmp_path / "alone")])
+    shared = CliRunner().invoke(app, [*command, str(tmp_path / "shared"), "--processes", "2"])
+    assert alone.exit_code == shared.exit_code == 1
+    assert alone.output.splitlines()[-1] == f"{COUNT} restored by bicubic, 1 failed"
+    assert shared.output.splitlines()[-1] == f"{COUNT} restored by bicubic, 1 failed"
+    assert f"failed {pictures}/cut.png: cannot be decoded" in shared.output
+    found = sorted(path.relative_to(tmp_path / "alone") for path in tmp_path.glob("alone/**/*.png"))
+    assert len(found) == COUNT
+    for path in found:
+        assert (tmp_path / "alone" / path).read_bytes() == (tmp_path / "shared" / path).read_bytes()
+    again = CliRunner().invoke(app, [*command, str(tmp_path / "shared"), "--processes", "2"])
+    assert again.output.splitlines()[-1] == f"0 restored, {COUNT} there already, 1 failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Dying(Work):
+    """Kills its process once when it restores picture 2, and whenever it restores picture 3."""
+
+    marks: Path
+
+    @contextmanager
+    def open(self, device: str | None) -> Iterator[Callable[[Job], Attempt]]:
+        with Work.open(self, device) as restore:
+
+            def restore_or_die(job: Job) -> Attempt:
+                mark = self.marks / job.source.stem
+                if job.source.stem == "3" or (job.source.stem == "2" and not mark.exists()):
+                    mark.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return restore(job)
+
+            yield restore_or_die
+
+
+def test_the_share_of_a_process_that_died_is_redone(
+    pictures: Path, tmp_path: Path, formats: Formats
+) -> None:
+    (pictures / "cut.png").unlink()
+    (tmp_path / "marks").mkdir()
+    jobs = plan([str(pictures)], tmp_path / "out", formats, "x2", None)
+    console = Console(file=io.StringIO(), width=200)
+    work = Dying("bicubic", Size(2), {}, False, {}, 250.0, tmp_path / "marks")
+    outcome = share_files(jobs, work, Processes(2), console)
+    assert outcome.done == COUNT - 1
+    assert outcome.failed == [
+        f"{pictures}/deeper/3.png: its process died twice, perhaps for want of memory; restore it "
+        "alone, --processes 1"
+    ]
+    names = sorted(path.name for path in tmp_path.glob("out/**/*"))
+    assert names == ["0.png", "1.png", "2.png", "4.png", "5.png", "deeper"]
+    assert sorted(path.name for path in tmp_path.glob("marks/*")) == ["2", "3"]
+
+
+@pytest.fixture
+def frame(tmp_path: Path) -> Path:
+    values = np.random.default_rng(0).normal(5, 3, (70, 50)).astype(np.float32)
+    values[30, 20] = np.nan
+    np.save(tmp_path / "frame.npy", values)
+    return tmp_path / "frame.npy"
+
+
+def windows_of(frame: Path, target: Path, work: Work, crew: Processes | None) -> Outcome:
+    """Restore a frame by windows, in several processes or here."""
+    registry = Registry.discover()
+    given = {} if crew is None else {"windows": SharedWindows(work, crew)}
+    console, formats = Console(file=io.StringIO()), Formats.of(registry)
+    with by_windows():
+        jobs = [Job(frame, target)]
+        return upscale_files(jobs, work.upscalers(registry, None), formats, console, **given)
+
+
+def test_windows_of_a_frame_are_those_of_one_process(frame: Path, tmp_path: Path) -> None:
+    settings = {"tile": 16, "self_ensemble": True}
+    work = Work("rrdb_small_x4", Size(2), settings, False, {}, 250.0)
+    outcome = windows_of(frame, tmp_path / "alone.npy", work, None)
+    assert (outcome.done, outcome.failed) == (1, [])
+    outcome = windows_of(frame, tmp_path / "shared.npy", work, Processes(2))
+    assert (outcome.done, outcome.failed) == (1, [])
+    assert (tmp_path / "alone.npy").read_bytes() == (tmp_path / "shared.npy").read_bytes()
+
+
+def test_the_stretch_is_measured_on_the_whole_frame(frame: Path) -> None:
+    """A process that is told what was measured gives what one gives that measures."""
+    registry = Registry.discover()
+    work = Work("sky_x2", Size(2), {"tile": 16}, False, {}, 250.0)
+    reader = Formats.of(registry).of_path(frame)
+    assert isinstance(reader, WindowedFormat)
+    source = reader.open_source(frame)
+    assert source is not None
+    upscaler = work.upscalers(registry, None).for_image(source.outline)
+    with closing(source):
+        whole = FrameUpscaler(upscaler, source, reader, {}, survey(source))
+        assert whole.fitted[0] is not None
+        part = WindowWork(work, frame, whole.known, whole.side, whole.fitted)
+        window = whole.windows(whole.strips()[1])[1]
+        expected = whole.restore(window).image.pixels
+    with part.open(None) as restore:
+        told = restore(window).image.pixels
+    torch.testing.assert_close(told, expected, equal_nan=True)
+    # Another measure is another answer: it is what was told that counts.
+    with replace(part, fitted=(10 * whole.fitted[0], None)).open(None) as restore:
+        assert not torch.equal(restore(window).image.pixels, told)
+
+
+@dataclass(frozen=True, slots=True)
+class DyingOfWindows(Work):
+    """Opens a model of which every process dies in the end."""
+
+    def upscalers(self, registry: Registry, device: str | None) -> Any:
+        if parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Work.upscalers(self, registry, device)
+
+
+def test_a_window_that_kills_its_processes(frame: Path, tmp_path: Path) -> None:
+    work = DyingOfWindows("bicubic", Size(2), {"tile": 64}, False, {}, 250.0)
+    outcome = windows_of(frame, tmp_path / "out.npy", work, Processes(2))
+    assert outcome.failed == [
+        f"{frame}: rows 0 to 128 and columns 0 to 100 of SR: its process died twice, perhaps for "
+        "want of memory; take a smaller --tile, or --processes 1"
+    ]
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_ranks_of_a_launcher_share_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = list(range(7))
+    assert share_of(jobs) == jobs
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    parts = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        parts.append(share_of(jobs))
+    assert sorted(job for part in parts for job in part) == jobs
+    assert parts[1] == [1, 4]
+
+
+def test_ctrl_c_ends_all_and_leaves_no_part(pictures: Path, tmp_path: Path) -> None:
+    for i in range(40):
+        Pictures.new("RGB", (600, 600), (i, 0, 0)).save(pictures / f"large{i}.png")
+    command = [sys.executable, "-m", "srkit", "upscale", str(pictures), "-m", "rrdb_small_x4"]
+    command += ["-o", str(tmp_path / "out"), "--processes", "2"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, preexec_fn=listen) as parent:
+        until = time.monotonic() + 120
+        while not list(tmp_path.glob("out/**/*.png")) and time.monotonic() < until:
+            time.sleep(0.1)
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert len(children) >= 2
+        parent.send_signal(signal.SIGINT)
+        _, errors = parent.communicate(timeout=60)
+    assert parent.returncode == 130
+    assert b"Traceback" not in errors
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    assert not [path for path in tmp_path.glob("out/**/*") if "partial" in path.name]
