@@ -34,15 +34,15 @@ from srkit_astro.simulation.galaxy_simulation import GalaxySimulation
 from srkit_astro.simulation.populations import Galaxy
 
 from srkit.assembly.build import assemble
+from srkit.assembly.restore import restore
 from srkit.components.options import build
 from srkit.components.registry import Registry
 from srkit.interfaces import Batch
 from srkit.interfaces.view import View
 from srkit.models.open import Model, open_model
-from srkit.recipe.needs import is_trained
 from srkit.recipe.recipe import load_recipe
 from srkit.training.loop import train
-from srkit.training.turns import restore
+from srkit.weights.runs import is_trained
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "galaxies.yaml"
 QUANTITIES = ("photometry [mag]", "Sersic index", "half-light radius")

@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srkit.assembly.build import Assembly, assemble
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import assemble
+from srkit.assembly.restore import fit, restore
 from srkit.components.registry import Registry
 from srkit.data.loading import evaluation_batches
 from srkit.interfaces import Batch
 from srkit.interfaces.view import View
 from srkit.recipe.recipe import load_recipe
-from srkit.training.turns import fit, restore
 from srkit.weights.checkpoints import load, warm_start
 
 VARIANTS = {f"tuned by {name}": f"{name}_seed-0" for name in ("pixels", "arcs", "both")}

@@ -26,7 +26,7 @@ from srkit_photos.datasets.pairs import CachedPairs, Pair, PicturePairs
 from srkit_photos.datasets.samples import SPLITS, locate
 
 from srkit.components.registry import Registry
-from srkit.data.loading import Draws
+from srkit.data.crops import Draws
 from srkit.images.formats import Formats
 
 #: HR sides of the crops: 48 LR pixels at the scales 2, 3 and 4.

@@ -37,7 +37,9 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize, ToTensor
 
 from srkit.components.registry import Registry
-from srkit.data.loading import Draws, Share, training_batches
+from srkit.data.crops import Draws
+from srkit.data.loading import training_batches
+from srkit.data.order import Share
 from srkit.images.formats import Formats
 
 SIDE = 256

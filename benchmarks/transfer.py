@@ -21,9 +21,10 @@ from rich.table import Table
 from srkit.components.registry import Registry
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.run import compare
-from srkit.recipe.needs import is_trained, resolve
+from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe, load_recipe
 from srkit.training.loop import train
+from srkit.weights.runs import is_trained
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "lens_hst.yaml"
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from srkit.functional.medians import medians
+from srkit.functional import medians
 
 #: What is measured on each LR image, in place of a fixed number in the data's unit.
 OfImage = Literal["image"]

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
-from srkit.system.extras import needs
-from srkit.weights.files import read_tensors
+from srkit.system import needs
+from srkit.weights import read_tensors
 
 #: Architectures whose calls are written for one image at a time.
 ONE_BY_ONE = ("DRUNet", "DnCNN", "MMRealSR")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from srkit.functional.similarity import LUMA
+from srkit.functional import LUMA
 
 
 def check_luminance(channels: int) -> None:

@@ -8,8 +8,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from srkit.functional.resizing import resize
-from srkit.functional.similarity import luma
+from srkit.functional import luma, resize
 from srkit.interfaces import Published
 from srkit_generators.activations import Activation, make_activation
 from srkit_generators.checks import check_keys, check_scale

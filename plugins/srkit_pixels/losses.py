@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from srkit.functional.similarity import difference, luma
+from srkit.functional import difference, luma
 from srkit.interfaces import Batch
 
 #: All channels, or the luma of RGB images in [0, 1].

@@ -18,13 +18,13 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import gamma
 from torch import Tensor
 
-from srkit.components.registry import Registry
+from srkit.components import Registry
 from srkit.errors import DataError
+from srkit.functional import resize
 from srkit.functional import similarity as metrics
-from srkit.functional.resizing import resize
-from srkit.images.formats import Formats
+from srkit.images import Formats
 from srkit.interfaces import Batch
-from srkit.system.files import write_file
+from srkit.system import write_file
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from srkit.data.classes import Choice, choose_classes, imagenet_names
-from srkit.data.truth import truth_of
+from srkit.data import Choice, choose_classes, imagenet_names, truth_of
 from srkit.errors import DataError
 from srkit.interfaces import VOID, Answer, Batch
 

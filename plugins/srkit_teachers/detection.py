@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.detection import MeanAveragePrecision as Counted
 
-from srkit.data.truth import boxes_of
+from srkit.data import boxes_of
 from srkit.errors import PluginError
 from srkit.interfaces import Answer, Batch, Boxes, Task
 from srkit_teachers.detectors.regions import RegionAnswer

@@ -11,8 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.data.classes import Choice
-from srkit.data.tasks import TASKS
+from srkit.data import TASKS, Choice
 from srkit.errors import DataError
 from srkit.interfaces import VOID, Answer, Batch, Task
 from srkit_teachers.chosen import Chosen

@@ -9,8 +9,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.data.classes import Choice
-from srkit.data.tasks import TASKS
+from srkit.data import TASKS, Choice
 from srkit.interfaces import VOID, Answer, Batch, Task
 from srkit_teachers.chosen import Chosen
 from srkit_teachers.losses import OF_CLASSES

@@ -14,7 +14,7 @@ from torchvision.models import VGG19_Weights, vgg19
 
 from srkit.errors import nearest
 from srkit.interfaces import Batch
-from srkit.weights.files import read_tensors
+from srkit.weights import read_tensors
 from srkit_teachers.classifiers.classifier import load_weights
 from srkit_teachers.classifiers.torchvision_models import absent, missing
 from srkit_teachers.losses import weighted_distance

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from srkit.data.truth import masks_of
+from srkit.data import masks_of
 from srkit.interfaces import VOID, Answer, Batch, Task
 
 Floats = NDArray[np.float64]

@@ -19,20 +19,12 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from srkit import __version__
 from srkit.errors import OutputError
 from srkit.interfaces import Answer, Batch
-
-#: Bytes of a digest of a picture.
-DIGEST = 16
-
-
-def digest_of(image: Tensor) -> bytes:
-    """Digest ``(C, H, W)`` pixels."""
-    shape = str(tuple(image.shape)).encode()
-    return sha256(shape + image.contiguous().numpy().tobytes()).digest()[:DIGEST]
+from srkit.system.digests import DIGEST
 
 
 def identify(teacher: nn.Module, options: Mapping[str, Any], circumstances: str) -> str:

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from srkit.assembly.restore import fit, settle
 from srkit.assembly.variance_head import VarianceHead
 from srkit.functional.self_ensemble import self_ensemble
 from srkit.interfaces import Batch, Constraint
 from srkit.interfaces.view import View
-from srkit.training.turns import fit, settle
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ def with_needs(
     recipe: Recipe, path: Path, registry: Registry, sample: bool, folder: Path
 ) -> Recipe:
     """Put the run folders of a recipe's needs in their places."""
-    from srkit.recipe.needs import is_trained, resolve
+    from srkit.recipe.needs import resolve
+    from srkit.weights.runs import is_trained
 
     needs = needs_of(recipe, registry, sample, folder)
     for name, (needed, run) in needs.items():

@@ -126,7 +126,7 @@ def train_needs(
     recipe: Recipe, registry: Registry, sample: bool, folder: Path, processes: int = 1
 ) -> None:
     """Train what a recipe needs and is not trained yet; go on with what was stopped."""
-    from srkit.recipe.needs import is_trained
+    from srkit.weights.runs import is_trained
 
     for name, (needed, run) in needs_of(recipe, registry, sample, folder).items():
         if is_trained(run, needed):

@@ -1,1 +1,14 @@
 """From samples to batches; labels, masks and boxes."""
+
+from srkit.data.classes import Choice, choose_classes, imagenet_names
+from srkit.data.truth import TASKS, boxes_of, masks_of, truth_of
+
+__all__ = [
+    "TASKS",
+    "Choice",
+    "boxes_of",
+    "choose_classes",
+    "imagenet_names",
+    "masks_of",
+    "truth_of",
+]

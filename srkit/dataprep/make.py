@@ -23,7 +23,7 @@ from srkit.assembly.build import complete
 from srkit.assembly.chain import join
 from srkit.components.options import build
 from srkit.components.registry import Registry
-from srkit.data.loading import Draws
+from srkit.data.crops import Draws
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.images.formats import Formats
 from srkit.interfaces import Dataset, Degradation, Sample

@@ -9,7 +9,8 @@ from itertools import islice
 from matplotlib.figure import Figure
 
 from srkit.components.registry import Registry
-from srkit.data.loading import Draws, Ticket, order
+from srkit.data.crops import Draws
+from srkit.data.order import Ticket, order
 from srkit.dataprep.make import Split, build_data, missing_degradation
 from srkit.interfaces import GroupedDataset, Sample
 from srkit.recipe.recipe import Recipe

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srkit.evaluation.classification import MICRO, Classification, Roc
-from srkit.evaluation.tables import NAMED
 from srkit.report.plotting import COLOURS, GREY, shorten, style
+from srkit.report.tables import NAMED
 
 NAME_WIDTH = 20
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
-from srkit.evaluation.results import MetricInfo
+from srkit.report.metric_info import MetricInfo
 from srkit.report.plotting import COLOURS, GREY, WORSE, panels, png, style
 from srkit.system.files import write_file
 

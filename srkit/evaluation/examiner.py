@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,23 +12,25 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from srkit.assembly.build import Assembly
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.device import evaluating, prepare
+from srkit.assembly.restore import fit, restore
+from srkit.assembly.teachers import wanted_stages
 from srkit.assembly.uncertainty import Estimate, estimate, sample_pixels
 from srkit.assembly.variance_head import VarianceHead
 from srkit.data.loading import evaluation_batches
 from srkit.data.scales import set_scale
-from srkit.data.tasks import take_as_truth, task_of
-from srkit.data.truth import check_boxes
+from srkit.data.truth import check_boxes, take_as_truth, task_of
 from srkit.errors import DataError
 from srkit.evaluation.calibration import PIXELS, Calibration
-from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
+from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.functional.resizing import Kernel
 from srkit.interfaces import Answer, Batch, Dataset, MappedMetric, PooledMetric, TeacherMetric
 from srkit.interfaces.view import View
+from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Pixels, Row, to_picture, to_row
-from srkit.training.turns import fit, restore, wanted_stages
 
 #: Makes an image of the HR size from a batch's LR, and may say how sure it is.
 Restorer = Callable[[Batch], Tensor | Estimate]
@@ -83,41 +84,6 @@ def estimator(
 def image_of(made: Tensor | Estimate) -> Tensor:
     """Take the image of what a restorer made."""
     return made.sr if isinstance(made, Estimate) else made
-
-
-def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
-    """Move a batch to the device and make its LR, unless it has real pairs.
-
-    Raises
-    ------
-    DataError
-        If there is neither an LR image nor a degradation to make one, or the degradation is meant
-        for pixels of another size.
-    """
-    batch = batch.to(device, memory_format(assembly))
-    if batch.lr is not None or assembly.generator is None:
-        return batch
-    if assembly.degradation is None:
-        raise DataError(
-            f"{batch.names[0]}: the data set has no LR images; name a degradation in the recipe"
-        )
-    expected = getattr(assembly.degradation, "pixel_scale", None)
-    if expected and batch.pixel_scale and abs(expected / batch.pixel_scale - 1) > 0.01:
-        raise DataError(
-            f"{batch.names[0]}: an HR pixel is {batch.pixel_scale:g} arcsec wide, but the "
-            f"degradation takes it to be {expected:g}; set degradation.pixel_scale to that of the "
-            "data"
-        )
-    lr = assembly.degradation(batch.hr, batch.seeds)
-    variance_of = getattr(assembly.degradation, "variance", None)
-    variance = batch.variance if variance_of is None else variance_of(lr, batch.seeds)
-    return replace(batch, lr=lr, factor=assembly.degradation.factor, variance=variance)
-
-
-def memory_format(assembly: Assembly) -> torch.memory_format:
-    """Choose the memory format that the generator, else the teacher, runs faster in."""
-    leading: Any = assembly.generator or next(iter(assembly.teachers.values()), None)
-    return torch.channels_last if leading.channels_last else torch.contiguous_format
 
 
 @dataclass(slots=True)
@@ -414,20 +380,6 @@ def metric_infos(assembly: Assembly) -> list[MetricInfo]:
         )
         for name, metric in assembly.metrics.items()
     ]
-
-
-@contextmanager
-def evaluating(assembly: Assembly) -> Iterator[None]:
-    """Put every network in evaluation mode, and back."""
-    networks: list[nn.Module] = list(assembly.networks().values())
-    modes = {module: module.training for network in networks for module in network.modules()}
-    for module in networks:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _wait_for(device: torch.device) -> None:

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
-from srkit.evaluation.statistics import ORIGINAL, ClassScores, error_of_mean
-from srkit.evaluation.tables import NAMED, format_value, heading
+from srkit.evaluation.results import Evaluation, ModelResult
+from srkit.evaluation.statistics import ClassScores, error_of_mean
+from srkit.report.metric_info import ORIGINAL, MetricInfo
 from srkit.report.plotting import BETTER, WORSE, colours, panels, shorten, style
+from srkit.report.tables import NAMED, format_value, heading
 
 Floats = NDArray[np.float64]
 

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 
-from srkit.data.tasks import task_of
-from srkit.data.truth import labels_of
+from srkit.data.truth import labels_of, task_of
 from srkit.evaluation.classification import Classification
 from srkit.evaluation.examiner import Examiner
 from srkit.interfaces.view import View

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,12 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from srkit.evaluation.results import Evaluation
-from srkit.evaluation.statistics import ORIGINAL, class_scores
-from srkit.evaluation.tables import format_value
+from srkit.evaluation.statistics import class_scores
 from srkit.report.colour_scales import (
     DIFFERENCES,
     MAPS,
@@ -27,39 +25,21 @@ from srkit.report.colour_scales import (
     extension,
     label_bar,
 )
+from srkit.report.metric_info import ORIGINAL
 from srkit.report.pictures import Pixels, Row
 from srkit.report.plotting import BETTER, WORSE, shorten, style
+from srkit.report.squares import CELL, Box, add_cell, mark, most_detailed
+from srkit.report.tables import format_value
 
 #: Gives, for each image index, what is shown of it.
 Render = Callable[[Sequence[int]], list[Row]]
 
-#: Sides in inches: of an image, the gap beside it, its caption, and a row's title.
-CELL, GAP, CAPTION, TITLE = 1.75, 0.08, 0.56, 0.3
+#: Sides in inches: the gap beside an image, its caption, and a row's title.
+GAP, CAPTION, TITLE = 0.08, 0.56, 0.3
 #: Inches to the left of the images for what a strip shows, and to the right for colour bars.
 LABEL, BAR = 0.2, 0.75
-#: Side of the zoomed crop over the side of the image.
-ZOOM = 0.25
 LR = "LR"
 BLACK_TO_WHITE = Normalize(0, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A square of an image, in shares of its height and width."""
-
-    top: float
-    left: float
-
-    def cut(self, image: Pixels) -> Pixels:
-        """Cut the square out of an image of any size."""
-        height, width = image.shape[:2]
-        y, x = round(self.top * height), round(self.left * width)
-        return image[y : y + round(ZOOM * height), x : x + round(ZOOM * width)]
-
-
-def even_choice(count: int, most: int) -> list[int]:
-    """Choose image indices that are evenly spread."""
-    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 
 
 def changed_images(
@@ -272,31 +252,12 @@ def _draw_strip(
     return axes
 
 
-def add_cell(figure: Figure, left: float, bottom: float) -> Axes:
-    """Add axes of one cell's size, placed in inches."""
-    width, height = figure.get_size_inches()
-    axis = figure.add_axes((left / width, bottom / height, CELL / width, CELL / height))
-    axis.set(xticks=[], yticks=[])
-    axis.grid(visible=False)
-    axis.spines[:].set_visible(False)
-    return axis
-
-
 def _show(axis: Axes, image: Pixels, strip: Strip) -> None:
     """Show an image of one channel by the strip's scale, RGB as it is."""
     pixels = image[..., 0] if image.shape[2] == 1 else np.clip(image, 0, 1)
     axis.imshow(
         pixels, strip.colours, norm=strip.norm, origin=strip.origin, interpolation="nearest"
     )
-
-
-def mark(axis: Axes, image: Pixels, box: Box) -> None:
-    """Draw the outline of a square."""
-    height, width = image.shape[:2]
-    corner = (box.left * width - 0.5, box.top * height - 0.5)
-    size = (ZOOM * width, ZOOM * height)
-    axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="black", linewidth=2.2))
-    axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1))
 
 
 def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | None]:
@@ -324,15 +285,3 @@ def _grey(row: Row) -> Pixels:
     first = next(iter(row.images.values()))
     seen: Pixels = brightness_scale(first)(first[..., 0]) if row.measured else first.mean(axis=2)
     return seen
-
-
-def most_detailed(grey: Pixels) -> Box:
-    """Find the square of ``(H, W)`` that varies most, beyond the noise of single pixels."""
-    block = max(1, round(min(grey.shape) * ZOOM / 16))
-    height, width = (side // block * block for side in grey.shape)
-    blocks = grey[:height, :width].reshape(height // block, block, width // block, block)
-    coarse = blocks.mean(axis=(1, 3))
-    detail = np.abs(np.diff(coarse, axis=0))[:, :-1] + np.abs(np.diff(coarse, axis=1))[:-1]
-    places = np.linspace(0, 1 - ZOOM, 7)
-    boxes: Iterable[Box] = (Box(float(top), float(left)) for top in places for left in places)
-    return max(boxes, key=lambda box: float(box.cut(detail[..., None]).mean()))

@@ -16,20 +16,21 @@ from srkit.evaluation.classification import Classification
 from srkit.evaluation.classifier_figures import confusion_figure, roc_figure
 from srkit.evaluation.curves import training_curves
 from srkit.evaluation.figures import class_changes, class_differences, hardest_classes, summary_bars
-from srkit.evaluation.panels import Render, changed_images, even_choice, image_panels
+from srkit.evaluation.panels import Render, changed_images, image_panels
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.statistics import (
-    LOWER,
-    ORIGINAL,
     ClassScores,
     best_models,
     class_scores,
     error_of_mean,
     gap_closed,
 )
-from srkit.evaluation.tables import explanations, format_value, heading, summary_text, write_tables
+from srkit.evaluation.tables import explanations, summary_text, write_tables
+from srkit.report.metric_info import LOWER, ORIGINAL
 from srkit.report.pages import Picture, render_page
 from srkit.report.plotting import DPI, png
+from srkit.report.squares import even_choice
+from srkit.report.tables import format_value, heading
 from srkit.system.files import write_file
 
 #: Below these counts, figures of classes show chance and are left out.

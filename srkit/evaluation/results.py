@@ -10,32 +10,7 @@ from numpy.typing import NDArray
 
 from srkit.evaluation.calibration import Calibration
 from srkit.evaluation.classification import Classification
-
-
-@dataclass(frozen=True, slots=True)
-class MetricInfo:
-    """What a metric is.
-
-    Parameters
-    ----------
-    name
-        The name that recipes use.
-    unit
-        ``dB``, for instance; may be empty.
-    higher_is_better
-        Direction.
-    protocol
-        How it is measured: channel, crop, rounding, data range.
-    signed
-        Whether it is an error with a sign: its mean over the images is the bias, best at 0, and
-        its scatter counts too.
-    """
-
-    name: str
-    unit: str
-    higher_is_better: bool
-    protocol: str
-    signed: bool = False
+from srkit.report.metric_info import MetricInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,23 +13,18 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from srkit.assembly.build import Assembly, assemble
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import assemble
+from srkit.assembly.device import make_accelerator, memory_format, move
+from srkit.assembly.start import begin_from
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, WeightsError
-from srkit.evaluation.examiner import (
-    Examiner,
-    Restorer,
-    baseline,
-    estimator,
-    memory_format,
-    network,
-)
+from srkit.evaluation.examiner import Examiner, Restorer, baseline, estimator, network
 from srkit.evaluation.judging import judge
 from srkit.evaluation.report import write_report
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
-from srkit.training.run import begin_from, make_accelerator, move
 from srkit.weights.checkpoints import load, starting_weights, warm_start
 
 

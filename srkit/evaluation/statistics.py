@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
-
-ORIGINAL = "original"
-LOWER = "bilinear"
+from srkit.evaluation.results import Evaluation, ModelResult
+from srkit.report.metric_info import LOWER, ORIGINAL, MetricInfo
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

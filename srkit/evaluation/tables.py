@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -19,20 +16,26 @@ from rich.text import Text
 
 from srkit.evaluation.calibration import LEVELS, ONE_SIGMA, REMOVED, TWO_SIGMA, Calibration
 from srkit.evaluation.classification import MICRO, Classification
-from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
+from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.evaluation.statistics import (
-    LOWER,
-    ORIGINAL,
     ClassScores,
     best_models,
     class_scores,
     error_of_mean,
     gap_closed,
 )
+from srkit.report.metric_info import LOWER, ORIGINAL, MetricInfo
+from srkit.report.tables import (
+    NAMED,
+    Column,
+    csv_text,
+    format_value,
+    print_columns,
+    printed_heading,
+    strict,
+    style_of,
+)
 from srkit.system.files import write_file
-
-#: Most classes in a table or figure that names them.
-NAMED = 12
 
 
 def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -133,38 +136,6 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
         _print_calibration(evaluation.calibrations(), console)
 
 
-def print_columns(title: str, names: Column, columns: Iterable[Column], console: Console) -> None:
-    """Print a table; columns that do not fit beside the others go on in a further block of rows.
-
-    Parameters
-    ----------
-    title
-        What stands above it.
-    names
-        The first column, which every block has.
-    columns
-        The others.
-    console
-        Where to print it.
-    """
-    room = console.width - names.width
-    for number, block in enumerate(_blocks(columns, room)):
-        table = Table(
-            title=None if number else Text(title), box=SIMPLE_HEAD, padding=0, show_edge=False
-        )
-        table.add_column(names.heading, no_wrap=True)
-        # Headings give way on a narrow terminal, numbers never.
-        broken = sum(1 + max(column.width, len(column.heading)) for column in block) > room
-        for column in block:
-            text = fill(column.heading, column.width) if broken else column.heading
-            table.add_column(Text(text), justify="right", no_wrap=True)
-        for row in zip(names.cells, *(column.cells for column in block), strict=True):
-            table.add_row(*row)
-        if number:
-            console.print()
-        console.print(table)
-
-
 def _print_calibration(found: Mapping[str, Calibration], console: Console) -> None:
     """Print how well the standard deviations of each model tell its errors."""
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
@@ -178,48 +149,16 @@ def _print_calibration(found: Mapping[str, Calibration], console: Console) -> No
     console.print(table)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the printed table: its heading, which may be broken at spaces, and its cells."""
-
-    heading: str
-    cells: list[Text]
-
-    @property
-    def width(self) -> int:
-        """Fewest characters that hold the numbers and every word of the heading."""
-        longest = max(map(len, [*self.heading.split(" "), *(cell.plain for cell in self.cells)]))
-        return max(8, longest)
-
-
 def _columns(evaluation: Evaluation) -> Iterator[Column]:
     """Give a column for each metric, and that of the times."""
     for metric in evaluation.metrics:
         best = best_models(evaluation, metric)
         cells = [
-            Text(summary_text(evaluation, metric, model), style=_style(model.name, best))
+            Text(summary_text(evaluation, metric, model), style=style_of(model.name, best))
             for model in evaluation.models
         ]
         yield Column(printed_heading(metric), cells)
     yield Column("time [s]", [Text(f"{model.seconds:.1f}") for model in evaluation.models])
-
-
-def printed_heading(metric: MetricInfo) -> str:
-    """Head a printed column: lines may end at its spaces, but the arrow keeps its 0."""
-    return heading(metric).replace("_", " ").replace("→ ", "→\N{NO-BREAK SPACE}")
-
-
-def _blocks(columns: Iterable[Column], width: int) -> list[list[Column]]:
-    """Divide columns, each with a space before it, into blocks of a width."""
-    blocks: list[list[Column]] = [[]]
-    left = width
-    for column in columns:
-        if blocks[-1] and column.width + 1 > left:
-            blocks.append([])
-            left = width
-        blocks[-1].append(column)
-        left -= column.width + 1
-    return blocks
 
 
 def _print_classification(found: Classification, console: Console) -> None:
@@ -263,53 +202,6 @@ def explanations(evaluation: Evaluation) -> list[str]:
             "measured; the others are left out."
         )
     return lines
-
-
-def heading(metric: MetricInfo) -> str:
-    """Head a metric's column: name, unit, and an arrow towards the better values."""
-    if metric.signed:
-        return f"{label(metric)} → 0"
-    return f"{label(metric)} {'↑' if metric.higher_is_better else '↓'}"
-
-
-def label(metric: MetricInfo) -> str:
-    """Name a metric with its unit."""
-    return f"{metric.name} [{metric.unit}]" if metric.unit else metric.name
-
-
-def format_value(metric: MetricInfo, value: float) -> str:
-    """Round as the metric deserves: 2 decimals for dB, 4 for others, 3 digits when tiny.
-
-    A dash stands for NaN: nothing could be measured.
-    """
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if metric.unit == "dB":
-        return f"{value:.2f}"
-    return f"{value:.2e}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
-
-
-def short_number(value: float) -> str:
-    """Write a number with three digits and K, M, G or T."""
-    for letter, unit in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
-        if value >= 0.9995 * unit:
-            return f"{value / unit:.3g} {letter}"
-    return f"{value:.3g}"
-
-
-def _style(name: str, best: set[str]) -> str:
-    return "bold" if name in best else ""
-
-
-def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Write a table as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _per_image(evaluation: Evaluation) -> str:
@@ -400,10 +292,3 @@ def _calibration_summary(found: Calibration | None) -> dict[str, Any] | None:
         "calibration_error": found.calibration_error,
         "ause": found.ause,
     }
-
-
-def strict(value: float) -> float | str | None:
-    """Spell out what strict JSON has no number for; null is what could not be measured."""
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else str(value)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srkit.images.arrays import Values
+from srkit.functional.types import Values
 
 #: Values that are counted at once.
 AT_ONCE = 2**22

@@ -1,1 +1,41 @@
 """Images from and to files and arrays."""
+
+from srkit.images.arrays import (
+    array_of_image,
+    channel_axis,
+    image_of_array,
+    image_of_values,
+    lay_out,
+    outline_of,
+    range_between,
+    to_depth,
+    to_image,
+)
+from srkit.images.fidelity import is_too_long
+from srkit.images.find import find_pictures
+from srkit.images.formats import Formats
+from srkit.images.levels import is_measured, rounded
+from srkit.images.limits import allow, allowed_pixels, check_pixels
+from srkit.images.stored_rows import StoredArray, chunks
+
+__all__ = [
+    "Formats",
+    "StoredArray",
+    "allow",
+    "allowed_pixels",
+    "array_of_image",
+    "channel_axis",
+    "check_pixels",
+    "chunks",
+    "find_pictures",
+    "image_of_array",
+    "image_of_values",
+    "is_measured",
+    "is_too_long",
+    "lay_out",
+    "outline_of",
+    "range_between",
+    "rounded",
+    "to_depth",
+    "to_image",
+]

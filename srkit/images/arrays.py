@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from srkit.errors import DataError
+from srkit.functional.types import Values
 from srkit.interfaces import Image
-
-Values = NDArray[Any]
 
 #: Up to so many channels are expected where the shape alone does not tell.
 FEW = 4

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from srkit.images.arrays import Values
+from srkit.functional.types import Values
 
 #: Bytes that are read at once where only a sum of them is wanted.
 CHUNK = 2**24

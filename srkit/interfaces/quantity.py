@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from srkit.interfaces import Batch
+from srkit.interfaces.samples import Batch
 
 
 @dataclass(frozen=True, slots=True)

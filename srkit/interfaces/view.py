@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from srkit.interfaces import Batch, Stretch
+from srkit.interfaces.degradations import Stretch
+from srkit.interfaces.samples import Batch
 
 
 @dataclass(frozen=True, slots=True)

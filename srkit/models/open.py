@@ -11,7 +11,8 @@ from typing import Any, ClassVar, get_args
 import torch
 from torch import Tensor, nn
 
-from srkit.assembly.build import Assembly, assemble_restoring
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import assemble_restoring
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.options import build
 from srkit.components.registry import Component, Registry

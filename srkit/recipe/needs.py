@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from srkit.errors import TrainingError, nearest
+from srkit.errors import nearest
 from srkit.recipe.recipe import Recipe, parse_recipe
-from srkit.weights.checkpoints import read_state
 
 PREFIX = "needs."
 
@@ -66,25 +65,3 @@ def resolve(recipe: Recipe, folders: Mapping[str, Path], source: str) -> Recipe:
         for key, value in tree.items()
     }
     return parse_recipe(substituted, source)
-
-
-def is_trained(folder: Path, recipe: Recipe) -> bool:
-    """Tell whether a run folder holds what a recipe trains, to its end.
-
-    Raises
-    ------
-    TrainingError
-        If it holds the run of another recipe.
-    """
-    last = folder / "checkpoints" / "last.safetensors"
-    if not last.is_file():
-        return False
-    state = read_state(last)
-    if state is None:
-        raise TrainingError(f"{last}: no checkpoint of a run; choose another --out")
-    if state["recipe"]["name"] != recipe.name:
-        raise TrainingError(
-            f"{folder}: holds a run of '{state['recipe']['name']}', not of '{recipe.name}'; "
-            "choose another --out"
-        )
-    return bool(state["finished"])

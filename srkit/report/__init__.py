@@ -1,1 +1,29 @@
 """The toolkit of every report: tables, figures and HTML pages."""
+
+from srkit.report.colour_scales import MAD
+from srkit.report.metric_info import MetricInfo
+from srkit.report.pages import Picture, render_page
+from srkit.report.pictures import Row
+from srkit.report.plotting import BETTER, GREY, WORSE, png, style
+from srkit.report.sheets import pair_sheet
+from srkit.report.squares import Box
+from srkit.report.tables import Column, csv_text, format_value, print_columns
+
+__all__ = [
+    "BETTER",
+    "GREY",
+    "MAD",
+    "WORSE",
+    "Box",
+    "Column",
+    "MetricInfo",
+    "Picture",
+    "Row",
+    "csv_text",
+    "format_value",
+    "pair_sheet",
+    "png",
+    "print_columns",
+    "render_page",
+    "style",
+]

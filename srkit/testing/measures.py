@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from srkit import interfaces
-from srkit.data.tasks import tasks_of
+from srkit.data.truth import tasks_of
 from srkit.interfaces import (
     Batch,
     Loss,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from srkit import interfaces
 from srkit.data.scales import set_scale
-from srkit.data.tasks import task_of
+from srkit.data.truth import task_of
 from srkit.errors import WeightsError
 from srkit.interfaces import (
     Answer,

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 
 from torch import nn
 
+from srkit.assembly.start import frozen_stages, kept_parameters
 from srkit.errors import TrainingError
 from srkit.interfaces import Generator
 from srkit.recipe.parts import StartSpec
 from srkit.recipe.values import Span
-
-
-def frozen_stages(freeze: Mapping[str, Span], stages: Iterable[str]) -> dict[str, Span]:
-    """Tell which stages are frozen and how long; the last pattern that fits a stage decides."""
-    return {
-        stage: span
-        for stage in stages
-        for span in [span for pattern, span in freeze.items() if fnmatch(stage, pattern)][-1:]
-    }
-
-
-def freeze(generator: Generator, start: StartSpec) -> None:
-    """Stop from training what is frozen for good; what starts afresh trains all the same."""
-    stages = generator.stages()
-    for name, span in frozen_stages(start.frozen, stages).items():
-        if span == "always":
-            for parameter in _kept(generator, stages[name], start):
-                parameter.requires_grad_(False)
 
 
 @dataclass(slots=True)
@@ -63,7 +44,7 @@ class Freezing:
             return cls(generator, {}, {}, {})
         stages = generator.stages()
         spans = frozen_stages(start.frozen, stages)
-        kept = {name: _kept(generator, stages[name], start) for name in spans}
+        kept = {name: kept_parameters(generator, stages[name], start) for name in spans}
         return cls(generator, spans, {name: stages[name] for name in spans}, kept)
 
     def __post_init__(self) -> None:
@@ -95,14 +76,3 @@ class Freezing:
         """Keep the statistics of frozen stages, too."""
         for stage in self.still:
             stage.eval()
-
-
-def _kept(generator: Generator, stage: nn.Module, start: StartSpec) -> list[nn.Parameter]:
-    """List the parameters of a stage that do not start afresh."""
-    assert isinstance(generator, nn.Module)
-    own = {id(parameter) for parameter in stage.parameters()}
-    return [
-        parameter
-        for name, parameter in generator.named_parameters()
-        if id(parameter) in own and not any(fnmatch(name, p) for p in start.reinitialise)
-    ]

@@ -19,13 +19,15 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from srkit.assembly.build import Assembly
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.device import evaluating, prepare
+from srkit.assembly.draws import draws_of
 from srkit.components.registry import Registry
-from srkit.data.loading import draws_of, training_batches
+from srkit.data.loading import training_batches
 from srkit.data.scales import scale_of_step, set_scale
 from srkit.errors import DataError, TrainingError
 from srkit.evaluation.curves import training_curves
-from srkit.evaluation.examiner import Examiner, baseline, evaluating, metric_infos, network, prepare
+from srkit.evaluation.examiner import Examiner, baseline, metric_infos, network
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.statistics import standing
 from srkit.interfaces import Batch

@@ -8,14 +8,18 @@ from contextlib import contextmanager
 import torch
 from accelerate import Accelerator
 
-from srkit.assembly.build import Assembly
-from srkit.data.loading import Drawn, draws_of, stack, unlike
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.device import evaluating, prepare
+from srkit.assembly.draws import draws_of
+from srkit.assembly.restore import fit
+from srkit.data.crops import Drawn
+from srkit.data.loading import stack, unlike
 from srkit.data.truth import truth_of
 from srkit.errors import DataError, RecipeError, SrkitError
-from srkit.evaluation.examiner import Examiner, evaluating, prepare
+from srkit.evaluation.examiner import Examiner
 from srkit.interfaces import Batch, GroupedDataset
 from srkit.interfaces.view import View
-from srkit.training.turns import Scene, fit, pixel_terms, teacher_terms, variance_terms
+from srkit.training.turns import Scene, pixel_terms, teacher_terms, variance_terms
 
 
 def rehearse(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import math
-import os
 import platform
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,56 +18,36 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import yaml
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
+from accelerate import Accelerator
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from srkit.assembly.build import SPLITS, Assembly, assemble
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import SPLITS, assemble
+from srkit.assembly.device import make_accelerator, move
 from srkit.assembly.kept_answers import KeptAnswers, identify
-from srkit.assembly.variance_head import VarianceHead
+from srkit.assembly.start import begin_from, begin_head_from
+from srkit.assembly.teachers import wanted_stages
 from srkit.components.registry import Registry
-from srkit.data.loading import Share
-from srkit.data.tasks import task_of
-from srkit.errors import RecipeError, TrainingError, WeightsError
-from srkit.evaluation.examiner import memory_format
-from srkit.interfaces import Generator, TeacherLoss
+from srkit.data.order import Share
+from srkit.data.truth import task_of
+from srkit.errors import RecipeError, TrainingError
+from srkit.interfaces import TeacherLoss
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
-from srkit.recipe.trees import flatten
+from srkit.recipe.resume import changed_since
 from srkit.recipe.values import Length
-from srkit.system.allocator import keep_freed_memory
 from srkit.system.files import write_file
-from srkit.training.freezing import freeze
-from srkit.training.fsdp import ASKED, asked, divide, obstacles, optimiser_parts, parts_like, whole
+from srkit.training.fsdp import asked, divide, obstacles, optimiser_parts, parts_like, whole
 from srkit.training.rehearsal import rehearse
-from srkit.training.turns import Turn, make_turns, wanted_stages
+from srkit.training.turns import Turn, make_turns
 from srkit.weights.checkpoints import (
     Checkpoint,
     load,
     pack_optimiser,
     save,
-    starting_head,
-    starting_weights,
     unpack_optimiser,
     warm_start,
-)
-
-#: What a resumed run may change: nothing that decides the weights of a step.
-RESUMABLE = (
-    "description",
-    "evaluation",
-    "repeat",
-    "sample",
-    "search",
-    "training.duration",
-    "training.workers",
-    "training.log_every",
-    "training.validate_every",
-    "training.patience",
-    "training.checkpoint_every",
-    "training.keep_every",
-    "variants",
 )
 
 
@@ -343,89 +320,6 @@ def _check_resumable(folder: Path) -> None:
         )
 
 
-def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
-    """Set up device, precision, processes, and what the process does with freed memory."""
-    precision = recipe.training.precision
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
-    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
-    if not torch.cuda.is_available():
-        keep_freed_memory()
-    # accelerate keeps the first precision of a process for good; a notebook may run several.
-    AcceleratorState._reset_state()
-    with _without(ASKED):  # which would wrap networks together with their optimisers
-        return Accelerator(
-            mixed_precision="no" if precision == "fp32" else precision,
-            cpu=not torch.cuda.is_available(),
-            kwargs_handlers=handlers,
-        )
-
-
-@contextmanager
-def _without(variable: str) -> Iterator[None]:
-    """Hide a variable of the environment."""
-    given = os.environ.pop(variable, None)
-    try:
-        yield
-    finally:
-        if given is not None:
-            os.environ[variable] = given
-
-
-def move(assembly: Assembly, accelerator: Accelerator) -> None:
-    """Move every network to the device, in the memory format it runs faster in."""
-    chosen: Any = memory_format(assembly)
-    for module in assembly.networks().values():
-        module.to(accelerator.device).to(memory_format=chosen)
-
-
-def begin_from(generator: Generator, recipe: Recipe, *, fresh_only: bool = False) -> None:
-    """Load the recipe's starting weights and freeze what it freezes for good.
-
-    Parameters
-    ----------
-    generator
-        Changed in place.
-    recipe
-        Its `start` says what to load.
-    fresh_only
-        Load nothing, since a checkpoint will be: only freeze.
-    """
-    assert recipe.start is not None and isinstance(generator, nn.Module)
-    given, patterns = recipe.start.weights, recipe.start.reinitialise
-    for pattern in patterns:
-        if not fnmatch.filter(generator.state_dict(), pattern):
-            names = ", ".join(sorted({key.partition(".")[0] for key in generator.state_dict()}))
-            raise WeightsError(
-                f"start.reinitialise: '{pattern}' matches no weight of the generator; their names "
-                f"begin with {names}"
-            )
-    tensors = generator.state_dict() if fresh_only else starting_weights(given, generator)
-    warm_start(generator, tensors, given, patterns)
-    freeze(generator, recipe.start)
-
-
-def begin_head_from(head: VarianceHead, given: str) -> str:
-    """Load the head of the starting weights, if they have one, and say so or that not.
-
-    Raises
-    ------
-    WeightsError
-        If it has other features.
-    """
-    tensors = starting_head(given)
-    if tensors is None:
-        return f"uncertainty: {given} has no head that predicts the variance; it starts afresh"
-    features = len(tensors["tail.weight"][0])
-    if features != head.features:
-        raise WeightsError(
-            f"{given}: its head that predicts the variance has {features} features, not "
-            f"{head.features}; set uncertainty.features={features}"
-        )
-    warm_start(head, tensors, given)
-    return f"uncertainty: goes on from the head of {given}"
-
-
 def _may_rest(module: object, assembly: Assembly) -> bool:
     """Tell whether a step may leave parameters of a network without a gradient.
 
@@ -519,18 +413,6 @@ def _check_same_recipe(run: Run, checkpoint: Checkpoint, source: str) -> None:
     problems = changed_since(checkpoint.state["recipe"], run.recipe)
     if problems:
         raise RecipeError(source, problems)
-
-
-def changed_since(started: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """Tell of what a resumed run cannot change, given the complete recipe it was started with."""
-    before, now = flatten(started), flatten(recipe.dump())
-    return [
-        f"{key}: the run was started with {before.get(key)!r}, not {now.get(key)!r}; a resumed run "
-        "cannot change it"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-        and not any(key == free or key.startswith(f"{free}.") for free in RESUMABLE)
-    ]
 
 
 def _open_folder(run: Run, resume: bool) -> None:

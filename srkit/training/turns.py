@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import filter as matching
 from fnmatch import fnmatch
 from functools import partial
 
@@ -14,18 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from srkit.assembly.build import Assembly
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.restore import predict, settle
+from srkit.assembly.teachers import wanted_stages
 from srkit.data.truth import truth_of
 from srkit.functional.adversarial import GAMES
-from srkit.functional.resizing import Kernel, resize
 from srkit.interfaces import (
     VOID,
     Answer,
     Batch,
-    Constraint,
     Teacher,
     TeacherLoss,
-    TeacherMetric,
     VarianceLoss,
     ViewLoss,
 )
@@ -112,63 +110,6 @@ class Turn:
         finally:
             for parameter in others:
                 parameter.requires_grad_(True)
-
-
-def fit(images: Tensor, batch: Batch, kernel: Kernel = "bicubic") -> Tensor:
-    """Bring LR or SR images to the grid of HR, antialiased.
-
-    With a factor such as 0.32, whose LR side is rounded up, the grids are aligned by the factor
-    and not by the sides.
-    """
-    assert batch.lr is not None
-    height, width = batch.hr.shape[-2:]
-    if batch.factor is None:
-        same = images.shape[-2:] == (height, width)
-        return images if same else resize(images, (height, width), kernel=kernel)
-    sides = images.shape[-1] / batch.lr.shape[-1]
-    factor = 1 / (batch.factor * sides)
-    if images.shape[-2:] == (height, width) and abs(factor - 1) < 1e-6:
-        return images
-    return resize(images, (height, width), factor=factor, kernel=kernel)
-
-
-def restore(
-    generator: Callable[[Tensor], Tensor], view: View, constraint: Constraint | None = None
-) -> Tensor:
-    """Run the generator on LR, bring SR to the grid of HR and let it keep its constraint.
-
-    Returns
-    -------
-    Tensor
-        SR as networks and losses see it.
-    """
-    assert view.seen.lr is not None
-    return settle(generator(view.seen.lr).float(), view, constraint)
-
-
-def settle(output: Tensor, view: View, constraint: Constraint | None = None) -> Tensor:
-    """Bring what a generator made to the grid of HR and let it keep its constraint."""
-    sr = fit(output, view.seen)
-    if constraint is None:
-        return sr
-    with torch.autocast(sr.device.type, enabled=False):  # flux is not to be rounded
-        return view.to_seen(constraint(view.to_flux(sr), view.flux))
-
-
-def predict(head: Callable[[Tensor, Tensor], Tensor], output: Tensor, batch: Batch) -> Tensor:
-    """Run the head that predicts the log variance, and bring that to the grid of HR.
-
-    Parameters
-    ----------
-    head
-        From LR and SR to log variance.
-    output
-        What the generator made of the batch, on its own grid.
-    batch
-        As networks see it.
-    """
-    assert batch.lr is not None
-    return fit(head(batch.lr, output.detach()), batch, "bilinear")
 
 
 def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> list[Turn]:
@@ -297,18 +238,6 @@ def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
         for name, loss in losses.items():
             found[name] = specs[name].weight * loss(answer, target, scene.batch)
     return found
-
-
-def wanted_stages(
-    readers: Mapping[str, TeacherLoss] | Mapping[str, TeacherMetric], teacher: Teacher
-) -> list[str]:
-    """List each stage of a teacher that any loss or metric reads, once.
-
-    What matches no stage is kept: the teacher says which there are.
-    """
-    named = (stage for reader in readers.values() for stage in reader.stages)
-    found = (stage for name in named for stage in matching(teacher.stages, name) or [name])
-    return list(dict.fromkeys(found))
 
 
 def _uncertainty_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:

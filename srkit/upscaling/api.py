@@ -15,12 +15,12 @@ from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.images.arrays import array_of_image, image_of_array, to_depth, to_image
 from srkit.images.formats import Formats
-from srkit.interfaces import Image
+from srkit.interfaces import Image, Upscaled
 from srkit.models.open import Model, open_model
 from srkit.upscaling.defaults import upscalers_of
 from srkit.upscaling.images import upscale_images
 from srkit.upscaling.sizing import Size
-from srkit.upscaling.upscaler import Engine, Precision, Upscaled
+from srkit.upscaling.upscaler import Engine, Precision
 
 
 def load_model(

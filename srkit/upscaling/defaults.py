@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
+from srkit.images.levels import is_measured
 from srkit.interfaces import Image
 from srkit.models.open import Model, open_model, published_models
-from srkit.studies.consistency.pairs import is_measured
 from srkit.upscaling.sizing import Size, Upscalers
 from srkit.upscaling.upscaler import ImageUpscaler
 

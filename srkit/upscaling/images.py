@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from srkit import __version__
-from srkit.interfaces import Image
+from srkit.interfaces import Image, Upscaled
 from srkit.models.open import Model
 from srkit.upscaling.opacity import upscale_pictures
-from srkit.upscaling.upscaler import ImageUpscaler, Upscaled
+from srkit.upscaling.upscaler import ImageUpscaler
 
 
 def upscale_images(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from srkit.interfaces import Image
-from srkit.upscaling.upscaler import ImageUpscaler, Upscaled, enlarged_mask
+from srkit.interfaces import Image, Upscaled
+from srkit.upscaling.upscaler import ImageUpscaler, enlarged_mask
 
 #: Below this opacity a colour is not seen, and dividing by it would only enlarge rounding.
 UNSEEN = 1 / 512

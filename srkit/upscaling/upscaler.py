@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from srkit.errors import DataError, WeightsError
 from srkit.functional.resizing import Kernel, resize, resized_side
 from srkit.functional.self_ensemble import self_ensemble
-from srkit.interfaces import Batch, Image
+from srkit.interfaces import Batch, Image, Upscaled
 from srkit.interfaces.view import View
 from srkit.system.allocator import keep_freed_memory
 from srkit.upscaling.tiling import NEGLIGIBLE, OF_LEVELS, reach, restore_tiled, side_that_fits
@@ -35,30 +35,6 @@ WHOLE = 64
 NO_VALUES = "no pixel has a value: all are NaN or infinite"
 #: LR pixels of small images that the network is given at once.
 TOGETHER = 256 * 256
-
-
-@dataclass(frozen=True, slots=True)
-class Upscaled:
-    """An image restored.
-
-    Parameters
-    ----------
-    pixels
-        ``(C, H, W)`` float32, in the values of the given image: surface brightness, so that a flat
-        image keeps its value. NaN where the given image has no value.
-    sigma
-        Standard deviation of each value, where it was asked for.
-    notes
-        What the user should know of how it was made.
-    change
-        Mean of SR less that of LR, over the mean of LR's absolute values, where `pixels` are not
-        all there is to measure it on.
-    """
-
-    pixels: Tensor
-    sigma: Tensor | None = None
-    notes: list[str] = field(default_factory=list)
-    change: float | None = None
 
 
 class ImageUpscaler:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from importlib.resources import files
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from srkit.errors import DownloadError, WeightsError
 from srkit.interfaces import Published
+from srkit.system.cache import cache_folder
 from srkit.system.downloads import download, verify
 
 #: Endings of exported networks, which are no weight files.
@@ -35,15 +35,6 @@ NESTED_KEYS = (
 
 #: How a file of ``torch.save`` begins: as an archive, or as a pickle before torch 1.6.
 TORCH_STARTS = (b"PK", b"\x80")
-
-
-def cache_folder() -> Path:
-    """Folder of fetched weights: ``$SRKIT_CACHE``, else ``srkit`` in the user's cache folder."""
-    given = os.environ.get("SRKIT_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "srkit"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

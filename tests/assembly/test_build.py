@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from srkit import hookimpl
-from srkit.assembly.build import Assembly, assemble, complete
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import assemble, complete
 from srkit.components.registry import Registry
 from srkit.errors import DataError, RecipeError
 from srkit.interfaces import Dataset, TeacherLoss

@@ -21,11 +21,12 @@ from training_setup import (
     steps,
 )
 
-from srkit.assembly.kept_answers import KeptAnswers, digest_of, identify
+from srkit.assembly.kept_answers import KeptAnswers, identify
 from srkit.components.registry import Registry
 from srkit.errors import OutputError
 from srkit.interfaces import Answer, Batch
 from srkit.recipe.trees import merge
+from srkit.system.digests import digest_of
 
 
 class Asked:

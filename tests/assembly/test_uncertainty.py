@@ -14,13 +14,13 @@ from srkit_generators.edsr import EDSR
 from torch import Tensor
 from torch.nn import functional as F
 
+from srkit.assembly.restore import restore
 from srkit.assembly.uncertainty import Estimate, estimate, sample_pixels
 from srkit.assembly.variance_head import VarianceHead
 from srkit.functional.self_ensemble import self_ensemble
 from srkit.interfaces import Batch, Image
 from srkit.interfaces.view import View
 from srkit.models.open import Model
-from srkit.training.turns import restore
 from srkit.upscaling.upscaler import ImageUpscaler
 
 STRETCH = Asinh(peak=50.0, softening=0.1)

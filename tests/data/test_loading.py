@@ -11,15 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from srkit.data.loading import (
-    Draws,
-    Share,
-    evaluation_batches,
-    order,
-    random_crop,
-    stack,
-    training_batches,
-)
+from srkit.data.crops import Draws, random_crop
+from srkit.data.loading import evaluation_batches, stack, training_batches
+from srkit.data.order import Share, order
 from srkit.errors import DataError
 from srkit.interfaces import Batch, Sample
 

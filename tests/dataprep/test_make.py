@@ -18,11 +18,11 @@ from srkit_astro.pairs.dataset import LensPairs
 from torch import Tensor
 
 from srkit import hookimpl
+from srkit.assembly.device import prepare
 from srkit.components.registry import Registry
 from srkit.data.loading import evaluation_batches
 from srkit.dataprep.make import locate, make
 from srkit.errors import DataError, RecipeError
-from srkit.evaluation.examiner import prepare
 from srkit.interfaces import Sample
 from srkit.recipe.recipe import parse_recipe
 

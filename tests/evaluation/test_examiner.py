@@ -14,15 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from training_setup import TEACHER, make_pictures, make_tree, validated
 
-from srkit.assembly.build import Assembly, assemble
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import assemble
+from srkit.assembly.device import make_accelerator, move, prepare
 from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.evaluation.examiner import Examiner, Restorer, baseline, network, prepare
+from srkit.evaluation.examiner import Examiner, Restorer, baseline, network
 from srkit.evaluation.results import ModelResult
 from srkit.functional.resizing import resize
 from srkit.interfaces import Batch, Sample
 from srkit.recipe.recipe import parse_recipe
-from srkit.training.run import make_accelerator, move
 
 FACTOR = 0.32
 METRICS: dict[str, Any] = {

@@ -14,8 +14,9 @@ from matplotlib.text import Text
 from srkit.evaluation.curves import loss_curves, training_curves, validation_curves
 from srkit.evaluation.figures import class_changes, class_differences, hardest_classes, summary_bars
 from srkit.evaluation.panels import CELL, image_panels
-from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
+from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.evaluation.statistics import ClassScores
+from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Row
 from srkit.report.plotting import colours, png, shorten
 

@@ -20,9 +20,9 @@ from sklearn.metrics import auc, f1_score, recall_score
 
 from srkit.errors import DataError, OutputError
 from srkit.evaluation.classification import Classification
-from srkit.evaluation.panels import changed_images, even_choice
+from srkit.evaluation.panels import changed_images
 from srkit.evaluation.report import write_report
-from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
+from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.evaluation.statistics import (
     best_models,
     class_scores,
@@ -30,8 +30,11 @@ from srkit.evaluation.statistics import (
     standard_error,
     standing,
 )
-from srkit.evaluation.tables import format_value, heading, print_table, write_tables
+from srkit.evaluation.tables import print_table, write_tables
+from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Row
+from srkit.report.squares import even_choice
+from srkit.report.tables import format_value, heading
 from srkit.system.files import write_file
 
 PSNR = MetricInfo("psnr", "dB", True, "RGB, no crop")

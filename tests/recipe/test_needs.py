@@ -20,9 +20,10 @@ from training_setup import (
 )
 
 from srkit.errors import TrainingError
-from srkit.recipe.needs import is_trained, references, resolve, unknown
+from srkit.recipe.needs import references, resolve, unknown
 from srkit.recipe.recipe import load_recipe, parse_recipe
 from srkit.recipe.trees import merge
+from srkit.weights.runs import is_trained
 
 TRAINED: Tree = {"name": "judge", "generator": None, "degradation": None, "losses": {"l1": None}}
 

@@ -12,12 +12,12 @@ from srkit_generators.mdsr import MDSR
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from srkit.assembly.start import begin_from
 from srkit.data.scales import set_scale
 from srkit.errors import WeightsError
 from srkit.interfaces import Generator, MultiScale
 from srkit.recipe.recipe import parse_recipe
 from srkit.testing import check_generator
-from srkit.training.run import begin_from
 
 SCALES = (2, 3, 4)
 

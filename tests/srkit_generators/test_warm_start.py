@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from srkit.assembly.start import begin_from
 from srkit.components.options import build
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
 from srkit.recipe.recipe import Recipe, parse_recipe
-from srkit.training.run import begin_from
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "edsr": {"blocks": 2, "features": 8},

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from srkit.upscaling.upscaler.frames import files as frame_files
-from srkit.upscaling.upscaler.frames import survey as surveying
 
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
 from srkit.upscaling.files import Job, upscale_files
+from srkit.upscaling.frames import files as frame_files
+from srkit.upscaling.frames import survey as surveying
 from srkit.upscaling.sizing import Sized
 
 

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from srkit.evaluation.panels import Box
-from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
+from srkit.evaluation.results import Evaluation, ModelResult
+from srkit.report.metric_info import MetricInfo
+from srkit.report.squares import Box
 from srkit.studies.ranking.bootstrap import paired_difference
 from srkit.studies.ranking.results import Cost, Ranking, View
 

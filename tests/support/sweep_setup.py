@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from srkit.evaluation.results import MetricInfo
 from srkit.recipe.variants import Variant
+from srkit.report.metric_info import MetricInfo
 from srkit.studies.sweeps.results import Outcome
 
 PSNR = MetricInfo("psnr", "dB", higher_is_better=True, protocol="peak = 1")

@@ -26,13 +26,14 @@ from training_setup import (
 )
 
 from srkit.assembly.build import assemble
+from srkit.assembly.start import freeze, frozen_stages
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError
 from srkit.recipe.parts import StartSpec
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
 from srkit.recipe.values import Length
-from srkit.training.freezing import Freezing, freeze, frozen_stages
+from srkit.training.freezing import Freezing
 from srkit.weights.checkpoints import load
 
 

@@ -7,13 +7,14 @@ import torch
 from safetensors.torch import save_file
 from training_setup import last, make_pictures, make_tree, run, steps
 
+from srkit.assembly.start import begin_from, begin_head_from
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.options import build
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
 from srkit.interfaces import Generator
 from srkit.recipe.recipe import Recipe, parse_recipe
-from srkit.training.run import Best, begin_from, begin_head_from
+from srkit.training.run import Best
 
 SMALL = {"type": "rrdb", "blocks": 1, "features": 4, "growth": 2}
 

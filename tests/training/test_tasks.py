@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from training_setup import extended, make_pictures, make_tree, run, steps, validated
 
 from srkit.assembly.build import assemble
+from srkit.assembly.teachers import wanted_stages
 from srkit.components.registry import Registry
-from srkit.data.loading import Drawn, Draws, stack
-from srkit.data.tasks import take_as_truth, task_of, tasks_of
-from srkit.data.truth import boxes_of, check_boxes
+from srkit.data.crops import Drawn, Draws
+from srkit.data.loading import stack
+from srkit.data.truth import boxes_of, check_boxes, take_as_truth, task_of, tasks_of
 from srkit.errors import DataError, RecipeError
 from srkit.evaluation.run import compare
 from srkit.interfaces import Answer, Batch, Boxes, Sample, Window
 from srkit.recipe.recipe import parse_recipe
 from srkit.training.monitor import read_records
-from srkit.training.turns import wanted_stages
 
 
 class Masked:

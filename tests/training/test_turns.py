@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from training_setup import CLASSES, TEACHER, Tree, extended, make_pictures, make_tree, run
 
-from srkit.assembly.build import Assembly, assemble
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import assemble
+from srkit.assembly.restore import fit, restore
 from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.functional.resizing import resize
@@ -22,7 +24,7 @@ from srkit.interfaces import Answer, Batch
 from srkit.interfaces.view import View
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
-from srkit.training.turns import Scene, Turn, fit, make_turns, restore
+from srkit.training.turns import Scene, Turn, make_turns
 
 GAN: Tree = {"discriminator": {"type": "patchgan", "features": 4, "weight": 0.25}}
 PUPIL: Tree = {"teachers": {"net": {**TEACHER["net"], "trainable": True}}}

@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
-from srkit.weights.files import NESTED_KEYS, cache_folder, fetch, read_tensors
+from srkit.system.cache import cache_folder
+from srkit.weights.files import NESTED_KEYS, fetch, read_tensors
 
 TENSORS = {"conv.weight": torch.arange(12.0).view(3, 4), "conv.bias": torch.ones(3)}
 

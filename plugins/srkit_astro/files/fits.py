@@ -13,7 +13,7 @@ from srkit.interfaces import Image, ImageSink, ImageSource
 
 # astropy takes half a second to import: only those wait for it who have a FITS file.
 if TYPE_CHECKING:
-    from srkit.upscaling.upscaler import Upscaled
+    from srkit.interfaces import Upscaled
 
 SUFFIXES = tuple(f".{name}{pack}" for pack in ("", ".gz", ".fz") for name in ("fits", "fit", "fts"))
 

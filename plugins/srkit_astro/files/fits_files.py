@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.images.limits import allowed_pixels, check_pixels
+from srkit.images import allowed_pixels, check_pixels
 from srkit.interfaces import Image
-from srkit.system.files import write_file
+from srkit.system import write_file
 from srkit_astro.files.wcs import TABLES
 
 Values = NDArray[Any]

@@ -11,7 +11,7 @@ import torch
 from astropy.io import fits
 
 from srkit.errors import DataError
-from srkit.images.stored_rows import StoredArray, chunks
+from srkit.images import StoredArray, chunks
 from srkit.interfaces import Image, ImageSource
 from srkit_astro.files.checksums import encoded, sum_words
 from srkit_astro.files.fits_files import (

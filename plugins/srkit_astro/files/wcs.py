@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import pixel_to_skycoord, proj_plane_pixel_area
 
 from srkit.errors import DataError
-from srkit.functional.resizing import resized_side
+from srkit.functional import resized_side
 
 #: How far a position may move through rounding, in pixels of the given image.
 TOLERANCE = 1e-6

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.functional.resizing import mirrored
+from srkit.functional import mirrored
 from srkit_astro.instruments.matching import matching_kernels, sharpens
 from srkit_astro.instruments.noise import CameraNoise, lr_variance
 from srkit_astro.instruments.psf import Psf, half_width, kernels

@@ -10,7 +10,7 @@ import torch
 from pydantic import FiniteFloat, PositiveInt, model_validator
 from torch import Tensor
 
-from srkit.components.options import Options
+from srkit.components import Options
 from srkit_astro.instruments.ranges import (
     NonNegative,
     NonNegativeRange,

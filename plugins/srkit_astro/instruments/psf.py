@@ -20,7 +20,7 @@ from astropy.io import fits
 from pydantic import AfterValidator, Discriminator, Field, FiniteFloat, Tag, model_validator
 from torch import Tensor
 
-from srkit.components.options import Options
+from srkit.components import Options
 from srkit.errors import DataError
 from srkit_astro.extra import needs
 from srkit_astro.instruments.ranges import Positive, PositiveRange, draw, ends, ordered

@@ -18,12 +18,11 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.components.registry import Registry
-from srkit.functional.similarity import WINDOW, blur, check_shapes
-from srkit.interfaces import Batch
-from srkit.interfaces.view import View
+from srkit.assembly.restore import fit, restore
+from srkit.components import Registry
+from srkit.functional import WINDOW, blur, check_shapes
+from srkit.interfaces import Batch, View
 from srkit.models.open import open_model
-from srkit.training.turns import fit, restore
 from srkit_astro.metrics.consistency import noise_variance
 
 Threshold = Annotated[float, Field(gt=0, lt=1)]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srkit.functional.similarity import check_shapes
+from srkit.functional import check_shapes
 from srkit.interfaces import Batch
 
 #: A band of an image, ``(H, W)``.

@@ -9,7 +9,7 @@ from astropy.stats import sigma_clipped_stats
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from srkit.functional.similarity import check_shapes
+from srkit.functional import check_shapes
 from srkit.interfaces import Batch
 from srkit_astro.instruments.psf import Psf
 from srkit_astro.instruments.reobservation import Reobservation

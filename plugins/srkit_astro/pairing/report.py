@@ -14,11 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from srkit.interfaces import Sample
-from srkit.report.colour_scales import MAD
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import BETTER, GREY, WORSE, png, style
-from srkit.report.sheets import pair_sheet
-from srkit.system.files import write_file
+from srkit.report import BETTER, GREY, MAD, WORSE, Picture, pair_sheet, png, render_page, style
+from srkit.system import write_file
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
 from srkit_astro.pairing.pair import Pair, Pairing
 from srkit_astro.pairing.registration import Registration

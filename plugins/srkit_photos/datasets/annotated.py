@@ -15,8 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.images.find import find_pictures
-from srkit.images.formats import Formats
+from srkit.images import Formats, find_pictures
 from srkit.interfaces import VOID, Boxes, Sample
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.formats.opening import open_picture

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import track
 
 from srkit.errors import DataError
-from srkit.images.arrays import Values
-from srkit.images.formats import Formats
+from srkit.functional import Values
+from srkit.images import Formats
 
 #: Threads that decode, at most; each holds a few copies of a picture.
 THREADS = 8

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from srkit.errors import DataError
-from srkit.images.formats import Formats
+from srkit.images import Formats
 from srkit_photos.datasets.pairs import Pair, PicturePairs
 from srkit_photos.datasets.reading import Mode
 

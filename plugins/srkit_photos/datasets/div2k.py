@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from srkit.errors import DataError
-from srkit.images.formats import Formats
+from srkit.images import Formats
 from srkit_photos.datasets.pairs import CachedPairs, Pair, PicturePairs, picture_pairs
 from srkit_photos.datasets.reading import Mode
 

@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from srkit.errors import DataError
-from srkit.images.find import find_pictures
-from srkit.images.formats import Formats
+from srkit.images import Formats, find_pictures
 from srkit_photos.datasets.photos import Entry, Photos, Unreadable, pick
 from srkit_photos.datasets.reading import Mode
 

@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from srkit.data.classes import Choice, choose_classes, imagenet_names
+from srkit.data import Choice, choose_classes, imagenet_names
 from srkit.errors import DataError
-from srkit.images.find import find_pictures
-from srkit.images.formats import Formats
+from srkit.images import Formats, find_pictures
 from srkit_photos.datasets.photos import Entry, Photos, Unreadable, only_of, pick
 
 #: Where the devkit's archive unpacks to.

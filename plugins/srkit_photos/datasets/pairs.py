@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.images.arrays import Values, to_image
-from srkit.images.formats import Formats
+from srkit.functional import Values
+from srkit.images import Formats, to_image
 from srkit.interfaces import Extent, Sample, Window
 from srkit_photos.datasets.array_cache import ArrayCache
 from srkit_photos.datasets.reading import Mode, to_mode

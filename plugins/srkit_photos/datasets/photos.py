@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from srkit.errors import DataError
-from srkit.images.formats import Formats
+from srkit.images import Formats
 from srkit.interfaces import Sample
 from srkit_photos.datasets.reading import Mode, PhotoReader
 

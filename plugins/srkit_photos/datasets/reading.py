@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.functional.resizing import bring_short_side
-from srkit.images.formats import Formats
+from srkit.functional import bring_short_side
+from srkit.images import Formats
 from srkit.interfaces import Window
 
 Mode = Literal["rgb", "grey"]

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from srkit.functional.resizing import bring_short_side
-from srkit.images.formats import Formats
+from srkit.functional import bring_short_side
+from srkit.images import Formats
 from srkit.interfaces import Sample
 from srkit_photos.datasets.samples import SPLITS, locate
 from srkit_photos.datasets.tiny_imagenet import enlarged

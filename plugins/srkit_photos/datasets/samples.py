@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.functional.resizing import bring_short_side
-from srkit.images.formats import Formats
+from srkit.functional import bring_short_side
+from srkit.images import Formats
 from srkit.interfaces import Sample
 from srkit_photos.datasets.reading import centre_square
 

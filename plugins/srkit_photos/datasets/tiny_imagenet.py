@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from srkit.data.classes import Choice, choose_classes
+from srkit.data import Choice, choose_classes
 from srkit.errors import DataError
-from srkit.images.find import find_pictures
-from srkit.images.formats import Formats
+from srkit.images import Formats, find_pictures
 from srkit.interfaces import Sample
 from srkit_photos.datasets.photos import Entry, Photos, Unreadable, only_of, pick
 from srkit_photos.datasets.reading import centre_square

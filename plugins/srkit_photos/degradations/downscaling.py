@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from srkit.functional.resizing import Kernel, resize
+from srkit.functional import Kernel, resize
 
 #: Side of the LR image over the side of the HR image.
 Factor = Annotated[float, Field(gt=0, le=1)]

@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.functional.resizing import resized_side
+from srkit.functional import resized_side
 from srkit_photos.degradations.steps import Step, take_all
 
 

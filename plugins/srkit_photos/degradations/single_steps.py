@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from srkit.functional.resizing import Kernel
+from srkit.functional import Kernel
 from srkit_photos.degradations.blur_kernels import Kernel as BlurKernel
 from srkit_photos.degradations.drawing import Drawn, Rising, seed_for_noise
 from srkit_photos.degradations.jpeg_compression import check_channels

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.functional.resizing import Kernel as ResizingKernel
-from srkit.functional.resizing import resize
+from srkit.functional import Kernel as ResizingKernel
+from srkit.functional import resize
 from srkit_photos.degradations import noise as photo_noise
 from srkit_photos.degradations.blur_kernels import Kernel, draw_kernels
 from srkit_photos.degradations.blurring import blur

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from srkit.images.arrays import Values, range_between
-from srkit.images.stored_rows import StoredArray
+from srkit.functional import Values
+from srkit.images import StoredArray, range_between
 from srkit.interfaces import Image
 from srkit_photos.formats.arrays import damaged
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from srkit.errors import DataError
-from srkit.images.arrays import Values, lay_out
+from srkit.functional import Values
+from srkit.images import lay_out
 from srkit.interfaces import Image
 
 #: The tag of EXIF and TIFF that says which way is up.

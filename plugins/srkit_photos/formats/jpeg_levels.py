@@ -17,8 +17,8 @@ import torch
 from simplejpeg import decode_jpeg, decode_jpeg_header
 from torch import Tensor
 
-from srkit.images.arrays import Values
-from srkit.images.limits import check_pixels
+from srkit.functional import Values
+from srkit.images import check_pixels
 from srkit_photos.formats.arrays import ORIENTATION, upright
 
 #: How a JPEG file begins.

@@ -13,7 +13,7 @@ from PIL.ExifTags import IFD, Base
 from srkit.interfaces import Image
 
 if TYPE_CHECKING:
-    from srkit.upscaling.upscaler import Upscaled
+    from srkit.interfaces import Upscaled
 
 #: The colour space that a profile has to be for, by number of channels (ICC.1:2022, table 19).
 _SPACES = {1: b"GRAY", 3: b"RGB "}

@@ -10,8 +10,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from srkit.errors import DataError
-from srkit.images.arrays import array_of_image, image_of_array
-from srkit.images.limits import check_pixels
+from srkit.images import array_of_image, check_pixels, image_of_array
 from srkit.interfaces import Image, ImageSink, ImageSource
 from srkit_photos.formats.arrays import damaged, naming
 from srkit_photos.formats.metadata import Describing

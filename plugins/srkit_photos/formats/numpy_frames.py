@@ -7,8 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from srkit.images.arrays import array_of_image, channel_axis, image_of_values, outline_of
-from srkit.images.stored_rows import StoredArray
+from srkit.images import StoredArray, array_of_image, channel_axis, image_of_values, outline_of
 from srkit.interfaces import Image
 from srkit_photos.formats.array_windows import ArraySink, ArraySource, laid_out, stored_shape
 from srkit_photos.formats.arrays import damaged, naming

@@ -9,7 +9,7 @@ from pathlib import Path
 import PIL.Image
 import PIL.ImageFile
 
-from srkit.images.limits import check_pixels
+from srkit.images import check_pixels
 
 #: What files are recognised as; others of Pillow's formats run other programs or hold no picture.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM")

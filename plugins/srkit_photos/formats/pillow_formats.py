@@ -15,8 +15,8 @@ from PIL import ImageCms
 from torch import Tensor
 
 from srkit.errors import DataError, PluginError
-from srkit.images.arrays import Values, to_image
-from srkit.images.fidelity import is_too_long
+from srkit.functional import Values
+from srkit.images import is_too_long, to_image
 from srkit.interfaces import Image
 from srkit_photos.formats import png16
 from srkit_photos.formats.arrays import ORIENTATION, damaged, to_values, upright

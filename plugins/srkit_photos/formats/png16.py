@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import PIL.ImageFile
 
-from srkit.images.arrays import Values
+from srkit.functional import Values
 from srkit_photos.formats.opening import open_picture
 from srkit_photos.formats.png_chunks import SIGNATURE, chunk
 

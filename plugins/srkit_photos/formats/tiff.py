@@ -11,8 +11,8 @@ import numpy as np
 from tifffile import COMPRESSION, DATATYPE, PHOTOMETRIC, RESUNIT, TiffFile, TiffPage, TiffWriter
 
 from srkit.errors import DataError
-from srkit.images.arrays import Values, to_depth, to_image
-from srkit.images.limits import check_pixels
+from srkit.functional import Values
+from srkit.images import check_pixels, to_depth, to_image
 from srkit.interfaces import Image, ImageSink, ImageSource
 from srkit_photos.formats.arrays import ORIENTATION, damaged, naming, to_values, upright
 from srkit_photos.formats.metadata import Describing, profile, resolution, xmp_of

@@ -9,8 +9,8 @@ import numpy as np
 from tifffile import TiffFile, TiffPage, TiffWriter
 
 from srkit.errors import DataError
-from srkit.images.arrays import Values, outline_of
-from srkit.images.stored_rows import StoredArray
+from srkit.functional import Values
+from srkit.images import StoredArray, outline_of
 from srkit.interfaces import Image
 from srkit_photos.formats.array_windows import ArraySink, ArraySource, laid_out, stored_shape
 from srkit_photos.formats.arrays import ORIENTATION, damaged

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from srkit.errors import DataError
-from srkit.images.formats import Formats
+from srkit.images import Formats
 from srkit.interfaces import Extent, Sample, Window
 from srkit_photos.datasets.imagenet import class_indices, class_names
 from srkit_photos.datasets.reading import Mode, PhotoReader

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkit.errors import DataError
-from srkit.system.files import write_file
+from srkit.system import write_file
 
 #: The file that names the shards, and the one with a row for each sample.
 INDEX, SAMPLES = "index.json", "samples.npy"

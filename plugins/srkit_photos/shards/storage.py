@@ -16,9 +16,9 @@ from typing import Any
 from filelock import FileLock
 
 from srkit.errors import DataError, DownloadError
+from srkit.system import write_file
+from srkit.system.cache import cache_folder
 from srkit.system.downloads import TIMEOUT, download, verify
-from srkit.system.files import write_file
-from srkit.weights.files import cache_folder
 from srkit_photos.shards.format import INDEX, SAMPLES, Shard, name_of, parse_index, read_rows
 
 #: What copies of a server's shards may take up by default.

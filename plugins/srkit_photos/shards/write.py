@@ -21,10 +21,9 @@ from torch.utils.data import DataLoader
 
 from srkit import __version__
 from srkit.errors import DataError, OutputError
-from srkit.functional.resizing import bring_short_side
-from srkit.images.find import find_pictures
-from srkit.images.formats import Formats
-from srkit.system.files import write_file
+from srkit.functional import bring_short_side
+from srkit.images import Formats, find_pictures
+from srkit.system import write_file
 from srkit.system.processes.signals import gathered_signals
 from srkit.system.processes.workers import begin_worker
 from srkit_photos.shards.format import (

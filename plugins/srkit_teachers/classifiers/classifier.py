@@ -12,12 +12,11 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from srkit.data.classes import Choice
+from srkit.data import Choice
 from srkit.errors import WeightsError
-from srkit.functional.resizing import resize
+from srkit.functional import resize
 from srkit.interfaces import Answer
-from srkit.weights.checkpoints import trained_teacher
-from srkit.weights.files import read_tensors
+from srkit.weights import read_tensors, trained_teacher
 
 #: ``published``: by the mean and standard deviation of the published weights, for photographs in
 #: [0, 1]. ``image``: every image by its own, over all its channels, for values of any range.

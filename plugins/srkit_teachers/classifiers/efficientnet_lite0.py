@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from srkit.errors import WeightsError
-from srkit.weights.files import read_tensors
+from srkit.weights import read_tensors
 from srkit_teachers.classifiers.classifier import (
     Classes,
     check_classes,

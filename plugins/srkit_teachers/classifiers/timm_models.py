@@ -13,7 +13,7 @@ from pydantic import PositiveInt
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor
 
-from srkit.data.classes import Choice, choose_classes, imagenet_names
+from srkit.data import Choice, choose_classes, imagenet_names
 from srkit.errors import WeightsError
 from srkit_teachers.classifiers.classifier import (
     Classes,

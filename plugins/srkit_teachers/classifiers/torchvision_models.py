@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torchvision.models import SwinTransformer, WeightsEnum, get_model, get_model_weights
 
-from srkit.data.classes import Choice, choose_classes, imagenet_names
+from srkit.data import Choice, choose_classes, imagenet_names
 from srkit.errors import WeightsError, nearest
 from srkit_teachers.classifiers.classifier import (
     Classes,

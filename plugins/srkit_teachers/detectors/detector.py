@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchvision.models import detection, get_model, list_models
 from torchvision.models.detection.image_list import ImageList
 
-from srkit.functional.resizing import resize
+from srkit.functional import resize
 from srkit.interfaces import Answer, Boxes, Task
 from srkit_teachers.classifiers.classifier import (
     Classifier,

@@ -20,10 +20,10 @@ from torch import Tensor
 from srkit.dataprep.check.findings import Checked, Finding, Place
 from srkit.dataprep.check.measures import Look
 from srkit.errors import SrkitError
-from srkit.evaluation.tables import csv_text
 from srkit.functional.resizing import resize
 from srkit.report.pages import Picture, render_page
 from srkit.report.plotting import DPI, colours, panels, png, style
+from srkit.report.tables import csv_text
 from srkit.system.files import write_file
 
 #: Lines of a finding on the terminal; groups of thumbnails on the page, images in each, and pixels.

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from srkit.assembly.build import complete
 from srkit.components.options import build, downloads
 from srkit.components.registry import Registry
-from srkit.data.tasks import task_of
+from srkit.data.truth import task_of
 from srkit.dataprep.check.findings import JUDGES, Checked, Place
 from srkit.dataprep.check.measures import Look, look_at
 from srkit.dataprep.check.sources import Images, OfDataset, OfFolder, OfShards

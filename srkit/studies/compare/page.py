@@ -14,15 +14,16 @@ from rich.markup import escape
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.evaluation.panels import even_choice
-from srkit.evaluation.results import MetricInfo
-from srkit.evaluation.tables import format_value, heading
 from srkit.images.formats import Formats
+from srkit.images.levels import is_measured
 from srkit.interfaces import Image, Metric
 from srkit.models.open import open_model
+from srkit.report.metric_info import MetricInfo
 from srkit.report.pages import render_page
+from srkit.report.squares import even_choice
+from srkit.report.tables import format_value, heading
 from srkit.studies.compare.scenes import Scene, Subject, check_reference, make_scene
-from srkit.studies.consistency.pairs import is_measured, read_known, read_restored
+from srkit.studies.consistency.pairs import read_known, read_restored
 from srkit.studies.ranking.measure import build_metrics
 from srkit.system.files import write_file
 from srkit.upscaling.files import Job, name_error, split

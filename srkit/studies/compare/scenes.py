@@ -18,12 +18,11 @@ from torch import Tensor
 from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.functional.resizing import resized_side
+from srkit.images.levels import is_measured, rounded
 from srkit.interfaces import Batch, Image, Metric
 from srkit.models.open import open_model
 from srkit.report.colour_scales import VALUES, brightness_scale, round_ticks
 from srkit.report.pages import data_uri
-from srkit.studies.consistency.pairs import is_measured
-from srkit.studies.ranking.pictures import rounded
 from srkit.upscaling.opacity import upscale_picture
 from srkit.upscaling.upscaler import ImageUpscaler
 

@@ -16,23 +16,16 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from srkit.assembly.build import Assembly, assemble
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import assemble
+from srkit.assembly.device import make_accelerator, memory_format, move
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError, PluginError, RecipeError, SrkitError, WeightsError
-from srkit.evaluation.examiner import (
-    Examiner,
-    Restorer,
-    baseline,
-    image_of,
-    memory_format,
-    metric_infos,
-    network,
-)
-from srkit.evaluation.results import MetricInfo
+from srkit.evaluation.examiner import Examiner, Restorer, baseline, image_of, metric_infos, network
 from srkit.evaluation.run import networks_of
 from srkit.interfaces import Batch, Image, LossyFormat
 from srkit.recipe.recipe import Recipe
-from srkit.training.run import make_accelerator, move
+from srkit.report.metric_info import MetricInfo
 
 #: What HR is called that is compressed itself, and that is not.
 HR, ORIGINAL = "HR", "original"

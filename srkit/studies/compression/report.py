@@ -12,8 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from srkit.evaluation.results import MetricInfo
-from srkit.evaluation.tables import (
+from srkit.report.metric_info import MetricInfo
+from srkit.report.pages import Picture, render_page
+from srkit.report.plotting import DPI, png
+from srkit.report.tables import (
     Column,
     csv_text,
     format_value,
@@ -22,8 +24,6 @@ from srkit.evaluation.tables import (
     printed_heading,
     strict,
 )
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import DPI, png
 from srkit.studies.compression.bjontegaard import Delta, RateCurve, delta_quality, delta_rate
 from srkit.studies.compression.figures import CAPTION, curves_figure
 from srkit.studies.compression.measure import HR, Compression, Point

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from srkit.images.levels import is_measured
 from srkit.interfaces import Image
 from srkit.studies.consistency.degradation import Redegradation
-from srkit.studies.consistency.pairs import Restored, is_measured
+from srkit.studies.consistency.pairs import Restored
 from srkit.upscaling.upscaler import filled
 
 #: Residuals beyond so many standard deviations of the noise, or levels of 8 bits, are not

@@ -16,10 +16,10 @@ from rich.progress import Progress
 
 from srkit import __version__
 from srkit.components.registry import Registry
-from srkit.evaluation.tables import strict
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
 from srkit.report.plotting import png
+from srkit.report.tables import strict
 from srkit.studies.consistency.check import Check, Region, check
 from srkit.studies.consistency.degradation import redegradation
 from srkit.studies.consistency.figures import residual_figure

@@ -12,6 +12,7 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.functional.resizing import resized_side
 from srkit.images.formats import Formats
+from srkit.images.levels import is_measured
 from srkit.interfaces import Image, WindowedFormat
 from srkit.upscaling.frames.files import SMALL_FILE, free_memory, needed_memory
 
@@ -43,11 +44,6 @@ class Restored:
     def unit(self) -> str:
         """Unit of the values of `lr`; empty where none is known."""
         return str(self.lr.metadata.get("unit", ""))
-
-
-def is_measured(image: Image) -> bool:
-    """Tell whether an image is of measured values: floats, and not levels of grey."""
-    return bool(image.metadata.get("bits", 32) == 32)
 
 
 def read_known(path: Path, formats: Formats, metadata: Mapping[str, Any]) -> list[Image]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from srkit.evaluation.results import MetricInfo
+from srkit.report.metric_info import MetricInfo
 
 Floats = NDArray[np.float64]
 

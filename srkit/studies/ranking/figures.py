@@ -9,11 +9,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from srkit.evaluation.panels import CELL, GAP, TITLE, Box, add_cell, mark
+from srkit.evaluation.panels import GAP, TITLE
 from srkit.evaluation.results import ModelResult
-from srkit.evaluation.tables import format_value, heading, label
 from srkit.report.pictures import Pixels
 from srkit.report.plotting import COLOURS, log_scale, panels, shorten, style
+from srkit.report.squares import CELL, Box, add_cell, mark
+from srkit.report.tables import format_value, heading, label
 from srkit.studies.ranking.bootstrap import interval
 from srkit.studies.ranking.results import Cost, Ranking, View
 

@@ -18,17 +18,19 @@ from srkit.components.crashes import describe, wants_traceback
 from srkit.components.options import build, downloads
 from srkit.components.registry import Registry
 from srkit.errors import DataError, PluginError, SrkitError
-from srkit.evaluation.panels import even_choice, most_detailed
-from srkit.evaluation.results import Evaluation, MetricInfo, ModelResult
+from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.evaluation.statistics import standing
 from srkit.images.formats import Formats
+from srkit.images.levels import rounded
 from srkit.interfaces import Batch, Metric, TeacherMetric
 from srkit.models.anatomy import count_multiply_adds, count_parameters
 from srkit.models.open import INTERPOLATIONS, Interpolation, Model, open_model
 from srkit.report.colour_scales import brightness_scale
+from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Pixels, to_picture
+from srkit.report.squares import even_choice, most_detailed
 from srkit.studies.ranking.bootstrap import FEW, Difference, paired_difference
-from srkit.studies.ranking.pictures import Pair, TestSet, rounded
+from srkit.studies.ranking.pictures import Pair, TestSet
 from srkit.studies.ranking.results import Cost, Ranking, View
 from srkit.system.memory import PeakMemory
 from srkit.upscaling.tiling import LARGEST

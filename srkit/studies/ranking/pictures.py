@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.functional.resizing import resize
@@ -222,13 +221,6 @@ def _shrunk(hr: Image, scale: int) -> Image:
     else:
         lr = resize(pixels.float(), factor=1 / scale)
     return Image(lr[0], hr.data_range, metadata)
-
-
-def rounded(pixels: Tensor, image: Image) -> Tensor:
-    """Clip and round to the 256 levels of a picture of 8 bits, as its file would."""
-    low, high = image.data_range
-    unit = ((pixels - low) / (high - low)).clamp(0, 1)
-    return (unit * 255).round() / 255 * (high - low) + low
 
 
 def _text(shape: tuple[int, ...]) -> str:

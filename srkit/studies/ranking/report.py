@@ -12,19 +12,18 @@ from rich.text import Text
 
 from srkit.evaluation.results import ModelResult
 from srkit.evaluation.statistics import standing
-from srkit.evaluation.tables import (
+from srkit.evaluation.tables import explanations, summary_text
+from srkit.report.pages import Picture, render_page
+from srkit.report.plotting import DPI, png
+from srkit.report.tables import (
     Column,
     csv_text,
-    explanations,
     format_value,
     heading,
     print_columns,
     short_number,
     strict,
-    summary_text,
 )
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import DPI, png
 from srkit.studies.ranking.figures import cost_caption, cost_figure, ranking_sheet
 from srkit.studies.ranking.results import Ranking
 from srkit.system.files import write_file

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from srkit.evaluation.panels import Box
-from srkit.evaluation.results import Evaluation, MetricInfo
+from srkit.evaluation.results import Evaluation
+from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Pixels
+from srkit.report.squares import Box
 from srkit.studies.ranking.bootstrap import Difference
 
 

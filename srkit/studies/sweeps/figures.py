@@ -11,10 +11,9 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from srkit.evaluation.figures import name_rows
-from srkit.evaluation.results import MetricInfo
-from srkit.evaluation.statistics import ORIGINAL
-from srkit.evaluation.tables import heading
+from srkit.report.metric_info import ORIGINAL, MetricInfo
 from srkit.report.plotting import BETTER, COLOURS, GREY, WORSE, panels, shorten, style
+from srkit.report.tables import heading
 from srkit.studies.sweeps.results import Row, Sweep
 
 Floats = NDArray[np.float64]

@@ -12,8 +12,10 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from srkit.evaluation.results import MetricInfo
-from srkit.evaluation.tables import (
+from srkit.report.metric_info import MetricInfo
+from srkit.report.pages import Picture, render_page
+from srkit.report.plotting import DPI, png
+from srkit.report.tables import (
     NAMED,
     Column,
     csv_text,
@@ -23,8 +25,6 @@ from srkit.evaluation.tables import (
     printed_heading,
     strict,
 )
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import DPI, png
 from srkit.studies.sweeps.figures import search_figure, variants_figure
 from srkit.studies.sweeps.results import Outcome, Row, Sweep, tables_of
 from srkit.system.files import write_file

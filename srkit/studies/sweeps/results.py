@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from srkit.evaluation.results import MetricInfo
 from srkit.recipe.variants import Variant
+from srkit.report.metric_info import MetricInfo
 
 Numbers = Mapping[str, float]
 

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from srkit.errors import OutputError, TrainingError
-from srkit.evaluation.results import MetricInfo
+from srkit.report.metric_info import MetricInfo
 from srkit.studies.sweeps.report import print_sweep, write_sweep
 from srkit.studies.sweeps.results import Sweep, read_outcome
 from srkit.studies.sweeps.tasks import Setting, Task

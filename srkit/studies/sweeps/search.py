@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from srkit.errors import RecipeError, TrainingError
-from srkit.evaluation.results import MetricInfo
 from srkit.recipe.parts import RangeSpec, SearchSpec
 from srkit.recipe.variants import COMMON, Variant
+from srkit.report.metric_info import MetricInfo
 from srkit.studies.sweeps.results import Outcome, Sweep, read_outcome
 from srkit.studies.sweeps.run import NOT_YET, Interrupted, Watch, failure, locked, show
 from srkit.studies.sweeps.tasks import Setting, Task, plan

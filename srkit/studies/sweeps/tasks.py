@@ -9,17 +9,18 @@ from typing import Any
 
 import yaml
 
-from srkit.assembly.build import SPLITS, Assembly, assemble, parse
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.build import SPLITS, assemble, parse
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError
 from srkit.evaluation.examiner import metric_infos
-from srkit.evaluation.results import MetricInfo
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe
+from srkit.recipe.resume import changed_since
 from srkit.recipe.variants import Variant, change, gather
+from srkit.report.metric_info import MetricInfo
 from srkit.system.files import write_file
 from srkit.system.processes.children import Job
-from srkit.training.run import changed_since
 from srkit.weights.checkpoints import read_state
 
 #: What is about the whole sweep: a variant's own recipe does without.

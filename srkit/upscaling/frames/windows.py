@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.functional.resizing import Axis, Kernel, resize_window, resized_side
-from srkit.interfaces import FrameStretch, Image, ImageSource
+from srkit.interfaces import FrameStretch, Image, ImageSource, Upscaled
 from srkit.upscaling.frames.survey import Survey, bands
 from srkit.upscaling.images import describe_source, finish_image, history
 from srkit.upscaling.opacity import coloured, is_even, multiplied
@@ -21,7 +21,6 @@ from srkit.upscaling.tiling import reach
 from srkit.upscaling.upscaler import (
     Calibration,
     ImageUpscaler,
-    Upscaled,
     as_bands,
     calibrate,
     filled,

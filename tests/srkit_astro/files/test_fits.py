@@ -16,9 +16,8 @@ from srkit_astro.files.fits import SUFFIXES, Fits, bad_pixels
 from srkit.errors import DataError, OutputError
 from srkit.images.formats import Formats
 from srkit.images.limits import allow
-from srkit.interfaces import Image
+from srkit.interfaces import Image, Upscaled
 from srkit.testing import check_image_format
-from srkit.upscaling.upscaler import Upscaled
 
 RNG = np.random.default_rng(5)
 DTYPES = ["u1", "<i2", ">i2", ">u2", ">i4", ">u4", ">i8", ">f4", "<f4", ">f8", "<f8"]

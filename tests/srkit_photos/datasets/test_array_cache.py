@@ -16,7 +16,7 @@ from srkit_photos.datasets import array_cache
 from srkit_photos.datasets.array_cache import ArrayCache
 from srkit_photos.datasets.pairs import CachedPairs, Pair, PicturePairs
 
-from srkit.data.loading import Draws
+from srkit.data.crops import Draws
 from srkit.errors import DataError
 from srkit.images.formats import Formats
 from srkit.interfaces import WindowedDataset

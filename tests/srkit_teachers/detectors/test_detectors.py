@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision.models import WeightsEnum
 from torchvision.ops import box_iou
 
-from srkit.data.tasks import task_of
+from srkit.data.truth import task_of
 from srkit.errors import DataError, PluginError, WeightsError
 from srkit.interfaces import Answer, Batch, Boxes, Teacher
 

@@ -14,7 +14,7 @@ from srkit_teachers.embedders.timm_embedding import TimmEmbedding, embeds_by_its
 from srkit_teachers.embedding import EmbeddingCosine, EmbeddingSimilarity, RecallAtK
 from torch import Tensor
 
-from srkit.data.tasks import task_of
+from srkit.data.truth import task_of
 from srkit.errors import WeightsError
 from srkit.functional.resizing import resize
 from srkit.interfaces import Answer, Batch, Teacher

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchvision.models import WeightsEnum
 from torchvision.models.segmentation import fcn_resnet50, lraspp_mobilenet_v3_large
 
-from srkit.data.tasks import task_of
+from srkit.data.truth import task_of
 from srkit.errors import WeightsError
 from srkit.interfaces import Teacher
 

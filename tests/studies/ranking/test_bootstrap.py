@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from srkit.evaluation.results import MetricInfo
+from srkit.report.metric_info import MetricInfo
 from srkit.studies.ranking.bootstrap import interval, paired_difference
 
 PSNR = MetricInfo("psnr", "dB", True, "")

@@ -14,8 +14,8 @@ import pytest
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from srkit.upscaling.upscaler.frames import files as frame_files
-from srkit.upscaling.upscaler.frames import survey as surveying
+from srkit.upscaling.frames import files as frame_files
+from srkit.upscaling.frames import survey as surveying
 from srkit.cli import main
 from srkit.upscaling.frames.windows import FrameUpscaler
 frame_files.LARGE = frame_files.SMALL_FILE = 0

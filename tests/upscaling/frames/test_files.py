@@ -19,7 +19,6 @@ from command_line import Srkit
 from disk_setup import small_disk
 from frames_setup import by_windows, restore
 from rich.console import Console
-from srkit.upscaling.upscaler.frames import files as frame_files
 from training_setup import listen
 from upscale_setup import FailedError, upscale_file
 
@@ -28,6 +27,7 @@ from srkit.images.formats import Formats
 from srkit.interfaces import Image
 from srkit.models.open import Model, open_model
 from srkit.upscaling.files import Job, plan, upscale_files
+from srkit.upscaling.frames import files as frame_files
 from srkit.upscaling.upscaler import ImageUpscaler
 
 #: As it is where frames are restored whole.
@@ -211,7 +211,7 @@ def test_two_at_the_same_output(
 
 CHILD = """
 import sys, time
-from srkit.upscaling.upscaler.frames import files as frame_files
+from srkit.upscaling.frames import files as frame_files
 from srkit.cli import main
 from srkit.upscaling.frames.windows import FrameUpscaler
 frame_files.LARGE = frame_files.SMALL_FILE = 0

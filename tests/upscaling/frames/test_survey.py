@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from frames_setup import Held
-from srkit.upscaling.upscaler.frames import survey as surveying
 
 from srkit.errors import DataError
 from srkit.interfaces import Image
+from srkit.upscaling.frames import survey as surveying
 from srkit.upscaling.frames.survey import survey
 
 

@@ -1,0 +1,38 @@
+"""What a resumed run may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from srkit.recipe.recipe import Recipe
+from srkit.recipe.trees import flatten
+
+#: What a resumed run may change: nothing that decides the weights of a step.
+RESUMABLE = (
+    "description",
+    "evaluation",
+    "repeat",
+    "sample",
+    "search",
+    "training.duration",
+    "training.workers",
+    "training.log_every",
+    "training.validate_every",
+    "training.patience",
+    "training.checkpoint_every",
+    "training.keep_every",
+    "variants",
+)
+
+
+def changed_since(started: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """Tell of what a resumed run cannot change, given the complete recipe it was started with."""
+    before, now = flatten(started), flatten(recipe.dump())
+    return [
+        f"{key}: the run was started with {before.get(key)!r}, not {now.get(key)!r}; a resumed run "
+        "cannot change it"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in RESUMABLE)
+    ]

@@ -1,0 +1,31 @@
+"""Run folders and the checkpoints in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from srkit.errors import TrainingError
+from srkit.recipe.recipe import Recipe
+from srkit.weights.checkpoints import read_state
+
+
+def is_trained(folder: Path, recipe: Recipe) -> bool:
+    """Tell whether a run folder holds what a recipe trains, to its end.
+
+    Raises
+    ------
+    TrainingError
+        If it holds the run of another recipe.
+    """
+    last = folder / "checkpoints" / "last.safetensors"
+    if not last.is_file():
+        return False
+    state = read_state(last)
+    if state is None:
+        raise TrainingError(f"{last}: no checkpoint of a run; choose another --out")
+    if state["recipe"]["name"] != recipe.name:
+        raise TrainingError(
+            f"{folder}: holds a run of '{state['recipe']['name']}', not of '{recipe.name}'; "
+            "choose another --out"
+        )
+    return bool(state["finished"])
