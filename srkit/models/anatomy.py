@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from torchinfo import summary
 
@@ -115,8 +116,10 @@ def count_multiply_adds(network: nn.Module, lr: Tensor) -> dict[str, int]:
     """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the counter would not see inside it
+    counter = FlopCounterMode(display=False)
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        # Nor does it see inside the fused kernels of attention, in some versions of torch.
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
             network(lr)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
