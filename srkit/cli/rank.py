@@ -51,8 +51,8 @@ def rank(
     from srkit.images.formats import Formats
     from srkit.studies.ranking.measure import common_scale
     from srkit.studies.ranking.measure import rank as rank_models
-    from srkit.studies.ranking.pictures import open_testset
     from srkit.studies.ranking.report import print_ranking, write_ranking
+    from srkit.studies.ranking.testset import open_testset
 
     registry, console = Registry.discover(), new_console()
     chosen = scale or common_scale(models, registry)

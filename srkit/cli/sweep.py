@@ -28,8 +28,8 @@ def sweep(
     from srkit.components.registry import Registry
     from srkit.recipe.files import load_tree
     from srkit.recipe.variants import expand
-    from srkit.studies.sweeps.run import Interrupted
-    from srkit.studies.sweeps.run import sweep as train_and_compare
+    from srkit.studies.sweeps.measure import Interrupted
+    from srkit.studies.sweeps.measure import sweep as train_and_compare
     from srkit.studies.sweeps.search import plan_search, search
     from srkit.studies.sweeps.tasks import Setting, plan
 

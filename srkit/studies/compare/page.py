@@ -239,6 +239,7 @@ def write_page(
     count = "1 image" if len(scenes) == 1 else f"{len(scenes)} images"
     text = render_page(
         "compare.html",
+        package="srkit.studies.compare",
         title=", ".join(models),
         summary=f"{count}, beside the input and bicubic interpolation",
         scenes=scenes,

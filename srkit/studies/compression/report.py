@@ -120,6 +120,7 @@ def write_compression(found: Compression, folder: Path) -> Path:
     path = write_file(folder / "curves.png", png(curves_figure(found), DPI))
     page = render_page(
         "compression.html",
+        package="srkit.studies.compression",
         found=found,
         headings=[heading(metric) for metric in found.metrics],
         deltas=[_cells(found, one) for one in _grouped(deltas)],

@@ -30,8 +30,8 @@ from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Pixels, to_picture
 from srkit.report.squares import even_choice, most_detailed
 from srkit.studies.ranking.bootstrap import FEW, Difference, paired_difference
-from srkit.studies.ranking.pictures import Pair, TestSet
 from srkit.studies.ranking.results import Cost, Ranking, View
+from srkit.studies.ranking.testset import Pair, TestSet
 from srkit.system.memory import PeakMemory
 from srkit.upscaling.tiling import LARGEST
 from srkit.upscaling.upscaler import ImageUpscaler, Precision, as_bands

@@ -73,6 +73,7 @@ def write_ranking(found: Ranking, folder: Path) -> Path:
     ]
     page = render_page(
         "ranking.html",
+        package="srkit.studies.ranking",
         found=found,
         by=found.by.name.replace("_", " "),
         headings=[heading(metric) for metric in found.evaluation.metrics],

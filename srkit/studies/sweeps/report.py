@@ -58,6 +58,7 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
     pictures = list(_pictures(found, folder))
     page = render_page(
         "sweep.html",
+        package="srkit.studies.sweeps",
         found=found,
         headings=[heading(metric) for metric in found.metrics],
         rows=[_html_row(found, row) for row in found.rows()],

@@ -18,8 +18,8 @@ from srkit.errors import RecipeError, TrainingError
 from srkit.recipe.parts import RangeSpec, SearchSpec
 from srkit.recipe.variants import COMMON, Variant
 from srkit.report.metric_info import MetricInfo
+from srkit.studies.sweeps.measure import NOT_YET, Interrupted, Watch, failure, locked, show
 from srkit.studies.sweeps.results import Outcome, Sweep, read_outcome
-from srkit.studies.sweeps.run import NOT_YET, Interrupted, Watch, failure, locked, show
 from srkit.studies.sweeps.tasks import Setting, Task, plan
 from srkit.system.extras import needs
 from srkit.system.processes.children import Job, run_jobs

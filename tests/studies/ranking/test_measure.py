@@ -20,8 +20,8 @@ from srkit.functional.self_ensemble import self_ensemble
 from srkit.images.formats import Formats
 from srkit.models.open import open_model
 from srkit.studies.ranking.measure import common_scale, default_metrics, rank
-from srkit.studies.ranking.pictures import open_testset
 from srkit.studies.ranking.results import Ranking
+from srkit.studies.ranking.testset import open_testset
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from training_setup import (
 
 from srkit.components.registry import Registry
 from srkit.errors import TrainingError
-from srkit.studies.sweeps.run import failure, last_step, locked
+from srkit.studies.sweeps.measure import failure, last_step, locked
 from srkit.training.monitor import read_records
 
 #: Long enough that a kill after the first step falls inside the run.

@@ -12,7 +12,7 @@ from skimage.data import astronaut
 from srkit.errors import DataError
 from srkit.functional.resizing import resize
 from srkit.images.formats import Formats
-from srkit.studies.ranking.pictures import open_testset
+from srkit.studies.ranking.testset import open_testset
 
 
 def save(path: Path, height: int, width: int, grey: bool = False) -> Path:
