@@ -12,13 +12,12 @@ from pydantic import BeforeValidator, PositiveInt
 from torch import Tensor, nn
 
 from srkit.errors import nearest
-from srkit_generators.activations import Activation, make_activation
-from srkit_generators.convolutions import conv
 from srkit_generators.dense_blocks import (
     ResidualDenseBlock,
     ResidualInResidual,
     shrink_initial_weights,
 )
+from srkit_generators.layers import Activation, conv, make_activation
 
 #: A kind of block, and how many of it.
 ENTRY = re.compile(r"(\w+)(?: +x *([1-9]\d*))?")

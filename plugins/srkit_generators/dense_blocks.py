@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from srkit_generators.activations import Activation, make_activation
-from srkit_generators.convolutions import conv
+from srkit_generators.layers import Activation, conv, make_activation
 
 #: Weight of each residual branch of ESRGAN's blocks, and of their initial weights.
 RESIDUAL = 0.2

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
-from srkit_generators.activations import Activation
 from srkit_generators.blocks import Blocks, make_blocks, residual
-from srkit_generators.checks import check_keys, check_scale
-from srkit_generators.colours import mean_colour
-from srkit_generators.convolutions import conv
+from srkit_generators.layers import (
+    Activation,
+    check_keys,
+    check_scale,
+    conv,
+    list_stages,
+    mean_colour,
+)
 from srkit_generators.shipped import SHIPPED
-from srkit_generators.stages import list_stages
 from srkit_generators.upsamplers import (
     Upsampler,
     add_enlarged,

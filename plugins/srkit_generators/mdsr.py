@@ -10,13 +10,17 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from srkit.interfaces import Published
-from srkit_generators.activations import Activation, make_activation
 from srkit_generators.blocks import Blocks, Residual, make_blocks, residual
-from srkit_generators.checks import check_keys, check_scale
-from srkit_generators.colours import mean_colour
-from srkit_generators.convolutions import conv
 from srkit_generators.edsr import official_name, take_official
-from srkit_generators.stages import list_stages
+from srkit_generators.layers import (
+    Activation,
+    check_keys,
+    check_scale,
+    conv,
+    list_stages,
+    make_activation,
+    mean_colour,
+)
 from srkit_generators.upsamplers import Upsampler, make_upsampler
 
 #: The scales of the authors' weights, in the order of their numbers in names.

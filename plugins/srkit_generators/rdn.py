@@ -10,12 +10,9 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from srkit.interfaces import Published
-from srkit_generators.activations import Activation
 from srkit_generators.blocks import Blocks, make_blocks
-from srkit_generators.checks import check_keys, check_scale
-from srkit_generators.convolutions import conv
 from srkit_generators.dense_blocks import ResidualDenseBlock
-from srkit_generators.stages import list_stages
+from srkit_generators.layers import Activation, check_keys, check_scale, conv, list_stages
 from srkit_generators.upsamplers import Upsampler, make_upsampler
 
 

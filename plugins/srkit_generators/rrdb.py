@@ -11,12 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from srkit.interfaces import Published
-from srkit_generators.activations import SLOPE, Activation
 from srkit_generators.blocks import Blocks, make_blocks
-from srkit_generators.checks import check_keys, check_scale
-from srkit_generators.convolutions import conv
 from srkit_generators.dense_blocks import ResidualInResidual, shrink_initial_weights
-from srkit_generators.stages import list_stages
+from srkit_generators.layers import SLOPE, Activation, check_keys, check_scale, conv, list_stages
 
 RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 

@@ -10,10 +10,15 @@ from torch import Tensor, nn
 
 from srkit.functional import luma, resize
 from srkit.interfaces import Published
-from srkit_generators.activations import Activation, make_activation
-from srkit_generators.checks import check_keys, check_scale
-from srkit_generators.luminance import change_luminance, check_luminance
-from srkit_generators.stages import list_stages
+from srkit_generators.layers import (
+    Activation,
+    change_luminance,
+    check_keys,
+    check_luminance,
+    check_scale,
+    list_stages,
+    make_activation,
+)
 
 
 class SRCNN(nn.Module):

@@ -10,11 +10,15 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from srkit.interfaces import Published
-from srkit_generators.activations import Activation, make_activation
 from srkit_generators.blocks import Blocks, make_blocks, residual_bn
-from srkit_generators.checks import check_keys, check_scale
-from srkit_generators.convolutions import conv
-from srkit_generators.stages import list_stages
+from srkit_generators.layers import (
+    Activation,
+    check_keys,
+    check_scale,
+    conv,
+    list_stages,
+    make_activation,
+)
 from srkit_generators.upsamplers import Upsampler, add_enlarged, make_upsampler
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srkit_generators.activations import Activation, make_activation
-from srkit_generators.convolutions import conv
+from srkit_generators.layers import Activation, conv, make_activation
 
 Upsampler = Literal["pixel_shuffle", "icnr", "nearest", "bilinear", "transposed"]
 

@@ -6,7 +6,6 @@ from typing import Any, get_args
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
-from srkit_generators.activations import Activation, make_activation
 from srkit_generators.blocks import (
     KINDS,
     Blocks,
@@ -21,6 +20,7 @@ from srkit_generators.blocks import (
     residual_bn,
 )
 from srkit_generators.edsr import EDSR
+from srkit_generators.layers import Activation, make_activation
 from torch import nn
 from torch.nn import functional as F
 

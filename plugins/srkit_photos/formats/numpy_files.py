@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 from zipfile import ZipFile
 
 import numpy as np
@@ -14,6 +14,7 @@ from srkit.images import array_of_image, check_pixels, image_of_array
 from srkit.interfaces import Image, ImageSink, ImageSource
 from srkit_photos.formats.arrays import damaged, naming
 from srkit_photos.formats.metadata import Describing
+from srkit_photos.formats.npy_header import read_header
 
 #: The array of a file with several that is the picture.
 PICTURE = "image"
@@ -125,14 +126,6 @@ def _check_size(path: Path, archive: ZipFile, name: str) -> None:
         shape, _, _ = read_header(file)
     *others, last = shape or (1,)
     check_pixels(path, math.prod(others), last)
-
-
-def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, order (True: Fortran's) and dtype of an array; the file is then at its values."""
-    version = np.lib.format.read_magic(file)
-    later = np.lib.format.read_array_header_2_0
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else later
-    return read(file)
 
 
 def _layout(image: Image) -> dict[str, int | None]:

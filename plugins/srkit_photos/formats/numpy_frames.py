@@ -11,7 +11,7 @@ from srkit.images import StoredArray, array_of_image, channel_axis, image_of_val
 from srkit.interfaces import Image
 from srkit_photos.formats.array_windows import ArraySink, ArraySource, laid_out, stored_shape
 from srkit_photos.formats.arrays import damaged, naming
-from srkit_photos.formats.numpy_files import read_header
+from srkit_photos.formats.npy_header import read_header
 
 
 def open_source(path: Path) -> ArraySource | None:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from tifffile import COMPRESSION, DATATYPE, PHOTOMETRIC, RESUNIT, TiffFile, TiffPage, TiffWriter
+from tifffile import TiffFile, TiffWriter
 
 from srkit.errors import DataError
-from srkit.functional import Values
-from srkit.images import check_pixels, to_depth, to_image
 from srkit.interfaces import Image, ImageSink, ImageSource
-from srkit_photos.formats.arrays import ORIENTATION, damaged, naming, to_values, upright
-from srkit_photos.formats.metadata import Describing, profile, resolution, xmp_of
-from srkit_photos.formats.tiff_exif import add_directories, page_tags, read_exif
-
-#: Files beyond this many bytes of pixels need 64-bit offsets; the rest is room for tags.
-CLASSIC = 2**32 - 2**25
-_XMP = 700
-#: What is said by which tags, and not kept.
-_LEFT_OUT = {"IPTC": (33723,), "GeoTIFF tags": (33550, 33922, 34264, 34735)}
+from srkit_photos.formats.arrays import damaged
+from srkit_photos.formats.metadata import Describing
+from srkit_photos.formats.tiff_exif import add_directories
+from srkit_photos.formats.tiff_pages import (
+    CLASSIC,
+    image_of_page,
+    page_settings,
+    pictures,
+    stored,
+    with_exif,
+)
 
 
 class Tiff(Describing):
@@ -73,7 +70,7 @@ class Tiff(Describing):
     def _read(self, path: Path, *, first: bool) -> list[Image]:
         try:
             with TiffFile(path) as file:
-                images = [_image(path, page) for page in pictures(file, first=first)]
+                images = [image_of_page(path, page) for page in pictures(file, first=first)]
                 return [with_exif(path, images[0]), *images[1:]]
         except DataError:
             raise
@@ -92,111 +89,3 @@ class Tiff(Describing):
             for image, values in zip(images, pages, strict=True):
                 file.write(values, compression="zlib", **page_settings(image))
         add_directories(path, images[0])
-
-
-def pictures(file: TiffFile, *, first: bool = False) -> list[TiffPage]:
-    """Give the pages that are no thumbnails and no masks, or the first of all."""
-    pages = [page.aspage() for page in (file.pages[:1] if first else file.pages)]
-    whole = [page for page in pages if not page.is_reduced and not page.is_mask]
-    return whole or pages[:1]
-
-
-def page_settings(image: Image) -> dict[str, Any]:
-    """Give what a page is to say of its image, as tifffile takes it."""
-    return {
-        "photometric": "rgb" if len(image.pixels) == 3 else "minisblack",
-        "extrasamples": ("unassalpha",) if "alpha" in image.metadata else None,
-        "metadata": None,
-        "iccprofile": profile(image),
-        "resolution": resolution(image),
-        "resolutionunit": RESUNIT.INCH if resolution(image) else None,
-        "software": False,
-        "extratags": [*page_tags(image), *_xmp_tag(image)],
-    }
-
-
-def _xmp_tag(image: Image) -> list[tuple[Any, ...]]:
-    xmp = xmp_of(image)
-    return [] if xmp is None else [(_XMP, DATATYPE.BYTE, len(xmp), xmp, True)]
-
-
-def stored(path: Path, image: Image) -> Values:
-    """Lay an image out as a page stores it."""
-    bits = image.metadata.get("bits")
-    return to_values(path, image, bits=bits if bits in (8, 16) else None)
-
-
-def _image(path: Path, page: TiffPage) -> Image:
-    if page.axes not in ("YX", "YXS", "SYX"):
-        raise DataError(f"{path}: its axes are {page.axes}; expected a flat picture")
-    if page.compression != COMPRESSION.NONE:
-        check_pixels(path, page.imagelength, page.imagewidth)
-    return image_of_rows(path, page, page.asarray())
-
-
-def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
-    """Make an image of the rows of a page, or of some of them, laid out as its axes say.
-
-    Raises
-    ------
-    DataError
-        If they are no picture.
-    """
-    with naming(path):
-        values, notes = to_depth(stored_rows)
-    if page.axes == "SYX":
-        values = np.moveaxis(values, 0, -1)
-    inks = page.photometric == PHOTOMETRIC.SEPARATED
-    values = _colours(path, page, values)
-    alpha = len(page.extrasamples) == 1
-    colours = (1 if values.ndim == 2 else values.shape[2]) - alpha
-    if colours not in (1, 3):
-        raise DataError(f"{path}: it has {colours} channels; expected grey or RGB")
-    image = to_image(upright(values, page.tags.valueof(ORIENTATION, 1)), alpha=alpha)
-    told: dict[str, Any] = {
-        "icc": None if inks else page.iccprofile,
-        "dpi": _dpi(page),
-        "xmp": page.tags.valueof(_XMP),
-        "notes": [*notes, *(["CMYK becomes RGB"] if inks else []), *_left_out(page)],
-    }
-    told = {key: value for key, value in told.items() if value}
-    return replace(image, metadata={**image.metadata, **told})
-
-
-def with_exif(path: Path, image: Image) -> Image:
-    """Note what the file says of its origin."""
-    exif = read_exif(path)
-    return replace(image, metadata={**image.metadata, **({"exif": exif} if exif else {})})
-
-
-def _left_out(page: TiffPage) -> list[str]:
-    """Say what of the tags of a page no output keeps."""
-    found = [name for name, tags in _LEFT_OUT.items() if any(tag in page.tags for tag in tags)]
-    verb = "is" if found == ["IPTC"] else "are"
-    return [f"its {' and '.join(found)} {verb} left out"] if found else []
-
-
-def _dpi(page: TiffPage) -> tuple[float, float] | None:
-    """Give the pixels per inch, where the file tells the unit."""
-    if page.tags.valueof("ResolutionUnit") not in (RESUNIT.INCH, RESUNIT.CENTIMETER):
-        return None
-    x, y = page.get_resolution(RESUNIT.INCH)
-    return float(x), float(y)
-
-
-def _colours(path: Path, page: TiffPage, values: Values) -> Values:
-    if page.photometric in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB):
-        return values
-    name = PHOTOMETRIC(page.photometric).name
-    if not np.issubdtype(values.dtype, np.integer):
-        raise DataError(f"{path}: floats as {name}; expected grey or RGB")
-    white = np.iinfo(values.dtype).max
-    if page.photometric == PHOTOMETRIC.MINISWHITE:
-        return white - values
-    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
-        # Some writers store 8-bit colours times 256, others times 257.
-        return (page.colormap >> 8).astype(np.uint8).T[values]
-    if page.photometric == PHOTOMETRIC.SEPARATED and values.shape[-1] == 4:
-        light = white - values.astype(np.uint32)
-        return (light[..., :3] * light[..., 3:] // white).astype(values.dtype)
-    raise DataError(f"{path}: its colours are {name}; expected grey, RGB, palette or CMYK")

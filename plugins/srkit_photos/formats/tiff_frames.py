@@ -14,7 +14,8 @@ from srkit.images import StoredArray, outline_of
 from srkit.interfaces import Image
 from srkit_photos.formats.array_windows import ArraySink, ArraySource, laid_out, stored_shape
 from srkit_photos.formats.arrays import ORIENTATION, damaged
-from srkit_photos.formats.tiff import (
+from srkit_photos.formats.tiff_exif import add_directories
+from srkit_photos.formats.tiff_pages import (
     CLASSIC,
     image_of_rows,
     page_settings,
@@ -22,7 +23,6 @@ from srkit_photos.formats.tiff import (
     stored,
     with_exif,
 )
-from srkit_photos.formats.tiff_exif import add_directories
 
 #: Values of a strip or tile above which a file is not read by rows: each is decoded whole.
 LARGEST_SEGMENT = 2**26

@@ -1,0 +1,122 @@
+"""Layers, stages and checks that the networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from srkit.errors import WeightsError
+from srkit.functional import LUMA
+
+Activation = Literal["relu", "leaky_relu", "prelu", "gelu", "silu"]
+
+#: Slope of the leaky ReLU below zero, as in ESRGAN (Wang et al. 2018).
+SLOPE = 0.2
+
+
+def make_activation(name: Activation, features: int) -> nn.Module:
+    """Make an activation for ``(N, features, H, W)`` maps.
+
+    The ReLUs work in place: a convolution or a normalisation needs no output of its own for its
+    gradient. PReLU learns a slope for each channel (He et al. 2015).
+    """
+    if name == "relu":
+        return nn.ReLU(inplace=True)
+    if name == "leaky_relu":
+        return nn.LeakyReLU(SLOPE, inplace=True)
+    if name == "prelu":
+        return nn.PReLU(features)
+    return nn.GELU() if name == "gelu" else nn.SiLU()
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
+    """Make a convolution with an odd kernel that pads by zeros."""
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+
+
+#: Of the DIV2K training images, RGB in [0, 1] (Lim et al. 2017).
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+
+
+def mean_colour(channels: int, *, subtract: bool) -> Tensor:
+    """Give what a network takes off LR and adds to SR, ``(1, C, 1, 1)``: DIV2K's mean, or zero.
+
+    Raises
+    ------
+    ValueError
+        If the mean of RGB is to be taken from other channels.
+    """
+    if subtract and channels != 3:
+        raise ValueError(f"subtract_mean is for images of 3 channels; got {channels}")
+    mean = DIV2K_MEAN if subtract else (0.0,) * channels
+    return torch.tensor(mean).view(1, -1, 1, 1)
+
+
+def check_luminance(channels: int) -> None:
+    """Refuse images that have no luminance.
+
+    Raises
+    ------
+    ValueError
+        If they are not RGB.
+    """
+    if channels != 3:
+        raise ValueError(f"luminance is for images of 3 channels; got {channels}")
+
+
+def change_luminance(images: Tensor, change: Tensor) -> Tensor:
+    """Add to the Y of RGB images and leave their chroma as it is.
+
+    Parameters
+    ----------
+    images
+        ``(N, 3, H, W)`` in [0, 1].
+    change
+        ``(N, 1, H, W)``, on the scale of :func:`srkit.functional.similarity.luma`.
+    """
+    # The inverse of the conversion has Y in R, G and B alike.
+    return images + change / sum(LUMA)
+
+
+def check_scale(name: str, scale: int, known: Sequence[int]) -> None:
+    """Refuse a scale that the network lacks.
+
+    Raises
+    ------
+    ValueError
+        If `scale` is none of `known`.
+    """
+    if scale not in known:
+        listed = f"{', '.join(map(str, known[:-1]))} and {known[-1]}"
+        raise ValueError(f"{name} has the scales {listed}; got {scale}")
+
+
+def check_keys(name: str, found: Iterable[str], own: Iterable[str]) -> None:
+    """Refuse a checkpoint of which no key belongs to the network; the core reports lesser gaps.
+
+    Raises
+    ------
+    WeightsError
+        If the two have no key in common; it lists the first of each.
+    """
+    found, own = list(found), list(own)
+    if not set(found) & set(own):
+        raise WeightsError(
+            f"these are no weights of {name}: their first keys are {', '.join(found[:3])}; "
+            f"expected keys such as {', '.join(own[:3])}"
+        )
+
+
+def list_stages(network: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
+    """Give the named parts, from input to output; each block of ``body`` is a stage of its own."""
+    stages: dict[str, nn.Module] = {}
+    for name in names:
+        part = network.get_submodule(name)
+        if name == "body":
+            stages |= {f"body.{number}": block for number, block in part.named_children()}
+        else:
+            stages[name] = part
+    return stages
