@@ -94,5 +94,8 @@ def srkit_downloads() -> Factories:
 
 @hookspec
 def srkit_commands() -> Factories:
-    """Offer commands of ``srkit data``: functions of keyword-only, annotated parameters."""
+    """Offer commands, named by group and command: ``{"data shard": ...}`` is ``srkit data shard``.
+
+    Each is a function with keyword-only, annotated parameters, which become its options.
+    """
     raise AssertionError

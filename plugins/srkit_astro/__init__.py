@@ -23,7 +23,7 @@ def srkit_degradations() -> dict[str, str]:
 @hookimpl
 def srkit_commands() -> dict[str, str]:
     """Offer the pairing of HSC and HST images."""
-    return {"pair": "srkit_astro.pairing.pair:pair"}
+    return {"data pair": "srkit_astro.pairing.pair:pair"}
 
 
 @hookimpl

@@ -33,4 +33,4 @@ def srkit_metrics() -> dict[str, str]:
 @hookimpl
 def srkit_commands() -> dict[str, str]:
     """Offer the command that fits NIQE."""
-    return {"fit-niqe": "srkit_pixels.niqe:fit_niqe"}
+    return {"data fit-niqe": "srkit_pixels.niqe:fit_niqe"}

@@ -9,13 +9,13 @@ import typer
 
 from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import fail, new_console, resumable
-from srkit.components.commands import PluginCommands
+from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
 
 #: Pictures that could not be used, as far as they are named.
 SHOWN = 20
 
-app = typer.Typer(help="Download, make and prepare data.", no_args_is_help=True, cls=PluginCommands)
+app = typer.Typer(help="Download, make and prepare data.", no_args_is_help=True, cls=CommandGroup)
 
 
 @app.command(name="get")

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from srkit.cli.output import fail
+from srkit.components.commands import CommandGroup
 
-app = typer.Typer(help="Share models on the Hugging Face hub.", no_args_is_help=True)
+app = typer.Typer(
+    help="Share models on the Hugging Face hub.", no_args_is_help=True, cls=CommandGroup
+)
 
 Model = Annotated[
     str,

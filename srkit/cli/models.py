@@ -10,9 +10,10 @@ import typer
 
 from srkit.cli.options import Json
 from srkit.cli.output import new_console, print_json
+from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
 
-app = typer.Typer(help="Look at models, and blend them.", no_args_is_help=True)
+app = typer.Typer(help="Look at models, and blend them.", no_args_is_help=True, cls=CommandGroup)
 
 
 @app.command(name="show")

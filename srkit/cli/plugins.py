@@ -9,8 +9,9 @@ import typer
 
 from srkit.cli.options import Json
 from srkit.cli.output import new_console, print_json
+from srkit.components.commands import CommandGroup
 
-app = typer.Typer(help="Make plugins.", no_args_is_help=True)
+app = typer.Typer(help="Make plugins.", no_args_is_help=True, cls=CommandGroup)
 
 
 def plugins(

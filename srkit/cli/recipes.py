@@ -6,8 +6,9 @@ import typer
 
 from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import print_json
+from srkit.components.commands import CommandGroup
 
-app = typer.Typer(help="Look at recipes and check them.", no_args_is_help=True)
+app = typer.Typer(help="Look at recipes and check them.", no_args_is_help=True, cls=CommandGroup)
 
 
 @app.command()

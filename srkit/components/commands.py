@@ -1,8 +1,9 @@
-"""`srkit data`: what makes and prepares data, by srkit itself and by plugins."""
+"""Commands that plugins add to the groups of the command line, such as `srkit data`."""
 
 from __future__ import annotations
 
 import inspect
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from types import NoneType, UnionType
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import ParameterInfo
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from srkit.components.registry import Component, Registry
 
 
-class PluginCommands(TyperGroup):
-    """A group of commands that plugins add to; a plugin's module is imported when it is run."""
+class CommandGroup(TyperGroup):
+    """A group of commands to which plugins can add; their modules are imported on use."""
 
     @cached_property
     def registry(self) -> Registry:
-        """The components that are installed."""
+        """The installed components."""
         from srkit.components.registry import Registry
 
         return Registry.discover()
@@ -28,39 +32,42 @@ class PluginCommands(TyperGroup):
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """List srkit's own commands, then those of plugins."""
         own = super().list_commands(ctx)
-        return [*own, *(name for name in self.registry.names("commands") if name not in own)]
+        offered = [name.split() for name in self.registry.names("commands")]
+        return [*own, *(name for group, name in offered if group == self.name and name not in own)]
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
-        """Find a command; an unknown one may be that of a plugin that failed, which is told."""
+        """Return a command, or None; raise PluginError if it may belong to a failed plugin."""
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
-        if cmd_name in self.registry.names("commands") or self.registry.failures:
-            return LazyCommand(self.registry.get("commands", cmd_name))
+        name = f"{self.name} {cmd_name}"
+        if name in self.registry.names("commands") or self.registry.failures:
+            return LazyCommand(self.registry.get("commands", name))
         return None
 
 
 class LazyCommand(TyperCommand):
-    """A plugin's command, known by its name and summary until it is run."""
+    """A plugin's command, of which only name and summary are known until it is run."""
 
     def __init__(self, component: Component) -> None:
-        super().__init__(component.name, help=component.summary, rich_markup_mode="rich")
+        name = component.name.split()[-1]
+        super().__init__(name, help=component.summary, rich_markup_mode="rich")
         self.component = component
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
-        """Parse the arguments by the command itself, which is imported now."""
+        """Import the command and let it parse its arguments."""
         return command_of(self.component).make_context(*arguments, **extra)
 
 
 def command_of(component: Component) -> Any:
-    """Make a command of a function: its parameters become options, its docstring the help.
+    """Convert a function to a command: its parameters become options, its docstring the help.
 
     Raises
     ------
     PluginError
-        If it cannot be imported.
+        If the function cannot be imported.
     TypeError
-        If a parameter is positional, variadic, not annotated, or no command line could set it.
+        If a parameter is positional, variadic, not annotated, or of a type that cannot be parsed.
     """
     from docstring_parser import DocstringStyle, parse
     from pydantic import ValidationError
@@ -89,7 +96,7 @@ def command_of(component: Component) -> Any:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.is_required() else field.default,
-            annotation=Annotated[field.annotation, typer.Option(help=_plain(meanings[name]))],
+            annotation=Annotated[field.annotation, _parameter_info(field, meanings[name])],
         )
         for name, field in model.model_fields.items()
     ]
@@ -99,12 +106,20 @@ def command_of(component: Component) -> Any:
     paragraphs = [text.short_description, text.long_description]
     help_text = "\n\n".join(_plain(each) for each in paragraphs if each)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(component.name, help=help_text)(run)
+    app.command(component.name.split()[-1], help=help_text)(run)
     return typer.main.get_command(app)
 
 
+def _parameter_info(field: FieldInfo, meaning: str) -> ParameterInfo:
+    """Return the ``typer.Argument()`` or ``typer.Option()`` of an annotation, or an option."""
+    declared = (each for each in field.metadata if isinstance(each, ParameterInfo))
+    info = copy(next(declared, typer.Option()))
+    info.help = info.help or _plain(meaning)
+    return info
+
+
 def _is_parsable(annotation: Any) -> bool:
-    """Tell whether typer parses a type as it is meant; it takes what it does not know for text."""
+    """Return whether typer can parse a type; it would read any unknown type as text."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         members = [member for member in arguments if member is not NoneType]
@@ -115,5 +130,5 @@ def _is_parsable(annotation: Any) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Drop the marks of literals."""
+    """Remove the double backquotes of literals."""
     return text.replace("``", "")

@@ -20,6 +20,8 @@ from srkit.errors import PluginError, nearest
 
 KINDS = tuple(name.removeprefix("srkit_") for name in vars(hookspecs) if name.startswith("srkit_"))
 GROUP = "srkit"
+#: Groups of the command line to which plugins can add commands.
+COMMAND_GROUPS = ("data", "hub", "models", "plugin", "recipe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,18 @@ def _checked(offered: Any, hook: str) -> Mapping[str, Callable[..., Any] | str]:
                 f"{hook} offers {name!r}: {reference!r}; expected a name and a class, a function "
                 "or an import path 'module:name'"
             )
+        if hook == "srkit_commands":
+            _check_command_name(name)
     return offered
+
+
+def _check_command_name(name: str) -> None:
+    words = name.split(" ")
+    if len(words) != 2 or words[0] not in COMMAND_GROUPS or not words[1]:
+        raise ValueError(
+            f"'{name}': expected a group and a command, such as 'data {words[-1]}'; the groups "
+            f"are {', '.join(COMMAND_GROUPS)}"
+        )
 
 
 def _docstring(reference: str) -> str | None:

@@ -4,15 +4,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+import typer
 from pydantic import PositiveInt
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from srkit import cli
-from srkit.components.commands import PluginCommands, command_of
-from srkit.components.registry import Component, Failure, Registry
+from srkit.components.commands import CommandGroup, command_of
+from srkit.components.registry import COMMAND_GROUPS, Component, Failure, Registry
 from srkit.errors import PluginError
 from srkit.testing import check_command
 
@@ -47,13 +49,13 @@ def stars(
     given[:] = [files, scale, band, mask, quick]
 
 
-def component(reference: object = f"{__name__}:stars", name: str = "count-stars") -> Component:
+def component(reference: object = f"{__name__}:stars", name: str = "data count-stars") -> Component:
     return Component("commands", name, reference, "stars", "1.0")  # type: ignore[arg-type]
 
 
-def run(*arguments: str) -> int:
+def run(*arguments: str, function: object = stars) -> int:
     try:
-        command_of(component(stars))(arguments, standalone_mode=True)
+        command_of(component(function))(arguments, standalone_mode=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     raise AssertionError("a command exits")
@@ -64,6 +66,34 @@ def test_a_signature_becomes_options() -> None:
     assert given == [[Path("a.fits"), Path("b.fits")], 2, "i", None, False]
     assert run("--files=a", "--scale=3", "--band=g", "--mask=m", "--quick") == 0
     assert given == [[Path("a")], 3, "g", Path("m"), True]
+
+
+def brighten(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to.")] = None,
+) -> None:
+    """Brighten images.
+
+    Parameters
+    ----------
+    folder
+        Of images.
+    out
+        Of the result.
+    """
+    given[:] = [folder, out]
+
+
+def test_an_annotation_makes_an_argument_and_a_short_option(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("images", "-o", "bright", function=brighten) == 0
+    assert given == [Path("images"), Path("bright")]
+    assert run("--help", function=brighten) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("FOLDER", "Of images.", "-o", "Where to."):
+        assert words in text
 
 
 def test_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,16 +145,18 @@ def test_a_command_keeps_its_contract() -> None:
     with pytest.raises(AssertionError, match="cannot offer it: parameter 'size' has") as caught:
         check_command(component(odd))
     assert str(caught.value) == (
-        "commands 'count-stars': the command line cannot offer it: parameter 'size' has the type "
-        "dict[str, object]; expected text, a number, true or false, a path, a Literal, or a list "
-        "of one of these"
+        "commands 'data count-stars': the command line cannot offer it: parameter 'size' has the "
+        "type dict[str, object]; expected text, a number, true or false, a path, a Literal, or a "
+        "list of one of these"
     )
 
 
-def group(*components: Component, failures: Sequence[Failure] = ()) -> PluginCommands:
-    """Give `srkit data` with these commands and no others."""
-    found = get_command(cli.app).commands["data"]  # type: ignore[attr-defined]
-    assert isinstance(found, PluginCommands)
+def group(
+    *components: Component, failures: Sequence[Failure] = (), name: str = "data"
+) -> CommandGroup:
+    """Return `srkit data`, or another group, with these plugin commands only."""
+    found = get_command(cli.app).commands[name]  # type: ignore[attr-defined]
+    assert isinstance(found, CommandGroup)
     registry = Registry()
     registry.failures.extend(failures)
     for each in components:
@@ -133,7 +165,22 @@ def group(*components: Component, failures: Sequence[Failure] = ()) -> PluginCom
     return found
 
 
-def test_commands_of_plugins_stand_behind_srkits_own() -> None:
+@pytest.mark.parametrize("name", COMMAND_GROUPS)
+def test_every_group_lists_its_own_plugin_commands(name: str) -> None:
+    found = group(component(stars, f"{name} one"), component(stars, "other two"), name=name)
+    context = found.make_context(name, ["--help"], resilient_parsing=True)
+    assert found.list_commands(context)[-1] == "one"
+    assert found.get_command(context, "one").name == "one"
+    assert found.get_command(context, "two") is None
+
+
+def test_plugins_can_add_to_every_group() -> None:
+    commands = get_command(cli.app).commands  # type: ignore[attr-defined]
+    groups = [name for name, command in commands.items() if isinstance(command, TyperGroup)]
+    assert sorted(groups) == list(COMMAND_GROUPS)
+
+
+def test_plugin_commands_follow_srkits_own() -> None:
     found = group(component("nowhere:stars"))
     context = found.make_context("data", ["make"])
     assert found.list_commands(context) == ["get", "show", "make", "shard", "check", "count-stars"]
@@ -142,7 +189,7 @@ def test_commands_of_plugins_stand_behind_srkits_own() -> None:
     with pytest.raises(PluginError) as caught:
         listed.make_context("count-stars", [])
     assert str(caught.value) == (
-        "commands 'count-stars' of stars 1.0 cannot be imported from 'nowhere:stars': "
+        "commands 'data count-stars' of stars 1.0 cannot be imported from 'nowhere:stars': "
         "ModuleNotFoundError: No module named 'nowhere'"
     )
 
@@ -154,8 +201,8 @@ def test_an_unknown_command_may_be_of_a_plugin_that_failed() -> None:
     with pytest.raises(PluginError) as caught:
         broken.get_command(context, "mend")
     assert str(caught.value) == (
-        "none of the commands is called 'mend'; none is known; plugin 'stars' of stars could not "
-        "be used (no module)"
+        "none of the commands is called 'data mend'; none is known; plugin 'stars' of stars could "
+        "not be used (no module)"
     )
 
 

@@ -205,6 +205,16 @@ def test_a_hook_that_returns_something_else(offered: Any, message: str) -> None:
     assert registry.failures[0].reason == f"srkit_losses failed: TypeError: {message}"
 
 
+@pytest.mark.parametrize("name", ["pair", "clouds pair", "data ", "data pair stars"])
+def test_a_command_needs_a_group_and_a_name(name: str) -> None:
+    registry = Registry()
+    registry.register(plugin(commands={name: dict}), "odd", distribution="odd")
+    assert registry.failures[0].reason == (
+        f"srkit_commands failed: ValueError: '{name}': expected a group and a command, such as "
+        f"'data {name.split(' ')[-1]}'; the groups are data, hub, models, plugin, recipe"
+    )
+
+
 def test_a_path_that_leads_nowhere_is_reported_on_use() -> None:
     registry = Registry()
     lost = plugin(losses={"gone": "srkit_no_such_package:Gone", "number": "math:pi"})

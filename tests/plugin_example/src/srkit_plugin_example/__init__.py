@@ -72,4 +72,4 @@ def srkit_downloads() -> dict[str, str]:
 @hookimpl
 def srkit_commands() -> dict[str, str]:
     """Offer a command of ``srkit data``."""
-    return {"example-ramp": "srkit_plugin_example.commands:make_ramp"}
+    return {"data example-ramp": "srkit_plugin_example.commands:make_ramp"}
