@@ -25,6 +25,7 @@ from srkit import __version__
 from srkit.errors import OutputError
 from srkit.interfaces import Answer, Batch
 from srkit.system.digests import DIGEST
+from srkit.system.files import atomic
 
 
 def identify(teacher: nn.Module, options: Mapping[str, Any], circumstances: str) -> str:
@@ -80,9 +81,8 @@ class KeptAnswers:
             with FileLock(folder / ".lock"):
                 if not self.path.is_file():
                     _check_space(self.path, self.bytes)
-                    partial = self.path.with_name(f".{self.path.name}.partial")
-                    np.lib.format.open_memmap(partial, "w+", entry, (pictures,)).flush()
-                    partial.replace(self.path)
+                    with atomic(self.path) as partial:
+                        np.lib.format.open_memmap(partial, "w+", entry, (pictures,)).flush()
             self._entries: NDArray[np.void] = np.lib.format.open_memmap(self.path, "r+")
         except (OSError, ValueError) as error:
             raise OutputError(

@@ -30,6 +30,7 @@ from rich.progress import (
 
 from srkit import __version__
 from srkit.errors import DownloadError
+from srkit.system.files import write_file
 
 #: Seconds without a byte after which a connection counts as dead.
 TIMEOUT = 60
@@ -293,7 +294,7 @@ def _accept(partial: _Partial, checksum: str | None) -> None:
         partial.remove()
         raise
     if checksum is None:
-        recorded.write_text(f"{digest_of(partial.path)}  {partial.target.name}\n")
+        write_file(recorded, f"{digest_of(partial.path)}  {partial.target.name}\n")
     partial.path.replace(partial.target)
     partial.notes.unlink(missing_ok=True)
 

@@ -1,20 +1,59 @@
-"""Write files whole or not at all."""
+"""Write files atomically: whole or not at all."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from srkit.errors import OutputError
 
 
-def write_file(path: Path, content: bytes | str) -> Path:
-    """Write a file under a temporary name, force it to disk, then rename it: no half file ever.
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name beside it, then force it to disk and rename it.
 
     Parameters
     ----------
     path
-        The file; its folder is made if absent.
+        The file; its folder is created if needed.
+
+    Yields
+    ------
+    Path
+        The temporary name, with the extension of `path`, where the file is to be written. It is
+        removed if that fails.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, as on a full disk; an existing file is left unchanged.
+    """
+    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or choose "
+            "another folder"
+        ) from error
+
+
+def write_file(path: Path, content: bytes | str) -> Path:
+    """Write a file atomically, see :func:`atomic`.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is created if needed.
     content
         Bytes, or text that is encoded as UTF-8.
 
@@ -26,22 +65,8 @@ def write_file(path: Path, content: bytes | str) -> Path:
     Raises
     ------
     OutputError
-        If it cannot be written, as on a full disk; what stood there before is left as it was.
+        If the file cannot be written; an existing file is left unchanged.
     """
-    data = content.encode() if isinstance(content, str) else content
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error}); free some space or choose another folder"
-        ) from error
+    with atomic(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
     return path

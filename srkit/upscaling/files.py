@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +21,7 @@ from srkit.functional.resizing import resized_side
 from srkit.images.fidelity import check_size, check_values, what_is_lost
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
+from srkit.system.files import atomic
 from srkit.upscaling.frames.files import (
     PARTIAL,
     WAY_OUT,
@@ -489,25 +489,15 @@ def _write(opened: Opened, pages: Sequence[tuple[Image, list[str]]], given: Give
 
 
 def write_whole(path: Path, images: Sequence[Image], formats: Formats) -> None:
-    """Write the pages of an image file under a temporary name, then rename it.
+    """Write the pages of an image file atomically.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as partial:
         try:
             formats.write_pages(partial, images)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose "
-            "another folder"
-        ) from error
-    except SrkitError as error:
-        raise type(error)(str(error).replace(str(partial), str(path))) from error
+        except SrkitError as error:
+            raise type(error)(str(error).replace(str(partial), str(path))) from error

@@ -107,9 +107,9 @@ def test_truncated_answers_end_it_and_the_next_call_goes_on(web: Web, target: Pa
 def test_a_killed_process_is_taken_up(web: Web, target: Path) -> None:
     web.stops, web.held = [150_000], threading.Event()
     code = (
-        "import sys; from pathlib import Path; from srkit import downloading\n"
-        "downloading.BLOCK = 1000\n"
-        "downloading.download(sys.argv[1], Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; from srkit.system import downloads\n"
+        "downloads.BLOCK = 1000\n"
+        "downloads.download(sys.argv[1], Path(sys.argv[2]))"
     )
     partial = target.with_name("net.bin.partial")
     process = subprocess.Popen([sys.executable, "-c", code, url(web), str(target)])

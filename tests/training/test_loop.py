@@ -505,7 +505,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(
     with pytest.raises(OutputError) as caught:
         run(make_tree(pictures, steps(5)), folder, registry)
     assert str(caught.value) == (
-        f"{checkpoint}: cannot be written ([Errno 28] No space left on device); free some space or "
+        f"{checkpoint}: cannot be written (No space left on device); free some space or "
         "choose another folder"
     )
     monkeypatch.undo()

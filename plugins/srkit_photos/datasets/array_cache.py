@@ -16,6 +16,7 @@ from rich.progress import track
 from srkit.errors import DataError
 from srkit.functional import Values
 from srkit.images import Formats
+from srkit.system import atomic
 
 #: Threads that decode, at most; each holds a few copies of a picture.
 THREADS = 8
@@ -42,7 +43,9 @@ class ArrayCache:
     Raises
     ------
     DataError
-        If a picture cannot be read or does not have 8 or 16 bits, or an array cannot be written.
+        If a picture cannot be read or does not have 8 or 16 bits.
+    OutputError
+        If an array cannot be written.
     """
 
     def __init__(
@@ -115,14 +118,8 @@ def _write(picture: Path, place: Path, formats: Formats) -> None:
         )
     levels = (image.pixels.movedim(0, -1) * (2**bits - 1)).round().numpy()
     levels = levels.astype(np.uint8 if bits == 8 else np.uint16)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, np.ascontiguousarray(levels))
-        partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic(place) as partial:
+        np.save(partial, np.ascontiguousarray(levels))
     for other in place.parent.iterdir():
         if other != place and other.name.rpartition(".npy")[0].rpartition(".")[0] == picture.name:
             other.unlink(missing_ok=True)

@@ -12,13 +12,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,15 +170,14 @@ class ShardWriter:
 
     Parameters
     ----------
-    path
-        The file; its folder is there.
+    file
+        The tar file, open for writing in binary mode.
     number
-        Of the shard, for the rows.
+        Number of the shard, for the rows.
     """
 
-    def __init__(self, path: Path, number: int) -> None:
-        self._path, self._number = path, number
-        self._file = path.open("wb")
+    def __init__(self, file: BinaryIO, number: int) -> None:
+        self._file, self._number = file, number
         self._digest = hashlib.sha256()
         self._size = 0
         self.rows: list[tuple[int, ...]] = []
@@ -212,19 +210,12 @@ class ShardWriter:
         crc = zlib.crc32(content)
         self.rows.append((self._number, start, place, len(content), crc, known, *sides))
 
-    def close(self) -> Shard:
-        """End the archive, force it to disk, and tell what it is."""
+    def finish(self) -> Shard:
+        """End the archive and describe it."""
         self._put(bytes(2 * tarfile.BLOCKSIZE))
         self._put(bytes(-self._size % tarfile.RECORDSIZE))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        return Shard(self._path.name, len(self.rows), self._size, self._digest.hexdigest())
-
-    def abandon(self) -> None:
-        """Close a shard that is not to be finished, and remove it."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        name = shard_name(self._number)
+        return Shard(name, len(self.rows), self._size, self._digest.hexdigest())
 
     def _put(self, content: bytes) -> None:
         self._file.write(content)

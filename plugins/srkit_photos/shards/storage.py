@@ -15,8 +15,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from srkit.errors import DataError, DownloadError
-from srkit.system import write_file
+from srkit.errors import DataError, DownloadError, SrkitError
+from srkit.system import atomic, write_file
 from srkit.system.cache import cache_folder
 from srkit.system.downloads import TIMEOUT, download, verify
 from srkit_photos.shards.format import INDEX, SAMPLES, Shard, name_of, parse_index, read_rows
@@ -139,7 +139,7 @@ class RemoteShards:
             for shard in shards:
                 try:
                     self.path(shard)
-                except (DataError, OSError):
+                except (SrkitError, OSError):
                     return
 
         threading.Thread(target=fetch, daemon=True).start()
@@ -153,19 +153,18 @@ class RemoteShards:
                 return
             with FileLock(path.with_name(f".{path.name}.lock")):
                 if not path.is_file():
-                    partial = path.with_name(f".{path.name}.partial")
                     system, place = _open(address)
-                    try:
-                        system.get_file(place, str(partial))
-                    except OSError as error:
-                        raise _unreachable(address, error) from error
-                    verify(partial, checksum, address, "copy it there again")
-                    partial.replace(path)
+                    with atomic(path) as partial:
+                        try:
+                            system.get_file(place, str(partial))
+                        except OSError as error:
+                            raise _unreachable(address, error) from error
+                        verify(partial, checksum, address, "copy it there again")
         except DownloadError as error:
             raise DataError(str(error)) from error
 
     def _make_room(self, shard: Shard) -> None:
-        there = {path: path.stat() for path in self._cache.glob("*.tar")}
+        there = {path: path.stat() for path in self._cache.glob("shard-*.tar")}
         held = sum(each.st_size for each in there.values())
         for path in sorted(there, key=lambda each: there[each].st_mtime):
             if held + shard.bytes <= self._room:

@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from srkit import __version__
-from srkit.errors import DataError, OutputError
+from srkit.errors import DataError
 from srkit.functional import bring_short_side
 from srkit.images import Formats, find_pictures
-from srkit.system import write_file
+from srkit.system import atomic, write_file
 from srkit.system.processes.signals import gathered_signals
 from srkit.system.processes.workers import begin_worker
 from srkit_photos.shards.format import (
@@ -345,30 +345,18 @@ def _write_shard(
 ) -> _Part:
     """Write the next of what is found of pictures to a shard, and a record of it."""
     place = folder / shard_name(number)
-    partial = place.with_name(f".{place.name}.partial")
     bad: list[tuple[str, str]] = []
-    try:
-        writer = ShardWriter(partial, number)
-        try:
-            for picture, one in zip(pictures, found, strict=False):
-                if isinstance(one, str):
-                    bad.append((str(picture.path), one))
-                else:
-                    writer.add(one.name, one.content, picture.label, one.sides)
-                advance()
-            shard = writer.close()
-        except BaseException:
-            writer.abandon()
-            raise
-        shard = Shard(place.name, shard.samples, shard.bytes, shard.sha256)
-        if shard.samples:
-            partial.replace(place)
-        else:
-            partial.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"{place}: cannot be written ({error}); free some space or choose another folder"
-        ) from error
+    with atomic(place) as partial, partial.open("wb") as file:
+        writer = ShardWriter(file, number)
+        for picture, one in zip(pictures, found, strict=False):
+            if isinstance(one, str):
+                bad.append((str(picture.path), one))
+            else:
+                writer.add(one.name, one.content, picture.label, one.sides)
+            advance()
+        shard = writer.finish()
+    if not shard.samples:
+        place.unlink()
     rows = np.array(writer.rows, ROW)
     record = _record(folder, number)
     write_file(record.with_suffix(".npy"), encode_rows(rows))

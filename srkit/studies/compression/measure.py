@@ -26,6 +26,7 @@ from srkit.evaluation.run import networks_of
 from srkit.interfaces import Batch, Image, LossyFormat
 from srkit.recipe.recipe import Recipe
 from srkit.report.metric_info import MetricInfo
+from srkit.system.files import write_file
 
 #: What HR is called that is compressed itself, and that is not.
 HR, ORIGINAL = "HR", "original"
@@ -433,15 +434,7 @@ def _read(journal: Path, task: str, console: Console) -> dict[int, dict[str, Any
                 highlight=False,
             )
         lines = [{"task": task}]
-    try:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        partial_path = journal.with_name(f".{journal.name}.partial")
-        partial_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        partial_path.replace(journal)
-    except OSError as error:
-        raise OutputError(
-            f"{journal}: cannot be written ({error}); choose another --out"
-        ) from error
+    write_file(journal, "".join(json.dumps(line) + "\n" for line in lines))
     return {line.pop("index"): line for line in lines[1:]}
 
 

@@ -285,8 +285,9 @@ def test_an_index_of_another_kind_is_refused() -> None:
 
 def test_long_names_are_read(tmp_path: Path) -> None:
     name = f"{'long' * 40}/{'name' * 30}.jpg"
-    writer = ShardWriter(tmp_path / "shard.tar", 0)
-    writer.add(name, b"content", None, (1, 1))
-    writer.close()
+    with (tmp_path / "shard.tar").open("wb") as file:
+        writer = ShardWriter(file, 0)
+        writer.add(name, b"content", None, (1, 1))
+        writer.finish()
     (row,) = writer.rows
     assert name_of((tmp_path / "shard.tar").read_bytes()[row[1] : row[2]]) == name
