@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from srkit.report.metric_info import MetricInfo
-from srkit.report.plotting import COLOURS, GREY, WORSE, panels, png, style
-from srkit.system.files import write_file
+from srkit.report.plotting import COLOURS, GREY, WORSE, panels, style
+from srkit.report.writer import ReportWriter
 
 Record = Mapping[str, Any]
 Floats = NDArray[np.float64]
@@ -26,26 +25,22 @@ NOT_METRICS = {"kind", "step", "epoch"}
 DENSE = 60
 
 
-def training_curves(
-    records: Iterable[Record], folder: Path, metrics: Sequence[MetricInfo] = ()
-) -> list[Path]:
+def write_curves(
+    records: Iterable[Record], writer: ReportWriter, metrics: Sequence[MetricInfo] = ()
+) -> None:
     """Draw what a run logged, as the DarioNet report's figure 2 does.
+
+    Writes ``curves_loss.png`` and ``curves_validation.png``; a figure without data is not drawn.
 
     Parameters
     ----------
     records
         The lines of the run's ``metrics.jsonl``: ``kind`` is ``train`` or ``validation``, ``epoch``
         is a float; training losses are ``loss/NAME``; other keys of a validation are metrics.
-    folder
-        Where to put ``curves_loss.png`` and ``curves_validation.png``; one without data is not
-        drawn.
+    writer
+        Writes to the folder of the figures.
     metrics
-        What is known of the validation metrics: the best value of these is marked.
-
-    Returns
-    -------
-    list of Path
-        The files.
+        The validation metrics that are known; their best values are marked.
 
     Raises
     ------
@@ -55,11 +50,14 @@ def training_curves(
     by_kind: dict[str, list[Record]] = {"train": [], "validation": []}
     for record in records:
         by_kind[record["kind"]].append(record)
-    figures = {
-        "curves_loss.png": loss_curves(by_kind["train"]),
-        "curves_validation.png": validation_curves(by_kind["validation"], metrics),
-    }
-    return [write_file(folder / name, png(f)) for name, f in figures.items() if f is not None]
+    losses = loss_curves(by_kind["train"])
+    if losses is not None:
+        caption = "Terms of the loss; bold: running mean."
+        writer.figure("curves_loss.png", losses, "Training", caption)
+    validation = validation_curves(by_kind["validation"], metrics)
+    if validation is not None:
+        caption = "Metrics over the epochs; star: the best value."
+        writer.figure("curves_validation.png", validation, "Validation", caption)
 
 
 def loss_curves(records: Sequence[Record]) -> Figure | None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from srkit.errors import DataError
 from srkit.evaluation.calibration_figures import calibration_figure
 from srkit.evaluation.classification import Classification
 from srkit.evaluation.classifier_figures import confusion_figure, roc_figure
-from srkit.evaluation.curves import training_curves
+from srkit.evaluation.curves import write_curves
 from srkit.evaluation.figures import class_changes, class_differences, hardest_classes, summary_bars
 from srkit.evaluation.panels import Render, changed_images, image_panels
 from srkit.evaluation.results import Evaluation
@@ -27,11 +25,9 @@ from srkit.evaluation.statistics import (
 )
 from srkit.evaluation.tables import explanations, summary_text, write_tables
 from srkit.report.metric_info import LOWER, ORIGINAL
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import DPI, png
 from srkit.report.squares import even_choice
 from srkit.report.tables import format_value, heading
-from srkit.system.files import write_file
+from srkit.report.writer import ReportWriter
 
 #: Below these counts, figures of classes show chance and are left out.
 LEAST_IMAGES, LEAST_CLASSES = 50, 5
@@ -74,33 +70,40 @@ def write_report(
     DataError
         If `curves` cannot be read.
     """
-    write_tables(evaluation, folder)
-    pictures = []
+    writer = ReportWriter(folder)
+    write_tables(evaluation, writer)
     if evaluation.metrics:
-        pictures.append(
-            _picture(
-                folder / "summary.png",
-                summary_bars(evaluation),
-                "Means",
-                "Mean of each metric over the images that could be measured, with its standard "
-                "error; of a signed metric (→ 0) the bias, with the scatter.",
-            )
+        writer.figure(
+            "summary.png",
+            summary_bars(evaluation),
+            "Means",
+            "Mean of each metric over the images that could be measured, with its standard "
+            "error; of a signed metric (→ 0) the bias, with the scatter.",
         )
     scores = class_scores(evaluation)
     missing = _why_no_class_figures(evaluation, scores)
     if evaluation.classification is not None:
-        pictures += _classifier_pictures(evaluation.classification, folder)
+        _write_classifier_figures(evaluation.classification, writer)
         missing = None  # these are its figures of classes
     elif scores is not None and missing is None:
-        pictures += _class_pictures(scores, folder)
+        _write_class_figures(scores, writer)
     if evaluation.calibrations():
-        pictures.append(_calibration_picture(evaluation, folder))
+        _write_calibration_figure(evaluation, writer)
     if render is not None:
-        pictures += _panel_pictures(evaluation, render, folder, examples)
+        _write_panels(evaluation, render, writer, examples)
     if curves is not None:
-        pictures += _curve_pictures(evaluation, curves, folder)
-    notes = [*evaluation.notes, *([missing] if missing else [])]
-    return write_file(folder / "report.html", _page(evaluation, pictures, notes))
+        write_curves(_read_records(curves), writer, evaluation.metrics)
+    return writer.page(
+        "report.html",
+        "report.html",
+        package="srkit.evaluation",
+        evaluation=evaluation,
+        headings=[heading(metric) for metric in evaluation.metrics],
+        explanations=explanations(evaluation),
+        rows=_rows(evaluation),
+        gaps=_gaps(evaluation),
+        notes=[*evaluation.notes, *([missing] if missing else [])],
+    )
 
 
 def _why_no_class_figures(evaluation: Evaluation, scores: ClassScores | None) -> str | None:
@@ -125,13 +128,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
-def _picture(path: Path, figure: Figure, title: str, caption: str, dpi: float = DPI) -> Picture:
-    return Picture(write_file(path, png(figure, dpi)), title, caption)
-
-
-def _calibration_picture(evaluation: Evaluation, folder: Path) -> Picture:
-    return _picture(
-        folder / "calibration.png",
+def _write_calibration_figure(evaluation: Evaluation, writer: ReportWriter) -> None:
+    writer.figure(
+        "calibration.png",
         calibration_figure(evaluation.calibrations()),
         "How sure the models are",
         "Left: share of the pixels whose HR lies in the central interval that σ gives, against the "
@@ -141,16 +140,16 @@ def _calibration_picture(evaluation: Evaluation, folder: Path) -> Picture:
     )
 
 
-def _classifier_pictures(found: Classification, folder: Path) -> Iterator[Picture]:
-    yield _picture(
-        folder / "confusion_matrix.png",
+def _write_classifier_figures(found: Classification, writer: ReportWriter) -> None:
+    writer.figure(
+        "confusion_matrix.png",
         confusion_figure(found),
         "Confusion matrix",
         "Share, and below it number, of the images of each true class (row) that the classifier "
         "takes for each class (column).",
     )
-    yield _picture(
-        folder / "roc.png",
+    writer.figure(
+        "roc.png",
         roc_figure(found),
         "ROC curves",
         "Share of a class's images that are found, against the share of all others that are taken "
@@ -159,11 +158,11 @@ def _classifier_pictures(found: Classification, folder: Path) -> Iterator[Pictur
     )
 
 
-def _class_pictures(scores: ClassScores, folder: Path) -> Iterator[Picture]:
+def _write_class_figures(scores: ClassScores, writer: ReportWriter) -> None:
     warning = _support_warning(scores)
     for measure, title in (("accuracy", "accuracy"), ("f1", "F1")):
-        yield _picture(
-            folder / f"class_differences_{measure}.png",
+        writer.figure(
+            f"class_differences_{measure}.png",
             class_differences(scores, measure),
             f"Change of each class's {title}",
             f"Each model's {title} by class minus the original's: distribution (above; dashed: "
@@ -171,16 +170,16 @@ def _class_pictures(scores: ClassScores, folder: Path) -> Iterator[Picture]:
             f"larger circles for classes that coincide).{warning}",
         )
     if np.ptp(scores.f1[ORIGINAL]) > 0:
-        yield _picture(
-            folder / "hardest_classes.png",
+        writer.figure(
+            "hardest_classes.png",
             hardest_classes(scores),
             "Hardest classes",
             f"Classes of lowest F1 on the original; in brackets, their images.{warning}",
         )
     model = list(scores.f1)[-1]
     for against in _references(list(scores.f1)):
-        yield _picture(
-            folder / f"class_changes_{_slug(against)}.png",
+        writer.figure(
+            f"class_changes_{_slug(against)}.png",
             class_changes(scores, model, against),
             f"Biggest changes: {model} against {against}",
             f"Classes whose F1 changes most; in brackets, their images.{warning}",
@@ -203,15 +202,15 @@ def _slug(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in name)
 
 
-def _panel_pictures(
-    evaluation: Evaluation, render: Render, folder: Path, examples: int
-) -> Iterator[Picture]:
+def _write_panels(
+    evaluation: Evaluation, render: Render, writer: ReportWriter, examples: int
+) -> None:
     if examples:
         indices = even_choice(len(evaluation.names), examples)
         figure, dpi = image_panels(evaluation, indices, render, zoom=True)
         frames = "" if class_scores(evaluation) is None else FRAMES
         caption = f"Images evenly spread over the set, each with an enlarged crop.{frames}"
-        yield _picture(folder / "panels.png", figure, "Examples", caption, dpi)
+        writer.figure("panels.png", figure, "Examples", caption, dpi)
     model = evaluation.models[-1].name
     for against in _references([result.name for result in evaluation.models]):
         for gains, kind in ((True, "gains"), (False, "losses")):
@@ -220,8 +219,8 @@ def _panel_pictures(
                 continue
             figure, dpi = image_panels(evaluation, indices, render)
             right, wrong = (model, against) if gains else (against, model)
-            yield _picture(
-                folder / f"panels_{kind}_{_slug(against)}.png",
+            writer.figure(
+                f"panels_{kind}_{_slug(against)}.png",
                 figure,
                 f"Images behind the {kind}: {model} against {against}",
                 f"From the classes with the biggest {kind} in F1: images that the teacher gets "
@@ -230,33 +229,14 @@ def _panel_pictures(
             )
 
 
-def _curve_pictures(evaluation: Evaluation, curves: Path, folder: Path) -> Iterator[Picture]:
+def _read_records(path: Path) -> list[dict[str, Any]]:
     try:
-        records = [json.loads(line) for line in curves.read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{curves}: cannot be read ({error}); expected one JSON object a line, as a training "
+            f"{path}: cannot be read ({error}); expected one JSON object a line, as a training "
             "run writes"
         ) from error
-    titles = {
-        "curves_loss.png": ("Training", "Terms of the loss; bold: running mean."),
-        "curves_validation.png": ("Validation", "Metrics over the epochs; star: the best value."),
-    }
-    for path in training_curves(records, folder, evaluation.metrics):
-        yield Picture(path, *titles[path.name])
-
-
-def _page(evaluation: Evaluation, pictures: list[Picture], notes: list[str]) -> str:
-    return render_page(
-        "report.html",
-        evaluation=evaluation,
-        headings=[heading(metric) for metric in evaluation.metrics],
-        explanations=explanations(evaluation),
-        rows=_rows(evaluation),
-        gaps=_gaps(evaluation),
-        pictures=pictures,
-        notes=notes,
-    )
 
 
 def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -28,36 +26,35 @@ from srkit.report.metric_info import LOWER, ORIGINAL, MetricInfo
 from srkit.report.tables import (
     NAMED,
     Column,
-    csv_text,
     format_value,
     print_columns,
     printed_heading,
-    strict,
     style_of,
 )
-from srkit.system.files import write_file
+from srkit.report.writer import ReportWriter
 
 
-def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
+def write_tables(evaluation: Evaluation, writer: ReportWriter) -> None:
     """Write the numbers of an evaluation.
+
+    Infinite values are written as ``inf``, in JSON as a string; values that could not be measured
+    as ``nan``, in JSON as null.
+
+    - ``table.csv``: means, and the scatter of signed metrics;
+    - ``table.json``: the same with standard errors, gaps closed and protocols;
+    - ``per_image.csv``;
+    - ``per_class.csv``, if there are labels and predictions;
+    - of a trained classifier ``classification.csv`` (accuracy and AUC), ``confusion_matrix.csv``
+      (rows: true classes) and ``roc.csv``;
+    - of models that predict their uncertainty ``calibration.csv`` (coverage) and
+      ``sparsification.csv``.
 
     Parameters
     ----------
     evaluation
         The results.
-    folder
-        Where to put ``table.csv`` (means, scatters of signed metrics), ``table.json`` (the same,
-        standard errors, gaps closed and protocols), ``per_image.csv`` and, where there are labels
-        and predictions, ``per_class.csv``. Of a trained classifier ``classification.csv`` (accuracy
-        and AUC), ``confusion_matrix.csv`` (rows: true classes) and ``roc.csv`` besides. Of models
-        that say how sure they are ``calibration.csv`` (coverage) and ``sparsification.csv``.
-        Infinite values stand as ``inf``, in JSON as a string; what could not be measured as
-        ``nan``, in JSON as null.
-
-    Returns
-    -------
-    list of Path
-        The files.
+    writer
+        Writes to the folder of the report.
 
     Raises
     ------
@@ -65,43 +62,36 @@ def write_tables(evaluation: Evaluation, folder: Path) -> list[Path]:
         If a file cannot be written.
     """
     rows = evaluation.table()
-    summary = json.dumps(_summary(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
-    files = [
-        write_file(folder / "table.csv", csv_text(rows[0], (row.values() for row in rows))),
-        write_file(folder / "table.json", summary + "\n"),
-        write_file(folder / "per_image.csv", _per_image(evaluation)),
-    ]
+    writer.csv("table.csv", rows[0], (row.values() for row in rows))
+    writer.json("table.json", _summary(evaluation))
+    _write_images(evaluation, writer)
     scores = class_scores(evaluation)
     if scores is not None:
-        files.append(write_file(folder / "per_class.csv", _per_class(scores)))
+        _write_classes(scores, writer)
     if evaluation.classification is not None:
-        files += _write_classification(evaluation.classification, folder)
+        _write_classification(evaluation.classification, writer)
     if evaluation.calibrations():
-        files += _write_calibration(evaluation.calibrations(), folder)
-    return files
+        _write_calibration(evaluation.calibrations(), writer)
 
 
-def _write_calibration(found: Mapping[str, Calibration], folder: Path) -> list[Path]:
-    covered = (
+def _write_calibration(found: Mapping[str, Calibration], writer: ReportWriter) -> None:
+    coverage = (
         (name, *point)
         for name, one in found.items()
         for point in zip(LEVELS.tolist(), one.coverage().tolist(), strict=True)
     )
-    left = (
+    sparsification = (
         (name, *point)
         for name, one in found.items()
         for point in zip(
             REMOVED.tolist(), one.sparsification().tolist(), one.oracle().tolist(), strict=True
         )
     )
-    texts = {
-        "calibration.csv": csv_text(["model", "nominal", "covered"], covered),
-        "sparsification.csv": csv_text(["model", "removed", "error", "oracle"], left),
-    }
-    return [write_file(folder / name, text) for name, text in texts.items()]
+    writer.csv("calibration.csv", ["model", "nominal", "covered"], coverage)
+    writer.csv("sparsification.csv", ["model", "removed", "error", "oracle"], sparsification)
 
 
-def _write_classification(found: Classification, folder: Path) -> list[Path]:
+def _write_classification(found: Classification, writer: ReportWriter) -> None:
     counts = found.confusion().tolist()
     matrix = ([name, *row] for name, row in zip(found.classes, counts, strict=True))
     curves = [(found.classes[k], roc) for k, roc in found.curves().items()]
@@ -112,16 +102,11 @@ def _write_classification(found: Classification, folder: Path) -> list[Path]:
             roc.false_positive_rate, roc.true_positive_rate, roc.thresholds, strict=True
         )
     )
-    texts = {
-        "classification.csv": csv_text(
-            ["class", "images", "accuracy", "auc"], map(astuple, found.table())
-        ),
-        "confusion_matrix.csv": csv_text(["true \\ predicted", *found.classes], matrix),
-        "roc.csv": csv_text(
-            ["class", "false_positive_rate", "true_positive_rate", "threshold"], points
-        ),
-    }
-    return [write_file(folder / name, text) for name, text in texts.items()]
+    table = map(astuple, found.table())
+    writer.csv("classification.csv", ["class", "images", "accuracy", "auc"], table)
+    writer.csv("confusion_matrix.csv", ["true \\ predicted", *found.classes], matrix)
+    header = ["class", "false_positive_rate", "true_positive_rate", "threshold"]
+    writer.csv("roc.csv", header, points)
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
@@ -204,7 +189,7 @@ def explanations(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _per_image(evaluation: Evaluation) -> str:
+def _write_images(evaluation: Evaluation, writer: ReportWriter) -> None:
     header = ["image", "label"]
     columns: list[Sequence[Any]] = [evaluation.names, _optional(evaluation.labels, evaluation)]
     for model in evaluation.models:
@@ -213,20 +198,20 @@ def _per_image(evaluation: Evaluation) -> str:
             columns.append(model.values[metric.name].tolist())
         header.append(f"{model.name}/prediction")
         columns.append(_optional(model.predictions, evaluation))
-    return csv_text(header, zip(*columns, strict=True))
+    writer.csv("per_image.csv", header, zip(*columns, strict=True))
 
 
 def _optional(column: Any, evaluation: Evaluation) -> Sequence[Any]:
     return [""] * len(evaluation.names) if column is None else column.tolist()
 
 
-def _per_class(scores: ClassScores) -> str:
+def _write_classes(scores: ClassScores, writer: ReportWriter) -> None:
     header = ["class", "name", "support"]
     columns: list[Sequence[Any]] = [scores.classes.tolist(), scores.names, scores.support.tolist()]
     for name in scores.f1:
         header += [f"{name}/accuracy", f"{name}/f1"]
         columns += [scores.accuracy[name].tolist(), scores.f1[name].tolist()]
-    return csv_text(header, zip(*columns, strict=True))
+    writer.csv("per_class.csv", header, zip(*columns, strict=True))
 
 
 def _summary(evaluation: Evaluation) -> dict[str, Any]:
@@ -257,8 +242,8 @@ def _classification_summary(found: Classification | None) -> list[dict[str, Any]
         {
             "class": row.name,
             "images": row.images,
-            "accuracy": strict(row.accuracy),
-            "auc": strict(row.auc),
+            "accuracy": row.accuracy,
+            "auc": row.auc,
         }
         for row in found.table()
     ]
@@ -271,10 +256,10 @@ def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]
         "model": model.name,
         "seconds": model.seconds,
         "measured": {name: len(model.measured(name)) for name in names},
-        "mean": {name: strict(model.mean(name)) for name in names},
+        "mean": {name: model.mean(name) for name in names},
         "standard_error": {name: error_of_mean(model, name) for name in names},
-        "scatter": {name: strict(model.scatter(name)) for name in signed},
-        "robust_scatter": {name: strict(model.robust_scatter(name)) for name in signed},
+        "scatter": {name: model.scatter(name) for name in signed},
+        "robust_scatter": {name: model.robust_scatter(name) for name in signed},
         "gap_closed": {name: gap_closed(evaluation, name, model.name) for name in names},
         "calibration": _calibration_summary(model.calibration),
     }
@@ -285,8 +270,8 @@ def _calibration_summary(found: Calibration | None) -> dict[str, Any] | None:
         return None
     return {
         "pixels": len(found.error),
-        "pull_mean": strict(found.bias),
-        "pull_standard_deviation": strict(found.spread),
+        "pull_mean": found.bias,
+        "pull_standard_deviation": found.spread,
         "covered_by_1_sigma": found.covered(ONE_SIGMA),
         "covered_by_2_sigma": found.covered(TWO_SIGMA),
         "calibration_error": found.calibration_error,

@@ -135,6 +135,7 @@ def card(
     name = repository.partition("/")[2] if repository else model.name
     return render_page(
         "card.md",
+        package="srkit.models",
         name=name,
         front=_yaml(_front(model, run, name, licence)),
         summary=_summary(model, recipe),

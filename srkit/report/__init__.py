@@ -7,7 +7,8 @@ from srkit.report.pictures import Row
 from srkit.report.plotting import BETTER, GREY, WORSE, png, style
 from srkit.report.sheets import pair_sheet
 from srkit.report.squares import Box
-from srkit.report.tables import Column, csv_text, format_value, print_columns
+from srkit.report.tables import Column, csv_text, format_value, print_columns, strict
+from srkit.report.writer import ReportWriter
 
 __all__ = [
     "BETTER",
@@ -18,6 +19,7 @@ __all__ = [
     "Column",
     "MetricInfo",
     "Picture",
+    "ReportWriter",
     "Row",
     "csv_text",
     "format_value",
@@ -25,5 +27,6 @@ __all__ = [
     "png",
     "print_columns",
     "render_page",
+    "strict",
     "style",
 ]

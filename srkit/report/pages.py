@@ -39,19 +39,20 @@ def data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def render_page(template: str, *, package: str = "srkit", **values: Any) -> str:
+def render_page(template: str, *, package: str, **values: Any) -> str:
     """Fill in a template.
 
     Parameters
     ----------
     template
-        Its name in the folder ``templates`` of `package`; it may extend and import srkit's own.
+        Name of a file in the folder ``templates`` of `package`. It may extend ``page.html`` and
+        import ``parts.html`` from the templates of :mod:`srkit.report`.
     package
-        A plugin's package.
+        The package, such as ``srkit.evaluation``.
     values
         What the template shows.
     """
-    packages = dict.fromkeys((package, "srkit"))
+    packages = dict.fromkeys((package, "srkit.report"))
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),
         autoescape=jinja2.select_autoescape(["html"]),

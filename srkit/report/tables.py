@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import fill
 from typing import Any
@@ -133,8 +133,16 @@ def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
-def strict(value: float) -> float | str | None:
-    """Spell out what strict JSON has no number for; null is what could not be measured."""
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else str(value)
+def strict(tree: Any) -> Any:
+    """Replace the numbers that strict JSON cannot hold, at any depth of lists and mappings.
+
+    NaN, a value that could not be measured, becomes null; infinite values become the strings
+    ``"inf"`` and ``"-inf"``.
+    """
+    if isinstance(tree, Mapping):
+        return {key: strict(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [strict(value) for value in tree]
+    if not isinstance(tree, float) or math.isfinite(tree):
+        return tree
+    return None if math.isnan(tree) else str(tree)

@@ -26,7 +26,7 @@ from srkit.components.registry import Registry
 from srkit.data.loading import training_batches
 from srkit.data.scales import scale_of_step, set_scale
 from srkit.errors import DataError, TrainingError
-from srkit.evaluation.curves import training_curves
+from srkit.evaluation.curves import write_curves
 from srkit.evaluation.examiner import Examiner, baseline, metric_infos, network
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.statistics import standing
@@ -36,6 +36,7 @@ from srkit.interfaces.view import View
 from srkit.models.anatomy import flow, weighted_layers
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.trees import flatten
+from srkit.report.writer import ReportWriter
 from srkit.system.processes.signals import gathered_signals
 from srkit.training.monitor import Monitor, read_records
 from srkit.training.optimisers import learning_rate_factor
@@ -104,7 +105,7 @@ def train(
         loop(run, monitor)
     if run.accelerator.is_main_process:
         records = read_records(folder / "metrics.jsonl")
-        training_curves(records, folder / "figures", metric_infos(run.assembly))
+        write_curves(records, ReportWriter(folder / "figures"), metric_infos(run.assembly))
     best = folder / "checkpoints" / "best.safetensors"
     return best if best.is_file() else best.with_name("last.safetensors")
 

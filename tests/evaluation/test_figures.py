@@ -11,7 +11,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from srkit.evaluation.curves import loss_curves, training_curves, validation_curves
+from srkit.evaluation.curves import loss_curves, validation_curves, write_curves
 from srkit.evaluation.figures import class_changes, class_differences, hardest_classes, summary_bars
 from srkit.evaluation.panels import CELL, image_panels
 from srkit.evaluation.results import Evaluation, ModelResult
@@ -19,6 +19,7 @@ from srkit.evaluation.statistics import ClassScores
 from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Row
 from srkit.report.plotting import colours, png, shorten
+from srkit.report.writer import ReportWriter
 
 PSNR = MetricInfo("psnr", "dB", True, "RGB")
 RECORDS = [
@@ -336,8 +337,11 @@ def test_long_loss_curves_have_a_running_mean() -> None:
 
 
 def test_curves_without_data_are_not_drawn(tmp_path) -> None:
-    assert training_curves([], tmp_path) == []
-    assert [path.name for path in training_curves(RECORDS, tmp_path)] == ["curves_validation.png"]
+    writer = ReportWriter(tmp_path)
+    write_curves([], writer)
+    assert writer.paths == []
+    write_curves(RECORDS, writer)
+    assert [path.name for path in writer.paths] == ["curves_validation.png"]
 
 
 def test_names_are_shortened_to_fit() -> None:

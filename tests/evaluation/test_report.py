@@ -35,6 +35,7 @@ from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Row
 from srkit.report.squares import even_choice
 from srkit.report.tables import format_value, heading
+from srkit.report.writer import ReportWriter
 from srkit.system.files import write_file
 
 PSNR = MetricInfo("psnr", "dB", True, "RGB, no crop")
@@ -267,7 +268,9 @@ def test_numbers_are_rounded_by_metric(metric: MetricInfo, value: float, text: s
 
 def test_tables_hold_every_number(tmp_path: Path) -> None:
     found = evaluation()
-    files = write_tables(found, tmp_path)
+    writer = ReportWriter(tmp_path)
+    write_tables(found, writer)
+    files = writer.paths
     assert [f.name for f in files] == ["table.csv", "table.json", "per_image.csv", "per_class.csv"]
     table = read_csv(tmp_path / "table.csv")
     assert table[0]["psnr"] == "inf"
@@ -281,7 +284,7 @@ def test_tables_hold_every_number(tmp_path: Path) -> None:
 
 
 def test_the_json_is_strict_and_states_protocols(tmp_path: Path) -> None:
-    write_tables(evaluation(), tmp_path)
+    write_tables(evaluation(), ReportWriter(tmp_path))
     text = (tmp_path / "table.json").read_text("utf-8")
     content = json.loads(text, parse_constant=refuse_constant)
     assert content["images"] == 60
@@ -295,7 +298,7 @@ def test_the_json_is_strict_and_states_protocols(tmp_path: Path) -> None:
 
 
 def test_the_files_say_in_how_many_images_a_metric_was_measured(tmp_path: Path) -> None:
-    write_tables(photometry(), tmp_path)
+    write_tables(photometry(), ReportWriter(tmp_path))
     columns = ["model", "flux_error", "flux_error/scatter", "flux_error/robust_scatter"]
     table = read_csv(tmp_path / "table.csv")
     assert list(table[0]) == [*columns, "flux_error/measured", "seconds"]
@@ -312,7 +315,7 @@ def test_the_files_say_in_how_many_images_a_metric_was_measured(tmp_path: Path) 
 
 
 def test_tables_without_labels_leave_out_the_classes(tmp_path: Path) -> None:
-    write_tables(replace(evaluation(), labels=None, label_source=""), tmp_path)
+    write_tables(replace(evaluation(), labels=None, label_source=""), ReportWriter(tmp_path))
     assert not (tmp_path / "per_class.csv").exists()
     content = json.loads((tmp_path / "table.json").read_text("utf-8"))
     assert content["label_source"] is None
@@ -529,7 +532,7 @@ def test_a_classifier_has_its_tables(tmp_path: Path) -> None:
     evaluation = classified()
     found = evaluation.classification
     assert found is not None
-    write_tables(evaluation, tmp_path)
+    write_tables(evaluation, ReportWriter(tmp_path))
     rows = read_csv(tmp_path / "classification.csv")
     assert [row["class"] for row in rows] == [*found.classes, "micro-average", "macro-average"]
     assert float(rows[3]["accuracy"]) == evaluation.models[0].mean("accuracy")
@@ -548,7 +551,7 @@ def test_a_classifier_has_its_tables(tmp_path: Path) -> None:
 
 def test_a_class_without_images_is_null_in_strict_json(tmp_path: Path) -> None:
     found = Classification(np.zeros(2, dtype=np.int64), np.array([[0.8, 0.2]] * 2), ["a", "b"])
-    write_tables(replace(classified(), classification=found), tmp_path)
+    write_tables(replace(classified(), classification=found), ReportWriter(tmp_path))
     text = (tmp_path / "table.json").read_text("utf-8")
     content = json.loads(text, parse_constant=refuse_constant)
     assert content["classification"][1] == {

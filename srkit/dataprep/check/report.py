@@ -108,6 +108,7 @@ def write_check(checked: Checked, folder: Path) -> Path:
     caption = "Width and height of each image; its darkest and its brightest value; images a class."
     page = render_page(
         "data_check.html",
+        package="srkit.dataprep.check",
         checked=checked,
         summaries=[(split, summary(checked, split)) for split in checked.images],
         findings=[(finding, thumbnails(checked, finding)) for finding in checked.findings],

@@ -14,6 +14,7 @@ from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.evaluation.statistics import standing
 from srkit.evaluation.tables import write_tables
 from srkit.recipe.variants import Variant
+from srkit.report.writer import ReportWriter
 from srkit.studies.sweeps.results import Outcome, Row, Sweep, read_outcome
 
 
@@ -98,7 +99,7 @@ def test_numbers_are_read_from_an_evaluation(tmp_path: Path) -> None:
     ]
     names = [str(i) for i in range(7)]
     evaluation = Evaluation("mine-a", names, None, "", None, [PSNR, SHIFT], models, [])
-    write_tables(evaluation, tmp_path / "evaluation")
+    write_tables(evaluation, ReportWriter(tmp_path / "evaluation"))
     variant = Variant("a", "a", {}, {})
     found = read_outcome(variant, tmp_path, "")
     assert found.means == {name: pytest.approx(np.nanmean(v)) for name, v in values.items()}

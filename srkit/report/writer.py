@@ -1,0 +1,87 @@
+"""The files of a report, in one folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from srkit.report.pages import Picture, render_page
+from srkit.report.plotting import DPI, png
+from srkit.report.tables import csv_text, strict
+from srkit.system.files import write_file
+
+
+class ReportWriter:
+    """Write the tables, the figures and the page of a report to one folder.
+
+    Every method writes one file, whole or not at all, and raises an
+    :class:`~srkit.errors.OutputError` if that is not possible.
+
+    Parameters
+    ----------
+    folder
+        The output folder; it is created with the first file.
+
+    Attributes
+    ----------
+    paths
+        The files written so far.
+    pictures
+        The figures written so far, which the page shows in this order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths: list[Path] = []
+        self.pictures: list[Picture] = []
+
+    def csv(self, name: str, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
+        """Write a table; infinite and undefined values are written as ``inf`` and ``nan``."""
+        return self._write(name, csv_text(header, rows))
+
+    def json(self, name: str, tree: Any) -> Path:
+        """Write plain data as strict JSON; see :func:`~srkit.report.strict`."""
+        text = json.dumps(strict(tree), indent=2, ensure_ascii=False, allow_nan=False)
+        return self._write(name, text + "\n")
+
+    def figure(
+        self, name: str, figure: Figure, title: str, caption: str, dpi: float = DPI
+    ) -> Picture:
+        """Write a figure as PNG and add it to the pictures of the page.
+
+        Parameters
+        ----------
+        name
+            Name of the file.
+        figure
+            The figure.
+        title, caption
+            What it shows, in a few words and in a sentence or two.
+        dpi
+            Resolution in pixels per inch.
+        """
+        picture = Picture(self._write(name, png(figure, dpi)), title, caption)
+        self.pictures.append(picture)
+        return picture
+
+    def page(self, name: str, template: str, /, *, package: str, **values: Any) -> Path:
+        """Write a page that shows `values` and, as ``pictures``, the figures written so far.
+
+        Parameters
+        ----------
+        name
+            Name of the file.
+        template, package, values
+            As for :func:`~srkit.report.render_page`.
+        """
+        text = render_page(template, package=package, pictures=self.pictures, **values)
+        return self._write(name, text)
+
+    def _write(self, name: str, content: bytes | str) -> Path:
+        path = write_file(self.folder / name, content)
+        self.paths.append(path)
+        return path
