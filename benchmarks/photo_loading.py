@@ -31,8 +31,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from srkit_photos.datasets.folders import image_folder
+from srkit_photos.shards.collection import collect
 from srkit_photos.shards.dataset import ShardPhotos
-from srkit_photos.shards.write import Settings, collect, shard
+from srkit_photos.shards.write import Settings, write_shards
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize, ToTensor
 
@@ -82,7 +83,7 @@ def build(photos: Path, folder: Path, formats: Formats) -> dict[str, Any]:
     )
     collection, quiet = collect(photos, formats), Console(file=io.StringIO())
     for name, side in (("whole", None), ("small", SIDE)):
-        shard(collection, formats, folder / name, Settings(short_side=side), quiet)
+        write_shards(collection, formats, folder / name, Settings(short_side=side), quiet)
     options: dict[str, Any] = {"formats": formats, "size": SIDE, "enlarge": True}
     return {
         "ImageFolder": ImageFolder(str(photos), transforms),

@@ -23,6 +23,12 @@ def srkit_datasets() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_commands() -> dict[str, str]:
+    """Offer the packing of pictures into shards."""
+    return {"data shard": "srkit_photos.shards.command:shard"}
+
+
+@hookimpl
 def srkit_degradations() -> dict[str, str]:
     """Offer plain shrinking, single steps of a photograph's life, and its whole life."""
     plain, step = "srkit_photos.degradations.downscaling", "srkit_photos.degradations.single_steps"

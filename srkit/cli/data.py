@@ -8,12 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from srkit.cli.options import Overrides, RecipeFile, Sample
-from srkit.cli.output import fail, new_console, resumable
+from srkit.cli.output import fail, new_console
 from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
-
-#: Pictures that could not be used, as far as they are named.
-SHOWN = 20
+from srkit.system.processes.signals import resumable
 
 app = typer.Typer(help="Download, make and prepare data.", no_args_is_help=True, cls=CommandGroup)
 
@@ -125,49 +123,6 @@ def make_data(
     print(f"{out}: {count} pairs; see {out / 'sheet.png'}")
 
 
-@app.command(name="shard")
-def shard_data(
-    given: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER|LIST", help="Folder of pictures by class, or CSV: path,class_index."
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the shards; finished ones are kept.")
-    ],
-    short_side: Annotated[
-        int | None,
-        typer.Option(min=1, help="Shrink larger pictures to this short side; they become JPEG."),
-    ] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of these JPEG files.")] = 95,
-    per_shard: Annotated[int, typer.Option(min=1, help="Pictures in a shard.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the order of the pictures.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
-) -> None:
-    """Write pictures to tar shards (WebDataset); exits with 1 if any cannot be used."""
-    from rich.filesize import decimal
-    from srkit_photos.shards.write import Settings, collect, shard
-
-    from srkit.components.registry import Registry
-    from srkit.images.formats import Formats
-
-    formats = Formats.of(Registry.discover())
-    settings = Settings(short_side, quality, per_shard, seed)
-    collection = collect(given, formats)
-    with resumable(out):
-        index = shard(collection, formats, out, settings, new_console(), workers=workers)
-    size = decimal(sum(each.bytes for each in index.shards))
-    shards = f"{len(index.shards)} shard{'s' if len(index.shards) > 1 else ''}"
-    print(f"{out}: {len(index)} pictures in {shards} of {size}")
-    for _, problem in index.bad[:SHOWN]:
-        print(f"left out: {problem}")
-    if len(index.bad) > SHOWN:
-        print(f"left out: {len(index.bad) - SHOWN} more; see {out / 'index.json'}")
-    if index.bad:
-        fail(f"{out}: {len(index.bad)} of {len(collection.pictures)} pictures could not be used")
-
-
 @app.command(name="check")
 def check_data(
     given: Annotated[
@@ -184,28 +139,23 @@ def check_data(
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
 ) -> None:
     """Look for corrupt, equal, mis-sized and misplaced images; exits with 1 if there are any."""
-    from srkit_photos.shards.format import INDEX, is_shard
-
     from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.dataprep.check.report import print_check, write_check
-    from srkit.dataprep.check.run import check_folder, check_recipe, check_shards
+    from srkit.dataprep.check.run import check_folder, check_recipe
 
     path, served = Path(given), "://" in given
     if not served and not path.exists():
         fail(f"{given}: no such file or folder")
-    if (served or path.is_dir()) and (overrides or sample):
+    is_recipe = not served and path.is_file()
+    if not is_recipe and (overrides or sample):
         fail(f"{given}: a folder; changes and --sample are for recipes")
     registry, console = Registry.discover(), new_console()
-    entries = list(path.iterdir()) if path.is_dir() else []
-    if served or any(entry.name == INDEX or is_shard(entry) for entry in entries):
-        root = given if served else str(path.resolve())
-        checked = check_shards(root, registry, console, workers=workers)
-    elif path.is_dir():
-        checked = check_folder(path.resolve(), registry, console, workers=workers)
-    else:
+    if is_recipe:
         recipe = read(path, registry, overrides or [], sample=sample)
         checked = check_recipe(recipe, registry, given, console, workers=workers)
+    else:
+        checked = check_folder(given, registry, console, workers=workers)
     print_check(checked, console)
     page = write_check(checked, out or Path(f"data_check-{checked.title}"))
     print(f"report: {page}")

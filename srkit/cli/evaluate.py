@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from srkit.cli.options import Overrides, RecipeFile, Sample
-from srkit.cli.output import new_console, resumable
+from srkit.cli.output import new_console
 from srkit.cli.run_folders import run_folder, with_needs
 
 
@@ -37,6 +37,7 @@ def evaluate(
     from srkit.evaluation.run import compare
     from srkit.studies.compression.measure import compare_compressed
     from srkit.studies.compression.report import print_compression, write_compression
+    from srkit.system.processes.signals import resumable
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=["test"])

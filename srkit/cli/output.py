@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
 
@@ -24,16 +20,6 @@ def new_console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr)
-
-
-@contextmanager
-def resumable(folder: Path) -> Iterator[None]:
-    """Say that nothing is lost where the user stops what goes on when it is called again."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{folder}: stopped; the same command goes on\n")
-        raise
 
 
 def print_json(tree: object) -> None:

@@ -183,7 +183,7 @@ def test_plugins_can_add_to_every_group() -> None:
 def test_plugin_commands_follow_srkits_own() -> None:
     found = group(component("nowhere:stars"))
     context = found.make_context("data", ["make"])
-    assert found.list_commands(context) == ["get", "show", "make", "shard", "check", "count-stars"]
+    assert found.list_commands(context) == ["get", "show", "make", "check", "count-stars"]
     # Listed without an import; what is wrong is told when it is run.
     listed = found.get_command(context, "count-stars")
     with pytest.raises(PluginError) as caught:

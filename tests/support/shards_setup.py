@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 from rich.console import Console
+from srkit_photos.shards.collection import collect
 from srkit_photos.shards.format import Index
-from srkit_photos.shards.write import Settings, collect, shard
+from srkit_photos.shards.write import Settings, write_shards
 
 from srkit.images.formats import Formats
 
@@ -35,4 +36,4 @@ def make_shards(
     """Put pictures into shards, quietly; five in each unless it is said otherwise."""
     wanted = Settings(**{"per_shard": 5, **settings})
     console = Console(file=io.StringIO())
-    return shard(collect(given, formats), formats, folder, wanted, console, workers=workers)
+    return write_shards(collect(given, formats), formats, folder, wanted, console, workers=workers)

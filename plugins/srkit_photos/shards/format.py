@@ -233,8 +233,3 @@ def _header(name: str, size: int) -> bytes:
 def shard_name(number: int) -> str:
     """Name a shard by its number."""
     return f"shard-{number:06d}.tar"
-
-
-def is_shard(path: Path) -> bool:
-    """Tell by its name whether a file is a shard."""
-    return path.match("shard-*.tar")

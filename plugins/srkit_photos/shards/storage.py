@@ -16,13 +16,13 @@ from typing import Any
 from filelock import FileLock
 
 from srkit.errors import DataError, DownloadError, SrkitError
-from srkit.system import atomic, write_file
-from srkit.system.cache import cache_folder
-from srkit.system.downloads import TIMEOUT, download, verify
+from srkit.system import atomic, cache_folder, download, verify, write_file
 from srkit_photos.shards.format import INDEX, SAMPLES, Shard, name_of, parse_index, read_rows
 
 #: What copies of a server's shards may take up by default.
 SHARD_CACHE_BYTES = 100 * 10**9
+#: Seconds without a byte after which a connection counts as dead.
+TIMEOUT = 60
 
 
 def shard_cache() -> Path:

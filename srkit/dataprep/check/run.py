@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from srkit_photos.shards.storage import SHARD_CACHE_BYTES, ShardReader, open_shards, shard_cache
 from torch.utils.data import DataLoader
 
 from srkit.assembly.build import complete
@@ -18,11 +17,11 @@ from srkit.components.registry import Registry
 from srkit.data.truth import task_of
 from srkit.dataprep.check.findings import JUDGES, Checked, Place
 from srkit.dataprep.check.measures import Look, look_at
-from srkit.dataprep.check.sources import Images, OfDataset, OfFolder, OfShards
+from srkit.dataprep.check.sources import Images, OfDataset, OfFolder
 from srkit.dataprep.make import Split, build_data
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.images.formats import Formats
-from srkit.interfaces import Task
+from srkit.interfaces import Dataset, Task
 from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
 from srkit.system.processes.workers import begin_worker
@@ -89,61 +88,42 @@ def _classes_of_teachers(
     return told
 
 
-def check_folder(
-    folder: Path, registry: Registry, console: Console, *, workers: int = 2
-) -> Checked:
-    """Check every image file below a folder.
+def check_folder(folder: str, registry: Registry, console: Console, *, workers: int = 2) -> Checked:
+    """Check every image file below a folder, or every picture of a folder of shards.
 
     Parameters
     ----------
     folder
-        Hidden files are left out.
+        Hidden files are skipped. ``shard-*.tar`` are read as the data set `webdataset`, which
+        accepts an address, too, such as ``https://host/folder``.
     registry
-        Where the image formats come from.
+        Supplies the image formats and the data set.
     console, workers
-        As :func:`check_recipe` takes them.
+        See :func:`check_recipe`.
 
     Raises
     ------
     DataError
-        If it holds no image.
+        If there is no image, or the shards have no index or are incomplete.
     """
-    formats = Formats.of(registry)
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and formats.knows(path)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not files:
-        raise DataError(f"{folder}: holds no image; known are {', '.join(formats.suffixes)}")
-    checked = Checked(folder.name, {"files": OfFolder(files, folder, formats)})
-    return _examine(checked, console, workers)
-
-
-def check_shards(root: str, registry: Registry, console: Console, *, workers: int = 2) -> Checked:
-    """Check every picture in tar shards, and each against its checksum.
-
-    Parameters
-    ----------
-    root
-        Their folder, or its address.
-    registry
-        Where the image formats come from.
-    console, workers
-        As :func:`check_recipe` takes them.
-
-    Raises
-    ------
-    DataError
-        If there is no index, or a shard is missing.
-    """
-    files = open_shards(root, shard_cache(), SHARD_CACHE_BYTES)
-    images = OfShards(ShardReader(files), Formats.of(registry))
-    bad = [f"left out when the shards were made: {problem}" for _, problem in files.index.bad]
-    notes = [*files.notes, *bad]
-    checked = Checked(root.rstrip("/").rpartition("/")[2], {"shards": images}, notes=notes)
+    formats, served = Formats.of(registry), "://" in folder
+    path = Path(folder) if served else Path(folder).resolve()
+    if served or any(path.glob("shard-*.tar")):
+        factory = registry.get("datasets", "webdataset").factory
+        root = folder if served else str(path)
+        dataset: Dataset = build(factory, {"root": root}, formats=formats)
+        checked = Checked(path.name, {"shards": OfDataset(dataset, None)}, notes=[*dataset.notes])
+    else:
+        files = sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file()
+            and formats.knows(file)
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        )
+        if not files:
+            raise DataError(f"{folder}: contains no image; known are {', '.join(formats.suffixes)}")
+        checked = Checked(path.name, {"files": OfFolder(files, path, formats)})
     return _examine(checked, console, workers)
 
 

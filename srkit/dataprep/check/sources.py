@@ -1,4 +1,4 @@
-"""Where images to be checked come from: a recipe's data sets, a folder, or shards."""
+"""Where images to be checked come from: data sets, or a folder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-from srkit_photos.shards.format import UNLABELLED
-from srkit_photos.shards.storage import ShardReader
 
 from srkit.images.formats import Formats
 from srkit.interfaces import Dataset, Image, Sample
@@ -73,32 +70,6 @@ class OfFolder:
         image = self.formats.read(path)
         name = path.relative_to(self.folder).as_posix()
         return Sample(name, image.pixels, data_range=image.data_range), _depth(image)
-
-
-@dataclass(frozen=True, slots=True)
-class OfShards:
-    """Pictures in shards, as they are in there."""
-
-    reader: ShardReader
-    formats: Formats
-    scale: int | None = None
-
-    @property
-    def classes(self) -> int | None:
-        """Number of classes, where they are labelled."""
-        names = self.reader.files.index.classes
-        return None if names is None else len(names)
-
-    def __len__(self) -> int:
-        return len(self.reader.rows)
-
-    def read(self, index: int) -> tuple[Sample, str]:
-        """Give a picture, and the depth of its values."""
-        shard, name, content = self.reader.read(index)
-        image = self.formats.decode(shard / name, content)
-        label = int(self.reader.rows[index]["label"])
-        known = None if label == UNLABELLED else label
-        return Sample(name, image.pixels, label=known, data_range=image.data_range), _depth(image)
 
 
 def _depth(image: Image) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -38,3 +40,13 @@ def gathered_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """On Ctrl-C, say that the same command resumes the work in a folder."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{folder}: stopped; the same command resumes the work\n")
+        raise

@@ -17,7 +17,7 @@ from web_server import Web, serving
 from srkit.cli import app
 from srkit.components.registry import Registry
 from srkit.dataprep.check.report import summary
-from srkit.dataprep.check.run import check_folder, check_recipe, check_shards
+from srkit.dataprep.check.run import check_folder, check_recipe
 from srkit.errors import DataError, RecipeError
 from srkit.images.formats import Formats
 from srkit.recipe.recipe import load_recipe
@@ -121,8 +121,8 @@ def test_shards_by_folder_and_address(
     report = json.loads((tmp_path / "data_check-shards" / "check.json").read_text())
     assert [finding["kind"] for finding in report["findings"]] == ["duplicate"]
     assert report["images"] == {"shards": 13}
-    assert "left out when the shards were made: " in report["notes"][0]
-    assert "cut.jpg" in report["notes"][0]
+    assert "/shards" in report["notes"][0]
+    assert "cut.jpg: cannot be decoded" in report["notes"][0]
 
 
 def test_masks_are_compared_with_the_teacher(tmp_path: Path, registry: Registry) -> None:
@@ -168,7 +168,7 @@ def test_a_shard_whose_content_changed(tmp_path: Path, registry: Registry) -> No
     content = bytearray(place.read_bytes())
     content[700] ^= 255
     place.write_bytes(content)
-    checked = check_shards(str(shards), registry, Console(quiet=True), workers=0)
+    checked = check_folder(str(shards), registry, Console(quiet=True), workers=0)
     (error,) = checked.errors.values()
     assert "its sample 0 has another checksum" in error
 
@@ -187,8 +187,8 @@ def test_what_cannot_be_checked(
 ) -> None:
     console = Console(quiet=True)
     (pictures / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: holds no image; known are "):
-        check_folder(pictures / "empty", registry, console)
+    with pytest.raises(DataError, match=r"empty: contains no image; known are "):
+        check_folder(str(pictures / "empty"), registry, console)
     recipe = load_recipe(pictures / "recipe.yaml", ["data.test.dataset.root=nowhere"])
     with pytest.raises(RecipeError, match=r"data.test.dataset: nowhere: no such folder"):
         check_recipe(recipe, registry, "recipe.yaml", console)

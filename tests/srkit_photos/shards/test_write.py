@@ -16,7 +16,7 @@ import torchvision.transforms.v2.functional as transforms
 from command_line import Srkit
 from PIL import Image as Pillow
 from shards_setup import make_photos, make_shards
-from srkit_photos.shards import write as sharding
+from srkit_photos.shards.collection import collect
 from srkit_photos.shards.format import ROW, ShardWriter, name_of, parse_index, read_rows
 from torchvision.transforms import InterpolationMode
 from webdataset.tariterators import group_by_keys, tar_file_expander
@@ -252,14 +252,14 @@ def test_what_is_wrong_with_a_list(
     path = tmp_path / "list.csv"
     path.write_text(text)
     with pytest.raises(DataError) as caught:
-        sharding.collect(path, formats)
+        collect(path, formats)
     assert str(caught.value) == f"{path}{message}"
 
 
 def test_dots_of_names_do_not_end_keys(tmp_path: Path, formats: Formats) -> None:
     path = tmp_path / "list.csv"
     path.write_text("path\n../a.b.c.JPG\n")
-    assert [picture.name for picture in sharding.collect(path, formats).pictures] == ["a_b_c.jpg"]
+    assert [picture.name for picture in collect(path, formats).pictures] == ["a_b_c.jpg"]
 
 
 def test_rows_of_another_index_are_refused(photos: Path, tmp_path: Path, formats: Formats) -> None:
