@@ -11,7 +11,6 @@ from srkit.images.arrays import (
     to_depth,
     to_image,
 )
-from srkit.images.fidelity import is_too_long
 from srkit.images.find import find_pictures
 from srkit.images.formats import Formats
 from srkit.images.levels import is_measured, rounded
@@ -31,7 +30,6 @@ __all__ = [
     "image_of_array",
     "image_of_values",
     "is_measured",
-    "is_too_long",
     "lay_out",
     "outline_of",
     "range_between",

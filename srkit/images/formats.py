@@ -11,7 +11,7 @@ from torch import Tensor
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.interfaces import Image, ImageFormat
+from srkit.interfaces import Image, ImageFormat, LevelsFormat, PagedFormat, SignatureFormat
 
 
 class Formats:
@@ -110,16 +110,15 @@ class Formats:
         DataError
             If the file is damaged, or of no known format.
         """
-        decode = getattr(self.of_path(path), "levels", None)
-        if decode is None:
+        image_format = self.of_path(path)
+        if not isinstance(image_format, LevelsFormat):
             return None
         if content is None:
             try:
                 content = path.read_bytes()
             except OSError:  # which reading it whole will tell of
                 return None
-        found: Tensor | None = decode(path, content, short_side)
-        return found
+        return image_format.levels(path, content, short_side)
 
     def read_pages(self, path: Path) -> list[Image]:
         """Read every page of a file whose format has pages; of others, the image.
@@ -129,11 +128,10 @@ class Formats:
         DataError
             As :meth:`read` does.
         """
-        read_pages = getattr(self.of_path(path), "read_pages", None)
-        if read_pages is None or not path.is_file():
-            return [self.read(path)]
-        pages: list[Image] = read_pages(path)
-        return pages
+        image_format = self.of_path(path)
+        if isinstance(image_format, PagedFormat) and path.is_file():
+            return image_format.read_pages(path)
+        return [self.read(path)]
 
     def write(self, path: Path, image: Image) -> None:
         """Write an image file.
@@ -155,16 +153,17 @@ class Formats:
         """
         image_format = self.of_path(path)
         try:
-            if len(images) == 1:
-                image_format.write(path, images[0])
+            if isinstance(image_format, PagedFormat):
+                image_format.write_pages(path, images)
             else:
-                image_format.write_pages(path, images)  # type: ignore[attr-defined]
+                (image,) = images
+                image_format.write(path, image)
         except OSError as error:
             raise DataError(f"{path}: cannot be written ({error})") from error
 
     def has_pages(self, path: Path) -> bool:
         """Tell whether a file of this name can hold several pages."""
-        return hasattr(self.of_path(path), "write_pages")
+        return isinstance(self.of_path(path), PagedFormat)
 
     def suffix_of(self, name: str) -> str | None:
         """Find the ending of a file name by which its format is known, as it is written there."""
@@ -175,8 +174,9 @@ class Formats:
     def recognise(self, content: bytes) -> str | None:
         """Find the ending for files that begin with some bytes; None where no format tells."""
         for suffix, image_format in self._by_suffix.items():
-            signature: bytes | None = getattr(image_format, "signature", None)
-            if signature is not None and re.match(signature, content, re.DOTALL):
+            if isinstance(image_format, SignatureFormat) and re.match(
+                image_format.signature, content, re.DOTALL
+            ):
                 return suffix
         return None
 

@@ -1,11 +1,15 @@
-"""Image formats: how files are read and written."""
+"""Image formats: how files are read and written.
+
+Every format is an :class:`ImageFormat`. The other protocols are optional: a format that has their
+members can do more, and srkit finds that out with ``isinstance``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -16,36 +20,22 @@ from srkit.interfaces.samples import Image
 class ImageFormat(Protocol):
     """Reads and writes the files of one format.
 
-    One whose files say more than pixels may have more methods for `srkit upscale`:
-    ``calibrate(image)`` gives the image with ``zero_point`` (AB magnitude of one unit),
-    ``pixel_scale`` (arcsec) and ``unit`` among its metadata, where its file tells them, and
-    ``enlarge(lr, upscaled, scale, history)`` gives the restored image with everything that its LR
-    file said, brought up to date (`upscaled` is a :class:`srkit.interfaces.Upscaled`). To
-    check SR,
-    ``brightness(lr, pixels, scale)`` brings what ``enlarge`` made to flux per area of an LR pixel,
-    ``residual(lr, pixels, history)`` gives an image of LR's grid with what LR's file said, and
-    ``sky(image, points)`` RA and Dec in degrees of pixels (x, y), or None. One whose files have
-    pages has ``read_pages(path)`` and ``write_pages(path, images)``. What files cannot hold is told
-    by ``depths``, the bits that a value may have (32 are floats), ``holds``, which of
-    :data:`srkit.images.fidelity.PARTS` of the metadata are written, ``room``, the bytes of some of
-    these,
-    ``longest``, the pixels of a side;
-    ``signature`` is a regular expression of bytes that its files begin with.
-    ``levels(path, content, short_side)`` decodes 8-bit pictures fast, as
-    :meth:`srkit.images.formats.Formats.levels` wants it. For Python,
-    ``from_object(value)`` makes an image of an object, or gives None, and ``to_object(image)``
-    makes such an object.
-
     Attributes
     ----------
     suffixes
-        File name endings in lower case with their dot.
+        File name extensions in lower case, with their dot.
     """
 
     suffixes: Sequence[str]
 
     def read(self, path: Path, /) -> Image:
-        """Read a file; raise :class:`srkit.errors.DataError` naming it when it is damaged."""
+        """Read a file.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged; the message names it.
+        """
         ...
 
     def write(self, path: Path, image: Image, /) -> None:
@@ -53,26 +43,179 @@ class ImageFormat(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FormatLimits:
+    """What the files of a format can hold.
+
+    Parameters
+    ----------
+    depths
+        Bits that a value may have; 32 are floats.
+    metadata
+        Which of these metadata are written: ``alpha``, ``icc``, ``gamma``, ``exif``, ``xmp``,
+        ``header``, ``mask``, ``variance``.
+    max_bytes
+        Size limits of some of these metadata, in bytes.
+    max_side
+        Largest height and width in pixels; None if there is no limit.
+    """
+
+    depths: Sequence[int]
+    metadata: frozenset[str] = frozenset()
+    max_bytes: Mapping[str, int] = field(default_factory=dict)
+    max_side: int | None = None
+
+    def is_too_long(self, image: Image, name: str) -> bool:
+        """Return whether one of the metadata of an image exceeds its size limit."""
+        return name in self.max_bytes and len(image.metadata.get(name, b"")) > self.max_bytes[name]
+
+
+@runtime_checkable
+class LimitedFormat(Protocol):
+    """A format that states what its files can hold, so that users are warned of losses.
+
+    Attributes
+    ----------
+    limits
+        What its files can hold.
+    """
+
+    limits: FormatLimits
+
+
+@runtime_checkable
+class SignatureFormat(Protocol):
+    """A format that is recognised by content, as standard input requires.
+
+    Attributes
+    ----------
+    signature
+        Regular expression that matches the first bytes of its files.
+    """
+
+    signature: bytes
+
+
+@runtime_checkable
+class LevelsFormat(Protocol):
+    """A format that decodes 8-bit pictures fast, for training."""
+
+    def levels(self, path: Path, content: bytes, short_side: int | None, /) -> Tensor | None:
+        """Decode a picture; see :meth:`srkit.images.Formats.levels`."""
+        ...
+
+
+@runtime_checkable
+class PagedFormat(Protocol):
+    """A format whose files can have several pages."""
+
+    def read_pages(self, path: Path, /) -> list[Image]:
+        """Read every page of a file; raise as :meth:`ImageFormat.read` does."""
+        ...
+
+    def write_pages(self, path: Path, images: Sequence[Image], /) -> None:
+        """Write images as the pages of one file."""
+        ...
+
+
+@runtime_checkable
+class EnlargingFormat(Protocol):
+    """A format whose metadata have to be updated when an image is super-resolved.
+
+    If it is a :class:`WindowedFormat`, `enlarge` also receives outlines and windows: it treats
+    pixels one by one, and takes statistics of the whole image from `upscaled`.
+    """
+
+    def enlarge(
+        self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str], /
+    ) -> Image:
+        """Return SR with the metadata of its LR file, updated.
+
+        Parameters
+        ----------
+        lr
+            The LR image.
+        upscaled
+            Its SR.
+        scale
+            SR pixels per LR pixel along a side.
+        history
+            Lines on how SR was made, such as the model and its checksum.
+        """
+        ...
+
+
+@runtime_checkable
+class CalibratedFormat(Protocol):
+    """A format of measured values, whose files state units and zero points.
+
+    If it is a :class:`WindowedFormat`, `calibrate` also receives outlines.
+    """
+
+    def calibrate(self, image: Image, /) -> Image:
+        """Add metadata that the file states.
+
+        Returns
+        -------
+        Image
+            With ``zero_point`` (AB magnitude of one unit), ``pixel_scale`` (arcsec) and ``unit``
+            among its metadata, as far as they are known.
+        """
+        ...
+
+    def brightness(self, lr: Image, pixels: Tensor, scale: float, /) -> Tensor:
+        """Convert the pixels of an SR file to flux per area of an LR pixel."""
+        ...
+
+    def residual(self, lr: Image, pixels: Tensor, history: Sequence[str], /) -> Image:
+        """Return residuals on the grid of `lr` as an image with the metadata of `lr`."""
+        ...
+
+
+@runtime_checkable
+class SkyFormat(Protocol):
+    """A format whose files locate pixels on the sky."""
+
+    def sky(
+        self, image: Image, points: Sequence[tuple[float, float]], /
+    ) -> list[tuple[float, float]] | None:
+        """Return RA and Dec in degrees of pixels (x, y); None if the file has no WCS."""
+        ...
+
+
+@runtime_checkable
+class ObjectFormat(Protocol):
+    """A format with a Python class of its own, such as CCDData for FITS."""
+
+    def from_object(self, value: object, /) -> Image | None:
+        """Convert an object to an image; return None if it is not of that class."""
+        ...
+
+    def to_object(self, image: Image, /) -> Any:
+        """Convert an image to an object of that class."""
+        ...
+
+
 @runtime_checkable
 class ImageSource(Protocol):
-    """An image file that is read by rows.
+    """An image file that is read row by row.
 
     Attributes
     ----------
     outline
         The image without its values: `pixels` and the planes among its metadata (``alpha``,
-        ``mask``) are tensors of the device ``meta``, of the right shape and dtype. Its data range
-        does not count.
+        ``mask``) are tensors on the device ``meta``, with the right shape and dtype. Its data range
+        is not used.
     """
 
     outline: Image
 
     def data_range(self, low: float, high: float) -> tuple[float, float]:
-        """Give black and white of the image, whose finite values begin and end at these."""
+        """Return black and white of the image, given its smallest and largest finite values."""
         ...
 
     def rows(self, start: int, stop: int) -> Image:
-        """Read rows: equal to these rows of what the format's `read` gives, planes included."""
+        """Read rows, equal to those of the image that the format's `read` returns, with planes."""
         ...
 
     def close(self) -> None:
@@ -89,64 +232,64 @@ class ImageSink(Protocol):
         ...
 
     def digest(self, start: int, stop: int) -> str:
-        """Give a checksum of some rows as the file holds them; raise EOFError if it ends before."""
+        """Return a checksum of some rows as stored; raise EOFError if the file ends before them."""
         ...
 
     def finish(self, outline: Image) -> None:
-        """Write what was not known before: `outline` may say more than the one at the start."""
+        """Write what was not known before: `outline` may have more metadata than at the start."""
         ...
 
     def close(self) -> None:
-        """Close the file, whole or not."""
+        """Close the file, whether complete or not."""
         ...
 
 
 @runtime_checkable
 class WindowedFormat(Protocol):
-    """What a format has besides whose images need not fit into memory.
-
-    Its ``calibrate`` and ``enlarge`` are given outlines and windows, too: they treat pixels one by
-    one, and take numbers about the whole image from `Upscaled`.
+    """A format whose images need not fit into memory.
 
     Attributes
     ----------
     windowed
-        Those of the format's suffixes whose files can be written so.
+        The format's suffixes whose files can be written window by window.
     """
 
     windowed: Sequence[str]
 
     def open_source(self, path: Path, /) -> ImageSource | None:
-        """Open a file to be read by rows; None if this one has to be read whole."""
+        """Open a file for reading by rows; return None if it has to be read whole."""
         ...
 
     def open_sink(self, path: Path, outline: Image, /, *, fresh: bool) -> ImageSink:
-        """Begin a file, or go on with one that was begun by the same call.
+        """Begin a file, or continue one that was begun by the same call.
 
-        Raise `OSError`, `ValueError` or `EOFError` if there is none to go on with.
+        Raises
+        ------
+        OSError, ValueError, EOFError
+            If there is no file to continue.
         """
         ...
 
 
 @runtime_checkable
 class LossyFormat(Protocol):
-    """What a format has besides that compresses with loss, to a quality of choice.
+    """A format with lossy compression of selectable quality.
 
     ``srkit eval --task compression`` measures it.
     """
 
     def compress(self, image: Image, quality: int, /) -> bytes:
-        """Give the content of a file with the pixels alone; quality is 1 (worst) to 100."""
+        """Return the content of a file with the pixels alone; quality is 1 (worst) to 100."""
         ...
 
     def decompress(self, content: bytes, /) -> Image:
-        """Read what `compress` gave: of the same size, with as many channels or RGB for grey."""
+        """Read what `compress` returned: the same size and channels, or RGB for grey."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Upscaled:
-    """An image restored.
+    """A super-resolved image.
 
     Parameters
     ----------
@@ -154,12 +297,12 @@ class Upscaled:
         ``(C, H, W)`` float32, in the values of the given image: surface brightness, so that a flat
         image keeps its value. NaN where the given image has no value.
     sigma
-        Standard deviation of each value, where it was asked for.
+        Standard deviation of each value, if it was requested.
     notes
-        What the user should know of how it was made.
+        Messages for the user about how it was made.
     change
-        Mean of SR less that of LR, over the mean of LR's absolute values, where `pixels` are not
-        all there is to measure it on.
+        Mean of SR minus that of LR, over the mean of LR's absolute values; needed only if `pixels`
+        are not the whole image.
     """
 
     pixels: Tensor

@@ -25,8 +25,9 @@ class Image:
         The values of black and white; integers of any depth are brought to (0, 1).
     metadata
         What else the file holds, by the format's own names. Common ones are ``bits`` (of a value
-        in the file; floats have 32), ``alpha`` (opacity, ``(1, H, W)`` in [0, 1]) and ``notes``
-        (lines that the user of `srkit upscale` is to read).
+        in the file; floats have 32), ``alpha`` (opacity, ``(1, H, W)`` in [0, 1]), ``frame`` (True
+        for a frame of the sky, which is shown with its first row at the bottom) and ``notes``
+        (messages for the user of `srkit upscale`).
     """
 
     pixels: Tensor

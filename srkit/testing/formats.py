@@ -9,17 +9,27 @@ from torch import Tensor
 
 from srkit import interfaces
 from srkit.errors import DataError
-from srkit.interfaces import (
-    Image,
-    ImageFormat,
-    LossyFormat,
-    WindowedFormat,
-)
+from srkit.interfaces import Image, ImageFormat, LossyFormat, WindowedFormat
 from srkit.testing.requirements import (
+    members_of,
     require,
     require_attributes,
     require_shape,
     smooth,
+)
+
+#: What a format may be able to do besides.
+OPTIONAL = (
+    interfaces.CalibratedFormat,
+    interfaces.EnlargingFormat,
+    interfaces.LevelsFormat,
+    interfaces.LimitedFormat,
+    interfaces.LossyFormat,
+    interfaces.ObjectFormat,
+    interfaces.PagedFormat,
+    interfaces.SignatureFormat,
+    interfaces.SkyFormat,
+    interfaces.WindowedFormat,
 )
 
 
@@ -43,9 +53,13 @@ def check_image_format(
     Raises
     ------
     AssertionError
-        If a picture comes back changed, or a damaged file does not raise DataError that names it.
+        If a picture comes back changed, a damaged file does not raise DataError that names it, or
+        the format has only some members of an optional protocol.
     """
     require_attributes(image_format, interfaces.ImageFormat)
+    for protocol in OPTIONAL:
+        if any(hasattr(image_format, name) for name in members_of(protocol)):
+            require_attributes(image_format, protocol)
     require(bool(image_format.suffixes), "a format has to have a suffix")
     for suffix in image_format.suffixes:
         require(

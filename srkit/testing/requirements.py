@@ -14,10 +14,15 @@ def require(condition: bool, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
+def members_of(protocol: type) -> list[str]:
+    """List the attributes and methods that an interface names."""
+    methods = [name for name in vars(protocol) if not name.startswith("_")]
+    return list(dict.fromkeys([*vars(protocol).get("__annotations__", {}), *methods]))
+
+
 def require_attributes(component: object, protocol: type) -> None:
     """Require everything that an interface names."""
-    methods = [name for name in vars(protocol) if not name.startswith("_")]
-    for name in dict.fromkeys([*protocol.__annotations__, *methods]):
+    for name in members_of(protocol):
         require(
             hasattr(component, name),
             f"{type(component).__name__} lacks '{name}', which srkit.interfaces."

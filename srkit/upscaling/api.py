@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.images.arrays import array_of_image, image_of_array, to_depth, to_image
 from srkit.images.formats import Formats
-from srkit.interfaces import Image, Upscaled
+from srkit.interfaces import Image, ObjectFormat, Upscaled
 from srkit.models.open import Model, open_model
 from srkit.upscaling.defaults import upscalers_of
 from srkit.upscaling.images import upscale_images
@@ -192,10 +192,10 @@ class Upscaler:
         if isinstance(value, Tensor):
             return _image_of_tensor(value), _Tensors(value.ndim, value.dtype, value.device)
         for image_format in self._formats:
-            make = getattr(image_format, "from_object", None)
-            image = None if make is None else make(value)
-            if image is not None and isinstance(image_format, Kind):
-                return image, image_format
+            if isinstance(image_format, ObjectFormat):
+                image = image_format.from_object(value)
+                if image is not None:
+                    return image, image_format
         raise DataError(
             f"an object of the type {type(value).__name__}; expected a NumPy array, a tensor, a "
             "CCDData, a path, or a list of these"
@@ -204,16 +204,10 @@ class Upscaler:
     def _read_file(self, path: Path) -> tuple[Image, Kind]:
         image = self._formats.read(path)
         image_format = self._formats.of_path(path)
-        return image, image_format if isinstance(image_format, Kind) else _Arrays(None)
+        return image, image_format if isinstance(image_format, ObjectFormat) else _Arrays(None)
 
 
-@runtime_checkable
-class Kind(Protocol):
-    """What makes objects of images; may have ``calibrate`` and ``enlarge`` as image formats do."""
-
-    def to_object(self, image: Image, /) -> Any:
-        """Make an object of SR."""
-        ...
+Kind: TypeAlias = "ObjectFormat | _Arrays | _Tensors"
 
 
 def _keep(lr: Image, upscaled: Upscaled) -> Image:
@@ -225,7 +219,7 @@ def _keep(lr: Image, upscaled: Upscaled) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class _Arrays:
-    """Arrays of NumPy; floats are brought to a type, which None leaves."""
+    """NumPy arrays; floats are converted to a dtype unless it is None."""
 
     dtype: np.dtype[Any] | None
 

@@ -20,9 +20,9 @@ SCALE = 2
 
 
 def kind_of(image: Image) -> Kind:
-    """Tell a picture, of levels or of three colours, from a frame; FITS holds frames."""
+    """Return whether an image is a picture, of levels or three colours, or a frame of the sky."""
     pictured = not is_measured(image) or len(image.pixels) == 3
-    return "pictures" if pictured and "header" not in image.metadata else "frames"
+    return "pictures" if pictured and not image.metadata.get("frame") else "frames"
 
 
 def default_model(kind: Kind, wanted: float, registry: Registry) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from srkit import __version__
-from srkit.interfaces import Image, Upscaled
+from srkit.interfaces import CalibratedFormat, EnlargingFormat, Image, Upscaled
 from srkit.models.open import Model
 from srkit.upscaling.opacity import upscale_pictures
 from srkit.upscaling.upscaler import ImageUpscaler
@@ -53,8 +53,7 @@ def upscale_images(
 
 def describe_source(image: Image, image_format: object, metadata: Mapping[str, Any]) -> Image:
     """Note what the file and the user say of an image that is to be restored."""
-    calibrate = getattr(image_format, "calibrate", lambda image: image)
-    known: Image = calibrate(image)
+    known = image_format.calibrate(image) if isinstance(image_format, CalibratedFormat) else image
     return replace(known, metadata={**known.metadata, **metadata})
 
 
@@ -67,9 +66,8 @@ def finish_image(
     alpha: Tensor | None,
 ) -> Image:
     """Give SR what its LR file says, and its opacity."""
-    enlarge = getattr(image_format, "enlarge", None)
-    if enlarge is not None:
-        sr: Image = enlarge(lr, upscaled, upscaler.scale, lines)
+    if isinstance(image_format, EnlargingFormat):
+        sr = image_format.enlarge(lr, upscaled, upscaler.scale, lines)
     else:
         kept = {key: lr.metadata[key] for key in ("bits",) if key in lr.metadata}
         sr = Image(upscaled.pixels, lr.data_range, kept)

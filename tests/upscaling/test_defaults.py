@@ -92,7 +92,7 @@ def test_without_any() -> None:
         ({"bits": 32}, 1, "frames"),
         ({"bits": 32}, 3, "pictures"),
         ({"bits": 32}, 5, "frames"),
-        ({"bits": 32, "header": {}}, 3, "frames"),
+        ({"bits": 32, "frame": True}, 3, "frames"),
         ({}, 1, "frames"),
     ],
 )
@@ -153,7 +153,7 @@ def shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 def test_each_image_gets_the_model_for_its_kind_and_scale(shipping: Registry) -> None:
     picture = Image(torch.rand(3, 6, 8), metadata={"bits": 8})
-    frame = Image(torch.randn(1, 6, 8), (-3.0, 3.0), {"header": {}})
+    frame = Image(torch.randn(1, 6, 8), (-3.0, 3.0), {"frame": True})
     plain = DefaultUpscalers(shipping, Size())
     assert plain.label == "x2"
     assert [plain.for_image(each).model.name for each in (picture, frame)] == [

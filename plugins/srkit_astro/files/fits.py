@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from srkit.interfaces import Image, ImageSink, ImageSource
+from srkit.interfaces import FormatLimits, Image, ImageSink, ImageSource
 
 # astropy takes half a second to import: only those wait for it who have a FITS file.
 if TYPE_CHECKING:
@@ -30,18 +30,18 @@ class Fits:
     NaN stays NaN. Integers above 2**24 and doubles are rounded to float32. The data range is that
     of the finite values.
 
-    The metadata are ``header`` (the image's, with what it inherits from an empty primary header,
-    so with WCS and ``BUNIT``), ``mask`` and ``mask_header`` (flags, integers as stored, int64 where
-    they are scaled, ``(1, H, W)`` or one for each channel), and ``variance`` (from a plane of
-    variance, standard deviation or inverse variance, float32, in ``BUNIT`` squared). All are
-    written back; ``.gz`` packs the whole file, ``.fz`` the tiles of each image, both without loss.
+    The metadata are ``frame`` (True), ``header`` (the image's, with what it inherits from an empty
+    primary header, so with WCS and ``BUNIT``), ``mask`` and ``mask_header`` (flags, integers as
+    stored, int64 where they are scaled, ``(1, H, W)`` or one for each channel), and ``variance``
+    (from a plane of variance, standard deviation or inverse variance, float32, in ``BUNIT``
+    squared). All are written back; ``.gz`` packs the whole file, ``.fz`` the tiles of each image,
+    both without loss.
     """
 
     suffixes = SUFFIXES
     windowed = (".fits", ".fit", ".fts")
     signature = rb"SIMPLE  =|\x1f\x8b"
-    depths = (32,)
-    holds = frozenset({"header", "mask", "variance"})
+    limits = FormatLimits((32,), frozenset({"header", "mask", "variance"}))
 
     def read(self, path: Path) -> Image:
         """Read a file.

@@ -167,7 +167,7 @@ def planes_of(path: Path, hdus: fits.HDUList) -> Planes:
         raise DataError(f"{path}: holds no image of two axes or more; it has {found}")
     mask = _first(pictures, MASKS, science.ver)
     noise = _first(pictures, tuple(NOISE), science.ver)
-    metadata = {"header": _header(science, hdus[0]), "bits": 32}
+    metadata = {"frame": True, "header": _header(science, hdus[0]), "bits": 32}
     rest = [hdu for hdu in hdus if hdu not in (science, mask, noise) and hdu.size]
     if rest:
         names = ", ".join(hdu.name or "one without a name" for hdu in rest)

@@ -11,7 +11,7 @@ import numpy as np
 
 from srkit.errors import DataError
 from srkit.images import array_of_image, check_pixels, image_of_array
-from srkit.interfaces import Image, ImageSink, ImageSource
+from srkit.interfaces import FormatLimits, Image, ImageSink, ImageSource
 from srkit_photos.formats.arrays import damaged, naming
 from srkit_photos.formats.metadata import Describing
 from srkit_photos.formats.npy_header import read_header
@@ -31,9 +31,8 @@ class Npy(Describing):
 
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
     signature = rb"\x93NUMPY"
-    depths = (8, 16, 32)
     windowed: ClassVar[tuple[str, ...]] = (".npy",)
-    holds: ClassVar[frozenset[str]] = frozenset({"alpha"})
+    limits = FormatLimits((8, 16, 32), frozenset({"alpha"}))
 
     def read(self, path: Path) -> Image:
         """Read a file.
@@ -77,7 +76,7 @@ class Npz(Npy):
     suffixes = (".npz",)
     signature = rb"PK\x03\x04"
     windowed: ClassVar[tuple[str, ...]] = ()
-    holds = frozenset({"alpha", "variance"})
+    limits = FormatLimits((8, 16, 32), frozenset({"alpha", "variance"}))
 
     def read(self, path: Path) -> Image:
         """Read a file.

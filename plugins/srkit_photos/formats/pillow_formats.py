@@ -16,8 +16,8 @@ from torch import Tensor
 
 from srkit.errors import DataError, PluginError
 from srkit.functional import Values
-from srkit.images import is_too_long, to_image
-from srkit.interfaces import Image
+from srkit.images import to_image
+from srkit.interfaces import FormatLimits, Image
 from srkit_photos.formats import png16
 from srkit_photos.formats.arrays import ORIENTATION, damaged, to_values, upright
 from srkit_photos.formats.metadata import Describing, describe, exif_of, profile, resolution, xmp_of
@@ -35,15 +35,16 @@ from srkit_photos.formats.png_chunks import (
     with_chunks,
 )
 
+#: The metadata that all of these formats hold.
+KEPT_METADATA = frozenset({"icc", "exif", "xmp"})
+
 
 class _Pillow(Describing):
     """A format of Pillow's; the file's content decides how it is read, not its name."""
 
     suffixes: ClassVar[tuple[str, ...]]
     signature: ClassVar[bytes]
-    depths: ClassVar[tuple[int, ...]] = (8,)
-    holds: ClassVar[frozenset[str]] = frozenset({"alpha", "icc", "exif", "xmp"})
-    longest: ClassVar[int]
+    limits: ClassVar[FormatLimits]
     settings: ClassVar[dict[str, Any]] = {}
 
     def read(self, path: Path) -> Image:
@@ -79,7 +80,7 @@ class _Pillow(Describing):
         path.write_bytes(self._encoded(path, image, self._told(image)))
 
     def _encoded(self, path: Path, image: Image, told: dict[str, Any]) -> bytes:
-        levels = to_values(path, image, bits=8, alpha="alpha" in self.holds)
+        levels = to_values(path, image, bits=8, alpha="alpha" in self.limits.metadata)
         content = io.BytesIO()
         PIL.Image.fromarray(levels).save(
             content, self.suffixes[-1].lstrip(".").upper(), **self.settings, **told
@@ -92,7 +93,7 @@ class _Pillow(Describing):
             "icc_profile": profile(image),
             "exif": exif_of(image),
             "dpi": resolution(image),
-            "xmp": None if is_too_long(image, self, "xmp") else xmp_of(image),
+            "xmp": None if self.limits.is_too_long(image, "xmp") else xmp_of(image),
         }
         return {key: value for key, value in found.items() if value is not None}
 
@@ -153,9 +154,7 @@ class Png(_Pillow):
 
     suffixes = (".png",)
     signature = rb"\x89PNG\r\n\x1a\n"
-    depths = (8, 16)
-    holds = _Pillow.holds | {"gamma"}
-    longest = 2**31 - 1
+    limits = FormatLimits((8, 16), KEPT_METADATA | {"alpha", "gamma"}, max_side=2**31 - 1)
 
     def write(self, path: Path, image: Image) -> None:
         """Write 8 or 16 bits a channel; values outside the data range are clipped."""
@@ -183,9 +182,7 @@ class Jpeg(_Lossy):
 
     suffixes = (".jpg", ".jpeg")
     signature = rb"\xff\xd8\xff"
-    holds = frozenset({"icc", "exif", "xmp"})
-    room: ClassVar[dict[str, int]] = {"xmp": 65_502}
-    longest = 65_535
+    limits = FormatLimits((8,), KEPT_METADATA, {"xmp": 65_502}, max_side=65_535)
     settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
     compression: ClassVar[dict[str, Any]] = {"optimize": True}  # colour is halved
 
@@ -216,7 +213,7 @@ class WebP(_Lossy):
 
     suffixes = (".webp",)
     signature = rb"RIFF....WEBP"
-    longest = 16_383
+    limits = FormatLimits((8,), KEPT_METADATA | {"alpha"}, max_side=16_383)
     settings: ClassVar[dict[str, Any]] = {"lossless": True, "exact": True}
     compression: ClassVar[dict[str, Any]] = {"method": 4}
 
@@ -232,7 +229,7 @@ class Avif(_Lossy):
 
     suffixes = (".avif",)
     signature = rb"....ftypavi[fs]"
-    longest = 65_535
+    limits = FormatLimits((8,), KEPT_METADATA | {"alpha"}, max_side=65_535)
     settings: ClassVar[dict[str, Any]] = {"quality": 90, "subsampling": "4:4:4"}
     compression: ClassVar[dict[str, Any]] = {"subsampling": "4:2:0", "speed": 6}
 

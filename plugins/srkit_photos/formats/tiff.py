@@ -8,7 +8,7 @@ from pathlib import Path
 from tifffile import TiffFile, TiffWriter
 
 from srkit.errors import DataError
-from srkit.interfaces import Image, ImageSink, ImageSource
+from srkit.interfaces import FormatLimits, Image, ImageSink, ImageSource
 from srkit_photos.formats.arrays import damaged
 from srkit_photos.formats.metadata import Describing
 from srkit_photos.formats.tiff_exif import add_directories
@@ -31,9 +31,8 @@ class Tiff(Describing):
 
     suffixes = (".tif", ".tiff")
     signature = rb"II[*+]\0|MM\0[*+]"
-    depths = (8, 16, 32)
     windowed = (".tif", ".tiff")
-    holds = frozenset({"alpha", "icc", "exif", "xmp"})
+    limits = FormatLimits((8, 16, 32), frozenset({"alpha", "icc", "exif", "xmp"}))
 
     def read(self, path: Path) -> Image:
         """Read the first page, turned upright; palettes and CMYK become RGB.

@@ -16,7 +16,7 @@ from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.images.formats import Formats
 from srkit.images.levels import is_measured
-from srkit.interfaces import Image, Metric
+from srkit.interfaces import CalibratedFormat, Image, Metric
 from srkit.models.open import open_model
 from srkit.report.metric_info import MetricInfo
 from srkit.report.pages import render_page
@@ -200,9 +200,11 @@ def _read_reference(path: Path, source: Path, lr: Image, scale: float, formats: 
         check_reference(hr, lr, scale)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    brightness = getattr(formats.of_path(path), "brightness", lambda image, pixels, scale: pixels)
+    image_format, pixels = formats.of_path(path), hr.pixels
+    if isinstance(image_format, CalibratedFormat):
+        pixels = image_format.brightness(hr, pixels, scale)
     metadata = {key: hr.metadata[key] for key in ("bits", "alpha") if key in hr.metadata}
-    return Image(brightness(hr, hr.pixels, scale), lr.data_range, metadata)
+    return Image(pixels, lr.data_range, metadata)
 
 
 def write_page(

@@ -329,7 +329,7 @@ class _Drawing:
     @classmethod
     def of(cls, subject: Subject, images: list[Image]) -> _Drawing:
         lr = subject.lr
-        upwards = "header" in lr.metadata  # as FITS files are shown
+        upwards = bool(lr.metadata.get("frame"))  # as FITS files are shown
         if not _is_plane(lr):
             return cls(lr.data_range, None, upwards, None)
         first = images[0].pixels[0].numpy()

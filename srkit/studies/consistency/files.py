@@ -17,7 +17,7 @@ from rich.progress import Progress
 from srkit import __version__
 from srkit.components.registry import Registry
 from srkit.images.formats import Formats
-from srkit.interfaces import Image
+from srkit.interfaces import CalibratedFormat, Image, LimitedFormat, SkyFormat
 from srkit.report.plotting import png
 from srkit.report.tables import strict
 from srkit.studies.consistency.check import Check, Region, check
@@ -184,7 +184,8 @@ def _write_residuals(job: Job, base: Path, pages: Sequence[_Page], formats: Form
             write_file(path, png(*residual_figure(page.check, job.source.name)))
             files.append(path.name)
         return files
-    holds = FLOATS in getattr(formats.of_path(job.target), "depths", ())
+    writer = formats.of_path(job.target)
+    holds = isinstance(writer, LimitedFormat) and FLOATS in writer.limits.depths
     ending = split((job.target if holds else job.source).name, formats)[1]
     reader = formats.of_path(job.source)
     path = base.with_name(f"{base.name}_residual{ending}")
@@ -195,22 +196,18 @@ def _write_residuals(job: Job, base: Path, pages: Sequence[_Page], formats: Form
 def _residual(reader: object, page: _Page) -> Image:
     """Give a residual as an image, with what the file of LR says where its format knows how."""
     lr, found = page.restored.lr, page.check
-    make = getattr(reader, "residual", None)
-    if make is not None:
+    if isinstance(reader, CalibratedFormat):
         line = f"srkit {__version__} check: LR less SR degraded again ({found.degraded.name})"
-        image: Image = make(lr, found.residual, [line])
-        return image
+        return reader.residual(lr, found.residual, [line])
     kept = {key: lr.metadata[key] for key in ("bits", "channel_axis") if key in lr.metadata}
     return Image(found.residual, lr.data_range, kept)
 
 
 def _places(reader: object, lr: Image, regions: Sequence[Region]) -> list[Sky] | None:
     """Give RA and Dec of the worst pixel of each region, where the file tells."""
-    sky = getattr(reader, "sky", None)
-    if sky is None:
+    if not isinstance(reader, SkyFormat):
         return None
-    found: list[Sky] | None = sky(lr, [(region.x, region.y) for region in regions])
-    return found
+    return reader.sky(lr, [(region.x, region.y) for region in regions])
 
 
 def describe_check(found: Check, worst: Sky | None = None) -> str:

@@ -13,8 +13,9 @@ from srkit.errors import DataError
 from srkit.functional.resizing import resized_side
 from srkit.images.formats import Formats
 from srkit.images.levels import is_measured
-from srkit.interfaces import Image, WindowedFormat
+from srkit.interfaces import CalibratedFormat, Image, WindowedFormat
 from srkit.upscaling.frames.files import SMALL_FILE, free_memory, needed_memory
+from srkit.upscaling.images import describe_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,8 @@ def read_known(path: Path, formats: Formats, metadata: Mapping[str, Any]) -> lis
     DataError
         If it cannot be read.
     """
-    calibrate = getattr(formats.of_path(path), "calibrate", lambda image: image)
-    known = [calibrate(page) for page in formats.read_pages(path)]
-    return [replace(page, metadata={**page.metadata, **metadata}) for page in known]
+    reader = formats.of_path(path)
+    return [describe_source(page, reader, metadata) for page in formats.read_pages(path)]
 
 
 def read_restored(
@@ -124,9 +124,8 @@ def _in_values_of(lr: Image, sr: Image, reader: object, scale: float, path: Path
     if is_measured(lr) and not is_measured(sr):
         low, high = lr.data_range  # as black and white of the picture stand for
         pixels = low + pixels * (high - low)
-    else:
-        brightness = getattr(reader, "brightness", lambda lr, pixels, scale: pixels)
-        pixels = brightness(lr, pixels, scale)
+    elif isinstance(reader, CalibratedFormat):
+        pixels = reader.brightness(lr, pixels, scale)
     return replace(sr, pixels=_with_channels(pixels, len(lr.pixels), path))
 
 

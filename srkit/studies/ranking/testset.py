@@ -13,7 +13,7 @@ import torch
 from srkit.errors import DataError
 from srkit.functional.resizing import resize
 from srkit.images.formats import Formats
-from srkit.interfaces import Image
+from srkit.interfaces import CalibratedFormat, Image
 
 #: Where sets of the field keep their HR, and where they may lie.
 HR_FOLDER, SETS = "HR", Path("data")
@@ -198,9 +198,9 @@ def _own_name(path: Path, formats: Formats) -> str:
 
 def _read(path: Path, formats: Formats) -> Image:
     image = formats.read(path)
-    calibrate = getattr(formats.of_path(path), "calibrate", None)
-    if calibrate is not None:
-        image = calibrate(image)
+    image_format = formats.of_path(path)
+    if isinstance(image_format, CalibratedFormat):
+        image = image_format.calibrate(image)
     if image.metadata.get("bits") == 8 and len(image.pixels) == 1:
         image = replace(image, pixels=image.pixels.expand(3, -1, -1))
     kept = ("bits", "zero_point", "pixel_scale", "unit")

@@ -92,7 +92,7 @@ def test_measured_values_share_their_colours(registry: Registry) -> None:
 def test_frames_begin_at_the_bottom(registry: Registry) -> None:
     pixels = torch.zeros(1, 8, 8)
     pixels[0, 0, 0] = 1
-    scene = _scene(Image(pixels, (0.0, 1.0), {"bits": 32, "header": {}}), registry)
+    scene = _scene(Image(pixels, (0.0, 1.0), {"bits": 32, "frame": True}), registry)
     assert np.argwhere(_pixels(scene.views[0], "RGB").sum(-1) > 300).tolist() == [[7, 0]]
 
 
