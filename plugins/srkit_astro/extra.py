@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from srkit.system import extras
+from srkit import system
 
-#: Import a package of the extra in this context, see :func:`srkit.system.extras.needs`.
-needs = partial(extras.needs, extra="astro")
+#: Import a package of the extra in this context, see :func:`srkit.system.needs`.
+needs = partial(system.needs, extra="astro")

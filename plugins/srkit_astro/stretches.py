@@ -9,7 +9,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from srkit.functional import medians
+from srkit.functional import row_medians
 
 #: What is measured on each LR image, in place of a fixed number in the data's unit.
 OfImage = Literal["image"]
@@ -69,13 +69,13 @@ class Linear:
         """
         count = len(next(iter(parts())))
         offset = (
-            medians(lambda: (part.flatten(1) for part in parts()))
+            row_medians(lambda: (part.flatten(1) for part in parts()))
             if self.offset == "image"
             else torch.full((count,), self.offset)
         )
         if self.peak == "noise":
             highest = torch.stack([_highest(part) for part in parts()]).amax(0)
-            return torch.stack([offset, _noise(medians(lambda: _details(parts())), highest)], 1)
+            return torch.stack([offset, _noise(row_medians(lambda: _details(parts())), highest)], 1)
         if self.peak != "image":
             return torch.stack([offset, torch.full_like(offset, self.peak)], 1)
         highest = torch.stack([part.flatten(1).amax(1).float().cpu() for part in parts()])

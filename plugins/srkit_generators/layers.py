@@ -75,7 +75,7 @@ def change_luminance(images: Tensor, change: Tensor) -> Tensor:
     images
         ``(N, 3, H, W)`` in [0, 1].
     change
-        ``(N, 1, H, W)``, on the scale of :func:`srkit.functional.similarity.luma`.
+        ``(N, 1, H, W)``, on the scale of :func:`srkit.functional.luma`.
     """
     # The inverse of the conversion has Y in R, G and B alike.
     return images + change / sum(LUMA)

@@ -8,7 +8,7 @@ import torch
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from srkit.functional import similarity as metrics
+from srkit.functional import check_equal_shapes, mae, metric_input, mse, psnr, ssim
 from srkit.interfaces import Batch
 
 #: Pixels to leave out at each border; ``scale``: as many as an LR pixel has along its side.
@@ -39,11 +39,11 @@ class Protocol:
 
     def views(self, sr: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Bring both images to what is measured."""
-        metrics.check_shapes(sr, batch.hr)
+        check_equal_shapes(sr, batch.hr)
         ends = batch.data_range if self.ends == "data" else extremes(batch.hr)
         crop = scale_of(batch) if self.crop == "scale" else self.crop
         first, second = (
-            metrics.view(
+            metric_input(
                 images,
                 data_range=ends,
                 channel=self.channel,
@@ -106,7 +106,7 @@ class PSNR:
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
-        return metrics.psnr(*self._protocol.views(sr, batch))
+        return psnr(*self._protocol.views(sr, batch))
 
 
 class SSIM:
@@ -142,7 +142,7 @@ class SSIM:
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
-        return metrics.ssim(*self._protocol.views(sr, batch))
+        return ssim(*self._protocol.views(sr, batch))
 
 
 def psnr_y() -> PSNR:
@@ -185,7 +185,7 @@ class MSE:
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
-        error = metrics.mse(sr, batch.hr)
+        error = mse(sr, batch.hr)
         if not self._per_image:
             return error
         low, high = extremes(batch.hr)
@@ -202,4 +202,4 @@ class MAE:
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
-        return metrics.mae(sr, batch.hr)
+        return mae(sr, batch.hr)

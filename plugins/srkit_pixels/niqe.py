@@ -20,8 +20,7 @@ from torch import Tensor
 
 from srkit.components import Registry
 from srkit.errors import DataError
-from srkit.functional import resize
-from srkit.functional import similarity as metrics
+from srkit.functional import check_equal_shapes, metric_input, resize
 from srkit.images import Formats
 from srkit.interfaces import Batch
 from srkit.system import write_file
@@ -128,9 +127,9 @@ class NIQE:
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images: shape ``(N,)``, NaN for less than two blocks."""
-        metrics.check_shapes(sr, batch.hr)
+        check_equal_shapes(sr, batch.hr)
         channel: Any = "rgb" if sr.shape[1] == 1 else "y"
-        view = metrics.view(
+        view = metric_input(
             sr, data_range=batch.data_range, channel=channel, crop=self.crop, quantize=True
         )
         grey = (255 * view[:, 0]).double().cpu().numpy().round()
@@ -283,7 +282,7 @@ def fit_niqe(*, pictures: Path, out: Path) -> None:
 def _grey(path: Path, formats: Formats) -> Floats:
     image = formats.read(path)
     channel: Any = "rgb" if len(image.pixels) == 1 else "y"
-    view = metrics.view(
+    view = metric_input(
         image.pixels[None], data_range=image.data_range, channel=channel, quantize=True
     )
     if min(view.shape[-2:]) < BLOCK:

@@ -13,7 +13,7 @@ from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 from torchvision.models import AlexNet_Weights, VGG16_Weights, WeightsEnum
 
 from srkit.errors import WeightsError
-from srkit.functional import similarity as metrics
+from srkit.functional import check_equal_shapes, metric_input
 from srkit.interfaces import Batch
 from srkit_teachers.classifiers.torchvision_models import absent, place
 
@@ -120,7 +120,7 @@ def _weights(weights: WeightsEnum, metric: str) -> Iterator[None]:
 
 def _pictures(sr: Tensor, batch: Batch, metric: str) -> tuple[Tensor, Tensor]:
     """Bring both images to RGB in [0, 1]."""
-    metrics.check_shapes(sr, batch.hr)
+    check_equal_shapes(sr, batch.hr)
     channels, height, width = sr.shape[1:]
     if channels not in (1, 3):
         raise ValueError(f"{metric} needs RGB or grey images; got {channels} channels")
@@ -129,7 +129,7 @@ def _pictures(sr: Tensor, batch: Batch, metric: str) -> tuple[Tensor, Tensor]:
             f"{metric} needs at least {SMALLEST} x {SMALLEST} pixels; got {height} x {width}"
         )
     first, second = (
-        metrics.view(images, data_range=batch.data_range, quantize=True).expand(-1, 3, -1, -1)
+        metric_input(images, data_range=batch.data_range, quantize=True).expand(-1, 3, -1, -1)
         for images in (sr, batch.hr)
     )
     return first, second

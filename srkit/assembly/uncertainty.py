@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srkit.assembly.restore import fit, settle
 from srkit.assembly.variance_head import VarianceHead
-from srkit.functional.self_ensemble import self_ensemble
+from srkit.functional._self_ensemble import self_ensemble
 from srkit.interfaces import Batch, Constraint
 from srkit.interfaces.view import View
 

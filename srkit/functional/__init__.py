@@ -1,41 +1,45 @@
 """Pure functions on tensors and arrays."""
 
-from srkit.functional.adversarial import GAMES
-from srkit.functional.medians import medians
-from srkit.functional.resizing import Kernel, bring_short_side, mirrored, resize, resized_side
-from srkit.functional.self_ensemble import self_ensemble
+from srkit.functional.medians import row_medians
+from srkit.functional.resizing import (
+    Kernel,
+    mirror_indices,
+    resize,
+    resize_short_side,
+    resized_side,
+)
 from srkit.functional.similarity import (
     LUMA,
-    WINDOW,
-    blur,
-    check_shapes,
+    SSIM_WINDOW,
+    check_equal_shapes,
     difference,
     luma,
     mae,
+    metric_input,
     mse,
     psnr,
     ssim,
+    ssim_blur,
 )
 from srkit.functional.types import Values
 
 __all__ = [
-    "GAMES",
     "LUMA",
-    "WINDOW",
+    "SSIM_WINDOW",
     "Kernel",
     "Values",
-    "blur",
-    "bring_short_side",
-    "check_shapes",
+    "check_equal_shapes",
     "difference",
     "luma",
     "mae",
-    "medians",
-    "mirrored",
+    "metric_input",
+    "mirror_indices",
     "mse",
     "psnr",
     "resize",
+    "resize_short_side",
     "resized_side",
-    "self_ensemble",
+    "row_medians",
     "ssim",
+    "ssim_blur",
 ]

@@ -16,7 +16,7 @@ _BINS = 2**16
 _SIGN = np.uint32(2**31)
 
 
-def medians(parts: Callable[[], Iterable[Tensor]]) -> Tensor:
+def row_medians(parts: Callable[[], Iterable[Tensor]]) -> Tensor:
     """Give the lower median of each row of a matrix that comes in parts.
 
     The first pass counts values by the upper half of their bits, which are ordered as the values

@@ -82,7 +82,7 @@ def resize(
     return (_bytes(result) if whole else result).to(images.dtype)
 
 
-def bring_short_side(pixels: Tensor, short: int) -> Tensor:
+def resize_short_side(pixels: Tensor, short: int) -> Tensor:
     """Resize pixels to a short side by torch: bicubic, antialiased, the borders not mirrored.
 
     Of floats the overshoot is kept. Bytes stay bytes, as with Pillow and torchvision's transforms,
@@ -114,7 +114,7 @@ def _enlarge(images: Tensor, factor: int, kernel: Kernel) -> Tensor:
     filters = (weights[:, None, :, None] * weights[None, :, None, :]).flatten(0, 1)[:, None]
     count, channels, height, width = images.shape
     rows, columns = (
-        mirrored(torch.arange(-reach, side + reach, device=images.device), side)
+        mirror_indices(torch.arange(-reach, side + reach, device=images.device), side)
         for side in (height, width)
     )
     with torch.autocast(images.device.type, enabled=False):
@@ -124,7 +124,7 @@ def _enlarge(images: Tensor, factor: int, kernel: Kernel) -> Tensor:
     return enlarged.reshape(count, channels, *enlarged.shape[-2:]).to(images.dtype)
 
 
-def mirrored(pixels: Tensor, side: int) -> Tensor:
+def mirror_indices(pixels: Tensor, side: int) -> Tensor:
     """Find pixels beyond the ends of an axis that goes on as its own mirror image.
 
     The pixel at the end comes twice, and the image is mirrored as often as due.
@@ -265,7 +265,7 @@ def _taps(
     pixels = torch.floor(centres - width / 2).long()[:, None] + taps
     weights = _kernel((centres[:, None] - pixels) * shrink, kernel)
     weights /= weights.sum(1, keepdim=True)
-    return mirrored(pixels, axis.side), weights
+    return mirror_indices(pixels, axis.side), weights
 
 
 def _kernel(x: Tensor, kernel: Kernel) -> Tensor:

@@ -16,7 +16,7 @@ LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 LUMA_BLACK = 16 / 255
 
 #: Window and constants of the structural similarity (Wang et al. 2004).
-WINDOW = 11
+SSIM_WINDOW = 11
 SIGMA = 1.5
 K1 = 0.01
 K2 = 0.03
@@ -30,7 +30,7 @@ def difference(sr: Tensor, hr: Tensor) -> Tensor:
     ValueError
         If their shapes differ.
     """
-    check_shapes(sr, hr)
+    check_equal_shapes(sr, hr)
     return sr.float() - hr.float()
 
 
@@ -75,14 +75,16 @@ def ssim(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
     ValueError
         If the shapes differ, or an image is smaller than the window.
     """
-    check_shapes(sr, hr)
-    if min(sr.shape[-2:]) < WINDOW:
-        raise ValueError(f"SSIM needs at least {WINDOW} x {WINDOW} pixels; got {_sides(sr)}")
+    check_equal_shapes(sr, hr)
+    if min(sr.shape[-2:]) < SSIM_WINDOW:
+        raise ValueError(
+            f"SSIM needs at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels; got {_sides(sr)}"
+        )
     # Autocast would run the convolutions in bfloat16, too coarse for differences of squares.
     with torch.autocast(sr.device.type, enabled=False):
         x, y = sr.float(), hr.float()
         mean_x, mean_y, square_x, square_y, product = (
-            blur(image) for image in (x, y, x * x, y * y, x * y)
+            ssim_blur(image) for image in (x, y, x * x, y * y, x * y)
         )
     c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
     covariance = product - mean_x * mean_y
@@ -91,9 +93,9 @@ def ssim(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
     return (luminance * (2 * covariance + c2) / (variances + c2)).mean((1, 2, 3))
 
 
-def blur(images: Tensor) -> Tensor:
+def ssim_blur(images: Tensor) -> Tensor:
     """Average under the Gaussian window of the structural similarity, without padding."""
-    offsets = torch.arange(WINDOW, device=images.device, dtype=images.dtype) - WINDOW // 2
+    offsets = torch.arange(SSIM_WINDOW, device=images.device, dtype=images.dtype) - SSIM_WINDOW // 2
     weights = torch.softmax(-(offsets**2) / (2 * SIGMA**2), 0)
     channels = images.shape[1]
     rows = weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
@@ -125,7 +127,7 @@ def luma(images: Tensor) -> Tensor:
     return (weights * images.float()).sum(1, keepdim=True) + LUMA_BLACK
 
 
-def view(
+def metric_input(
     images: Tensor,
     *,
     data_range: tuple[float, float] | tuple[Tensor, Tensor],
@@ -163,7 +165,7 @@ def view(
     return luma(unit) if channel == "y" else unit
 
 
-def check_shapes(sr: Tensor, hr: Tensor) -> None:
+def check_equal_shapes(sr: Tensor, hr: Tensor) -> None:
     """Refuse images of different shapes.
 
     Raises

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from srkit.components.commands import command_of
 from srkit.components.options import explain, options, options_model, supplied_to, validate
 from srkit.components.registry import Component
-from srkit.testing.requirements import (
+from srkit.testing._requirements import (
     require,
 )
 

@@ -19,7 +19,7 @@ from srkit.interfaces import (
     Sample,
     Stretch,
 )
-from srkit.testing.requirements import (
+from srkit.testing._requirements import (
     noise,
     require,
     require_attributes,

@@ -10,7 +10,7 @@ from torch import Tensor
 from srkit import interfaces
 from srkit.errors import DataError
 from srkit.interfaces import Image, ImageFormat, LossyFormat, WindowedFormat
-from srkit.testing.requirements import (
+from srkit.testing._requirements import (
     members_of,
     require,
     require_attributes,

@@ -23,8 +23,8 @@ from srkit.interfaces import (
     VarianceLoss,
 )
 from srkit.interfaces.view import View
-from srkit.testing.answers import CLASSES, made_up_boxes, perfect_answer, to_answer
-from srkit.testing.requirements import (
+from srkit.testing._answers import CLASSES, made_up_boxes, perfect_answer, to_answer
+from srkit.testing._requirements import (
     noise,
     require,
     require_attributes,

@@ -25,7 +25,7 @@ from srkit.interfaces import (
     Task,
     Teacher,
 )
-from srkit.testing.requirements import (
+from srkit.testing._requirements import (
     noise,
     require,
     require_attributes,

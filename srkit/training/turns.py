@@ -17,7 +17,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.assembly.restore import predict, settle
 from srkit.assembly.teachers import wanted_stages
 from srkit.data.truth import truth_of
-from srkit.functional.adversarial import GAMES
+from srkit.functional._adversarial import GAMES
 from srkit.interfaces import (
     VOID,
     Answer,

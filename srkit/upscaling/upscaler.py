@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from srkit.errors import DataError, WeightsError
+from srkit.functional._self_ensemble import self_ensemble
 from srkit.functional.resizing import Kernel, resize, resized_side
-from srkit.functional.self_ensemble import self_ensemble
 from srkit.interfaces import Batch, Image, Upscaled
 from srkit.interfaces.view import View
 from srkit.system.allocator import keep_freed_memory

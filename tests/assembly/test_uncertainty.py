@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from srkit.assembly.restore import restore
 from srkit.assembly.uncertainty import Estimate, estimate, sample_pixels
 from srkit.assembly.variance_head import VarianceHead
-from srkit.functional.self_ensemble import self_ensemble
+from srkit.functional._self_ensemble import self_ensemble
 from srkit.interfaces import Batch, Image
 from srkit.interfaces.view import View
 from srkit.models.open import Model

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from srkit.functional.adversarial import GAMES
+from srkit.functional._adversarial import GAMES
 
 Array = NDArray[np.float64]
 Side = Callable[[Array, Array], float]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from srkit.functional import medians as module
-from srkit.functional.medians import medians
+from srkit.functional.medians import row_medians
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 1000, 10_001])
@@ -17,7 +17,7 @@ def test_equal_to_the_median_of_the_whole(count: int, monkeypatch: pytest.Monkey
         [[1e-30], [1.0], [1e6], [3e38]]
     )
     rows[3] = rows[3].clamp(-3e38, 3e38)
-    found = medians(lambda: rows.split(777, 1))
+    found = row_medians(lambda: rows.split(777, 1))
     torch.testing.assert_close(found, rows.median(1).values, rtol=0, atol=0)
 
 
@@ -25,9 +25,9 @@ def test_what_is_not_finite_is_left_out() -> None:
     rows = torch.tensor(
         [[3.0, torch.nan, 1.0, torch.inf], [torch.nan] * 4, [-1.0, -2.0, -3.0, 5.0]]
     )
-    assert medians(lambda: iter([rows])).tolist() == [1.0, 0.0, -2.0]
+    assert row_medians(lambda: iter([rows])).tolist() == [1.0, 0.0, -2.0]
 
 
 def test_many_alike() -> None:
     rows = torch.cat([torch.zeros(1, 600), torch.ones(1, 500)], 1)
-    assert medians(lambda: rows.split(100, 1)).tolist() == [0.0]
+    assert row_medians(lambda: rows.split(100, 1)).tolist() == [0.0]

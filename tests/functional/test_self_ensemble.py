@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srkit.functional.self_ensemble import TRANSFORMS, self_ensemble, transform, undo
+from srkit.functional._self_ensemble import TRANSFORMS, self_ensemble, transform, undo
 
 LR = torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
 

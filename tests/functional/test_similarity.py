@@ -101,16 +101,16 @@ def test_ssim_keeps_its_precision_under_autocast() -> None:
 
 def test_view_takes_data_range_crop_and_rounding_into_account() -> None:
     images = torch.tensor([-1.5, -1.0, 0.002, 1.0, 1.5]).view(1, 1, 1, 5).expand(1, 1, 3, 5)
-    plain = metrics.view(images, data_range=(-1, 1))
+    plain = metrics.metric_input(images, data_range=(-1, 1))
     torch.testing.assert_close(plain[0, 0, 0], torch.tensor([-0.25, 0, 0.501, 1, 1.25]))
-    rounded = metrics.view(images, data_range=(-1, 1), quantize=True, crop=1)
+    rounded = metrics.metric_input(images, data_range=(-1, 1), quantize=True, crop=1)
     assert rounded.shape == (1, 1, 1, 3)
     assert (rounded * 255).flatten().tolist() == [0, 128, 255]
 
 
 def test_view_gives_the_luma() -> None:
     _, hr = pair()
-    found = metrics.view(2 * hr - 1, data_range=(-1, 1), channel="y", crop=4)
+    found = metrics.metric_input(2 * hr - 1, data_range=(-1, 1), channel="y", crop=4)
     torch.testing.assert_close(found, metrics.luma(hr)[..., 4:-4, 4:-4])
 
 
@@ -132,7 +132,7 @@ def test_refuses_images_below_the_window() -> None:
 def test_refuses_a_crop_that_leaves_nothing() -> None:
     message = r"^a crop of 4 pixels leaves nothing of 8 x 20 pixels$"
     with pytest.raises(ValueError, match=message):
-        metrics.view(torch.zeros(1, 1, 8, 20), data_range=(0, 1), crop=4)
+        metrics.metric_input(torch.zeros(1, 1, 8, 20), data_range=(0, 1), crop=4)
 
 
 def test_refuses_the_luma_of_grey_images() -> None:

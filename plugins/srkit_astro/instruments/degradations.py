@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.functional import mirrored
+from srkit.functional import mirror_indices
 from srkit_astro.instruments.matching import matching_kernels, sharpens
 from srkit_astro.instruments.noise import CameraNoise, lr_variance
 from srkit_astro.instruments.psf import Psf, half_width, kernels
@@ -192,7 +192,7 @@ def convolve(images: Tensor, kernel: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     half = kernel.shape[-1] // 2
     rows, columns = (
-        mirrored(torch.arange(-half, side + half, device=images.device), side)
+        mirror_indices(torch.arange(-half, side + half, device=images.device), side)
         for side in (height, width)
     )
     wide = images[..., rows, :][..., columns]

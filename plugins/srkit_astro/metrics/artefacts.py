@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from srkit.assembly.restore import fit, restore
 from srkit.components import Registry
-from srkit.functional import WINDOW, blur, check_shapes
+from srkit.functional import SSIM_WINDOW, check_equal_shapes, ssim_blur
 from srkit.interfaces import Batch, View
 from srkit.models.open import open_model
 from srkit_astro.metrics.consistency import noise_variance
@@ -230,7 +230,7 @@ class ArtefactShare:
 
     def map(self, sr: Tensor, batch: Batch) -> Tensor:
         """Give ``(N, 1, H, W)``: 1 in artefacts, else 0."""
-        check_shapes(sr, batch.hr)
+        check_equal_shapes(sr, batch.hr)
         return self.detector.find(sr, self.detector.restore(batch), batch).float()
 
 
@@ -241,7 +241,7 @@ def _detail(images: Tensor) -> Tensor:
 
 
 def _local_mean(images: Tensor) -> Tensor:
-    return blur(F.pad(images, (WINDOW // 2,) * 4, mode="replicate"))
+    return ssim_blur(F.pad(images, (SSIM_WINDOW // 2,) * 4, mode="replicate"))
 
 
 def _widen(mask: Tensor, side: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srkit.functional import check_shapes
+from srkit.functional import check_equal_shapes
 from srkit.interfaces import Batch
 
 #: A band of an image, ``(H, W)``.
@@ -53,7 +53,7 @@ def each_image(measure: Callable[..., float], *images: Tensor) -> Tensor:
 
 def compare_bands(measure: Callable[[Band, Band], float], sr: Tensor, batch: Batch) -> Tensor:
     """Measure SR against HR by :func:`each_image`."""
-    check_shapes(sr, batch.hr)
+    check_equal_shapes(sr, batch.hr)
     return each_image(measure, sr, batch.hr)
 
 

@@ -9,7 +9,7 @@ from astropy.stats import sigma_clipped_stats
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from srkit.functional import check_shapes
+from srkit.functional import check_equal_shapes
 from srkit.interfaces import Batch
 from srkit_astro.instruments.psf import Psf
 from srkit_astro.instruments.reobservation import Reobservation
@@ -61,7 +61,7 @@ class ReducedChiSquare:
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.lr``: shape ``(N,)``."""
-        check_shapes(sr, batch.hr)
+        check_equal_shapes(sr, batch.hr)
         lr, scale = lr_of(batch)
         inner = [slice(self.border, side - self.border) for side in lr.shape[-2:]]
         if min(lr.shape[-2:]) <= 2 * self.border:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.functional import bring_short_side
+from srkit.functional import resize_short_side
 from srkit.images import Formats
 from srkit.interfaces import Window
 
@@ -114,6 +114,6 @@ def centre_square(path: Path, pixels: Tensor, size: int, *, enlarge: bool = Fals
             f"{path}: {width} x {height} pixels; size {size} needs a short side of at least "
             f"{size}: lower the size, or enlarge or remove the picture"
         )
-    pixels = bring_short_side(pixels, size)
+    pixels = resize_short_side(pixels, size)
     top, left = (round((side - size) / 2) for side in pixels.shape[-2:])
     return pixels[:, top : top + size, left : left + size].contiguous()

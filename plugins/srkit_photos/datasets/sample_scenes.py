@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from srkit.functional import bring_short_side
+from srkit.functional import resize_short_side
 from srkit.images import Formats
 from srkit.interfaces import Sample
 from srkit_photos.datasets.samples import SPLITS, locate
@@ -74,7 +74,7 @@ class SampleScenes:
 
 def _crops(picture: str, formats: Formats, size: int, split: str) -> list[tuple[str, Tensor]]:
     """Name and cut the crops of a photograph that belong to a split."""
-    pixels = bring_short_side(formats.read(locate(picture)).pixels, ROWS * size).clamp(0, 1)
+    pixels = resize_short_side(formats.read(locate(picture)).pixels, ROWS * size).clamp(0, 1)
     rows, columns = (side // size for side in pixels.shape[-2:])
     return [
         (

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.functional import bring_short_side
+from srkit.functional import resize_short_side
 from srkit.images import Formats
 from srkit.interfaces import Sample
 from srkit_photos.datasets.reading import centre_square
@@ -88,7 +88,7 @@ def _crops(picture: str, formats: Formats, size: int) -> Iterator[tuple[str, Ten
     path = locate(picture)
     pixels = formats.read(path).pixels
     yield "whole", centre_square(path, pixels, size).clamp(0, 1)
-    closer = bring_short_side(pixels, min(2 * size, *pixels.shape[-2:])).clamp(0, 1)
+    closer = resize_short_side(pixels, min(2 * size, *pixels.shape[-2:])).clamp(0, 1)
     rows, columns = (side // size for side in closer.shape[-2:])
     for row in range(rows):
         for column in range(columns):

@@ -16,7 +16,7 @@ Factor = Annotated[float, Field(gt=0, le=1)]
 
 
 class _Shrink:
-    """Shrink by one kernel; see :func:`srkit.functional.resizing.resize`."""
+    """Shrink by one kernel; see :func:`srkit.functional.resize`."""
 
     kernel: ClassVar[Kernel]
 

@@ -72,7 +72,7 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Shrink:
-    """Shrink by a factor as :func:`srkit.functional.resizing.resize` does."""
+    """Shrink by a factor as :func:`srkit.functional.resize` does."""
 
     factor: float
     kernel: ResizingKernel

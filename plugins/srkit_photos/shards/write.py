@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from srkit import __version__
 from srkit.errors import DataError
-from srkit.functional import bring_short_side
+from srkit.functional import resize_short_side
 from srkit.images import Formats
 from srkit.system import atomic, begin_worker, gathered_signals, write_file
 from srkit_photos.shards.collection import Collection, Picture
@@ -305,7 +305,7 @@ class _Reader:
         if self.short_side is None or min(height, width) <= self.short_side:
             return Read(picture.name, content, (height, width))
         levels = levels if levels.dtype.itemsize == 1 else (levels * 255).round().byte()
-        small = bring_short_side(levels, self.short_side)
+        small = resize_short_side(levels, self.short_side)
         name = picture.name.rpartition(".")[0] + ".jpg"
         return Read(name, _encode(small, self.quality), (small.shape[1], small.shape[2]))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit.functional.medians import medians
+from srkit.functional.medians import row_medians
 from srkit.interfaces import Image, ImageSource
 from srkit.upscaling.upscaler import NO_VALUES
 
@@ -65,7 +65,7 @@ def survey(source: ImageSource) -> Survey:
     return Survey(
         source.data_range(tally.low, tally.high),
         holes,
-        medians(lambda: (band.pixels.flatten(1) for band in bands(source))) if holes else None,
+        row_medians(lambda: (band.pixels.flatten(1) for band in bands(source))) if holes else None,
         tally.total / tally.count,
         tally.absolute / tally.count,
         (tally.clearest, tally.densest) if "alpha" in source.outline.metadata else None,

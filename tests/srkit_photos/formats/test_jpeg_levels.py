@@ -13,7 +13,7 @@ from skimage.data import astronaut, coffee
 from srkit_photos.formats.jpeg_levels import jpeg_levels
 
 from srkit.errors import DataError
-from srkit.functional.resizing import bring_short_side
+from srkit.functional.resizing import resize_short_side
 from srkit.images.limits import allow
 
 PATH = Path("photo.jpg")
@@ -47,7 +47,7 @@ def test_upright(orientation: int, short_side: int | None) -> None:
     if short_side is None:
         assert np.array_equal(levels.movedim(0, -1).numpy(), upright)
     else:
-        whole = bring_short_side(levels.new_tensor(upright.copy()).movedim(-1, 0), short_side)
+        whole = resize_short_side(levels.new_tensor(upright.copy()).movedim(-1, 0), short_side)
         assert levels.shape == whole.shape
         assert psnr(levels.numpy(), whole.numpy()) > 40
 
@@ -80,7 +80,7 @@ def test_a_fraction_of_the_size_is_as_good(short_side: int, picture: str) -> Non
     small, whole = (jpeg_levels(PATH, content, side) for side in (short_side, None))
     assert small is not None and whole is not None
     assert min(small.shape[1:]) == short_side
-    assert psnr(small.numpy(), bring_short_side(whole, short_side).numpy()) > 45
+    assert psnr(small.numpy(), resize_short_side(whole, short_side).numpy()) > 45
 
 
 def test_not_much_larger_pictures_are_decoded_whole() -> None:

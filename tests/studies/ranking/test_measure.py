@@ -15,8 +15,8 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError, PluginError, SrkitError
+from srkit.functional._self_ensemble import self_ensemble
 from srkit.functional.resizing import resize
-from srkit.functional.self_ensemble import self_ensemble
 from srkit.images.formats import Formats
 from srkit.models.open import open_model
 from srkit.studies.ranking.measure import common_scale, default_metrics, rank
