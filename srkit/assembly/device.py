@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from torch import nn
 
 from srkit.assembly.assembly import Assembly
@@ -18,7 +17,6 @@ from srkit.errors import DataError, RecipeError
 from srkit.interfaces import Batch
 from srkit.recipe.recipe import Recipe
 from srkit.system.allocator import keep_freed_memory
-from srkit.training.fsdp import ASKED
 
 
 def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
@@ -70,37 +68,33 @@ def evaluating(assembly: Assembly) -> Iterator[None]:
             module.training = mode
 
 
-def make_accelerator(recipe: Recipe, source: str) -> Accelerator:
-    """Set up device, precision, processes, and what the process does with freed memory."""
-    precision = recipe.training.precision
-    if precision == "fp16" and not torch.cuda.is_available():
+def set_up_process(recipe: Recipe, source: str) -> PartialState:
+    """Choose the device and join the other processes, if `srkit` or `accelerate` started several.
+
+    Raises
+    ------
+    RecipeError
+        If the device cannot train in the recipe's precision.
+    """
+    cpu = not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU")
+    process = PartialState(cpu=cpu)
+    if recipe.training.precision == "fp16" and process.device.type != "cuda":
         raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
-    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
-    if not torch.cuda.is_available():
+    if process.device.type == "cpu":
         keep_freed_memory()
-    # accelerate keeps the first precision of a process for good; a notebook may run several.
-    AcceleratorState._reset_state()
-    with _without(ASKED):  # which would wrap networks together with their optimisers
-        return Accelerator(
-            mixed_precision="no" if precision == "fp32" else precision,
-            cpu=not torch.cuda.is_available(),
-            kwargs_handlers=handlers,
-        )
+    return process
 
 
-@contextmanager
-def _without(variable: str) -> Iterator[None]:
-    """Hide a variable of the environment."""
-    given = os.environ.pop(variable, None)
-    try:
-        yield
-    finally:
-        if given is not None:
-            os.environ[variable] = given
+def autocast(assembly: Assembly, device: torch.device) -> torch.autocast:
+    """Return the context in which networks run in the recipe's precision; on a CPU, not in fp16."""
+    precision = assembly.recipe.training.precision
+    enabled = precision == "bf16" or (precision == "fp16" and device.type == "cuda")
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=enabled)
 
 
-def move(assembly: Assembly, accelerator: Accelerator) -> None:
+def move(assembly: Assembly, device: torch.device) -> None:
     """Move every network to the device, in the memory format it runs faster in."""
     chosen: Any = memory_format(assembly)
     for module in assembly.networks().values():
-        module.to(accelerator.device).to(memory_format=chosen)
+        module.to(device).to(memory_format=chosen)

@@ -28,7 +28,7 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
 @app.command()
 def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
     """Check a recipe: build its components and try them on a few images, without any download."""
-    from accelerate import Accelerator
+    from accelerate import PartialState
 
     from srkit.assembly.build import SPLITS, assemble, read
     from srkit.components.registry import Registry
@@ -37,7 +37,7 @@ def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = Fals
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS, download=False)
     built = assemble(loaded, registry, str(recipe), splits=SPLITS, download=False)
-    rehearse(built, Accelerator(cpu=True), str(recipe), fetch=False)
+    rehearse(built, PartialState(cpu=True), str(recipe), fetch=False)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
     print(f"{recipe}: good; images: {sizes or 'none'}")
     for note in built.notes():

@@ -56,7 +56,7 @@ def _train(
     *,
     needs_start: bool = False,
 ) -> None:
-    from accelerate import Accelerator
+    from accelerate import PartialState
 
     from srkit.assembly.build import SPLITS, assemble, read
     from srkit.components.registry import Registry
@@ -72,7 +72,7 @@ def _train(
         if not launched():
             # What is wrong with the recipe is told now, not when its needs have been trained.
             assembly = assemble(recipe, registry, str(path), splits=SPLITS)
-            rehearse(assembly, Accelerator(cpu=True), str(path))
+            rehearse(assembly, PartialState(cpu=True), str(path))
             train_needs(recipe, registry, sample, folder, processes)
             resume = resume and (folder / "recipe.yaml").is_file()  # a need was stopped, not this
         recipe = with_needs(recipe, path, registry, sample, folder)

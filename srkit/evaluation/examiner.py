@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor
 
 from srkit.assembly.assembly import Assembly
-from srkit.assembly.device import evaluating, prepare
+from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.restore import fit, restore
 from srkit.assembly.teachers import wanted_stages
 from srkit.assembly.uncertainty import Estimate, estimate, sample_pixels
@@ -49,15 +49,13 @@ def baseline(name: str) -> Restorer:
     return interpolate
 
 
-def network(
-    generator: Callable[[Tensor], Tensor], accelerator: Accelerator, assembly: Assembly
-) -> Restorer:
+def network(generator: Callable[[Tensor], Tensor], assembly: Assembly) -> Restorer:
     """Give the restorer that runs a generator, in the precision of the run: from flux to flux."""
 
     def run(batch: Batch) -> Tensor:
         set_scale(generator, assembly.scale)
         view = View.of(batch, assembly.stretch)
-        with accelerator.autocast():
+        with autocast(assembly, batch.hr.device):
             sr = restore(generator, view, assembly.constraint)
         return view.to_flux(sr)
 
@@ -66,7 +64,6 @@ def network(
 
 def estimator(
     generator: Callable[[Tensor], Tensor],
-    accelerator: Accelerator,
     assembly: Assembly,
     head: VarianceHead | None = None,
 ) -> Restorer:
@@ -75,7 +72,7 @@ def estimator(
     def run(batch: Batch) -> Estimate:
         set_scale(generator, assembly.scale)
         view = View.of(batch, assembly.stretch)
-        with accelerator.autocast():
+        with autocast(assembly, batch.hr.device):
             return estimate(generator, view, assembly.constraint, head)
 
     return run
@@ -96,13 +93,13 @@ class Examiner:
         Degradation, teachers and metrics, on their device.
     dataset
         The images.
-    accelerator
-        Device, precision, and the processes that share the work.
+    process
+        This process: its device, and its place among those that share the work.
     """
 
     assembly: Assembly
     dataset: Dataset
-    accelerator: Accelerator
+    process: PartialState
 
     def examine(
         self,
@@ -126,9 +123,9 @@ class Examiner:
         indices
             Of the images, if not of all; then no time is taken.
         """
-        processes = self.accelerator.num_processes
+        processes = self.process.num_processes
         whole = range(len(self.dataset)) if indices is None else indices
-        share = whole[self.accelerator.process_index :: processes]
+        share = whole[self.process.process_index :: processes]
         rows: list[dict[str, Any]] = []
         seconds = dict.fromkeys(restorers, 0.0)
         with torch.no_grad(), evaluating(self.assembly):
@@ -170,7 +167,7 @@ class Examiner:
             min(recipe.training.workers, len(indices) - 1),
         )
         for batch in loaded:
-            yield prepare(batch, self.assembly, self.accelerator.device)
+            yield prepare(batch, self.assembly, self.process.device)
 
     def render(self, restorers: Mapping[str, Restorer], indices: Sequence[int]) -> list[Row]:
         """Restore chosen images, one by one, for looking at.
@@ -229,7 +226,7 @@ class Examiner:
 
         In the place of its value, a pooled metric has what it takes from the image.
         """
-        device = self.accelerator.device
+        device = self.process.device
         started = time.perf_counter()
         targets = self._answers(batch.hr, batch)
         _wait_for(device)
@@ -304,7 +301,7 @@ class Examiner:
                 if isinstance(metric, TeacherMetric)
                 and self.assembly.teacher_of(specs[key]) == name
             }
-            with self.accelerator.autocast():
+            with autocast(self.assembly, images.device):
                 answers[name] = teacher(images, wanted_stages(readers, teacher))
         return answers
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 
+from srkit.assembly.device import autocast
 from srkit.data.truth import labels_of, task_of
 from srkit.evaluation.classification import Classification
 from srkit.evaluation.examiner import Examiner
@@ -29,7 +30,7 @@ def judge(examiner: Examiner) -> Classification | None:
     DataError
         If a label is missing, or outside the classifier's classes.
     """
-    assembly, accelerator = examiner.assembly, examiner.accelerator
+    assembly, process = examiner.assembly, examiner.process
     if assembly.generator is not None or examiner.dataset[0].label is None:
         return None
     name = next(name for name, spec in assembly.recipe.teachers.items() if spec.trainable)
@@ -37,16 +38,16 @@ def judge(examiner: Examiner) -> Classification | None:
     if task_of(teacher) != "classification":
         return None
     teacher.eval()
-    share = range(accelerator.process_index, len(examiner.dataset), accelerator.num_processes)
+    share = range(process.process_index, len(examiner.dataset), process.num_processes)
     rows: list[tuple[int, list[float]]] = []
     with torch.no_grad():
         for batch in examiner.batches(share):
             labels = labels_of(batch, teacher.classes, f"classifier '{name}'")
-            with accelerator.autocast():
+            with autocast(assembly, batch.hr.device):
                 answer = teacher(View.of(batch, assembly.stretch).seen.hr)
             probabilities = answer.logits.double().softmax(1)
             rows += zip(labels.tolist(), probabilities.tolist(), strict=True)
-    if accelerator.num_processes > 1:
+    if process.num_processes > 1:
         rows = gather_object(rows)
     return Classification(
         labels=np.array([label for label, _ in rows]),

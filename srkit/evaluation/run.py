@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
+from accelerate import PartialState
 from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
-from srkit.assembly.device import make_accelerator, memory_format, move
+from srkit.assembly.device import memory_format, move, set_up_process
 from srkit.assembly.start import begin_from
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, WeightsError
@@ -63,17 +63,17 @@ def compare(
     SrkitError
         If there are no test data or no checkpoint, or they do not fit the recipe.
     """
-    accelerator = make_accelerator(recipe, source)
+    process = set_up_process(recipe, source)
     assembly = assemble(recipe, registry, source, splits=("test",))
     if "test" not in assembly.data:
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
     networks = networks_of(assembly, run)
-    move(assembly, accelerator)
+    move(assembly, process.device)
     chosen: Any = memory_format(assembly)
     for module in networks.values():
-        module.to(accelerator.device).to(memory_format=chosen).eval()
+        module.to(process.device).to(memory_format=chosen).eval()
     return [
-        _compare_at(part, networks, accelerator, run, out or run / "evaluation", console)
+        _compare_at(part, networks, process, run, out or run / "evaluation", console)
         for part in assembly.by_scale.values()
     ]
 
@@ -81,7 +81,7 @@ def compare(
 def _compare_at(
     assembly: Assembly,
     networks: Mapping[str, nn.Module],
-    accelerator: Accelerator,
+    process: PartialState,
     run: Path,
     out: Path,
     console: Console,
@@ -92,18 +92,18 @@ def _compare_at(
     if assembly.generator is not None:
         restorers = {name: baseline(name) for name in recipe.evaluation.baselines}
     for name, module in networks.items():
-        restorers[name] = network(module, accelerator, assembly)
+        restorers[name] = network(module, assembly)
         if name == recipe.name and recipe.evaluation.self_ensemble:
             # Before the run itself, which stays the last: reports are about that.
             restorers |= {
-                f"{name} + self-ensemble": estimator(module, accelerator, assembly),
+                f"{name} + self-ensemble": estimator(module, assembly),
                 name: restorers.pop(name),
             }
         if name == recipe.name and assembly.uncertainty is not None:
             head = assembly.uncertainty.eval()
-            restorers[name] = estimator(module, accelerator, assembly, head)
+            restorers[name] = estimator(module, assembly, head)
     restorers = restorers or {"original": baseline("original")}
-    examiner = Examiner(assembly, assembly.data["test"], accelerator)
+    examiner = Examiner(assembly, assembly.data["test"], process)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"evaluating {len(restorers)} models", total=None)
         evaluation = examiner.examine(
@@ -112,7 +112,7 @@ def _compare_at(
             report=lambda done, total: progress.update(task, completed=done, total=total),
         )
         evaluation = replace(evaluation, classification=judge(examiner))
-    if accelerator.is_main_process:
+    if process.is_main_process:
         curves = run / "metrics.jsonl"
         page = write_report(
             evaluation,

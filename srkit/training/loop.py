@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import reduce
 from rich.console import Console
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from srkit.assembly.assembly import Assembly
-from srkit.assembly.device import evaluating, prepare
+from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.draws import draws_of
 from srkit.components.registry import Registry
 from srkit.data.loading import training_batches
@@ -97,13 +99,13 @@ def train(
     run = start(recipe, registry, folder, source=source, resume=resume)
     with ExitStack() as stack:
         monitor = None
-        if run.accelerator.is_main_process:
+        if run.process.is_main_process:
             monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
             _introduce(run, monitor)
         run.signals = stack.enter_context(gathered_signals())
         stack.enter_context(_watch_workers())
         loop(run, monitor)
-    if run.accelerator.is_main_process:
+    if run.process.is_main_process:
         records = read_records(folder / "metrics.jsonl")
         write_curves(records, ReportWriter(folder / "figures"), metric_infos(run.assembly))
     best = folder / "checkpoints" / "best.safetensors"
@@ -120,11 +122,11 @@ def _introduce(run: Run, monitor: Monitor) -> None:
             monitor.say(note)
     settings = flatten(run.recipe.model_dump(mode="json", exclude_none=True, exclude=UNSHOWN))
     monitor.settings(settings)
-    generator: Any = run.replica or run.assembly.generator
+    generator: Any = run.assembly.generator
     if generator is not None:
         with evaluating(run.assembly), torch.compiler.set_stance("force_eager"):
             lr = torch.zeros(1, generator.channels, SHOWN_SIDE, SHOWN_SIDE)
-            lr = lr.to(run.accelerator.device)
+            lr = lr.to(run.process.device)
             monitor.graph(flow(generator, weighted_layers(generator), lr))
 
 
@@ -134,7 +136,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
     meter = Meter(run.step)
     batches = _batches(run)
     while run.step < run.total and not run.exhausted:
-        seed_everything(run.recipe.seed, run.step, run.accelerator.process_index)
+        seed_everything(run.recipe.seed, run.step, run.process.process_index)
         set_learning_rates(run)
         set_freezing(run)
         assembly = take_scale(run)
@@ -146,7 +148,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
             raise problem or DataError("stopped, since another process cannot read its data")
         meter.waited += time.perf_counter() - started
         for number, batch in enumerate(parts, start=1):
-            batch = prepare(batch, assembly, run.accelerator.device)
+            batch = prepare(batch, assembly, run.process.device)
             run.quantity = run.quantity or Quantity.of(batch)
             scene = Scene(View.of(batch, assembly.stretch))
             last = number == training.accumulate
@@ -156,7 +158,7 @@ def loop(run: Run, monitor: Monitor | None) -> None:
         for turn, scaler in zip(run.turns, run.scalers, strict=True):
             change(turn, scaler, training.clip)
         if run.average is not None:
-            run.average.update_parameters(run.gather())
+            run.average.update_parameters(run.turns[0].network)
         run.step += 1
         meter.images += training.batch_size
         _after_step(run, meter, monitor)
@@ -176,9 +178,9 @@ def take_turn(
     """Add a turn's gradients for a part of a step, and give its terms."""
     with ExitStack() as stack:
         stack.enter_context(turn.alone(run.turns))
-        if not last:
-            stack.enter_context(run.accelerator.no_sync(turn.prepared))
-        with run.accelerator.autocast():
+        if not last and isinstance(turn.prepared, DistributedDataParallel):
+            stack.enter_context(turn.prepared.no_sync())
+        with autocast(run.assembly, run.process.device):
             terms = turn.terms(scene)
         loss = torch.stack([term.float() for term in terms.values()]).sum()
         scaled: Tensor = scaler.scale(loss / run.recipe.training.accumulate)
@@ -263,8 +265,7 @@ class Meter:
         """
         means = {}
         for name, terms in self._terms.items():
-            gathered = torch.stack(terms).float()
-            values = run.accelerator.reduce(gathered, reduction="mean").cpu()
+            values = reduce(torch.stack(terms).float(), "mean").cpu()
             broken = (~values.isfinite()).nonzero()
             if len(broken):
                 position = int(broken[0])
@@ -282,7 +283,7 @@ class Meter:
 
 def _batches(run: Run) -> Iterator[Batch]:
     draws = draws_of(run.assembly, identified=bool(run.assembly.kept))
-    pin = run.accelerator.device.type == "cuda"
+    pin = run.process.device.type == "cuda"
     workers = run.recipe.training.workers
     return training_batches(draws, run.share, run.step, run.total, workers, pin)
 
@@ -337,7 +338,7 @@ def _save(run: Run, meter: Meter, monitor: Monitor | None) -> None:
     """Save the state, once the losses so far are known to be finite."""
     _log(run, meter, monitor)
     run.checkpoint("last")
-    run.accelerator.wait_for_everyone()
+    run.process.wait_for_everyone()
 
 
 def _validate(run: Run, monitor: Monitor | None) -> None:
@@ -367,10 +368,10 @@ def _validate(run: Run, monitor: Monitor | None) -> None:
 
 def _validate_scale(run: Run, assembly: Assembly, monitor: Monitor | None) -> Evaluation:
     """Measure the network at one scale, and show some of its pictures."""
-    examiner = Examiner(assembly, assembly.data["validation"], run.accelerator)
+    examiner = Examiner(assembly, assembly.data["validation"], run.process)
     name, restorer = "original", baseline("original")
     if assembly.generator is not None:
-        name, restorer = "sr", network(run.restoring, run.accelerator, assembly)
+        name, restorer = "sr", network(run.restoring, assembly)
     evaluation = examiner.examine({name: restorer}, "validation")
     if monitor is not None and assembly.generator is not None:
         shown = range(min(3, len(examiner.dataset)))
@@ -387,7 +388,7 @@ def _agree(run: Run, number: int) -> int:
     Whatever one process would stop for has to stop all of them at the same step: the others would
     wait for its gradients for ever.
     """
-    if run.accelerator.num_processes == 1:
+    if run.process.num_processes == 1:
         return number
     largest = torch.tensor(int(number))
     torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX, group=run.peers)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 
 from srkit.assembly.assembly import Assembly
-from srkit.assembly.device import evaluating, prepare
+from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.draws import draws_of
 from srkit.assembly.restore import fit
 from srkit.data.crops import Drawn
@@ -22,9 +22,7 @@ from srkit.interfaces.view import View
 from srkit.training.turns import Scene, pixel_terms, teacher_terms, variance_terms
 
 
-def rehearse(
-    assembly: Assembly, accelerator: Accelerator, source: str, *, fetch: bool = True
-) -> None:
+def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: bool = True) -> None:
     """Measure losses on a few samples of training, and metrics on one of validation and of test.
 
     What only data show is found so: masks or boxes that a metric needs and the data lack, classes
@@ -34,10 +32,10 @@ def rehearse(
     Parameters
     ----------
     assembly
-        On the device of the accelerator. What has not been built, since it waits for a download or
+        On the device of the process. What has not been built, since it waits for a download or
         for another run, is not tried.
-    accelerator
-        Device, precision, and the processes that share a batch.
+    process
+        This process: its device, and how many share a batch.
     source
         Names the recipe in errors.
     fetch
@@ -56,11 +54,11 @@ def rehearse(
     }
     with torch.no_grad(), evaluating(assembly):
         if "train" in data:
-            problems += _rehearse_training(assembly, accelerator)
+            problems += _rehearse_training(assembly, process)
         for split in ("validation", "test"):
             if split in data and _is_whole(assembly):
                 with _telling(problems, f"data.{split}"):
-                    Examiner(assembly, data[split], accelerator).rehearse()
+                    Examiner(assembly, data[split], process).rehearse()
     if problems:
         raise RecipeError(source, problems)
 
@@ -74,10 +72,10 @@ def _telling(problems: list[str], path: str) -> Iterator[None]:
         problems.append(f"{path}: {error}")
 
 
-def _rehearse_training(assembly: Assembly, accelerator: Accelerator) -> list[str]:
+def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
     """Draw samples, see whether they fit in one batch, and compute the losses on them."""
     training = assembly.recipe.training
-    together = training.batch_size // (accelerator.num_processes * training.accumulate) > 1
+    together = training.batch_size // (process.num_processes * training.accumulate) > 1
     draws = draws_of(assembly)[assembly.scale]
     problems: list[str] = []
     drawn: list[Drawn] = []
@@ -85,7 +83,7 @@ def _rehearse_training(assembly: Assembly, accelerator: Accelerator) -> list[str
         drawn += draws.some()
         _check_alike(drawn, together)
         for part in [drawn] if together else [[item] for item in drawn]:
-            _compute_losses(assembly, accelerator, stack(part))
+            _compute_losses(assembly, process.device, stack(part))
     with _telling(problems, "data.train.mix"):
         mixed_in = draws.some_mixed_in()
         _check_alike(drawn[:1] + mixed_in, together)
@@ -99,13 +97,13 @@ def _check_alike(drawn: Sequence[Drawn], together: bool) -> None:
         raise DataError(problem)
 
 
-def _compute_losses(assembly: Assembly, accelerator: Accelerator, batch: Batch) -> None:
+def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> None:
     """Compute the terms of all turns that depend on the data, where all of them are built."""
     if not _is_whole(assembly):
         return
-    view = View.of(prepare(batch, assembly, accelerator.device), assembly.stretch)
+    view = View.of(prepare(batch, assembly, device), assembly.stretch)
     seen = view.seen
-    with accelerator.autocast():
+    with autocast(assembly, device):
         if seen.lr is not None:
             sr = fit(seen.lr, seen)
             scene = Scene(view, sr=sr)

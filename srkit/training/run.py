@@ -9,7 +9,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -18,13 +17,14 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import yaml
-from accelerate import Accelerator
+from accelerate import PartialState
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import SPLITS, assemble
-from srkit.assembly.device import make_accelerator, move
+from srkit.assembly.device import move, set_up_process
 from srkit.assembly.kept_answers import KeptAnswers, identify
 from srkit.assembly.start import begin_from, begin_head_from
 from srkit.assembly.teachers import wanted_stages
@@ -38,7 +38,6 @@ from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
 from srkit.recipe.values import Length
 from srkit.system.files import write_file
-from srkit.training.fsdp import asked, divide, obstacles, optimiser_parts, parts_like, whole
 from srkit.training.rehearsal import rehearse
 from srkit.training.turns import Turn, make_turns
 from srkit.weights.checkpoints import (
@@ -79,8 +78,10 @@ class Run:
     ----------
     folder
         The run folder.
-    assembly, accelerator
+    assembly
         The built components, on their device.
+    process
+        This process: its device, and its place among those that train together.
     turns, scalers
         Who is optimised, each with a gradient scaler of its own (idle unless in fp16: one shared
         scaler would rescale between two optimisers).
@@ -100,13 +101,11 @@ class Run:
         What the pixel values of the training images are; None before the first was read.
     notes
         Lines that the user must see.
-    replica
-        The generator whole, where its weights are divided among processes; see :meth:`gather`.
     """
 
     folder: Path
     assembly: Assembly
-    accelerator: Accelerator
+    process: PartialState
     turns: list[Turn]
     scalers: list[torch.amp.GradScaler]
     share: Share
@@ -119,7 +118,6 @@ class Run:
     quantity: Quantity | None = None
     notes: list[str] = field(default_factory=list)
     signals: list[int] = field(default_factory=list)
-    replica: nn.Module | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -129,18 +127,9 @@ class Run:
     @property
     def restoring(self) -> nn.Module:
         """The generator as it is validated: averaged, where the recipe wants that."""
-        chosen = self.gather() if self.average is None else self.average.module
+        chosen = self.assembly.generator if self.average is None else self.average.module
         assert isinstance(chosen, nn.Module)
         return chosen
-
-    def gather(self) -> nn.Module:
-        """Give the generator whole; where it is divided, all processes have to ask at once."""
-        generator = self.assembly.generator
-        assert isinstance(generator, nn.Module)
-        if self.replica is None:
-            return generator
-        self.replica.load_state_dict(whole(generator.state_dict()))
-        return self.replica
 
     @property
     def step_of_best(self) -> int:
@@ -164,7 +153,7 @@ class Run:
         return (
             f"{self.recipe.name}: {self.total} steps of {training.batch_size} of "
             f"{len(self.assembly.data['train'])} images, {start}, in {training.precision} on "
-            f"{self.accelerator.device.type}; in {self.folder}"
+            f"{self.process.device.type}; in {self.folder}"
         )
 
     @property
@@ -189,15 +178,15 @@ class Run:
             If the file cannot be written; the one before is kept.
         """
         self._check_finite()
+        if not self.process.is_main_process:
+            return
         groups: dict[str, Mapping[str, torch.Tensor]] = {}
         optimisers: dict[str, Any] = {}
         for turn in self.turns:
             tensors, optimisers[turn.name] = pack_optimiser(turn.optimiser)
-            groups[turn.name] = whole(turn.network.state_dict())
-            groups[f"optimiser.{turn.name}"] = whole(tensors)
+            groups[turn.name] = turn.network.state_dict()
+            groups[f"optimiser.{turn.name}"] = tensors
             groups[f"anchor.{turn.name}"] = turn.anchor
-        if not self.accelerator.is_main_process:
-            return
         if self.average is not None:
             groups["ema"] = self.average.module.state_dict()
             groups["ema_count"] = {"updates": self.average.n_averaged}
@@ -216,8 +205,7 @@ class Run:
     def _check_finite(self) -> None:
         """Refuse to replace a good checkpoint by weights that are none."""
         for turn in self.turns:
-            tensors = whole({str(i): p.detach() for i, p in enumerate(turn.trainable)})
-            finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()])
+            finite = torch.stack([each.detach().isfinite().all() for each in turn.trainable])
             if not finite.all():
                 raise TrainingError(
                     f"the weights of the {turn.name} are not finite after step {self.step}; "
@@ -237,14 +225,12 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
     if resume:
         _check_resumable(folder)
     checkpoint = load(last) if resume and last.is_file() else None
-    if asked() and (problems := obstacles(recipe)):
-        raise RecipeError(source, problems)
-    accelerator = make_accelerator(recipe, source)
+    process = set_up_process(recipe, source)
     # The test data too, although nothing here reads them: they would be missed only at the end.
     assembly = assemble(recipe, registry, source, splits=SPLITS)
     if "train" not in assembly.data:
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
-    move(assembly, accelerator)
+    move(assembly, process.device)
     notes = assembly.notes()
     if recipe.start is not None and assembly.generator is not None:
         begin_from(assembly.generator, recipe, fresh_only=checkpoint is not None)
@@ -256,8 +242,8 @@ def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resu
     for name, module in assembly.networks().items():
         if name.startswith("losses."):
             module.eval().requires_grad_(False)
-    rehearse(assembly, accelerator, source)
-    run = _make_run(folder, assembly, accelerator)
+    rehearse(assembly, process, source)
+    run = _make_run(folder, assembly, process)
     run.notes = notes
     if checkpoint is not None:
         _check_same_recipe(run, checkpoint, source)
@@ -283,7 +269,7 @@ def _keep_answers(run: Run) -> None:
     changing = source.crop is not None or source.augment or source.mix or recipe.stretch
     if changing or len(assembly.by_scale) > 1:
         return
-    circumstances = f"{recipe.training.precision} {run.accelerator.device.type}"
+    circumstances = f"{recipe.training.precision} {run.process.device.type}"
     for name, spec in recipe.teachers.items():
         losses = {
             key: loss
@@ -334,32 +320,26 @@ def _may_rest(module: object, assembly: Assembly) -> bool:
     return module in assembly.teachers.values()
 
 
-def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run:
+def _make_run(folder: Path, assembly: Assembly, process: PartialState) -> Run:
     training = assembly.recipe.training
     average = None
     if training.ema is not None and isinstance(assembly.generator, nn.Module):
-        # Before the generator is prepared: accelerate binds its forward to the instance.
         average_of = get_ema_multi_avg_fn(training.ema)
         average = AveragedModel(assembly.generator, multi_avg_fn=average_of)
         average.eval().requires_grad_(False)
 
-    replica: nn.Module | None = None
-    if asked() and accelerator.num_processes > 1:
-        assert isinstance(assembly.generator, nn.Module)
-        replica = deepcopy(assembly.generator).eval().requires_grad_(False)
-
     def wrap(module: nn.Module) -> nn.Module:
         if training.compile:
             module.compile()
-        if replica is not None:
-            return divide(module, accelerator.device)
-        assert accelerator.ddp_handler is not None
-        accelerator.ddp_handler.find_unused_parameters = _may_rest(module, assembly)
+        if process.num_processes == 1:
+            return module
+        rests = _may_rest(module, assembly)
         with warnings.catch_warnings():
             # What torch advises instead would not bring the buffers of all processes in step.
             warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
-            prepared: nn.Module = accelerator.prepare_model(module)
-        return prepared
+            return DistributedDataParallel(
+                module, broadcast_buffers=False, find_unused_parameters=rests
+            )
 
     turns = make_turns(assembly, wrap)
     steps_per_epoch = len(assembly.data["train"]) / training.batch_size
@@ -370,21 +350,20 @@ def _make_run(folder: Path, assembly: Assembly, accelerator: Accelerator) -> Run
     return Run(
         folder=folder,
         assembly=assembly,
-        accelerator=accelerator,
+        process=process,
         turns=turns,
         scalers=[torch.amp.GradScaler(enabled=training.precision == "fp16") for _ in turns],
         share=Share(
             training.batch_size,
-            accelerator.process_index,
-            accelerator.num_processes,
+            process.process_index,
+            process.num_processes,
             training.accumulate,
         ),
-        peers=dist.new_group(backend="gloo") if accelerator.num_processes > 1 else None,
+        peers=dist.new_group(backend="gloo") if process.num_processes > 1 else None,
         total=training.duration.in_steps(steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
         average=average,
         best=best,
-        replica=replica,
     )
 
 
@@ -392,9 +371,8 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
     groups, state = checkpoint.groups, checkpoint.state
     source = str(run.folder)
     for turn, scaler, scaling in zip(run.turns, run.scalers, state["scalers"], strict=True):
-        parts = parts_like(turn.network.state_dict(), groups[turn.name])
-        warm_start(turn.network, parts, source)
-        tensors = optimiser_parts(turn.optimiser, groups.get(f"optimiser.{turn.name}", {}))
+        warm_start(turn.network, groups[turn.name], source)
+        tensors = groups.get(f"optimiser.{turn.name}", {})
         unpack_optimiser(turn.optimiser, tensors, state["optimisers"][turn.name])
         scaler.load_state_dict(scaling)
         for key, anchor in turn.anchor.items():
@@ -422,8 +400,8 @@ def _open_folder(run: Run, resume: bool) -> None:
         raise TrainingError(
             f"{folder}: holds a run already; go on with --resume, or choose another --out"
         )
-    run.accelerator.wait_for_everyone()  # all have looked before one writes
-    if not run.accelerator.is_main_process:
+    run.process.wait_for_everyone()  # all have looked before one writes
+    if not run.process.is_main_process:
         return
     recipe = yaml.safe_dump(run.recipe.dump(), sort_keys=False, allow_unicode=True)
     birth = {
@@ -432,9 +410,8 @@ def _open_folder(run: Run, resume: bool) -> None:
         "git": git_state(),
         "versions": versions(run.assembly),
         "platform": platform.platform(),
-        "device": str(run.accelerator.device),
-        "processes": run.accelerator.num_processes,
-        "divided": run.replica is not None,
+        "device": str(run.process.device),
+        "processes": run.process.num_processes,
     }
     write_file(folder / "recipe.yaml", recipe)
     write_file(folder / "environment.json", json.dumps(birth, indent=2))

@@ -16,7 +16,7 @@ from training_setup import TEACHER, make_pictures, make_tree, validated
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
-from srkit.assembly.device import make_accelerator, move, prepare
+from srkit.assembly.device import move, prepare, set_up_process
 from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.evaluation.examiner import Examiner, Restorer, baseline, network
@@ -50,16 +50,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def examiner_of(registry: Registry, pictures: Path, *changes: Mapping[str, Any]) -> Examiner:
     tree = make_tree(pictures, validated(pictures), METRICS, *changes)
     recipe = parse_recipe(tree, "test.yaml")
-    accelerator = make_accelerator(recipe, "test.yaml")
+    process = set_up_process(recipe, "test.yaml")
     assembly = assemble(recipe, registry, "test.yaml", splits=("test",))
-    move(assembly, accelerator)
-    return Examiner(assembly, assembly.data["test"], accelerator)
+    move(assembly, process.device)
+    return Examiner(assembly, assembly.data["test"], process)
 
 
 def restorers_of(examiner: Examiner) -> dict[str, Restorer]:
     generator: Any = examiner.assembly.generator
     plain = {name: baseline(name) for name in ("original", "bilinear", "bicubic")}
-    return {**plain, "network": network(generator, examiner.accelerator, examiner.assembly)}
+    return {**plain, "network": network(generator, examiner.assembly)}
 
 
 def test_every_number_equals_a_direct_computation(registry: Registry, pictures: Path) -> None:

@@ -24,8 +24,6 @@ from training_setup import (
 )
 
 from srkit.components.registry import Registry
-from srkit.errors import RecipeError
-from srkit.recipe.trees import merge
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Largest difference that the order of summation may make in fp32.
@@ -53,15 +51,12 @@ ACCELERATE += ["--num_processes", "2", "--main_process_port", "0"]
 ACCELERATE += ["-m", "srkit", "train", "{recipe}"]
 CONFIGURED = [*ACCELERATE[:3], "--config_file", str(ROOT / "recipes/accelerate/ddp.yaml")]
 CONFIGURED += ["--num_machines", "1", *ACCELERATE[4:]]
-DIVIDED = [part.replace("ddp.yaml", "fsdp2.yaml") for part in CONFIGURED]
-#: What may train divided, its average and its clipping included.
-AVERAGED: Tree = {"training": {"ema": 0.9, "clip": 0.5}}
 
 
 @pytest.mark.parametrize(
     ("command", "kind"),
-    [(PROCESSES, PIXELS), (ACCELERATE, EVERYBODY), (CONFIGURED, {}), (DIVIDED, AVERAGED)],
-    ids=["srkit pixels", "accelerate everybody", "configured", "divided"],
+    [(PROCESSES, PIXELS), (ACCELERATE, EVERYBODY), (CONFIGURED, {})],
+    ids=["srkit pixels", "accelerate everybody", "configured"],
 )
 def test_two_processes_train_as_one(
     command: list[str], kind: Tree, tmp_path: Path, registry: Registry
@@ -98,38 +93,6 @@ def test_all_processes_stop_and_save_at_a_picture_that_one_cannot_read(tmp_path:
     reached = last(tmp_path / "run").state["step"]
     assert 0 < reached < 4  # the epoch's four steps include the damaged one
     assert [record["step"] for record in records(tmp_path / "run")] == [*range(1, reached + 1)]
-
-
-def test_divided_weights_go_on_in_one_process(tmp_path: Path, registry: Registry) -> None:
-    pictures = make_pictures(tmp_path / "pictures", count=15)
-    tree = make_tree(pictures, AVERAGED, validated(pictures), steps(4, validate_every=2))
-    run(tree, tmp_path / "one", registry)
-    recipe = str(write_recipe(merge(tree, steps(2)), tmp_path / "half.yaml"))
-    command = [part.format(recipe=recipe) for part in DIVIDED]
-    done = launch(command, tmp_path / "two")
-    assert done.returncode == 0, done.stdout + done.stderr
-    run(tree, tmp_path / "two", registry, resume=True)
-    assert json.loads((tmp_path / "two/environment.json").read_text())["divided"]
-    assert_same_weights(tmp_path / "one", tmp_path / "two")
-    recipe = str(write_recipe(merge(tree, steps(6)), tmp_path / "more.yaml"))
-    command = [part.format(recipe=recipe) for part in DIVIDED]
-    done = launch([*command, "--resume"], tmp_path / "two")
-    assert done.returncode == 0, done.stdout + done.stderr
-    run(merge(tree, steps(6)), tmp_path / "one", registry, resume=True)
-    assert_same_weights(tmp_path / "one", tmp_path / "two")
-
-
-def test_what_is_not_divided_is_told(
-    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    tree = make_tree(make_pictures(tmp_path / "pictures"), EVERYBODY)
-    with pytest.raises(RecipeError) as caught:
-        run(tree, tmp_path / "run", registry)
-    assert caught.value.problems == [
-        f"{key}: not under FSDP; use DDP, recipes/accelerate/ddp.yaml"
-        for key in ("discriminator", "teachers.net.trainable")
-    ]
 
 
 def assert_same_weights(one: Path, two: Path) -> None:

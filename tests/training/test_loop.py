@@ -133,16 +133,6 @@ def test_bf16_trains_weights_of_fp32(pictures: Path, tmp_path: Path, registry: R
         assert half["loss/l1"] != full["loss/l1"]
 
 
-def test_fp16_needs_a_gpu(
-    pictures: Path, tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RecipeError) as caught:
-        run(make_tree(pictures, steps(1, precision="fp16")), tmp_path / "run", registry)
-    assert caught.value.problems == ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"]
-    assert not (tmp_path / "run").exists()
-
-
 # --- where it starts ------------------------------------------------------------------------
 
 

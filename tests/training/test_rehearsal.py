@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 from astropy.io import fits
 from training_setup import TEACHER, extended, make_pictures, make_tree, run, validated
 
@@ -35,7 +35,7 @@ def problems_of(registry: Registry, tree: Mapping[str, Any], **options: Any) -> 
     recipe = parse_recipe(tree, "test.yaml")
     assembly = assemble(recipe, registry, "test.yaml", splits=SPLITS, download=False)
     try:
-        rehearse(assembly, Accelerator(cpu=True), "test.yaml", **options)
+        rehearse(assembly, PartialState(cpu=True), "test.yaml", **options)
     except RecipeError as error:
         return list(error.problems)
     return []
@@ -185,7 +185,7 @@ def test_trained_teachers_stay_as_they_were(registry: Registry, pictures: Path) 
     teacher: Any = assembly.teachers["net"]
     teacher.train()
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    rehearse(assembly, Accelerator(cpu=True), "test.yaml")
+    rehearse(assembly, PartialState(cpu=True), "test.yaml")
     assert teacher.training
     for name, value in teacher.state_dict().items():
         assert torch.equal(value, before[name]), name

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
-from srkit.assembly.device import make_accelerator, memory_format, move
+from srkit.assembly.device import memory_format, move, set_up_process
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError, PluginError, RecipeError, SrkitError, WeightsError
 from srkit.evaluation.examiner import Examiner, Restorer, baseline, image_of, metric_infos, network
@@ -245,8 +245,8 @@ def compare_compressed(
     SrkitError
         If there are no test data, nothing that restores them, or they are no pictures in [0, 1].
     """
-    accelerator = make_accelerator(recipe, source)
-    if accelerator.num_processes > 1:
+    process = set_up_process(recipe, source)
+    if process.num_processes > 1:
         raise SrkitError("--task compression runs in one process; start it without others")
     assembly = assemble(recipe, registry, source, splits=("test",))
     problems = _problems(assembly)
@@ -259,20 +259,20 @@ def compare_compressed(
             f"{run}: holds no checkpoint, and the recipe names no weights; train first, set --run, "
             "or name start.weights"
         )
-    move(assembly, accelerator)
+    move(assembly, process.device)
     for module in networks.values():
         layout: Any = memory_format(assembly)
-        module.to(accelerator.device).to(memory_format=layout).eval()
+        module.to(process.device).to(memory_format=layout).eval()
     found = []
     for part in assembly.by_scale.values():
         part.recipe.training.workers = 0  # each call loads few images
         restorers = {
             name: baseline(name) for name in recipe.evaluation.baselines if name != ORIGINAL
-        } | {name: network(module, accelerator, part) for name, module in networks.items()}
+        } | {name: network(module, part) for name, module in networks.items()}
         folder = out or run / "compression"
         folder = folder / f"x{part.scale}" if len(assembly.by_scale) > 1 else folder
         measured = _measure(
-            Examiner(part, part.data["test"], accelerator),
+            Examiner(part, part.data["test"], process),
             _arms(restorers, codecs, recipe.evaluation.compression.qualities),
             codecs,
             folder / "images.jsonl",

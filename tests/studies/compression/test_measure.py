@@ -418,7 +418,7 @@ def test_one_process_only(
     class Two:
         num_processes = 2
 
-    monkeypatch.setattr(compression, "make_accelerator", lambda *given: Two())
+    monkeypatch.setattr(compression, "set_up_process", lambda *given: Two())
     message = "^--task compression runs in one process; start it without others$"
     with pytest.raises(SrkitError, match=message):
         measured(tree_of(pictures), trained, registry)
