@@ -5,6 +5,7 @@ from srkit.functional.resizing import (
     Kernel,
     mirror_indices,
     resize,
+    resize_mask,
     resize_short_side,
     resized_side,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "mse",
     "psnr",
     "resize",
+    "resize_mask",
     "resize_short_side",
     "resized_side",
     "row_medians",

@@ -225,6 +225,29 @@ def resize_window(
         return matrices[0] @ part.float() @ matrices[1].T
 
 
+def resize_mask(mask: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
+    """Resize flags of any dtype: each pixel gets the flag of the input pixel at its centre.
+
+    Parameters
+    ----------
+    mask
+        ``(..., H, W)``.
+    size
+        Height and width of the result.
+    """
+    rows, columns = (
+        nearest_pixels(old, new, 0, new) for new, old in zip(size, mask.shape[-2:], strict=True)
+    )
+    # A mask on the device meta has no values, and its indices must be on its device.
+    return mask[..., rows[:, None].to(mask.device), columns.to(mask.device)]
+
+
+def nearest_pixels(side: int, new_side: int, start: int, stop: int) -> Tensor:
+    """Return the input pixels along an axis at the centres of output pixels `start` to `stop`."""
+    centres = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * side / new_side
+    return centres.long().clamp(max=side - 1)
+
+
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)  # the cached tensor may serve a backward pass later
 def _weights(

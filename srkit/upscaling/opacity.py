@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from srkit.functional.resizing import resize_mask
 from srkit.interfaces import Image, Upscaled
-from srkit.upscaling.upscaler import ImageUpscaler, enlarged_mask
+from srkit.upscaling.upscaler import ImageUpscaler
 
 #: Below this opacity a colour is not seen, and dividing by it would only enlarge rounding.
 UNSEEN = 1 / 512
@@ -41,8 +42,8 @@ def upscale_picture(
     mask = Image(alpha, (0.0, 1.0), bits)
     enlarged = upscaler(mask, report).pixels
     size = enlarged.shape[-2:]
-    even = enlarged_mask(is_even(alpha), size)
-    enlarged = torch.where(even, enlarged_mask(alpha, size), enlarged)
+    even = resize_mask(is_even(alpha), size)
+    enlarged = torch.where(even, resize_mask(alpha, size), enlarged)
     seen = upscaler(replace(image, pixels=multiplied(image.pixels, alpha, low)), report)
     # An overshoot of the opacity is divided out before it is cut off.
     return replace(seen, pixels=coloured(seen.pixels, enlarged, low)), enlarged.clamp(0, 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from srkit.errors import DataError, WeightsError
 from srkit.functional._self_ensemble import self_ensemble
-from srkit.functional.resizing import Kernel, resize, resized_side
+from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
 from srkit.interfaces import Batch, Image, Upscaled
 from srkit.interfaces.view import View
 from srkit.system.allocator import keep_freed_memory
@@ -242,7 +242,7 @@ class ImageUpscaler:
         """Bring SR of an image to its scale, its values and its bands."""
         holes, calibration, notes = given.holes, given.calibration, given.notes
         sides, size = holes.shape[-2:], self._size(holes.shape[-2:])
-        missing = enlarged_mask(holes, size) if holes.any() else None
+        missing = resize_mask(holes, size) if holes.any() else None
         if missing is not None:
             notes.append(note_of_holes(int(holes.sum())))
 
@@ -487,21 +487,6 @@ def as_bands(values: Tensor, channels: int | None, notes: list[str]) -> Tensor:
         notes.append(f"a network for colour: {each} stands in for red, green and blue")
         return values[:, None].expand(-1, 3, -1, -1)
     raise DataError(f"has {len(values)} channels, and the network {channels}")
-
-
-def enlarged_mask(mask: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
-    """Bring ``(C, H, W)`` flags to another size; a pixel gets the flag where its centre lies."""
-    rows, columns = (
-        under_centres(old, new, 0, new) for new, old in zip(size, mask.shape[-2:], strict=True)
-    )
-    # An outline has no values, and its indices must be where it is.
-    return mask[..., rows[:, None].to(mask.device), columns.to(mask.device)]
-
-
-def under_centres(side: int, new_side: int, start: int, stop: int) -> Tensor:
-    """Give the pixels of an axis that the centres of some enlarged pixels lie in."""
-    centres = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * side / new_side
-    return centres.long().clamp(max=side - 1)
 
 
 def note_of_holes(count: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from srkit.functional.resizing import Kernel, resize, resized_side
+from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
 
 PILLOW = {
     "bilinear": PIL.Image.Resampling.BILINEAR,
@@ -133,3 +133,12 @@ def test_bad_arguments(arguments: dict[str, object], message: str) -> None:
 def test_bad_shape() -> None:
     with pytest.raises(ValueError, match=r"expected \(N, C, H, W\) images, got the shape \(4, 4\)"):
         resize(torch.zeros(4, 4), factor=0.5)
+
+
+def test_a_mask_lies_where_its_pixels_lie() -> None:
+    mask = torch.zeros(1, 4, 6, dtype=torch.bool)
+    mask[0, 1, 4] = True
+    assert resize_mask(mask, (8, 12)).nonzero().tolist() == [
+        [0, y, x] for y in (2, 3) for x in (8, 9)
+    ]
+    assert resize_mask(mask, (2, 3)).sum() <= 1

@@ -15,7 +15,7 @@ from srkit.interfaces import Image
 from srkit.interfaces.quantity import Quantity
 from srkit.models.open import Model, open_model
 from srkit.upscaling.opacity import upscale_picture
-from srkit.upscaling.upscaler import ImageUpscaler, enlarged_mask
+from srkit.upscaling.upscaler import ImageUpscaler
 
 
 class _Nearest(nn.Module):
@@ -121,15 +121,6 @@ def test_wrong_settings() -> None:
         _upscaler(scale=0.0)
     with pytest.raises(ValueError, match="the tile must be positive, got 0"):
         _upscaler(tile=0)
-
-
-def test_a_mask_lies_where_its_pixels_lie() -> None:
-    mask = torch.zeros(1, 4, 6, dtype=torch.bool)
-    mask[0, 1, 4] = True
-    assert enlarged_mask(mask, (8, 12)).nonzero().tolist() == [
-        [0, y, x] for y in (2, 3) for x in (8, 9)
-    ]
-    assert enlarged_mask(mask, (2, 3)).sum() <= 1
 
 
 def test_transparent_pixels_do_not_bleed() -> None:

@@ -9,8 +9,8 @@ import torch
 from astropy.io.fits import Header
 from torch import Tensor
 
+from srkit.functional import resize_mask
 from srkit.interfaces import Image
-from srkit.upscaling.upscaler import enlarged_mask
 from srkit_astro.files.flux import Values, per_lr_area, to_file_values, values_of
 from srkit_astro.files.wcs import subdivided
 
@@ -75,7 +75,7 @@ def enlarge(
         lost = "LR's variance is left out: the noise of SR is another (--uncertainty)"
         metadata["notes"] = [*metadata.get("notes", []), lost]
     if "mask" in lr.metadata:
-        mask = enlarged_mask(lr.metadata["mask"], sr.shape[-2:])
+        mask = resize_mask(lr.metadata["mask"], sr.shape[-2:])
         metadata |= {"mask": mask, "mask_header": lr.metadata["mask_header"]}
     area = per_lr_area(values, scale)
     if sigma is not None:

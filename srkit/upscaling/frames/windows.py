@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.functional.resizing import Axis, Kernel, resize_window, resized_side
+from srkit.functional.resizing import Axis, Kernel, nearest_pixels, resize_window, resized_side
 from srkit.interfaces import FrameStretch, Image, ImageSource, Upscaled
 from srkit.upscaling.frames.survey import Survey, bands
 from srkit.upscaling.images import describe_source, finish_image, history
@@ -25,7 +25,6 @@ from srkit.upscaling.upscaler import (
     calibrate,
     filled,
     note_of_holes,
-    under_centres,
 )
 
 #: LR values of a strip, with all its channels, that are read at once; their number bounds memory.
@@ -362,7 +361,7 @@ class _FrameAxis:
         native = (start, stop) if same else axis.needed(start, stop, "bicubic")
         top = max(0, native[0] // self.own_scale - self.margin)
         bottom = min(self.side, -(-native[1] // self.own_scale) + self.margin)
-        nearest = under_centres(self.side, self.new_side, start, stop)
+        nearest = nearest_pixels(self.side, self.new_side, start, stop)
         # Where SR is much smaller than LR, its centres may lie beside what it is made of.
         top, bottom = min(top, int(nearest.min())), max(bottom, int(nearest.max()) + 1)
         first = top * self.own_scale
