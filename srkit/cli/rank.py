@@ -15,36 +15,40 @@ def rank(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Run folders, checkpoints, weight files, published names, interpolations.",
+            help="Run folders, checkpoints, weight files, published names or interpolations.",
         ),
     ],
     on: Annotated[
         str,
-        typer.Option(help="A picture, a folder of HR pictures or of HR and X4, a set in data/."),
+        typer.Option(help="An image; a folder of HR images, or with HR and X4; a set in data/."),
     ],
     scale: Annotated[
-        int | None, typer.Option(min=1, help="SR over LR pixels; the models' own by default.")
+        int | None,
+        typer.Option(min=1, help="SR pixels per LR pixel; that of the models by default."),
     ] = None,
     lr: Annotated[
-        Path | None, typer.Option(help="Folder of LR pictures; made by bicubic by default.")
+        Path | None, typer.Option(help="Folder of LR images; made from HR by default.")
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Names, such as psnr_y,ssim_y,niqe; the field's by default.")
+        str | None, typer.Option(help="Names, such as psnr_y,niqe; a common set by default.")
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Metric that ranks; the first by default.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Metric that determines the order; by default the first.")
+    ] = None,
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="A further row each: eight flips and turns.")
+        bool,
+        typer.Option("--self-ensemble", help="Also rank each averaged over 8 flips and rotations."),
     ] = False,
     precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="That networks run in.")
+        Literal["fp32", "bf16"], typer.Option(help="Precision of the networks.")
     ] = "fp32",
-    examples: Annotated[int, typer.Option(min=1, help="Pictures on the sheet.")] = 4,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    examples: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder; runs/rank-NAME by default.")
+        Path | None, typer.Option("--out", "-o", help="Output folder; runs/rank-NAME by default.")
     ] = None,
 ) -> None:
-    """Rank models on the same pictures: quality, cost, ties, and what each makes of them."""
+    """Rank models on the same images: quality, cost, ties, and image details."""
     from rich.progress import Progress
 
     from srkit.components.registry import Registry

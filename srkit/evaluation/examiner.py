@@ -367,16 +367,7 @@ class Examiner:
 
 def metric_infos(assembly: Assembly) -> list[MetricInfo]:
     """Describe the metrics of a recipe for tables and figures."""
-    return [
-        MetricInfo(
-            name,
-            metric.unit,
-            metric.higher_is_better,
-            metric.protocol,
-            signed=getattr(metric, "signed", False),
-        )
-        for name, metric in assembly.metrics.items()
-    ]
+    return [MetricInfo.of(name, metric) for name, metric in assembly.metrics.items()]
 
 
 def _wait_for(device: torch.device) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srkit.interfaces import Metric, TeacherMetric
+
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
@@ -29,6 +31,12 @@ class MetricInfo:
     higher_is_better: bool
     protocol: str
     signed: bool = False
+
+    @classmethod
+    def of(cls, name: str, metric: Metric | TeacherMetric) -> MetricInfo:
+        """Describe a metric by its attributes."""
+        signed: bool = getattr(metric, "signed", False)
+        return cls(name, metric.unit, metric.higher_is_better, metric.protocol, signed)
 
 
 ORIGINAL = "original"

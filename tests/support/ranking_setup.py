@@ -1,4 +1,4 @@
-"""A ranking made up of numbers and noise, for what shows it."""
+"""A made-up ranking, for the tests of its report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.report.metric_info import MetricInfo
 from srkit.report.squares import Box
 from srkit.studies.ranking.bootstrap import paired_difference
-from srkit.studies.ranking.results import Cost, Ranking, View
+from srkit.studies.ranking.results import Cost, Example, Ranking
 
 PSNR = MetricInfo("psnr_y", "dB", True, "on Y")
 NIQE = MetricInfo("niqe", "", False, "without HR")
@@ -26,8 +26,8 @@ COSTS = {
 }
 
 
-def a_ranking(costs: dict[str, Cost] = COSTS) -> Ranking:
-    """Three models on three pictures; the first two are tied, and a fourth has failed."""
+def make_ranking(costs: dict[str, Cost] = COSTS) -> Ranking:
+    """Rank three models on three images; the first two are tied, and a fourth has failed."""
     models = [
         ModelResult(name, {"psnr_y": np.array(psnr), "niqe": np.array(niqe)}, None, 1.0)
         for name, (psnr, niqe) in VALUES.items()
@@ -40,7 +40,7 @@ def a_ranking(costs: dict[str, Cost] = COSTS) -> Ranking:
         classes=None,
         metrics=[PSNR, NIQE],
         models=models,
-        notes=["LR: made"],
+        notes=["LR: bicubic"],
     )
     leads = {
         first.name: paired_difference(first.values["psnr_y"], second.values["psnr_y"], PSNR)
@@ -53,12 +53,12 @@ def a_ranking(costs: dict[str, Cost] = COSTS) -> Ranking:
         costs,
         {**leads, "bicubic": None},
         {"broken.pt": "a model of scale 2; expected scale 4"},
-        [_view(0, 64, 64), _view(2, 64, 40)],
+        [_example(0, 64, 64), _example(2, 64, 40)],
     )
 
 
-def _view(index: int, height: int, width: int) -> View:
+def _example(index: int, height: int, width: int) -> Example:
     noise = np.random.default_rng(index).random((height, width, 3), dtype=np.float32)
     box = Box(0.25, 0.5)
     crops = {name: box.cut(noise) for name in VALUES}
-    return View(index, noise, box, box.cut(noise), box.cut(noise), crops)
+    return Example(index, noise, box, box.cut(noise), box.cut(noise), crops)

@@ -1,1 +1,1 @@
-"""`srkit rank`: models on the same pictures."""
+"""`srkit rank`: several models on the same test set."""

@@ -1,35 +1,36 @@
-"""Whether one model is better than another, or whether the images just fell that way."""
+"""Bootstrap confidence intervals over the images of a test set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
 from srkit.report.metric_info import MetricInfo
 
 Floats = NDArray[np.float64]
 
-#: Share of the resamplings that an interval holds, and their number.
-CONFIDENCE, RESAMPLINGS = 0.95, 10_000
-#: Values that are drawn at once: what bounds the memory.
-AT_ONCE = 2_000_000
-#: Below this many images intervals are known to be too narrow.
+CONFIDENCE, RESAMPLES = 0.95, 10_000
+#: Number of values that are drawn at once, which bounds the memory.
+BATCH_VALUES = 2_000_000
+#: With fewer images than this, percentile intervals are known to be too narrow.
 FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """By how much a model is ahead of another.
+    """The lead of one model over another.
 
     Parameters
     ----------
     value
-        What the metric says, positive where the first is better.
+        Difference of the metric, positive if the first model is better.
     low, high
-        The central interval of 95 % of the resamplings.
+        The 95 % confidence interval of `value`.
     """
 
     value: float
@@ -38,66 +39,70 @@ class Difference:
 
     @property
     def tie(self) -> bool:
-        """Whether the interval holds 0: other images might have ranked the two otherwise."""
+        """Whether the interval contains 0, so that other images might reverse the order."""
         return self.low <= 0 <= self.high
 
 
 def paired_difference(
     first: Floats, second: Floats, metric: MetricInfo, *, seed: int = 0
 ) -> Difference | None:
-    """Compare two models by a paired bootstrap over the images (Efron & Tibshirani 1993).
+    """Compare two models by a paired percentile bootstrap (Efron & Tibshirani 1993).
 
-    Images are drawn with replacement, the same for both models, so that what makes an image hard
-    for both does not count. The interval is that of the percentiles.
+    The images are drawn with replacement, the same images for both models, so that the difficulty
+    of an image, which affects both, cancels out.
 
     Parameters
     ----------
     first, second
-        ``(N,)``: the metric's values on the same images; an image that could not be measured for
-        either (NaN) is left out.
+        ``(N,)``: the values of the metric on the same images. Images that could not be measured
+        for one of the models (NaN) are skipped.
     metric
-        Tells what is better; of a signed metric root mean squares are compared.
+        The direction of the metric; of a signed metric, the root mean squares are compared.
     seed
-        Of the drawing.
+        Seed of the resampling.
 
     Returns
     -------
     Difference or None
-        None for less than two images, or infinite values.
+        None for fewer than two images, or infinite values.
     """
-    pairs = np.stack([first, second])
-    pairs = pairs[:, ~np.isnan(pairs).any(0)]
-    count = pairs.shape[1]
-    if count < 2 or not np.isfinite(pairs).all():
-        return None
     sign = 1 if metric.higher_is_better and not metric.signed else -1
 
-    def ahead(values: Floats) -> Floats:
-        """Compare ``(2, ..., N)``."""
-        first, second = np.sqrt((values**2).mean(-1)) if metric.signed else values.mean(-1)
-        return np.asarray(sign * (first - second))
+    def average(values: Floats, axis: int) -> Any:
+        return np.sqrt((values**2).mean(axis)) if metric.signed else values.mean(axis)
 
-    low, high = _central([ahead(pairs[:, draws]) for draws in _draws(count, seed)])
-    return Difference(float(ahead(pairs)), low, high)
+    def lead(first: Floats, second: Floats, axis: int = -1) -> Any:
+        return sign * (average(first, axis) - average(second, axis))
+
+    measured = ~(np.isnan(first) | np.isnan(second))
+    samples = first[measured], second[measured]
+    ends = _interval(samples, lead, seed)
+    return None if ends is None else Difference(float(lead(*samples)), *ends)
 
 
 def interval(values: Floats, *, seed: int = 0) -> tuple[float, float] | None:
-    """Bootstrap the interval of a mean over the images; None as for two models."""
-    values = values[~np.isnan(values)]
-    if len(values) < 2 or not np.isfinite(values).all():
+    """Compute the 95 % confidence interval of a mean over the images, skipping NaN.
+
+    None for fewer than two images, or infinite values.
+    """
+    return _interval((values[~np.isnan(values)],), np.mean, seed)
+
+
+def _interval(
+    samples: tuple[Floats, ...], statistic: Callable[..., Any], seed: int
+) -> tuple[float, float] | None:
+    count = len(samples[0])
+    if count < 2 or not np.isfinite(samples).all():
         return None
-    return _central([values[draws].mean(-1) for draws in _draws(len(values), seed)])
-
-
-def _draws(count: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Draw the images of all resamplings, some of these at a time: ``(some, count)``."""
-    rng = np.random.default_rng(seed)
-    rows = max(1, AT_ONCE // count)
-    for start in range(0, RESAMPLINGS, rows):
-        yield rng.integers(count, size=(min(rows, RESAMPLINGS - start), count))
-
-
-def _central(parts: list[Floats]) -> tuple[float, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail])
+    low, high = bootstrap(
+        samples,
+        statistic,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=max(1, BATCH_VALUES // count),
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return float(low), float(high)

@@ -1,51 +1,48 @@
-"""A ranking as tables, figures and one self-contained page."""
+"""The report of a ranking: tables, figures, and one self-contained page."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from srkit.evaluation.results import ModelResult
 from srkit.evaluation.statistics import standing
 from srkit.evaluation.tables import explanations, summary_text
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import DPI, png
-from srkit.report.tables import (
-    Column,
-    csv_text,
-    format_value,
-    heading,
-    print_columns,
-    short_number,
-    strict,
-)
+from srkit.report.metric_info import MetricInfo
+from srkit.report.tables import Column, format_value, heading, print_columns, short_number
+from srkit.report.writer import ReportWriter
+from srkit.studies.ranking.bootstrap import Difference
 from srkit.studies.ranking.figures import cost_caption, cost_figure, ranking_sheet
-from srkit.studies.ranking.results import Ranking
-from srkit.system.files import write_file
+from srkit.studies.ranking.results import Cost, Ranking
 
-#: Headings of the columns beside the metrics.
-COSTS = ("parameters", "multiply-adds", "time [s]", "memory [MB]")
+#: The columns of the costs.
+COSTS: dict[str, Callable[[Cost], str]] = {
+    "parameters": lambda cost: short_number(cost.parameters),
+    "multiply-adds": lambda cost: short_number(cost.multiply_adds),
+    "time [s]": lambda cost: f"{cost.seconds:.3f}",
+    "memory [MB]": lambda cost: f"{cost.memory / 1e6:.0f}",
+}
 SHEET = (
-    "The most detailed square of pictures evenly spread over the set: HR, LR and the models, the "
-    "best first. The scores are of the whole pictures."
+    "The most detailed square of images that are evenly spread over the test set: HR, LR and the "
+    "models, the best first. The scores are those of the whole images."
 )
 
 
-def write_ranking(found: Ranking, folder: Path) -> Path:
-    """Write a ranking.
+def write_ranking(ranking: Ranking, folder: Path) -> Path:
+    """Write the report of a ranking.
 
     Parameters
     ----------
-    found
-        The ranking.
+    ranking
+        The results.
     folder
-        Gets ``ranking.csv`` and ``ranking.json``, ``per_image.csv``, ``sheet.png``, ``cost.png``,
-        and ``ranking.html``, which holds them all.
+        Output folder of ``ranking.csv`` and ``ranking.json``, ``per_image.csv``, ``sheet.png``,
+        ``cost.png``, and ``ranking.html``, which contains everything.
 
     Returns
     -------
@@ -57,157 +54,123 @@ def write_ranking(found: Ranking, folder: Path) -> Path:
     OutputError
         If a file cannot be written.
     """
-    rows = _rows(found)
-    write_file(folder / "ranking.csv", csv_text(rows[0], (row.values() for row in rows)))
-    summary = json.dumps(_summary(found), indent=2, ensure_ascii=False, allow_nan=False)
-    write_file(folder / "ranking.json", summary + "\n")
-    write_file(folder / "per_image.csv", _per_image(found))
-    figure, dpi = ranking_sheet(found)
-    pictures = [
-        Picture(write_file(folder / "sheet.png", png(figure, dpi)), "Picture sheet", SHEET),
-        Picture(
-            write_file(folder / "cost.png", png(cost_figure(found), DPI)),
-            "Quality against cost",
-            cost_caption(found),
-        ),
-    ]
-    page = render_page(
+    evaluation = ranking.evaluation
+    writer = ReportWriter(folder)
+    rows = _rows(ranking)
+    writer.csv("ranking.csv", rows[0], (row.values() for row in rows))
+    writer.json("ranking.json", _summary(ranking))
+    values = {
+        f"{model.name}/{metric.name}": model.values[metric.name].tolist()
+        for model in evaluation.models
+        for metric in evaluation.metrics
+    }
+    columns = zip(evaluation.names, *values.values(), strict=True)
+    writer.csv("per_image.csv", ["image", *values], columns)
+    sheet, dpi = ranking_sheet(ranking)
+    writer.figure("sheet.png", sheet, "Image sheet", SHEET, dpi)
+    caption = cost_caption(ranking)
+    writer.figure("cost.png", cost_figure(ranking), "Quality against cost", caption)
+    return writer.page(
+        "ranking.html",
         "ranking.html",
         package="srkit.studies.ranking",
-        found=found,
-        by=found.by.name.replace("_", " "),
-        headings=[heading(metric) for metric in found.evaluation.metrics],
+        ranking=ranking,
+        evaluation=evaluation,
+        headings=[heading(metric) for metric in evaluation.metrics],
         costs=COSTS,
-        rows=[_html_row(found, rank) for rank in range(1, len(rows) + 1)],
-        lines=lines(found),
-        pictures=pictures,
+        cell=partial(summary_text, evaluation),
+        lead_text=partial(lead_text, ranking.by),
+        lines=lines(ranking),
     )
-    return write_file(folder / "ranking.html", page)
 
 
-def print_ranking(found: Ranking, console: Console) -> None:
-    """Print the ranking, its ties, and what failed."""
-    models = found.evaluation.models
+def print_ranking(ranking: Ranking, console: Console) -> None:
+    """Print the ranking, its ties, and the models that failed."""
+    evaluation, models = ranking.evaluation, ranking.evaluation.models
+
+    def column(metric: MetricInfo) -> Column:
+        cells = [Text(summary_text(evaluation, metric, model)) for model in models]
+        return Column(heading(metric).replace("_", " "), cells)
+
     names = Column("model", [Text(f"{n}. {model.name}") for n, model in enumerate(models, 1)])
-    metrics = [
-        Column(
-            heading(metric).replace("_", " "),
-            [Text(summary_text(found.evaluation, metric, model)) for model in models],
-        )
-        for metric in found.evaluation.metrics
+    leads = [ranking.leads[model.name] for model in models]
+    ties = [" tie" if lead is not None and lead.tie else "" for lead in leads]
+    texts = [lead_text(ranking.by, lead) + tie for lead, tie in zip(leads, ties, strict=True)]
+    columns = [
+        column(ranking.by),
+        Column("ahead of next", [Text(text) for text in texts]),
+        *(column(metric) for metric in evaluation.metrics if metric != ranking.by),
+        *(
+            Column(name, [Text(text(ranking.costs[model.name])) for model in models])
+            for name, text in COSTS.items()
+        ),
     ]
-    leads = Column("ahead of next", [Text(lead_text(found, model)) for model in models])
-    costs = [
-        Column(name, [Text(_costs(found, model)[place]) for model in models])
-        for place, name in enumerate(COSTS)
-    ]
-    by = [info.name for info in found.evaluation.metrics].index(found.by.name)
-    columns = [metrics.pop(by), leads, *metrics, *costs]
-    print_columns(f"{found.evaluation.title}: by {found.by.name}", names, columns, console)
-    for line in lines(found):
+    print_columns(f"{evaluation.title}: by {ranking.by.name}", names, columns, console)
+    for line in lines(ranking):
         console.print(Text(line))
-    for name, reason in found.failures.items():
+    for name, reason in ranking.failures.items():
         console.print(Text.assemble(("failed ", "red"), f"{name}: {reason}"), soft_wrap=True)
 
 
-def lines(found: Ranking) -> list[str]:
-    """Say in words what the table does not."""
-    told = [
-        f"{first} and {second} are tied: the 95 % interval of their difference holds 0."
-        for first, second in found.ties
+def lines(ranking: Ranking) -> list[str]:
+    """Return the ties, explanations of the columns, and notes."""
+    ties = [
+        f"{first} and {second} are tied: the 95 % interval of their difference contains 0."
+        for first, second in ranking.ties
     ]
-    told += explanations(found.evaluation)
-    told.append(
-        "Multiply-adds: for an SR picture of 1280 x 720. Time: mean of a picture. Memory: its rise "
-        "to the peak on the largest picture, weights included."
+    costs = (
+        "Multiply-adds: for an SR image of 1280 x 720. Time: mean per image. Memory: peak on the "
+        "largest image, including the weights."
     )
-    return told + found.evaluation.notes
+    return [*ties, *explanations(ranking.evaluation), costs, *ranking.evaluation.notes]
 
 
-def lead_text(found: Ranking, model: ModelResult) -> str:
-    """Write how far a model is ahead of the next, with the interval."""
-    lead = found.leads[model.name]
+def lead_text(metric: MetricInfo, lead: Difference | None) -> str:
+    """Format the lead of a model over the next, with its interval."""
     if lead is None:
         return ""
-    value, low, high = (format_value(found.by, each) for each in (lead.value, lead.low, lead.high))
-    return f"{value} [{low}, {high}]{' tie' if lead.tie else ''}"
+    value, low, high = (format_value(metric, each) for each in (lead.value, lead.low, lead.high))
+    return f"{value} [{low}, {high}]"
 
 
-def _costs(found: Ranking, model: ModelResult) -> list[str]:
-    cost = found.costs[model.name]
-    counts = [short_number(cost.parameters), short_number(cost.multiply_adds)]
-    return [*counts, f"{cost.seconds:.3f}", f"{cost.memory / 1e6:.0f}"]
-
-
-def _rows(found: Ranking) -> list[dict[str, Any]]:
-    """Shape the table for the CSV file: plain numbers."""
+def _rows(ranking: Ranking) -> list[dict[str, Any]]:
+    """Return the rows of the CSV file."""
     rows = []
-    for rank, model in enumerate(found.evaluation.models, start=1):
-        lead, cost = found.leads[model.name], found.costs[model.name]
-        told = {"lead": lead.value, "low": lead.low, "high": lead.high} if lead else {}
+    for rank, model in enumerate(ranking.evaluation.models, start=1):
+        lead = ranking.leads[model.name]
         rows.append(
             {
                 "rank": rank,
                 "model": model.name,
-                **{m.name: standing(model, m) for m in found.evaluation.metrics},
-                "lead": told.get("lead", ""),
-                "lead_low": told.get("low", ""),
-                "lead_high": told.get("high", ""),
+                **{metric.name: standing(model, metric) for metric in ranking.evaluation.metrics},
+                "lead": "" if lead is None else lead.value,
+                "lead_low": "" if lead is None else lead.low,
+                "lead_high": "" if lead is None else lead.high,
                 "tied_with_next": "" if lead is None else lead.tie,
-                **{f"{key}": value for key, value in asdict(cost).items()},
+                **asdict(ranking.costs[model.name]),
             }
         )
     return rows
 
 
-def _summary(found: Ranking) -> dict[str, Any]:
-    evaluation = found.evaluation
+def _summary(ranking: Ranking) -> dict[str, Any]:
+    evaluation = ranking.evaluation
     return {
         "title": evaluation.title,
-        "scale": found.scale,
+        "scale": ranking.scale,
         "images": len(evaluation.names),
-        "by": found.by.name,
+        "by": ranking.by.name,
         "metrics": {metric.name: asdict(metric) for metric in evaluation.metrics},
         "models": [
             {
                 "model": model.name,
-                "mean": {m.name: strict(model.mean(m.name)) for m in evaluation.metrics},
-                "lead": None if (lead := found.leads[model.name]) is None else asdict(lead),
+                "mean": {metric.name: model.mean(metric.name) for metric in evaluation.metrics},
+                "lead": None if (lead := ranking.leads[model.name]) is None else asdict(lead),
                 "tied_with_next": None if lead is None else lead.tie,
-                **asdict(found.costs[model.name]),
+                **asdict(ranking.costs[model.name]),
             }
             for model in evaluation.models
         ],
-        "failures": found.failures,
+        "failures": ranking.failures,
         "notes": evaluation.notes,
-    }
-
-
-def _per_image(found: Ranking) -> str:
-    evaluation = found.evaluation
-    columns = {
-        f"{model.name}/{metric.name}": model.values[metric.name].tolist()
-        for model in evaluation.models
-        for metric in evaluation.metrics
-    }
-    rows = zip(evaluation.names, *columns.values(), strict=True)
-    return csv_text(["image", *columns], rows)
-
-
-def _html_row(found: Ranking, rank: int) -> dict[str, Any]:
-    model = found.evaluation.models[rank - 1]
-    lead = found.leads[model.name]
-    return {
-        "rank": rank,
-        "model": model.name,
-        "cells": [
-            {
-                "text": summary_text(found.evaluation, metric, model),
-                "by": metric.name == found.by.name,
-            }
-            for metric in found.evaluation.metrics
-        ],
-        "lead": lead_text(found, model).removesuffix(" tie"),
-        "tie": lead is not None and lead.tie,
-        "costs": _costs(found, model),
     }

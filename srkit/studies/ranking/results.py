@@ -1,4 +1,4 @@
-"""What a ranking found: models in their order, what they cost, who is tied."""
+"""The results of a ranking: the models in order, their costs, and which of them are tied."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from srkit.studies.ranking.bootstrap import Difference
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model costs.
+    """The computational cost of a model.
 
     Parameters
     ----------
     parameters
         Number of weights.
     multiply_adds
-        For an SR picture of 1280 x 720 pixels, in proportion to one of 64 x 64 LR pixels.
+        For an SR image of 1280 x 720 pixels, scaled from a count on 64 x 64 LR pixels.
     seconds
-        To restore a picture, the mean over the pictures.
+        Mean time to restore an image.
     memory
-        Rise of the memory from before the model was opened to its peak on the largest picture, in
-        bytes.
+        Peak memory on the largest image, in bytes above the level before the model was opened.
     """
 
     parameters: int
@@ -36,21 +35,21 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One picture of the sheet: the same square of HR and of what each model made of it.
+class Example:
+    """A test image of the sheet: HR, and the same square of HR, LR and the SR of each model.
 
     Parameters
     ----------
     index
-        Of the picture among those of the set.
+        Index of the image in the test set.
     whole
         HR.
     box
         The square.
     hr, lr
-        The square, ``(h, w, C)`` in [0, 1]; the pixels of LR repeated to HR's.
+        The square, ``(h, w, C)`` in [0, 1]; LR is enlarged to the size of HR by repeating pixels.
     models
-        The square by model.
+        The square of SR, by model.
     """
 
     index: int
@@ -63,24 +62,24 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Models on one set of pictures, the best first.
+    """Models on one test set, the best first.
 
     Parameters
     ----------
     evaluation
-        Their results, in their order.
+        Their results, in order.
     by
-        The metric that ranks.
+        The metric that determines the order.
     scale
-        HR pixels for each LR pixel along a side.
+        Ratio of the sides of HR and LR.
     costs
-        By model.
+        The cost of each model.
     leads
-        By model, how far it is ahead of the next; None where that cannot be told, as for the last.
+        The lead of each model over the next; None where it is undefined, as for the last.
     failures
-        By model that could not be ranked, why.
-    views
-        For the picture sheet.
+        The reason for each model that could not be ranked.
+    examples
+        The images of the sheet.
     """
 
     evaluation: Evaluation
@@ -89,11 +88,11 @@ class Ranking:
     costs: dict[str, Cost]
     leads: dict[str, Difference | None]
     failures: dict[str, str]
-    views: list[View]
+    examples: list[Example]
 
     @property
     def ties(self) -> list[tuple[str, str]]:
-        """Neighbours of which other pictures might have ranked the second first."""
+        """Pairs of neighbours whose order might be reversed with other images."""
         names = [model.name for model in self.evaluation.models]
         leads = ((*pair, self.leads[pair[0]]) for pair in pairwise(names))
         return [(name, after) for name, after, lead in leads if lead is not None and lead.tie]

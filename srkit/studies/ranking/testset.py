@@ -1,4 +1,4 @@
-"""Pictures to measure models on: HR, and LR that is made of it or lies beside it."""
+"""Test sets: HR images in files, with LR that is read from files or made from HR."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from srkit.functional.resizing import resize
 from srkit.images.formats import Formats
 from srkit.interfaces import CalibratedFormat, Image
 
-#: Where sets of the field keep their HR, and where they may lie.
+#: Folder of the HR images in published test sets, and the folder of the test sets.
 HR_FOLDER, SETS = "HR", Path("data")
-#: What file names say besides the picture's own name.
-_SIDE = re.compile(r"(?:_SRF_\d+)?(?:_?x\d+|_[HL]R)?$", re.IGNORECASE)
+#: The part of a file name that says whether an image is HR or LR, and at which scale.
+_SUFFIX = re.compile(r"(?:_SRF_\d+)?(?:_?x\d+|_[HL]R)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One picture, HR and LR.
+    """HR and LR of one image.
 
     Parameters
     ----------
     name
-        Of its file.
+        Name of the HR file.
     hr, lr
-        The picture; each side of HR is `scale` times that of LR.
+        The images; each side of HR is `scale` times that of LR.
     """
 
     name: str
@@ -38,42 +38,42 @@ class Pair:
     lr: Image
 
     @property
-    def is_picture(self) -> bool:
-        """Whether it is a photograph of 8 bits, and not measured values."""
+    def is_8_bit(self) -> bool:
+        """Whether HR is an 8-bit image, such as a photograph, rather than measured values."""
         return self.hr.metadata.get("bits") == 8
 
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """Pictures in files, read when they are asked for.
+    """Images in files, which are read on demand.
 
-    HR is cut at its lower and right border to sides that the scale divides. Where LR does not lie
-    beside it, it is made by MATLAB's bicubic ``imresize``: of pictures of 8 bits in bytes, as for
-    the tables of the field. Grey pictures of 8 bits become RGB.
+    HR is cropped at the bottom and right to sides that are multiples of the scale. LR is made from
+    HR with MATLAB's bicubic ``imresize`` unless it is given; of 8-bit images it is rounded to
+    8 bits, as for published tables. 8-bit grey images are converted to RGB.
 
     Parameters
     ----------
     title
-        What headings call it.
+        Title for headings.
     files
-        HR of each picture.
+        The HR files.
     scale
-        HR pixels for each LR pixel along a side.
+        Ratio of the sides of HR and LR.
     formats
-        What reads the files.
+        The formats that can be read.
     lr_files
-        LR of each picture by its HR; None: it is made.
+        The LR file of each HR file; None if LR is made from HR.
     notes
-        What the reader should know of it.
+        Notes for the reader of the results.
     """
 
-    __test__ = False  # no test, whatever pytest takes it for
+    __test__ = False  # keeps pytest from collecting it
 
     title: str
     files: Sequence[Path]
     scale: int
     formats: Formats
-    lr_files: dict[Path, Path] | None = None
+    lr_files: Sequence[Path] | None = None
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -83,64 +83,67 @@ class TestSet:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Pair:
-        """Read a picture.
+        """Read an image.
 
         Raises
         ------
         DataError
-            If a file cannot be read, is smaller than the scale, or HR and LR do not fit together.
+            If a file cannot be read, HR is smaller than the scale, or HR and LR do not match.
         """
-        path = self.files[index]
+        path, scale = self.files[index], self.scale
         hr = _read(path, self.formats)
-        height, width = (side // self.scale * self.scale for side in hr.pixels.shape[-2:])
+        height, width = (side // scale for side in hr.pixels.shape[-2:])
         if not (height and width):
-            raise DataError(f"{path}: has less than {self.scale} pixels on a side")
-        hr = replace(hr, pixels=hr.pixels[..., :height, :width])
+            raise DataError(f"{path}: has fewer than {scale} pixels on a side")
+        hr = replace(hr, pixels=hr.pixels[..., : height * scale, : width * scale])
         if self.lr_files is None:
-            return Pair(path.name, hr, _shrunk(hr, self.scale))
-        lr_path = self.lr_files[path]
-        lr = _read(lr_path, self.formats)
-        expected = (len(hr.pixels), height // self.scale, width // self.scale)
+            return Pair(path.name, hr, _shrink(hr, scale))
+        lr = _read(self.lr_files[index], self.formats)
+        expected = (len(hr.pixels), height, width)
         if lr.pixels.shape != expected:
             raise DataError(
-                f"{lr_path}: has {_text(tuple(lr.pixels.shape))} (channels x height x width); "
-                f"expected {_text(expected)}, 1/{self.scale} of {path}"
+                f"{self.lr_files[index]}: has {_text(lr.pixels.shape)} (channels x height x "
+                f"width); expected {_text(expected)}, 1/{scale} of {path}"
             )
         return Pair(path.name, hr, lr)
 
 
 def open_testset(on: str | Path, scale: int, formats: Formats, lr: Path | None = None) -> TestSet:
-    """Find pictures to measure on.
+    """Find the images of a test set.
 
     Parameters
     ----------
     on
-        A picture; a folder of pictures; a folder with the folders ``HR`` and ``X2``, ``X3``, ... or
-        ``LR``; or the name of a folder in ``data/``, in any case.
+        An image; a folder of images; a folder with the subfolders ``HR`` and ``X2``, ``X3``, ... or
+        ``LR``; or the name of a folder in ``data/``, in upper or lower case.
     scale
-        HR pixels for each LR pixel along a side.
+        Ratio of the sides of HR and LR.
     formats
-        What reads the files.
+        The formats that can be read.
     lr
-        Folder of LR pictures, each named like its HR, or with an ``x4`` of the scale behind it.
-        Without it that beside ``HR`` is taken, else LR is made.
+        Folder of the LR images, which are named like the HR images, optionally followed by the
+        scale as in ``x4``. By default the folder beside ``HR`` is used; without one, LR is made
+        from HR.
 
     Raises
     ------
     DataError
-        If there is no such file or folder, it holds no picture, or LR is missing.
+        If there is no such file or folder, it contains no images, or an LR image is missing.
     """
     path = _find(str(on))
+    folder = lr
     if path.is_file():
         formats.of_path(path)
-        files, title, beside = [path], path.name, None
+        files, title = [path], path.name
     else:
         inside = path / HR_FOLDER
-        files = _pictures(inside if inside.is_dir() else path, formats)
-        title, beside = path.resolve().name, _beside(path, scale) if inside.is_dir() else None
-    folder = lr or beside
+        if inside.is_dir():
+            files, folder = _images(inside, formats), lr or _lr_folder(path, scale)
+        else:
+            files = _images(path, formats)
+        title = path.resolve().name
     if folder is None:
-        note = f"LR: bicubic 1/{scale} of HR, as MATLAB's imresize makes it"
+        note = f"LR: bicubic 1/{scale} of HR, as by MATLAB's imresize"
         return TestSet(title, files, scale, formats, None, [note])
     lr_files = _match(files, folder, scale, formats)
     return TestSet(title, files, scale, formats, lr_files, [f"LR: {folder}"])
@@ -155,45 +158,41 @@ def _find(on: str) -> Path:
             if folder.is_dir() and folder.name.lower() == on.lower():
                 return folder
     raise DataError(
-        f"{on}: no such picture, folder, or folder in {SETS}/; expected HR pictures, or a folder "
-        f"with the folders {HR_FOLDER} and X2, X3 or X4"
+        f"{on}: no such image, folder, or folder in {SETS}/; expected HR images, or a folder with "
+        f"the subfolders {HR_FOLDER} and X2, X3 or X4"
     )
 
 
-def _beside(folder: Path, scale: int) -> Path | None:
-    """Find LR of a scale beside HR; a folder ``LR`` is for the only scale there is."""
-    for name in (f"X{scale}", f"x{scale}", "LR"):
-        if (folder / name).is_dir():
-            return folder / name
-    return None
+def _lr_folder(folder: Path, scale: int) -> Path | None:
+    """Return the folder of LR beside HR; the name ``LR`` is used where there is only one scale."""
+    names = (f"X{scale}", f"x{scale}", "LR")
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
-def _pictures(folder: Path, formats: Formats) -> list[Path]:
+def _images(folder: Path, formats: Formats) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if path.is_file() and formats.knows(path))
     if not files:
-        raise DataError(f"{folder}: holds no image; known endings: {', '.join(formats.suffixes)}")
+        known = ", ".join(formats.suffixes)
+        raise DataError(f"{folder}: contains no images; known extensions: {known}")
     return files
 
 
-def _match(files: Sequence[Path], folder: Path, scale: int, formats: Formats) -> dict[Path, Path]:
-    """Give each HR its LR: of the same name but for what says which of the two it is."""
+def _match(files: Sequence[Path], folder: Path, scale: int, formats: Formats) -> list[Path]:
+    """Find the LR file of each HR file by its name."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected LR pictures")
-    found = {_own_name(path, formats): path for path in _pictures(folder, formats)}
-    lr_files = {}
+        raise DataError(f"{folder}: no such folder; expected LR images")
+    found = {_stem(path, formats): path for path in _images(folder, formats)}
     for path in files:
-        name = _own_name(path, formats)
+        name, end = _stem(path, formats), formats.suffix_of(path.name)
         if name not in found:
-            end = formats.suffix_of(path.name)
             raise DataError(
-                f"{folder}: holds no LR of {path}; expected {name}{end} or {name}x{scale}{end}"
+                f"{folder}: contains no LR of {path}; expected {name}{end} or {name}x{scale}{end}"
             )
-        lr_files[path] = found[name]
-    return lr_files
+    return [found[_stem(path, formats)] for path in files]
 
 
-def _own_name(path: Path, formats: Formats) -> str:
-    return _SIDE.sub("", path.name.removesuffix(formats.suffix_of(path.name) or ""))
+def _stem(path: Path, formats: Formats) -> str:
+    return _SUFFIX.sub("", path.name.removesuffix(formats.suffix_of(path.name) or ""))
 
 
 def _read(path: Path, formats: Formats) -> Image:
@@ -208,8 +207,8 @@ def _read(path: Path, formats: Formats) -> Image:
     return replace(image, metadata=metadata)
 
 
-def _shrunk(hr: Image, scale: int) -> Image:
-    """Make LR of HR."""
+def _shrink(hr: Image, scale: int) -> Image:
+    """Make LR from HR."""
     metadata: dict[str, Any] = dict(hr.metadata)
     if "pixel_scale" in metadata:
         metadata["pixel_scale"] *= scale
@@ -223,5 +222,5 @@ def _shrunk(hr: Image, scale: int) -> Image:
     return Image(lr[0], hr.data_range, metadata)
 
 
-def _text(shape: tuple[int, ...]) -> str:
+def _text(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))

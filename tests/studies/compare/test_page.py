@@ -238,7 +238,7 @@ def test_a_page_needs_nothing_else(page: Path) -> None:
             "a.png: the reference has 40 x 30 x 3 (width x height x channels), SR 80 x 60 x 3; "
             "expected the same",
         ),
-        ((), "no model tells the scale; give it: --scale 4"),
+        ((), "no model determines the scale; add, for example, --scale 4"),
     ],
 )
 def test_what_cannot_be_compared(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from ranking_setup import COSTS, a_ranking
+from ranking_setup import COSTS, make_ranking
 
 from srkit.studies.ranking.figures import cost_figure, ranking_sheet
 from srkit.studies.ranking.results import Cost
@@ -15,9 +15,9 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for axis in figure.axes for text in axis.texts]
 
 
-def test_the_sheet_shows_each_model_with_the_score_of_that_picture() -> None:
-    found = a_ranking()
-    figure, dpi = ranking_sheet(found)
+def test_sheet_shows_each_model_with_its_score_of_the_image() -> None:
+    ranking = make_ranking()
+    figure, dpi = ranking_sheet(ranking)
     assert texts(figure) == [
         "HR, whole",
         "HR",
@@ -34,18 +34,21 @@ def test_the_sheet_shows_each_model_with_the_score_of_that_picture() -> None:
     ]
     assert [text.get_text() for text in figure.texts] == ["a.png", "c.png"]
     shown = figure.axes[3].images[0].get_array()
-    np.testing.assert_array_equal(shown, found.views[0].models["big <net>"])
+    np.testing.assert_array_equal(shown, ranking.examples[0].models["big <net>"])
     assert 120 <= dpi <= 300
 
 
-def test_the_squares_do_not_overlap_and_stay_within() -> None:
-    """With many models the row goes on below."""
-    found = a_ranking()
-    model = found.evaluation.models[0]
-    many = [replace(model, name=f"model {number}") for number in range(9)]
-    views = [replace(view, models={each.name: view.hr for each in many}) for view in found.views]
-    found = replace(found, evaluation=replace(found.evaluation, models=many), views=views)
-    figure, _ = ranking_sheet(found)
+def test_squares_do_not_overlap_and_stay_inside_the_figure() -> None:
+    """With many models, an example takes several rows."""
+    ranking = make_ranking()
+    model = ranking.evaluation.models[0]
+    models = [replace(model, name=f"model {number}") for number in range(9)]
+    examples = [
+        replace(one, models={each.name: one.hr for each in models}) for one in ranking.examples
+    ]
+    evaluation = replace(ranking.evaluation, models=models)
+    ranking = replace(ranking, evaluation=evaluation, examples=examples)
+    figure, _ = ranking_sheet(ranking)
     boxes = [axis.get_position().bounds for axis in figure.axes]
     assert len(boxes) == 2 * 12
     assert all(x >= 0 and y >= 0 and x + w <= 1 and y + h <= 1 for x, y, w, h in boxes)
@@ -55,9 +58,9 @@ def test_the_squares_do_not_overlap_and_stay_within() -> None:
 
 
 def test_quality_is_drawn_against_each_cost() -> None:
-    figure = cost_figure(a_ranking())
+    figure = cost_figure(make_ranking())
     labels = [axis.get_xlabel() for axis in figure.axes]
-    assert labels == ["parameters", "multiply-adds for 1280 x 720", "seconds a picture"]
+    assert labels == ["parameters", "multiply-adds for 1280 x 720", "seconds per image"]
     points = [
         [container.lines[0].get_xydata().tolist() for container in axis.containers]
         for axis in figure.axes
@@ -67,15 +70,15 @@ def test_quality_is_drawn_against_each_cost() -> None:
         [[57_000, pytest.approx(93.4 / 3)]],
     ]
     assert len(points[2]) == 3
-    # What has no parameters is a line across.
+    # A model without parameters is a horizontal line.
     lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     assert [line.get_ydata()[0] for line in lines] == [28]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["1. big <net>", "2. small", "3. bicubic"]
 
 
-def test_an_axis_on_which_nothing_costs_anything_is_left_out() -> None:
+def test_axes_on_which_all_costs_are_zero_are_omitted() -> None:
     free = {name: Cost(0, 0, 0.1, 10) for name in COSTS}
-    assert [axis.get_xlabel() for axis in cost_figure(a_ranking(free)).axes] == [
-        "seconds a picture"
+    assert [axis.get_xlabel() for axis in cost_figure(make_ranking(free)).axes] == [
+        "seconds per image"
     ]

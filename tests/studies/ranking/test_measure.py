@@ -26,7 +26,7 @@ from srkit.studies.ranking.testset import open_testset
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three photographs of 100 x 120 pixels, and a network of scale 2."""
+    """Write three photographs of 100 x 120 pixels and a network of scale 2."""
     folder = tmp_path_factory.mktemp("ranking")
     (folder / "set").mkdir()
     for picture in (astronaut, chelsea, coffee):
@@ -43,7 +43,7 @@ def ranked(
 
 
 def psnr_by_hand(folder: Path, restore: Any) -> list[float]:
-    """PSNR over all channels of 8-bit pictures, 2 pixels cropped, LR made in bytes."""
+    """PSNR over all channels of 8-bit images, 2 pixels cropped, LR rounded to 8 bits."""
     values = []
     for path in sorted((folder / "set").glob("*.png")):
         with Picture.open(path) as picture:
@@ -55,7 +55,7 @@ def psnr_by_hand(folder: Path, restore: Any) -> list[float]:
     return values
 
 
-def test_the_best_comes_first(folder: Path, formats: Formats, registry: Registry) -> None:
+def test_best_model_is_first(folder: Path, formats: Formats, registry: Registry) -> None:
     found = ranked(folder, formats, registry, "nearest", "bicubic", "bilinear")
     assert [model.name for model in found.evaluation.models] == ["bicubic", "bilinear", "nearest"]
     assert found.evaluation.title == "set, scale 2"
@@ -72,7 +72,7 @@ def test_the_best_comes_first(folder: Path, formats: Formats, registry: Registry
     assert found.costs["nearest"].parameters == found.costs["nearest"].multiply_adds == 0
 
 
-def test_a_metric_of_which_less_is_better(
+def test_metric_of_which_lower_is_better(
     folder: Path, formats: Formats, registry: Registry
 ) -> None:
     found = ranked(folder, formats, registry, "nearest", "bicubic", by="mae")
@@ -83,9 +83,7 @@ def test_a_metric_of_which_less_is_better(
     assert lead.value > 0
 
 
-def test_a_network_and_its_self_ensemble(
-    folder: Path, formats: Formats, registry: Registry
-) -> None:
+def test_network_and_its_self_ensemble(folder: Path, formats: Formats, registry: Registry) -> None:
     path = str(folder / "net.safetensors")
     found = ranked(folder, formats, registry, path, "bicubic", self_ensemble=True)
     assert {m.name for m in found.evaluation.models} == {"net", "net + self-ensemble", "bicubic"}
@@ -96,7 +94,8 @@ def test_a_network_and_its_self_ensemble(
         assert plain.values["psnr_rgb"] == pytest.approx(psnr_by_hand(folder, network), abs=1e-2)
         mean = psnr_by_hand(folder, lambda lr: self_ensemble(network, lr)[0])
     assert ensemble.values["psnr_rgb"] == pytest.approx(mean, abs=1e-2)
-    # Convolutions 3x3: 3 to 4, three of 4 to 4, 4 to 16 on LR, and 4 to 3 on SR of 4 times as many.
+    # Convolutions 3x3: 3 to 4, three of 4 to 4 and 4 to 16 on LR; 4 to 3 on SR, which has 4 times
+    # as many pixels.
     each = 9 * (3 * 4 + 3 * 4 * 4 + 4 * 16 + 4 * 4 * 3)
     cost = found.costs["net"]
     assert cost.multiply_adds == each * 1280 * 720 // 4
@@ -105,19 +104,18 @@ def test_a_network_and_its_self_ensemble(
     assert cost.seconds > 0
 
 
-def test_the_views_are_the_same_square_of_all(
+def test_examples_are_the_same_square_of_all_models(
     folder: Path, formats: Formats, registry: Registry
 ) -> None:
     found = ranked(folder, formats, registry, "nearest", "bicubic", examples=2)
-    assert [view.index for view in found.views] == [0, 2]
-    for view in found.views:
-        assert set(view.models) == {"nearest", "bicubic"}
-        assert view.hr.shape == (25, 30, 3)
-        assert all(image.shape == view.hr.shape for image in view.models.values())
-        np.testing.assert_array_equal(view.box.cut(view.whole), view.hr)
-        np.testing.assert_array_equal(view.lr, view.models["nearest"])
-        # What it made of it is like it.
-        assert np.abs(view.models["bicubic"] - view.hr).mean() < 0.08
+    assert [example.index for example in found.examples] == [0, 2]
+    for example in found.examples:
+        assert set(example.models) == {"nearest", "bicubic"}
+        assert example.hr.shape == (25, 30, 3)
+        assert all(image.shape == example.hr.shape for image in example.models.values())
+        np.testing.assert_array_equal(example.box.cut(example.whole), example.hr)
+        np.testing.assert_array_equal(example.lr, example.models["nearest"])
+        assert np.abs(example.models["bicubic"] - example.hr).mean() < 0.08
 
 
 def test_equal_models_are_tied(
@@ -132,7 +130,7 @@ def test_equal_models_are_tied(
     assert found.ties == [("net", f"net ({twin})")]
 
 
-def test_what_fails_is_named_and_the_rest_is_ranked(
+def test_failed_models_are_reported_and_the_others_ranked(
     folder: Path, formats: Formats, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SRKIT_TRACEBACK", raising=False)
@@ -148,7 +146,7 @@ def test_what_fails_is_named_and_the_rest_is_ranked(
     }
 
 
-def test_if_all_fail_that_is_an_error(folder: Path, formats: Formats, registry: Registry) -> None:
+def test_error_if_all_models_fail(folder: Path, formats: Formats, registry: Registry) -> None:
     path = str(folder / "net.safetensors")
     with pytest.raises(SrkitError) as caught:
         rank([path], open_testset(folder / "set", 3, formats), registry, metrics=["psnr"])
@@ -157,7 +155,7 @@ def test_if_all_fail_that_is_an_error(folder: Path, formats: Formats, registry: 
     )
 
 
-def test_pictures_that_cannot_be_measured_are_no_models_fault(
+def test_error_for_an_image_that_cannot_be_measured(
     folder: Path, formats: Formats, registry: Registry, tmp_path: Path
 ) -> None:
     Picture.fromarray(astronaut()[:24, :13]).save(tmp_path / "small.png")
@@ -169,15 +167,17 @@ def test_pictures_that_cannot_be_measured_are_no_models_fault(
     )
 
 
-def test_metrics_that_cannot_be(folder: Path, formats: Formats, registry: Registry) -> None:
+def test_error_for_metrics_that_are_unknown_or_need_a_teacher(
+    folder: Path, formats: Formats, registry: Registry
+) -> None:
     with pytest.raises(PluginError, match=r"did you mean 'psnr_y'\?$"):
         ranked(folder, formats, registry, "bicubic", metrics=["psnry"])
-    message = r"^metric 'accuracy' judges by a teacher; 'srkit eval' can measure it$"
+    message = r"^metric 'accuracy' needs a teacher; use 'srkit eval' to measure it$"
     with pytest.raises(PluginError, match=message):
         ranked(folder, formats, registry, "bicubic", metrics=["accuracy"])
 
 
-def test_the_metrics_of_the_field_are_measured_unasked(
+def test_default_metrics_need_no_download(
     folder: Path,
     formats: Formats,
     registry: Registry,
@@ -193,7 +193,9 @@ def test_the_metrics_of_the_field_are_measured_unasked(
     assert default_metrics(pair, registry) == [*names[:4], "lpips", "niqe"]
 
 
-def test_measured_images_have_others(formats: Formats, registry: Registry, tmp_path: Path) -> None:
+def test_default_metrics_of_measured_values(
+    formats: Formats, registry: Registry, tmp_path: Path
+) -> None:
     from astropy.io import fits
 
     values = np.random.default_rng(0).normal(10, 3, (40, 48)).astype(np.float32)
@@ -201,17 +203,19 @@ def test_measured_images_have_others(formats: Formats, registry: Registry, tmp_p
     found = rank(["bicubic", "nearest"], open_testset(tmp_path, 2, formats), registry)
     assert [metric.name for metric in found.evaluation.metrics] == ["psnr", "ssim", "mae"]
     assert found.ties == []
-    assert "One picture: whether models are tied cannot be told." in found.evaluation.notes
+    assert "A single image cannot show whether models are tied." in found.evaluation.notes
 
 
-def test_the_scale_is_that_of_the_first_network(folder: Path, registry: Registry) -> None:
+def test_scale_is_that_of_the_first_network(folder: Path, registry: Registry) -> None:
     path = str(folder / "net.safetensors")
     assert common_scale(["bicubic", "none.pt", path], registry) == 2
-    with pytest.raises(DataError, match=r"^no model tells the scale; give it: --scale 4$"):
+    with pytest.raises(
+        DataError, match=r"^no model determines the scale; add, for example, --scale 4$"
+    ):
         common_scale(["bicubic"], registry)
 
 
-def test_the_command(folder: Path, srkit: Srkit, tmp_path: Path) -> None:
+def test_command(folder: Path, srkit: Srkit, tmp_path: Path) -> None:
     network = folder / "net.safetensors"
     done = srkit("rank", "bicubic", network, "--on", folder / "set", "--metrics", "psnr_y, mae")
     assert done.status == 0, done.err

@@ -5,7 +5,7 @@ import io
 import json
 from pathlib import Path
 
-from ranking_setup import a_ranking
+from ranking_setup import make_ranking
 from rich.console import Console
 
 from srkit.studies.ranking.report import print_ranking, write_ranking
@@ -15,9 +15,9 @@ def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text("utf-8").splitlines()))
 
 
-def test_the_printed_table() -> None:
+def test_printed_table() -> None:
     console = Console(file=io.StringIO(), width=150)
-    print_ranking(a_ranking(), console)
+    print_ranking(make_ranking(), console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert lines[0].strip() == "Set3, scale 4: by psnr_y"
     first = lines[3].split()
@@ -26,13 +26,13 @@ def test_the_printed_table() -> None:
     assert lines[3].split()[-8:] == ["5.0000", "(3)", "16.7", "M", "1.03", "T", "2.500", "900"]
     assert lines[5].split()[-6:] == ["8.2500", "(2)", "0", "0", "0.001", "3"]
     text = " ".join(" ".join(lines).split())
-    assert "big <net> and small are tied: the 95 % interval of their difference holds 0." in text
+    assert "big <net> and small are tied: the 95 % interval of their difference contains 0." in text
     assert "failed broken.pt: a model of scale 2; expected scale 4" in text
-    assert "LR: made" in text
+    assert "LR: bicubic" in text
 
 
-def test_the_files(tmp_path: Path) -> None:
-    page = write_ranking(a_ranking(), tmp_path)
+def test_files(tmp_path: Path) -> None:
+    page = write_ranking(make_ranking(), tmp_path)
     rows = table(tmp_path / "ranking.csv")
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
     assert [row["tied_with_next"] for row in rows] == ["True", "False", ""]
