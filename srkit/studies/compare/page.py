@@ -24,7 +24,7 @@ from srkit.report.squares import even_choice
 from srkit.report.tables import format_value, heading
 from srkit.studies.compare.scenes import Scene, Subject, check_reference, make_scene
 from srkit.studies.consistency.pairs import read_known, read_restored
-from srkit.studies.ranking.measure import build_metrics
+from srkit.studies.metrics import build_metrics
 from srkit.system.files import write_file
 from srkit.upscaling.files import Job, name_error, split
 from srkit.upscaling.opacity import upscale_picture
@@ -234,10 +234,7 @@ def write_page(
     OutputError
         If it cannot be written.
     """
-    infos = [
-        MetricInfo(name, metric.unit, metric.higher_is_better, metric.protocol)
-        for name, metric in metrics.items()
-    ]
+    infos = [MetricInfo.of(name, metric) for name, metric in metrics.items()]
     count = "1 image" if len(scenes) == 1 else f"{len(scenes)} images"
     text = render_page(
         "compare.html",

@@ -59,7 +59,7 @@ def test_interval_of_a_mean_equals_resampling_by_hand() -> None:
 
 
 def test_difficulty_of_images_cancels_out() -> None:
-    """A constant lead is no tie, although it is far smaller than the scatter of the images."""
+    """A constant lead is not a tie, although it is far smaller than the scatter of the images."""
     found = paired_difference(values(0) + 0.05, values(0), PSNR)
     assert found is not None
     assert not found.tie
