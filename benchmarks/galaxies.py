@@ -31,7 +31,7 @@ from srkit_astro.metrics.detection import detect
 from srkit_astro.metrics.morphology import HalfLightRadiusError, SersicIndexError, fit_sersic
 from srkit_astro.metrics.photometry import IsophotalFluxError
 from srkit_astro.simulation.galaxy_simulation import GalaxySimulation
-from srkit_astro.simulation.populations import Galaxy
+from srkit_astro.simulation.lens_population import Galaxy
 
 from srkit.assembly.build import assemble
 from srkit.assembly.restore import restore

@@ -25,8 +25,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from srkit_astro.instruments.cameras import flux_of
+from srkit_astro.simulation.lens_population import Galaxy, Lens
 from srkit_astro.simulation.lens_simulation import LensSimulation, sky
-from srkit_astro.simulation.populations import Galaxy, Lens
 
 RENDERERS = ("lenstronomy", "caustics_float64", "caustics_float32")
 LENSES = 8

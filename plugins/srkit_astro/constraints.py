@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.interfaces import Batch
+from srkit_astro.grids import lr_of
+from srkit_astro.instruments.forward_model import Reobservation
 from srkit_astro.instruments.psf import Psf
-from srkit_astro.instruments.reobservation import Reobservation
-from srkit_astro.metrics.bands import lr_of
 
 
 class Flux:

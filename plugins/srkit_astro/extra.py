@@ -1,4 +1,4 @@
-"""Packages of the extra ``srkit[astro]``."""
+"""Imports of the packages of the extra ``srkit[astro]``."""
 
 from __future__ import annotations
 

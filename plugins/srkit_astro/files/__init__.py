@@ -1,1 +1,1 @@
-"""FITS files: pixels, headers, WCS and flux."""
+"""FITS files: pixels, headers, WCS and photometric calibration."""

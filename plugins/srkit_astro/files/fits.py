@@ -51,7 +51,7 @@ class Fits:
         DataError
             If the file is damaged, or holds no image that float32 channels can hold.
         """
-        from srkit_astro.files.fits_files import read
+        from srkit_astro.files.fits_io import read
 
         return read(path)
 
@@ -63,21 +63,21 @@ class Fits:
         DataError
             If the values are magnitudes, or the header contradicts itself.
         """
-        from srkit_astro.files.flux import zero_point
-        from srkit_astro.files.wcs import pixel_side
+        from srkit_astro.files.calibration import zero_point
+        from srkit_astro.files.wcs import pixel_scale
 
         header = image.metadata["header"]
         told = {
             "zero_point": zero_point(header),
-            "pixel_scale": pixel_side(header),
+            "pixel_scale": pixel_scale(header),
             "unit": header.get("BUNIT"),
         }
         found = {name: value for name, value in told.items() if value is not None}
         return replace(image, metadata={**image.metadata, **found})
 
     def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
-        """Give SR the header, mask and kind of values of its LR file; see `enlarging.py`."""
-        from srkit_astro.files.enlarging import enlarge
+        """Give SR the header, mask and kind of values of its LR file; see `sr_image.py`."""
+        from srkit_astro.files.sr_image import enlarge
 
         sr, sigma, change = upscaled.pixels, upscaled.sigma, upscaled.change
         return enlarge(lr, sr, scale, sigma=sigma, change=change, history=history)
@@ -96,7 +96,7 @@ class Fits:
 
     def brightness(self, lr: Image, pixels: Tensor, scale: float) -> Tensor:
         """Bring SR, as :meth:`enlarge` wrote it, to flux per area of an LR pixel."""
-        from srkit_astro.files.flux import per_lr_area, values_of
+        from srkit_astro.files.calibration import per_lr_area, values_of
 
         return pixels * per_lr_area(values_of(lr.metadata["header"]) or "flux", scale)
 
@@ -120,14 +120,14 @@ class Fits:
         if "CCDData" not in (kind.__name__ for kind in type(value).__mro__):
             return None  # before astropy.nddata, which takes long, is imported
         from srkit_astro.files import ccd_data
-        from srkit_astro.files.fits_files import image_of
+        from srkit_astro.files.fits_io import image_of
 
         return image_of(Path("CCDData"), ccd_data.to_hdus(value))
 
     def to_object(self, image: Image) -> Any:
         """Make a CCDData, with WCS, unit, mask and uncertainty."""
         from srkit_astro.files.ccd_data import of_hdus
-        from srkit_astro.files.fits_files import to_hdus
+        from srkit_astro.files.fits_io import to_hdus
 
         return of_hdus(to_hdus(Path("CCDData"), image))
 
@@ -141,7 +141,7 @@ class Fits:
         OutputError
             If the file cannot be written; what stood there before is left as it was.
         """
-        from srkit_astro.files.fits_files import write
+        from srkit_astro.files.fits_io import write
 
         write(path, image)
 

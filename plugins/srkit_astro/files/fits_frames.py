@@ -14,7 +14,7 @@ from srkit.errors import DataError
 from srkit.images import StoredArray, chunks
 from srkit.interfaces import Image, ImageSource
 from srkit_astro.files.checksums import encoded, sum_words
-from srkit_astro.files.fits_files import (
+from srkit_astro.files.fits_io import (
     Planes,
     Values,
     as_planes,

@@ -1,4 +1,4 @@
-"""World coordinates of images whose pixels are subdivided."""
+"""The world coordinate system (WCS) of images, also of images whose pixels are subdivided."""
 
 from __future__ import annotations
 
@@ -17,44 +17,46 @@ from astropy.wcs.utils import pixel_to_skycoord, proj_plane_pixel_area
 from srkit.errors import DataError
 from srkit.functional import resized_side
 
-#: How far a position may move through rounding, in pixels of the given image.
+#: Largest change of a position through rounding, in pixels of the original image.
 TOLERANCE = 1e-6
-#: Distortion by tables in further extensions, or by records: what a header alone cannot carry.
+#: Distortions by tables in further extensions, or by records, which a header alone cannot hold.
 TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d+[A-Z]?|AXISCORR|WCSDVARR")
 
 _SIP = re.compile(r"(?:A|B|AP|BP)_(\d)_(\d)")
-#: Keywords that state the side and the area of a pixel beside the WCS.
+#: Keywords beside the WCS that state the side and the area of a pixel.
 _SIDES = ("PIXSCALE", "PIXSCAL1", "PIXSCAL2", "SECPIX", "SECPIX1", "SECPIX2", "D001SCAL")
 _AREAS = ("PIXAR_A2", "PIXAR_SR")
 
 
 def subdivided(header: Header, scale: float) -> Header:
-    """Give the header of an image whose pixels are divided into ``scale`` x ``scale``.
+    """Return the header of an image whose pixels are each divided into ``scale`` x ``scale``.
 
-    Pixel (x, y), counted from 1 at the centre of the first, becomes (x - 0.5) ``scale`` + 0.5.
-    All WCS of the header follow: ``CRPIX`` as a position, ``CD`` or ``CDELT`` over the scale,
-    ``PC`` as it is; SIP polynomials (Shupe et al. 2005), whose term of order n is multiplied by
-    ``scale**(1 - n)``; IRAF's ``LTV`` and ``LTM``; keywords of pixel side and area. Distortions
-    that act behind the linear transformation, such as TPV, hold as they are.
+    A pixel position x, counted from 1 at the centre of the first pixel, becomes
+    (x - 0.5) ``scale`` + 0.5. All WCS of the header are converted: ``CRPIX`` as a position, ``CD``
+    or ``CDELT`` divided by the scale, ``PC`` unchanged; SIP polynomials (Shupe et al. 2005), whose
+    terms of order n are multiplied by ``scale**(1 - n)``; IRAF's ``LTV`` and ``LTM``; keywords for
+    the side and the area of a pixel. Distortions that are applied after the linear transformation,
+    such as TPV, remain valid. (:meth:`astropy.wcs.WCS.slice` can only merge pixels, and would drop
+    the other keywords.)
 
     Parameters
     ----------
     header
-        Of the image, with the axes x and y first; it is left as it was.
+        The header of the image, with the axes x and y first; it is not changed.
     scale
-        New pixels for each old one along a side; not only whole numbers.
+        New pixels per old pixel along a side; need not be an integer.
 
     Raises
     ------
     DataError
-        If the header names distortion tables, couples the image with another axis, or the sky
-        would move by more than 1e-6 pixel.
+        If the header refers to distortion tables or couples the image with another axis, or if
+        the sky would shift by more than 1e-6 pixel.
     """
     table = next((key for key in header if TABLES.fullmatch(key)), None)
     if table is not None:
         raise DataError(
-            f"the WCS has a distortion by table or record ({table}), which belongs to the pixels "
-            "as they were; drizzle or reproject the image first"
+            f"the WCS has a distortion by table or record ({table}), which is only valid for the "
+            "original pixels; drizzle or reproject the image first"
         )
     result = header.copy()
     for version in _versions(header):
@@ -73,7 +75,7 @@ def subdivided(header: Header, scale: float) -> Header:
 
 
 def celestial(header: Header) -> WCS | None:
-    """Give the part of a header's WCS that is on the sky, or None if it has none.
+    """Return the celestial part of a header's WCS, or None if there is none.
 
     Raises
     ------
@@ -90,16 +92,21 @@ def celestial(header: Header) -> WCS | None:
         raise DataError(f"the WCS cannot be read ({type(error).__name__}: {reason})") from error
 
 
-def pixel_side(header: Header) -> float | None:
-    """Give the side of a pixel on the sky in arcsec, at the reference point; None without a WCS."""
+def pixel_scale_of(wcs: WCS) -> float:
+    """Return the side of a pixel in arcsec at the reference point: the square root of its area."""
+    return 3600 * math.sqrt(float(proj_plane_pixel_area(wcs)))
+
+
+def pixel_scale(header: Header) -> float | None:
+    """Return the side of a pixel in arcsec at the reference point; None without a WCS."""
     wcs = celestial(header)
-    return None if wcs is None else 3600 * math.sqrt(float(proj_plane_pixel_area(wcs)))
+    return None if wcs is None else pixel_scale_of(wcs)
 
 
 def radec(
     header: Header, points: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float]] | None:
-    """Give positions on the sky, ICRS in degrees, of pixels (x, y) counted from 0.
+    """Return the ICRS coordinates in degrees of pixel positions (x, y), counted from 0.
 
     None without a WCS in equatorial or galactic coordinates.
 
@@ -109,7 +116,7 @@ def radec(
         If the keywords contradict each other.
     """
     wcs = celestial(header)
-    if wcs is None or wcs.wcs.lngtyp not in ("RA", "GLON"):  # such as of the Sun or a planet
+    if wcs is None or wcs.wcs.lngtyp not in ("RA", "GLON"):  # such as the Sun or a planet
         return None
     x, y = np.array(points, float).reshape(-1, 2).T
     sky = pixel_to_skycoord(x, y, wcs).icrs
@@ -117,7 +124,7 @@ def radec(
 
 
 def _versions(header: Header) -> list[str]:
-    """List the WCS of a header by their letter; the first has none."""
+    """List the letters of the WCS of a header; that of the primary WCS is empty."""
     found = re.findall(r"(?m)^(?:CTYPE|CRPIX|CRVAL|CDELT)[12]([A-Z]?)$", "\n".join(header.keys()))
     return sorted(set(found))
 
@@ -138,7 +145,7 @@ def _scale_linear(header: Header, version: str, scale: float) -> None:
 
 
 def _refuse_coupling(header: Header, version: str) -> None:
-    """Refuse a PC matrix that mixes an axis of the image with another: CDELT cannot scale it."""
+    """Refuse a PC matrix that couples an image axis with another: CDELT cannot scale it."""
     for key in header:
         found = re.fullmatch(rf"PC(\d)_(\d){version}", key)
         if found and (found[1] in "12") != (found[2] in "12") and header[key] != 0:
@@ -158,7 +165,7 @@ def _scale_sip(header: Header, scale: float) -> None:
 
 
 def _scale_physical(header: Header, scale: float) -> None:
-    """Scale IRAF's way back to the pixels of the detector: pixel = LTM physical + LTV."""
+    """Scale IRAF's transformation to detector pixels: pixel = LTM physical + LTV."""
     if not any(re.fullmatch(r"LTV[12]|LTM[12]_[12]", key) for key in header):
         return
     for axis in (1, 2):
@@ -171,24 +178,24 @@ def _scale_physical(header: Header, scale: float) -> None:
 
 
 def _verify(before: Header, after: Header, scale: float) -> None:
-    """Compare both WCS at points of a field, so that no keyword unknown here goes wrong."""
+    """Compare both WCS on a grid of positions, in case a keyword was not converted."""
     old, new = celestial(before), celestial(after)
     if old is None or new is None:
         return
     x, y = (axis.ravel() for axis in np.meshgrid(*_field(before)))
-    there = [(axis + 0.5) * scale - 0.5 for axis in (x, y)]
-    positions = [_positions(wcs, *points) for wcs, points in ((old, (x, y)), (new, there))]
+    finer = [(axis + 0.5) * scale - 0.5 for axis in (x, y)]
+    positions = [_positions(wcs, *points) for wcs, points in ((old, (x, y)), (new, finer))]
     moved = np.abs(positions[0] - positions[1]).max()
-    side = math.sqrt(float(proj_plane_pixel_area(old)))
-    if not moved <= TOLERANCE * side * math.pi / 180:
+    moved /= math.radians(pixel_scale_of(old) / 3600)
+    if not moved <= TOLERANCE:
         raise DataError(
-            f"the WCS does not scale: positions would move by {moved * 180 / math.pi / side:.2g} "
-            "pixels; reproject the image to a plain projection first"
+            f"the WCS cannot be scaled: positions would shift by {moved:.2g} pixels; reproject the "
+            "image to a simple projection first"
         )
 
 
 def _field(header: Header) -> list[Any]:
-    """Choose pixel positions, from 0, along each axis: over the image, or around the reference."""
+    """Return pixel positions, from 0, along each axis: over the image, or near the reference."""
     return [
         np.linspace(-0.5, header[f"NAXIS{axis}"] - 0.5, 5)
         if header.get(f"NAXIS{axis}", 0) > 0
@@ -198,7 +205,7 @@ def _field(header: Header) -> list[Any]:
 
 
 def _positions(wcs: WCS, x: Any, y: Any) -> Any:
-    """Give unit vectors on the sky, which are even at the poles."""
+    """Return unit vectors on the sky; unlike angles, they are continuous at the poles."""
     first, second = (np.radians(angle) for angle in wcs.all_pix2world(x, y, 0))
     lon, lat = (first, second) if wcs.wcs.lng == 0 else (second, first)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.functional import mirror_indices
-from srkit_astro.instruments.matching import matching_kernels, sharpens
 from srkit_astro.instruments.noise import CameraNoise, lr_variance
 from srkit_astro.instruments.psf import Psf, half_width, kernels
+from srkit_astro.instruments.psf_matching import matching_kernels, sharpens
 from srkit_astro.instruments.ranges import Positive
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from srkit.functional import check_equal_shapes
 from srkit.interfaces import Batch
+from srkit_astro.grids import lr_of
+from srkit_astro.instruments.forward_model import Reobservation
 from srkit_astro.instruments.psf import Psf
-from srkit_astro.instruments.reobservation import Reobservation
-from srkit_astro.metrics.bands import Band, each_image, lr_of
+from srkit_astro.metrics.bands import Band, each_image
 
 
 class ReducedChiSquare:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from srkit.interfaces import Batch
 from srkit_astro.extra import needs
-from srkit_astro.metrics.bands import Band, Floats, compare_bands, lr_of, mean_of_measured
+from srkit_astro.grids import lr_of
+from srkit_astro.metrics.bands import Band, Floats, compare_bands, mean_of_measured
 from srkit_astro.metrics.detection import DETECTION, Sources, detect
 
 with needs("photutils"):

@@ -16,7 +16,8 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from srkit.interfaces import Batch
-from srkit_astro.metrics.bands import Band, Floats, compare_bands, pixel_scale_of
+from srkit_astro.grids import pixel_scale_of
+from srkit_astro.metrics.bands import Band, Floats, compare_bands
 
 #: Rings with less than this share of the strongest one's power hold the rounding of float32.
 ROUNDING = 1e-12

@@ -1,1 +1,1 @@
-"""`srkit data pair`: cut pairs from overlapping mosaics."""
+"""`srkit data pair`: pairs cut out of overlapping HSC and HST images."""

@@ -1,4 +1,4 @@
-"""Where an LR image lies against an HR image of the same sky: offset, flux ratio and seeing."""
+"""Registration of an LR image on an HR image of the same sky: offset, flux ratio and seeing."""
 
 from __future__ import annotations
 
@@ -6,36 +6,32 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
 
-from srkit_astro.extra import needs
+from srkit_astro.pairing.sky_images import Plane
 
-with needs("scipy"):
-    from scipy.optimize import least_squares
-
-Values = NDArray[np.float64]
-
-#: Share of the side on each edge that the fit leaves out, since the blur wraps round there.
+#: Margin that the fit leaves out at each edge, as a fraction of the side: the blur wraps around.
 BORDER = 1 / 8
-#: Limits of the kernel's FWHM in LR pixels, and of 1 / beta.
+#: Limits of the FWHM of the kernel in LR pixels, and of 1 / beta.
 WIDTHS, WINGS = (0.5, 12.0), (0.05, 0.65)
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How an LR image follows from an HR one.
+    """How an LR image follows from an HR image.
 
     Parameters
     ----------
     dy, dx
-        Where a source of HR is found in LR, less where it should be: rows and columns, LR pixels.
+        Position of sources in LR minus their position in HR: rows and columns, in LR pixels.
     error
-        Standard error of either.
+        The larger of their standard errors.
     ratio, ratio_error
-        Flux in LR over flux in HR.
+        Flux in LR over flux in HR, and its standard error.
     sky
-        What LR has more per pixel.
+        Level of LR above HR, per pixel.
     fwhm
-        Of the Moffat kernel that blurs HR to the seeing of LR, LR pixels.
+        FWHM of the Moffat kernel that blurs HR to the seeing of LR, in LR pixels.
     """
 
     dy: float
@@ -48,24 +44,24 @@ class Registration:
 
 
 def register(
-    lr: Values, hr: Values, scale: int, *, weight: Values, search: float
+    lr: Plane, hr: Plane, scale: int, *, weight: Plane, search: float
 ) -> Registration | None:
     """Fit an LR image by the HR image, blurred, shifted, scaled and summed over LR pixels.
 
-    The blur is a Moffat function of free width and wings, which matches the PSFs, so that the
-    flux ratio is that of whole sources and the offset that of equal shapes. The fit starts at the
-    peak of the cross-correlation within the search radius.
+    The blur is a Moffat function of free width and wings. It matches the PSFs, so that the flux
+    ratio is that of whole sources, and the offset is measured between equal profiles. The fit
+    starts at the peak of the cross-correlation within the search radius.
 
     Parameters
     ----------
     lr, hr
         Flux per pixel, ``(h, w)`` and ``(scale h, scale w)``.
     scale
-        Side of HR over LR.
+        Side of HR over side of LR.
     weight
-        One over the standard deviation of the noise in `lr`, ``(h, w)``; 0 for bad pixels.
+        Inverse standard deviation of the noise in `lr`, ``(h, w)``; 0 for bad pixels.
     search
-        Largest offset on either axis, LR pixels.
+        Largest offset along either axis, in LR pixels.
 
     Returns
     -------
@@ -80,7 +76,7 @@ def register(
     ratio = float((weight**2 * lr * shape).sum() / max((weight**2 * shape**2).sum(), 1e-300))
     guess = np.array([*start, *kernel, max(ratio, 1e-3), 0.0])
 
-    def residuals(x: Values) -> Values:
+    def residuals(x: Plane) -> Plane:
         return np.ravel(weight * (lr - x[4] * model(*x[:4]) - x[5]))
 
     low = [-search - 1, -search - 1, WIDTHS[0], WINGS[0], 0, -np.inf]
@@ -90,7 +86,7 @@ def register(
     if not found.success or max(abs(dy), abs(dx)) > search:
         return None
     freedom = max(int((weight > 0).sum()) - len(guess), 1)
-    # What the model cannot fit, such as a gradient of colour, counts as noise.
+    # What the model cannot fit, such as a colour gradient, counts as noise.
     excess = max(1.0, 2 * found.cost / freedom)
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * excess
     errors = np.sqrt(np.diag(covariance))
@@ -98,9 +94,12 @@ def register(
 
 
 class _Model:
-    """LR as it follows from an HR image, in Fourier space."""
+    """The LR image expected from an HR image, computed in Fourier space.
 
-    def __init__(self, hr: Values, scale: int) -> None:
+    astropy and photutils have Moffat kernels and shifts, but each would resample HR once more.
+    """
+
+    def __init__(self, hr: Plane, scale: int) -> None:
         self.scale, self.shape = scale, hr.shape
         self.spectrum = np.fft.rfft2(hr)
         self.frequency_y = np.fft.fftfreq(hr.shape[0])[:, None]
@@ -108,8 +107,8 @@ class _Model:
         y, x = (np.fft.fftfreq(side, 1 / side) for side in hr.shape)  # distances, wrapped
         self.radius2 = y[:, None] ** 2 + x**2
 
-    def __call__(self, dy: float, dx: float, fwhm: float, wings: float) -> Values:
-        """Blur, shift (LR pixels) and sum over LR pixels."""
+    def __call__(self, dy: float, dx: float, fwhm: float, wings: float) -> Plane:
+        """Blur, shift (in LR pixels) and sum over LR pixels."""
         beta = 1 / wings
         core = fwhm * self.scale / 2 / np.sqrt(2**wings - 1)
         kernel = (1 + self.radius2 / core**2) ** -beta
@@ -118,17 +117,17 @@ class _Model:
             self.spectrum * np.fft.rfft2(kernel / kernel.sum()) * turn, s=self.shape
         )
         height, width = (side // self.scale for side in self.shape)
-        summed: Values = blurred.reshape(height, self.scale, width, self.scale).sum((1, 3))
+        summed: Plane = blurred.reshape(height, self.scale, width, self.scale).sum((1, 3))
         return summed
 
-    def coarse_offset(self, lr: Values, weight: Values, search: float) -> tuple[float, float]:
-        """Find the peak of the cross-correlation, in whole LR pixels."""
+    def coarse_offset(self, lr: Plane, weight: Plane, search: float) -> tuple[float, float]:
+        """Return the peak of the cross-correlation, in whole LR pixels."""
         good = weight > 0
         level = np.median(lr[good])
-        theirs = np.where(good, lr - level, 0.0)
-        ours = self(0.0, 0.0, 3.5, 0.33)
-        ours = np.where(good, ours - np.median(ours[good]), 0.0)
-        product = np.fft.rfft2(theirs) * np.conj(np.fft.rfft2(ours))
+        observed = np.where(good, lr - level, 0.0)
+        expected = self(0.0, 0.0, 3.5, 0.33)
+        expected = np.where(good, expected - np.median(expected[good]), 0.0)
+        product = np.fft.rfft2(observed) * np.conj(np.fft.rfft2(expected))
         correlation = np.fft.irfft2(product, s=lr.shape)
         y, x = (np.fft.fftfreq(side, 1 / side) for side in lr.shape)
         near = (np.abs(y)[:, None] <= search) & (np.abs(x) <= search)
@@ -137,7 +136,7 @@ class _Model:
 
 
 def _inner(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Tell which pixels are not near an edge."""
+    """Return the mask of the pixels that the fit uses, away from the edges."""
     inside = np.zeros(shape, bool)
     top, left = (max(1, round(BORDER * side)) for side in shape)
     inside[top : shape[0] - top, left : shape[1] - left] = True

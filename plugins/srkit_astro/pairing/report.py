@@ -17,8 +17,8 @@ from srkit.interfaces import Sample
 from srkit.report import BETTER, GREY, MAD, WORSE, Picture, pair_sheet, png, render_page, style
 from srkit.system import write_file
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
-from srkit_astro.pairing.pair import Pair, Pairing
 from srkit_astro.pairing.registration import Registration
+from srkit_astro.pairing.results import Pair, Pairing
 
 #: Pairs on the picture sheet.
 SHOWN = 12

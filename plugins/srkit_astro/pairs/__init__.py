@@ -1,1 +1,1 @@
-"""Real pairs of LR and HR images."""
+"""The data set of real pairs of LR and HR images."""

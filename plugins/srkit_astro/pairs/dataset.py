@@ -14,9 +14,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from srkit.errors import DataError
 from srkit.interfaces import Sample
-from srkit_astro.files.exposures import find_exposures
-from srkit_astro.files.flux import Values
-from srkit_astro.pairs.reading import Common, Files, Masked, Pair, Reading
+from srkit_astro.files.calibration import Values
+from srkit_astro.files.masked_images import find_exposures
+from srkit_astro.pairs.reader import Common, Files, Masked, Pair, Reading
 from srkit_astro.pairs.splits import Part, part_of, place
 
 #: Pairs that cannot be used and that an error or a note names.

@@ -1,1 +1,1 @@
-"""Simulated lenses and galaxies."""
+"""Data sets of simulated lenses and galaxies."""

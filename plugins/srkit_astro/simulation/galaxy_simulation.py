@@ -11,10 +11,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from srkit.interfaces import Sample
 from srkit_astro.extra import needs
 from srkit_astro.instruments.cameras import AcsF814W, HscI
-from srkit_astro.simulation.galaxies import GalaxyPopulation
-from srkit_astro.simulation.memory import Memory
-from srkit_astro.simulation.observing import ACS, HSC, TwoCameras, random_streams
-from srkit_astro.simulation.populations import Galaxy
+from srkit_astro.simulation.cache import Memory
+from srkit_astro.simulation.galaxy_population import GalaxyPopulation
+from srkit_astro.simulation.lens_population import Galaxy
+from srkit_astro.simulation.observations import ACS, HSC, TwoCameras, random_streams
 
 #: Galaxies to 23.5 mag in i, as many as a deep survey finds.
 DEEP = GalaxyPopulation()

@@ -24,9 +24,9 @@ from torch import Tensor
 from srkit.interfaces import Sample
 from srkit_astro.extra import needs
 from srkit_astro.instruments.cameras import AcsF814W, HscI
-from srkit_astro.simulation.memory import Memory
-from srkit_astro.simulation.observing import ACS, HSC, TwoCameras, random_streams
-from srkit_astro.simulation.populations import POPULATIONS, Lens, Population
+from srkit_astro.simulation.cache import Memory
+from srkit_astro.simulation.lens_population import POPULATIONS, Lens, Population
+from srkit_astro.simulation.observations import ACS, HSC, TwoCameras, random_streams
 from srkit_astro.simulation.source_images import SourceFolder
 from srkit_astro.simulation.substructure import Subhalo, Vortex, draw_subhalos, draw_vortex
 

@@ -17,7 +17,7 @@ from lenstronomy.LightModel.light_model import LightModel
 from numpy.typing import NDArray
 
 from srkit_astro.instruments.cameras import flux_of
-from srkit_astro.simulation.populations import Galaxy, Lens
+from srkit_astro.simulation.lens_population import Galaxy, Lens
 from srkit_astro.simulation.source_images import SourceImage
 from srkit_astro.simulation.substructure import CORE, Subhalo, Vortex
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkit.errors import DataError
-from srkit_astro.files.exposures import Exposure, find_exposures, read_exposure
-from srkit_astro.files.wcs import pixel_side
+from srkit_astro.files.masked_images import Exposure, find_exposures, read_exposure
+from srkit_astro.files.wcs import pixel_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def read_source(path: Path, pixel_scale: float | None) -> SourceImage:
 
 def _pixel(exposure: Exposure, given: float | None) -> float:
     try:
-        stated = None if exposure.header is None else pixel_side(exposure.header)
+        stated = None if exposure.header is None else pixel_scale(exposure.header)
     except DataError as error:
         raise DataError(f"{exposure.path}: {error}") from error
     pixel = stated or given

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srkit_astro.simulation.populations import Lens
+from srkit_astro.simulation.lens_population import Lens
 
 Floats = NDArray[Any]
 

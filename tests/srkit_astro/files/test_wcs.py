@@ -1,4 +1,4 @@
-"""Subdivided headers, against astropy.wcs and wcslib."""
+"""Subdivided headers, compared with astropy.wcs and wcslib."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 from astropy.wcs.utils import skycoord_to_pixel
-from srkit_astro.files.wcs import celestial, pixel_side, radec, subdivided
+from srkit_astro.files.wcs import celestial, pixel_scale, radec, subdivided
 
 from srkit.errors import DataError
 
 SIDE = 0.168 / 3600
-MOVED = r"^the WCS does not scale: positions would move by [\d.e+]+ pixels; reproject the image to "
+MOVED = r"^the WCS cannot be scaled: positions would shift by [\d.e+]+ pixels; reproject the "
 
 
 def _tan(**cards: object) -> Header:
@@ -102,7 +102,7 @@ def _wcs(header: Header) -> WCS:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
-def test_no_source_moves(make: Callable[[], Header], scale: int) -> None:
+def test_sources_keep_their_coordinates(make: Callable[[], Header], scale: int) -> None:
     header = make()
     given = header.copy()
     old, new = _wcs(header), _wcs(subdivided(header, scale))
@@ -111,13 +111,13 @@ def test_no_source_moves(make: Callable[[], Header], scale: int) -> None:
     x, y = rng.uniform(-0.5, 63.5, 200), rng.uniform(-0.5, 47.5, 200)
     sky = old.all_pix2world(np.stack([x, y], 1), 0)
     expected = np.stack([(x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5], 1)
-    # Back by wcslib and astropy's iteration, in pixels of the given image.
+    # Inverted by wcslib and astropy's iteration, in pixels of the original image.
     found = new.all_world2pix(sky, 0, tolerance=1e-9, quiet=True)
     assert np.abs(found - expected).max() / scale < 1e-6
 
 
 @pytest.mark.parametrize("make", [_cd, _sip, _tpv], ids=lambda make: make.__name__)
-def test_corners_of_the_image_stay(make: Callable[[], Header]) -> None:
+def test_corners_keep_their_coordinates(make: Callable[[], Header]) -> None:
     header = make()
     new = subdivided(header, 3)
     assert (new["NAXIS1"], new["NAXIS2"]) == (3 * 64, 3 * 48)
@@ -127,7 +127,7 @@ def test_corners_of_the_image_stay(make: Callable[[], Header]) -> None:
     np.testing.assert_allclose(found, kept, rtol=0, atol=1e-6 * SIDE)
 
 
-def test_sip_matters_in_the_test_and_its_inverse_is_scaled() -> None:
+def test_sip_and_its_inverse_are_scaled() -> None:
     header = _sip()
     plain = _cd()
     away = np.array([[0.0, 0.0], [60.0, 40.0]])
@@ -148,7 +148,7 @@ def test_sip_matters_in_the_test_and_its_inverse_is_scaled() -> None:
     assert np.abs(away_from[0] - offset).max() > 0.001
 
 
-def test_every_wcs_of_a_header_follows() -> None:
+def test_every_wcs_of_a_header_is_converted() -> None:
     header = _cdelt()
     header.update(CTYPE1A="XPIXEL", CTYPE2A="YPIXEL", CRPIX1A=5.0, CRPIX2A=6.0, CRVAL1P=101.0)
     new = subdivided(header, 2)
@@ -173,27 +173,27 @@ def test_physical_pixels_of_iraf(matrix: dict[str, float]) -> None:
     np.testing.assert_allclose(image_pixel(new), (image_pixel(header) - 0.5) * 2 + 0.5)
 
 
-def test_stated_sides_and_areas_of_pixels() -> None:
+def test_keywords_of_pixel_side_and_area_are_scaled() -> None:
     header = Header({"PIXSCALE": 0.2, "D001SCAL": 0.05, "PIXAR_A2": 0.04, "SECPIX": "unknown"})
     new = subdivided(header, 2)
     assert list(new.values()) == pytest.approx([0.1, 0.025, 0.01, "unknown"])
 
 
-def test_a_header_without_wcs_is_left_as_it_is() -> None:
+def test_a_header_without_wcs_is_unchanged() -> None:
     header = Header({"OBJECT": "lens", "EXPTIME": 3.0})
     assert subdivided(header, 2) == header
     assert celestial(header) is None
-    assert pixel_side(header) is None
+    assert pixel_scale(header) is None
 
 
 @pytest.mark.parametrize("make", [_cd, _cdelt, _pc, _swapped, _cube, _sip])
-def test_pixel_side(make: Callable[[], Header]) -> None:
+def test_pixel_scale(make: Callable[[], Header]) -> None:
     header = make()
-    assert pixel_side(header) == pytest.approx(0.168, rel=1e-6)
-    assert pixel_side(subdivided(header, 2)) == pytest.approx(0.084, rel=1e-6)
+    assert pixel_scale(header) == pytest.approx(0.168, rel=1e-6)
+    assert pixel_scale(subdivided(header, 2)) == pytest.approx(0.084, rel=1e-6)
 
 
-def test_sky_coordinates_by_another_way() -> None:
+def test_sky_coordinates_agree_with_skycoord_to_pixel() -> None:
     header = _cd()
     source = SkyCoord(150.101, 2.201, unit="deg")
     old = np.array(skycoord_to_pixel(source, _wcs(header)))
@@ -208,8 +208,8 @@ def test_distortion_by_tables_is_refused(key: str) -> None:
     with pytest.raises(DataError) as caught:
         subdivided(header, 2)
     assert str(caught.value) == (
-        f"the WCS has a distortion by table or record ({key}), which belongs to the pixels as they "
-        "were; drizzle or reproject the image first"
+        f"the WCS has a distortion by table or record ({key}), which is only valid for the "
+        "original pixels; drizzle or reproject the image first"
     )
 
 
@@ -224,21 +224,21 @@ def test_an_image_coupled_with_another_axis_is_refused() -> None:
     )
 
 
-def test_what_does_not_scale_is_refused() -> None:
-    # Keywords of an old draft, which wcslib reads beside its own.
+def test_a_wcs_that_cannot_be_scaled_is_refused() -> None:
+    # Keywords of an old draft of the standard, which wcslib still reads.
     header = _tan(CD001001=-SIDE, CD001002=0.0, CD002001=0.0, CD002002=SIDE)
     with pytest.raises(DataError, match=MOVED):
         subdivided(header, 2)
 
 
-def test_a_wcs_that_cannot_be_read() -> None:
+def test_a_contradictory_wcs_is_refused() -> None:
     header = _cd()
     header["CTYPE2"] = "RA---TAN"
     with pytest.raises(DataError, match=r"^the WCS cannot be read \(\w+: .*\)$"):
         celestial(header)
 
 
-def test_radec_is_icrs_whatever_the_frame() -> None:
+def test_radec_is_icrs_for_galactic_coordinates() -> None:
     galactic = _tan(CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN", CDELT1=-SIDE, CDELT2=SIDE)
     found = radec(galactic, [(30.7, 19.2), (3.0, 4.0)])
     assert found is not None
@@ -248,7 +248,7 @@ def test_radec_is_icrs_whatever_the_frame() -> None:
     assert (float(x), float(y)) == pytest.approx((3, 4), abs=1e-6)
 
 
-def test_radec_without_a_sky() -> None:
+def test_radec_needs_equatorial_or_galactic_coordinates() -> None:
     assert radec(Header(), [(1.0, 2.0)]) is None
     assert radec(_tan(CTYPE1="MALN-TAN", CTYPE2="MALT-TAN"), [(1.0, 2.0)]) is None
     assert radec(_tan(), []) == []

@@ -6,13 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 from sources_setup import batch, noise
-from srkit_astro.metrics.bands import (
-    compare_bands,
-    each_image,
-    lr_of,
-    mean_of_measured,
-    pixel_scale_of,
-)
+from srkit_astro.grids import lr_of, pixel_scale_of
+from srkit_astro.metrics.bands import compare_bands, each_image, mean_of_measured
 
 
 def test_the_value_of_an_image_is_the_mean_over_its_measurable_bands() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from astropy.io import fits
 from scipy.ndimage import generic_filter  # type: ignore[import-untyped]
-from srkit_astro.files.exposures import Exposure, fill
+from srkit_astro.files.masked_images import Exposure, fill
 from srkit_astro.files.wcs import subdivided
 from srkit_astro.pairs import dataset as pairs
 from srkit_astro.pairs.dataset import LensPairs

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from srkit_astro.simulation.populations import Galaxy, Lens
+from srkit_astro.simulation.lens_population import Galaxy, Lens
 from srkit_astro.simulation.sky import grid, render, surface_brightness, trace
 
 DARK = 200.0  # magnitude of what should not be seen

@@ -12,8 +12,8 @@ import pytest
 import torch
 from astropy.io import fits
 from astropy.wcs import WCS
+from srkit_astro.simulation.lens_population import Galaxy, Lens
 from srkit_astro.simulation.lens_simulation import LensSimulation
-from srkit_astro.simulation.populations import Galaxy, Lens
 from srkit_astro.simulation.sky import grid, pictured, pixel_mean, render, surface_brightness
 from srkit_astro.simulation.source_images import SourceFolder, SourceImage, read_source
 

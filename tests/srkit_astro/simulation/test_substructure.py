@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from srkit_astro.simulation.populations import Galaxy, Lens
+from srkit_astro.simulation.lens_population import Galaxy, Lens
 from srkit_astro.simulation.sky import grid, trace
 from srkit_astro.simulation.substructure import Subhalo, Vortex, draw_subhalos, draw_vortex
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.interfaces import Sample
-from srkit_astro.files.exposures import Exposure, fill, read_exposure
-from srkit_astro.files.flux import Values, per_lr_area, values_of, zero_point
-from srkit_astro.files.wcs import celestial, pixel_side
+from srkit_astro.files.calibration import Values, per_lr_area, values_of, zero_point
+from srkit_astro.files.masked_images import Exposure, fill, read_exposure
+from srkit_astro.files.wcs import celestial, pixel_scale
 from srkit_astro.instruments.cameras import UNIT
 
 #: How far the ratio of the pixels' sides may be from the scale.
@@ -203,7 +203,7 @@ def hr_side(lr: Exposure, hr: Exposure, scale: int) -> float | None:
     DataError
         If the sides of the pixels do not have the scale, or the corners of HR are not on LR's.
     """
-    small, large = (_told(exposure, pixel_side) for exposure in (hr, lr))
+    small, large = (_told(exposure, pixel_scale) for exposure in (hr, lr))
     if small is None or large is None:
         return small if large is None else large / scale
     if abs(large / small / scale - 1) > SIDES:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from scipy.special import gammaincc, gammainccinv, ndtr, ndtri
 
 from srkit_astro.instruments.ranges import ordered
-from srkit_astro.simulation.populations import Galaxy, draw_axis_ratio
+from srkit_astro.simulation.lens_population import Galaxy, draw_axis_ratio
 
 #: Half-light radius of an exponential disc over its scale length.
 EXPONENTIAL = 1.6783

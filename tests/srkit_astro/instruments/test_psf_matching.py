@@ -9,8 +9,8 @@ import torch
 from photutils.psf_matching import make_wiener_kernel
 from pydantic import TypeAdapter
 from scipy.signal import fftconvolve
-from srkit_astro.instruments.matching import matching_kernels, sharpens
 from srkit_astro.instruments.psf import Psf, half_width, kernels
+from srkit_astro.instruments.psf_matching import matching_kernels, sharpens
 from torch import Tensor
 
 PSF: TypeAdapter[Any] = TypeAdapter(Psf)

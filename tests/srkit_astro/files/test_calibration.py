@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from astropy.io.fits import Header
-from srkit_astro.files.flux import per_lr_area, to_file_values, values_of, zero_point
+from srkit_astro.files.calibration import per_lr_area, to_file_values, values_of, zero_point
 
 from srkit.errors import DataError
 

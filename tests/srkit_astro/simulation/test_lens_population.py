@@ -13,8 +13,8 @@ from astropy.modeling.models import Sersic1D
 from pydantic import ValidationError
 from scipy.integrate import quad
 from scipy.stats import kstest
-from srkit_astro.simulation import populations
-from srkit_astro.simulation.populations import SLACS, SUGOHI, Lens, Population
+from srkit_astro.simulation import lens_population
+from srkit_astro.simulation.lens_population import SLACS, SUGOHI, Lens, Population
 
 COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
 
@@ -66,7 +66,7 @@ def test_deflectors_follow_the_velocity_dispersion_function(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With sources far behind, what remains is Choi et al.'s function times σ⁴."""
-    monkeypatch.setattr(populations, "CANDIDATES", 20000)
+    monkeypatch.setattr(lens_population, "CANDIDATES", 20000)
     wide = Population(
         redshift=(0.001, 0.01), source_redshift=(0.5, 12), einstein_radius=(0.001, 100)
     )
@@ -84,15 +84,15 @@ def test_deflectors_follow_the_velocity_dispersion_function(
 
 def test_deflectors_fill_comoving_volume() -> None:
     rng = np.random.default_rng(0)
-    ends = populations._comoving(np.array([0.3, 0.9])) ** 3
-    z = populations._redshift(rng.uniform(*ends, 4000) ** (1 / 3))
+    ends = lens_population._comoving(np.array([0.3, 0.9])) ** 3
+    z = lens_population._redshift(rng.uniform(*ends, 4000) ** (1 / 3))
     low, high = (COSMOLOGY.comoving_volume(end).value for end in (0.3, 0.9))
     shares = (COSMOLOGY.comoving_volume(z).value - low) / (high - low)
     assert kstest(shares, "uniform").pvalue > 0.01
 
 
 def test_sources_follow_the_lsst_science_book(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(populations, "CANDIDATES", 40000)
+    monkeypatch.setattr(lens_population, "CANDIDATES", 40000)
     rng = np.random.default_rng(0)
     magnitude, _ = Population(source_magnitude=(24, 26))._draw_sources(rng)
     expected = (10**0.31 - 1) / (10**0.62 - 1)
@@ -111,7 +111,7 @@ def test_shear_is_log_normal() -> None:
 
 def test_axis_ratios_are_those_of_lenspop() -> None:
     rng = np.random.default_rng(0)
-    ratios = np.array([populations.draw_axis_ratio(0.25, rng) for _ in range(4000)])
+    ratios = np.array([lens_population.draw_axis_ratio(0.25, rng) for _ in range(4000)])
     cut = 1 - math.exp(-((0.8 / 0.25) ** 2) / 2)
     assert kstest(1 - ratios, lambda e: (1 - np.exp(-((e / 0.25) ** 2) / 2)) / cut).pvalue > 0.01
 
@@ -121,7 +121,7 @@ def test_brightness_of_de_vaucouleurs() -> None:
     profile = Sersic1D(1.0, 1.3, 4.0)
     total = quad(lambda r: 2 * math.pi * r * profile(r), 0, 1e4, limit=500)[0]
     expected = 18 - 2.5 * np.log10(profile(radius) / total)
-    found = populations._sersic_brightness(np.full(3, 18.0), np.full(3, 1.3), radius)
+    found = lens_population._sersic_brightness(np.full(3, 18.0), np.full(3, 1.3), radius)
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from srkit_astro.simulation.cache import Memory
 from srkit_astro.simulation.galaxy_simulation import GalaxySimulation
 from srkit_astro.simulation.lens_simulation import LensSimulation
-from srkit_astro.simulation.memory import Memory
 
 from srkit.interfaces import Sample
 

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 from scipy.integrate import cumulative_trapezoid
 from scipy.stats import kstest, lognorm
-from srkit_astro.simulation import galaxies
-from srkit_astro.simulation.galaxies import GalaxyPopulation
-from srkit_astro.simulation.populations import Galaxy
+from srkit_astro.simulation import galaxy_population
+from srkit_astro.simulation.galaxy_population import GalaxyPopulation
+from srkit_astro.simulation.lens_population import Galaxy
 
 
 def drawn(population: GalaxyPopulation, count: int = 2000) -> list[Galaxy]:
@@ -40,7 +40,7 @@ def test_median_radius_of_a_magnitude(magnitude: float, scale_length: float) -> 
 
 def test_radii_of_a_magnitude_and_an_axis_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
     """The density by quadrature."""
-    monkeypatch.setattr(galaxies, "draw_axis_ratio", lambda *_: 0.49)
+    monkeypatch.setattr(galaxy_population, "draw_axis_ratio", lambda *_: 0.49)
     population = GalaxyPopulation(magnitude=(22, 22), radius=(0.2, 1.0))
     radii = [galaxy.radius for galaxy in drawn(population)]
     grid = np.linspace(0.2, 1.0, 2001)

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.interfaces import Batch
+from srkit_astro.grids import pixel_scale_of
 from srkit_astro.instruments.degradations import HstToHsc, PsfNoise
 from srkit_astro.instruments.psf import Psf
-from srkit_astro.metrics.bands import pixel_scale_of
 
 
 class Reobservation:

@@ -1,22 +1,20 @@
-"""Images of the sky on one zero point, with mask, variance and WCS."""
+"""Images of the sky at a common zero point, with mask, variance and WCS."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from astropy.io.fits import Header
 from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_area
 from numpy.typing import NDArray
 
 from srkit.errors import DataError
+from srkit_astro.files.calibration import ZERO_POINTS, values_of
+from srkit_astro.files.calibration import zero_point as stated_zero_point
 from srkit_astro.files.fits import Fits, bad_pixels
-from srkit_astro.files.flux import ZERO_POINTS, values_of
-from srkit_astro.files.flux import zero_point as stated_zero_point
-from srkit_astro.files.wcs import celestial
+from srkit_astro.files.wcs import celestial, pixel_scale_of
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
 
 Plane = NDArray[np.float64]
@@ -24,7 +22,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SkyImage:
     """One band of an image of the sky.
 
     Parameters
@@ -32,16 +30,16 @@ class Frame:
     path
         The file.
     values
-        Flux per pixel in :data:`UNIT` at :data:`ZERO_POINT`, ``(H, W)``; 0 where it is `bad`.
+        Flux per pixel in :data:`UNIT` at :data:`ZERO_POINT`, ``(H, W)``; 0 where `bad`.
     bad
-        Pixels without a value to trust, ``(H, W)``.
+        Pixels without a valid value, ``(H, W)``.
     variance
-        Variance of the noise in the square of that unit, ``(H, W)``, where the file has it.
+        Variance of the noise in the square of that unit, ``(H, W)``, if the file has it.
     mask
-        Bits of the file's mask, ``(H, W)`` int64, and the header that names them, where it has
-        one.
+        The bits of the file's mask, ``(H, W)`` int64, and the header that names them, if the file
+        has a mask.
     header
-        Of the image, with its zero point brought up to date.
+        The header of the image, with its zero point updated.
     wcs
         Its celestial WCS.
     """
@@ -56,22 +54,24 @@ class Frame:
 
     @property
     def pixel_scale(self) -> float:
-        """Side of a pixel in arcsec: the root of its area."""
-        return 3600 * math.sqrt(float(proj_plane_pixel_area(self.wcs)))
+        """Side of a pixel in arcsec: the square root of its area."""
+        return pixel_scale_of(self.wcs)
 
-    def find(self, ra: float, dec: float) -> tuple[float, float] | None:
-        """Give the row and column of a position in degrees, or None where the image is not.
+    def pixel_at(self, ra: float, dec: float) -> tuple[float, float] | None:
+        """Return the row and column of a position in degrees, or None if outside the image.
 
         The centre of the first pixel is at (0, 0).
         """
         x, y = (float(v) for v in self.wcs.all_world2pix(ra, dec, 0, quiet=True))
         height, width = self.values.shape
-        # A position behind the tangent plane is NaN, which no comparison holds for.
+        # Positions that the projection cannot show are NaN, for which every comparison is False.
         return (y, x) if -0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5 else None
 
-    def overlaps(self, other: Frame) -> bool:
-        """Tell whether images share a part of the sky, by a grid of positions over each."""
-        return any(b.find(*point) for a, b in ((self, other), (other, self)) for point in a._grid())
+    def overlaps(self, other: SkyImage) -> bool:
+        """Return whether two images share a part of the sky, by a grid of positions on each."""
+        return any(
+            b.pixel_at(*point) for a, b in ((self, other), (other, self)) for point in a._grid()
+        )
 
     def _grid(self) -> list[tuple[float, float]]:
         height, width = self.values.shape
@@ -80,30 +80,30 @@ class Frame:
         return list(zip(ra.tolist(), dec.tolist(), strict=True))
 
 
-def read_frame(path: Path, zero_point: float | None, option: str) -> Frame:
-    """Read an image and bring it to :data:`ZERO_POINT`.
+def read_sky_image(path: Path, zero_point: float | None, option: str) -> SkyImage:
+    """Read an image and convert it to :data:`ZERO_POINT`.
 
     Parameters
     ----------
     path
-        FITS, with flux per pixel.
+        A FITS file with flux per pixel.
     zero_point
-        AB magnitude of one unit of its values, instead of what the header says.
+        AB magnitude of one unit of its values; overrides the header.
     option
-        The option that gives it, for the error.
+        Name of the option that sets `zero_point`, for the error message.
 
     Raises
     ------
     DataError
-        If the file is missing, holds several bands, has no WCS on the sky, no zero point, or
-        surface brightness.
+        If the file is missing, contains several bands or surface brightness, or has no celestial
+        WCS or no zero point.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     image = Fits().read(path)
     header: Header = image.metadata["header"]
     if len(image.pixels) != 1:
-        raise DataError(f"{path}: holds {len(image.pixels)} planes; expected one band")
+        raise DataError(f"{path}: contains {len(image.pixels)} planes; expected one band")
     try:
         wcs = celestial(header)
         per_area = values_of(header) == "surface_brightness"
@@ -112,22 +112,22 @@ def read_frame(path: Path, zero_point: float | None, option: str) -> Frame:
         raise DataError(f"{path}: {error}") from error
     if wcs is None:
         raise DataError(
-            f"{path}: has no WCS on the sky (such as CTYPE1 = RA---TAN, CTYPE2 = DEC--TAN); solve "
+            f"{path}: has no celestial WCS (such as CTYPE1 = RA---TAN, CTYPE2 = DEC--TAN); solve "
             "its astrometry first"
         )
     if per_area:
         raise DataError(
-            f"{path}: BUNIT is '{header['BUNIT']}', surface brightness; expected flux per pixel"
+            f"{path}: BUNIT is '{header['BUNIT']}', a surface brightness; expected flux per pixel"
         )
     if zero_point is None:
         raise DataError(
-            f"{path}: states no zero point (FLUXMAG0, MAGZERO, or PHOTFLAM with PHOTPLAM); give "
-            f"{option}, the AB magnitude of one unit of its values"
+            f"{path}: the header has no zero point (FLUXMAG0, MAGZERO, or PHOTFLAM with "
+            f"PHOTPLAM); set {option}, the AB magnitude of one unit of its values"
         )
     factor = 10 ** (0.4 * (ZERO_POINT - zero_point))
     bad = bad_pixels(image)[0].numpy()
     variance, mask = (image.metadata.get(name) for name in ("variance", "mask"))
-    return Frame(
+    return SkyImage(
         path,
         np.where(bad, 0.0, factor * image.pixels[0].double().numpy()),
         bad,

@@ -10,8 +10,8 @@ import torch
 from astropy.io import fits
 from astropy.wcs import WCS
 from photutils.centroids import centroid_com
-from srkit_astro.files.enlarging import enlarge, flux_change
 from srkit_astro.files.fits import Fits
+from srkit_astro.files.sr_image import enlarge, flux_change
 
 SIDE = 0.168 / 3600
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from srkit.functional import resize_mask
 from srkit.interfaces import Image
-from srkit_astro.files.flux import Values, per_lr_area, to_file_values, values_of
+from srkit_astro.files.calibration import Values, per_lr_area, to_file_values, values_of
 from srkit_astro.files.wcs import subdivided
 
 #: Share of the flux whose change is told; interpolation changes less at the borders.

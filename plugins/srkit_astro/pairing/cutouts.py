@@ -1,0 +1,169 @@
+"""Pairs of cutouts around positions: cut, registered, and aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from astropy.stats import mad_std
+from rich.console import Console
+from rich.progress import track
+
+from srkit_astro.files.fits import BAD_PLANES
+from srkit_astro.pairing.registration import Registration, register
+from srkit_astro.pairing.resampling import cut, project
+from srkit_astro.pairing.results import Pair, Pairing, Position
+from srkit_astro.pairing.sky_images import Flags, Plane, SkyImage
+
+#: Largest standard error of an offset that is corrected, in LR pixels.
+WORST_ERROR = 0.1
+#: An offset is an outlier if it differs from the mean offset of its two images by more than this
+#: many standard errors and by more than `WORST_ERROR`.
+OUTLIER = 5.0
+
+
+class RejectedError(Exception):
+    """The reason why a position does not become a pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairCutter:
+    """Cuts pairs around positions; for the parameters see :func:`srkit_astro.pairing.pair.pair`."""
+
+    lr_images: Sequence[SkyImage]
+    hr_images: Sequence[SkyImage]
+    scale: int
+    size: int
+    search: float
+    max_bad: float
+    flux_tolerance: float
+
+    def run(self, positions: Sequence[Position], console: Console) -> Pairing:
+        """Cut and register pairs, then cut HR again with the mean offset of its image corrected."""
+        pairing = Pairing(self.scale)
+        candidates: list[Pair] = []
+        progress = {"console": console, "transient": True}
+        for position in track(positions, "cutting", **progress):  # type: ignore[arg-type]
+            try:
+                candidates.append(self._candidate(position))
+            except RejectedError as reason:
+                pairing.rejected.append((position, str(reason)))
+        offsets = {key: _mean_offset(group) for key, group in _by_images(candidates).items()}
+        for pair in track(candidates, "aligning", **progress):  # type: ignore[arg-type]
+            try:
+                pairing.pairs.append(self._align(pair, offsets[_images(pair)]))
+            except RejectedError as reason:
+                pairing.rejected.append((pair.position, str(reason)))
+        return pairing
+
+    def _candidate(self, position: Position) -> Pair:
+        """Cut a pair by the WCS of the images and register it."""
+        lr = self._cut_lr(position)
+        source = next((i for i in self.hr_images if i.pixel_at(position.ra, position.dec)), None)
+        if source is None:
+            raise RejectedError("outside every HST image")
+        hr = self._project(source, lr)
+        found = self._register(lr, hr)
+        if found is None:
+            raise RejectedError(
+                f"no offset within {self.search:g} arcsec fits: the source is too faint, or the "
+                "images show different ones"
+            )
+        if found.error > WORST_ERROR:
+            raise RejectedError(
+                f"too faint to align: the offset has an error of {found.error:.2f} LR pixels"
+            )
+        return Pair(position, lr, hr, source, found)
+
+    def _cut_lr(self, position: Position) -> SkyImage:
+        """Cut LR out of the first image that holds the whole cutout."""
+        places = [(i, i.pixel_at(position.ra, position.dec)) for i in self.lr_images]
+        inside = [(image, place) for image, place in places if place is not None]
+        if not inside:
+            raise RejectedError("outside every HSC image")
+        for image, (y, x) in inside:
+            top, left = (round(v - (self.size - 1) / 2) for v in (y, x))
+            height, width = image.values.shape
+            if 0 <= top <= height - self.size and 0 <= left <= width - self.size:
+                lr = cut(image, top, left, self.size)
+                self._check_bad(lr.bad, f"HSC pixels are missing or masked{_planes_hit(lr)}")
+                return lr
+        raise RejectedError(
+            f"too near the edge of the HSC image for a cutout of {self.size} x {self.size} pixels"
+        )
+
+    def _project(
+        self, source: SkyImage, lr: SkyImage, offset: tuple[float, float] = (0.0, 0.0)
+    ) -> SkyImage:
+        hr = project(source, lr, self.scale, offset)
+        self._check_bad(hr.bad, "HST pixels are missing or masked")
+        return hr
+
+    def _check_bad(self, bad: Flags, what: str) -> None:
+        count = int(bad.sum())
+        if count > self.max_bad * bad.size:
+            raise RejectedError(f"{count} of {bad.size} {what}")
+
+    def _register(self, lr: SkyImage, hr: SkyImage) -> Registration | None:
+        blocks = hr.bad.reshape(self.size, self.scale, self.size, self.scale).any((1, 3))
+        weight = np.where(lr.bad | blocks, 0.0, 1 / np.sqrt(_noise_variance(lr)))
+        search = self.search / lr.pixel_scale
+        return register(lr.values, hr.values, self.scale, weight=weight, search=search)
+
+    def _align(self, pair: Pair, offset: tuple[float, float]) -> Pair:
+        """Cut HR again with the offset corrected, and measure the residual offset."""
+        dy, dx = pair.before.dy - offset[0], pair.before.dx - offset[1]
+        far = max(abs(dy), abs(dx))
+        if far > max(WORST_ERROR, OUTLIER * pair.before.error):
+            raise RejectedError(
+                f"its offset differs by {far:.2f} LR pixels from the mean offset of the images"
+            )
+        hr = self._project(pair.source, pair.lr, offset)
+        after = self._register(pair.lr, hr)
+        if after is None:
+            raise RejectedError("no offset fits after the correction")
+        if abs(after.ratio - 1) > self.flux_tolerance:
+            raise RejectedError(f"the flux in HSC is {after.ratio:.2f} times that in HST")
+        return replace(pair, hr=hr, after=after)
+
+
+def _images(pair: Pair) -> tuple[Path, Path]:
+    return pair.lr.path, pair.source.path
+
+
+def _by_images(pairs: Sequence[Pair]) -> dict[tuple[Path, Path], list[Pair]]:
+    groups: dict[tuple[Path, Path], list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(_images(pair), []).append(pair)
+    return groups
+
+
+def _mean_offset(pairs: Sequence[Pair]) -> tuple[float, float]:
+    """Average the offsets of two images, weighted by their errors; outliers are left out."""
+    offsets = np.array([(p.before.dy, p.before.dx) for p in pairs])
+    errors = np.array([p.before.error for p in pairs])
+    far = np.abs(offsets - np.median(offsets, axis=0)).max(axis=1)
+    near = far <= np.maximum(WORST_ERROR, OUTLIER * errors)
+    if not near.any():
+        near[:] = True  # the offsets do not agree at all; each position is rejected later
+    dy, dx = np.average(offsets[near], axis=0, weights=errors[near] ** -2.0)
+    return float(dy), float(dx)
+
+
+def _noise_variance(image: SkyImage) -> Plane | float:
+    """Return the variance of the noise, estimated from the sky if the image has none."""
+    if image.variance is not None:
+        return np.where(image.variance > 0, image.variance, np.inf)
+    return max(float(mad_std(image.values[~image.bad])), 1e-12) ** 2
+
+
+def _planes_hit(image: SkyImage) -> str:
+    """Name the planes of the mask that flag bad pixels of an image."""
+    if image.mask is None:
+        return ""
+    bits, names = image.mask
+    planes = [n for n in BAD_PLANES if f"MP_{n}" in names]
+    hit = [n for n in planes if ((bits >> int(names[f"MP_{n}"])) & 1).any()]
+    return f" ({', '.join(hit)})" if hit else ""
