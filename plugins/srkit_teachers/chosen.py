@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from srkit.data import Choice, choose_classes, imagenet_names, truth_of
+from srkit.data import Choice, choose_classes, truth_of
 from srkit.errors import DataError
 from srkit.interfaces import VOID, Answer, Batch
+from srkit_teachers.imagenet import imagenet_names
 
 #: Classes that have wnids and names.
 NAMED = 1000

@@ -67,9 +67,9 @@ def main() -> None:
 
 
 def _located(error: RecipeError) -> RecipeError:
-    from srkit.recipe.origins import located
+    from srkit.recipe.files import locate_problems
 
-    return located(error)
+    return locate_problems(error)
 
 
 @app.callback(invoke_without_command=True)

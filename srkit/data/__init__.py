@@ -1,6 +1,6 @@
 """From samples to batches; labels, masks and boxes."""
 
-from srkit.data.classes import Choice, choose_classes, imagenet_names
+from srkit.data.classes import Choice, choose_classes
 from srkit.data.truth import TASKS, boxes_of, masks_of, truth_of
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "Choice",
     "boxes_of",
     "choose_classes",
-    "imagenet_names",
     "masks_of",
     "truth_of",
 ]

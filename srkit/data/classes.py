@@ -52,15 +52,6 @@ def choose_classes(given: Choice, known: int | Sequence[Sequence[str]]) -> list[
     return sorted(chosen)
 
 
-def imagenet_names(subset: str = "imagenet-1k") -> list[tuple[str, ...]]:
-    """Give wnid and names of each class of ImageNet by index; timm calls its 1000 `imagenet-1k`."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo(subset)
-    describe = info.label_name_to_description
-    return [(wnid, *describe(wnid).split(", ")) for wnid in info.label_names()]
-
-
 def _read(path: Path) -> list[int | str]:
     try:
         lines = path.read_text("utf-8").split("\n")

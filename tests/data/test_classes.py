@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from torchvision.models import ResNet18_Weights
 
-from srkit.data.classes import choose_classes, imagenet_names
+from srkit.data.classes import choose_classes
 
 BIRDS = [("n1", "wren", "jenny"), ("n2", "Robin"), ("n3", "crane"), ("n4", "crane")]
 
@@ -56,15 +55,3 @@ def test_no_file(tmp_path: Path) -> None:
     path = tmp_path / "none.txt"
     with pytest.raises(ValueError, match=f"^classes: {re.escape(str(path))}: cannot be read "):
         choose_classes(path, BIRDS)
-
-
-def test_imagenet_agrees_with_torchvision() -> None:
-    """torchvision lists the first names in the order of the published weights' scores."""
-    names = imagenet_names()
-    wnids = [called[0] for called in names]
-    assert len(names) == 1000
-    assert wnids == sorted(wnids)
-    assert (wnids[0], wnids[999]) == ("n01440764", "n15075141")
-    theirs = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
-    same = sum(name in called for name, called in zip(theirs, names, strict=True))
-    assert same > 970  # they tell some namesakes apart in their own words

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from srkit import recipe
 from srkit.errors import RecipeError
 from srkit.recipe.parts import TrainingSpec
 from srkit.recipe.recipe import Recipe, load_recipe
@@ -214,11 +217,11 @@ training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "holds nothing; expected keys and values"),
-        (b"# only a comment\n", "holds nothing; expected keys and values"),
-        (b"- a\n- b\n", "holds a list; expected keys and values"),
-        (b"rrdb\n", "holds a str; expected keys and values"),
-        (b"\x89PNG\r\n\x1a\n", "not text in UTF-8: invalid start byte"),
+        (b"", "contains nothing; expected keys and values"),
+        (b"# only a comment\n", "contains nothing; expected keys and values"),
+        (b"- a\n- b\n", "contains a list; expected keys and values"),
+        (b"rrdb\n", "contains a str; expected keys and values"),
+        (b"\x89PNG\r\n\x1a\n", "not UTF-8 text: invalid start byte"),
         (b"a\x00b", "not valid YAML: character 2: special characters are not allowed"),
         (
             b"name: a\ntraining: {clip: 1}\nname: b\n",
@@ -325,7 +328,7 @@ def test_what_is_no_path_to_extend(write: Write, value: str) -> None:
 
 def test_a_recipe_that_extends_itself(write: Write) -> None:
     path = write(BASE + "extends: recipe.yaml\n")
-    assert problems(path) == [f"extends: goes round in a loop: {path} -> {path}"]
+    assert problems(path) == [f"extends: the files form a loop: {path} -> {path}"]
 
 
 def test_recipes_that_extend_each_other(tmp_path: Path, write: Write) -> None:
@@ -333,7 +336,7 @@ def test_recipes_that_extend_each_other(tmp_path: Path, write: Write) -> None:
     second = write("extends: third.yaml\n", "second.yaml")
     third = write("extends: ./recipe.yaml\n", "third.yaml")
     assert problems(path) == [
-        f"extends: goes round in a loop: {path} -> {second} -> {third} -> {path}"
+        f"extends: the files form a loop: {path} -> {second} -> {third} -> {path}"
     ]
 
 
@@ -444,3 +447,11 @@ def test_every_override_that_cannot_be_applied_is_named(write: Write) -> None:
         "scale: expected key=value, such as training.batch_size=8",
         "name.x=1: 'x' lies inside a single value, 'small'",
     ]
+
+
+def test_the_room_does_not_import_torch() -> None:
+    modules = [path.stem for path in Path(recipe.__file__).parent.glob("[!_]*.py")]
+    imports = "; ".join(f"import srkit.recipe.{name}" for name in modules)
+    code = f"import sys; {imports}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

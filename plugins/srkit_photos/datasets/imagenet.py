@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from srkit.data import Choice, choose_classes, imagenet_names
+from srkit.data import Choice, choose_classes
 from srkit.errors import DataError
 from srkit.images import Formats, find_pictures
 from srkit_photos.datasets.photos import Entry, Photos, Unreadable, only_of, pick
@@ -74,7 +74,7 @@ def imagenet(
         entries = half if split == "validation" else [e for e in entries if e not in chosen]
     called = class_names()
     if classes is not None:
-        indices = choose_classes(classes, imagenet_names())
+        indices = choose_classes(classes, names_by_class())
         entries = only_of(entries, indices)
         called = [called[index] for index in indices]
         if not entries:
@@ -93,19 +93,24 @@ def imagenet(
 
 
 @cache
-def class_indices() -> dict[str, int]:
-    """Class index of each wnid: its position among the 1000 in sorted order."""
+def names_by_class() -> list[tuple[str, ...]]:
+    """Return the WordNet ID and the names of each of the 1000 classes, by index."""
     from timm.data import ImageNetInfo
 
-    return {wnid: index for index, wnid in enumerate(sorted(ImageNetInfo().label_names()))}
+    info = ImageNetInfo()
+    describe = info.label_name_to_description
+    return [(wnid, *describe(wnid).split(", ")) for wnid in sorted(info.label_names())]
+
+
+@cache
+def class_indices() -> dict[str, int]:
+    """Return the class index of each WordNet ID: its position among the 1000 in sorted order."""
+    return {wnid: index for index, (wnid, *_) in enumerate(names_by_class())}
 
 
 def class_names() -> list[str]:
-    """Names of the 1000 classes by index, such as ``tench``; a name used twice has its index."""
-    from timm.data import ImageNetInfo
-
-    describe = ImageNetInfo().label_name_to_description
-    names = [describe(wnid).split(",")[0] for wnid in class_indices()]
+    """Return the name of each class, such as ``tench``; a name of two classes gets their index."""
+    names = [name for _, name, *_ in names_by_class()]
     uses = Counter(names)
     return [f"{name} ({i})" if uses[name] > 1 else name for i, name in enumerate(names)]
 

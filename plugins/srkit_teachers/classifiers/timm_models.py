@@ -13,7 +13,7 @@ from pydantic import PositiveInt
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor
 
-from srkit.data import Choice, choose_classes, imagenet_names
+from srkit.data import Choice, choose_classes
 from srkit.errors import WeightsError
 from srkit_teachers.classifiers.classifier import (
     Classes,
@@ -26,6 +26,7 @@ from srkit_teachers.classifiers.classifier import (
     read_weights,
     split_classes,
 )
+from srkit_teachers.imagenet import imagenet_names
 
 #: Files of weights in a repository of the hub, the first preferred.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")

@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torchvision.models import SwinTransformer, WeightsEnum, get_model, get_model_weights
 
-from srkit.data import Choice, choose_classes, imagenet_names
+from srkit.data import Choice, choose_classes
 from srkit.errors import WeightsError, nearest
 from srkit_teachers.classifiers.classifier import (
     Classes,
@@ -27,6 +27,7 @@ from srkit_teachers.classifiers.classifier import (
     read_weights,
     split_classes,
 )
+from srkit_teachers.imagenet import imagenet_names
 
 #: Where torchvision's convolutional networks change resolution or block, by module name.
 _STAGE = re.compile(

@@ -1,4 +1,4 @@
-"""A mistake is looked for in the file that makes it."""
+"""Problems name the file that sets the wrong key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from command_line import Srkit
 
 from srkit.errors import RecipeError
-from srkit.recipe.origins import located
+from srkit.recipe.files import locate_problems
 
 
 def _write(folder: Path) -> None:
@@ -19,7 +19,9 @@ def _write(folder: Path) -> None:
 def test_each_problem_names_the_file_that_sets_it(tmp_path: Path) -> None:
     _write(tmp_path)
     problems = ["scale: wrong", "training.workerz: unknown", "training.batch_size: 0", "seed: -1"]
-    found = located(RecipeError(str(tmp_path / "mine.yaml"), [*problems, "losses: missing"]))
+    found = locate_problems(
+        RecipeError(str(tmp_path / "mine.yaml"), [*problems, "losses: missing"])
+    )
     assert found.problems == [
         "scale: wrong",
         f"training.workerz: unknown (set in {tmp_path / 'middle.yaml'})",
@@ -29,15 +31,15 @@ def test_each_problem_names_the_file_that_sets_it(tmp_path: Path) -> None:
     ]
 
 
-def test_a_source_that_is_no_file() -> None:
+def test_a_source_that_is_not_a_file() -> None:
     error = RecipeError("a notebook", ["scale: wrong"])
-    assert located(error).problems == error.problems
+    assert locate_problems(error).problems == error.problems
 
 
 def test_a_loop_ends(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
-    assert located(RecipeError(str(tmp_path / "a.yaml"), ["x: y"])).problems == ["x: y"]
+    assert locate_problems(RecipeError(str(tmp_path / "a.yaml"), ["x: y"])).problems == ["x: y"]
 
 
 def test_on_the_command_line(tmp_path: Path, srkit: Srkit) -> None:
