@@ -49,20 +49,19 @@ def rank(
     ] = None,
 ) -> None:
     """Rank models on the same images: quality, cost, ties, and image details."""
-    from rich.progress import Progress
-
     from srkit.components.registry import Registry
     from srkit.images.formats import Formats
     from srkit.studies.ranking.measure import common_scale
     from srkit.studies.ranking.measure import rank as rank_models
     from srkit.studies.ranking.report import print_ranking, write_ranking
     from srkit.studies.ranking.testset import open_testset
+    from srkit.system.progress import progress
 
     registry, console = Registry.discover(), new_console()
     chosen = scale or common_scale(models, registry)
     testset = open_testset(on, chosen, Formats.of(registry), lr)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("ranking", total=None)
+    with progress(console) as bars:
+        task = bars.add_task("ranking", total=None)
         found = rank_models(
             models,
             testset,
@@ -73,7 +72,7 @@ def rank(
             self_ensemble=self_ensemble,
             examples=examples,
             seed=seed,
-            report=lambda name, done, total: progress.update(
+            report=lambda name, done, total: bars.update(
                 task, description=name, completed=done, total=total
             ),
         )

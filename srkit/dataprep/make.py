@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from astropy.io import fits
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -32,6 +31,7 @@ from srkit.report.plotting import png
 from srkit.report.sheets import pair_sheet
 from srkit.system.files import write_file
 from srkit.system.processes.workers import begin_worker
+from srkit.system.progress import progress
 
 FileFormat = Literal["npy", "fits"]
 Split = Literal["train", "validation", "test"]
@@ -301,10 +301,8 @@ def _complete(maker: Maker, count: int, workers: int, console: Console) -> list[
     missing = [index for index in range(count) if index not in rows]
     # Rewritten, since a run that was killed may have left half a line.
     write_file(record, _csv([("index", "name", "label"), *map(_cells, rows.values())]))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    with progress, record.open("a", newline="", encoding="utf-8") as file:
-        task = progress.add_task("making pairs", total=count, completed=len(rows))
+    with progress(console) as bars, record.open("a", newline="", encoding="utf-8") as file:
+        task = bars.add_task("making pairs", total=count, completed=len(rows))
         for row in _made(maker, missing, workers):
             if row.name in names:
                 raise DataError(
@@ -315,7 +313,7 @@ def _complete(maker: Maker, count: int, workers: int, console: Console) -> list[
             rows[row.index] = row
             file.write(_csv([_cells(row)]))
             file.flush()
-            progress.advance(task)
+            bars.advance(task)
     return [rows[index] for index in range(count)]
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from accelerate import PartialState
 from rich.console import Console
-from rich.progress import Progress
 from torch import nn
 
 from srkit.assembly.assembly import Assembly
@@ -25,6 +24,7 @@ from srkit.evaluation.report import write_report
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
+from srkit.system.progress import progress
 from srkit.weights.checkpoints import load, starting_weights, warm_start
 
 
@@ -104,12 +104,12 @@ def _compare_at(
             restorers[name] = estimator(module, assembly, head)
     restorers = restorers or {"original": baseline("original")}
     examiner = Examiner(assembly, assembly.data["test"], process)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(f"evaluating {len(restorers)} models", total=None)
+    with progress(console) as bars:
+        task = bars.add_task(f"evaluating {len(restorers)} models", total=None)
         evaluation = examiner.examine(
             restorers,
             title=f"{recipe.name} x{assembly.scale}" if several else recipe.name,
-            report=lambda done, total: progress.update(task, completed=done, total=total),
+            report=lambda done, total: bars.update(task, completed=done, total=total),
         )
         evaluation = replace(evaluation, classification=judge(examiner))
     if process.is_main_process:

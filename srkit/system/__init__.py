@@ -6,6 +6,7 @@ from srkit.system.extras import needs
 from srkit.system.files import atomic, write_file
 from srkit.system.processes.signals import gathered_signals, resumable
 from srkit.system.processes.workers import begin_worker
+from srkit.system.progress import progress
 
 __all__ = [
     "atomic",
@@ -14,6 +15,7 @@ __all__ = [
     "download",
     "gathered_signals",
     "needs",
+    "progress",
     "resumable",
     "verify",
     "write_file",

@@ -11,26 +11,19 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import Progress
 
 from srkit import __version__
 from srkit.errors import DownloadError
 from srkit.system.files import write_file
+from srkit.system.progress import progress
 
 #: Seconds without a byte after which a connection counts as dead.
 TIMEOUT = 60
@@ -114,7 +107,7 @@ def download(
         with FileLock(lock):
             if not target.is_file():
                 partial = _Partial(url, target)
-                _receive(partial, console or Console(stderr=True))
+                _receive(partial, console)
                 _accept(partial, checksum)
     except OSError as error:
         raise DownloadError(
@@ -186,9 +179,10 @@ class _BrokenOffError(OSError):
 _BREAKS = (http.client.HTTPException, ConnectionError, TimeoutError)
 
 
-def _receive(partial: _Partial, console: Console) -> None:
+def _receive(partial: _Partial, console: Console | None) -> None:
     """Bring a partial file to its whole length; a connection that breaks is taken up again."""
-    with _progress(partial.target.name, console) as (bar, task):
+    with progress(console, unit="bytes") as bar:
+        task = bar.add_task(partial.target.name, total=None)
         failures, most = 0, -1
         while True:
             try:
@@ -297,17 +291,3 @@ def _accept(partial: _Partial, checksum: str | None) -> None:
         write_file(recorded, f"{digest_of(partial.path)}  {partial.target.name}\n")
     partial.path.replace(partial.target)
     partial.notes.unlink(missing_ok=True)
-
-
-@contextmanager
-def _progress(name: str, console: Console) -> Iterator[tuple[Progress, Any]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    shown = console.is_terminal
-    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
-        yield bar, bar.add_task(name, total=None)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from tensorboard.compat.proto.attr_value_pb2 import AttrValue
 from tensorboard.compat.proto.event_pb2 import Event
@@ -27,6 +26,7 @@ from torch.utils.tensorboard.summary import hparams
 from srkit.errors import OutputError
 from srkit.models.anatomy import LR, Stage
 from srkit.system.files import write_file
+from srkit.system.progress import progress
 
 
 class Monitor:
@@ -52,14 +52,7 @@ class Monitor:
         forget_after(self._records, first)
         with _writing(self._events):
             self._board = SummaryWriter(self._events, purge_step=first + 1)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=console,
-        )
+        self._bar = progress(console)
         self._writer: Any = self._board.file_writer
         self._end: Any = None
         self._task = self._bar.add_task("training", total=total, completed=first)

@@ -13,7 +13,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srkit.components.crashes import describe, wants_traceback
 from srkit.errors import DataError, OutputError, SrkitError
@@ -22,6 +21,7 @@ from srkit.images.fidelity import check_size, check_values, what_is_lost
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
 from srkit.system.files import atomic
+from srkit.system.progress import progress
 from srkit.upscaling.frames.files import (
     PARTIAL,
     WAY_OUT,
@@ -294,14 +294,12 @@ def upscale_files(
         What restores the windows of frames that are too large to be restored whole.
     """
     outcome = Outcome()
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    shown = console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
-        whole = progress.add_task("files", total=len(jobs), visible=len(jobs) > 1)
-        part = progress.add_task("", total=None)
+    with progress(console) as bars:
+        whole = bars.add_task("files", total=len(jobs), visible=len(jobs) > 1)
+        part = bars.add_task("", total=None)
 
         def report(what: str, done: int, total: int | None) -> None:
-            progress.update(part, description=what, completed=done, total=total)
+            bars.update(part, description=what, completed=done, total=total)
 
         given = Given(upscalers, formats, overwrite, metadata, windows)
         finished = attempts(jobs, given, report)
@@ -312,7 +310,7 @@ def upscale_files(
                 console.print(escape(f"{job}: stopped; the same command goes on"), soft_wrap=True)
                 raise
             outcome.add(job, found, console)
-            progress.advance(whole)
+            bars.advance(whole)
     return outcome
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError
@@ -18,6 +17,7 @@ from srkit.images.formats import Formats
 from srkit.images.limits import allow
 from srkit.interfaces import WindowedFormat
 from srkit.system.processes.crew import DIED_TWICE, Crew, in_order, share
+from srkit.system.progress import progress
 from srkit.upscaling.defaults import DefaultUpscalers, upscalers_of
 from srkit.upscaling.files import Attempt, Given, Job, Outcome, attempts
 from srkit.upscaling.frames.survey import Survey
@@ -105,21 +105,13 @@ def share_files(jobs: Sequence[Job], work: Work, crew: Crew, console: Console) -
         What became of the files; one of which two processes died has failed.
     """
     outcome = Outcome()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    progress = Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with progress, closing(share(jobs, crew, work.open)) as shared:
-        bar = progress.add_task("files", total=len(jobs))
+    with progress(console) as bars, closing(share(jobs, crew, work.open)) as shared:
+        bar = bars.add_task("files", total=len(jobs))
         for done in shared:
             job = done.task.item
             text = f"{job}: {DIED_TWICE}; restore it alone, --processes 1"
             outcome.add(job, done.answer or Attempt(failure=text), console)
-            progress.advance(bar)
+            bars.advance(bar)
     return outcome
 
 

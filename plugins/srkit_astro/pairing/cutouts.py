@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from astropy.stats import mad_std
 from rich.console import Console
-from rich.progress import track
 
+from srkit.system import progress
 from srkit_astro.files.fits import BAD_PLANES
 from srkit_astro.pairing.registration import Registration, register
 from srkit_astro.pairing.resampling import cut, project
@@ -44,18 +44,18 @@ class PairCutter:
         """Cut and register pairs, then cut HR again with the mean offset of its image corrected."""
         pairing = Pairing(self.scale)
         candidates: list[Pair] = []
-        progress = {"console": console, "transient": True}
-        for position in track(positions, "cutting", **progress):  # type: ignore[arg-type]
-            try:
-                candidates.append(self._candidate(position))
-            except RejectedError as reason:
-                pairing.rejected.append((position, str(reason)))
-        offsets = {key: _mean_offset(group) for key, group in _by_images(candidates).items()}
-        for pair in track(candidates, "aligning", **progress):  # type: ignore[arg-type]
-            try:
-                pairing.pairs.append(self._align(pair, offsets[_images(pair)]))
-            except RejectedError as reason:
-                pairing.rejected.append((pair.position, str(reason)))
+        with progress(console) as bars:
+            for position in bars.track(positions, description="cutting"):
+                try:
+                    candidates.append(self._candidate(position))
+                except RejectedError as reason:
+                    pairing.rejected.append((position, str(reason)))
+            offsets = {key: _mean_offset(group) for key, group in _by_images(candidates).items()}
+            for pair in bars.track(candidates, description="aligning"):
+                try:
+                    pairing.pairs.append(self._align(pair, offsets[_images(pair)]))
+                except RejectedError as reason:
+                    pairing.rejected.append((pair.position, str(reason)))
         return pairing
 
     def _candidate(self, position: Position) -> Pair:

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 from rich.console import Console
-from rich.progress import track
 
 from srkit.errors import DataError
 from srkit.functional import Values
 from srkit.images import Formats
-from srkit.system import atomic
+from srkit.system import atomic, progress
 
 #: Threads that decode, at most; each holds a few copies of a picture.
 THREADS = 8
@@ -59,23 +58,21 @@ class ArrayCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):  # of several processes, one decodes
-                self._fill(formats, console or Console(stderr=True))
+                self._fill(formats, console)
         except OSError as error:
             raise DataError(
                 f"{folder}: the cache cannot be written ({error}); make room, or choose another "
                 "cache"
             ) from error
 
-    def _fill(self, formats: Formats, console: Console) -> None:
+    def _fill(self, formats: Formats, console: Console | None) -> None:
         missing = [item for item in self._arrays.items() if not item[1].is_file()]
         if not missing:
             return
-        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        threads = min(THREADS, os.cpu_count() or 1)
+        with ThreadPoolExecutor(threads) as pool, progress(console) as bars:
             done = pool.map(lambda item: _write(item[0], item[1], formats), missing)
-            shown = console.is_terminal
-            for _ in track(
-                done, "caching pictures", len(missing), console=console, disable=not shown
-            ):
+            for _ in bars.track(done, len(missing), description="caching pictures"):
                 pass
 
     def open(self, picture: Path) -> Values:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import PIL.Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,7 +21,7 @@ from srkit import __version__
 from srkit.errors import DataError
 from srkit.functional import resize_short_side
 from srkit.images import Formats
-from srkit.system import atomic, begin_worker, gathered_signals, write_file
+from srkit.system import atomic, begin_worker, gathered_signals, progress, write_file
 from srkit_photos.shards.collection import Collection, Picture
 from srkit_photos.shards.format import (
     INDEX,
@@ -124,23 +123,18 @@ def write_shards(
     missing = [each for n, portion in enumerate(portions) if n not in kept for each in portion]
     reader = _Reader(formats, settings.short_side, settings.quality)
     found = _read_all(reader, missing, workers)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    shown = console.is_terminal
-    progress = Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown
-    )
-    with progress, closing(found), gathered_signals() as received:
-        task = progress.add_task("shards", total=len(order))
+    with progress(console) as bars, closing(found), gathered_signals() as received:
+        task = bars.add_task("shards", total=len(order))
 
         def advance() -> None:
-            progress.advance(task)
+            bars.advance(task)
             if received:  # raised where the signal came, it could be lost in a library's hook
                 raise KeyboardInterrupt
 
         for number, portion in enumerate(portions):
             if number in kept:
                 part = kept[number]
-                progress.advance(task, len(portion))
+                bars.advance(task, len(portion))
             else:
                 part = _write_shard(folder, number, portion, found, advance)
             shards += [part.shard] if part.shard.samples else []

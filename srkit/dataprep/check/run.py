@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader
 
 from srkit.assembly.build import complete
@@ -25,6 +24,7 @@ from srkit.interfaces import Dataset, Task
 from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
 from srkit.system.processes.workers import begin_worker
+from srkit.system.progress import progress
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -128,19 +128,15 @@ def check_folder(folder: str, registry: Registry, console: Console, *, workers: 
 
 
 def _examine(checked: Checked, console: Console, workers: int) -> Checked:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    shown = console.is_terminal
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown
-    ) as progress:
+    with progress(console) as bars:
         for split, images in checked.images.items():
-            task = progress.add_task(split, total=len(images))
+            task = bars.add_task(split, total=len(images))
             looks = checked.looks[split] = []
             for index, found in enumerate(_looks(images, workers)):
                 if isinstance(found, SrkitError):
                     checked.errors[Place(split, index)] = str(found)
                 looks.append(found if isinstance(found, Look) else None)
-                progress.advance(task)
+                bars.advance(task)
     for judge in JUDGES:
         checked.findings.extend(judge(checked))
     checked.findings.sort(key=lambda finding: not finding.problem)

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from srkit.assembly.assembly import Assembly
@@ -27,6 +26,7 @@ from srkit.interfaces import Batch, Image, LossyFormat
 from srkit.recipe.recipe import Recipe
 from srkit.report.metric_info import MetricInfo
 from srkit.system.files import write_file
+from srkit.system.progress import progress
 
 #: What HR is called that is compressed itself, and that is not.
 HR, ORIGINAL = "HR", "original"
@@ -359,15 +359,14 @@ def _measure(
     if rows and missing:
         console.print(f"{journal}: goes on after {len(rows)} of {total} images", soft_wrap=True)
     step = examiner.assembly.recipe.evaluation.batch_size
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task(f"{len(arms)} ways to spend bytes", total=total)
-        progress.update(bar, completed=len(rows))
+    with progress(console) as bars:
+        bar = bars.add_task(f"{len(arms)} ways to spend bytes", total=total, completed=len(rows))
         for start in range(0, len(missing), step):
             indices = missing[start : start + step]
             fresh = _rows(examiner, arms, codecs, indices)
             rows |= dict(zip(indices, fresh, strict=True))
             _append(journal, [{"index": i, **rows[i]} for i in indices])
-            progress.update(bar, completed=len(rows))
+            bars.update(bar, completed=len(rows))
     return [rows[index] for index in range(total)]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 
 from srkit import __version__
 from srkit.components.registry import Registry
@@ -25,6 +24,7 @@ from srkit.studies.consistency.degradation import redegradation
 from srkit.studies.consistency.figures import residual_figure
 from srkit.studies.consistency.pairs import Restored, read_restored
 from srkit.system.files import write_file
+from srkit.system.progress import progress
 from srkit.upscaling.files import Job, name_error, split, write_whole
 from srkit.upscaling.sizing import Sized
 
@@ -90,8 +90,8 @@ def check_files(
     there = [job for job in jobs if job.target.is_file()]
     bases = _bases(there, formats)
     checks, summaries = Checks(), []
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        for job in progress.track(there, description="checking"):
+    with progress(console) as bars:
+        for job in bars.track(there, description="checking"):
             try:
                 base = bases[job.target]
                 told = _check_file(job, base, upscalers, formats, registry, metadata or {})

@@ -10,14 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import TaskID
 
 from srkit.errors import OutputError, TrainingError
 from srkit.report.metric_info import MetricInfo
@@ -25,6 +18,7 @@ from srkit.studies.sweeps.report import print_sweep, write_sweep
 from srkit.studies.sweeps.results import Sweep, read_outcome
 from srkit.studies.sweeps.tasks import Setting, Task
 from srkit.system.processes.children import Job, run_jobs
+from srkit.system.progress import progress
 
 NOT_YET = "not trained yet"
 
@@ -155,19 +149,11 @@ class Watch:
     def __init__(self, console: Console, total: int) -> None:
         self.console, self._total, self._done = console, total, 0
         self._running: dict[str, tuple[Task, TaskID]] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
+        self._progress = progress(console)
         self._all = self._progress.add_task("variants", total=total)
 
     def __enter__(self) -> Watch:
-        if self.console.is_terminal:
-            self._progress.start()
+        self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import io
+from typing import Literal
+
+import pytest
+from rich.console import Console
+
+from srkit.system.progress import progress
+
+
+def drawn(console: Console, unit: Literal["items", "bytes"] = "items") -> str:
+    with progress(console, unit=unit) as bars:
+        task = bars.add_task("reading [a].png", total=4000, completed=1000)
+        bars.advance(task, 1000)
+        bars.refresh()
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("unit", "count"), [("items", "2000/4000"), ("bytes", "2.0/4.0 kB")], ids=["items", "bytes"]
+)
+def test_bars_on_a_terminal(unit: Literal["items", "bytes"], count: str) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=120)
+    text = drawn(console, unit)
+    assert "reading [a].png" in text
+    assert count in text
+
+
+def test_nothing_is_printed_where_there_is_no_terminal() -> None:
+    assert drawn(Console(file=io.StringIO(), force_terminal=False)) == ""
