@@ -33,7 +33,7 @@ from srkit_astro.metrics.photometry import IsophotalFluxError
 from srkit_astro.simulation.galaxy_simulation import GalaxySimulation
 from srkit_astro.simulation.lens_population import Galaxy
 
-from srkit.assembly.build import assemble
+from srkit.assembly.build import SPLITS, assemble
 from srkit.assembly.restore import restore
 from srkit.components.options import build
 from srkit.components.registry import Registry
@@ -64,7 +64,8 @@ def main() -> None:
     recipe = load_recipe(RECIPE, changes, sample=not arguments.full)
     run = arguments.out / recipe.name
     if not is_trained(run, recipe):
-        train(recipe, registry, run, source=str(RECIPE), console=console)
+        assembly = assemble(recipe, registry, str(RECIPE), splits=SPLITS)
+        train(assembly, run, source=str(RECIPE), console=console)
     galaxies = assemble(recipe, registry, str(RECIPE), splits=("test",)).data["test"]
     assert isinstance(galaxies, GalaxySimulation)
     network = open_model(run, registry)

@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.recipe.recipe import load_recipe
 from srkit.training.loop import train
@@ -75,7 +76,8 @@ def final_psnr(case: str, precision: str, steps: int, seed: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         console = Console(file=io.StringIO())
-        train(recipe, Registry.discover(), run, source="benchmark", console=console)
+        assembly = assemble(recipe, Registry.discover(), "benchmark", splits=SPLITS)
+        train(assembly, run, source="benchmark", console=console)
         records = [r for r in read_records(run / "metrics.jsonl") if r["kind"] == "validation"]
     psnr: float = records[-1]["psnr"]
     return psnr

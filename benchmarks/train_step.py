@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from srkit.assembly.build import assemble
+from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.recipe.recipe import Recipe, load_recipe
 from srkit.system.allocator import keep_freed_memory
@@ -117,7 +117,8 @@ def srkit_speed(recipe: Recipe) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         console = Console(file=io.StringIO())
-        train(recipe, Registry.discover(), run, source="benchmark", console=console)
+        assembly = assemble(recipe, Registry.discover(), "benchmark", splits=SPLITS)
+        train(assembly, run, source="benchmark", console=console)
         last = [r for r in read_records(run / "metrics.jsonl") if r["kind"] == "train"][-1]
     return last["images_per_second"], last["waiting_share"]
 

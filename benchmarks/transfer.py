@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.run import compare
@@ -66,7 +67,8 @@ def transfer(
 
 def run(recipe: Recipe, folder: Path, registry: Registry, console: Console) -> None:
     if not is_trained(folder, recipe):
-        train(recipe, registry, folder, source=recipe.name, console=console)
+        assembly = assemble(recipe, registry, recipe.name, splits=SPLITS)
+        train(assembly, folder, source=recipe.name, console=console)
 
 
 def summarise(tables: list[Evaluation]) -> dict[str, dict[str, list[float]]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.evaluation.run import compare
 from srkit.recipe.needs import resolve
@@ -52,7 +53,8 @@ def train_briefly(path: Path, registry: Registry, runs: Path) -> Recipe:
     recipe = resolve(recipe, folders, str(path))
     if not (runs / recipe.name).is_dir():
         console = Console(file=io.StringIO(), width=120)
-        train(recipe, registry, runs / recipe.name, source=str(path), console=console)
+        assembly = assemble(recipe, registry, str(path), splits=SPLITS)
+        train(assembly, runs / recipe.name, source=str(path), console=console)
     return recipe
 
 

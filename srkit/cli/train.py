@@ -56,31 +56,41 @@ def _train(
     *,
     needs_start: bool = False,
 ) -> None:
-    from accelerate import PartialState
-
-    from srkit.assembly.build import SPLITS, assemble, read
+    from srkit.assembly.build import SPLITS, read
     from srkit.components.registry import Registry
     from srkit.system.processes.launching import launched
-    from srkit.training.rehearsal import rehearse
 
     registry = Registry.discover()
     recipe = read(path, registry, overrides, sample=sample, splits=SPLITS)
     if needs_start and recipe.start is None:
         raise SrkitError(f"{path}: start: missing; finetune needs weights to start from")
     folder = out or run_folder(recipe, sample)
-    if recipe.needs:
-        if not launched():
-            # What is wrong with the recipe is told now, not when its needs have been trained.
-            assembly = assemble(recipe, registry, str(path), splits=SPLITS)
-            rehearse(assembly, PartialState(cpu=True), str(path))
-            train_needs(recipe, registry, sample, folder, processes)
-            resume = resume and (folder / "recipe.yaml").is_file()  # a need was stopped, not this
-        recipe = with_needs(recipe, path, registry, sample, folder)
+    if recipe.needs and not launched():
+        _check(recipe, registry, path)
+        train_needs(recipe, registry, sample, folder, processes)
+        resume = resume and (folder / "recipe.yaml").is_file()  # perhaps only a need was stopped
     if processes > 1 and not launched():
         command = "finetune" if needs_start else "train"
         _launch(command, path, overrides, sample, folder, resume, processes)
-    else:
-        _train_here(recipe, registry, path, folder, resume)
+        return
+    if recipe.needs:
+        recipe = with_needs(recipe, path, registry, sample, folder)
+    _train_here(recipe, registry, path, folder, resume)
+
+
+def _check(recipe: Recipe, registry: Registry, path: Path) -> None:
+    """Report what is wrong with a recipe before the runs that it needs are trained.
+
+    What waits for these runs can be built only afterwards, so that the recipe is assembled again.
+    """
+    from srkit.assembly.build import SPLITS, assemble
+    from srkit.assembly.device import move, set_up_process
+    from srkit.training.rehearsal import rehearse
+
+    process = set_up_process(recipe, str(path))
+    assembly = assemble(recipe, registry, str(path), splits=SPLITS)
+    move(assembly, process.device)
+    rehearse(assembly, process, str(path))
 
 
 def _launch(
@@ -102,13 +112,20 @@ def _launch(
 
 
 def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, resume: bool) -> None:
+    from srkit.assembly.build import SPLITS, assemble
     from srkit.system.processes.launching import first_process
     from srkit.training.loop import Stopped, train
 
-    console = new_console()
+    console, source = new_console(), str(path)
     try:
+        # The test data are built too: that they are missing is not to be found after hours.
+        # No name refers to what is built, so that the evaluation has the memory for itself.
         checkpoint = train(
-            recipe, registry, folder, source=str(path), console=console, resume=resume
+            assemble(recipe, registry, source, splits=SPLITS),
+            folder,
+            source=source,
+            console=console,
+            resume=resume,
         )
     except Stopped as stopped:
         if first_process():
@@ -119,13 +136,13 @@ def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, re
     if recipe.data.test is not None:
         from srkit.evaluation.run import compare
 
-        compare(recipe, registry, folder, source=str(path), console=console)
+        compare(recipe, registry, folder, source=source, console=console)
 
 
 def train_needs(
     recipe: Recipe, registry: Registry, sample: bool, folder: Path, processes: int = 1
 ) -> None:
-    """Train what a recipe needs and is not trained yet; go on with what was stopped."""
+    """Train the runs that a recipe needs and that are not finished; resume those that stopped."""
     from srkit.weights.runs import is_trained
 
     for name, (needed, run) in needs_of(recipe, registry, sample, folder).items():

@@ -24,7 +24,6 @@ from torch.nn.parallel import DistributedDataParallel
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.draws import draws_of
-from srkit.components.registry import Registry
 from srkit.data.loading import training_batches
 from srkit.data.scales import scale_of_step, set_scale
 from srkit.errors import DataError, TrainingError
@@ -36,7 +35,6 @@ from srkit.interfaces import Batch
 from srkit.interfaces.quantity import Quantity
 from srkit.interfaces.view import View
 from srkit.models.anatomy import flow, weighted_layers
-from srkit.recipe.recipe import Recipe
 from srkit.recipe.trees import flatten
 from srkit.report.writer import ReportWriter
 from srkit.system.processes.signals import gathered_signals
@@ -61,8 +59,7 @@ class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
 
 
 def train(
-    recipe: Recipe,
-    registry: Registry,
+    assembly: Assembly,
     folder: Path,
     *,
     source: str,
@@ -73,8 +70,8 @@ def train(
 
     Parameters
     ----------
-    recipe, registry
-        What to train, from which components.
+    assembly
+        The components of the recipe, built with all its data sets.
     folder
         The run folder: recipe, versions, log, metrics, checkpoints, figures.
     source
@@ -96,7 +93,7 @@ def train(
     Stopped
         After SIGINT or SIGTERM; the state is saved.
     """
-    run = start(recipe, registry, folder, source=source, resume=resume)
+    run = start(assembly, folder, source=source, resume=resume)
     with ExitStack() as stack:
         monitor = None
         if run.process.is_main_process:

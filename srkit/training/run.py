@@ -23,12 +23,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from srkit.assembly.assembly import Assembly
-from srkit.assembly.build import SPLITS, assemble
 from srkit.assembly.device import move, set_up_process
 from srkit.assembly.kept_answers import KeptAnswers, identify
 from srkit.assembly.start import begin_from, begin_head_from
 from srkit.assembly.teachers import wanted_stages
-from srkit.components.registry import Registry
 from srkit.data.order import Share
 from srkit.data.truth import task_of
 from srkit.errors import RecipeError, TrainingError
@@ -213,21 +211,20 @@ class Run:
                 )
 
 
-def start(recipe: Recipe, registry: Registry, folder: Path, *, source: str, resume: bool) -> Run:
-    """Build everything that a run needs, and bring it to where it starts or goes on.
+def start(assembly: Assembly, folder: Path, *, source: str, resume: bool) -> Run:
+    """Set up a run at its first step, or at the step of its last checkpoint.
 
     Raises
     ------
     SrkitError
-        If the recipe cannot be built, the folder holds another run, or weights do not fit.
+        If the recipe does not fit its data, the folder holds another run, or weights do not fit.
     """
+    recipe = assembly.recipe
     last = folder / "checkpoints" / "last.safetensors"
     if resume:
         _check_resumable(folder)
     checkpoint = load(last) if resume and last.is_file() else None
     process = set_up_process(recipe, source)
-    # The test data too, although nothing here reads them: they would be missed only at the end.
-    assembly = assemble(recipe, registry, source, splits=SPLITS)
     if "train" not in assembly.data:
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
     move(assembly, process.device)

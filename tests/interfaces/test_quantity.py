@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.interfaces import Batch
 from srkit.interfaces.quantity import Quantity
@@ -39,7 +40,8 @@ def test_a_checkpoint_says_what_its_network_was_trained_on(tmp_path: Path) -> No
         ],
         sample=True,
     )
-    path = train(recipe, Registry.discover(), tmp_path, source="lens_l2", console=Console())
+    assembly = assemble(recipe, Registry.discover(), "lens_l2", splits=SPLITS)
+    path = train(assembly, tmp_path, source="lens_l2", console=Console())
     state = read_state(path)
     assert state is not None
     quantity = Quantity.parse(state["quantity"])

@@ -24,6 +24,7 @@ from rich.console import Console
 from torch import Tensor
 
 from srkit import hookimpl
+from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
@@ -101,9 +102,9 @@ def validated(pictures: Path) -> Tree:
 
 def run(tree: Tree, folder: Path, registry: Registry, *, resume: bool = False) -> Path:
     """Train in this process, quietly."""
+    recipe = parse_recipe(tree, "test.yaml")
     return train(
-        parse_recipe(tree, "test.yaml"),
-        registry,
+        assemble(recipe, registry, "test.yaml", splits=SPLITS),
         folder,
         source="test.yaml",
         console=Console(file=io.StringIO()),
