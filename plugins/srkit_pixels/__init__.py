@@ -10,7 +10,9 @@ def srkit_losses() -> dict[str, str]:
         "charbonnier": "srkit_pixels.losses:Charbonnier",
         "gaussian_nll": "srkit_pixels.losses:GaussianNLL",
         "l1": "srkit_pixels.losses:L1",
+        "ms_ssim": "srkit_pixels.losses:MSSSIM",
         "mse": "srkit_pixels.losses:MSE",
+        "total_variation": "srkit_pixels.losses:TotalVariation",
     }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat
-from torch import Tensor
+from torch import Tensor, nn
 
-from srkit.functional import difference, luma
+from srkit.functional import check_equal_shapes, difference, luma
 from srkit.interfaces import Batch
 
 #: All channels, or the luma of RGB images in [0, 1].
@@ -95,6 +95,54 @@ class Charbonnier:
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
         return (difference(sr, batch.hr).square() + self.epsilon**2).sqrt().mean()
+
+
+class MSSSIM(nn.Module):
+    """Multi-scale structural similarity and mean absolute difference (Zhao et al. 2017).
+
+    ``alpha * (1 - MS-SSIM) + (1 - alpha) * G * |d|``, where G is the Gaussian of the coarsest scale
+    and d the difference over the width of the data range. The scales are Gaussians of 0.5, 1, 2, 4
+    and 8 pixels on the full image, which is padded by zeros. Computed by kornia.
+
+    Parameters
+    ----------
+    alpha
+        Share of the structural similarity, from 0 to 1; the paper's is 0.84.
+
+    References
+    ----------
+    Zhao, Gallo, Frosio & Kautz, "Loss functions for image restoration with neural networks", IEEE
+    Transactions on Computational Imaging 3, 2017.
+    """
+
+    def __init__(self, *, alpha: Annotated[float, Field(ge=0, le=1)] = 0.84) -> None:
+        super().__init__()
+        from kornia.losses import MS_SSIMLoss
+
+        self.mixture = MS_SSIMLoss(alpha=alpha, compensation=1.0)
+
+    def forward(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
+        check_equal_shapes(sr, batch.hr)
+        low = batch.data_range[0]
+        loss: Tensor = self.mixture(
+            (sr.float() - low) / batch.span, (batch.hr.float() - low) / batch.span
+        )
+        return loss
+
+
+class TotalVariation:
+    """Mean absolute difference of neighbouring pixels of SR, down and across (Rudin et al. 1992).
+
+    A weak prior for smooth images; it does not look at HR. Computed by kornia.
+    """
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Measure ``(N, C, H, W)`` images: a scalar, in the unit of the images."""
+        from kornia.losses import total_variation
+
+        variation: Tensor = total_variation(sr.float(), reduction="mean")
+        return variation.mean()
 
 
 class GaussianNLL:

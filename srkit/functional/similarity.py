@@ -9,17 +9,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 #: Weights of R, G, B and the offset in the luma of ITU-R BT.601, for values in [0, 1].
 LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 LUMA_BLACK = 16 / 255
 
-#: Window and constants of the structural similarity (Wang et al. 2004).
+#: Side and standard deviation of the window of the structural similarity (Wang et al. 2004).
 SSIM_WINDOW = 11
 SIGMA = 1.5
-K1 = 0.01
-K2 = 0.03
 
 
 def difference(sr: Tensor, hr: Tensor) -> Tensor:
@@ -80,27 +77,21 @@ def ssim(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
         raise ValueError(
             f"SSIM needs at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels; got {_sides(sr)}"
         )
+    from kornia.metrics import ssim as ssim_map
+
     # Autocast would run the convolutions in bfloat16, too coarse for differences of squares.
     with torch.autocast(sr.device.type, enabled=False):
-        x, y = sr.float(), hr.float()
-        mean_x, mean_y, square_x, square_y, product = (
-            ssim_blur(image) for image in (x, y, x * x, y * y, x * y)
-        )
-    c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
-    covariance = product - mean_x * mean_y
-    variances = square_x - mean_x**2 + square_y - mean_y**2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    return (luminance * (2 * covariance + c2) / (variances + c2)).mean((1, 2, 3))
+        values: Tensor = ssim_map(sr.float(), hr.float(), SSIM_WINDOW, span, padding="valid")
+    return values.mean((1, 2, 3))
 
 
 def ssim_blur(images: Tensor) -> Tensor:
     """Average under the Gaussian window of the structural similarity, without padding."""
-    offsets = torch.arange(SSIM_WINDOW, device=images.device, dtype=images.dtype) - SSIM_WINDOW // 2
-    weights = torch.softmax(-(offsets**2) / (2 * SIGMA**2), 0)
-    channels = images.shape[1]
-    rows = weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
-    columns = weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    return F.conv2d(F.conv2d(images, rows, groups=channels), columns, groups=channels)
+    from kornia.filters import filter2d_separable, get_gaussian_kernel1d
+
+    window = get_gaussian_kernel1d(SSIM_WINDOW, SIGMA, device=images.device, dtype=images.dtype)
+    blurred: Tensor = filter2d_separable(images, window, window, padding="valid")
+    return blurred
 
 
 def luma(images: Tensor) -> Tensor:
@@ -123,6 +114,7 @@ def luma(images: Tensor) -> Tensor:
     """
     if images.shape[1] != 3:
         raise ValueError(f"channel 'y' needs RGB images; got {images.shape[1]} channel(s)")
+    # By hand, since kornia's `rgb_to_y` has the full range of 0 to 255.
     weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
     return (weights * images.float()).sum(1, keepdim=True) + LUMA_BLACK
 

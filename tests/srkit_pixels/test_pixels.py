@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Picture
+from scipy.ndimage import correlate1d
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from srkit_pixels import losses, metrics
 
@@ -46,6 +47,38 @@ def test_charbonnier_by_hand() -> None:
     assert small.item() == pytest.approx(1e-3)
 
 
+def test_ms_ssim_equals_the_formula_of_zhao_2017() -> None:
+    """Equations 7 to 14, by SciPy in double precision; beyond its border an image is 0."""
+    sr, hr = images(0).double().numpy(), images(1).double().numpy()
+    offsets = np.arange(-16, 17)
+
+    def mean(values: np.ndarray, sigma: float) -> np.ndarray:
+        window = np.exp(-(offsets**2) / (2 * sigma**2))
+        window /= window.sum()
+        rows = correlate1d(values, window, axis=-2, mode="constant")
+        return correlate1d(rows, window, axis=-1, mode="constant")
+
+    product = np.ones_like(sr)
+    for sigma in (0.5, 1.0, 2.0, 4.0, 8.0):
+        x, y = mean(sr, sigma), mean(hr, sigma)
+        covariance = mean(sr * hr, sigma) - x * y
+        variances = mean(sr * sr, sigma) - x * x + mean(hr * hr, sigma) - y * y
+        product *= (2 * covariance + 0.03**2) / (variances + 0.03**2)
+    product *= (2 * x * y + 0.01**2) / (x * x + y * y + 0.01**2)
+    expected = (0.84 * (1 - product) + 0.16 * mean(abs(sr - hr), 8.0)).mean()
+    assert losses.MSSSIM()(images(0), batch(images(1))).item() == pytest.approx(expected, abs=1e-5)
+    scaled = batch(images(1) * 200 - 100, (-100, 100))
+    found = losses.MSSSIM()(images(0) * 200 - 100, scaled)
+    assert found.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_total_variation_by_hand() -> None:
+    sr = torch.tensor([[[[0.0, 1.0, 3.0], [4.0, 4.0, 4.0]]]])
+    down, across = (4 + 3 + 1) / 3, (1 + 2 + 0 + 0) / 4
+    found = losses.TotalVariation()(sr, batch(torch.zeros(1, 1, 2, 3)))
+    assert found.item() == pytest.approx(down + across)
+
+
 LOG_VARIANCE = (images(2) - 3).requires_grad_()
 
 
@@ -76,7 +109,7 @@ def test_beta_of_1_trains_sr_as_the_squared_error() -> None:
     torch.testing.assert_close(found, expected / 2)
 
 
-@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier"])
+@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier", "ms_ssim", "total_variation"])
 def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
     loss = build(registry.get("losses", name).factory, {}, channels=3)
     sr = images(0).bfloat16().requires_grad_()
@@ -88,7 +121,7 @@ def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
     assert sr.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier"])
+@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier", "ms_ssim"])
 def test_losses_refuse_images_of_different_shapes(registry: Registry, name: str) -> None:
     loss = build(registry.get("losses", name).factory, {}, channels=3)
     with pytest.raises(ValueError, match=r"^SR is 2 x 3 x 12 x 30 and HR 2 x 3 x 24 x 30 "):
