@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from srkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from srkit.components.registry import Registry
+    from srkit.errors import SrkitError
     from srkit.recipe.recipe import load_recipe
     from srkit.upscaling.api import Upscaler, load_model, upscale
 
     __version__: str
 
 __all__ = [
-    "Registry",
+    "SrkitError",
     "Upscaler",
     "__version__",
     "hookimpl",
@@ -23,8 +23,8 @@ __all__ = [
     "upscale",
 ]
 
-_WHERE = {
-    "Registry": "srkit.components.registry",
+_MODULES = {
+    "SrkitError": "srkit.errors",
     "Upscaler": "srkit.upscaling.api",
     "load_model": "srkit.upscaling.api",
     "load_recipe": "srkit.recipe.recipe",
@@ -38,8 +38,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("srkit")
-    if name not in _WHERE:
-        raise AttributeError(f"module 'srkit' has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'srkit' has no attribute '{name}'")
     from importlib import import_module
 
-    return getattr(import_module(_WHERE[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

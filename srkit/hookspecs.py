@@ -7,9 +7,12 @@ A plugin is a module named by an entry point in the group ``srkit``::
 
 It implements any of these hooks with :data:`srkit.hookimpl`. Each returns a mapping
 ``name -> factory``. A factory is a class or function whose parameters are keyword-only and
-annotated: they are what a recipe may set. It may stand as an import path ``"module:name"``, which
-is loaded when the component is first used; that keeps ``srkit --help`` fast. Commands and
-downloads are not of a recipe: their parameters are the options of the command line.
+annotated: they are what a recipe can set. It can be given as an import path ``"module:name"``,
+which is loaded when the component is first used; that keeps ``srkit --help`` fast. Commands and
+downloads are not part of a recipe: their parameters are options of the command line.
+
+The module states the version of this interface for which it was written, ``SRKIT_API = 1``, or the
+versions that it supports, ``SRKIT_API = (1, 2)``; without a statement it counts as version 1.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ from typing import Any
 
 import pluggy
 
-#: What a hook returns: a factory, or where to import it from, for each component name.
+#: Version of the plugin interface; docs/plugins.md says what raises it.
+API_VERSION = 1
+
+#: What a hook returns: for each component name a factory, or its import path.
 Factories = Mapping[str, Callable[..., Any] | str]
 
 hookspec = pluggy.HookspecMarker("srkit")
@@ -40,13 +46,13 @@ def srkit_degradations() -> Factories:
 
 @hookspec
 def srkit_stretches() -> Factories:
-    """Offer invertible maps from flux to what networks see: :class:`srkit.interfaces.Stretch`."""
+    """Offer invertible maps from flux to network input: :class:`srkit.interfaces.Stretch`."""
     raise AssertionError
 
 
 @hookspec
 def srkit_constraints() -> Factories:
-    """Offer last steps that let SR keep what LR says: :class:`srkit.interfaces.Constraint`."""
+    """Offer final steps that make SR consistent with LR: :class:`srkit.interfaces.Constraint`."""
     raise AssertionError
 
 
@@ -64,19 +70,19 @@ def srkit_discriminators() -> Factories:
 
 @hookspec
 def srkit_losses() -> Factories:
-    """Offer losses: `PixelLoss`, `TeacherLoss`, `ViewLoss` or `VarianceLoss` of the interfaces."""
+    """Offer losses: :data:`srkit.interfaces.Loss`."""
     raise AssertionError
 
 
 @hookspec
 def srkit_teachers() -> Factories:
-    """Offer networks to learn from: :class:`srkit.interfaces.Teacher`."""
+    """Offer frozen networks to learn from: :class:`srkit.interfaces.Teacher`."""
     raise AssertionError
 
 
 @hookspec
 def srkit_metrics() -> Factories:
-    """Offer metrics: :class:`srkit.interfaces.Metric` or :class:`~srkit.interfaces.TeacherMetric`."""  # noqa: E501
+    """Offer metrics: :class:`srkit.interfaces.Metric` or `TeacherMetric`."""
     raise AssertionError
 
 
@@ -88,7 +94,7 @@ def srkit_image_formats() -> Factories:
 
 @hookspec
 def srkit_downloads() -> Factories:
-    """Offer data for ``srkit data get``: functions that give a `Download` of the interfaces."""
+    """Offer data for ``srkit data get``: functions that return a `srkit.interfaces.Download`."""
     raise AssertionError
 
 

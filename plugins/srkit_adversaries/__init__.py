@@ -2,6 +2,8 @@
 
 from srkit import hookimpl
 
+SRKIT_API = 1
+
 
 @hookimpl
 def srkit_discriminators() -> dict[str, str]:

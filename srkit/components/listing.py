@@ -33,7 +33,8 @@ def show(registry: Registry, kind: str | None, name: str | None, console: Consol
         _show_component(registry.get(kind, name), console)
     if name is None and registry.failures:
         console.print(_failures(registry.failures))
-        console.print("`srkit plugins --json` has the tracebacks.", highlight=False)
+        if any(failure.details for failure in registry.failures):
+            console.print("`srkit plugins --json` has the tracebacks.", highlight=False)
 
 
 def as_json(
@@ -92,8 +93,8 @@ def _described(component: Component) -> list[Option]:
         return options(component.factory, supplied_to(component.kind))
     except (TypeError, NameError) as error:
         raise PluginError(
-            f"{component.kind} '{component.name}' of {_source(component)} has a signature that a "
-            f"recipe cannot set: {error}"
+            f"{component.title} of {component.source} has a signature that a recipe cannot set: "
+            f"{error}"
         ) from error
 
 
@@ -102,7 +103,7 @@ def _overview(registry: Registry) -> Table:
     for kind in KINDS:
         table.add_row(f"[bold]{kind}[/]")
         for component in registry.components(kind):
-            table.add_row(*_plain(component.name, component.summary, _source(component)))
+            table.add_row(*_plain(component.name, component.summary, component.source))
         table.add_row()
     return table
 
@@ -111,7 +112,7 @@ def _kind(components: list[Component]) -> Table:
     table = _table("name", "summary", "options", "from")
     for component in components:
         names = _option_names(component)
-        table.add_row(*_plain(component.name, component.summary, names, _source(component)))
+        table.add_row(*_plain(component.name, component.summary, names, component.source))
     return table
 
 
@@ -124,7 +125,7 @@ def _option_names(component: Component) -> str:
 
 def _show_component(component: Component, console: Console) -> None:
     found = _described(component)
-    heading = f"{component.kind} '{component.name}' of {_source(component)}"
+    heading = f"{component.title} of {component.source}"
     console.print(heading, markup=False, highlight=False, style="bold")
     console.print(component.summary, markup=False, highlight=False)
     console.print()
@@ -142,12 +143,8 @@ def _options_table(found: list[Option]) -> Table:
 def _failures(failures: list[Failure]) -> Table:
     table = _table("plugin", "cannot be used because", "from")
     for failure in failures:
-        table.add_row(*_plain(failure.plugin, failure.reason, _source(failure)))
+        table.add_row(*_plain(failure.plugin, failure.reason, failure.source))
     return table
-
-
-def _source(item: Component | Failure) -> str:
-    return f"{item.distribution} {item.version}".strip()
 
 
 def _table(*columns: str) -> Table:

@@ -7,8 +7,8 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib import import_module, metadata
+from importlib.metadata import Distribution, EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,24 @@ from srkit.errors import PluginError, nearest
 
 KINDS = tuple(name.removeprefix("srkit_") for name in vars(hookspecs) if name.startswith("srkit_"))
 GROUP = "srkit"
+#: The statement in a plugin of the interface versions that it supports.
+API = "SRKIT_API"
 #: Groups of the command line to which plugins can add commands.
 COMMAND_GROUPS = ("data", "hub", "models", "plugin", "recipe")
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One component: what a plugin offers under a name.
+    """A component: what a plugin offers under a name.
 
     Parameters
     ----------
     kind, name
-        Its kind, as in :data:`KINDS`, and the name that recipes use.
+        Its kind, one of :data:`KINDS`, and the name that recipes use.
     reference
         The factory, or its import path ``"module:name"``.
     distribution, version
-        Where it comes from.
+        The distribution that offers it.
     """
 
     kind: str
@@ -45,8 +47,18 @@ class Component:
     version: str
 
     @property
+    def title(self) -> str:
+        """Kind and name, such as ``loss 'l1'``."""
+        return f"{singular(self.kind)} '{self.name}'"
+
+    @property
+    def source(self) -> str:
+        """Distribution and version, such as ``srkit 0.1.0``."""
+        return f"{self.distribution} {self.version}".strip()
+
+    @property
     def factory(self) -> Callable[..., Any]:
-        """The factory, imported now if it was given as a path."""
+        """The factory, imported now if it is given as a path."""
         if not isinstance(self.reference, str):
             return self.reference
         module, _, attribute = self.reference.partition(":")
@@ -54,13 +66,12 @@ class Component:
             factory = getattr(import_module(module), attribute)
         except Exception as error:
             raise PluginError(
-                f"{self.kind} '{self.name}' of {self.distribution} {self.version} cannot be "
-                f"imported from '{self.reference}': {type(error).__name__}: {error}"
+                f"{self.title} of {self.source} cannot be imported from '{self.reference}': "
+                f"{type(error).__name__}: {error}"
             ) from error
         if not callable(factory):
             raise PluginError(
-                f"{self.kind} '{self.name}' of {self.distribution}: '{self.reference}' is no "
-                "class or function"
+                f"{self.title} of {self.source}: '{self.reference}' is not a class or function"
             )
         return factory  # type: ignore[no-any-return]
 
@@ -81,9 +92,9 @@ class Failure:
     Parameters
     ----------
     plugin
-        Entry point name.
+        Name of the entry point.
     distribution, version
-        Where it comes from.
+        The distribution that offers it.
     reason
         One line for the user.
     details
@@ -96,11 +107,16 @@ class Failure:
     reason: str
     details: str = ""
 
+    @property
+    def source(self) -> str:
+        """Distribution and version, such as ``srkit 0.1.0``."""
+        return f"{self.distribution} {self.version}".strip()
+
 
 class Registry:
     """The components of a set of plugins.
 
-    Use :meth:`discover` for what is installed, or :meth:`register` to add plugins by hand.
+    Use :meth:`discover` for those that are installed, or :meth:`register` to add plugins by hand.
     """
 
     def __init__(self) -> None:
@@ -112,54 +128,62 @@ class Registry:
 
     @classmethod
     def discover(cls, dists: Iterable[Distribution] | None = None) -> Registry:
-        """Load every plugin under the entry point group ``srkit``.
+        """Load every plugin of the entry point group ``srkit``.
 
-        Each is loaded on its own: one that fails is kept in `failures` and stops nobody else.
+        Each is loaded on its own: one that fails is recorded in `failures` and affects no other.
 
         Parameters
         ----------
         dists
-            Distributions to look in; by default all that are installed.
+            Distributions to search; by default all that are installed.
         """
         registry = cls()
-        for point, name, version in _entry_points(distributions() if dists is None else dists):
+        searched = metadata.distributions() if dists is None else dists
+        for point, name, version in _entry_points(searched):
             try:
                 plugin = point.load()
             except Exception as error:
+                # Another version of the interface explains the error best.
+                problem = _api_problem(_stated_api(point.module), name, version)
                 reason = f"import of '{point.value}' failed: {type(error).__name__}: {error}"
-                registry._fail(point.name, name, version, reason, traceback.format_exc())
+                details = "" if problem else traceback.format_exc()
+                registry._fail(point.name, name, version, problem or reason, details)
             else:
                 registry.register(plugin, point.name, distribution=name, version=version)
         return registry
 
     def register(self, plugin: Any, name: str, *, distribution: str, version: str = "") -> None:
-        """Add a plugin's components; what is wrong with it goes to `failures`.
+        """Add a plugin's components; problems with it are recorded in `failures`.
 
         Parameters
         ----------
         plugin
             Module or object with hook implementations.
         name
-            Entry point name; taken only once.
+            Name of the entry point; only one plugin can have it.
         distribution, version
-            Whom its components are attributed to.
+            The distribution that its components are attributed to.
         """
-        if name in self._origins:
-            reason = (
+        problem = _api_problem(getattr(plugin, API, 1), distribution, version)
+        if not problem and name in self._origins:
+            problem = (
                 f"the entry point name '{name}' is taken by {self._origins[name]}; "
                 f"{distribution} has to rename its own"
             )
-            return self._fail(name, distribution, version, reason)
+        if problem:
+            return self._fail(name, distribution, version, problem)
         self._origins[name] = distribution
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
         except Exception as error:
-            # A misspelt hook: check_pending would blame it on every later plugin too.
+            # A misspelt hook: check_pending would blame it on every later plugin, too.
             self._manager.unregister(name=name)
             return self._fail(name, distribution, version, str(error), traceback.format_exc())
         for caller in self._manager.get_hookcallers(plugin) or ():
             kind = caller.name.removeprefix("srkit_")
+            if kind not in KINDS:
+                continue  # an `optionalhook` of another version of the interface
             implementation = next(i for i in caller.get_hookimpls() if i.plugin is plugin)
             try:
                 offered = _checked(implementation.function(), caller.name)
@@ -175,8 +199,8 @@ class Registry:
         rivals = self._components.setdefault((component.kind, component.name), [])
         if rivals:
             reason = (
-                f"{component.kind} '{component.name}' is offered by {rivals[0].distribution} too; "
-                "recipes that name it are refused until one of the two is uninstalled or renamed"
+                f"{component.title} is also offered by {rivals[0].distribution}; recipes that "
+                "name it are refused until one of the two is uninstalled or renamed"
             )
             self._fail(plugin, component.distribution, component.version, reason)
         rivals.append(component)
@@ -187,7 +211,7 @@ class Registry:
         self.failures.append(Failure(plugin, distribution, version, reason, details))
 
     def names(self, kind: str) -> list[str]:
-        """List the names of a kind, sorted; those offered twice are left out."""
+        """List the names of a kind, sorted, except those that are offered twice."""
         self._check_kind(kind)
         found = self._components.items()
         return sorted(name for (k, name), rivals in found if k == kind and len(rivals) == 1)
@@ -202,8 +226,8 @@ class Registry:
         Raises
         ------
         PluginError
-            If it is unknown, or offered by two distributions; failed plugins are named, since
-            the component may be theirs.
+            If it is unknown, or offered by two distributions. The message lists failed plugins,
+            to which an unknown component may belong.
         """
         self._check_kind(kind)
         rivals = self._components.get((kind, name), [])
@@ -212,9 +236,9 @@ class Registry:
         if rivals:
             owners = " and ".join(component.distribution for component in rivals)
             raise PluginError(
-                f"{kind} '{name}' is offered by {owners}; uninstall or rename one of them"
+                f"{rivals[0].title} is offered by {owners}; uninstall or rename one of them"
             )
-        message = f"none of the {kind} is called '{name}'; {nearest(name, self.names(kind))}"
+        message = f"unknown {singular(kind)} '{name}'; {nearest(name, self.names(kind))}"
         for failure in self.failures:
             message += (
                 f"; plugin '{failure.plugin}' of {failure.distribution} could not be used "
@@ -225,17 +249,45 @@ class Registry:
     @staticmethod
     def _check_kind(kind: str) -> None:
         if kind not in KINDS:
-            raise PluginError(f"'{kind}' is no kind of component; {nearest(kind, KINDS)}")
+            raise PluginError(f"unknown kind of component '{kind}'; {nearest(kind, KINDS)}")
+
+
+def singular(kind: str) -> str:
+    """Return a kind as a noun: ``loss`` for ``losses``, ``image format`` for ``image_formats``."""
+    ending = "es" if kind in ("losses", "stretches") else "s"
+    return kind.removesuffix(ending).replace("_", " ")
+
+
+def _api_problem(stated: Any, distribution: str, installed: str) -> str:
+    """Return why a plugin with this statement of versions cannot be used; empty if it can."""
+    versions = stated if isinstance(stated, tuple) and stated else (stated,)
+    ours = hookspecs.API_VERSION
+    plugin = f"{distribution} {installed}".strip()
+    if any(type(each) is not int for each in versions):
+        return (
+            f"{plugin}: {API} is {stated!r}; expected a version of the plugin interface, such as "
+            f"{ours}, or a tuple of versions"
+        )
+    if ours in versions:
+        return ""
+    if min(versions) > ours:
+        advice = "install a newer srkit"
+    else:
+        advice = f"install a newer {distribution} or an older srkit"
+    return (
+        f"{plugin} supports version {' and '.join(map(str, versions))} of the plugin interface, "
+        f"but srkit {metadata.version('srkit')} has version {ours}; {advice}"
+    )
 
 
 def _entry_points(dists: Iterable[Distribution]) -> list[tuple[EntryPoint, str, str]]:
-    """Entry points of the group with distribution and version, each once, in a fixed order."""
+    """List the entry points of the group once each, with distribution and version, in order."""
     found: dict[tuple[str, str, str], tuple[EntryPoint, str, str]] = {}
     for dist in dists:
         points = [point for point in dist.entry_points if point.group == GROUP]
         for point in points:
             key = (dist.name, point.name, point.value)
-            # A distribution can stand on sys.path twice; the first is the one that is imported.
+            # A distribution can be on sys.path twice; the first is the one that is imported.
             found.setdefault(key, (point, dist.name, dist.version))
     # First-party plugins first, so that a clash is blamed on the newcomer.
     return sorted(found.values(), key=lambda row: (row[1] != "srkit", row[1], row[0].name))
@@ -266,22 +318,32 @@ def _check_command_name(name: str) -> None:
 
 
 def _docstring(reference: str) -> str | None:
-    """Docstring of ``module:name``, from the module's source: importing it may import torch."""
+    """Read the docstring of ``module:name`` from the source, since an import may import torch."""
     module, _, attribute = reference.partition(":")
-    return _docstrings(module).get(attribute)
+    for node in _statements(module):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
+            return ast.get_docstring(node)
+    return None
+
+
+def _stated_api(module: str) -> Any:
+    """Read the statement of versions from the source of a module that cannot be imported."""
+    for node in _statements(module):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == API:
+            try:
+                return ast.literal_eval(node.value)
+            except ValueError:
+                break
+    return 1
 
 
 @lru_cache(maxsize=256)  # many components share a module
-def _docstrings(module: str) -> dict[str, str | None]:
+def _statements(module: str) -> list[ast.stmt]:
+    """Parse a module's source without importing it; an unreadable module has no statements."""
     try:
         spec = find_spec(module)
         if spec is None or spec.origin is None:
-            return {}
-        tree = ast.parse(Path(spec.origin).read_bytes())
-    except (ImportError, OSError, SyntaxError):
-        return {}  # the component's own use reports what is wrong
-    return {
-        node.name: ast.get_docstring(node)
-        for node in tree.body
-        if isinstance(node, ast.ClassDef | ast.FunctionDef)
-    }
+            return []
+        return ast.parse(Path(spec.origin).read_bytes()).body
+    except Exception:
+        return []  # the import of the module reports what is wrong

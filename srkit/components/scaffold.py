@@ -1,4 +1,4 @@
-"""Start a plugin distribution: what `srkit plugin new` does."""
+"""Create a plugin distribution, for `srkit plugin new`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from srkit.errors import PluginError
+from srkit.hookspecs import API_VERSION
 
-#: The folder in the templates that gets the package's name.
+#: The folder in the templates that is renamed to the package.
 PACKAGE = "PACKAGE"
 
 
 def create_plugin(name: str, folder: Path) -> Path:
-    """Write a plugin with an example of a degradation and a generator, and tests that pass.
+    """Write a plugin with an example degradation, an example generator, and tests that pass.
 
     Parameters
     ----------
     name
         Name of the distribution, such as ``srkit-clouds``; the package is ``srkit_clouds``.
     folder
-        Where to make the project's folder, which gets the distribution's name.
+        Parent of the project's folder, which has the name of the distribution.
 
     Returns
     -------
@@ -37,17 +38,24 @@ def create_plugin(name: str, folder: Path) -> Path:
     Raises
     ------
     PluginError
-        If the name will not do, or the project's folder exists.
+        If the name is not valid, or the project's folder exists.
     """
     package = package_name(name)
     project = folder / name
     if project.exists():
-        raise PluginError(f"{project}: exists; choose another name or folder")
-    values = {"distribution": name, "package": package, "srkit_version": version("srkit")}
+        raise PluginError(f"{project}: already exists; choose another name or folder")
+    installed = version("srkit")
+    values = {
+        "distribution": name,
+        "package": package,
+        "srkit_version": installed,
+        "next_version": next_version(installed),
+        "api_version": API_VERSION,
+    }
     environment = Environment(
         undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
-    for path, template in _templates(files("srkit") / "templates" / "plugin"):
+    for path, template in _templates(files("srkit.components") / "templates" / "plugin"):
         target = project / path.replace(PACKAGE, package).removesuffix(".j2")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(environment.from_string(template).render(values), encoding="utf-8")
@@ -55,22 +63,28 @@ def create_plugin(name: str, folder: Path) -> Path:
 
 
 def package_name(name: str) -> str:
-    """Give the import name of a distribution.
+    """Return the import name of a distribution.
 
     Raises
     ------
     PluginError
-        If `name` is no name of a distribution whose package Python could import.
+        If `name` is not the name of a distribution whose package Python can import.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
         raise PluginError(
-            f"'{name}' cannot be a plugin's name; expected lower-case letters and digits in words "
+            f"invalid plugin name '{name}'; expected words of lower-case letters and digits, "
             "joined by single hyphens or underscores, such as 'srkit-clouds'"
         )
     package = name.replace("-", "_")
     if keyword.iskeyword(package) or find_spec(package) is not None:
-        raise PluginError(f"'{name}' cannot be a plugin's name: it is taken; try 'srkit-{name}'")
+        raise PluginError(f"the plugin name '{name}' is taken; try 'srkit-{name}'")
     return package
+
+
+def next_version(version: str) -> str:
+    """Return the next version that may change the plugin interface: a minor one before 1.0."""
+    major, minor = map(int, re.findall(r"\d+", version)[:2])
+    return f"0.{minor + 1}" if major == 0 else str(major + 1)
 
 
 def _templates(folder: Traversable, inside: str = "") -> Iterator[tuple[str, str]]:

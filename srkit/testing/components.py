@@ -34,7 +34,7 @@ def check_component(component: Component, /, **given: Any) -> None:
     try:
         validate(component.factory, given, supplied_to(component.kind))
     except ValidationError as error:
-        raise AssertionError("; ".join(explain(error, _name(component), model))) from error
+        raise AssertionError("; ".join(explain(error, component.title, model))) from error
 
 
 def check_command(component: Component, /) -> None:
@@ -55,16 +55,12 @@ def check_command(component: Component, /) -> None:
     try:
         command_of(component)
     except (RuntimeError, TypeError) as error:
-        message = f"{_name(component)}: the command line cannot offer it: {error}"
+        message = f"{component.title}: the command line cannot offer it: {error}"
         raise AssertionError(message) from error
 
 
-def _name(component: Component) -> str:
-    return f"{component.kind} '{component.name}'"
-
-
 def _check_signature(component: Component) -> type[BaseModel]:
-    factory, supplied, where = component.factory, supplied_to(component.kind), _name(component)
+    factory, supplied, where = component.factory, supplied_to(component.kind), component.title
     try:
         model = options_model(factory, supplied)
     except (TypeError, NameError) as error:

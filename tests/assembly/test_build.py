@@ -147,11 +147,11 @@ def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Regi
         ({"scale": 5}, "generator: rrdb has the scales 1, 2, 3 and 4; got 5"),
         (
             {"generator": {"type": "rdbb"}},
-            "generator.type: none of the generators is called 'rdbb'; did you mean 'rrdb'?",
+            "generator.type: unknown generator 'rdbb'; did you mean 'rrdb'?",
         ),
         (
             {"degradation": {"type": "zzz"}},
-            "degradation.type: none of the degradations is called 'zzz'; known: area, bicubic, "
+            "degradation.type: unknown degradation 'zzz'; known: area, bicubic, "
             "bilinear, bsrgan, downscale, gaussian_blur, gaussian_noise, hst_to_hsc, jpeg, "
             "lanczos, motion_blur, nearest, poisson_noise, psf_noise, second_order",
         ),
@@ -233,7 +233,7 @@ def test_components_that_are_broken_themselves(wider: Registry) -> None:
         "unsettable: parameter 'first' has no type annotation"
     ]
     assert problems(wider, degradation={"type": "lost"}) == [
-        "degradation.type: degradations 'lost' of srkit-wider 1.5 cannot be imported from "
+        "degradation.type: degradation 'lost' of srkit-wider 1.5 cannot be imported from "
         "'srkit_no_such_package:Lost': ModuleNotFoundError: No module named 'srkit_no_such_package'"
     ]
 
@@ -337,7 +337,7 @@ def test_everything_that_does_not_fit_comes_at_once(registry: Registry) -> None:
     ) == [
         "best: 'psnrr' is no metric of this recipe; did you mean 'psnr'?",
         "metrics.accuracy.teacher: 'jugde' is no teacher of this recipe; did you mean 'judge'?",
-        "generator.type: none of the generators is called 'rdbb'; did you mean 'rrdb'?",
+        "generator.type: unknown generator 'rdbb'; did you mean 'rrdb'?",
         "degradation.factr: unknown key 'factr'; did you mean 'factor'?",
         "data.train.dataset.split: got 'tain'; expected 'train', 'validation' or 'test'",
         "teachers.judge.model: missing; it has no default",

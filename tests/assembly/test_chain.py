@@ -123,8 +123,7 @@ def test_what_is_wrong_with_a_step_is_told_with_its_place(registry: Registry) ->
     with pytest.raises(RecipeError) as raised:
         complete(recipe(steps), registry, "chain.yaml")
     assert raised.value.problems == [
-        "degradation.0.type: none of the degradations is called 'motion'; did you mean "
-        "'motion_blur'?",
+        "degradation.0.type: unknown degradation 'motion'; did you mean 'motion_blur'?",
         "degradation.1.qualty: unknown key 'qualty'; did you mean 'quality'?",
     ]
 

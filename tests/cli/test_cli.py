@@ -105,7 +105,7 @@ def test_plugins_of_a_kind(srkit: Srkit, registry: Registry) -> None:
 def test_a_plugin_with_its_options(srkit: Srkit) -> None:
     done = srkit("plugins", "generators", "rrdb")
     assert done.status == 0
-    assert done.out.startswith(f"generators 'rrdb' of srkit {__version__}\n")
+    assert done.out.startswith(f"generator 'rrdb' of srkit {__version__}\n")
     row = next(line.split() for line in done.out.splitlines() if line.startswith("features"))
     assert row == ["features", "int", ">", "0", "64", "Channels", "of", "the", "trunk."]
 
@@ -126,10 +126,10 @@ def test_plugins_as_json(srkit: Srkit, registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["loses"], "'loses' is no kind of component; did you mean 'losses'?"),
+        (["loses"], "unknown kind of component 'loses'; did you mean 'losses'?"),
         (
             ["generators", "rdbb"],
-            "none of the generators is called 'rdbb'; did you mean 'rrdb'?",
+            "unknown generator 'rdbb'; did you mean 'rrdb'?",
         ),
     ],
 )
@@ -226,7 +226,7 @@ def test_recipe_check_names_every_problem(srkit: Srkit, tmp_path: Path) -> None:
         f"error: {path}: 3 problems\n"
         "  best: 'psnr' is no metric of this recipe; none is known\n"
         "  generator.block: unknown key 'block'; did you mean 'blocks'?\n"
-        "  losses.l2.type: none of the losses is called 'l2'; known: "
+        "  losses.l2.type: unknown loss 'l2'; known: "
     )
     done = srkit("recipe", "check", path)
     assert (done.status, done.out) == (1, "")
@@ -244,7 +244,7 @@ def test_wrong_keys_and_wrong_options_are_told_together(srkit: Srkit, tmp_path: 
         "  training.clip: got 'big'; expected a valid number\n"
         "  trainin: unknown key 'trainin'; did you mean 'training'?\n"
         "  generator.block: unknown key 'block'; did you mean 'blocks'?\n"
-        "  losses.l2.type: none of the losses is called 'l2'; known: "
+        "  losses.l2.type: unknown loss 'l2'; known: "
     )
 
 
@@ -366,7 +366,7 @@ def test_plugin_new_says_where_it_put_the_package(srkit: Srkit, tmp_path: Path) 
     told = "clouds: try it with: pip install -e 'clouds[test]' && pytest clouds\n"
     assert srkit("plugin", "new", "clouds") == Done(0, told, "")
     assert (tmp_path / "clouds" / "pyproject.toml").is_file()
-    message = "error: clouds: exists; choose another name or folder\n"
+    message = "error: clouds: already exists; choose another name or folder\n"
     assert srkit("plugin", "new", "clouds") == Done(1, "", message)
 
 

@@ -145,7 +145,7 @@ def test_a_command_keeps_its_contract() -> None:
     with pytest.raises(AssertionError, match="cannot offer it: parameter 'size' has") as caught:
         check_command(component(odd))
     assert str(caught.value) == (
-        "commands 'data count-stars': the command line cannot offer it: parameter 'size' has the "
+        "command 'data count-stars': the command line cannot offer it: parameter 'size' has the "
         "type dict[str, object]; expected text, a number, true or false, a path, a Literal, or a "
         "list of one of these"
     )
@@ -189,7 +189,7 @@ def test_plugin_commands_follow_srkits_own() -> None:
     with pytest.raises(PluginError) as caught:
         listed.make_context("count-stars", [])
     assert str(caught.value) == (
-        "commands 'data count-stars' of stars 1.0 cannot be imported from 'nowhere:stars': "
+        "command 'data count-stars' of stars 1.0 cannot be imported from 'nowhere:stars': "
         "ModuleNotFoundError: No module named 'nowhere'"
     )
 
@@ -201,7 +201,7 @@ def test_an_unknown_command_may_be_of_a_plugin_that_failed() -> None:
     with pytest.raises(PluginError) as caught:
         broken.get_command(context, "mend")
     assert str(caught.value) == (
-        "none of the commands is called 'data mend'; none is known; plugin 'stars' of stars could "
+        "unknown command 'data mend'; none is known; plugin 'stars' of stars could "
         "not be used (no module)"
     )
 

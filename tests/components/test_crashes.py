@@ -31,7 +31,7 @@ def test_a_fault_in_a_plugin(tmp_path: Path, srkit: Srkit, monkeypatch: pytest.M
     _break(monkeypatch)
     done = srkit("train", "broken.yaml")
     assert done.status == 1
-    assert "error: ZeroDivisionError at srkit_photos, degradations.py:" in done.err
+    assert "error: ZeroDivisionError at srkit_photos, downscaling.py:" in done.err
     assert "division by zero. This is a fault of srkit, please report it;" in done.err
     assert "Traceback" not in done.err
 

@@ -72,6 +72,16 @@ def test_the_overview_lists_kinds_summaries_and_failures(small: Registry) -> Non
     assert lines[-1] == "`srkit plugins --json` has the tracebacks."
 
 
+def test_a_plugin_for_another_version_is_a_line_with_both_versions() -> None:
+    registry = Registry()
+    newer = SimpleNamespace(SRKIT_API=2)
+    registry.register(newer, "clouds", distribution="srkit-clouds", version="1.5")
+    text = " ".join(" ".join(printed(registry)[-4:]).split())
+    assert "supports version 2 of the plugin interface, but srkit" in text
+    assert "has version 1; install a newer srkit" in text
+    assert "tracebacks" not in text
+
+
 def test_a_kind_lists_option_names_and_what_is_broken(small: Registry) -> None:
     lines = printed(small, "losses")
     assert "sharp  Penalise blur." in "\n".join(lines)
@@ -84,7 +94,7 @@ def test_a_kind_lists_option_names_and_what_is_broken(small: Registry) -> None:
 
 def test_a_component_lists_type_default_and_meaning(small: Registry) -> None:
     assert printed(small, "losses", "sharp") == [
-        "losses 'sharp' of srkit-good 1.5",
+        "loss 'sharp' of srkit-good 1.5",
         "Penalise blur.",
         "",
         "name   type                     default   meaning",
@@ -100,7 +110,7 @@ def test_json_holds_everything(small: Registry) -> None:
     assert json.loads(json.dumps(everything)) == everything
     lost, plain, sharp = everything["components"]
     assert plain["options"] == []
-    assert lost["error"].startswith("losses 'lost' of srkit-good 1.5 cannot be imported")
+    assert lost["error"].startswith("loss 'lost' of srkit-good 1.5 cannot be imported")
     assert sharp == {
         "kind": "losses",
         "name": "sharp",
@@ -145,7 +155,7 @@ def test_a_signature_that_a_recipe_cannot_set(small: Registry) -> None:
     odd = SimpleNamespace(srkit_teachers=srkit_teachers)
     small.register(odd, "odd", distribution="odd", version="1")
     message = (
-        r"^teachers 'odd' of odd 1 has a signature that a recipe cannot set: .*"
+        r"^teacher 'odd' of odd 1 has a signature that a recipe cannot set: .*"
         "parameter 'x' must be keyword-only"
     )
     with pytest.raises(PluginError, match=message):

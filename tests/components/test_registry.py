@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from srkit import hookimpl
-from srkit.components.registry import KINDS, Registry
+from srkit import __version__, hookimpl, hookspecs
+from srkit.components.registry import KINDS, Failure, Registry, singular
 from srkit.errors import PluginError
 
 Install = Callable[..., None]
 
 LOSS = '''
-from srkit import hookimpl
+from srkit import __version__, hookimpl, hookspecs
 
 class Mine:
     """My loss."""
@@ -81,6 +81,23 @@ def test_the_kinds_are_those_of_the_hooks() -> None:
     )
 
 
+def test_a_kind_in_the_singular() -> None:
+    assert [singular(kind) for kind in KINDS] == [
+        "dataset",
+        "degradation",
+        "stretch",
+        "constraint",
+        "generator",
+        "discriminator",
+        "loss",
+        "teacher",
+        "metric",
+        "image format",
+        "download",
+        "command",
+    ]
+
+
 def test_a_component_is_attributed_to_its_distribution(tmp_path: Path, install: Install) -> None:
     install("good", LOSS % "mine", version="2.5")
     registry = discover(tmp_path)
@@ -109,8 +126,7 @@ def test_a_plugin_that_cannot_be_imported_stops_no_other(tmp_path: Path, install
     with pytest.raises(PluginError) as caught:
         registry.get("losses", "its_loss")
     assert str(caught.value) == (
-        "none of the losses is called 'its_loss'; known: mine; plugin 'bad' of bad could not be "
-        f"used ({reason})"
+        f"unknown loss 'its_loss'; known: mine; plugin 'bad' of bad could not be used ({reason})"
     )
 
 
@@ -123,14 +139,14 @@ def test_two_distributions_that_offer_one_name(tmp_path: Path, install: Install)
     (failure,) = registry.failures
     assert failure.distribution == "second"
     assert failure.reason == (
-        "losses 'mine' is offered by first too; recipes that name it are refused until one of the "
+        "loss 'mine' is also offered by first; recipes that name it are refused until one of the "
         "two is uninstalled or renamed"
     )
     assert registry.get("losses", "other").distribution == "third"
     with pytest.raises(PluginError) as caught:
         registry.get("losses", "mine")
     assert str(caught.value) == (
-        "losses 'mine' is offered by first and second; uninstall or rename one of them"
+        "loss 'mine' is offered by first and second; uninstall or rename one of them"
     )
 
 
@@ -205,6 +221,87 @@ def test_a_hook_that_returns_something_else(offered: Any, message: str) -> None:
     assert registry.failures[0].reason == f"srkit_losses failed: TypeError: {message}"
 
 
+NEWER = (
+    "clouds 1.5 supports version 2 of the plugin interface, but srkit {0} has version 1; "
+    "install a newer srkit"
+)
+OLDER = (
+    "clouds 1.5 supports version 1 of the plugin interface, but srkit {0} has version 3; "
+    "install a newer clouds or an older srkit"
+)
+
+
+@pytest.mark.parametrize(
+    ("ours", "stated", "reason"),
+    [
+        (1, "", None),
+        (1, "SRKIT_API = 1", None),
+        (1, "SRKIT_API = (1, 2)", None),
+        (2, "SRKIT_API = (1, 2)", None),
+        (1, "SRKIT_API = 2", NEWER),
+        (1, "SRKIT_API = (2, 3)", NEWER.replace("version 2", "version 2 and 3")),
+        (3, "", OLDER),
+        (3, "SRKIT_API = 1", OLDER),
+        (3, "SRKIT_API = (1, 2)", OLDER.replace("version 1", "version 1 and 2")),
+        *(
+            (
+                1,
+                f"SRKIT_API = {value}",
+                f"clouds 1.5: SRKIT_API is {value}; expected a version of the plugin interface, "
+                "such as 1, or a tuple of versions",
+            )
+            for value in ("'1'", "1.0", "True", "()", "None")
+        ),
+    ],
+)
+def test_a_plugin_for_another_version_of_the_interface(
+    ours: int,
+    stated: str,
+    reason: str | None,
+    tmp_path: Path,
+    install: Install,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hookspecs, "API_VERSION", ours)
+    install("clouds", LOSS % "mine" + stated, version="1.5")
+    registry = discover(tmp_path)
+    if reason is None:
+        assert (registry.failures, registry.names("losses")) == ([], ["mine"])
+        return
+    reason = reason.format(__version__)
+    assert registry.failures == [Failure("clouds", "clouds", "1.5", reason)]
+    with pytest.raises(PluginError) as caught:
+        registry.get("losses", "mine")
+    assert str(caught.value) == (
+        "unknown loss 'mine'; none is known; plugin 'clouds' of clouds could not be used "
+        f"({reason})"
+    )
+
+
+def test_an_import_that_fails_for_another_version(tmp_path: Path, install: Install) -> None:
+    source = "SRKIT_API = 2\nfrom srkit.interfaces import SomethingNew\n"
+    install("clouds", source, version="1.5")
+    (failure,) = discover(tmp_path).failures
+    assert (failure.reason, failure.details) == (NEWER.format(__version__), "")
+
+
+def test_a_plugin_for_two_versions_of_the_interface() -> None:
+    @hookimpl(optionalhook=True)
+    def srkit_losses() -> dict[str, Any]:
+        return {"mine": dict}
+
+    @hookimpl(optionalhook=True)
+    def srkit_holograms() -> dict[str, Any]:
+        raise AssertionError("a hook that only version 2 has is not called")
+
+    both = SimpleNamespace(
+        SRKIT_API=(1, 2), srkit_losses=srkit_losses, srkit_holograms=srkit_holograms
+    )
+    registry = Registry()
+    registry.register(both, "both", distribution="both")
+    assert (registry.failures, registry.names("losses")) == ([], ["mine"])
+
+
 @pytest.mark.parametrize("name", ["pair", "clouds pair", "data ", "data pair stars"])
 def test_a_command_needs_a_group_and_a_name(name: str) -> None:
     registry = Registry()
@@ -224,26 +321,26 @@ def test_a_path_that_leads_nowhere_is_reported_on_use() -> None:
     with pytest.raises(PluginError) as caught:
         _ = registry.get("losses", "gone").factory
     assert str(caught.value) == (
-        "losses 'gone' of lost 1 cannot be imported from 'srkit_no_such_package:Gone': "
+        "loss 'gone' of lost 1 cannot be imported from 'srkit_no_such_package:Gone': "
         "ModuleNotFoundError: No module named 'srkit_no_such_package'"
     )
-    with pytest.raises(PluginError, match="'math:pi' is no class or function"):
+    with pytest.raises(PluginError, match="'math:pi' is not a class or function"):
         _ = registry.get("losses", "number").factory
 
 
 def test_unknown_names_and_kinds_suggest_the_nearest(registry: Registry) -> None:
-    with pytest.raises(
-        PluginError, match=r"^none of the generators is called 'rrbd'; did you mean 'rrdb'"
-    ):
+    with pytest.raises(PluginError, match=r"^unknown generator 'rrbd'; did you mean 'rrdb'"):
         registry.get("generators", "rrbd")
     with pytest.raises(PluginError) as caught:
         registry.names("generator")
-    assert str(caught.value) == ("'generator' is no kind of component; did you mean 'generators'?")
+    assert str(caught.value) == (
+        "unknown kind of component 'generator'; did you mean 'generators'?"
+    )
 
 
 def test_listing_every_summary_imports_no_torch() -> None:
     code = (
-        "import sys; from srkit.components.registry import KINDS, Registry\n"
+        "import sys; from srkit.components.registry import KINDS, Failure, Registry, singular\n"
         "registry = Registry.discover()\n"
         "found = [c.summary for kind in KINDS for c in registry.components(kind)]\n"
         "assert found and all(found), found\n"

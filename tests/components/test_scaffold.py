@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from srkit.components.scaffold import create_plugin, package_name
+from srkit.components.scaffold import create_plugin, next_version, package_name
 from srkit.errors import PluginError
 
 
@@ -48,11 +48,21 @@ def test_a_new_plugin_is_clean(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("installed", "following"),
+    [("0.1.0", "0.2"), ("0.12.3.dev1+gabc", "0.13"), ("1.0rc2", "2"), ("3.4", "4")],
+)
+def test_the_next_version_that_may_break_a_plugin(installed: str, following: str) -> None:
+    assert next_version(installed) == following
+
+
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "clouds").mkdir()
     with pytest.raises(PluginError) as caught:
         create_plugin("clouds", tmp_path)
-    assert str(caught.value) == f"{tmp_path / 'clouds'}: exists; choose another name or folder"
+    assert (
+        str(caught.value) == f"{tmp_path / 'clouds'}: already exists; choose another name or folder"
+    )
     assert list((tmp_path / "clouds").iterdir()) == []
 
 
@@ -61,7 +71,7 @@ def test_a_name_that_is_none(name: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError) as caught:
         create_plugin(name, tmp_path)
     assert str(caught.value) == (
-        f"'{name}' cannot be a plugin's name; expected lower-case letters and digits in words "
+        f"invalid plugin name '{name}'; expected words of lower-case letters and digits, "
         "joined by single hyphens or underscores, such as 'srkit-clouds'"
     )
     assert list(tmp_path.iterdir()) == []
@@ -71,6 +81,4 @@ def test_a_name_that_is_none(name: str, tmp_path: Path) -> None:
 def test_a_name_that_python_or_srkit_has(name: str) -> None:
     with pytest.raises(PluginError) as caught:
         package_name(name)
-    assert str(caught.value) == (
-        f"'{name}' cannot be a plugin's name: it is taken; try 'srkit-{name}'"
-    )
+    assert str(caught.value) == f"the plugin name '{name}' is taken; try 'srkit-{name}'"

@@ -174,7 +174,7 @@ def test_downloads_nothing_unasked(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["cats"], "error: none of the downloads is called 'cats'; known: birds\n"),
+        (["cats"], "error: unknown download 'cats'; known: birds\n"),
         (
             ["birds", "lr=7", "size=3"],
             "error: srkit data get birds: 2 problems\n"

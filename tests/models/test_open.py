@@ -115,7 +115,7 @@ def test_a_generator_that_is_not_there_is_told(
         open_model(tmp_path / "lost.safetensors", registry)
     assert str(caught.value) == (
         f"{tmp_path / 'lost.safetensors'}: 1 problem\n"
-        "  generator.type: none of the generators is called 'rrdc'; did you mean 'rrdb'?"
+        "  generator.type: unknown generator 'rrdc'; did you mean 'rrdb'?"
     )
 
 

@@ -342,7 +342,7 @@ def test_a_format_that_is_not_here_is_left_out(
             {"evaluation": {"compression": {"formats": ["png", "jpg"]}}},
             [
                 "evaluation.compression.formats.0: 'png' loses nothing; name jpeg, webp or avif",
-                "evaluation.compression.formats.1: none of the image_formats is called 'jpg'; did "
+                "evaluation.compression.formats.1: unknown image format 'jpg'; did "
                 "you mean 'jpeg'?",
             ],
         ),

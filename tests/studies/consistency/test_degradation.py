@@ -69,7 +69,7 @@ def test_the_kernel_of_the_recipe(tmp_path: Path, registry: Registry) -> None:
         ),
         (
             {"type": "fog"},
-            "the model's own, fog, cannot be built here (none of the degradations is called 'fog'",
+            "the model's own, fog, cannot be built here (unknown degradation 'fog'",
         ),
     ],
 )
