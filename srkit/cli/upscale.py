@@ -183,7 +183,7 @@ def upscale(
             checks = check_files(jobs, upscalers, formats, registry, console, metadata=told)
             outcome.failed += checks.failed
         if compare:
-            from srkit.studies.compare.page import compare_outputs
+            from srkit.studies.compare.measure import compare_outputs
 
             outcome.failed += compare_outputs(
                 jobs, upscalers, formats, registry, console, metadata=told

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over the pipe of its DevTools protocol."""
+"""A headless Chromium, controlled through the pipe of its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-#: The protocol's pipe is on the file descriptors 3 and 4.
+#: Chromium expects the pipe on the file descriptors 3 and 4.
 START = "import os, sys; os.dup2({r}, 103); os.dup2({w}, 104); os.dup2(103, 3); os.dup2(104, 4); \
 os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 def find_browser() -> str | None:
-    """Find a Chromium."""
+    """Return the path of an installed Chromium."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
@@ -49,7 +49,7 @@ class Browser:
         if self._session is not None:
             message["sessionId"] = self._session
         os.write(self._writes, json.dumps(message).encode() + b"\0")
-        answer = self._await(lambda told: told.get("id") == self._count)
+        answer = self._await(lambda received: received.get("id") == self._count)
         assert "error" not in answer, answer
         return answer["result"]
 
@@ -57,15 +57,15 @@ class Browser:
         while True:
             while b"\0" not in self._rest:
                 part = os.read(self._reads, 1 << 16)
-                assert part, "the browser has gone"
+                assert part, "the browser has exited"
                 self._rest += part
             text, self._rest = self._rest.split(b"\0", 1)
-            told = json.loads(text)
-            if wanted(told):
-                return told
+            received = json.loads(text)
+            if wanted(received):
+                return received
 
     def open(self, path: Path, width: int, height: int, *, dark: bool = False) -> None:
-        """Open a page in a window of this size, as on a phone where it is narrow."""
+        """Open a page in a window of this size; a narrow one emulates a phone."""
         phone = width < 600
         self.send(
             "Emulation.setDeviceMetricsOverride",
@@ -78,11 +78,11 @@ class Browser:
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[feature])
         self.send("Page.navigate", url=path.resolve().as_uri())
-        self._await(lambda told: told.get("method") == "Page.loadEventFired")
+        self._await(lambda received: received.get("method") == "Page.loadEventFired")
         self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def run(self, script: str) -> Any:
-        """Evaluate an expression, and await it."""
+        """Evaluate an expression and await its result."""
         found = self.send(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
@@ -90,7 +90,7 @@ class Browser:
         return found["result"].get("value")
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
-        """Send an event of the mouse."""
+        """Send a mouse event."""
         self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -101,7 +101,7 @@ class Browser:
         self.mouse("mouseReleased", *end, button="left", clickCount=1)
 
     def touch(self, kind: str, *points: tuple[float, float]) -> None:
-        """Send an event of fingers."""
+        """Send a touch event."""
         places = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
         self.send("Input.dispatchTouchEvent", type=kind, touchPoints=places)
 
@@ -112,14 +112,14 @@ class Browser:
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def screenshot(self, path: Path) -> None:
-        """Write what is seen, as PNG."""
+        """Write the visible page as PNG."""
         data = self.send("Page.captureScreenshot", captureBeyondViewport=False)["data"]
         path.write_bytes(base64.b64decode(data))
 
 
 @contextmanager
 def browser(program: str) -> Iterator[Browser]:
-    """Start a browser for a while."""
+    """Run a browser."""
     to_child, from_us = os.pipe()
     to_us, from_child = os.pipe()
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]

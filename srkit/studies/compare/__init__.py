@@ -1,1 +1,1 @@
-"""`srkit compare`: images side by side on one page."""
+"""`srkit compare`: SR of several models on one page, with a slider."""

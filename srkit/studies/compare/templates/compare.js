@@ -1,7 +1,7 @@
 "use strict";
-// Each scene shows two of its views, left and right of a divider, by one place and one zoom.
-const MOST = 40;  // CSS pixels for a pixel of SR
-const GRAB = 24;  // so near the divider, a drag moves it
+// Each scene shows two of its layers, left and right of a divider, with the same position and zoom.
+const MAX_ZOOM = 40;  // CSS pixels per SR pixel
+const GRAB = 24;  // a drag that starts this close to the divider moves it
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 for (const scene of document.querySelectorAll(".scene")) {
@@ -20,7 +20,7 @@ for (const scene of document.querySelectorAll(".scene")) {
   function draw() {
     const box = { width: stage.clientWidth, height: stage.clientHeight };
     const shown = { width: width * state.zoom, height: height * state.zoom };
-    // What is smaller than the stage stands in its middle; what is larger covers it.
+    // Centre an image that is smaller than the stage; let a larger one always cover it.
     const place = (at, all, part) => part <= all ? (all - part) / 2 : clamp(at, all - part, 0);
     state.x = place(state.x, box.width, shown.width);
     state.y = place(state.y, box.height, shown.height);
@@ -48,9 +48,9 @@ for (const scene of document.querySelectorAll(".scene")) {
     draw();
   }
 
-  // Zoom by a factor about a point of the stage, which keeps its place.
+  // Zoom by a factor around a point of the stage, which stays in place.
   function zoomBy(factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
-    const zoom = clamp(state.zoom * factor, fit, Math.max(MOST, fit));
+    const zoom = clamp(state.zoom * factor, fit, Math.max(MAX_ZOOM, fit));
     const by = zoom / state.zoom;
     state.x = x - (x - state.x) * by;
     state.y = y - (y - state.y) * by;
@@ -82,7 +82,7 @@ for (const scene of document.querySelectorAll(".scene")) {
     const near = Math.abs(point.x - state.cut * stage.clientWidth) < GRAB;
     const all = !stage.classList.contains("zoomed");
     moves = pointers.size > 1 ? "zoom" : near || all ? "divider" : "image";
-    if (moves === "zoom") cutAt(kept);  // the first finger was no drag
+    if (moves === "zoom") cutAt(kept);  // the first finger did not start a drag
     else kept = state.cut;
     if (moves === "divider") cutAt(point.x / stage.clientWidth);
   });
@@ -120,7 +120,7 @@ for (const scene of document.querySelectorAll(".scene")) {
   stage.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const step = event.shiftKey ? 0.1 : 0.02;
-    const acts = {
+    const actions = {
       ArrowLeft: () => cutAt(state.cut - step), ArrowRight: () => cutAt(state.cut + step),
       ArrowDown: () => cutAt(state.cut - step), ArrowUp: () => cutAt(state.cut + step),
       Home: () => cutAt(0), End: () => cutAt(1),
@@ -130,8 +130,8 @@ for (const scene of document.querySelectorAll(".scene")) {
     if (chosen >= 0 && chosen < layers.length) {
       right.value = chosen;
       draw();
-    } else if (event.key in acts) {
-      acts[event.key]();
+    } else if (event.key in actions) {
+      actions[event.key]();
     } else {
       return;
     }

@@ -1,4 +1,4 @@
-"""Pages of comparison, in a headless browser: the slider moves, zoom works, nothing overflows."""
+"""Comparison pages: content, and slider, zoom and layout in a headless browser."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ STATE = """(() => {
 def chromium() -> Iterator[Browser]:
     program = find_browser()
     if program is None:
-        pytest.skip("needs Chromium, which is not here")
+        pytest.skip("needs Chromium")
     with browser(program) as page:
         yield page
 
@@ -68,7 +68,7 @@ def _middle(state: Any, across: float = 0.5, down: float = 0.5) -> tuple[float, 
     return left + across * width, top + down * height
 
 
-def test_the_divider_follows_drag_and_keys(page: Path, chromium: Browser) -> None:
+def test_divider_follows_drag_and_keys(page: Path, chromium: Browser) -> None:
     chromium.open(page, 1200, 900)
     state = chromium.run(STATE)
     assert (state["cut"], state["tags"]) == (50, ["input", "lanczos"])
@@ -83,7 +83,7 @@ def test_the_divider_follows_drag_and_keys(page: Path, chromium: Browser) -> Non
         assert chromium.run(STATE)["cut"] == expected
 
 
-def test_wheel_keys_and_buttons_zoom_both_sides_alike(page: Path, chromium: Browser) -> None:
+def test_wheel_keys_and_buttons_zoom_both_layers(page: Path, chromium: Browser) -> None:
     chromium.open(page, 1200, 900)
     before = chromium.run(STATE)
     point = _middle(before, 0.25, 0.5)
@@ -92,7 +92,7 @@ def test_wheel_keys_and_buttons_zoom_both_sides_alike(page: Path, chromium: Brow
     assert after["places"][0] == after["places"][1]
     left, _, width, _ = after["places"][0]
     assert width / before["places"][0][2] == pytest.approx(np.exp(0.5), rel=1e-3)
-    # What was below the pointer stays there.
+    # The point below the pointer stays in place.
     shares = [
         (0.25 * each["stage"][2] - each["places"][0][0]) / each["places"][0][2]
         for each in (before, after)
@@ -119,7 +119,7 @@ def test_pixels_stay_crisp(page: Path, chromium: Browser) -> None:
     assert chromium.run("document.images[1].naturalWidth") == 80
 
 
-def test_any_two_views_are_compared(page: Path, chromium: Browser) -> None:
+def test_any_two_layers_can_be_selected(page: Path, chromium: Browser) -> None:
     chromium.open(page, 1200, 900)
     chromium.run("document.querySelector('.stage').focus()")
     chromium.press("4")
@@ -150,7 +150,7 @@ def test_nothing_overflows(page: Path, chromium: Browser, width: int, dark: bool
     assert abs(brightness[0] - brightness[1]) > 500
 
 
-def test_fingers_move_the_divider_and_zoom(page: Path, chromium: Browser) -> None:
+def test_touch_moves_the_divider_and_zooms(page: Path, chromium: Browser) -> None:
     chromium.open(page, 360, 740)
     chromium.run("document.querySelector('.stage').scrollIntoView()")
     before = chromium.run(STATE)
@@ -166,7 +166,7 @@ def test_fingers_move_the_divider_and_zoom(page: Path, chromium: Browser) -> Non
     assert after["cut"] == pytest.approx(70, abs=1)
 
 
-def test_a_frame_has_a_colour_bar_in_its_unit(
+def test_frame_has_a_colour_bar_in_its_unit(
     tmp_path: Path, srkit: Srkit, chromium: Browser
 ) -> None:
     values = np.random.default_rng(1).normal(0, 1, (20, 30)).astype(np.float32)
@@ -184,7 +184,7 @@ def test_a_frame_has_a_colour_bar_in_its_unit(
     assert all(after[1] > before[2] for before, after in pairwise(ticks))
 
 
-def test_scores_against_hr(tmp_path: Path, srkit: Srkit) -> None:
+def test_scores_equal_those_of_a_ranking(tmp_path: Path, srkit: Srkit) -> None:
     hr = _picture(tmp_path / "hr.png", (80, 60))
     with PIL.Image.open(hr) as picture:
         picture.resize((40, 30), PIL.Image.Resampling.BICUBIC).save(tmp_path / "lr.png")
@@ -205,7 +205,7 @@ def test_scores_against_hr(tmp_path: Path, srkit: Srkit) -> None:
 
 
 def _lr(folder: Path) -> Path:
-    """A folder with LR under the name of its HR."""
+    """Move LR to a folder, under the name of its HR."""
     (folder / "lr").mkdir()
     (folder / "lr.png").rename(folder / "lr" / "hr.png")
     return folder / "lr"
@@ -218,10 +218,10 @@ def test_many_outputs_share_a_page(tmp_path: Path, srkit: Srkit) -> None:
     text = (tmp_path / "out" / "compare.html").read_text("utf-8")
     assert done.out.splitlines()[-1] == "14 restored by lanczos"
     assert text.count('class="stage"') == 12
-    assert "12 of 14 images, evenly spread, are shown." in text
+    assert "Shown are 12 of 14 images, evenly spread." in text
 
 
-def test_a_page_needs_nothing_else(page: Path) -> None:
+def test_page_is_self_contained(page: Path) -> None:
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page.read_text("utf-8"))
     assert addresses
     assert all(each.startswith(("data:", "#")) for each in addresses)
@@ -230,20 +230,18 @@ def test_a_page_needs_nothing_else(page: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("-o", "a.png"), "a.png: expected the name of an .html file"),
+        (("-o", "a.png"), "a.png: expected a file name that ends in .html"),
         (("--at", "3"), "--at: got '3'; expected a pixel of the input, such as 120,45"),
         (("--scale", "0"), "the scale must be positive, got 0"),
         (
             ("--reference", "a.png", "--scale", "2"),
-            "a.png: the reference has 40 x 30 x 3 (width x height x channels), SR 80 x 60 x 3; "
-            "expected the same",
+            "a.png: the reference is 40 x 30 x 3 (width x height x channels) but SR is "
+            "80 x 60 x 3; they must have the same size",
         ),
         ((), "no model determines the scale; add, for example, --scale 4"),
     ],
 )
-def test_what_cannot_be_compared(
-    tmp_path: Path, srkit: Srkit, options: tuple[str, ...], message: str
-) -> None:
+def test_errors(tmp_path: Path, srkit: Srkit, options: tuple[str, ...], message: str) -> None:
     _picture(tmp_path / "a.png")
     done = srkit("compare", "a.png", "-m", "lanczos", *options)
     assert (done.status, done.err) == (1, f"error: {message}\n")
