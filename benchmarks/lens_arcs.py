@@ -23,7 +23,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
 from srkit.assembly.restore import fit, restore
 from srkit.components.registry import Registry
-from srkit.data.loading import evaluation_batches
+from srkit.data.batches import evaluation_batches
 from srkit.interfaces import Batch
 from srkit.interfaces.view import View
 from srkit.recipe.recipe import load_recipe

@@ -38,8 +38,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize, ToTensor
 
 from srkit.components.registry import Registry
+from srkit.data.batches import training_batches
 from srkit.data.crops import Draws
-from srkit.data.loading import training_batches
 from srkit.data.order import Share
 from srkit.images.formats import Formats
 

@@ -1,4 +1,4 @@
-"""From samples to batches; labels, masks and boxes."""
+"""Samples and batches; labels, masks and boxes."""
 
 from srkit.data.classes import Choice, choose_classes
 from srkit.data.truth import TASKS, boxes_of, masks_of, truth_of

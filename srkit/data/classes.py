@@ -1,4 +1,4 @@
-"""Some of a classifier's classes, chosen by index, by wnid or by name."""
+"""Selection of a classifier's classes by index, WordNet ID or name."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ from pathlib import Path
 
 from srkit.errors import nearest
 
-#: What the option `classes` of a component takes for some of all classes.
+#: Type of a component's option `classes`, which selects some of all classes.
 Choice = list[int | str] | Path
 
 
 def choose_classes(given: Choice, known: int | Sequence[Sequence[str]]) -> list[int]:
-    """Find the indices of chosen classes.
+    """Return the indices of the selected classes.
 
     Parameters
     ----------
     given
-        Indices, wnids such as ``n01440764`` or names such as ``tench``, in any letter case; or a
-        file that lists them, one a line.
+        Indices, WordNet IDs such as ``n01440764`` or names such as ``tench`` (letter case does not
+        matter); or a file that lists them, one per line.
     known
-        What each class is called, by its index; or how many classes there are, if they have no
-        names.
+        Names of each class, by index; or the number of classes, if they have no names.
 
     Returns
     -------
     list of int
-        In rising order, whatever the order of `given`: who chooses the same classes numbers them
-        alike.
+        In ascending order, whatever the order of `given`, so that equal selections number the
+        classes alike.
 
     Raises
     ------
     ValueError
-        If there are less than two, one is unknown, means several or stands twice, or there is no
-        such file.
+        If fewer than two classes are selected, one is unknown, ambiguous or given twice, or the
+        file cannot be read.
     """
     entries = _read(given) if isinstance(given, Path) else list(given)
     count = known if isinstance(known, int) else len(known)
@@ -45,10 +44,12 @@ def choose_classes(given: Choice, known: int | Sequence[Sequence[str]]) -> list[
     for entry in entries:
         index = _index(entry, count) if isinstance(entry, int) else _find(entry, called, count)
         if index in chosen:
-            raise ValueError(f"classes: {entry!r} is the class {index}, as is {chosen[index]!r}")
+            raise ValueError(
+                f"classes: {chosen[index]!r} and {entry!r} are the same class {index}; remove one"
+            )
         chosen[index] = entry
     if len(chosen) < 2:
-        raise ValueError(f"classes: got {len(chosen)}; a choice is of at least two")
+        raise ValueError(f"classes: got {len(chosen)}; expected at least two")
     return sorted(chosen)
 
 
@@ -63,23 +64,23 @@ def _read(path: Path) -> list[int | str]:
 
 def _index(entry: int, count: int) -> int:
     if not 0 <= entry < count:
-        raise ValueError(f"classes: {entry} is no class; expected 0 to {count - 1}")
+        raise ValueError(f"classes: unknown class {entry}; expected 0 to {count - 1}")
     return entry
 
 
 def _find(entry: str, called: dict[str, list[int]], count: int) -> int:
     if not called:
         raise ValueError(
-            f"classes: '{entry}' is unknown, since these {count} classes have no names; give "
-            "indices from 0"
+            f"classes: unknown class '{entry}'; these {count} classes have no names: give indices "
+            "from 0"
         )
     found = called.get(entry.lower(), [])
     if not found:
-        # Thousands of names are no help.
         hint = nearest(entry.lower(), called)
-        hint = hint if hint.startswith("did") else "give a wnid, a name or an index"
-        raise ValueError(f"classes: '{entry}' is none of the {count} classes; {hint}")
+        # A list of thousands of names does not help.
+        hint = hint if hint.startswith("did") else "give a WordNet ID, a name or an index"
+        raise ValueError(f"classes: unknown class '{entry}' of {count}; {hint}")
     if len(found) > 1:
         indices = " and ".join(map(str, found))
-        raise ValueError(f"classes: '{entry}' means the classes {indices}; give one by its index")
+        raise ValueError(f"classes: '{entry}' is ambiguous: classes {indices}; give an index")
     return found[0]

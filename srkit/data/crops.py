@@ -1,22 +1,31 @@
-"""Random crops and turns of samples."""
+"""Random crops and orientations of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
 
-from srkit.data.order import Ticket
-from srkit.errors import DataError, SrkitError
+from srkit.errors import DataError
 from srkit.interfaces import Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
 from srkit.system.digests import digest_of
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A sample as drawn for training, the seed of its randomness, and what identifies its HR."""
+    """A sample with the seed of its degradation.
+
+    Parameters
+    ----------
+    sample
+        The sample, cropped and augmented.
+    seed
+        From which a random degradation draws.
+    picture
+        Index and digest of HR, which identify the image; None unless requested.
+    """
 
     sample: Sample
     seed: int
@@ -24,7 +33,7 @@ class Drawn:
 
 
 class Draws:
-    """Samples cut and turned, all chance decided by seed, epoch and index.
+    """Random crops and orientations of a data set, as a pure function of seed, epoch and index.
 
     Parameters
     ----------
@@ -35,13 +44,13 @@ class Draws:
     crop
         Side of a random HR crop in pixels, or None for whole images.
     augment
-        ``flip`` (both axes) and ``rotate`` (by 90 degrees), each at even odds.
+        ``flip`` (both axes) and ``rotate`` (by 90 degrees), each with probability 1/2.
     scale
-        Side of HR over LR, which keeps the crops of real pairs aligned.
+        Ratio of the sides of HR and LR, which keeps the crops of real pairs aligned.
     mixed_in, share
-        Other images, and the odds that a sample is drawn from them instead.
+        Other images, and the probability that a sample is drawn from them instead.
     identified
-        Whether each sample comes with its position and the digest of its HR.
+        Whether to return what identifies each image.
     """
 
     def __init__(
@@ -61,25 +70,18 @@ class Draws:
         self.augment, self.scale = tuple(augment), scale
         self.mixed_in, self.share = mixed_in, share
 
-    def __getitem__(self, ticket: Ticket) -> Drawn | SrkitError:
-        """Draw a sample; its error is returned, since a worker process would bury it."""
-        try:
-            return self.draw(*ticket)
-        except SrkitError as error:
-            return error
-
     def draw(self, epoch: int, index: int) -> Drawn:
-        """Draw a sample for a pass over the data."""
+        """Draw a sample of an epoch."""
         rng = np.random.default_rng([self.seed, epoch, index])
         dataset = self.dataset
         if self.mixed_in is not None and rng.random() < self.share:
             dataset, index = self.mixed_in, int(rng.integers(len(self.mixed_in)))
         return self._draw(dataset, index, rng)
 
-    def some(self) -> list[Drawn]:
-        """Draw the first sample and the last, in whose place that of the first group may stand.
+    def examples(self) -> list[Drawn]:
+        """Draw the first and the last sample; of grouped data, those of the first group.
 
-        Another group may have to be fetched.
+        No other group is then downloaded.
         """
         length = len(self.dataset)
         if isinstance(self.dataset, GroupedDataset):
@@ -87,8 +89,8 @@ class Draws:
         rng = np.random.default_rng(self.seed)
         return [self._draw(self.dataset, index, rng) for index in sorted({0, length - 1})]
 
-    def some_mixed_in(self) -> list[Drawn]:
-        """Draw the first sample of what is mixed in, if anything is."""
+    def mixed_in_examples(self) -> list[Drawn]:
+        """Draw the first of the images that are mixed in, if there are any."""
         if self.mixed_in is None:
             return []
         return [self._draw(self.mixed_in, 0, np.random.default_rng(self.seed))]
@@ -102,31 +104,13 @@ class Draws:
         else:
             sample = random_crop(dataset[index], self.crop, self.scale, rng)
         for name in self.augment:
-            sample = _turn(sample, name, rng)
+            sample = _augment(sample, name, rng)
         picture = (index, digest_of(sample.hr)) if self.identified else None
         return Drawn(sample, int(rng.integers(2**63)), picture)
 
 
-class ScaledDraws:
-    """Samples of several scales; a ticket says of which.
-
-    Parameters
-    ----------
-    draws
-        By scale.
-    """
-
-    def __init__(self, draws: Mapping[int, Draws]) -> None:
-        self.draws = draws
-
-    def __getitem__(self, ticket: tuple[int, Ticket]) -> Drawn | SrkitError:
-        """Draw a sample of a scale."""
-        scale, place = ticket
-        return self.draws[scale][place]
-
-
 def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator) -> Sample:
-    """Cut a square of `side` HR pixels; a real pair's LR is cut at the same place.
+    """Cut out a square of `side` HR pixels, and the same field of a real pair's LR.
 
     Raises
     ------
@@ -139,18 +123,18 @@ def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator)
 
 
 def random_window(extent: Extent, side: int, scale: int, rng: np.random.Generator) -> Window:
-    """Choose a square of `side` HR pixels, and the place in a real pair's LR that shows the same.
+    """Draw a square of `side` HR pixels, and the same field of a real pair's LR.
 
     Raises
     ------
     DataError
-        If the image is smaller than the crop, or the sides of a pair do not have this scale.
+        If the image is smaller than the crop, or the sizes of a pair do not fit the scale.
     """
     height, width = extent.hr
     if min(height, width) < side:
         raise DataError(
             f"{extent.name}: {width}x{height} pixels are too few for a crop of {side}; "
-            "choose a smaller data.train.crop, or leave the picture out"
+            "choose a smaller data.train.crop, or remove the image"
         )
     if extent.lr is None:
         y, x = (int(rng.integers(length - side + 1)) for length in (height, width))
@@ -159,10 +143,10 @@ def random_window(extent: Extent, side: int, scale: int, rng: np.random.Generato
     if abs(height - scale * rows) >= scale or abs(width - scale * columns) >= scale:
         raise DataError(
             f"{extent.name}: LR of {columns}x{rows} pixels does not fit HR of {width}x{height} at "
-            f"scale {scale}; set the recipe's scale, or leave the pair out"
+            f"scale {scale}; set the recipe's scale, or remove the pair"
         )
     small = side // scale
-    # Where HR is no multiple of the scale, LR was rounded: stay inside both.
+    # If HR is not a multiple of the scale, LR was rounded: stay inside both.
     whole = (min(rows, height // scale), min(columns, width // scale))
     y, x = (int(rng.integers(length - small + 1)) for length in whole)
     return Window(
@@ -171,7 +155,8 @@ def random_window(extent: Extent, side: int, scale: int, rng: np.random.Generato
     )
 
 
-def _turn(sample: Sample, name: str, rng: np.random.Generator) -> Sample:
+def _augment(sample: Sample, name: str, rng: np.random.Generator) -> Sample:
+    """Flip or rotate all planes of a sample at random."""
     first, second = (bool(rng.integers(2)) for _ in range(2))
 
     def flip(image: Tensor) -> Tensor:

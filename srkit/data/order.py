@@ -1,4 +1,4 @@
-"""The order of samples, and each process's share of it."""
+"""The order of samples in training, and the share of each process."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from srkit.errors import DataError
 from srkit.interfaces import GroupedDataset
 
-#: Which sample, in which pass over the data.
+#: Epoch and index of a sample.
 Ticket = tuple[int, int]
 
 
 def order(
     length: int, seed: int, first: int = 0, grouped: GroupedDataset | None = None
 ) -> Iterator[Ticket]:
-    """Iterate without end over the data from position `first`, each pass in its own order.
+    """Iterate endlessly over the samples from position `first`, each epoch in its own order.
 
-    With groups, each pass shuffles them, and the samples of some of them at a time.
+    Of grouped data, the groups are shuffled, and the samples of a few groups at a time.
     """
     epoch, skipped = divmod(first, length)
     for number in count(epoch):
@@ -38,9 +38,9 @@ def order(
 def _shuffled_groups(
     grouped: GroupedDataset, seed: int, epoch: int, skipped: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Shuffle the groups of a pass, and the samples of some of them at a time.
+    """Yield the shuffled indices of a few groups at a time.
 
-    Those behind which `skipped` samples end are not expected, since nothing of them is read.
+    Groups that lie within the first `skipped` samples are not expected, since they are not read.
     """
     starts = np.cumsum([0, *grouped.groups])
     chosen = np.random.default_rng([seed, epoch]).permutation(len(grouped.groups))
@@ -58,16 +58,16 @@ def _shuffled_groups(
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The part of every step that one process computes at a time.
+    """The share of each step that one process computes, and in how many parts.
 
     Parameters
     ----------
     batch_size
-        Samples of a whole step, over all processes and parts.
+        Samples of a step, over all processes and parts.
     rank, processes
-        Which process of how many.
+        Index of this process, and their number.
     parts
-        Micro-batches that each process adds up before it changes the weights.
+        Micro-batches whose gradients each process accumulates in a step.
     """
 
     batch_size: int
@@ -90,9 +90,9 @@ class Share:
         last_step: int,
         grouped: GroupedDataset | None = None,
     ) -> Iterator[list[Ticket]]:
-        """Iterate over this process's micro-batches, `parts` a step.
+        """Iterate over the micro-batches of this process, `parts` per step.
 
-        Step s takes the samples from position ``s * batch_size`` on in :func:`order`, whatever the
+        Step s uses the samples from position ``s * batch_size`` of :func:`order`, whatever the
         number of processes, so that a run is the same on one machine or eight.
         """
         tickets = order(length, seed, first_step * self.batch_size, grouped)

@@ -1,4 +1,4 @@
-"""One network for several scales: each step of training takes one of them."""
+"""Scales of a network that is trained at several of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from srkit.interfaces import MultiScale
 
 
 def scale_of_step(scales: Sequence[int], seed: int, step: int) -> int:
-    """Draw the scale of a step, all at even odds, as a pure function of seed and step.
+    """Draw the scale of a step uniformly, as a pure function of seed and step.
 
-    So all processes agree, and a resumed run goes on with the same scales.
+    All processes then agree, and a resumed run continues with the same scales.
     """
     if len(scales) == 1:
         return scales[0]
@@ -21,12 +21,12 @@ def scale_of_step(scales: Sequence[int], seed: int, step: int) -> int:
 
 
 def set_scale(generator: object, scale: int) -> None:
-    """Let a network of several scales restore at one of them; others have only theirs."""
+    """Set the scale of a network that has several; other networks stay as they are."""
     if isinstance(generator, MultiScale):
         generator.scale = scale
 
 
 def list_scales(scales: Sequence[int]) -> str:
-    """Write scales for an error: ``scale 2``, ``scales 2, 3 and 4``."""
+    """Format scales for a message: ``scale 2``, ``scales 2, 3 and 4``."""
     *others, last = map(str, scales)
     return f"scales {', '.join(others)} and {last}" if others else f"scale {last}"

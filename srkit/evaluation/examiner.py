@@ -20,7 +20,7 @@ from srkit.assembly.restore import fit, restore
 from srkit.assembly.teachers import wanted_stages
 from srkit.assembly.uncertainty import Estimate, estimate, sample_pixels
 from srkit.assembly.variance_head import VarianceHead
-from srkit.data.loading import evaluation_batches
+from srkit.data.batches import evaluation_batches
 from srkit.data.scales import set_scale
 from srkit.data.truth import check_boxes, take_as_truth, task_of
 from srkit.errors import DataError

@@ -24,7 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.draws import draws_of
-from srkit.data.loading import training_batches
+from srkit.data.batches import training_batches
 from srkit.data.scales import scale_of_step, set_scale
 from srkit.errors import DataError, TrainingError
 from srkit.evaluation.curves import write_curves

@@ -12,10 +12,10 @@ from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.draws import draws_of
 from srkit.assembly.restore import fit
+from srkit.data.batches import check_traits, stack
 from srkit.data.crops import Drawn
-from srkit.data.loading import stack, unlike
 from srkit.data.truth import truth_of
-from srkit.errors import DataError, RecipeError, SrkitError
+from srkit.errors import RecipeError, SrkitError
 from srkit.evaluation.examiner import Examiner
 from srkit.interfaces import Batch, GroupedDataset
 from srkit.interfaces.view import View
@@ -80,21 +80,20 @@ def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
     problems: list[str] = []
     drawn: list[Drawn] = []
     with _telling(problems, "data.train"):
-        drawn += draws.some()
+        drawn += draws.examples()
         _check_alike(drawn, together)
         for part in [drawn] if together else [[item] for item in drawn]:
             _compute_losses(assembly, process.device, stack(part))
     with _telling(problems, "data.train.mix"):
-        mixed_in = draws.some_mixed_in()
+        mixed_in = draws.mixed_in_examples()
         _check_alike(drawn[:1] + mixed_in, together)
     return problems
 
 
 def _check_alike(drawn: Sequence[Drawn], together: bool) -> None:
-    """Refuse samples that come to one batch and do not fit in one."""
-    problem = unlike([item.sample for item in drawn]) if together and drawn else None
-    if problem is not None:
-        raise DataError(problem)
+    """Check that samples that share a batch can be stacked."""
+    if together and drawn:
+        check_traits([item.sample for item in drawn])
 
 
 def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> None:

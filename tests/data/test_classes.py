@@ -27,22 +27,22 @@ def test_a_file_lists_one_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "known", "message"),
     [
-        (["wrenn", 1], BIRDS, "classes: 'wrenn' is none of the 4 classes; did you mean 'wren'?"),
+        (["wrenn", 1], BIRDS, "classes: unknown class 'wrenn' of 4; did you mean 'wren'?"),
         (
             ["ostrich", 1],
             BIRDS,
-            "classes: 'ostrich' is none of the 4 classes; give a wnid, a name or an index",
+            "classes: unknown class 'ostrich' of 4; give a WordNet ID, a name or an index",
         ),
-        (["crane", 1], BIRDS, "classes: 'crane' means the classes 2 and 3; give one by its index"),
-        ([4, 1], BIRDS, "classes: 4 is no class; expected 0 to 3"),
-        ([-1, 1], BIRDS, "classes: -1 is no class; expected 0 to 3"),
-        (["wren", 0], BIRDS, "classes: 0 is the class 0, as is 'wren'"),
-        ([2], BIRDS, "classes: got 1; a choice is of at least two"),
-        ([], BIRDS, "classes: got 0; a choice is of at least two"),
+        (["crane", 1], BIRDS, "classes: 'crane' is ambiguous: classes 2 and 3; give an index"),
+        ([4, 1], BIRDS, "classes: unknown class 4; expected 0 to 3"),
+        ([-1, 1], BIRDS, "classes: unknown class -1; expected 0 to 3"),
+        (["wren", 0], BIRDS, "classes: 'wren' and 0 are the same class 0; remove one"),
+        ([2], BIRDS, "classes: got 1; expected at least two"),
+        ([], BIRDS, "classes: got 0; expected at least two"),
         (
             ["wren", 1],
             6,
-            "classes: 'wren' is unknown, since these 6 classes have no names; give indices from 0",
+            "classes: unknown class 'wren'; these 6 classes have no names: give indices from 0",
         ),
     ],
 )

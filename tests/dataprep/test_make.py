@@ -20,7 +20,7 @@ from torch import Tensor
 from srkit import hookimpl
 from srkit.assembly.device import prepare
 from srkit.components.registry import Registry
-from srkit.data.loading import evaluation_batches
+from srkit.data.batches import evaluation_batches
 from srkit.dataprep.make import locate, make
 from srkit.errors import DataError, RecipeError
 from srkit.interfaces import Sample

@@ -17,8 +17,8 @@ from shards_setup import make_photos, make_shards
 from srkit.assembly.build import assemble
 from srkit.assembly.device import prepare
 from srkit.components.registry import Registry
+from srkit.data.batches import training_batches
 from srkit.data.crops import Draws
-from srkit.data.loading import training_batches
 from srkit.data.order import Share
 from srkit.dataprep.show import show
 from srkit.errors import RecipeError

@@ -186,7 +186,7 @@ def test_labels_beyond_the_classes_are_refused(
     run(tree, tmp_path / "run", registry)
     tested = merge(tree, {"data": validated(pictures)["data"]})
     message = (
-        "^03.png: its label is 3; the classifier 'net' expects 0 to 2, the classes of the teacher$"
+        "^03.png: has label 3; the classifier 'net' expects 0 to 2, the classes of the teacher$"
     )
     with pytest.raises(DataError, match=message):
         compared(tested, tmp_path / "run", registry)

@@ -112,7 +112,7 @@ def test_classes_that_the_teacher_lacks(classes: list[int | str], message: str) 
 
 
 def test_names_that_imagenet_lacks() -> None:
-    message = "^classes: 'tensch' is none of the 1000 classes; did you mean 'tench'"
+    message = "^classes: unknown class 'tensch' of 1000; did you mean 'tench'"
     with pytest.raises(ValueError, match=message):
         losses.LogitMSE(classes=["tensch", 3])
 

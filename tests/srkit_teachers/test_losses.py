@@ -93,7 +93,7 @@ def test_float32_whatever_comes_in(loss: Any) -> None:
 
 def test_unlabelled_data() -> None:
     with pytest.raises(
-        DataError, match=r"the loss 'cross_entropy' needs class labels, and the data have none"
+        DataError, match=r"the loss 'cross_entropy' needs class labels, but the data have none"
     ):
         CrossEntropy()(ANSWER, TARGET, batch(None))
 
@@ -101,7 +101,7 @@ def test_unlabelled_data() -> None:
 @pytest.mark.parametrize("label", [10, -1])
 def test_label_outside_the_classes(label: int) -> None:
     labels = torch.tensor([3, label, 9, 1])
-    with pytest.raises(DataError, match=rf"q: its label is {label}; .* expects 0 to 9"):
+    with pytest.raises(DataError, match=rf"q: has label {label}; .* expects 0 to 9"):
         CrossEntropy()(ANSWER, TARGET, batch(labels))
 
 

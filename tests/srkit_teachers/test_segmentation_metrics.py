@@ -64,16 +64,16 @@ def test_classes_that_nobody_sees_do_not_count() -> None:
 
 def test_no_masks_and_wrong_ones() -> None:
     expected = (
-        "^the metric 'miou' needs masks, and the data have none; a metric can go by the teacher's "
-        "own answers on HR: evaluation.labels: teacher$"
+        "^the metric 'miou' needs masks, but the data have none; a metric can use the teacher's "
+        "own answers on HR: set evaluation.labels to teacher$"
     )
     with pytest.raises(DataError, match=expected):
         MeanIoU()(answer(TOLD), answer(TOLD), batch(None))
     masks = MASKS.clone()
     masks[2, 3, 4] = 7
     expected = (
-        "^c: its mask holds 7; the metric 'miou' expects 0 to 2, the classes of the teacher; "
-        "pixels of no class are for the data set's option 'unknown'$"
+        "^c: the mask contains 7; the metric 'miou' expects 0 to 2, the classes of the teacher; "
+        "list values of unknown pixels in the data set's option 'unknown'$"
     )
     with pytest.raises(DataError, match=expected):
         MeanIoU()(answer(TOLD), answer(TOLD), batch(masks))

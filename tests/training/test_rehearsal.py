@@ -50,7 +50,7 @@ def test_a_metric_without_its_truth(registry: Registry, pictures: Path) -> None:
     changes: dict[str, Any] = {"teachers": SEGMENTER, "metrics": {"miou": {}}}
     changes["evaluation"] = {"labels": "dataset"}
     tree = make_tree(pictures, validated(pictures), changes)
-    message = "the metric 'miou' needs masks, and the data have none"
+    message = "the metric 'miou' needs masks, but the data have none"
     found = problems_of(registry, tree)
     assert [problem.partition(";")[0] for problem in found] == [
         f"data.validation: {message}",
@@ -67,7 +67,7 @@ def test_a_metric_without_its_truth(registry: Registry, pictures: Path) -> None:
             {"soft_iou": {"classes": [99]}},
             "the loss 'soft_iou': class 99 is none of the teacher's 3",
         ),
-        ({"cross_entropy": {}}, "the loss 'cross_entropy' needs masks, and the data have none"),
+        ({"cross_entropy": {}}, "the loss 'cross_entropy' needs masks, but the data have none"),
     ],
 )
 def test_a_loss_that_the_data_do_not_fit(
@@ -85,7 +85,7 @@ def test_a_trained_teacher_needs_labels(registry: Registry, pictures: Path) -> N
         tree.pop(key)
     tree["teachers"] = {"net": TEACHER["net"] | {"trainable": True}}
     assert problems_of(registry, tree) == [
-        "data.train: the trained teacher 'net' needs class labels, and the data have none"
+        "data.train: the trained teacher 'net' needs class labels, but the data have none"
     ]
 
 
@@ -106,8 +106,8 @@ def test_mixed_pictures_without_labels(registry: Registry, pictures: Path, tmp_p
     mix = {"dataset": {"type": "image_folder", "root": str(other)}, "share": 0.5}
     tree["data"]["train"]["mix"] = mix
     assert problems_of(registry, tree) == [
-        "data.train.mix: 00.png and 00.png do not fit in one batch: label known and none; give "
-        "it to all of them or to none"
+        "data.train.mix: 00.png and 00.png do not fit in one batch: label known and none; "
+        "provide it for all samples or for none"
     ]
 
 
@@ -120,7 +120,7 @@ def test_frames_with_ranges_of_their_own(registry: Registry, tmp_path: Path) -> 
     (problem,) = problems_of(registry, tree)
     assert problem == (
         "data.train: 0.fits and 1.fits do not fit in one batch: data range 0 to 10 and 0 to 500; "
-        "frames that have black and white of their own need a data set with one range for "
+        "frames with different black and white levels need a data set with one range for "
         "all, such as lens_pairs"
     )
     tree["training"]["batch_size"] = 1

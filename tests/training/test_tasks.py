@@ -17,8 +17,8 @@ from training_setup import extended, make_pictures, make_tree, run, steps, valid
 from srkit.assembly.build import assemble
 from srkit.assembly.teachers import wanted_stages
 from srkit.components.registry import Registry
+from srkit.data.batches import stack
 from srkit.data.crops import Drawn, Draws
-from srkit.data.loading import stack
 from srkit.data.truth import boxes_of, check_boxes, take_as_truth, task_of, tasks_of
 from srkit.errors import DataError, RecipeError
 from srkit.evaluation.run import compare
@@ -119,7 +119,7 @@ def test_the_answer_on_hr_as_the_truth() -> None:
     assert boxes[0].labels.tolist() == [5, 6]
     assert boxes[0].scores is None
     assert take_as_truth(batch, Answer(logits), "embedding") is batch
-    expected = "^the metric 'x' needs boxes, and the data have none; a metric can go by the teacher"
+    expected = "^the metric 'x' needs boxes, but the data have none; a metric can use the teacher"
     with pytest.raises(DataError, match=expected):
         boxes_of(batch, "metric 'x'")
 
@@ -132,7 +132,7 @@ def test_boxes_of_classes_that_a_detector_does_not_tell() -> None:
     check_boxes(labelled(1, 2), 3, "metric 'x'")
     check_boxes(labelled(), 3, "metric 'x'")
     for wrong in (0, 3):
-        expected = f"^a: a box has the label {wrong}; the metric 'x' expects 1 to 2, the classes of"
+        expected = f"^a: a box has label {wrong}; the metric 'x' expects 1 to 2, the classes of"
         with pytest.raises(DataError, match=expected):
             check_boxes(labelled(1, wrong), 3, "metric 'x'")
 
@@ -217,7 +217,7 @@ def test_what_has_no_mask_cannot_train(tmp_path: Path, registry: Registry) -> No
     pictures = make_pictures(tmp_path / "pictures")
     net = {"type": "unet", "weights": "random", "trainable": True}
     tree = make_tree(pictures, steps(1), {"teachers": {"net": net}})
-    message = r"data\.train: the trained teacher 'net' needs masks, and the data have none"
+    message = r"data\.train: the trained teacher 'net' needs masks, but the data have none"
     with pytest.raises(RecipeError, match=message):
         run(tree, tmp_path / "run", registry)
 

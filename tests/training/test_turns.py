@@ -327,7 +327,7 @@ def test_a_trained_teacher_learns_the_labels_of_hr_and_sr(
 
 def test_a_trained_teacher_needs_labels(registry: Registry, pictures: Path, batch: Batch) -> None:
     turn = turns_of(built(registry, pictures, PUPIL))[1]
-    message = "^the trained teacher 'net' needs class labels, and the data have none$"
+    message = "^the trained teacher 'net' needs class labels, but the data have none$"
     with pytest.raises(DataError, match=message):
         turn.terms(Scene(View.of(replace(batch, labels=None))))
 
@@ -337,7 +337,7 @@ def test_a_trained_teacher_names_a_label_outside_its_classes(
 ) -> None:
     turn = turns_of(built(registry, pictures, PUPIL))[1]
     wrong = replace(batch, labels=torch.tensor([0, 1, 99, 2]))
-    message = rf"^{batch.names[2]}: its label is 99; the trained teacher 'net' expects 0 to "
+    message = rf"^{batch.names[2]}: has label 99; the trained teacher 'net' expects 0 to "
     with pytest.raises(DataError, match=message):
         turn.terms(Scene(View.of(wrong)))
 

@@ -87,7 +87,7 @@ def test_some_classes_are_numbered_anew(root: Path, formats: Formats) -> None:
         assert data.classes == ["crane (n02012849)", "Egyptian cat"]
         found = {data[k].name.split("/")[1]: data[k].label for k in range(len(data))}
         assert found == {"n02012849": 0, "n02124075": 1}
-    with pytest.raises(ValueError, match=r"^classes: 'crane' means the classes 1 and 3; give one"):
+    with pytest.raises(ValueError, match=r"^classes: 'crane' is ambiguous: classes 1 and 3; give"):
         tiny_imagenet(formats=formats, split="train", root=root, classes=["crane", 0])
 
 

@@ -23,8 +23,8 @@ from training_setup import assert_same_end, make_tree, run, steps
 from web_server import Web, serving
 
 from srkit.components.registry import Registry
+from srkit.data.batches import training_batches
 from srkit.data.crops import Draws
-from srkit.data.loading import training_batches
 from srkit.data.order import Share, order
 from srkit.errors import DataError
 from srkit.images.formats import Formats

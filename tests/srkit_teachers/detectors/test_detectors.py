@@ -158,7 +158,7 @@ def test_no_boxes() -> None:
     assert precision(nothing)[1] == 0
     batch = Batch(["a"], torch.zeros(1, 3, 50, 50), [0])
     metric = MeanAveragePrecision()
-    with pytest.raises(DataError, match=r"^the metric 'map' needs boxes, and the data have none"):
+    with pytest.raises(DataError, match=r"^the metric 'map' needs boxes, but the data have none"):
         metric(answer(nothing), answer(nothing), batch)
     empty = Batch(["a"], torch.zeros(1, 3, 50, 50), [0], boxes=[nothing])
     values, whole = metric.pool(metric(answer(nothing), answer(nothing), empty))

@@ -1,26 +1,26 @@
-"""Crops, batches, and an order of samples that is a pure function of seed and step."""
+"""Batches of samples for training and evaluation, loaded in worker processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
-from srkit.data.crops import Drawn, Draws, ScaledDraws
+from srkit.data.crops import Drawn, Draws
 from srkit.data.order import Share, Ticket
 from srkit.data.scales import scale_of_step
 from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Batch, Dataset, GroupedDataset, Sample
 from srkit.system.processes.workers import begin_worker
 
-Stacked = TypeVar("Stacked", Batch, list[Batch])
-
 
 def stack(drawn: Sequence[Drawn]) -> Batch:
-    """Stack samples of one kind to a batch."""
+    """Stack samples with the same traits into a batch."""
     samples = [item.sample for item in drawn]
     labels = [sample.label for sample in samples if sample.label is not None]
     masks = [sample.mask for sample in samples if sample.mask is not None]
@@ -45,7 +45,7 @@ def stack(drawn: Sequence[Drawn]) -> Batch:
 
 
 def traits(sample: Sample) -> dict[str, object]:
-    """Tell what must agree within a batch."""
+    """Return what all samples of a batch must have in common."""
     return {
         "HR shape": tuple(sample.hr.shape),
         "LR shape": None if sample.lr is None else tuple(sample.lr.shape),
@@ -60,23 +60,30 @@ def traits(sample: Sample) -> dict[str, object]:
     }
 
 
-def unlike(samples: Sequence[Sample]) -> str | None:
-    """Say why samples do not fit in one batch of training, and what to do; None where they do."""
+def check_traits(samples: Sequence[Sample]) -> None:
+    """Check that samples can be stacked into one batch.
+
+    Raises
+    ------
+    DataError
+        If their traits differ.
+    """
     first = traits(samples[0])
     for sample in samples[1:]:
         own = traits(sample)
         differing = [name for name in own if own[name] != first[name]]
         if differing:
-            told = ", ".join(
-                f"{name} {_say(first[name])} and {_say(own[name])}" for name in differing
+            found = ", ".join(
+                f"{name} {_text_of(first[name])} and {_text_of(own[name])}" for name in differing
             )
-            names = f"{samples[0].name} and {sample.name}"
-            return f"{names} do not fit in one batch: {told}; {_remedy(differing)}"
-    return None
+            raise DataError(
+                f"{samples[0].name} and {sample.name} do not fit in one batch: {found}; "
+                f"{_remedy(differing)}"
+            )
 
 
-def _say(trait: object) -> str:
-    """Write a trait: none, a number, a shape or a range."""
+def _text_of(trait: object) -> str:
+    """Format a trait: none, a number, a shape or a range."""
     if isinstance(trait, tuple):
         whole = all(isinstance(each, int) for each in trait)
         return f"{trait}" if whole else " to ".join(f"{each:g}" for each in trait)
@@ -85,14 +92,14 @@ def _say(trait: object) -> str:
 
 def _remedy(differing: Sequence[str]) -> str:
     if "HR shape" in differing:
-        return "set data.train.crop, or the data set's size"
+        return "set data.train.crop, or the size of the data set"
     if differing == ["data range"]:
         return (
-            "frames that have black and white of their own need a data set with one range for all, "
+            "frames with different black and white levels need a data set with one range for all, "
             "such as lens_pairs"
         )
     if {*differing} <= {"label", "mask", "boxes"}:
-        return "give it to all of them or to none"
+        return "provide it for all samples or for none"
     return "train on data of one kind"
 
 
@@ -104,9 +111,25 @@ def training_batches(
     workers: int,
     pin: bool,
 ) -> Iterator[Batch]:
-    """Load the micro-batches of a stretch of training, ahead of time in worker processes.
+    """Load the micro-batches of the steps from `first_step` to before `last_step`.
 
-    `draws` has the same images for each scale; the samples of a step are all of one.
+    Parameters
+    ----------
+    draws
+        By scale, with the same images; the samples of a step have one scale.
+    share
+        The part of each step that this process computes.
+    first_step, last_step
+        Range of steps.
+    workers
+        Worker processes that load ahead; 0 loads in this process.
+    pin
+        Whether to use pinned memory.
+
+    Raises
+    ------
+    DataError
+        If a sample cannot be read, or the samples of a batch do not fit together.
     """
     first = next(iter(draws.values()))
 
@@ -118,31 +141,47 @@ def training_batches(
             scale = scale_of_step(tuple(draws), first.seed, step)
             yield [(scale, place) for place in part]
 
-    yield from _load(ScaledDraws(draws), tickets(), workers, pin, _stack_all)
+    return _load(draws, tickets(), workers, pin, _stack_all)
 
 
 def evaluation_batches(
     dataset: Dataset, indices: Sequence[int], batch_size: int, seed: int, workers: int
 ) -> Iterator[Batch]:
-    """Load whole images in order; neighbours of one shape share a batch."""
-    draws = Draws(dataset, seed, None, (), 1)
-    tickets = [(0, index) for index in indices]
+    """Load whole images in order; consecutive images with the same traits share a batch."""
+    draws = {1: Draws(dataset, seed, None, (), 1)}
+    tickets = [(1, (0, index)) for index in indices]
     chunks = [tickets[i : i + batch_size] for i in range(0, len(tickets), batch_size)]
-    for batches in _load(draws, chunks, workers, False, _stack_alike):
-        yield from batches
+    return _load(draws, chunks, workers, False, _stack_runs)
+
+
+@dataclass(frozen=True, slots=True)
+class _ScaledDraws:
+    """Draws samples by scale and ticket.
+
+    Errors are returned, since those raised in a worker process lose their type.
+    """
+
+    draws: Mapping[int, Draws]
+
+    def __getitem__(self, place: tuple[int, Ticket]) -> Drawn | SrkitError:
+        scale, ticket = place
+        try:
+            return self.draws[scale].draw(*ticket)
+        except SrkitError as error:
+            return error
 
 
 def _load(
-    draws: Draws | ScaledDraws,
-    tickets: Iterable[list[Any]],
+    draws: Mapping[int, Draws],
+    tickets: Iterable[list[tuple[int, Ticket]]],
     workers: int,
     pin: bool,
-    collate: Callable[[Sequence[Drawn | SrkitError]], Stacked | SrkitError],
-) -> Iterator[Stacked]:
+    combine: Callable[[Sequence[Drawn]], list[Batch]],
+) -> Iterator[Batch]:
     loader: DataLoader[Any] = DataLoader(
-        draws,  # type: ignore[arg-type]
+        _ScaledDraws(draws),  # type: ignore[arg-type]
         batch_sampler=tickets,
-        collate_fn=collate,
+        collate_fn=partial(_collate, combine),
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=begin_worker,
@@ -150,31 +189,29 @@ def _load(
     for loaded in loader:
         if isinstance(loaded, SrkitError):
             raise loaded
-        yield loaded
+        yield from loaded
 
 
-def _stack_all(drawn: Sequence[Drawn | SrkitError]) -> Batch | SrkitError:
-    """Stack samples to one batch; hand the first error on to the main process."""
-    whole = _without_errors(drawn)
-    if isinstance(whole, SrkitError):
-        return whole
-    problem = unlike([item.sample for item in whole])
-    return stack(whole) if problem is None else DataError(problem)
-
-
-def _stack_alike(drawn: Sequence[Drawn | SrkitError]) -> list[Batch] | SrkitError:
-    """Stack neighbours of one kind; hand the first error on to the main process."""
-    whole = _without_errors(drawn)
-    if isinstance(whole, SrkitError):
-        return whole
-    return [stack(list(group)) for _, group in groupby(whole, key=lambda item: traits(item.sample))]
-
-
-def _without_errors(drawn: Sequence[Drawn | SrkitError]) -> list[Drawn] | SrkitError:
-    """Give the samples, or the first error among them."""
-    whole: list[Drawn] = []
-    for item in drawn:
+def _collate(
+    combine: Callable[[Sequence[Drawn]], list[Batch]], found: Sequence[Drawn | SrkitError]
+) -> list[Batch] | SrkitError:
+    """Combine drawn samples into batches, or return the first error."""
+    drawn: list[Drawn] = []
+    for item in found:
         if isinstance(item, SrkitError):
             return item
-        whole.append(item)
-    return whole
+        drawn.append(item)
+    try:
+        return combine(drawn)
+    except SrkitError as error:
+        return error
+
+
+def _stack_all(drawn: Sequence[Drawn]) -> list[Batch]:
+    check_traits([item.sample for item in drawn])
+    return [stack(drawn)]
+
+
+def _stack_runs(drawn: Sequence[Drawn]) -> list[Batch]:
+    """Stack each run of samples with the same traits."""
+    return [stack(list(run)) for _, run in groupby(drawn, key=lambda item: traits(item.sample))]

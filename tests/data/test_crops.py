@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from pairs_setup import Pictures, enlarge
+from torch import Tensor
+
+from srkit.data.crops import Draws, random_crop
+from srkit.errors import DataError
+from srkit.interfaces import Sample
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_crops_of_pairs_are_aligned(scale: int) -> None:
+    sample = Pictures([(5, 6)], scale)[0]
+    corners = set()
+    for seed in range(200):
+        cut = random_crop(sample, 4 * scale, scale, np.random.default_rng(seed))
+        assert cut.lr is not None
+        assert cut.lr.shape == (3, 4, 4)
+        torch.testing.assert_close(cut.hr, enlarge(cut.lr, scale), rtol=0, atol=0)
+        corners.add(float(cut.lr[0, 0, 0]))
+    assert sample.lr is not None
+    assert corners == set(sample.lr[0, :2, :3].flatten().tolist())
+
+
+def test_crops_reach_every_place() -> None:
+    hr = torch.arange(30.0).view(1, 5, 6)
+    corners = set()
+    for seed in range(200):
+        cut = random_crop(Sample("a", hr), 4, 2, np.random.default_rng(seed)).hr
+        corner = int(cut[0, 0, 0])
+        y, x = divmod(corner, 6)
+        torch.testing.assert_close(cut, hr[:, y : y + 4, x : x + 4], rtol=0, atol=0)
+        corners.add((y, x))
+    assert corners == {(y, x) for y in range(2) for x in range(3)}
+
+
+@pytest.mark.parametrize("shape", [(8, 7), (7, 9)])
+def test_picture_smaller_than_the_crop(shape: tuple[int, int]) -> None:
+    height, width = shape
+    message = (
+        f"night/a.png: {width}x{height} pixels are too few for a crop of 8; choose a smaller "
+        "data.train.crop, or remove the image"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        random_crop(Sample("night/a.png", torch.zeros(3, *shape)), 8, 2, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (8, 9), (9, 8)])
+def test_pair_of_another_scale(shape: tuple[int, int]) -> None:
+    height, width = shape
+    sample = Sample("a.png", torch.zeros(3, 16, 16), torch.zeros(3, *shape))
+    message = (
+        f"a.png: LR of {width}x{height} pixels does not fit HR of 16x16 at scale 2; set the "
+        "recipe's scale, or remove the pair"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        random_crop(sample, 8, 2, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("lr_side", [5, 6])
+def test_crop_of_a_pair_whose_hr_is_no_multiple(lr_side: int) -> None:
+    """LR of 11 pixels at scale 2 has 5 or 6, as it was rounded; both are cut inside HR."""
+    sample = Sample("a.png", torch.zeros(1, 11, 11), torch.zeros(1, lr_side, lr_side))
+    for seed in range(50):
+        cut = random_crop(sample, 10, 2, np.random.default_rng(seed))
+        assert cut.lr is not None
+        assert (cut.hr.shape, cut.lr.shape) == ((1, 10, 10), (1, 5, 5))
+
+
+def orientations(image: Tensor) -> list[Tensor]:
+    """List the eight, by quarter turns of the image and of its mirror image."""
+    return [
+        torch.rot90(mirrored, turns, (-2, -1))
+        for mirrored in (image, image.flip(-1))
+        for turns in range(4)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("augment", "seen"),
+    [((), {0}), (("flip",), {0, 2, 4, 6}), (("flip", "rotate"), set(range(8)))],
+)
+def test_augmentation_turns_both_images_alike(augment: tuple[str, ...], seen: set[int]) -> None:
+    pictures = Pictures([(3, 3)])
+    known = orientations(pictures[0].hr)
+    draws = Draws(pictures, 0, None, augment, 2)
+    counts: Counter[int] = Counter()
+    for epoch in range(400):
+        drawn = draws.draw(epoch, 0).sample
+        assert drawn.lr is not None
+        torch.testing.assert_close(drawn.hr, enlarge(drawn.lr, 2), rtol=0, atol=0)
+        counts[next(i for i, image in enumerate(known) if torch.equal(image, drawn.hr))] += 1
+    assert set(counts) == seen
+    expected = 400 / len(seen)
+    assert all(abs(count - expected) < 4 * expected**0.5 for count in counts.values())
+
+
+def test_draws_are_a_function_of_seed_epoch_and_index() -> None:
+    pictures = Pictures([(6, 6), (6, 6)])
+
+    def seeds(seed: int) -> list[int]:
+        draws = Draws(pictures, seed, 8, ("flip",), 2)
+        return [draws.draw(epoch, index).seed for epoch in range(3) for index in range(2)]
+
+    assert seeds(1) == seeds(1)
+    assert len({*seeds(1), *seeds(2)}) == 12
+    assert all(0 <= seed < 2**63 for seed in seeds(1))
+
+
+def test_mixed_in_images_come_at_their_odds() -> None:
+    few, many = Pictures([(4, 4)] * 3), Pictures([(6, 6)] * 50)
+    draws = Draws(few, 1, None, (), 1, many, 0.25)
+    sizes = [draws.draw(epoch, i).sample.hr.shape[-1] for epoch in range(400) for i in range(3)]
+    assert sizes.count(12) / len(sizes) == pytest.approx(0.25, abs=0.04)
+    again = Draws(few, 1, None, (), 1, many, 0.25)
+    assert [again.draw(epoch, 2).seed for epoch in range(9)] == [
+        draws.draw(epoch, 2).seed for epoch in range(9)
+    ]
