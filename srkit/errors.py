@@ -6,6 +6,19 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+__all__ = [
+    "DataError",
+    "DownloadError",
+    "GraphError",
+    "OutputError",
+    "PluginError",
+    "RecipeError",
+    "SrkitError",
+    "TrainingError",
+    "WeightsError",
+    "nearest",
+]
+
 
 class SrkitError(Exception):
     """Something the user can mend: the message says what was found, expected, and what to do."""

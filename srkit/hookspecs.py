@@ -22,6 +22,23 @@ from typing import Any
 
 import pluggy
 
+__all__ = [
+    "API_VERSION",
+    "hookimpl",
+    "srkit_commands",
+    "srkit_constraints",
+    "srkit_datasets",
+    "srkit_degradations",
+    "srkit_discriminators",
+    "srkit_downloads",
+    "srkit_generators",
+    "srkit_image_formats",
+    "srkit_losses",
+    "srkit_metrics",
+    "srkit_stretches",
+    "srkit_teachers",
+]
+
 #: Version of the plugin interface; docs/plugins.md says what raises it.
 API_VERSION = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from srkit import system
+from srkit.system import needs as needs_extra
 
 #: Import a package of the extra in this context, see :func:`srkit.system.needs`.
-needs = partial(system.needs, extra="astro")
+needs = partial(needs_extra, extra="astro")

@@ -11,7 +11,6 @@ from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import fail, new_console
 from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
-from srkit.system.processes.signals import resumable
 
 app = typer.Typer(help="Download, make and prepare data.", no_args_is_help=True, cls=CommandGroup)
 
@@ -39,6 +38,7 @@ def get_data(
     from srkit.components import listing
     from srkit.components.registry import Registry
     from srkit.dataprep.get import obtain, plan
+    from srkit.system.processes.signals import resumable
 
     registry = Registry.discover()
     if name is None:
@@ -106,6 +106,7 @@ def make_data(
     from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.dataprep.make import make
+    from srkit.system.processes.signals import resumable
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample)

@@ -10,7 +10,6 @@ import typer
 from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import new_console
 from srkit.cli.run_folders import run_folder, with_needs
-from srkit.system.processes.signals import resumable
 
 
 def evaluate(
@@ -38,6 +37,7 @@ def evaluate(
     from srkit.evaluation.run import compare
     from srkit.studies.compression.measure import compare_compressed
     from srkit.studies.compression.report import print_compression, write_compression
+    from srkit.system.processes.signals import resumable
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=["test"])

@@ -67,26 +67,6 @@ def test_a_command_that_is_misspelt(srkit: Srkit, arguments: list[str], message:
     assert message in done.err
 
 
-def imports_torch(*arguments: str) -> bool:
-    """Run a command in a fresh interpreter; tell whether torch is imported at its end."""
-    code = (
-        "import sys\n"
-        "from srkit.cli import main\n"
-        "try:\n"
-        "    main()\n"
-        "finally:\n"
-        "    print('torch' in sys.modules, file=sys.stderr)"
-    )
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return {"True": True, "False": False}[done.stderr.strip()]
-
-
-@pytest.mark.parametrize("arguments", ["--help", "--version", "plugins", "train --help"])
-def test_what_is_asked_often_imports_no_torch(arguments: str) -> None:
-    assert not imports_torch(*arguments.split())
-
-
 def test_plugins_lists_kinds_and_names(srkit: Srkit) -> None:
     done = srkit("plugins")
     assert (done.status, done.err) == (0, "")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -204,15 +202,3 @@ def test_an_unknown_command_may_be_of_a_plugin_that_failed() -> None:
         "unknown command 'data mend'; none is known; plugin 'stars' of stars could "
         "not be used (no module)"
     )
-
-
-def test_help_imports_no_command() -> None:
-    code = (
-        "import sys; from srkit.cli import app\n"
-        "try:\n    app(['data', '--help'])\n"
-        "finally:\n"
-        "    print(sorted({'torch', 'astropy', 'numpy', 'yaml'} & set(sys.modules)), "
-        "file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stderr, "make" in done.stdout) == ("[]\n", True)

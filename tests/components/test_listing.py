@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -160,17 +158,6 @@ def test_a_signature_that_a_recipe_cannot_set(small: Registry) -> None:
     )
     with pytest.raises(PluginError, match=message):
         show(small, "teachers", "odd", Console())
-
-
-def test_the_overview_imports_no_torch() -> None:
-    code = (
-        "import sys; from rich.console import Console\n"
-        "from srkit.components.registry import Registry\n"
-        "from srkit.components.listing import show\n"
-        "show(Registry.discover(), None, None, Console())\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_every_option_of_every_component_has_a_meaning(registry: Registry) -> None:
