@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,6 @@ import torch
 from astropy.io import fits
 from rich.console import Console
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from srkit import __version__
 from srkit.assembly.build import complete
@@ -30,7 +28,8 @@ from srkit.recipe.recipe import Recipe
 from srkit.report.plotting import png
 from srkit.report.sheets import pair_sheet
 from srkit.system.files import write_file
-from srkit.system.processes.workers import begin_worker
+from srkit.system.folders import claimed
+from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress
 
 FileFormat = Literal["npy", "fits"]
@@ -74,13 +73,6 @@ class Maker:
     quantity: Mapping[str, Any]
     folder: Path
     file_format: FileFormat
-
-    def __getitem__(self, index: int) -> Row | SrkitError:
-        """Write a pair; its error is returned, since a worker process would bury it."""
-        try:
-            return self.write(index)
-        except SrkitError as error:
-            return error
 
     def write(self, index: int) -> Row:
         """Make a pair, as an evaluation of the recipe would see it, and write its files."""
@@ -166,13 +158,14 @@ def make(
         folder,
         file_format,
     )
-    _claim(folder, _describe(recipe, split, file_format, dataset, first))
-    rows = _complete(maker, len(dataset), workers, console)
-    if dataset.classes is not None:
-        lines = [(f"{row.name}.{file_format}", row.label) for row in rows]
-        write_file(folder / "labels.csv", _csv([("path", "class_index"), *lines]))
-    samples = [read_pair(folder, row, maker.quantity, file_format) for row in rows[:SHOWN]]
-    write_file(folder / "sheet.png", png(pair_sheet(samples)))
+    made = _describe(recipe, split, file_format, dataset, first)
+    with claimed(folder, folder / "pairs.json", made, "srkit data make"):
+        rows = _complete(maker, len(dataset), workers, console)
+        if dataset.classes is not None:
+            lines = [(f"{row.name}.{file_format}", row.label) for row in rows]
+            write_file(folder / "labels.csv", _csv([("path", "class_index"), *lines]))
+        samples = [read_pair(folder, row, maker.quantity, file_format) for row in rows[:SHOWN]]
+        write_file(folder / "sheet.png", png(pair_sheet(samples)))
     return len(rows)
 
 
@@ -275,24 +268,6 @@ def _describe(
     }
 
 
-def _claim(folder: Path, description: dict[str, Any]) -> None:
-    """State what the folder holds; refuse one that holds something else."""
-    path = folder / "pairs.json"
-    if path.is_file():
-        there = json.loads(path.read_text("utf-8"))
-        for key, wanted in description.items():
-            if there.get(key) != wanted:
-                raise DataError(
-                    f"{path}: the pairs there were made with {key} {there.get(key)!r}, these with "
-                    f"{wanted!r}; choose another --out, or remove the folder"
-                )
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise DataError(
-            f"{folder}: holds files that srkit data make did not write; choose another --out"
-        )
-    write_file(path, json.dumps(description, indent=2) + "\n")
-
-
 def _complete(maker: Maker, count: int, workers: int, console: Console) -> list[Row]:
     """Make the pairs that are missing, recording each as it is done; all rows, in order."""
     record = maker.folder / "pairs.csv"
@@ -303,7 +278,9 @@ def _complete(maker: Maker, count: int, workers: int, console: Console) -> list[
     write_file(record, _csv([("index", "name", "label"), *map(_cells, rows.values())]))
     with progress(console) as bars, record.open("a", newline="", encoding="utf-8") as file:
         task = bars.add_task("making pairs", total=count, completed=len(rows))
-        for row in _made(maker, missing, workers):
+        for row in map_in_workers(maker.write, missing, workers):
+            if isinstance(row, SrkitError):
+                raise row
             if row.name in names:
                 raise DataError(
                     f"{row.name}: two images of the data set have this name; rename one, since a "
@@ -315,20 +292,6 @@ def _complete(maker: Maker, count: int, workers: int, console: Console) -> list[
             file.flush()
             bars.advance(task)
     return [rows[index] for index in range(count)]
-
-
-def _made(maker: Maker, indices: list[int], workers: int) -> Iterator[Row]:
-    loader: DataLoader[Any] = DataLoader(
-        maker,  # type: ignore[arg-type]
-        sampler=indices,
-        batch_size=None,
-        num_workers=min(workers, len(indices)),
-        worker_init_fn=begin_worker,
-    )
-    for row in loader:
-        if isinstance(row, SrkitError):
-            raise row
-        yield row
 
 
 def _recorded(maker: Maker) -> Iterator[Row]:

@@ -3,19 +3,23 @@
 from srkit.system.cache import cache_folder
 from srkit.system.downloads import download, verify
 from srkit.system.extras import needs
-from srkit.system.files import atomic, write_file
+from srkit.system.files import atomic, remove_partials, write_file
+from srkit.system.folders import check_same, claimed
 from srkit.system.processes.signals import gathered_signals, resumable
-from srkit.system.processes.workers import begin_worker
+from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress
 
 __all__ = [
     "atomic",
-    "begin_worker",
     "cache_folder",
+    "check_same",
+    "claimed",
     "download",
     "gathered_signals",
+    "map_in_workers",
     "needs",
     "progress",
+    "remove_partials",
     "resumable",
     "verify",
     "write_file",

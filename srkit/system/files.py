@@ -9,6 +9,9 @@ from pathlib import Path
 
 from srkit.errors import OutputError
 
+#: Part of the temporary name of a file that is being written.
+PARTIAL = ".partial."
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -30,7 +33,7 @@ def atomic(path: Path) -> Iterator[Path]:
     OutputError
         If the file cannot be written, as on a full disk; an existing file is left unchanged.
     """
-    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    partial = path.with_name(f".{os.getpid()}{PARTIAL}{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -70,3 +73,17 @@ def write_file(path: Path, content: bytes | str) -> Path:
     with atomic(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def remove_partials(folder: Path, name: str = "*") -> None:
+    """Remove the files that processes were writing atomically when they were killed.
+
+    Parameters
+    ----------
+    folder
+        The folder; a lock must keep other processes from writing such files.
+    name
+        Pattern of their names.
+    """
+    for partial in folder.glob(f".*{PARTIAL}{name}"):
+        partial.unlink(missing_ok=True)

@@ -238,8 +238,8 @@ def test_a_folder_of_other_pairs_is_refused(make_sky: Make, tmp_path: Path) -> N
     with pytest.raises(DataError) as caught:
         make_sky({"length": 4})
     assert str(caught.value) == (
-        f"{tmp_path}/out/pairs.json: the pairs there were made with pairs 3, these with 4; choose "
-        "another --out, or remove the folder"
+        f"{tmp_path}/out/pairs.json: made with pairs 3, not 4; choose another --out, or remove the "
+        "folder"
     )
 
 
@@ -249,7 +249,7 @@ def test_a_folder_of_other_files_is_refused(make_sky: Make, tmp_path: Path) -> N
     with pytest.raises(DataError) as caught:
         make_sky()
     assert str(caught.value) == (
-        f"{tmp_path}/out: holds files that srkit data make did not write; choose another --out"
+        f"{tmp_path}/out: contains files that srkit data make did not write; choose another --out"
     )
 
 

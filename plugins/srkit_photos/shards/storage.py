@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from srkit.errors import DataError, DownloadError, SrkitError
-from srkit.system import atomic, cache_folder, download, verify, write_file
+from srkit.system import atomic, cache_folder, download, remove_partials, verify, write_file
 from srkit_photos.shards.format import INDEX, SAMPLES, Shard, name_of, parse_index, read_rows
 
 #: What copies of a server's shards may take up by default.
@@ -153,6 +153,7 @@ class RemoteShards:
                 return
             with FileLock(path.with_name(f".{path.name}.lock")):
                 if not path.is_file():
+                    remove_partials(path.parent, path.name)
                     system, place = _open(address)
                     with atomic(path) as partial:
                         try:

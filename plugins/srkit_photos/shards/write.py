@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
@@ -15,13 +15,20 @@ import numpy as np
 import PIL.Image
 from rich.console import Console
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from srkit import __version__
-from srkit.errors import DataError
+from srkit.errors import DataError, SrkitError
 from srkit.functional import resize_short_side
 from srkit.images import Formats
-from srkit.system import atomic, begin_worker, gathered_signals, progress, write_file
+from srkit.system import (
+    atomic,
+    check_same,
+    claimed,
+    gathered_signals,
+    map_in_workers,
+    progress,
+    write_file,
+)
 from srkit_photos.shards.collection import Collection, Picture
 from srkit_photos.shards.format import (
     INDEX,
@@ -39,6 +46,8 @@ from srkit_photos.shards.storage import LocalShards
 
 #: Where a finished shard's rows and record wait until all are done.
 PARTS = ".parts"
+#: What a message says if the digest of the inputs differs.
+PHRASES = {"inputs": "made from pictures of other names, labels or sizes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +117,23 @@ def write_shards(
         If a file cannot be written; finished shards are kept.
     """
     made = _describe(collection, settings)
-    finished = _claim(folder, made)
+    finished = _finished(folder, made)
     if finished is not None:
         return finished
+    with claimed(folder, folder / PARTS / "made.json", made, "srkit data shard", **PHRASES):
+        return _write_all(collection, formats, folder, settings, made, console, workers)
+
+
+def _write_all(
+    collection: Collection,
+    formats: Formats,
+    folder: Path,
+    settings: Settings,
+    made: dict[str, Any],
+    console: Console,
+    workers: int,
+) -> Index:
+    """Write the shards that are missing, then the index."""
     order = np.random.default_rng(settings.seed).permutation(len(collection.pictures))
     rows: list[Rows] = []
     shards: list[Shard] = []
@@ -122,7 +145,7 @@ def write_shards(
     kept = {number: part for number in range(len(portions)) if (part := _read_part(folder, number))}
     missing = [each for n, portion in enumerate(portions) if n not in kept for each in portion]
     reader = _Reader(formats, settings.short_side, settings.quality)
-    found = _read_all(reader, missing, workers)
+    found = map_in_workers(reader.read, missing, workers)
     with progress(console) as bars, closing(found), gathered_signals() as received:
         task = bars.add_task("shards", total=len(order))
 
@@ -164,36 +187,13 @@ def _describe(collection: Collection, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _claim(folder: Path, made: dict[str, Any]) -> Index | None:
-    """Give the index of a folder that is finished; refuse one that holds something else."""
-    index, begun = folder / INDEX, folder / PARTS / "made.json"
-    if index.is_file():
-        found = parse_index(index.read_bytes(), str(index))
-        _compare(index, found.made, made)
-        return LocalShards(folder).index  # which refuses a shard that is gone or cut short
-    if begun.is_file():
-        _compare(begun, json.loads(begun.read_text("utf-8")), made)
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise DataError(
-            f"{folder}: holds files that srkit data shard did not write; choose another --out"
-        )
-    else:
-        write_file(begun, json.dumps(made, indent=1) + "\n")
-    return None
-
-
-def _compare(path: Path, there: Any, made: dict[str, Any]) -> None:
-    for key, wanted in made.items():
-        if there.get(key) != wanted:
-            differs = (
-                "of pictures of other names, labels or sizes"
-                if key == "inputs"
-                else f"with {key} {there.get(key)!r}, these would be with {wanted!r}"
-            )
-            raise DataError(
-                f"{path}: the shards there were made {differs}; choose another --out, or remove "
-                "the folder"
-            )
+def _finished(folder: Path, made: dict[str, Any]) -> Index | None:
+    """Return the index of a folder whose shards are complete."""
+    index = folder / INDEX
+    if not index.is_file():
+        return None
+    check_same(index, parse_index(index.read_bytes(), str(index)).made, made, **PHRASES)
+    return LocalShards(folder).index  # which checks that all shards are there
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ def _write_shard(
     folder: Path,
     number: int,
     pictures: Sequence[Picture],
-    found: Iterator[Read | str],
+    found: Iterator[Read | SrkitError],
     advance: Callable[[], None],
 ) -> _Part:
     """Write the next of what is found of pictures to a shard, and a record of it."""
@@ -235,8 +235,8 @@ def _write_shard(
     with atomic(place) as partial, partial.open("wb") as file:
         writer = ShardWriter(file, number)
         for picture, one in zip(pictures, found, strict=False):
-            if isinstance(one, str):
-                bad.append((str(picture.path), one))
+            if isinstance(one, SrkitError):
+                bad.append((str(picture.path), str(one)))
             else:
                 writer.add(one.name, one.content, picture.label, one.sides)
             advance()
@@ -311,33 +311,3 @@ def _encode(levels: Tensor, quality: int) -> bytes:
     picture = PIL.Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
     picture.save(content, "JPEG", quality=quality, subsampling=0)
     return content.getvalue()
-
-
-@dataclass(frozen=True, slots=True)
-class _Pictures:
-    """Pictures as a data set of what is read of them, or of what is wrong."""
-
-    reader: _Reader
-    pictures: Sequence[Picture]
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> Read | str:
-        try:
-            return self.reader.read(self.pictures[index])
-        except DataError as error:
-            return str(error)
-
-
-def _read_all(
-    reader: _Reader, pictures: Sequence[Picture], workers: int
-) -> Generator[Read | str, None, None]:
-    loader: DataLoader[Any] = DataLoader(
-        _Pictures(reader, pictures),  # type: ignore[arg-type]
-        batch_size=None,
-        num_workers=min(workers, len(pictures)),
-        prefetch_factor=8 if workers else None,
-        worker_init_fn=begin_worker,
-    )
-    yield from loader

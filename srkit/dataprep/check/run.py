@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from torch.utils.data import DataLoader
 
 from srkit.assembly.build import complete
 from srkit.components.options import build, downloads
@@ -23,7 +20,7 @@ from srkit.images.formats import Formats
 from srkit.interfaces import Dataset, Task
 from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
-from srkit.system.processes.workers import begin_worker
+from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -132,10 +129,13 @@ def _examine(checked: Checked, console: Console, workers: int) -> Checked:
         for split, images in checked.images.items():
             task = bars.add_task(split, total=len(images))
             looks = checked.looks[split] = []
-            for index, found in enumerate(_looks(images, workers)):
+            measured = map_in_workers(partial(_measure, images), range(len(images)), workers)
+            for index, found in enumerate(measured):
                 if isinstance(found, SrkitError):
                     checked.errors[Place(split, index)] = str(found)
-                looks.append(found if isinstance(found, Look) else None)
+                    looks.append(None)
+                else:
+                    looks.append(found)
                 bars.advance(task)
     for judge in JUDGES:
         checked.findings.extend(judge(checked))
@@ -143,24 +143,5 @@ def _examine(checked: Checked, console: Console, workers: int) -> Checked:
     return checked
 
 
-@dataclass(frozen=True, slots=True)
-class _Looker:
-    images: Images
-
-    def __getitem__(self, index: int) -> Look | SrkitError:
-        """Measure an image; its error is returned, since a worker process would bury it."""
-        try:
-            return look_at(*self.images.read(index))
-        except SrkitError as error:
-            return error
-
-
-def _looks(images: Images, workers: int) -> Iterable[Look | SrkitError]:
-    loader: DataLoader[Any] = DataLoader(
-        _Looker(images),  # type: ignore[arg-type]
-        sampler=range(len(images)),
-        batch_size=None,
-        num_workers=min(workers, len(images)),
-        worker_init_fn=begin_worker,
-    )
-    return loader
+def _measure(images: Images, index: int) -> Look:
+    return look_at(*images.read(index))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import signal
 from collections.abc import Iterator, Sequence
@@ -12,11 +11,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import TaskID
 
-from srkit.errors import OutputError, TrainingError
+from srkit.errors import TrainingError
 from srkit.report.metric_info import MetricInfo
 from srkit.studies.sweeps.report import print_sweep, write_sweep
 from srkit.studies.sweeps.results import Sweep, read_outcome
 from srkit.studies.sweeps.tasks import Setting, Task
+from srkit.system.locks import locked
 from srkit.system.processes.children import Job, run_jobs
 from srkit.system.progress import progress
 
@@ -56,7 +56,7 @@ def sweep(tasks: Sequence[Task], setting: Setting, *, processes: int, console: C
         If another sweep is at work in the folder.
     """
     base, folder = setting.base, setting.folder
-    with locked(folder) as lock:
+    with only_sweep(folder):
         waiting = [task for task in tasks if not task.finished()]
         reasons = {task.name: NOT_YET for task in waiting}
         with Watch(console, len(tasks)) as watch:
@@ -69,7 +69,7 @@ def sweep(tasks: Sequence[Task], setting: Setting, *, processes: int, console: C
                 watch.ended(job, reasons[job.name])
 
             jobs = watch.started(iter(waiting))
-            number = run_jobs(jobs, processes, ended=ended, watch=watch.look, held=[lock])
+            number = run_jobs(jobs, processes, ended=ended, watch=watch.look)
         outcomes = [
             read_outcome(task.variant, task.run, reasons.get(task.name, "")) for task in tasks
         ]
@@ -112,27 +112,23 @@ def failure(output: Path, status: int) -> str:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """Let one sweep at a time work in a folder; give the lock's file descriptor.
+def only_sweep(folder: Path) -> Iterator[None]:
+    """Let one sweep at a time work in a folder, and none beside a variant of a killed sweep.
 
-    The processes that it starts hold it too, so that a variant whose sweep was killed is not
-    trained twice at once.
+    Raises
+    ------
+    TrainingError
+        If another one is running.
     """
-    path = folder / "lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(
-                f"{folder}: another sweep, or a variant whose sweep was killed, is at work here; "
-                "wait for its end, or stop it"
-            ) from None
-        yield file.fileno()
+    busy = TrainingError(
+        f"{folder}: another sweep, or a variant whose sweep was killed, is running here; wait for "
+        "its end, or stop it"
+    )
+    with locked(folder / "lock", busy):
+        for lock in folder.glob("output/*.lock"):
+            with locked(lock, busy):
+                pass
+        yield
 
 
 class Watch:

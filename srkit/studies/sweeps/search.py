@@ -18,7 +18,7 @@ from srkit.errors import RecipeError, TrainingError
 from srkit.recipe.parts import RangeSpec, SearchSpec
 from srkit.recipe.variants import COMMON, Variant
 from srkit.report.metric_info import MetricInfo
-from srkit.studies.sweeps.measure import NOT_YET, Interrupted, Watch, failure, locked, show
+from srkit.studies.sweeps.measure import NOT_YET, Interrupted, Watch, failure, only_sweep, show
 from srkit.studies.sweeps.results import Outcome, Sweep, read_outcome
 from srkit.studies.sweeps.tasks import Setting, Task, plan
 from srkit.system.extras import needs
@@ -94,7 +94,7 @@ def search(setting: Setting, *, processes: int, console: Console) -> Sweep:
     """
     objective = plan_search(setting)
     spec, folder = _spec(setting), setting.folder
-    with locked(folder) as lock:
+    with only_sweep(folder):
         trials = Trials(setting, objective)
         with Watch(console, spec.trials) as watch:
 
@@ -105,7 +105,7 @@ def search(setting: Setting, *, processes: int, console: Console) -> Sweep:
             for task in trials.done():
                 watch.kept(task, trials.reasons[task.name])
             jobs = watch.started(trials.pending(spec.trials))
-            number = run_jobs(jobs, processes, ended=ended, watch=watch.look, held=[lock])
+            number = run_jobs(jobs, processes, ended=ended, watch=watch.look)
         found = Sweep(
             setting.base.name,
             trials.metrics,

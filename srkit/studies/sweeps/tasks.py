@@ -131,7 +131,8 @@ class Task:
         write_file(self.recipe_file, self.text())
         arguments = ["train", str(self.recipe_file), "--out", str(self.run)]
         begun = (self.run / "recipe.yaml").is_file()
-        return Job(self.name, [*arguments, "--resume"] if begun else arguments, self.output)
+        arguments += ["--resume"] if begun else []
+        return Job(self.name, arguments, self.output, self.output.with_suffix(".lock"))
 
 
 def plan(variants: Sequence[Variant], setting: Setting) -> list[Task]:

@@ -20,6 +20,8 @@ from srkit.system.processes.signals import gathered_signals
 PAUSE = 0.1
 #: Seconds that they get to save their state when something else went wrong.
 GRACE = 20.0
+#: The module that runs srkit while it holds a lock.
+CHILD = "srkit.system.processes.child"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,14 @@ class Job:
         What follows ``srkit`` on the command line.
     output
         File for what it prints, written anew.
+    lock
+        Lock file that the process holds, also when this process is killed before it ends.
     """
 
     name: str
     arguments: Sequence[str]
     output: Path
+    lock: Path
 
 
 Child = subprocess.Popen[bytes]
@@ -50,7 +55,6 @@ def run_jobs(
     *,
     ended: Callable[[Job, int], None],
     watch: Callable[[list[Job]], None],
-    held: Sequence[int] = (),
 ) -> int:
     """Run all jobs, so many at a time; SIGINT and SIGTERM are handed on once, and nothing starts.
 
@@ -64,8 +68,6 @@ def run_jobs(
         Called with a job that has ended and its exit status, unless a signal stopped it.
     watch
         Called with the running jobs, several times a second.
-    held
-        File descriptors that each process keeps open until it ends.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def run_jobs(
             for slot in range(processes):
                 job = None if received or slot in running else next(jobs, None)
                 if job is not None:
-                    running[slot] = job, _start(job, surroundings(slot, processes), held)
+                    running[slot] = job, _start(job, surroundings(slot, processes))
             if received and not handed_on:
                 # Not where the signal is caught: a process that is just starting would miss it.
                 handed_on = True
@@ -106,8 +108,8 @@ def surroundings(slot: int, processes: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(threads), **os.environ, **own}
 
 
-def _start(job: Job, environment: dict[str, str], held: Sequence[int]) -> Child:
-    command = [sys.executable, "-m", "srkit", *job.arguments]
+def _start(job: Job, environment: dict[str, str]) -> Child:
+    command = [sys.executable, "-m", CHILD, str(job.lock), *job.arguments]
     try:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         with job.output.open("wb") as output:
@@ -119,7 +121,6 @@ def _start(job: Job, environment: dict[str, str], held: Sequence[int]) -> Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                pass_fds=held,
             )
     except OSError as error:
         raise OutputError(f"{job.output}: cannot be written ({error.strerror or error})") from error

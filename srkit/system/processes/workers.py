@@ -1,15 +1,24 @@
-"""What every process that loads data for another does first."""
+"""Worker processes that read or compute data for the main process."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+from srkit.errors import SrkitError
 from srkit.system.allocator import return_freed_memory
 
-#: Seconds between two looks at whether the main process is still there.
+#: Seconds between two checks that the main process is still running.
 PERIOD = 2.0
+#: Items that each worker process computes in advance.
+AHEAD = 8
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def begin_worker(worker: int = 0) -> None:
@@ -28,6 +37,60 @@ def begin_worker(worker: int = 0) -> None:
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def map_in_workers(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Generator[Result | SrkitError, None, None]:
+    """Apply a function to items in worker processes.
+
+    Parameters
+    ----------
+    function
+        The function; where processes are not forked, it has to be picklable.
+    items
+        Its arguments.
+    workers
+        Number of processes; with 0 this process does the work.
+
+    Yields
+    ------
+    object or SrkitError
+        The results, in the order of the items; or the error that the function raised.
+    """
+    from torch.utils.data import DataLoader  # only here, since it takes a second to import
+
+    count = min(workers, len(items))
+    loader: DataLoader[Any] = DataLoader(
+        _Mapped(function, items),  # type: ignore[arg-type]
+        batch_size=None,
+        collate_fn=_unchanged,
+        num_workers=count,
+        prefetch_factor=AHEAD if count else None,
+        worker_init_fn=begin_worker,
+    )
+    yield from loader
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapped(Generic[Item, Result]):
+    """The results of a function as a data set."""
+
+    function: Callable[[Item], Result]
+    items: Sequence[Item]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Result | SrkitError:
+        try:
+            return self.function(self.items[index])
+        except SrkitError as error:  # raised in a worker, its message would become a traceback
+            return error
+
+
+def _unchanged(result: Result) -> Result:
+    return result
 
 
 def _end_with(parent: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from srkit.functional.resizing import resized_side
 from srkit.images.fidelity import check_size, what_is_lost
 from srkit.images.formats import Formats
 from srkit.interfaces import FrameStretch, Image, ImageSink, ImageSource, WindowedFormat
+from srkit.system.locks import locked
 from srkit.system.memory import return_freed_memory
 from srkit.upscaling.frames.journal import Journal, Strip
 from srkit.upscaling.frames.survey import survey
@@ -190,7 +190,8 @@ def upscale_frame(
     partial = partial_name(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target, partial.with_name(f"{partial.name}.lock")):
+        busy = OutputError(f"{target}: is being written by another process")
+        with locked(partial.with_name(f"{partial.name}.lock"), busy):
             return _upscale(job, partial, report)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
@@ -310,23 +311,3 @@ def _task(job: FrameJob, digest: str) -> dict[str, Any]:
         "engine": upscaler.engine,
         "given": {name: repr(value) for name, value in job.metadata.items()},
     }
-
-
-@contextmanager
-def _alone(target: Path, path: Path) -> Iterator[None]:
-    """Keep other processes from the same output while this lasts.
-
-    Raises
-    ------
-    OutputError
-        If another one is at it.
-    """
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(f"{target}: is being written by another process") from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)

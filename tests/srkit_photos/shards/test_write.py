@@ -142,7 +142,9 @@ def test_pictures_of_other_sizes_are_told(photos: Path, tmp_path: Path, formats:
     make_shards(changed, tmp_path / "shards", formats)
     first = sorted(changed.rglob("*.jpg"))[0]
     first.write_bytes(first.read_bytes() + b"more")
-    with pytest.raises(DataError, match="of pictures of other names, labels or sizes; choose"):
+    with pytest.raises(
+        DataError, match="made from pictures of other names, labels or sizes; choose"
+    ):
         make_shards(changed, tmp_path / "shards", formats)
 
 
@@ -213,11 +215,11 @@ def test_a_shard_of_nothing_but_corrupt_pictures_is_not_there(
 
 def test_other_pictures_are_refused(photos: Path, tmp_path: Path, formats: Formats) -> None:
     make_shards(photos, tmp_path / "shards", formats)
-    message = "the shards there were made with seed 0, these would be with 3; choose another --out"
+    message = r"index\.json: made with seed 0, not 3; choose another --out, or remove"
     with pytest.raises(DataError, match=message):
         make_shards(photos, tmp_path / "shards", formats, seed=3)
     (photos / "a/00.jpg").unlink()
-    with pytest.raises(DataError, match="were made with pictures 12, these would be with 11"):
+    with pytest.raises(DataError, match="made with pictures 12, not 11"):
         make_shards(photos, tmp_path / "shards", formats)
 
 
@@ -227,7 +229,7 @@ def test_a_folder_of_other_things_is_refused(
     with pytest.raises(DataError) as caught:
         make_shards(photos, photos, formats)
     assert str(caught.value) == (
-        f"{photos}: holds files that srkit data shard did not write; choose another --out"
+        f"{photos}: contains files that srkit data shard did not write; choose another --out"
     )
 
 

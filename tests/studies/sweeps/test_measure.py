@@ -30,7 +30,8 @@ from training_setup import (
 
 from srkit.components.registry import Registry
 from srkit.errors import TrainingError
-from srkit.studies.sweeps.measure import failure, last_step, locked
+from srkit.studies.sweeps.measure import failure, last_step, only_sweep
+from srkit.system.locks import locked
 from srkit.training.monitor import read_records
 
 #: Long enough that a kill after the first step falls inside the run.
@@ -89,7 +90,7 @@ def test_a_killed_sweep_goes_on_and_a_failing_variant_is_named(
         os.kill(orphan, signal.SIGKILL)
     assert refused.status == 1
     assert refused.err == (
-        f"error: {folder}: another sweep, or a variant whose sweep was killed, is at work here; "
+        f"error: {folder}: another sweep, or a variant whose sweep was killed, is running here; "
         "wait for its end, or stop it\n"
     )
     assert last(second).state["step"] < TOTAL
@@ -258,15 +259,17 @@ def test_why_a_process_failed(printed: str, status: int, reason: str, tmp_path: 
 
 
 def test_one_sweep_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path / "sweep") as descriptor:
-        assert descriptor > 2
-        with (
-            pytest.raises(TrainingError, match=r"sweep: another sweep, or a variant whose sweep"),
-            locked(tmp_path / "sweep"),
-        ):
-            pass
-    with locked(tmp_path / "sweep"):
+    folder = tmp_path / "sweep"
+    refused = pytest.raises(TrainingError, match=r"sweep: another sweep, or a variant whose sweep")
+    with only_sweep(folder), refused, only_sweep(folder):
         pass
+    variant = folder / "output" / "seed-0.lock"
+    with locked(variant, TrainingError()), refused, only_sweep(folder):
+        pass
+    variant.touch()  # left by a variant that was killed
+    with only_sweep(folder):
+        assert not variant.exists()
+    assert not (folder / "lock").exists()
 
 
 def test_the_last_step_of_a_run_that_is_writing(tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from srkit.system.processes.children import Job, run_jobs, surroundings
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a job's one argument be a line of shell in place of a command of srkit."""
     script = tmp_path / "shell"
-    script.write_text('#!/bin/sh\nexec sh -c "$3"\n')
+    script.write_text('#!/bin/sh\nexec sh -c "$4"\n')
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
 
 
 def jobs_of(tmp_path: Path, lines: dict[str, str]) -> Iterator[Job]:
-    return iter([Job(name, [line], tmp_path / f"{name}.txt") for name, line in lines.items()])
+    lock = tmp_path / "lock"
+    return iter([Job(name, [line], tmp_path / f"{name}.txt", lock) for name, line in lines.items()])
 
 
 def test_jobs_end_with_their_status_and_output(tmp_path: Path) -> None:

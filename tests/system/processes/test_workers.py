@@ -10,6 +10,9 @@ import time
 
 import pytest
 
+from srkit.errors import DataError
+from srkit.system.processes.workers import map_in_workers
+
 #: Starts workers that read far more than anybody takes, and tells their numbers.
 MAIN = """
 import os, time
@@ -52,3 +55,20 @@ def test_workers_end_with_a_main_process_that_is_killed() -> None:
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
     pytest.fail("a worker outlived its main process by a minute")
+
+
+def halved(number: int) -> tuple[int, int]:
+    if number % 2:
+        raise DataError(f"{number} is odd")
+    return number // 2, os.getpid()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_results_come_in_order_and_errors_in_their_places(workers: int) -> None:
+    found = list(map_in_workers(halved, range(10), workers))
+    assert [str(each) if isinstance(each, DataError) else each[0] for each in found] == [
+        0, "1 is odd", 1, "3 is odd", 2, "5 is odd", 3, "7 is odd", 4, "9 is odd",
+    ]  # fmt: skip
+    processes = {each[1] for each in found if isinstance(each, tuple)}
+    assert (os.getpid() in processes) == (workers == 0)
+    assert list(map_in_workers(halved, [], workers)) == []

@@ -1,0 +1,81 @@
+"""Output folders that a command fills, and resumes filling when it is called again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from srkit.errors import DataError, OutputError
+from srkit.system.files import remove_partials, write_file
+from srkit.system.locks import locked
+
+#: The lock file in such a folder.
+LOCK = ".lock"
+
+
+@contextmanager
+def claimed(
+    folder: Path, record: Path, made: Mapping[str, Any], command: str, **phrases: str
+) -> Iterator[None]:
+    """Let one process at a time fill a folder, always from the same inputs.
+
+    Parameters
+    ----------
+    folder
+        The folder; created if needed. What killed processes left half written is removed.
+    record
+        File in it that says what the folder is made from.
+    made
+        What it is made from, as JSON data.
+    command
+        Name of the command that fills it, for messages.
+    **phrases
+        See :func:`check_same`.
+
+    Raises
+    ------
+    DataError
+        If the folder is made from something else, or contains other files.
+    OutputError
+        If another process is filling it, or it cannot be written.
+    """
+    busy = OutputError(f"{folder}: is being written by another process")
+    with locked(folder / LOCK, busy):
+        if record.is_file():
+            check_same(record, json.loads(record.read_text("utf-8")), made, **phrases)
+        elif any(path.name != LOCK for path in folder.iterdir()):
+            raise DataError(
+                f"{folder}: contains files that {command} did not write; choose another --out"
+            )
+        else:
+            write_file(record, json.dumps(made, indent=2) + "\n")
+        remove_partials(folder)
+        yield
+
+
+def check_same(
+    record: Path, recorded: Mapping[str, Any], made: Mapping[str, Any], **phrases: str
+) -> None:
+    """Check that a folder is made from the same inputs as before.
+
+    Parameters
+    ----------
+    record
+        The file with `recorded`, for the message.
+    recorded, made
+        What the folder is made from, and what it would be made from now.
+    **phrases
+        What the message says if a key differs whose values mean nothing to the user.
+
+    Raises
+    ------
+    DataError
+        If any of `made` differs.
+    """
+    for key, value in made.items():
+        if recorded.get(key) != value:
+            phrase = phrases.get(key, f"made with {key} {recorded.get(key)!r}, not {value!r}")
+            raise DataError(f"{record}: {phrase}; choose another --out, or remove the folder")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from srkit.errors import DataError, OutputError
+from srkit.system.files import atomic
+from srkit.system.folders import claimed
+
+MADE = {"seed": 1, "inputs": "3fa", "sides": [3, 4]}
+
+
+def claim(folder: Path, **changes: object) -> None:
+    made = {**MADE, **changes}
+    with claimed(folder, folder / "made.json", made, "srkit data test", inputs="of other images"):
+        pass
+
+
+def test_a_folder_is_filled_from_the_same_inputs(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    claim(folder)
+    assert json.loads((folder / "made.json").read_text()) == MADE
+    (folder / "a.npy").touch()
+    claim(folder)
+    others: dict[str, dict[str, object]] = {
+        "made with seed 1, not 2": {"seed": 2},
+        "of other images": {"inputs": "9"},
+    }
+    for differs, changes in others.items():
+        message = f"{folder}/made.json: {differs}; choose another --out, or remove the folder"
+        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+            claim(folder, **changes)
+    assert sorted(path.name for path in folder.iterdir()) == ["a.npy", "made.json"]
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    message = f"{tmp_path}: contains files that srkit data test did not write; choose another --out"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        claim(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    inner = pytest.raises(OutputError, match=r"is being written by another process$")
+    with claimed(tmp_path, tmp_path / "made.json", MADE, "srkit data test"), inner:
+        claim(tmp_path)
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    claim(tmp_path)
+    with atomic(tmp_path / "shard.tar") as partial:
+        left = partial.name
+        partial.touch()
+    (tmp_path / left).touch()
+    claim(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made.json", "shard.tar"]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srkit.errors import OutputError
+from srkit.system.locks import locked
+
+BUSY = OutputError("busy")
+
+#: Holds a lock until its input ends.
+HOLDER = """
+import sys
+from pathlib import Path
+from srkit.errors import OutputError
+from srkit.system.locks import locked
+
+with locked(Path(sys.argv[1]), OutputError()):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_holds_a_lock_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "lock"
+    with locked(path, BUSY), pytest.raises(OutputError, match=r"^busy$"), locked(path, BUSY):
+        pass
+    assert list(path.parent.iterdir()) == []
+    with locked(path, BUSY):
+        pass
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        with pytest.raises(OutputError, match=r"^busy$"), locked(path, BUSY):
+            pass
+        holder.kill()
+        holder.wait()
+        assert path.exists()
+        with locked(path, BUSY):
+            pass
+    assert not path.exists()
+
+
+def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "lock"
+    message = rf"^{re.escape(str(path))}: cannot be written \("
+    with pytest.raises(OutputError, match=message), locked(path, BUSY):
+        pass
