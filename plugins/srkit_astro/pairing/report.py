@@ -1,10 +1,8 @@
-"""The report of `srkit data pair`: astrometry, flux ratios, and what was rejected."""
+"""The report of `srkit data pair`: astrometry, flux ratios, and the rejected positions."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from srkit.interfaces import Sample
-from srkit.report import BETTER, GREY, MAD, WORSE, Picture, pair_sheet, png, render_page, style
-from srkit.system import write_file
+from srkit.report import BETTER, GREY, MAD, WORSE, ReportWriter, pair_sheet, style
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
 from srkit_astro.pairing.registration import Registration
 from srkit_astro.pairing.results import Pair, Pairing
 
-#: Pairs on the picture sheet.
+#: Largest number of pairs on the picture sheet.
 SHOWN = 12
 COLUMNS = (
     "name",
@@ -37,17 +34,26 @@ COLUMNS = (
     "hsc",
     "hst",
 )
+#: The quantities of the summary: column, and digits after the point.
+SUMMARY = {
+    "offset in x, corrected [mas]": ("offset_x_mas", 1),
+    "offset in y, corrected [mas]": ("offset_y_mas", 1),
+    "residual in x [mas]": ("residual_x_mas", 1),
+    "residual in y [mas]": ("residual_y_mas", 1),
+    "flux in LR / flux in HR": ("flux_ratio", 4),
+    "seeing of LR relative to HR (FWHM) [arcsec]": ("seeing_arcsec", 3),
+}
 
 
 def write_pairing_report(pairing: Pairing, folder: Path) -> Path:
-    """Write ``pairs.csv``, ``rejected.csv``, the figures, and a page that holds them all.
+    """Write ``pairs.csv``, ``rejected.csv``, the figures, and a page that contains them all.
 
     Parameters
     ----------
     pairing
-        The pairs, and what was rejected.
+        The pairs and the rejected positions.
     folder
-        Where to put ``report.html`` and the files of which it is made.
+        Folder for ``report.html`` and the files that it shows.
 
     Returns
     -------
@@ -59,12 +65,26 @@ def write_pairing_report(pairing: Pairing, folder: Path) -> Path:
     OutputError
         If a file cannot be written.
     """
+    report = ReportWriter(folder)
     rejected = [(p.name, p.ra, p.dec, reason) for p, reason in pairing.rejected]
     rows = [_row(pair) for pair in pairing.pairs]
-    write_file(folder / "pairs.csv", _csv(COLUMNS, rows))
-    write_file(folder / "rejected.csv", _csv(("name", "ra", "dec", "reason"), rejected))
-    pictures = list(_pictures(pairing, folder)) if pairing.pairs else []
-    return write_file(folder / "report.html", _page(pairing, rows, pictures))
+    report.csv("pairs.csv", COLUMNS, rows)
+    report.csv("rejected.csv", ("name", "ra", "dec", "reason"), rejected)
+    if pairing.pairs:
+        _write_figures(pairing, report)
+    return report.page(
+        "report.html",
+        "pairing.html",
+        package="srkit_astro",
+        title="Pairs of HSC and HST images",
+        pairs=pairing.pairs,
+        rejected=pairing.rejected,
+        scale=pairing.scale,
+        unit=UNIT,
+        zero_point=ZERO_POINT,
+        summary=list(_summary(rows)),
+        tables=list(_tables(pairing, rows)),
+    )
 
 
 def _row(pair: Pair) -> tuple[Any, ...]:
@@ -84,41 +104,31 @@ def _row(pair: Pair) -> tuple[Any, ...]:
     )
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    return text.getvalue()
-
-
-def _pictures(pairing: Pairing, folder: Path) -> Iterable[Picture]:
-    for name, figure, title, caption in (
-        (
-            "sheet.png",
-            pair_sheet([to_sample(pair, pairing.scale) for pair in pairing.pairs[:SHOWN]]),
-            "Pairs",
-            f"The first {SHOWN} at most: LR beside HR on one scale of surface brightness, flux per "
-            "area of an LR pixel, with an asinh stretch.",
-        ),
-        (
-            "astrometry.png",
-            _astrometry(pairing.pairs),
-            "Astrometry",
-            "Offsets of LR against HR as the WCS of the images have it, and what is left in the "
-            "pairs; bars: standard errors; dotted: a tenth of an LR pixel.",
-        ),
-        (
-            "flux.png",
-            _flux(pairing.pairs),
-            "Flux ratio",
-            "Flux in LR over flux in HR against the magnitude of the HR cutout; bars: standard "
-            "errors.",
-        ),
-    ):
-        yield Picture(write_file(folder / name, png(figure)), title, caption)
+def _write_figures(pairing: Pairing, report: ReportWriter) -> None:
+    report.figure(
+        "sheet.png",
+        pair_sheet([to_sample(pair, pairing.scale) for pair in pairing.pairs[:SHOWN]]),
+        "Pairs",
+        f"Up to {SHOWN} pairs, LR beside HR. Both show surface brightness in flux per area of an "
+        "LR pixel, on the same scale with an asinh stretch.",
+    )
+    report.figure(
+        "astrometry.png",
+        _astrometry(pairing.pairs),
+        "Astrometry",
+        "Offsets of LR relative to HR according to the WCS of the images, and residual offsets of "
+        "the pairs. Bars: standard errors; dotted: a tenth of an LR pixel.",
+    )
+    report.figure(
+        "flux.png",
+        _flux(pairing.pairs),
+        "Flux ratio",
+        "Flux in LR over flux in HR against the magnitude of the HR cutout. Bars: standard errors.",
+    )
 
 
 def to_sample(pair: Pair, scale: int) -> Sample:
-    """Give a pair as networks see it: flux per area of an LR pixel."""
+    """Convert a pair to a sample, in flux per area of an LR pixel."""
     planes = (scale**2 * np.where(pair.hr.bad, np.nan, pair.hr.values), pair.lr.values)
     hr, lr = (torch.from_numpy(plane.astype(np.float32))[None] for plane in planes)
     return Sample(pair.position.name, hr, lr, unit=f"{UNIT} / LR pixel")
@@ -130,7 +140,7 @@ def _astrometry(pairs: Sequence[Pair]) -> Figure:
         axes = figure.subplots(1, 2)
         mas = 1000 * pairs[0].lr.pixel_scale
         found = ([p.before for p in pairs], [p.after for p in pairs if p.after is not None])
-        titles = ("As the WCS have it", "In the pairs")
+        titles = ("According to the WCS", "In the pairs")
         for axis, fits, colour, title in zip(axes, found, (WORSE, BETTER), titles, strict=True):
             x, y, error = (mas * _values(fits, name) for name in ("dx", "dy", "error"))
             axis.errorbar(x, y, error, error, fmt="o", markersize=3, color=colour, elinewidth=0.7)
@@ -146,7 +156,7 @@ def _astrometry(pairs: Sequence[Pair]) -> Figure:
 def _flux(pairs: Sequence[Pair]) -> Figure:
     fits = [pair.after for pair in pairs if pair.after is not None]
     flux = np.array([pair.hr.values.sum() for pair in pairs])
-    # Below the sky there is no magnitude, and no point on the figure.
+    # A negative flux has no magnitude, and no point on the figure.
     magnitude = ZERO_POINT - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
     with style():
         figure = Figure(figsize=(6, 3.2), layout="constrained")
@@ -163,51 +173,23 @@ def _values(fits: Sequence[Registration], name: str) -> NDArray[np.float64]:
     return np.array([getattr(fit, name) for fit in fits], float)
 
 
-def _page(pairing: Pairing, rows: list[tuple[Any, ...]], pictures: list[Picture]) -> str:
-    return render_page(
-        "pairing.html",
-        package="srkit_astro",
-        title="Pairs of HSC and HST images",
-        pairs=pairing.pairs,
-        rejected=pairing.rejected,
-        scale=pairing.scale,
-        unit=UNIT,
-        zero_point=ZERO_POINT,
-        summary=_summary(rows),
-        pictures=pictures,
-        tables=list(_tables(pairing, rows)),
-    )
-
-
-def _summary(rows: list[tuple[Any, ...]]) -> list[dict[str, str]]:
-    quantities = {
-        "offset in x, corrected [mas]": ("offset_x_mas", 1),
-        "offset in y, corrected [mas]": ("offset_y_mas", 1),
-        "residual in x [mas]": ("residual_x_mas", 1),
-        "residual in y [mas]": ("residual_y_mas", 1),
-        "flux in LR / flux in HR": ("flux_ratio", 4),
-        "seeing of LR against HR (FWHM) [arcsec]": ("seeing_arcsec", 3),
-    }
-    summary = []
-    for name, (column, digits) in quantities.items() if rows else ():
+def _summary(rows: list[tuple[Any, ...]]) -> Iterator[dict[str, str]]:
+    for name, (column, digits) in SUMMARY.items() if rows else ():
         values = np.array([row[COLUMNS.index(column)] for row in rows])
         median = float(np.median(values))
         scatter = MAD * float(np.median(np.abs(values - median)))
-        summary.append(
-            {
-                "name": name,
-                "median": f"{median:.{digits}f}",
-                "scatter": f"{scatter:.{digits}f}" if len(rows) > 1 else "",
-            }
-        )
-    return summary
+        yield {
+            "name": name,
+            "median": f"{median:.{digits}f}",
+            "scatter": f"{scatter:.{digits}f}" if len(rows) > 1 else "",
+        }
 
 
-def _tables(pairing: Pairing, rows: list[tuple[Any, ...]]) -> Iterable[dict[str, Any]]:
+def _tables(pairing: Pairing, rows: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
     if pairing.rejected:
         yield {
             "id": "rejected",
-            "title": "Rejected",
+            "title": "Rejected positions",
             "caption": "Also in rejected.csv.",
             "columns": ("name", "RA [deg]", "Dec [deg]", "reason"),
             "rows": [(p.name, f"{p.ra:.5f}", f"{p.dec:.5f}", why) for p, why in pairing.rejected],
