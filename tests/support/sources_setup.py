@@ -1,4 +1,4 @@
-"""Sources whose flux, place and shape are known, for the tests of the metrics."""
+"""Sources with known fluxes, positions and shapes, for the tests of the metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def gaussian(
     ratio: float = 1.0,
     angle: float = 0,
 ) -> Tensor:
-    """Draw a Gaussian, ``(SIDE, SIDE)``: axes sigma and ratio x sigma, angle from x towards y."""
+    """Draw a Gaussian, ``(SIDE, SIDE)``, of axes sigma and ratio x sigma; angle from x to y."""
     rows, columns = torch.meshgrid(
         torch.arange(SIDE, dtype=torch.float64),
         torch.arange(SIDE, dtype=torch.float64),
@@ -39,7 +39,7 @@ def noise(*shape: int, seed: int = 0, sigma: float = 1.0) -> Tensor:
 
 
 def images(*bands: Tensor) -> Tensor:
-    """Stack bands of one channel each to a batch ``(N, 1, H, W)``."""
+    """Stack single bands to a batch ``(N, 1, H, W)``."""
     return torch.stack(bands)[:, None].float()
 
 
@@ -49,7 +49,7 @@ def batch(
     variance: Tensor | None = None,
     pixel_scale: float | None = PIXEL_SCALE,
 ) -> Batch:
-    """Make a batch whose LR, unless given, is the block mean of HR."""
+    """Return a batch; LR is by default the block mean of HR."""
     lr = torch.nn.functional.avg_pool2d(hr, SCALE) if lr is None else lr
     names = [str(index) for index in range(len(hr))]
     return Batch(

@@ -1,4 +1,4 @@
-"""Cameras: a Moffat PSF that keeps the flux, and the noise of photons, sky and read-out."""
+"""Cameras: a Moffat PSF that conserves flux, photon noise of sources and sky, and read noise."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from scipy.special import kv
 
 Floats = NDArray[Any]
 
-#: AB magnitude of 1 count / s, as in the coadds of HSC; what every camera here is brought to.
+#: AB magnitude of 1 count / s, as in the coadds of HSC; the unit of all cameras.
 ZERO_POINT = 27.0
 UNIT = "count / s"
 
 
 def flux_of(magnitude: float) -> float:
-    """Give the flux of an AB magnitude in count / s at :data:`ZERO_POINT`."""
+    """Return the flux of an AB magnitude in count / s at :data:`ZERO_POINT`."""
     return float(10 ** (0.4 * (ZERO_POINT - magnitude)))
 
 
 class Camera(BaseModel):
-    """A telescope, its camera and how long it looked.
+    """A telescope with its camera, and the depth of its observation.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ class Camera(BaseModel):
     beta
         Exponent of the PSF's wings, above 1 (Moffat 1969, A&A 3, 455).
     exposure
-        Total exposure in s.
+        Total exposure time in s.
     frames
-        Read-outs that it is divided into.
+        Number of co-added exposures, each read out once.
     sky
         Surface brightness of the sky in AB mag / arcsec².
     read_noise
-        Of a detector pixel in electrons.
+        Read noise of a detector pixel in electrons.
     detector_pixel
         Side of a detector pixel in arcsec.
     """
@@ -60,17 +60,17 @@ class Camera(BaseModel):
     def blur(self, image: Floats, pixel: float) -> Floats:
         """Convolve a square ``(n, n)`` image of pixels of `pixel` arcsec with the PSF.
 
-        The sky is taken to repeat beyond the frame: what leaves on one side comes back on the
-        other, so that the flux is kept to rounding, whatever the PSF.
+        The convolution is periodic: light that leaves on one side re-enters on the other, so that
+        the flux is conserved to rounding for any PSF.
         """
         spectrum = np.fft.rfft2(image) * moffat_transfer(self.fwhm, self.beta, len(image), pixel)
         return np.fft.irfft2(spectrum, s=image.shape)
 
     def expose(self, flux: Floats, pixel: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Photograph the sky and take its mean level away.
+        """Add the noise of an exposure and subtract the mean sky level.
 
-        Electrons of source and sky are Poisson's, those of the read-out Gaussian. Neighbouring
-        pixels are independent, which those of drizzled and warped images are not quite.
+        Electrons from source and sky follow a Poisson distribution; read noise is Gaussian. Pixels
+        are independent, unlike those of drizzled or warped images.
 
         Parameters
         ----------
@@ -79,14 +79,14 @@ class Camera(BaseModel):
         pixel
             Side of a pixel in arcsec.
         rng
-            Decides the noise.
+            The random generator of the noise.
 
         Returns
         -------
         tuple of ndarray
             Flux per pixel with noise, and the variance of the noise, in (count / s)².
         """
-        electrons = self.exposure * 10 ** (0.4 * (self.zero_point - ZERO_POINT))  # a count / s
+        electrons = self.exposure * 10 ** (0.4 * (self.zero_point - ZERO_POINT))  # per count / s
         sky = flux_of(self.sky) * pixel**2
         read = self.frames * (self.read_noise * pixel / self.detector_pixel) ** 2
         expected = (flux + sky) * electrons
@@ -95,12 +95,12 @@ class Camera(BaseModel):
 
 
 class AcsF814W(Camera):
-    """Hubble's ACS in F814W, exposed as for the COSMOS field.
+    """Hubble's ACS in F814W, with the exposure of the COSMOS field.
 
-    Exposure and read-outs are those of COSMOS, the read noise is within the range of the handbook.
-    The PSF was chosen for 62 % of the light within 0.1 arcsec, the sky for a noise of 27.8 mag at 5
-    sigma in a circle of 0.24 arcsec across. A point source, of which 30 % lies outside, is found to
-    27.5 mag there; Koekemoer et al. state 27.2.
+    Exposure time and number of exposures are those of COSMOS; the read noise is within the range of
+    the handbook. The PSF was chosen to have 62 % of the light within 0.1 arcsec, and the sky to
+    give a 5 sigma noise of 27.8 mag in a circle 0.24 arcsec in diameter. The depth for a point
+    source, of which 30 % lies outside the circle, is 27.5 mag; Koekemoer et al. report 27.2.
 
     References
     ----------
@@ -120,11 +120,11 @@ class AcsF814W(Camera):
 
 
 class HscI(Camera):
-    """Subaru's Hyper Suprime-Cam in i, as in the Wide layer of its survey.
+    """Subaru's Hyper Suprime-Cam in i, with the depth of the Wide layer of its survey.
 
-    Seeing, exposure, read noise and pixels are published. The zero point is that of an 8.2 m
-    mirror at a throughput of 45 %; the sky was chosen to make the depth that of the Wide layer,
-    26.2 mag at 5 sigma for a point source.
+    Seeing, exposure time, read noise and pixels are the published ones. The zero point is that of
+    an 8.2 m mirror with a throughput of 45 %. The sky was chosen to give the depth of the Wide
+    layer, 26.2 mag at 5 sigma for a point source.
 
     Parameters
     ----------
@@ -150,10 +150,10 @@ class HscI(Camera):
 
 @lru_cache(maxsize=8)
 def moffat_transfer(fwhm: float, beta: float, count: int, pixel: float) -> Floats:
-    """Sample the Fourier transform of Moffat's PSF at the frequencies of :func:`numpy.fft.rfft2`.
+    """Sample the Fourier transform of a Moffat PSF at the frequencies of :func:`numpy.fft.rfft2`.
 
-    It is known in closed form (Trujillo et al. 2001, MNRAS 328, 977, for its use; the integral is
-    Basset's for the modified Bessel function K), so that no PSF image is cut off.
+    The transform has a closed form (used by Trujillo et al. 2001, MNRAS 328, 977; it follows from
+    Basset's integral for the modified Bessel function K), so that no wings are cut off.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Degradations as a telescope makes them: a PSF, wide pixels, noise."""
+"""Degradations by a telescope: PSF, larger pixels and noise."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from srkit_astro.instruments.ranges import Positive
 
 
 class _Telescope(ABC):
-    """Convolve, average over LR pixels, add noise.
+    """Convolve with a kernel, average over LR pixels, and add noise.
 
-    Beyond its borders the image goes on as its own mirror image, in which the pixel at the border
-    comes twice: a round PSF then keeps the total flux exactly. Nothing is clipped.
+    Beyond its borders the image is continued by its mirror image, with the border pixel repeated,
+    so that a circular PSF conserves the total flux exactly. Nothing is clipped.
 
     Attributes
     ----------
     factor
-        Side of LR over side of HR.
+        Side of LR divided by side of HR.
     pixel_scale
         Side of an HR pixel in arcsec.
     """
@@ -38,26 +38,27 @@ class _Telescope(ABC):
 
     @abstractmethod
     def _kernels(self, sources: Sequence[torch.Generator], device: torch.device) -> Tensor:
-        """Make the kernels of the samples, ``(N or 1, k, k)``."""
+        """Return the kernels of the samples, ``(N or 1, k, k)``."""
 
     def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
         """Degrade ``(N, C, H, W)`` images."""
         sources = _sources(seeds)
         if self.noise is None:
             return self._blur(hr, sources)
-        observation = self.noise.observe(sources, self.pixel_scale * self.scale)
+        conditions = self.noise.draw(sources, self.pixel_scale * self.scale)
         lr = self._blur(hr, sources)
-        return observation.expose(lr, [_seed(source) for source in sources])
+        return conditions.add_noise(lr, [_seed(source) for source in sources])
 
     def expected(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Degrade ``(N, C, H, W)`` images as for these seeds, but without the noise."""
+        """Degrade ``(N, C, H, W)`` images as with these seeds, but without noise."""
         sources = _sources(seeds)
         if self.noise is not None:
-            self.noise.observe(sources, self.pixel_scale * self.scale)  # draws before the PSF does
+            # As in `__call__`, the noise draws from the generators before the PSF does.
+            self.noise.draw(sources, self.pixel_scale * self.scale)
         return self._blur(hr, sources)
 
     def variance(self, lr: Tensor, seeds: Sequence[int]) -> Tensor | None:
-        """Give the variance of the noise in LR, see :func:`.noise.lr_variance`."""
+        """Return the variance of the noise in LR; see :func:`.noise.lr_variance`."""
         if self.noise is None:
             return None
         return lr_variance(lr, self.noise, self.pixel_scale * self.scale, seeds)
@@ -70,21 +71,21 @@ class _Telescope(ABC):
 class PsfNoise(_Telescope):
     """Convolve with a PSF, average over LR pixels, and add the noise of a camera.
 
-    HR is the sky; LR is what a telescope sees of it. At the borders HR is continued by its mirror
-    image, and the flux is kept. Nothing is clipped.
+    HR is the sky, and LR is an observation of it. At the borders HR is continued by its mirror
+    image, and the flux is conserved. Nothing is clipped.
 
     Parameters
     ----------
     psf
         `type` is gaussian (`fwhm`), moffat (`fwhm`, `beta`), airy (`fwhm` or `lambda_over_d`,
-        `obscuration`) or image (`file`, `pixel_scale`), in arcsec. Two numbers are a range from
-        which each sample draws.
+        `obscuration`) or image (`file`, `pixel_scale`), in arcsec. Two numbers are a range, from
+        which a value is drawn for each sample.
     pixel_scale
         Side of an HR pixel in arcsec.
     noise
-        `exposure` in s, `gain` in electrons for one unit of the image and second, `read_noise` in
-        electrons, `reads`, and `sky` in the image's unit, or `sky_magnitude` per square arcsec
-        with `zero_point`. None: without noise.
+        `exposure` in s, `gain` in electrons per second for one unit of the image, `read_noise` in
+        electrons, `reads`, and either `sky` in the unit of the image, or `sky_magnitude` per square
+        arcsec with `zero_point`. None adds no noise.
     """
 
     def __init__(
@@ -107,26 +108,26 @@ class PsfNoise(_Telescope):
 
 
 class HstToHsc(_Telescope):
-    """Turn the PSF that HR has into a broader one, average over LR pixels, and add noise.
+    """Convert the PSF of HR to a broader one, average over LR pixels, and add noise.
 
-    HR is an image of a sharper telescope, such as HST; LR is what another, such as Subaru with
-    HSC, sees of the same sky. The kernel between the two PSFs is found by division in Fourier
-    space with a penalty on roughness (Boucaud et al. 2016, arXiv:1609.02006). At the borders HR is
-    continued by its mirror image, and the flux is kept. The noise that HR has is smoothed, not
-    taken away. Nothing is clipped.
+    HR is an image from a telescope with a sharp PSF, such as HST, and LR an image of the same sky
+    from another, such as Subaru with HSC. The kernel between the two PSFs is computed by division
+    in Fourier space with a penalty on roughness (Boucaud et al. 2016, arXiv:1609.02006). At the
+    borders HR is continued by its mirror image, and the flux is conserved. The noise of HR is
+    smoothed, not removed. Nothing is clipped.
 
     Parameters
     ----------
     source
-        PSF of HR; see `psf` of `psf_noise`.
+        The PSF of HR; see `psf` of `psf_noise`.
     target
-        PSF of LR, before its pixels.
+        The PSF of LR, without the averaging over its pixels.
     pixel_scale
         Side of an HR pixel in arcsec.
     noise
-        As for `psf_noise`: what LR has on top.
+        Noise that is added to LR; see `noise` of `psf_noise`.
     regularisation
-        Weight of the penalty; more for PSF images that are noisy.
+        Weight of the penalty; increase it for noisy PSF images.
 
     Raises
     ------
@@ -148,10 +149,10 @@ class HstToHsc(_Telescope):
         self.source, self.target = source, target
         self.regularisation = regularisation
         self._half = max(half_width(psf, pixel_scale) for psf in (source, target))
-        if any(sharpens(self._match(s, t)) for s in source.corners() for t in target.corners()):
+        if any(sharpens(self._match(s, t)) for s in source.extremes() for t in target.extremes()):
             raise ValueError(
-                "the target PSF is narrower than the source PSF, so that LR would be sharper than "
-                "HR; expected a broader one, and both in arcsec"
+                "the target PSF is narrower than the source PSF, which would make LR sharper than "
+                "HR; expected a broader one; check that both are in arcsec"
             )
         fixed = not (source.varies or target.varies)
         self._fixed = self._match(source, target) if fixed else None
@@ -175,19 +176,22 @@ class HstToHsc(_Telescope):
 
 
 def convolve(images: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve by FFT; beyond its borders an image goes on as its own mirror image.
+    """Convolve by FFT, with images continued by their mirror images, border pixels repeated.
+
+    The paddings of torch and kornia do not repeat the border pixel, which conserving the flux
+    needs.
 
     Parameters
     ----------
     images
         ``(N, C, H, W)`` of any size.
     kernel
-        ``(N, k, k)`` of odd sides, centred; or ``(1, k, k)`` for all.
+        ``(N, k, k)``, centred, with odd sides; or ``(1, k, k)`` for all images.
 
     Returns
     -------
     Tensor
-        ``(N, C, H, W)``, of the type of `images`.
+        ``(N, C, H, W)``, of the dtype of `images`.
     """
     height, width = images.shape[-2:]
     half = kernel.shape[-1] // 2
@@ -197,15 +201,15 @@ def convolve(images: Tensor, kernel: Tensor) -> Tensor:
     )
     wide = images[..., rows, :][..., columns]
     if torch.compiler.is_compiling() and len(kernel) == 1:
-        # Runtimes have convolutions, but no transforms of any length.
+        # ONNX runtimes support convolutions, but not Fourier transforms of any length.
         single = F.conv2d(wide.flatten(0, 1)[:, None], kernel.flip(-2, -1).to(images)[:, None])
         return single.reshape(images.shape)
-    # Multiples of 32 have fast transforms; what wraps around stays in the padding.
+    # Multiples of 32 have fast transforms; the padding absorbs the wrap-around.
     shape = [-(-(side + 2 * half) // 32) * 32 for side in (height, width)]
     centred = F.pad(kernel, (0, shape[1] - kernel.shape[-1], 0, shape[0] - kernel.shape[-2]))
     transfer = torch.fft.rfft2(centred.to(images))[:, None]
     result: Tensor = torch.fft.irfft2(torch.fft.rfft2(wide, shape) * transfer, shape)
-    # The kernel's centre lies at (half, half) rather than at the origin, which shifts the result.
+    # The kernel is centred at (half, half) instead of the origin, which shifts the result.
     return result[..., 2 * half : 2 * half + height, 2 * half : 2 * half + width].contiguous()
 
 
@@ -214,5 +218,5 @@ def _sources(seeds: Sequence[int]) -> list[torch.Generator]:
 
 
 def _seed(source: torch.Generator) -> int:
-    """Draw a seed for random numbers on another device."""
+    """Draw a seed for a random generator on another device."""
     return int(torch.randint(2**63 - 1, (), generator=source))

@@ -1,4 +1,4 @@
-"""SR as the telescope of LR would have seen it, without noise."""
+"""The forward model from SR to LR: the PSF and the pixels of LR, without noise."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from srkit_astro.instruments.degradations import HstToHsc, PsfNoise
 from srkit_astro.instruments.psf import Psf
 
 
-class Reobservation:
+class ForwardModel:
     """Convolve with the PSF of LR and average over its pixels.
 
     Parameters
     ----------
     psf
-        PSF of LR before its pixels; None: pixels are only averaged.
+        The PSF of LR, without the averaging over its pixels; None only averages.
     source
-        PSF that HR has already, to be matched to `psf`; None where HR is the sky itself.
+        The PSF of HR, which is matched to `psf`; None if HR is the sky itself.
 
     Raises
     ------
     ValueError
-        If a PSF has a range, or `source` comes without `psf`.
+        If a PSF has a range, or `source` is set without `psf`.
     """
 
     def __init__(self, psf: Psf | None, source: Psf | None) -> None:
         if source is not None and psf is None:
-            raise ValueError("'source' needs 'psf', the PSF of LR that it is matched to")
+            raise ValueError("'source' needs 'psf', the PSF of LR to match it to")
         if any(each is not None and each.varies for each in (psf, source)):
-            raise ValueError("expected a PSF of fixed parameters; got a range")
+            raise ValueError("got a range; expected a PSF with fixed parameters")
         self.psf, self.source = psf, source
         self._telescopes: dict[tuple[int, float], Callable[[Tensor, Sequence[int]], Tensor]] = {}
 
     def __call__(self, sr: Tensor, batch: Batch, scale: int) -> Tensor:
-        """Bring ``(N, C, H, W)`` images to the grid of LR, `scale` times as coarse.
+        """Convert ``(N, C, H, W)`` images to the grid of LR, which is `scale` times coarser.
 
         Raises
         ------
         ValueError
-            If there is a PSF, but the pixel scale is not known.
+            If there is a PSF, but the pixel scale is unknown.
         """
         if self.psf is None:
             return F.avg_pool2d(sr, scale)

@@ -1,4 +1,4 @@
-"""Noise of a camera: photons and read-out."""
+"""The noise of a camera: photon noise and read noise."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from srkit_astro.instruments.ranges import (
 
 
 class CameraNoise(Options):
-    """Poisson noise of objects and sky, and Gaussian noise of the read-out.
+    """Poisson noise of sources and sky, and Gaussian read noise.
 
-    The sky is subtracted, so that its noise stays and its light does not. A range is drawn from
-    once for each sample.
+    The sky level is subtracted, which leaves its noise. From a range, a value is drawn for each
+    sample.
 
     Parameters
     ----------
     exposure
-        Seconds of all exposures together.
+        Total exposure time in seconds.
     gain
-        Electrons for one unit of the image and second: those of a count, where the image is in
+        Electrons per second for one unit of the image: electrons per count, if the image is in
         count / s.
     read_noise
-        Standard deviation of a read-out of an LR pixel in electrons.
+        Standard deviation of one read-out of an LR pixel, in electrons.
     reads
-        Number of exposures that were added up, each read out once.
+        Number of co-added exposures, each read out once.
     sky
-        Brightness of the sky in the image's unit.
+        Brightness of the sky in the unit of the image.
     sky_magnitude
-        Instead of `sky`, in magnitudes per square arcsec; needs `zero_point`.
+        Brightness of the sky in magnitudes per square arcsec, instead of `sky`; needs `zero_point`.
     zero_point
-        Magnitude of an object of one unit of the image.
+        Magnitude of one unit of the image.
     """
 
     exposure: PositiveRange
@@ -56,9 +56,9 @@ class CameraNoise(Options):
     @model_validator(mode="after")
     def _one_sky(self) -> Self:
         if self.sky is not None and self.sky_magnitude is not None:
-            raise ValueError("expected either 'sky' or 'sky_magnitude', not both")
+            raise ValueError("'sky' and 'sky_magnitude' cannot be combined; remove one")
         if (self.sky_magnitude is None) != (self.zero_point is None):
-            raise ValueError("'sky_magnitude' and 'zero_point' need each other; got one of them")
+            raise ValueError("'sky_magnitude' and 'zero_point' must be set together")
         return self
 
     @property
@@ -66,13 +66,13 @@ class CameraNoise(Options):
         """Whether a parameter is a range."""
         return any(isinstance(value, tuple) for _, value in self)
 
-    def observe(self, sources: Sequence[torch.Generator], pixel_scale: float) -> Observation:
-        """Draw the conditions of an observation of each sample.
+    def draw(self, sources: Sequence[torch.Generator], pixel_scale: float) -> ObservingConditions:
+        """Draw the observing conditions of each sample.
 
         Parameters
         ----------
         sources
-            Random numbers on the CPU, one for each sample; may be empty if nothing varies.
+            Random generators on the CPU, one per sample; may be empty if nothing varies.
         pixel_scale
             Side of an LR pixel in arcsec.
         """
@@ -85,21 +85,21 @@ class CameraNoise(Options):
             sky = draw(0.0 if self.sky is None else self.sky, sources)
         read = self.reads * self.read_noise**2
         electrons, sky = (each.float()[:, None, None, None] for each in (electrons, sky))
-        return Observation(electrons, sky, read)
+        return ObservingConditions(electrons, sky, read)
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class ObservingConditions:
     """The conditions under which samples are observed.
 
     Parameters
     ----------
     electrons
-        Electrons for one unit of the image, ``(N, 1, 1, 1)``; N may be 1 for all.
+        Electrons for one unit of the image, ``(N, 1, 1, 1)``; N may be 1.
     sky
-        Brightness of the sky in the image's unit, ``(N, 1, 1, 1)``.
+        Brightness of the sky in the unit of the image, ``(N, 1, 1, 1)``.
     read
-        Variance of all read-outs together in electrons squared.
+        Total variance of the read-outs in electrons squared.
     """
 
     electrons: Tensor
@@ -107,24 +107,24 @@ class Observation:
     read: float
 
     def variance(self, lr: Tensor) -> Tensor:
-        """Give the variance of the noise, ``((lr + sky) electrons + read) / electrons**2``.
+        """Return the variance of the noise, ``((lr + sky) electrons + read) / electrons**2``.
 
         Parameters
         ----------
         lr
-            ``(N, C, h, w)`` surface brightness without noise, or an estimate of it; pixels below
-            minus the sky count as empty.
+            ``(N, C, h, w)`` surface brightness without noise, or an estimate of it; values below
+            minus the sky count as no light.
 
         Returns
         -------
         Tensor
-            ``(N, C, h, w)`` in the image's unit squared.
+            ``(N, C, h, w)`` in the unit of the image squared.
         """
         electrons = self.electrons.to(lr.device)
         return self._rate(lr) / electrons**2 + self.read / electrons**2
 
-    def expose(self, lr: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Add noise to ``(N, C, h, w)`` images on their device; the mean stays as it is."""
+    def add_noise(self, lr: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Add noise of mean zero to ``(N, C, h, w)`` images on their device."""
         rate = self._rate(lr)
         electrons = torch.stack(
             [_count(each, self.read, seed) for each, seed in zip(rate, seeds, strict=True)]
@@ -132,13 +132,13 @@ class Observation:
         return lr + (electrons - rate) / self.electrons.to(lr.device)
 
     def _rate(self, lr: Tensor) -> Tensor:
-        """Mean number of electrons, of which there cannot be less than none."""
+        """Return the mean number of electrons, at least 0."""
         light = (lr + self.sky.to(lr.device)) * self.electrons.to(lr.device)
         return light.clamp(min=0)
 
 
 def _count(rate: Tensor, read: float, seed: int) -> Tensor:
-    """Count the electrons of a sample."""
+    """Draw the number of electrons in each pixel of a sample."""
     source = torch.Generator(rate.device).manual_seed(seed)
     counted = torch.poisson(rate, generator=source)
     if read:
@@ -150,18 +150,18 @@ def _count(rate: Tensor, read: float, seed: int) -> Tensor:
 def lr_variance(
     lr: Tensor, noise: CameraNoise, pixel_scale: float, seeds: Sequence[int] | None = None
 ) -> Tensor:
-    """Give the variance of the noise that a degradation has added.
+    """Return the variance of the noise that a degradation has added.
 
     Parameters
     ----------
     lr
-        ``(N, C, h, w)``: what the noise was added to; the noisy image is an estimate of it.
+        ``(N, C, h, w)``, without noise; the noisy image is an estimate of it.
     noise
-        The camera.
+        The noise of the camera.
     pixel_scale
         Side of an LR pixel in arcsec.
     seeds
-        The seeds of the samples, from which the degradation drew; needed if the camera varies.
+        The seeds of the samples with which the degradation was called; needed if `noise` varies.
 
     Returns
     -------
@@ -171,9 +171,9 @@ def lr_variance(
     Raises
     ------
     ValueError
-        If the camera varies and `seeds` is None.
+        If `noise` varies and `seeds` is None.
     """
     if noise.varies and seeds is None:
-        raise ValueError("the camera's noise has ranges; its variance needs the samples' seeds")
+        raise ValueError("the noise has ranges; its variance depends on the seeds of the samples")
     sources = [torch.Generator().manual_seed(seed) for seed in seeds or ()]
-    return noise.observe(sources, pixel_scale).variance(lr)
+    return noise.draw(sources, pixel_scale).variance(lr)

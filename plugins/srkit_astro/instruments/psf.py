@@ -1,8 +1,13 @@
 """Point spread functions, integrated over the pixels of the HR grid.
 
-A PSF says where on the sky the light of a point goes. Its kernel holds the share of the light that
-each HR pixel gathers when the point lies in the middle of the central pixel: integrals over the
-pixels, which do not depend on how finely the PSF is sampled, and a sum of 1. Angles are in arcsec.
+A PSF is the distribution of the light of a point source on the sky. Its kernel contains the
+fraction of the light that falls on each HR pixel if the source lies at the centre of the central
+pixel. The fractions are integrals over pixels, which do not depend on how finely the PSF is
+sampled, and sum to 1. Angles are in arcsec.
+
+The kernels of astropy.convolution and the models of photutils sample a profile, or average a fixed
+number of samples per pixel, on the CPU. Here the integrals are exact to 1e-5 of the peak for any
+pixel scale, and a batch of PSFs with different parameters is computed on the device of the images.
 """
 
 from __future__ import annotations
@@ -17,21 +22,19 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 import torch
 from astropy.io import fits
+from astropy.stats import gaussian_sigma_to_fwhm
 from pydantic import AfterValidator, Discriminator, Field, FiniteFloat, Tag, model_validator
+from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
 from srkit.components import Options
 from srkit.errors import DataError
-from srkit_astro.extra import needs
 from srkit_astro.instruments.ranges import Positive, PositiveRange, draw, ends, ordered
 
-#: FWHM of a Gaussian in its standard deviations.
-FWHM = 2 * math.sqrt(2 * math.log(2))
-
-#: What a Moffat profile's kernel may leave out.
+#: Fraction of the light of a Moffat profile that its kernel may leave out.
 WINGS = 1e-3
 
-#: Sides of the kernels that make sense: below, the PSF falls between the quadrature's nodes.
+#: Smallest FWHM in HR pixels, for which the quadrature holds, and largest half width of a kernel.
 FINEST, LARGEST = 0.1, 1024
 
 _Slope = Annotated[FiniteFloat, Field(gt=1)]
@@ -39,7 +42,7 @@ SlopeRange = _Slope | Annotated[tuple[_Slope, _Slope], AfterValidator(ordered)]
 
 
 class _Model(Options):
-    """What the PSFs share: parameters that may be ranges."""
+    """A PSF whose parameters may be ranges."""
 
     @property
     def varies(self) -> bool:
@@ -50,15 +53,15 @@ class _Model(Options):
     def _ranges(self) -> dict[str, tuple[float, float]]:
         return {name: value for name, value in self if isinstance(value, tuple)}
 
-    def corners(self) -> list[Self]:
-        """List the PSFs at the ends of all ranges."""
+    def extremes(self) -> list[Self]:
+        """Return the PSFs at all combinations of the ends of the ranges."""
         names = list(self._ranges)
         choices = itertools.product(*self._ranges.values())
         return [self.model_copy(update=dict(zip(names, c, strict=True))) for c in choices]
 
 
 class GaussianPsf(_Model):
-    """Gaussian, cut at 2.5 FWHM, beyond which lies 3e-8 of its light.
+    """Gaussian, cut at 2.5 FWHM; 3e-8 of its light lies beyond.
 
     Parameters
     ----------
@@ -70,36 +73,36 @@ class GaussianPsf(_Model):
     fwhm: PositiveRange
 
     @property
-    def reach(self) -> float:
-        """Radius at which it is cut."""
+    def cut_radius(self) -> float:
+        """Radius at which the PSF is cut."""
         return 2.5 * ends(self.fwhm)[1]
 
     @property
-    def finest(self) -> float:
-        """Smallest FWHM."""
+    def smallest_fwhm(self) -> float:
+        """Smallest FWHM within the ranges."""
         return ends(self.fwhm)[0]
 
     def integrate(
         self, pixel: float, half: int, sources: Sequence[torch.Generator], device: torch.device
     ) -> Tensor:
-        """Integrate over pixels by the error function: ``(N, k, k)``."""
-        sigma = draw(self.fwhm, sources).to(device)[:, None] / (FWHM * pixel)
+        """Integrate over pixels with the error function: ``(N, k, k)``."""
+        sigma = draw(self.fwhm, sources).to(device)[:, None] / (gaussian_sigma_to_fwhm * pixel)
         edges = torch.arange(-half, half + 2, dtype=torch.float64, device=device) - 0.5
-        share: Tensor = torch.erf(edges / (math.sqrt(2) * sigma)).diff()
-        return share[:, :, None] * share[:, None, :]
+        fraction: Tensor = torch.erf(edges / (math.sqrt(2) * sigma)).diff()
+        return fraction[:, :, None] * fraction[:, None, :]
 
 
 class MoffatPsf(_Model):
     """Moffat profile ``(1 + (r / a)**2)**-beta``, the usual model of seeing.
 
-    Cut at the radius that holds 99.9 % of its light, or at 20 FWHM if that is less.
+    Cut at the radius that contains 99.9 % of its light, or at 20 FWHM if that is smaller.
 
     Parameters
     ----------
     fwhm
         Full width at half maximum.
     beta
-        Slope of the wings: 4.765 for Kolmogorov turbulence, 2.5 to 4 as observed.
+        Slope of the wings: 4.765 for Kolmogorov turbulence; observed values are 2.5 to 4.
 
     References
     ----------
@@ -113,15 +116,15 @@ class MoffatPsf(_Model):
     beta: SlopeRange
 
     @property
-    def reach(self) -> float:
-        """Radius at which it is cut."""
+    def cut_radius(self) -> float:
+        """Radius at which the PSF is cut."""
         fwhm, beta = ends(self.fwhm)[1], ends(self.beta)[0]
         radius = math.sqrt(WINGS ** (1 / (1 - beta)) - 1) / _moffat_width(beta)
         return float(fwhm * min(radius, 20))
 
     @property
-    def finest(self) -> float:
-        """Smallest FWHM."""
+    def smallest_fwhm(self) -> float:
+        """Smallest FWHM within the ranges."""
         return ends(self.fwhm)[0]
 
     def integrate(
@@ -135,20 +138,20 @@ class MoffatPsf(_Model):
         def profile(radius2: Tensor) -> Tensor:
             return torch.pow(1 + radius2 * core, -beta)
 
-        return _quadrature(profile, pixel, half, self.finest, device)
+        return _quadrature(profile, pixel, half, self.smallest_fwhm, device)
 
 
 class AiryPsf(_Model):
-    """Airy pattern of a round aperture in focus, with a central obscuration or without.
+    """Airy pattern of a circular aperture, with or without a central obscuration.
 
-    Cut at 25 lambda / D; about 1 % of its light lies beyond. Give `fwhm` or `lambda_over_d`.
+    Cut at 25 lambda / D; about 1 % of its light lies beyond. Set either `fwhm` or `lambda_over_d`.
 
     Parameters
     ----------
     fwhm
         Full width at half maximum; 1.029 lambda / D without obscuration.
     lambda_over_d
-        Wavelength over the diameter of the aperture, as an angle.
+        Wavelength over the diameter of the aperture, as an angle in arcsec.
     obscuration
         Diameter of the obscuration over that of the aperture; 0.33 for HST.
 
@@ -171,21 +174,21 @@ class AiryPsf(_Model):
 
     @property
     def _unit(self) -> tuple[float | tuple[float, float], float]:
-        """The width as the recipe has it, and lambda / D in such widths."""
+        """The width as set in the recipe, and lambda / D in units of it."""
         if self.lambda_over_d is not None:
             return self.lambda_over_d, 1.0
         assert self.fwhm is not None
         return self.fwhm, 1 / _airy_fwhm(self.obscuration)
 
     @property
-    def reach(self) -> float:
-        """Radius at which it is cut."""
+    def cut_radius(self) -> float:
+        """Radius at which the PSF is cut."""
         width, unit = self._unit
         return 25 * unit * ends(width)[1]
 
     @property
-    def finest(self) -> float:
-        """Smallest FWHM."""
+    def smallest_fwhm(self) -> float:
+        """Smallest FWHM within the ranges."""
         width, unit = self._unit
         return _airy_fwhm(self.obscuration) * unit * ends(width)[0]
 
@@ -199,24 +202,24 @@ class AiryPsf(_Model):
         def profile(radius2: Tensor) -> Tensor:
             return _airy(radius2.sqrt() / lambda_over_d, self.obscuration)
 
-        return _quadrature(profile, pixel, half, self.finest, device)
+        return _quadrature(profile, pixel, half, self.smallest_fwhm, device)
 
 
 class PsfImage(_Model):
-    """An image of a PSF, resampled onto the HR pixels.
+    """An image of a PSF, resampled to the HR pixels.
 
-    Its values are light per pixel, as those of a star's image are, and its centre is the middle
-    of the frame. Along each axis a quintic spline goes through the light up to each edge of the
-    image's own pixels, and the light up to each edge of an HR pixel is read off it, so that none
-    is lost. That is good to 2e-4 of the peak where the image's pixels are at most a fifth of the
-    FWHM, and to 3e-3 where they are a third.
+    Its values are light per pixel, like those of the image of a star, and the PSF is centred in the
+    image. Along each axis, a quintic spline interpolates the cumulative light at the edges of the
+    image's pixels and is evaluated at the edges of the HR pixels, so that no light is lost. The
+    error is 2e-4 of the peak if the image's pixels are at most a fifth of the FWHM, and 3e-3 if
+    they are a third.
 
     Parameters
     ----------
     file
-        FITS, whose first 2-D image is read, or NPY.
+        A FITS file, whose first 2-D image is read, or an NPY file.
     pixel_scale
-        Side of the image's pixels.
+        Side of the image's pixels in arcsec.
     """
 
     type: Literal["image"]
@@ -224,46 +227,46 @@ class PsfImage(_Model):
     pixel_scale: Positive
 
     @cached_property
-    def light(self) -> Tensor:
+    def image(self) -> Tensor:
         """The image, ``(H, W)`` float64.
 
         Raises
         ------
         DataError
-            If the file is missing or damaged, or holds no PSF.
+            If the file is missing or damaged, or does not contain a PSF.
         """
         values = _read(self.file)
         if values.ndim != 2:
-            raise DataError(f"{self.file}: has the shape {values.shape}; expected (H, W)")
+            raise DataError(f"{self.file}: the shape is {values.shape}; expected (H, W)")
         if not np.isfinite(values).all():
             bad = np.count_nonzero(~np.isfinite(values))
             raise DataError(f"{self.file}: {bad} of {values.size} values are not finite")
         if values.sum() <= 0:
-            raise DataError(f"{self.file}: the values of a PSF have to sum to more than 0")
+            raise DataError(f"{self.file}: the sum of the values of a PSF must be positive")
         return torch.from_numpy(values.astype(np.float64))
 
     @property
-    def reach(self) -> float:
-        """Half of its longer side."""
-        return self.pixel_scale * max(self.light.shape) / 2
+    def cut_radius(self) -> float:
+        """Half of the longer side."""
+        return self.pixel_scale * max(self.image.shape) / 2
 
     @property
-    def finest(self) -> float:
-        """Infinite: an image is integrated exactly at any width."""
+    def smallest_fwhm(self) -> float:
+        """Infinite: an image is integrated exactly, whatever its FWHM."""
         return math.inf
 
     def integrate(
         self, pixel: float, half: int, sources: Sequence[torch.Generator], device: torch.device
     ) -> Tensor:
-        """Integrate over pixels by resampling: ``(1, k, k)``."""
+        """Resample to the HR pixels: ``(1, k, k)``."""
         rows, columns = (
-            _resampling(side, pixel / self.pixel_scale, half) for side in self.light.shape
+            _resampling(side, pixel / self.pixel_scale, half) for side in self.image.shape
         )
-        return (rows @ self.light @ columns.T)[None].to(device)
+        return (rows @ self.image @ columns.T)[None].to(device)
 
 
 def _class_name(given: Any) -> str | None:
-    """Tell by its type which class a PSF is of; a recipe's errors are attributed by that name."""
+    """Return the class name for the type of a PSF; errors of a recipe refer to it."""
     if isinstance(given, _Model):
         return type(given).__name__
     return CLASSES.get(str(given.get("type"))) if isinstance(given, Mapping) else None
@@ -276,7 +279,7 @@ CLASSES = {
     "image": "PsfImage",
 }
 
-#: A PSF as a recipe has it: ``{type: moffat, fwhm: 0.6, beta: 3}``.
+#: A PSF as written in a recipe: ``{type: moffat, fwhm: 0.6, beta: 3}``.
 Psf = Annotated[
     Annotated[GaussianPsf, Tag("GaussianPsf")]
     | Annotated[MoffatPsf, Tag("MoffatPsf")]
@@ -291,23 +294,23 @@ Psf = Annotated[
 
 
 def half_width(psf: Psf, pixel: float) -> int:
-    """Count the HR pixels from the central one to the kernel's edge.
+    """Return the number of HR pixels from the centre of a kernel to its edge.
 
     Raises
     ------
     ValueError
-        If the PSF is too narrow or too wide for such pixels, as with a wrong unit.
+        If the PSF is too narrow or too wide for the pixels, such as in a wrong unit.
     """
-    if psf.finest < FINEST * pixel:
+    if psf.smallest_fwhm < FINEST * pixel:
         raise ValueError(
-            f"a PSF of FWHM {psf.finest:g} arcsec is below a tenth of an HR pixel of {pixel:g} "
-            "arcsec; both have to be in arcsec"
+            f"the FWHM of the PSF is {psf.smallest_fwhm:g} arcsec, less than a tenth of an HR "
+            f"pixel of {pixel:g} arcsec; check that both are in arcsec"
         )
-    half = math.ceil(psf.reach / pixel)
+    half = math.ceil(psf.cut_radius / pixel)
     if half > LARGEST:
         raise ValueError(
-            f"the PSF reaches {psf.reach:g} arcsec, {half} HR pixels of {pixel:g} arcsec; expected "
-            f"at most {LARGEST}; both have to be in arcsec"
+            f"the PSF extends to {psf.cut_radius:g} arcsec, which is {half} HR pixels of {pixel:g} "
+            f"arcsec; expected at most {LARGEST}; check that both are in arcsec"
         )
     return half
 
@@ -324,20 +327,20 @@ def kernels(
     Parameters
     ----------
     psf
-        The PSF; each of its ranges is drawn from, once for each source.
+        The PSF; for each of `sources`, a value is drawn from each of its ranges.
     pixel
         Side of an HR pixel in arcsec.
     half
-        Pixels from the central one to the edge, from :func:`half_width`.
+        Number of pixels from the centre to the edge; see :func:`half_width`.
     sources
-        Random numbers on the CPU, one for each sample; needed if the PSF varies.
+        Random generators on the CPU, one per sample; needed if the PSF varies.
     device
-        Where to compute.
+        The device to compute on.
 
     Returns
     -------
     Tensor
-        ``(N, k, k)`` float64 with ``k = 2 half + 1`` and a sum of 1 each; N is 1 unless the PSF
+        ``(N, k, k)`` float64 with ``k = 2 half + 1``, each with a sum of 1; N is 1 unless the PSF
         varies.
     """
     light: Tensor = psf.integrate(pixel, half, sources, device or torch.device("cpu"))
@@ -351,9 +354,9 @@ def _quadrature(
     fwhm: float,
     device: torch.device,
 ) -> Tensor:
-    """Integrate a round profile of the squared radius over pixels, by Gauss and Legendre.
+    """Integrate a circular profile, a function of the squared radius, by Gauss-Legendre quadrature.
 
-    The rule has more nodes the narrower the profile is: errors are below 1e-5 of the peak.
+    The number of nodes depends on the FWHM, so that errors are below 1e-5 of the peak.
     """
     count = 2 + math.ceil(4 * pixel / fwhm)
     nodes, weights = (
@@ -371,15 +374,15 @@ def _quadrature(
 
 
 def _moffat_width(beta: Any) -> Any:
-    """FWHM over the radius `a`; of a number or a tensor."""
+    """Return the FWHM in units of the radius `a`, for a number or a tensor."""
     return 2 * (2 ** (1 / beta) - 1) ** 0.5
 
 
 def _airy(radius: Tensor, obscuration: float) -> Tensor:
-    """Intensity relative to the centre; the radius is in lambda / D."""
+    """Return the intensity relative to the centre; the radius is in lambda / D."""
 
     def amplitude(u: Tensor) -> Tensor:
-        u = u.clamp(min=1e-6)  # where 2 J1(u) / u is 1 to double precision
+        u = u.clamp(min=1e-6)  # there 2 J1(u) / u is 1 to double precision
         relative: Tensor = 2 * torch.special.bessel_j1(u) / u
         return relative
 
@@ -391,7 +394,7 @@ def _airy(radius: Tensor, obscuration: float) -> Tensor:
 
 @lru_cache
 def _airy_fwhm(obscuration: float) -> float:
-    """FWHM in lambda / D, by bisection."""
+    """Return the FWHM in lambda / D, by bisection."""
     low, high = 0.0, 0.6
     for _ in range(50):
         middle = (low + high) / 2
@@ -409,18 +412,16 @@ def _read(path: Path) -> np.ndarray[Any, Any]:
             images = (hdu.data for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] == 2)
             return np.asarray(next(images))
     except StopIteration:
-        raise DataError(f"{path}: holds no 2-D image; expected one of a PSF") from None
+        raise DataError(f"{path}: contains no 2-D image; expected an image of a PSF") from None
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as FITS or NPY: {error}") from error
 
 
 def _resampling(count: int, ratio: float, half: int) -> Tensor:
-    """Make the matrix from `count` pixels to ``2 half + 1`` that are `ratio` times as wide."""
-    with needs("scipy"):
-        from scipy.interpolate import make_interp_spline
+    """Return the matrix from `count` pixels to ``2 half + 1`` pixels, `ratio` times wider."""
     edges = np.arange(count + 1) - count / 2
-    upto = np.vstack([np.zeros(count), np.cumsum(np.eye(count), axis=0)])
+    cumulative = np.vstack([np.zeros(count), np.cumsum(np.eye(count), axis=0)])
     wanted = (np.arange(-half, half + 2) - 0.5) * ratio
-    flat = [(1, np.zeros(count)), (2, np.zeros(count))]  # no light at the image's borders
-    spline = make_interp_spline(edges, upto, k=5, bc_type=(flat, flat))
+    flat = [(1, np.zeros(count)), (2, np.zeros(count))]  # the light falls to 0 at the borders
+    spline = make_interp_spline(edges, cumulative, k=5, bc_type=(flat, flat))
     return torch.from_numpy(np.diff(spline(wanted.clip(edges[0], edges[-1])), axis=0))

@@ -1,4 +1,4 @@
-"""Kernels that turn one PSF into a broader one."""
+"""PSF matching: kernels that convert one PSF to a broader one."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import torch
 from torch import Tensor
 from torch.fft import fft2, fftshift, ifft2, ifftshift
 
-#: How much more than its mean a matching kernel may pass of any frequency; for a target that is
-#: broader it is less, but for the far wings of the source.
+#: Largest gain of a matching kernel at any frequency. For a broader target it is below 1, except
+#: for the far wings of the source.
 GAIN = 1.01
 
 
 def matching_kernels(source: Tensor, target: Tensor, regularisation: float) -> Tensor:
-    """Divide two PSFs in Fourier space, with a penalty on the kernel's roughness.
+    """Divide two PSFs in Fourier space, with a penalty on the roughness of the kernel.
 
     The kernel K minimises ``|T - K S|**2 + regularisation |D K|**2`` at each frequency, where D is
-    the Laplacian; at the frequency zero it has no penalty, so that K keeps the flux.
+    the Laplacian. There is no penalty at frequency zero, so that K conserves the flux.
+    ``photutils.psf_matching.make_wiener_kernel`` computes the same for one pair of NumPy arrays;
+    here a batch of PSFs, which differ from sample to sample, is processed on its device.
 
     Parameters
     ----------
     source, target
-        ``(N, k, k)`` float64, of odd sides, centred; N may be 1 in either.
+        ``(N, k, k)`` float64, centred, with odd sides; N may be 1 in either.
     regularisation
         Weight of the penalty.
 
     Returns
     -------
     Tensor
-        ``(N, k, k)`` with a sum of 1 each.
+        ``(N, k, k)``, each with a sum of 1.
 
     References
     ----------
@@ -44,5 +46,5 @@ def matching_kernels(source: Tensor, target: Tensor, regularisation: float) -> T
 
 
 def sharpens(kernel: Tensor) -> bool:
-    """Tell whether a kernel amplifies some frequency, as one to a narrower PSF does."""
+    """Return whether a kernel amplifies some frequency, as one to a narrower PSF does."""
     return bool((fft2(kernel).abs() > GAIN).any())

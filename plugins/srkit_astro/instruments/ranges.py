@@ -1,4 +1,4 @@
-"""Options that are a number, or a range from which each sample draws its own."""
+"""Options that are a number, or a range from which a value is drawn for each sample."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ NonNegative = Annotated[FiniteFloat, Field(ge=0)]
 
 
 def ordered(ends: tuple[float, float]) -> tuple[float, float]:
-    """Refuse a range whose ends are the wrong way round."""
+    """Refuse a range whose lower end comes last."""
     if ends[0] > ends[1]:
+        raise ValueError(f"got {list(ends)}; expected the lower end of the range first")
+    return ends
+
+
+def ascending(ends: tuple[float, float]) -> tuple[float, float]:
+    """Refuse a range that is empty, or whose lower end comes last."""
+    if ends[0] >= ends[1]:
         raise ValueError(f"got {list(ends)}; expected the lower end of the range first")
     return ends
 
@@ -26,17 +33,17 @@ NonNegativeRange = NonNegative | Annotated[tuple[NonNegative, NonNegative], Afte
 
 
 def ends(value: float | tuple[float, float]) -> tuple[float, float]:
-    """Lower and upper end; a number is both."""
+    """Return the lower and the upper end, which are equal for a number."""
     return value if isinstance(value, tuple) else (value, value)
 
 
 def draw(value: float | tuple[float, float], sources: Sequence[torch.Generator]) -> Tensor:
-    """Draw uniformly between the ends of a range, once for each source.
+    """Draw uniformly between the ends of a range, once from each random generator.
 
     Returns
     -------
     Tensor
-        ``(N,)`` float64; ``(1,)`` where the value is one number, for which nothing is drawn.
+        ``(N,)`` float64; for a single number, ``(1,)``, and nothing is drawn.
     """
     low, high = ends(value)
     if not isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""What the metrics share: from batches to single bands in double precision, and back."""
+"""Measurements on the single bands of batches, in double precision."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Band = NDArray[np.float64]
 Floats = NDArray[np.float64]
 
 
-def each_image(measure: Callable[..., float], *images: Tensor) -> Tensor:
+def measure_bands(measure: Callable[..., float], *images: Tensor) -> Tensor:
     """Measure every band of every image, and average over the bands.
 
     Parameters
     ----------
     measure
-        Takes a :data:`Band` of each of `images`; gives NaN where it cannot be measured.
+        A function of one :data:`Band` of each of `images`; returns NaN if its value is undefined.
     *images
         ``(N, C, H, W)`` each, of the same N and C.
 
     Returns
     -------
     Tensor
-        ``(N,)`` float64 on the CPU: the mean over the bands that could be measured, NaN where none
-        could.
+        ``(N,)`` float64 on the CPU: the mean over the bands with a defined value, NaN if there is
+        none.
 
     Raises
     ------
@@ -45,19 +45,19 @@ def each_image(measure: Callable[..., float], *images: Tensor) -> Tensor:
             raise ValueError(f"{bad} of {image.numel()} values are not finite; fill them first")
     arrays = [image.detach().double().cpu().numpy() for image in images]
     values = [
-        mean_of_measured([measure(*bands) for bands in zip(*channels, strict=True)])
+        mean_of_defined([measure(*bands) for bands in zip(*channels, strict=True)])
         for channels in zip(*arrays, strict=True)
     ]
     return torch.tensor(values, dtype=torch.float64)
 
 
 def compare_bands(measure: Callable[[Band, Band], float], sr: Tensor, batch: Batch) -> Tensor:
-    """Measure SR against HR by :func:`each_image`."""
+    """Compare each band of SR with that of HR; see :func:`measure_bands`."""
     check_equal_shapes(sr, batch.hr)
-    return each_image(measure, sr, batch.hr)
+    return measure_bands(measure, sr, batch.hr)
 
 
-def mean_of_measured(values: Sequence[float] | Floats) -> float:
-    """Average what is not NaN; NaN if that is nothing."""
+def mean_of_defined(values: Sequence[float] | Floats) -> float:
+    """Return the mean of the values that are not NaN; NaN if there are none."""
     found = [float(value) for value in values if not math.isnan(value)]
     return sum(found) / len(found) if found else math.nan

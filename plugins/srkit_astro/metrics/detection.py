@@ -1,9 +1,9 @@
-"""Sources: what is found of them in SR, and what is found that is not there.
+"""Source detection: completeness and false detections of SR.
 
-Sources are detected by SEP (Barbary 2016), the library of SExtractor's algorithms (Bertin and
-Arnouts 1996), on the image less its sky, the sigma-clipped median. HR says what there is: SR is
-searched down to the threshold of HR, as one surface brightness for both, for the noise of SR says
-little about how deep it goes.
+Sources are detected with SEP (Barbary 2016), which provides the algorithms of SExtractor (Bertin
+and Arnouts 1996), after subtraction of the sky, the sigma-clipped median. HR is the reference. SR
+is searched down to the threshold of HR, the same surface brightness for both, since the noise of SR
+says little about its depth.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ with needs("sep"):
 
 #: Detection threshold above the sky, in standard deviations of the sky.
 SIGMAS = 5.0
-#: Least threshold as a share of the image's peak, for images without noise.
+#: Smallest threshold as a fraction of the peak of the image, for images without noise.
 FAINTEST = 1e-3
-#: Pixels that a source has above the threshold, at least.
+#: Smallest number of pixels of a source above the threshold.
 LEAST_AREA = 5
 
 DETECTION = (
@@ -46,13 +46,13 @@ class Sources:
     Parameters
     ----------
     image
-        The band less its sky.
+        The band with its sky subtracted.
     sky
         The sigma-clipped median of the band.
     threshold
-        Surface brightness above the sky down to which sources were searched.
+        Surface brightness above the sky down to which sources were detected.
     catalogue
-        What SEP says of each source, brightest first; see the documentation of ``sep.extract``.
+        The catalogue of SEP, brightest source first; see the documentation of ``sep.extract``.
     """
 
     image: Band
@@ -62,12 +62,12 @@ class Sources:
 
     @property
     def positions(self) -> Floats:
-        """Isophotal centroids, ``(K, 2)``: x and y in pixels; 0 is the first pixel's centre."""
+        """Isophotal centroids, ``(K, 2)``: x and y in pixels; the first pixel's centre is 0."""
         return np.stack([self.catalogue["x"], self.catalogue["y"]], 1)
 
     @property
     def whole(self) -> Sources:
-        """Those that the border of the image does not cut."""
+        """The sources that are not truncated by the edge of the image."""
         kept = self.catalogue[(self.catalogue["flag"] & sep.OBJ_TRUNC) == 0]
         return Sources(self.image, self.sky, self.threshold, kept)
 
@@ -76,39 +76,38 @@ class Sources:
 
 
 def detect(band: Band, threshold: float | None = None) -> Sources:
-    """Find the sources of a band.
+    """Detect the sources of a band.
 
     Parameters
     ----------
     band
         ``(H, W)``.
     threshold
-        Surface brightness above the sky; by default from the scatter of the sky.
+        Surface brightness above the sky; by default derived from the scatter of the sky.
     """
     _, sky, scatter = sigma_clipped_stats(band)
     image = np.ascontiguousarray(band - sky)
     if threshold is None:
         threshold = max(SIGMAS * float(scatter), FAINTEST * float(image.max()))
     sep.set_extract_pixstack(max(300_000, image.size))
-    # A threshold of 0 is that of an image without any contrast.
+    # The threshold of an image without any contrast is 0.
     found = sep.extract(image, threshold or math.inf, minarea=LEAST_AREA)
     return Sources(image, float(sky), threshold, found[np.argsort(-found["flux"])])
 
 
-def match(first: Sources, second: Sources, radius: float) -> int:
-    """Count the pairs, one to one, of sources that lie within a radius in pixels of each other."""
+def count_matches(first: Sources, second: Sources, radius: float) -> int:
+    """Match sources one to one within a radius in pixels, and return the number of matches."""
     distance = cdist(first.positions, second.positions)
-    # Whatever is too far costs more than all good pairs together.
+    # A pair that is too far apart costs more than all valid matches together.
     too_far = radius * (1 + min(len(first), len(second)))
     rows, columns = linear_sum_assignment(np.where(distance <= radius, distance, too_far))
     return int((distance[rows, columns] <= radius).sum())
 
 
 class Completeness:
-    """Share of the sources of HR that are found in SR.
+    """Fraction of the sources of HR that are detected in SR.
 
-    A source is found if SR has one within the radius of it, and that is no other's. Undefined for
-    images whose HR has no source.
+    Sources are matched one to one, within the radius. Undefined for images whose HR has no source.
 
     Parameters
     ----------
@@ -122,25 +121,25 @@ class Completeness:
     def __init__(self, *, radius: PositiveFloat = 1.0) -> None:
         self.radius = radius
         self.protocol = (
-            f"share of HR's {DETECTION}, that SR has within {radius:g} LR pixels at the same "
+            f"fraction of the {DETECTION}, that SR has within {radius:g} LR pixels at the same "
             "threshold"
         )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         radius = self.radius * lr_of(batch)[1]
 
         def measure(sr: Band, hr: Band) -> float:
             true = detect(hr)
             if not len(true):
                 return math.nan
-            return match(true, detect(sr, true.threshold), radius) / len(true)
+            return count_matches(true, detect(sr, true.threshold), radius) / len(true)
 
         return compare_bands(measure, sr, batch)
 
 
 class FalseDetectionRate:
-    """Share of the sources of SR that HR does not have: what a network has made up.
+    """Fraction of the sources of SR that HR does not have: those that a network has invented.
 
     Undefined for images whose SR has no source.
 
@@ -156,17 +155,17 @@ class FalseDetectionRate:
     def __init__(self, *, radius: PositiveFloat = 1.0) -> None:
         self.radius = radius
         self.protocol = (
-            f"share of SR's {DETECTION}, that HR does not have within {radius:g} LR pixels at the "
-            "same threshold"
+            f"fraction of the sources of SR that HR does not have within {radius:g} LR pixels at "
+            f"the same threshold; {DETECTION}"
         )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         radius = self.radius * lr_of(batch)[1]
 
         def measure(sr: Band, hr: Band) -> float:
             true = detect(hr)
             found = detect(sr, true.threshold)
-            return 1 - match(found, true, radius) / len(found) if len(found) else math.nan
+            return 1 - count_matches(found, true, radius) / len(found) if len(found) else math.nan
 
         return compare_bands(measure, sr, batch)

@@ -1,9 +1,9 @@
-"""Whether SR has the morphology of HR: Sersic index and half-light radius of its brightest source.
+"""Morphology of the brightest source in SR and HR: Sersic index and half-light radius.
 
-Both are those of the image as it is, with its PSF, and are compared between SR and HR, so that
-their scatter is that of a study which replaces HR by SR (as in Park et al. 2024, arXiv:2404.00102).
-statmorph (Rodriguez-Gomez et al. 2019) measures the same and much more, in more than a second for
-a source of 128 x 128 pixels; the fit here takes a hundredth of that, and the tests compare the two.
+Both are measured on the image including its PSF, and compared between SR and HR. Their scatter is
+therefore that of a study which replaces HR by SR (as in Park et al. 2024, arXiv:2404.00102).
+statmorph (Rodriguez-Gomez et al. 2019) measures both and more, but takes more than a second for a
+source of 128 x 128 pixels. The fit here takes a hundredth of that; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from srkit_astro.metrics.detection import DETECTION, Sources, detect
 with needs("sep"):
     import sep
 
-#: Sersic indices that a fit may find; one at an end is none.
+#: Bounds of the Sersic index; a fit that ends at a bound has failed.
 INDICES = (0.2, 8.0)
-#: Half side of the stamp that is fitted, in isophotal semi-major axes, and in pixels at most.
+#: Half side of the fitted stamp, in isophotal semi-major axes, and its maximum in pixels.
 STAMP, LARGEST = 6.0, 48
-#: A profile is averaged over pixels within so many of the centre, by so many samples a side.
+#: Pixels within this distance of the centre are averaged over this many samples per side.
 CUSP, FINER = 3, 5
-#: Fewest pixels along a half side.
+#: Minimum of the half side in pixels.
 SMALLEST = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SersicFit:
-    """What a fit found.
+    """The result of a fit.
 
     Parameters
     ----------
     index
         The Sersic index.
     radius
-        Half-light radius in pixels, the geometric mean of the two half-axes.
+        Half-light radius in pixels: the geometric mean of the two semi-axes.
     flux
-        Of the whole profile, to infinity: the sum over pixels.
+        Total flux of the profile, integrated to infinity.
     """
 
     index: float
@@ -56,22 +56,22 @@ class SersicFit:
 def fit_sersic(image: Band, sources: Sources) -> SersicFit | None:
     """Fit an elliptical Sersic profile to the brightest source.
 
-    Least squares over the amplitude, the two coordinates of the centre, the half-light radius, the
-    index and the two components of the ellipticity, with equal weights. The profile is taken at the
-    centres of the pixels, but averaged over those of the cusp.
+    The parameters of the least-squares fit are the amplitude, the centre, the half-light radius,
+    the index and the two components of the ellipticity; all pixels have equal weight. The profile
+    is evaluated at the centres of pixels, except for those at the cusp, over which it is averaged.
 
     Parameters
     ----------
     image
-        The band less its sky.
+        The band with its sky subtracted.
     sources
-        From which the first source gives the stamp and the first guess; found in any image of the
-        same grid.
+        The first source determines the stamp and the initial values. It may have been detected in
+        another image on the same grid.
 
     Returns
     -------
     SersicFit or None
-        None where the fit does not settle, or ends at a bound.
+        None if the fit does not converge, or ends at a bound.
 
     References
     ----------
@@ -110,23 +110,24 @@ def fit_sersic(image: Band, sources: Sources) -> SersicFit | None:
         return None
     index, radius = math.exp(fit.x[4]), math.exp(fit.x[3])
     k = float(gammaincinv(2 * index, 0.5))
-    # Of a brightness of 1 at a radius of 1 (Graham and Driver 2005).
+    # The flux for a half-light radius of 1 and a brightness of 1 there (Graham and Driver 2005).
     profile = 2 * math.pi * index * math.exp(k - 2 * index * math.log(k)) * math.gamma(2 * index)
     return SersicFit(index, radius, float(fit.x[0] * peak) * radius**2 * profile)
 
 
 def sersic_index(image: Band, sources: Sources) -> float:
-    """Give the index of :func:`fit_sersic`; NaN where there is none."""
+    """Return the index of :func:`fit_sersic`, or NaN if the fit fails."""
     fit = fit_sersic(image, sources)
     return math.nan if fit is None else fit.index
 
 
 def _sersic(x: Floats, y: Floats, parameters: Floats) -> Floats:
-    """Evaluate a profile: brightness at the half-light radius, centre, ln radius, ln n, e1, e2."""
+    """Evaluate a profile; parameters: brightness at the radius, centre, ln radius, ln n, e1, e2."""
     brightness, x0, y0, log_radius, log_n, e1, e2 = parameters
     index = math.exp(log_n)
     dx, dy = x - x0, y - y0
-    # An ellipse of the area of the circle: (a**2 - b**2) / (a**2 + b**2) is hypot(e1, e2).
+    # An ellipse with the area of the circle, for which (a**2 - b**2) / (a**2 + b**2) = hypot(e1,
+    # e2).
     modulus = min(math.hypot(e1, e2), 0.99)
     square = (dx**2 + dy**2 - e1 * (dx**2 - dy**2) - 2 * e2 * dx * dy) / math.sqrt(1 - modulus**2)
     radius = np.sqrt(np.maximum(square, 1e-6)) / math.exp(log_radius)
@@ -135,10 +136,10 @@ def _sersic(x: Floats, y: Floats, parameters: Floats) -> Floats:
 
 
 def half_light_radius(image: Band, sources: Sources) -> float:
-    """Measure the circle that holds half of the brightest source's light, in pixels.
+    """Return the radius in pixels of the circle with half of the light of the brightest source.
 
-    All of its light is that within 6 isophotal semi-major axes, as of SExtractor's ``FLUX_RADIUS``.
-    NaN where that is not positive.
+    Its total light is that within 6 isophotal semi-major axes, as for ``FLUX_RADIUS`` of
+    SExtractor. NaN if it is not positive.
     """
     source = sources.catalogue[:1]
     x, y, reach = source["x"], source["y"], 6 * source["a"]
@@ -150,22 +151,22 @@ def half_light_radius(image: Band, sources: Sources) -> float:
 
 
 class SersicIndexError:
-    """Difference of the Sersic indices of the brightest source in SR and HR.
+    """Difference of the Sersic indices of the brightest source: ``SR - HR``.
 
-    The index is that of a fit to the image with its PSF, not deconvolved. Undefined for images
-    whose HR has no source that the border does not cut, or where a fit fails.
+    The index is fitted to the image including its PSF, without deconvolution. Undefined for images
+    without a source in HR that is not truncated by the edge, or if a fit fails.
     """
 
     higher_is_better = False
     signed = True
     unit = ""
     protocol = (
-        "Sersic index in SR less that in HR, least squares on the image as it is, sky of each "
-        f"image subtracted, brightest of the {DETECTION}"
+        "Sersic index in SR minus that in HR, least-squares fit to the image including its PSF, "
+        f"sky of each image subtracted, brightest of the {DETECTION}"
     )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
 
         def measure(sr: Band, hr: Band) -> float:
             true = detect(hr).whole
@@ -179,20 +180,20 @@ class SersicIndexError:
 class HalfLightRadiusError:
     """Relative error of the half-light radius of the brightest source: ``SR / HR - 1``.
 
-    The radius is that of a circle, around the position in HR. Undefined for images whose HR has no
-    source that the border does not cut, or where a flux is not positive.
+    The radius is that of a circle around the position in HR. Undefined for images without a source
+    in HR that is not truncated by the edge, or if a flux is not positive.
     """
 
     higher_is_better = False
     signed = True
     unit = ""
     protocol = (
-        "half-light radius in SR over that in HR, less 1, of the light within 6 isophotal "
+        "half-light radius in SR over that in HR, minus 1, of the light within 6 isophotal "
         f"semi-major axes of HR, sky of each image subtracted, brightest of the {DETECTION}"
     )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
 
         def measure(sr: Band, hr: Band) -> float:
             true = detect(hr).whole

@@ -1,6 +1,6 @@
-"""Whether SR has the flux of HR: of the whole image, in apertures around sources, at their peak.
+"""Photometry of SR and HR: of the whole image, in apertures around sources, and at their peaks.
 
-Errors are signed, SR less HR, so that their mean over the images is the bias of the photometry and
+Errors are signed, SR minus HR, so that their mean over the images is the bias of the photometry and
 their standard deviation its scatter. In magnitudes, positive is too faint.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from srkit.interfaces import Batch
 from srkit_astro.extra import needs
 from srkit_astro.grids import lr_of
-from srkit_astro.metrics.bands import Band, Floats, compare_bands, mean_of_measured
+from srkit_astro.metrics.bands import Band, Floats, compare_bands, mean_of_defined
 from srkit_astro.metrics.detection import DETECTION, Sources, detect
 
 with needs("photutils"):
@@ -25,15 +25,15 @@ with needs("photutils"):
 
 
 def magnitudes(sr: float, hr: float) -> float:
-    """Give the difference in magnitudes of two fluxes; NaN unless both are positive."""
+    """Return the difference of two fluxes in magnitudes; NaN unless both are positive."""
     return -2.5 * math.log10(sr / hr) if sr > 0 and hr > 0 else math.nan
 
 
 class FluxError:
     """Error of the total flux in magnitudes: ``-2.5 log10(sum of SR / sum of HR)``.
 
-    The sky is not subtracted: images are expected to have none, and a pedestal of SR is an error.
-    Undefined where either sum is not positive.
+    The sky is not subtracted: it is expected to be zero, and an offset of SR counts as an error.
+    Undefined if either sum is not positive.
     """
 
     higher_is_better = False
@@ -42,17 +42,16 @@ class FluxError:
     protocol = "-2.5 log10 of the sum of SR over the sum of HR, whole image, no sky subtracted"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         return compare_bands(lambda s, h: magnitudes(s.sum(), h.sum()), sr, batch)
 
 
 class ApertureFluxError:
     """Error of the flux in circular apertures around the sources of HR, in magnitudes.
 
-    The sky of HR is subtracted from both images. The value of an image is the mean over those
-    sources whose aperture lies within the image and has positive flux in both; a source that SR
-    has lost has no magnitude, and is told by `completeness`. Undefined where there is no such
-    source.
+    The sky of HR is subtracted from both images. The value of an image is the mean over the sources
+    whose aperture lies within the image and has a positive flux in both. A source that is missing
+    in SR has no magnitude; it lowers the `completeness`. Undefined if there is no such source.
 
     Parameters
     ----------
@@ -72,7 +71,7 @@ class ApertureFluxError:
         )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         radius = self.radius * lr_of(batch)[1]
 
         def measure(sr: Band, hr: Band) -> float:
@@ -84,7 +83,7 @@ class ApertureFluxError:
             fluxes = (
                 aperture.do_photometry(image)[0] for image in (sr - sources.sky, sources.image)
             )
-            return mean_of_measured([magnitudes(s, h) for s, h in zip(*fluxes, strict=True)])
+            return mean_of_defined([magnitudes(s, h) for s, h in zip(*fluxes, strict=True)])
 
         return compare_bands(measure, sr, batch)
 
@@ -92,9 +91,9 @@ class ApertureFluxError:
 class IsophotalFluxError:
     """Error of the flux within the isophote of HR's brightest source, in magnitudes.
 
-    The isophote is that of the detection threshold in HR, and the same pixels are added up in
-    both images, less the sky of HR. Undefined for images whose HR has no source that the border
-    does not cut, or where either flux is not positive.
+    The isophote is that of the detection threshold in HR. The same pixels are summed in both
+    images, with the sky of HR subtracted. Undefined for images without a source in HR that is not
+    truncated by the edge, or if either flux is not positive.
     """
 
     higher_is_better = False
@@ -106,7 +105,7 @@ class IsophotalFluxError:
     )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
 
         def measure(sr: Band, hr: Band) -> float:
             true = detect(hr).whole
@@ -119,12 +118,13 @@ class IsophotalFluxError:
 
 
 def isophote(sources: Sources) -> NDArray[np.bool_]:
-    """Mark the pixels above the threshold that hang together with the brightest source's peak.
+    """Return the mask of the pixels above the threshold connected to the brightest source's peak.
 
     Returns
     -------
     ndarray
-        ``(H, W)``; none where the peak, which is sought in the smoothed image, is below.
+        ``(H, W)``; all False if the peak, which is that of the smoothed image, is below the
+        threshold.
     """
     brightest = sources.catalogue[0]
     above = sources.image > sources.threshold
@@ -136,13 +136,13 @@ def isophote(sources: Sources) -> NDArray[np.bool_]:
 class PeakError:
     """Relative error of the peak brightness of the sources of HR: ``SR / HR - 1``.
 
-    The sky of HR is subtracted from both images. The peak of SR is its brightest pixel within the
-    radius of that of HR. Undefined for images whose HR has no source.
+    The sky of HR is subtracted from both images. The peak in SR is the brightest pixel within the
+    radius of the peak in HR. Undefined for images whose HR has no source.
 
     Parameters
     ----------
     radius
-        In LR pixels.
+        The radius in LR pixels.
     """
 
     higher_is_better = False
@@ -152,12 +152,12 @@ class PeakError:
     def __init__(self, *, radius: PositiveFloat = 1.0) -> None:
         self.radius = radius
         self.protocol = (
-            f"peak of SR within {radius:g} LR pixels of that of HR, over that of HR, less 1; sky "
-            f"of HR subtracted from both, mean over the {DETECTION}"
+            f"peak of SR within {radius:g} LR pixels of the peak of HR, over the peak of HR, minus "
+            f"1; sky of HR subtracted from both, mean over the {DETECTION}"
         )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         radius = self.radius * lr_of(batch)[1]
 
         def measure(sr: Band, hr: Band) -> float:
@@ -167,13 +167,13 @@ class PeakError:
             for x, y in zip(sources.catalogue["xpeak"], sources.catalogue["ypeak"], strict=True):
                 near = np.hypot(rows - y, columns - x) <= radius
                 errors.append((sr[near].max() - sources.sky) / sources.image[y, x] - 1)
-            return mean_of_measured(errors)
+            return mean_of_defined(errors)
 
         return compare_bands(measure, sr, batch)
 
 
 def _inside(sources: Sources, radius: float) -> Floats:
-    """Give the positions, ``(K, 2)``, of which a circle lies within the image."""
+    """Return the positions, ``(K, 2)``, around which a circle lies within the image."""
     height, width = sources.image.shape
     places = sources.positions
     low = places >= radius - 0.5

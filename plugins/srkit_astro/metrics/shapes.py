@@ -1,8 +1,9 @@
-"""Whether SR has the shapes of HR: where the sources lie, how elongated and how large they are.
+"""Positions, ellipticities and sizes of sources in SR and HR.
 
-Positions are windowed centroids, as SExtractor's ``XWIN_IMAGE``. Ellipticities and sizes come from
-adaptive moments: second moments under an elliptical Gaussian that matches the source itself, so
-that noise far from it does not count (Hirata and Seljak 2003; Bernstein and Jarvis 2002).
+Positions are windowed centroids, like ``XWIN_IMAGE`` of SExtractor. Ellipticities and sizes are
+derived from adaptive moments: second moments under an elliptical Gaussian weight that matches the
+source itself, so that distant noise has no effect (Hirata and Seljak 2003; Bernstein and Jarvis
+2002).
 """
 
 from __future__ import annotations
@@ -12,39 +13,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
 from torch import Tensor
 
 from srkit.interfaces import Batch
 from srkit_astro.extra import needs
 from srkit_astro.grids import lr_of, pixel_scale_of
-from srkit_astro.metrics.bands import Band, Floats, compare_bands, each_image, mean_of_measured
+from srkit_astro.metrics.bands import Band, Floats, compare_bands, mean_of_defined, measure_bands
 from srkit_astro.metrics.detection import DETECTION, Sources, detect
 
 with needs("sep"):
     import sep
 
-#: FWHM of a Gaussian in its standard deviations.
-FWHM = 2 * math.sqrt(2 * math.log(2))
-#: Radius, in standard deviations of the first guess, of the stamp on which moments are computed.
+#: Half side of the stamp on which moments are computed, in standard deviations of the first guess.
 STAMP = 8.0
-#: Rounds after which moments that still change count as undefined.
-ROUNDS = 100
-#: Change of the moments, relative to the size, at which they are settled.
-SETTLED = 1e-6
+#: Largest number of iterations; without convergence, the moments are undefined.
+ITERATIONS = 100
+#: Change of the moments, relative to the size, at which they have converged.
+CONVERGED = 1e-6
 
 PROTOCOL = f"adaptive moments, sky of each image subtracted, mean over the {DETECTION}"
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Where a source is, how large, and how elongated.
+    """Position, size and elongation of a source.
 
     Parameters
     ----------
     centre
-        x and y in pixels, ``(2,)``; 0 is the centre of the first pixel.
+        x and y in pixels, ``(2,)``; the centre of the first pixel is 0.
     covariance
-        Of the matched Gaussian in pixels squared, ``(2, 2)``.
+        Covariance of the matched Gaussian in pixels squared, ``(2, 2)``.
     """
 
     centre: Floats
@@ -52,36 +52,36 @@ class Moments:
 
     @property
     def size(self) -> float:
-        """Standard deviation of a round Gaussian of the same area, in pixels."""
+        """Standard deviation of a circular Gaussian of the same area, in pixels."""
         return float(np.linalg.det(self.covariance) ** 0.25)
 
     @property
     def ellipticity(self) -> complex:
-        """Distortion ``(xx - yy + 2i xy) / (xx + yy)``, ``(a**2 - b**2) / (a**2 + b**2)`` large."""
+        """Distortion ``(xx - yy + 2i xy) / (xx + yy)``, of modulus ``(a² - b²) / (a² + b²)``."""
         (xx, xy), (_, yy) = self.covariance.tolist()
         return complex(xx - yy, 2 * xy) / complex(xx + yy)
 
 
 def adaptive_moments(image: Band, x: float, y: float, size: float) -> Moments | None:
-    """Find the Gaussian weight that matches a source.
+    """Measure the adaptive moments of a source: those of the Gaussian weight that matches it.
 
-    The moments of a Gaussian under itself as a weight are half its own; the weight is given twice
-    the moments that it found until it stays as it is.
+    The second moments of a Gaussian, weighted by itself, are half its own. The weight is therefore
+    set to twice the measured moments, until it no longer changes.
 
     Parameters
     ----------
     image
-        The band less its sky.
+        The band with its sky subtracted.
     x, y
-        First guess of the centre in pixels.
+        Initial centre in pixels.
     size
-        First guess of the standard deviation in pixels.
+        Initial standard deviation in pixels.
 
     Returns
     -------
     Moments or None
-        None where the flux under the weight is not positive, the weight grows beyond the stamp,
-        vanishes or wanders off, or does not settle.
+        None if the flux under the weight is not positive, if the weight grows beyond the stamp,
+        shrinks to nothing or drifts away, or if the iteration does not converge.
 
     References
     ----------
@@ -96,7 +96,7 @@ def adaptive_moments(image: Band, x: float, y: float, size: float) -> Moments | 
     places, light = np.stack([columns[near], rows[near]]).astype(float), image[near]
     start = np.array([x, y], dtype=float)
     centre, covariance = start, size**2 * np.eye(2)
-    for _ in range(ROUNDS):
+    for _ in range(ITERATIONS):
         offset = places - centre[:, None]
         weighted = light * np.exp(-0.5 * (offset * np.linalg.solve(covariance, offset)).sum(0))
         total = weighted.sum()
@@ -111,13 +111,13 @@ def adaptive_moments(image: Band, x: float, y: float, size: float) -> Moments | 
             return None
         if math.hypot(*(centre - start)) > 2 * size + 1:
             return None
-        if change < SETTLED:
+        if change < CONVERGED:
             return Moments(centre, covariance)
     return None
 
 
 def moments_of(sources: Sources, image: Band) -> list[Moments | None]:
-    """Measure sources, found in one image, on another of the same grid, less its sky."""
+    """Measure detected sources in a sky-subtracted image on the same grid."""
     sizes = np.sqrt(sources.catalogue["a"] * sources.catalogue["b"])
     return [
         adaptive_moments(image, x, y, size)
@@ -126,18 +126,18 @@ def moments_of(sources: Sources, image: Band) -> list[Moments | None]:
 
 
 def compare_moments(difference: Callable[[Moments, Moments], float], sr: Band, hr: Band) -> float:
-    """Average a difference of SR's moments and HR's over the whole sources of HR."""
+    """Average a difference between the moments in SR and HR over the whole sources of HR."""
     true = detect(hr).whole
     pairs = zip(moments_of(true, detect(sr).image), moments_of(true, true.image), strict=True)
-    return mean_of_measured([difference(s, h) for s, h in pairs if s is not None and h is not None])
+    return mean_of_defined([difference(s, h) for s, h in pairs if s is not None and h is not None])
 
 
 class CentroidShift:
     """Distance between the positions of a source in SR and HR, in milliarcseconds.
 
-    Positions are windowed centroids: means under a round Gaussian of the FWHM that encloses half of
-    the source's light in HR. The value of an image is the mean over the sources of HR that the
-    border does not cut. Undefined for images without any.
+    Positions are centroids under a circular Gaussian window, whose FWHM is the half-light diameter
+    of the source in HR. The value of an image is the mean over the sources of HR that are not
+    truncated by the edge. Undefined for images without any.
     """
 
     higher_is_better = False
@@ -148,7 +148,7 @@ class CentroidShift:
     )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         return 1000 * pixel_scale_of(batch) * compare_bands(_centroid_shift, sr, batch)
 
 
@@ -157,20 +157,20 @@ def _centroid_shift(sr: Band, hr: Band) -> float:
     x, y = true.positions.T
     rows = true.catalogue
     radius, _ = sep.flux_radius(true.image, x, y, 6 * rows["a"], 0.5, subpix=5)
-    window = np.maximum(2 * radius, 1) / FWHM
+    window = np.maximum(2 * radius, 1) * gaussian_fwhm_to_sigma
     places = [
         np.stack(sep.winpos(image, x, y, window)[:2], 1) for image in (detect(sr).image, true.image)
     ]
-    return mean_of_measured(np.hypot(*(places[0] - places[1]).T))
+    return mean_of_defined(np.hypot(*(places[0] - places[1]).T))
 
 
 class EllipticityError:
-    """Difference of the ellipticities in SR and HR, as the modulus of a complex number.
+    """Modulus of the difference of the complex ellipticities in SR and HR.
 
-    The ellipticity is the distortion of adaptive moments, ``(a**2 - b**2) / (a**2 + b**2)`` at
-    twice the position angle. The value of an image is the mean over the sources of HR that the
-    border does not cut and whose moments are defined in both images. Undefined for images without
-    any.
+    The ellipticity is the distortion of adaptive moments: its modulus is ``(a² - b²) / (a² + b²)``,
+    its phase twice the position angle. The value of an image is the mean over the sources of HR
+    that are not truncated by the edge and whose moments are defined in both images. Undefined for
+    images without any.
     """
 
     higher_is_better = False
@@ -178,7 +178,7 @@ class EllipticityError:
     protocol = f"modulus of the difference of the distortions of SR and HR, {PROTOCOL}"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
 
         def difference(sr: Moments, hr: Moments) -> float:
             return abs(sr.ellipticity - hr.ellipticity)
@@ -187,19 +187,20 @@ class EllipticityError:
 
 
 class SizeError:
-    """Relative error of the sizes of the sources: size in SR over that in HR, less 1.
+    """Relative error of the sizes of sources: ``SR / HR - 1``.
 
-    Above 0, SR is blurred. The size is the fourth root of the determinant of adaptive moments. The
-    value of an image is the mean over the sources as for `ellipticity_error`.
+    Positive values mean that SR is blurred. The size is the fourth root of the determinant of the
+    adaptive moments. The value of an image is the mean over the same sources as for
+    `ellipticity_error`.
     """
 
     higher_is_better = False
     signed = True
     unit = ""
-    protocol = f"size of SR over that of HR, less 1, {PROTOCOL}"
+    protocol = f"size in SR over that in HR, minus 1, {PROTOCOL}"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
 
         def difference(sr: Moments, hr: Moments) -> float:
             return sr.size / hr.size - 1
@@ -208,13 +209,13 @@ class SizeError:
 
 
 class FwhmGain:
-    """Share of the gap between the widths of the sources in LR and HR that SR closes.
+    """Fraction of the difference in FWHM between LR and HR that SR recovers.
 
-    ``1 - |SR - HR| / (LR - HR)`` of the mean FWHM of the sources, each that of the Gaussian of its
-    adaptive moments: 1 for images as sharp as HR, 0 for those as wide as LR, and falling again for
-    those that are too sharp. The mean is over the sources of HR that the border does not cut and
-    whose moments are defined in all three images. Undefined for images without any, or whose HR is
-    no sharper than LR.
+    ``1 - |SR - HR| / (LR - HR)``, where SR, HR and LR are the mean FWHM of the sources, each from
+    its adaptive moments. It is 1 for images as sharp as HR, 0 for images as blurred as LR, and
+    decreases again for images that are too sharp. The mean is over the sources of HR that are not
+    truncated by the edge and whose moments are defined in all three images. Undefined for images
+    without any, or if HR is not sharper than LR.
     """
 
     higher_is_better = True
@@ -222,13 +223,13 @@ class FwhmGain:
     protocol = f"1 - |SR - HR| / (LR - HR) of the mean FWHM, {PROTOCOL}"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         lr, scale = lr_of(batch)
-        return each_image(lambda s, h, low: _gain(s, h, low, scale), sr, batch.hr, lr)
+        return measure_bands(lambda s, h, low: _gain(s, h, low, scale), sr, batch.hr, lr)
 
 
 def _gain(sr: Band, hr: Band, lr: Band, scale: int) -> float:
-    # Beneath an LR pixel lie scale x scale HR pixels, so that the two grids share their positions.
+    # Each LR pixel is repeated over its scale x scale HR pixels, so that positions agree.
     enlarged = lr.repeat(scale, 0).repeat(scale, 1)
     true = detect(hr).whole
     images = (true.image, detect(sr).image, detect(enlarged).image)

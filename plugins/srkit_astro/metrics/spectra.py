@@ -1,8 +1,8 @@
-"""Spatial frequencies: how much power SR has at each, and how far it is the power of HR.
+"""Spatial frequencies: power spectra of SR and HR, and their correlation.
 
-Both images lose their mean and are tapered to 0 at the borders by a Hann window, without which the
-edges of an image that is not periodic put power into all frequencies. Frequencies are in cycles a
-pixel of HR, up to 0.5, the Nyquist frequency; a ring is one cycle an image wide.
+The mean of each image is subtracted, and a Hann window tapers it to 0 at the borders; otherwise the
+edges of an image that is not periodic would add power at all frequencies. Frequencies are in cycles
+per HR pixel, up to the Nyquist frequency of 0.5. Rings are one cycle per image wide.
 """
 
 from __future__ import annotations
@@ -17,37 +17,33 @@ from torch import Tensor
 
 from srkit.interfaces import Batch
 from srkit_astro.grids import pixel_scale_of
+from srkit_astro.instruments.ranges import ascending
 from srkit_astro.metrics.bands import Band, Floats, compare_bands
 
-#: Rings with less than this share of the strongest one's power hold the rounding of float32.
+#: Rings with less than this fraction of the power of the strongest one only contain rounding
+#: errors.
 ROUNDING = 1e-12
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def _rising(band: tuple[float, float]) -> tuple[float, float]:
-    if band[0] >= band[1]:
-        raise ValueError("expected the lower end first")
-    return band
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 def transform(image: Band) -> NDArray[np.complex128]:
-    """Give the Fourier transform of an image less its mean under a Hann window, ``(H, W)``."""
+    """Return the Fourier transform of an image under a Hann window, mean subtracted: ``(H, W)``."""
     window = np.outer(*(np.hanning(side + 2)[1:-1] for side in image.shape))
     mean = (image * window).sum() / window.sum()
     return np.fft.fft2((image - mean) * window)
 
 
 def rings(shape: tuple[int, ...]) -> tuple[NDArray[np.intp], Floats]:
-    """Number the rings of the frequency plane.
+    """Assign the frequencies of a Fourier transform to rings.
 
     Returns
     -------
     numbers : numpy.ndarray
-        ``(H, W)``: the ring of each frequency; 0 is that of the mean, and those from
-        ``len(frequencies)`` are beyond the Nyquist frequency.
+        ``(H, W)``: the ring number of each frequency. Ring 0 is the mean; rings from
+        ``len(frequencies)`` on are beyond the Nyquist frequency.
     frequencies : numpy.ndarray
-        Of the middle of each ring in cycles a pixel, from 0 up to 0.5.
+        Central frequency of each ring in cycles per pixel, from 0 to 0.5.
     """
     longest = max(shape)
     rows, columns = (np.fft.fftfreq(side) for side in shape)
@@ -56,31 +52,31 @@ def rings(shape: tuple[int, ...]) -> tuple[NDArray[np.intp], Floats]:
 
 
 def ring_sums(values: NDArray[np.float64], numbers: NDArray[np.intp], count: int) -> Floats:
-    """Add values up in each of the first rings."""
+    """Return the sum of the values in each of the first rings."""
     sums = np.bincount(numbers.ravel(), values.ravel(), numbers.max() + 1)
     return np.asarray(sums[:count], dtype=np.float64)
 
 
 class PowerSpectrumRatio:
-    """Mean distance of the radial power spectra of SR and HR, in dB.
+    """Mean deviation of the radial power spectrum of SR from that of HR, in dB.
 
-    The mean over the rings of a band of ``|10 log10(power of SR / power of HR)|``: texture that is
-    missing counts like texture that is too much. Phases do not count: see
-    `fourier_ring_correlation`. Rings without power in HR are left out; undefined where that is all
-    of them, and infinite where SR has no power in a ring that HR has.
+    The mean of ``|10 log10(power of SR / power of HR)|`` over the rings of a frequency band:
+    missing texture counts like excess texture. Phases are ignored; see `fourier_ring_correlation`.
+    Rings without power in HR are left out. Undefined if there are no others, and infinite if SR has
+    no power in a ring in which HR has.
 
     Parameters
     ----------
     band
-        Lower and upper end of the frequencies that count, as shares of HR's Nyquist frequency: at
-        a scale of 2, ``[0.5, 1]`` is what LR cannot hold.
+        Lower and upper end of the frequency band, as fractions of the Nyquist frequency of HR: at a
+        scale of 2, ``[0.5, 1]`` are the frequencies that LR cannot contain.
     """
 
     higher_is_better = False
     unit = "dB"
 
     def __init__(
-        self, *, band: Annotated[tuple[Share, Share], AfterValidator(_rising)] = (0.0, 1.0)
+        self, *, band: Annotated[tuple[Fraction, Fraction], AfterValidator(ascending)] = (0.0, 1.0)
     ) -> None:
         self.band = band
         self.protocol = (
@@ -89,7 +85,7 @@ class PowerSpectrumRatio:
         )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         return compare_bands(self._measure, sr, batch)
 
     def _measure(self, sr: Band, hr: Band) -> float:
@@ -112,13 +108,13 @@ class FourierRingCorrelation:
     """Resolution of SR in arcsec, from its correlation with HR on rings of spatial frequency.
 
     It is the inverse of the frequency at which the correlation first falls below the threshold,
-    linear between rings, and not below two pixels of HR. Images that do not even agree on their
-    coarsest ring get more than their own size. Undefined where HR or SR is constant.
+    with linear interpolation between rings, and at least two HR pixels. If the images do not agree
+    even in the lowest ring, it is larger than the image. Undefined if HR or SR is constant.
 
     Parameters
     ----------
     threshold
-        Correlation that counts as resolved; 1/7 is that of Nieuwenhuizen et al.
+        Correlation above which frequencies count as resolved; 1/7 is that of Nieuwenhuizen et al.
 
     References
     ----------
@@ -138,7 +134,7 @@ class FourierRingCorrelation:
         )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         return pixel_scale_of(batch) * compare_bands(self._measure, sr, batch)
 
     def _measure(self, sr: Band, hr: Band) -> float:
@@ -160,9 +156,9 @@ def ring_correlation(first: Band, second: Band) -> tuple[Floats, Floats]:
     Returns
     -------
     correlation : numpy.ndarray
-        ``(K,)`` in [-1, 1]; 1 by definition at the frequency 0, and 0 where an image has no power.
+        ``(K,)`` in [-1, 1]; 1 by definition at frequency 0, and 0 if an image has no power.
     frequencies : numpy.ndarray
-        ``(K,)`` in cycles a pixel.
+        ``(K,)`` in cycles per pixel.
     """
     numbers, frequencies = rings(first.shape)
     x, y = transform(first), transform(second)

@@ -1,4 +1,4 @@
-"""PSF, wide pixels and noise on images, against SciPy, astropy and GalSim."""
+"""PSF, larger pixels and noise, compared with SciPy, astropy and GalSim."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def render(options: dict[str, Any], pixel: float = 0.1) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (33, 50), (5, 7)])
-def test_convolution_equals_scipys_of_the_mirrored_image(shape: tuple[int, int]) -> None:
+def test_convolution_equals_scipy_with_symmetric_padding(shape: tuple[int, int]) -> None:
     images = draw(2, 3, *shape)
     kernel = render(MOFFAT)
     lopsided = kernel * torch.linspace(0.5, 1.5, kernel.shape[-1])
@@ -66,7 +66,7 @@ def test_convolution_equals_astropy() -> None:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("place", [(47, 52), (50, 49)])
-def test_a_point_lands_where_and_as_galsim_draws_it(scale: int, place: tuple[int, int]) -> None:
+def test_a_point_source_agrees_with_galsim(scale: int, place: tuple[int, int]) -> None:
     galsim = pytest.importorskip("galsim")
     pixel, side = 0.1, 24 * scale
     hr = torch.zeros(1, 1, side, side)
@@ -78,12 +78,12 @@ def test_a_point_lands_where_and_as_galsim_draws_it(scale: int, place: tuple[int
     accuracy = galsim.GSParams(maxk_threshold=1e-6)
     star = galsim.Gaussian(fwhm=0.6, flux=1000, gsparams=accuracy).shift(offset)
     drawn = star.drawImage(nx=24, ny=24, scale=pixel * scale, dtype=float).array
-    # Surface brightness is flux per area of an LR pixel, and so a block mean.
+    # Surface brightness is flux per area of an LR pixel, hence a block mean.
     assert abs(lr * scale**2 - drawn).max() < 1e-4 * drawn.max()
 
 
 @pytest.mark.parametrize("degradation", [psf_noise(), hst_to_hsc()])
-def test_flux_is_kept_up_to_the_borders(degradation: PsfNoise | HstToHsc) -> None:
+def test_flux_is_conserved_at_the_borders(degradation: PsfNoise | HstToHsc) -> None:
     hr = torch.zeros(2, 1, 40, 60)
     hr[0, 0, 0, 0] = 5
     hr[1, 0, 20, 59] = 7
@@ -92,14 +92,14 @@ def test_flux_is_kept_up_to_the_borders(degradation: PsfNoise | HstToHsc) -> Non
     assert torch.allclose(lr.sum((1, 2, 3)), hr.sum((1, 2, 3)) / 4, rtol=1e-5)
 
 
-def test_negative_sky_is_kept() -> None:
+def test_a_negative_sky_is_not_clipped() -> None:
     hr = torch.full((1, 1, 64, 64), -2.0)
     for degradation in (psf_noise(), hst_to_hsc()):
         assert torch.allclose(degradation(hr, [0]), torch.tensor(-2.0), rtol=1e-5)
     assert psf_noise(noise=CAMERA)(hr, [0]).mean().item() == pytest.approx(-2, abs=1e-3)
 
 
-def test_psf_of_a_range_is_a_samples_own() -> None:
+def test_a_psf_is_drawn_for_each_sample() -> None:
     degradation = psf_noise(psf={**MOFFAT, "fwhm": [0.4, 1.2]})
     hr = torch.zeros(2, 1, 64, 64)
     hr[..., 32, 32] = 1
@@ -117,7 +117,7 @@ def test_psf_of_a_range_is_a_samples_own() -> None:
         hst_to_hsc(noise=CAMERA, target={**MOFFAT, "fwhm": [0.5, 0.9]}),
     ],
 )
-def test_noise_has_the_variance_that_is_told(degradation: PsfNoise | HstToHsc) -> None:
+def test_noise_has_the_stated_variance(degradation: PsfNoise | HstToHsc) -> None:
     hr = 3 + draw(2, 1, 512, 512).abs()
     seeds = [4, 5]
     noisy, clean = degradation(hr, seeds), degradation.expected(hr, seeds)
@@ -129,14 +129,14 @@ def test_noise_has_the_variance_that_is_told(degradation: PsfNoise | HstToHsc) -
     assert degradation.expected(hr.requires_grad_(), seeds).requires_grad
 
 
-def test_without_a_camera_nothing_is_random() -> None:
+def test_without_noise_nothing_is_random() -> None:
     degradation, hr = psf_noise(), draw(1, 1, 32, 32)
     assert torch.equal(degradation(hr, [1]), degradation(hr, [2]))
     assert torch.equal(degradation(hr, [1]), degradation.expected(hr, [1]))
     assert degradation.variance(hr, [1]) is None
 
 
-def test_a_gaussian_at_hst_becomes_the_gaussian_at_hsc() -> None:
+def test_hst_to_hsc_broadens_a_gaussian() -> None:
     source, target = {"type": "gaussian", "fwhm": 0.12}, {"type": "gaussian", "fwhm": 0.6}
     hr = torch.zeros(1, 1, 120, 120)
     narrow, broad = (render(each, 0.05)[0].float() for each in (source, target))
@@ -157,8 +157,8 @@ def test_a_narrower_target_is_refused(target: dict[str, Any]) -> None:
     with pytest.raises(ValueError) as caught:
         hst_to_hsc(target=target)
     assert str(caught.value) == (
-        "the target PSF is narrower than the source PSF, so that LR would be sharper than HR; "
-        "expected a broader one, and both in arcsec"
+        "the target PSF is narrower than the source PSF, which would make LR sharper than HR; "
+        "expected a broader one; check that both are in arcsec"
     )
 
 
@@ -195,15 +195,13 @@ def test_a_narrower_target_is_refused(target: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_a_recipes_problems_are_at_their_place(
-    changes: dict[str, Any], problems: list[str]
-) -> None:
+def test_problems_of_a_recipe_name_the_key(changes: dict[str, Any], problems: list[str]) -> None:
     with pytest.raises(ValidationError) as caught:
         psf_noise(**changes)
     assert explain(caught.value, "degradation", options_model(PsfNoise)) == problems
 
 
 @pytest.mark.parametrize("name", ["psf_noise", "hst_to_hsc"])
-def test_both_are_offered(registry: Registry, name: str) -> None:
+def test_both_are_registered(registry: Registry, name: str) -> None:
     factory = {"psf_noise": PsfNoise, "hst_to_hsc": HstToHsc}[name]
     assert registry.get("degradations", name).factory is factory

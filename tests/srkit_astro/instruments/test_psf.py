@@ -1,4 +1,4 @@
-"""PSFs on the HR grid, against astropy and GalSim."""
+"""PSFs on the HR grid, compared with astropy and GalSim."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PIXEL = 0.05
 PSF: TypeAdapter[Any] = TypeAdapter(Psf)
 #: First zero of an Airy pattern, in lambda / D.
 FIRST_ZERO = 1.2196698912665045
-#: How astropy integrates: the middle 5 pixels a side, each on 101 by 101 points.
+#: Integration by astropy: the central 5 x 5 pixels, each with 101 x 101 samples.
 SAMPLED: dict[str, Any] = {"x_size": 5, "y_size": 5, "mode": "oversample", "factor": 101}
 
 
@@ -30,13 +30,13 @@ def render(pixel: float = PIXEL, **options: Any) -> np.ndarray[Any, Any]:
 
 
 def deviation(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
-    """Largest difference over the peak, after the expected light was brought to a sum of 1."""
+    """Return the largest difference relative to the peak; `expected` is normalised first."""
     expected = expected / expected.sum()
     return float(abs(found - expected).max() / expected.max())
 
 
 def middle(kernel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Cut out the middle 5 pixels a side, and bring their sum to 1."""
+    """Cut out the central 5 x 5 pixels and normalise their sum to 1."""
     first = len(kernel) // 2 - 2
     part = kernel[first : first + 5, first : first + 5]
     return part / part.sum()
@@ -87,26 +87,26 @@ def test_models_equal_galsim(
     side = len(found)
     drawn = profile.drawImage(nx=side, ny=side, scale=PIXEL, dtype=float).array
     assert deviation(found, drawn) < 1e-4
-    # What is cut off, as the docstrings state it.
-    light = {"Gaussian": 3e-5, "Moffat": 1e-3, "Airy": 0.015}  # the first is GalSim's own error
+    # The light that is cut off, as documented.
+    light = {"Gaussian": 3e-5, "Moffat": 1e-3, "Airy": 0.015}  # the first is the error of GalSim
     assert abs(drawn.sum() - 1) < light[name]
 
 
 @pytest.mark.parametrize("obscuration", [0.0, 0.33])
-def test_airy_by_fwhm_has_that_fwhm(obscuration: float) -> None:
-    # Pixels so small that their values are those of the profile.
+def test_airy_has_the_given_fwhm(obscuration: float) -> None:
+    # Pixels small enough for their values to be those of the profile.
     found = render(0.02, type="airy", fwhm=0.36, obscuration=obscuration)
     centre = len(found) // 2
     assert found[centre, centre + 9] / found[centre, centre] == pytest.approx(0.5, abs=5e-3)
 
 
-def test_airy_fwhm_is_the_published_one() -> None:
+def test_airy_fwhm_has_the_published_value() -> None:
     narrow, wide = (
         PSF.validate_python({"type": "airy", "lambda_over_d": each}) for each in (0.07, [0.07, 1])
     )
-    assert narrow.finest == pytest.approx(1.029 * 0.07, rel=1e-3)
-    assert wide.finest == narrow.finest
-    assert wide.reach == 25
+    assert narrow.smallest_fwhm == pytest.approx(1.029 * 0.07, rel=1e-3)
+    assert wide.smallest_fwhm == narrow.smallest_fwhm
+    assert wide.cut_radius == 25
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_airy_fwhm_is_the_published_one() -> None:
         {"type": "airy", "fwhm": 0.1, "obscuration": 0.3},
     ],
 )
-def test_kernels_are_centred_round_and_sum_to_one(options: dict[str, Any]) -> None:
+def test_kernels_are_centred_symmetric_and_normalised(options: dict[str, Any]) -> None:
     kernel = render(**options)
     assert kernel.sum() == pytest.approx(1, abs=1e-12)
     assert kernel.max() == kernel[len(kernel) // 2, len(kernel) // 2]
@@ -125,11 +125,11 @@ def test_kernels_are_centred_round_and_sum_to_one(options: dict[str, Any]) -> No
         assert np.allclose(kernel, turned, rtol=0, atol=1e-15)
 
 
-def test_the_wings_of_a_shallow_profile_end_at_20_fwhm() -> None:
-    assert PSF.validate_python({"type": "moffat", "fwhm": 0.5, "beta": 1.2}).reach == 10
+def test_shallow_profiles_are_cut_at_20_fwhm() -> None:
+    assert PSF.validate_python({"type": "moffat", "fwhm": 0.5, "beta": 1.2}).cut_radius == 10
 
 
-def test_each_source_draws_its_own_psf_from_ranges() -> None:
+def test_each_generator_draws_a_psf_from_the_ranges() -> None:
     psf = PSF.validate_python({"type": "moffat", "fwhm": [0.5, 0.9], "beta": [2.5, 4]})
     half = half_width(psf, 0.1)
     sources = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
@@ -143,12 +143,12 @@ def test_each_source_draws_its_own_psf_from_ranges() -> None:
     assert torch.allclose(both[:1], expected, rtol=1e-4)
 
 
-def test_corners_are_all_ends_of_all_ranges() -> None:
+def test_extremes_are_all_combinations_of_the_ends_of_ranges() -> None:
     psf = PSF.validate_python({"type": "moffat", "fwhm": [0.5, 0.9], "beta": [2, 4]})
-    found = [(corner.fwhm, corner.beta) for corner in psf.corners()]
+    found = [(corner.fwhm, corner.beta) for corner in psf.extremes()]
     assert found == [(0.5, 2), (0.5, 4), (0.9, 2), (0.9, 4)]
     fixed = PSF.validate_python({"type": "gaussian", "fwhm": 1})
-    assert fixed.corners() == [fixed]
+    assert fixed.extremes() == [fixed]
 
 
 def write(path: Path, values: np.ndarray[Any, Any]) -> Path:
@@ -163,14 +163,14 @@ def write(path: Path, values: np.ndarray[Any, Any]) -> Path:
 @pytest.mark.parametrize(
     ("pixel_scale", "side"), [(0.02, 91), (0.02, 90), (0.05, 41), (0.1, 21), (0.1, 20)]
 )
-def test_psf_image_is_resampled_from_any_pixels(
+def test_psf_image_is_resampled_from_any_pixel_scale(
     tmp_path: Path, suffix: str, pixel_scale: float, side: int
 ) -> None:
-    # The light of a Gaussian in the image's pixels, finer and coarser than ours, odd and even.
+    # A Gaussian integrated over pixels that are finer or coarser than HR; odd and even sides.
     sigma = 0.2
     edges = (torch.arange(side + 1, dtype=torch.float64) - side / 2) * pixel_scale
-    share = torch.erf(edges / (sigma * math.sqrt(2))).diff() / 2
-    file = write(tmp_path / f"psf{suffix}", (share[:, None] * share).numpy())
+    fraction = torch.erf(edges / (sigma * math.sqrt(2))).diff() / 2
+    file = write(tmp_path / f"psf{suffix}", (fraction[:, None] * fraction).numpy())
     found = render(type="image", file=file, pixel_scale=pixel_scale)
     expected = PSF.validate_python(
         {"type": "gaussian", "fwhm": sigma * 2 * math.sqrt(2 * math.log(2))}
@@ -191,12 +191,12 @@ def test_psf_image_keeps_its_orientation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        (np.ones((2, 3, 3)), "has the shape (2, 3, 3); expected (H, W)"),
+        (np.ones((2, 3, 3)), "the shape is (2, 3, 3); expected (H, W)"),
         (np.array([[1.0, np.nan]]), "1 of 2 values are not finite"),
-        (np.zeros((3, 3)), "the values of a PSF have to sum to more than 0"),
+        (np.zeros((3, 3)), "the sum of the values of a PSF must be positive"),
     ],
 )
-def test_a_bad_psf_image_is_named(
+def test_an_invalid_psf_image_is_refused(
     tmp_path: Path, values: np.ndarray[Any, Any], problem: str
 ) -> None:
     file = write(tmp_path / "psf.npy", values)
@@ -205,12 +205,12 @@ def test_a_bad_psf_image_is_named(
     assert str(caught.value) == f"{file}: {problem}"
 
 
-def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+def test_a_file_without_an_image_is_refused(tmp_path: Path) -> None:
     table = tmp_path / "table.fits"
     fits.BinTableHDU.from_columns([fits.Column("x", "D", array=[1.0])]).writeto(table)
     with pytest.raises(DataError) as caught:
         render(type="image", file=table, pixel_scale=0.1)
-    assert str(caught.value) == f"{table}: holds no 2-D image; expected one of a PSF"
+    assert str(caught.value) == f"{table}: contains no 2-D image; expected an image of a PSF"
     for name in ("text.fits", "text.npy"):
         (tmp_path / name).write_text("no image")
         with pytest.raises(DataError, match=rf"{name}: cannot be read as FITS or NPY: "):
@@ -220,18 +220,18 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
         render(type="image", file=missing, pixel_scale=0.1)
 
 
-def test_wrong_units_are_noticed() -> None:
+def test_psfs_too_narrow_or_wide_for_the_pixels_are_refused() -> None:
     with pytest.raises(ValueError) as caught:
         render(1.0, type="gaussian", fwhm=0.06)
     assert str(caught.value) == (
-        "a PSF of FWHM 0.06 arcsec is below a tenth of an HR pixel of 1 arcsec; both have to be in "
-        "arcsec"
+        "the FWHM of the PSF is 0.06 arcsec, less than a tenth of an HR pixel of 1 arcsec; check "
+        "that both are in arcsec"
     )
     with pytest.raises(ValueError) as caught:
         render(1e-5, type="gaussian", fwhm=0.06)
     assert str(caught.value) == (
-        "the PSF reaches 0.15 arcsec, 15000 HR pixels of 1e-05 arcsec; expected at most 1024; both "
-        "have to be in arcsec"
+        "the PSF extends to 0.15 arcsec, which is 15000 HR pixels of 1e-05 arcsec; expected at "
+        "most 1024; check that both are in arcsec"
     )
 
 
@@ -251,7 +251,7 @@ def test_wrong_units_are_noticed() -> None:
         ({"fwhm": 1}, "a PSF whose type is one of gaussian, moffat, airy, image"),
     ],
 )
-def test_bad_options(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as caught:
         PSF.validate_python(options)
     assert message in [

@@ -25,20 +25,20 @@ def render(*options: dict[str, Any], pixel: float = 0.05) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("narrow", "broad"), [(0.1, 0.6), (0.15, 0.6), (0.3, 0.6)])
-def test_the_kernel_between_gaussians_is_a_gaussian(narrow: float, broad: float) -> None:
+def test_the_kernel_between_gaussians_is_gaussian(narrow: float, broad: float) -> None:
     source, target, between = render(
         {"type": "gaussian", "fwhm": narrow},
         {"type": "gaussian", "fwhm": broad},
         {"type": "gaussian", "fwhm": (broad**2 - narrow**2) ** 0.5},
     )
     found = matching_kernels(source, target, 1e-6)
-    # Kernels are integrated over pixels: one pixel's square more in each of the two, not in theirs.
+    # PSFs are integrated over pixels, which cancels between the two but not in the third.
     assert (found - between).abs().max() < 6e-3 * between.max()
     again = fftconvolve(source[0].numpy(), found[0].numpy(), mode="same")
     assert abs(again - target[0].numpy()).max() < 1e-4 * target.max()
 
 
-def test_hst_becomes_hsc() -> None:
+def test_the_kernel_converts_hst_to_hsc() -> None:
     source, target = render(HST, HSC)
     found = matching_kernels(source, target, 1e-6)
     assert found.sum() == pytest.approx(1, abs=1e-12)
@@ -47,7 +47,7 @@ def test_hst_becomes_hsc() -> None:
     assert not sharpens(found)
 
 
-def test_photutils_agrees() -> None:
+def test_kernels_agree_with_photutils() -> None:
     source, target = render(HST, HSC)
     found = matching_kernels(source, target, 1e-4)[0].numpy()
     expected = make_wiener_kernel(
@@ -65,7 +65,7 @@ def test_regularisation_smooths() -> None:
     assert strong.diff().abs().max() < weak.diff().abs().max()
 
 
-def test_each_pair_has_its_own_kernel() -> None:
+def test_each_pair_of_a_batch_has_a_kernel() -> None:
     source, target, other = render(HST, HSC, {**HSC, "fwhm": 0.7})
     both = matching_kernels(source, torch.cat([target, other]), 1e-6)
     assert torch.allclose(both[:1], matching_kernels(source, target, 1e-6))
@@ -73,7 +73,7 @@ def test_each_pair_has_its_own_kernel() -> None:
 
 
 @pytest.mark.parametrize("options", [HST, HSC, {"type": "gaussian", "fwhm": 0.1}])
-def test_only_a_narrower_target_sharpens(options: dict[str, Any]) -> None:
+def test_sharpens_detects_a_narrower_target(options: dict[str, Any]) -> None:
     width = "lambda_over_d" if options["type"] == "airy" else "fwhm"
     narrow = {**options, width: 0.9 * options[width]}
     source, target = render(narrow, options)

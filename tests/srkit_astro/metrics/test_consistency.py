@@ -14,12 +14,12 @@ from srkit.interfaces import Batch
 LOW = SIDE // 2
 SCENE = images(gaussian(40.3, 47.8, 2000), gaussian(60, 36, 3000)).repeat(1, 2, 1, 1)
 SIGMA = 0.5
-#: Scatter of the mean of so many squared normal numbers.
+#: Five times the scatter of the mean of as many squared normal deviates.
 TOLERANCE = 5 * math.sqrt(2 / (2 * (LOW - 8) ** 2))
 
 
 def observe(blur: float = 0.0, seed: int = 0) -> Batch:
-    """Make LR by scipy: a Gaussian blur in HR pixels, block means, and noise."""
+    """Simulate LR with scipy: a Gaussian blur in HR pixels, block means, and noise."""
     blurred = gaussian_filter(SCENE.double().numpy(), (0, 0, blur, blur), truncate=8)
     mean = torch.from_numpy(blurred).reshape(2, 2, LOW, 2, LOW, 2).mean((3, 5)).float()
     lr = mean + noise(*mean.shape, seed=seed, sigma=SIGMA)
@@ -27,7 +27,7 @@ def observe(blur: float = 0.0, seed: int = 0) -> Batch:
 
 
 def psf(sigma: float) -> dict[str, object]:
-    """Describe a Gaussian of sigma HR pixels, each 0.05 arcsec, integrated over a pixel."""
+    """Return the options of a Gaussian PSF with a sigma in HR pixels, which includes the pixel."""
     narrower = math.sqrt(sigma**2 - 1 / 12)
     return {"type": "gaussian", "fwhm": 2.3548 * 0.05 * narrower}
 
@@ -37,7 +37,7 @@ def test_hr_is_consistent_within_the_noise() -> None:
     assert found.tolist() == pytest.approx([1, 1], abs=TOLERANCE)
 
 
-def test_the_blur_is_that_of_the_psf() -> None:
+def test_only_the_right_psf_is_consistent() -> None:
     observed = observe(blur=3)
     right = build(ReducedChiSquare, {"psf": psf(3)})(SCENE, observed)
     assert right.tolist() == pytest.approx([1, 1], abs=TOLERANCE)
@@ -45,26 +45,26 @@ def test_the_blur_is_that_of_the_psf() -> None:
     assert wrong.min().item() > 1.2
 
 
-def test_the_psf_that_hr_has_is_matched() -> None:
-    """From sigma 2 to sigma 4 it takes a Gaussian of sqrt(12)."""
+def test_the_psf_of_hr_is_matched() -> None:
+    """The matching kernel from sigma 2 to sigma 4 is a Gaussian with sigma sqrt(12)."""
     metric = build(ReducedChiSquare, {"psf": psf(4), "source": psf(2)})
     found = metric(SCENE, observe(blur=math.sqrt(12)))
     assert found.tolist() == pytest.approx([1, 1], abs=TOLERANCE)
 
 
-def test_a_bias_adds_its_square_in_units_of_the_variance() -> None:
+def test_a_bias_adds_its_square_over_the_variance() -> None:
     found = ReducedChiSquare()(SCENE + 1, observe())
     assert found.tolist() == pytest.approx([1 + 1 / SIGMA**2] * 2, abs=3 * TOLERANCE)
 
 
-def test_following_the_noise_is_told_by_a_number_below_one() -> None:
+def test_copying_the_noise_gives_zero() -> None:
     observed = observe()
     assert observed.lr is not None
     copied = observed.lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert ReducedChiSquare()(copied, observed).tolist() == pytest.approx([0, 0], abs=1e-10)
 
 
-def test_the_variance_counts_pixel_by_pixel() -> None:
+def test_the_variance_may_differ_between_pixels() -> None:
     observed = observe()
     assert observed.variance is not None
     assert observed.lr is not None
@@ -74,13 +74,13 @@ def test_the_variance_counts_pixel_by_pixel() -> None:
     torch.testing.assert_close(found, expected.double().mean((1, 2, 3)), rtol=1e-4, atol=0)
 
 
-def test_without_a_variance_the_scatter_of_the_sky_is_taken() -> None:
+def test_without_a_variance_the_scatter_of_the_sky_is_used() -> None:
     observed = observe()
     found = ReducedChiSquare()(SCENE, batch(SCENE, lr=observed.lr))
     assert found.tolist() == pytest.approx([1, 1], abs=0.15)
 
 
-def test_no_noise_is_nothing_to_measure_by() -> None:
+def test_without_noise_the_value_is_undefined() -> None:
     flat = torch.ones(1, 1, 32, 32)
     assert math.isnan(ReducedChiSquare()(flat, batch(flat)).item())
 
@@ -93,14 +93,14 @@ def test_the_border_is_left_out() -> None:
     assert ReducedChiSquare(border=2)(SCENE, observed).min().item() > 1e6
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_options_are_refused() -> None:
     flat = torch.ones(1, 1, 16, 16)
-    message = r"^a border of 4 pixels leaves nothing of LR's 8 x 8 pixels$"
+    message = r"^a border of 4 pixels leaves none of the 8 x 8 pixels of LR; set a smaller one$"
     with pytest.raises(ValueError, match=message):
         ReducedChiSquare()(flat, batch(flat))
-    with pytest.raises(ValueError, match=r"^'source' needs 'psf', the PSF of LR that it is"):
+    with pytest.raises(ValueError, match=r"^'source' needs 'psf', the PSF of LR to match"):
         build(ReducedChiSquare, {"source": psf(2)})
-    with pytest.raises(ValueError, match=r"^expected a PSF of fixed parameters; got a range$"):
+    with pytest.raises(ValueError, match=r"^got a range; expected a PSF with fixed parameters$"):
         build(ReducedChiSquare, {"psf": {"type": "gaussian", "fwhm": [0.4, 0.8]}})
-    with pytest.raises(ValueError, match=r"^the data set states no pixel scale"):
+    with pytest.raises(ValueError, match=r"^the data set has no pixel scale"):
         build(ReducedChiSquare, {"psf": psf(2)})(SCENE, batch(SCENE, pixel_scale=None))

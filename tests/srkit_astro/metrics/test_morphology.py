@@ -21,7 +21,7 @@ SIDE = 112
 
 
 def sersic(index: float, radius: float = 7.0, ellipticity: float = 0.3) -> np.ndarray:
-    """Draw a Sersic profile by astropy, averaged over 5 x 5 points a pixel."""
+    """Draw a Sersic profile with astropy, averaged over 5 x 5 samples per pixel."""
     y, x = (np.mgrid[: 5 * SIDE, : 5 * SIDE] - 2) / 5
     model = Sersic2D(1.0, radius, index, 55.3, 54.8, ellip=ellipticity, theta=0.6)
     return model(x, y).reshape(SIDE, 5, SIDE, 5).mean((1, 3))
@@ -37,7 +37,7 @@ def test_the_index_of_a_sersic_profile(index: float, tolerance: float) -> None:
 
 
 def test_radius_and_flux_of_a_sersic_profile() -> None:
-    """Against the profile's own radius, semi-major in astropy, and its integral on a wide grid."""
+    """The references are the given radius, semi-major in astropy, and a numerical integral."""
     light = sersic(1.5)
     found = detect(light)
     fit = fit_sersic(found.image, found)
@@ -54,13 +54,13 @@ def test_the_index_of_a_gaussian_is_a_half() -> None:
 
 
 def test_the_fit_agrees_with_statmorph() -> None:
-    """Of a soft profile: statmorph takes that of a sharp one at the centres of the pixels."""
+    """The profile has no cusp, since statmorph samples profiles at the centres of pixels."""
     statmorph = pytest.importorskip("statmorph")
     light = sersic(0.8) + noise(SIDE, SIDE, seed=3, sigma=0.02).double().numpy()
     found = detect(light)
     labels = (found.image > 0.1) & (np.hypot(*(np.indices(light.shape) - 55)) < 30)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own matter
+        warnings.simplefilter("ignore")  # warnings of statmorph
         theirs = statmorph.SourceMorphology(
             found.image, labels.astype(int), label=1, weightmap=np.full(light.shape, 0.02)
         )
@@ -75,7 +75,7 @@ def test_errors_of_the_index_are_differences() -> None:
     assert SersicIndexError.signed
 
 
-def test_a_fit_that_ends_at_a_bound_is_none() -> None:
+def test_a_fit_that_ends_at_a_bound_has_failed() -> None:
     found = detect(gaussian(48, 48).numpy())
     y, x = np.indices(found.image.shape)
     disc = (np.hypot(x - 48, y - 48) < 8).astype(float)
@@ -83,14 +83,14 @@ def test_a_fit_that_ends_at_a_bound_is_none() -> None:
     assert math.isnan(sersic_index(-found.image, found))
 
 
-def test_half_of_a_gaussian_lies_within_1_18_sigma() -> None:
+def test_the_half_light_radius_of_a_gaussian_is_1_18_sigma() -> None:
     found = detect(gaussian(48, 48, sigma=4).numpy())
     radius = half_light_radius(found.image, found)
     assert radius == pytest.approx(4 * math.sqrt(2 * math.log(2)), rel=0.01)
     assert math.isnan(half_light_radius(-found.image, found))
 
 
-def test_errors_of_the_radius_are_shares() -> None:
+def test_errors_of_the_radius_are_relative() -> None:
     hr = images(gaussian(48, 48, sigma=4), gaussian(40, 50, sigma=3)).repeat(1, 2, 1, 1)
     sr = images(gaussian(48, 48, sigma=5), gaussian(40, 50, sigma=2.4)).repeat(1, 2, 1, 1)
     found = HalfLightRadiusError()(sr, batch(hr))
@@ -99,13 +99,13 @@ def test_errors_of_the_radius_are_shares() -> None:
     assert HalfLightRadiusError.signed
 
 
-def test_the_brightest_source_counts() -> None:
+def test_the_brightest_source_is_measured() -> None:
     hr = images(gaussian(30, 30, flux=50) + gaussian(66, 66, flux=100))
     sr = images(gaussian(30, 30, flux=50, sigma=1.5) + gaussian(66, 66, flux=100, sigma=3.3))
     assert HalfLightRadiusError()(sr, batch(hr)).item() == pytest.approx(0.1, abs=0.005)
 
 
 @pytest.mark.parametrize("metric", [SersicIndexError(), HalfLightRadiusError()])
-def test_without_whole_sources_there_is_nothing_to_measure(metric: SersicIndexError) -> None:
+def test_values_without_whole_sources_are_undefined(metric: SersicIndexError) -> None:
     hr = images(torch.ones(96, 96), gaussian(0, 48))
     assert np.isnan(metric(hr, batch(hr)).numpy()).all()

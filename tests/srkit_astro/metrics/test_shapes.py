@@ -20,7 +20,7 @@ def distortion(ratio: float, angle: float) -> complex:
     return (1 - ratio**2) / (1 + ratio**2) * cmath.exp(2j * angle)
 
 
-def test_a_known_shift_is_found_in_milliarcseconds() -> None:
+def test_a_known_shift_is_measured_in_milliarcseconds() -> None:
     hr = images(gaussian(40.2, 47.6) + gaussian(70, 72), gaussian(50, 30, ratio=0.6, angle=1))
     sr = images(gaussian(40.5, 48.0) + gaussian(70.3, 72.4), gaussian(50.3, 30, ratio=0.6, angle=1))
     found = CentroidShift()(sr.repeat(1, 2, 1, 1), batch(hr.repeat(1, 2, 1, 1)))
@@ -29,20 +29,20 @@ def test_a_known_shift_is_found_in_milliarcseconds() -> None:
     assert CentroidShift()(hr, batch(hr)).tolist() == [0.0, 0.0]
 
 
-def test_the_shift_in_noise_agrees_with_its_error() -> None:
-    """Under a matched Gaussian it is ``sqrt(8 pi) sigma**2 noise / flux`` along an axis."""
+def test_the_shift_due_to_noise_agrees_with_theory() -> None:
+    """Its scatter along an axis is ``sqrt(8 pi) sigma**2 noise / flux`` for a matched window."""
     light, sigma = gaussian(48, 48, flux=1000), 0.2
     stack = torch.stack([light] * 150)[:, None].float()
     sr = stack + noise(*stack.shape, seed=1, sigma=sigma)
     found = CentroidShift()(sr, batch(stack)) / 50
     expected = math.sqrt(8 * math.pi) * 9 * sigma / 1000
-    # The mean of a Rayleigh distribution of that scatter.
+    # The mean of a Rayleigh distribution with this scatter.
     assert found.mean().item() == pytest.approx(expected * math.sqrt(math.pi / 2), rel=0.12)
 
 
 def test_the_shift_needs_the_pixel_scale() -> None:
     hr = images(gaussian(40, 40))
-    with pytest.raises(ValueError, match=r"^the data set states no pixel scale"):
+    with pytest.raises(ValueError, match=r"^the data set has no pixel scale"):
         CentroidShift()(hr, batch(hr, pixel_scale=None))
 
 
@@ -71,11 +71,11 @@ def test_moments_agree_with_galsim() -> None:
     assert found.centre == pytest.approx(centre, abs=5e-3)
 
 
-def test_moments_that_make_no_sense_are_none() -> None:
+def test_undefined_moments_are_none() -> None:
     light = gaussian(40, 40).numpy()
     assert adaptive_moments(-light, 40, 40, 3) is None  # no flux
     assert adaptive_moments(np.ones((SIDE, SIDE)), 40, 40, 3) is None  # grows beyond the stamp
-    assert adaptive_moments(light, 52, 40, 3) is None  # wanders off to the source
+    assert adaptive_moments(light, 52, 40, 3) is None  # drifts to the source
 
 
 def test_ellipticities_are_compared_as_complex_numbers() -> None:
@@ -87,7 +87,7 @@ def test_ellipticities_are_compared_as_complex_numbers() -> None:
         assert found == pytest.approx(expected, abs=2e-3)
 
 
-def test_the_size_is_compared_as_a_share() -> None:
+def test_errors_of_the_size_are_relative() -> None:
     hr = images(gaussian(30, 30) + gaussian(70, 62))
     sr = images(gaussian(30, 30, sigma=3.3) + gaussian(70, 62, sigma=3.6))
     assert SizeError()(sr, batch(hr)).item() == pytest.approx(0.15, abs=2e-3)
@@ -97,26 +97,26 @@ def test_the_size_is_compared_as_a_share() -> None:
 @pytest.mark.parametrize(
     ("sigma", "gain"), [(2.0, 1.0), (4.0, 0.0), (3.0, 0.5), (1.5, 0.75), (5.0, -0.5)]
 )
-def test_the_gain_is_the_share_of_the_gap_in_width(sigma: float, gain: float) -> None:
+def test_the_gain_is_the_recovered_fraction_of_the_fwhm(sigma: float, gain: float) -> None:
     hr, lr, sr = (images(gaussian(48, 48, sigma=s)) for s in (2.0, 4.0, sigma))
     assert FwhmGain()(sr, batch(hr, lr=lr)).item() == pytest.approx(gain, abs=0.01)
 
 
-def test_wide_pixels_share_the_grid_of_hr() -> None:
-    """LR of half the sides, enlarged by repetition, is SR without any gain."""
+def test_positions_of_lr_and_hr_agree() -> None:
+    """LR enlarged by repetition has no gain."""
     hr = images(gaussian(47.3, 48.9, sigma=2))
     lr = torch.nn.functional.avg_pool2d(images(gaussian(47.3, 48.9, sigma=4)), 2)
     enlarged = lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert FwhmGain()(enlarged, batch(hr, lr=lr)).item() == pytest.approx(0, abs=1e-6)
-    assert CentroidShift()(enlarged, batch(hr, lr=lr)).item() < 2  # of 50 mas a pixel
+    assert CentroidShift()(enlarged, batch(hr, lr=lr)).item() < 2  # a pixel is 50 mas
 
 
-def test_an_lr_as_sharp_as_hr_leaves_no_gain_to_measure() -> None:
+def test_the_gain_is_undefined_if_lr_is_as_sharp_as_hr() -> None:
     hr = images(gaussian(48, 48))
     assert math.isnan(FwhmGain()(hr, batch(hr, lr=hr)).item())
 
 
 @pytest.mark.parametrize("metric", [CentroidShift(), EllipticityError(), SizeError(), FwhmGain()])
-def test_without_whole_sources_there_is_nothing_to_measure(metric: SizeError) -> None:
+def test_values_without_whole_sources_are_undefined(metric: SizeError) -> None:
     hr = images(torch.ones(SIDE, SIDE), gaussian(0, 48))
     assert np.isnan(metric(hr, batch(hr)).numpy()).all()
