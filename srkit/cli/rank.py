@@ -55,12 +55,12 @@ def rank(
     from srkit.studies.ranking.measure import rank as rank_models
     from srkit.studies.ranking.report import print_ranking, write_ranking
     from srkit.studies.ranking.testset import open_testset
-    from srkit.system.progress import progress
+    from srkit.system.progress import progress_bars
 
     registry, console = Registry.discover(), new_console()
     chosen = scale or common_scale(models, registry)
     testset = open_testset(on, chosen, Formats.of(registry), lr)
-    with progress(console) as bars:
+    with progress_bars(console) as bars:
         task = bars.add_task("ranking", total=None)
         found = rank_models(
             models,

@@ -30,7 +30,7 @@ from srkit.report.sheets import pair_sheet
 from srkit.system.files import write_file
 from srkit.system.folders import claimed
 from srkit.system.processes.workers import map_in_workers
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 
 FileFormat = Literal["npy", "fits"]
 Split = Literal["train", "validation", "test"]
@@ -276,7 +276,7 @@ def _complete(maker: Maker, count: int, workers: int, console: Console) -> list[
     missing = [index for index in range(count) if index not in rows]
     # Rewritten, since a run that was killed may have left half a line.
     write_file(record, _csv([("index", "name", "label"), *map(_cells, rows.values())]))
-    with progress(console) as bars, record.open("a", newline="", encoding="utf-8") as file:
+    with progress_bars(console) as bars, record.open("a", newline="", encoding="utf-8") as file:
         task = bars.add_task("making pairs", total=count, completed=len(rows))
         for row in map_in_workers(maker.write, missing, workers):
             if isinstance(row, SrkitError):

@@ -24,7 +24,7 @@ from srkit.evaluation.report import write_report
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 from srkit.weights.checkpoints import load, starting_weights, warm_start
 
 
@@ -104,7 +104,7 @@ def _compare_at(
             restorers[name] = estimator(module, assembly, head)
     restorers = restorers or {"original": baseline("original")}
     examiner = Examiner(assembly, assembly.data["test"], process)
-    with progress(console) as bars:
+    with progress_bars(console) as bars:
         task = bars.add_task(f"evaluating {len(restorers)} models", total=None)
         evaluation = examiner.examine(
             restorers,

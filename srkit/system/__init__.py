@@ -7,7 +7,7 @@ from srkit.system.files import atomic, remove_partials, write_file
 from srkit.system.folders import check_same, claimed
 from srkit.system.processes.signals import gathered_signals, resumable
 from srkit.system.processes.workers import map_in_workers
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 
 __all__ = [
     "atomic",
@@ -18,7 +18,7 @@ __all__ = [
     "gathered_signals",
     "map_in_workers",
     "needs",
-    "progress",
+    "progress_bars",
     "remove_partials",
     "resumable",
     "verify",

@@ -23,7 +23,7 @@ from rich.progress import Progress
 from srkit import __version__
 from srkit.errors import DownloadError
 from srkit.system.files import write_file
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 
 #: Seconds without a byte after which a connection counts as dead.
 TIMEOUT = 60
@@ -181,7 +181,7 @@ _BREAKS = (http.client.HTTPException, ConnectionError, TimeoutError)
 
 def _receive(partial: _Partial, console: Console | None) -> None:
     """Bring a partial file to its whole length; a connection that breaks is taken up again."""
-    with progress(console, unit="bytes") as bar:
+    with progress_bars(console, unit="bytes") as bar:
         task = bar.add_task(partial.target.name, total=None)
         failures, most = 0, -1
         while True:

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 
-def progress(
+def progress_bars(
     console: Console | None = None, *, unit: Literal["items", "bytes"] = "items"
 ) -> Progress:
     """Return progress bars, which are shown on terminals only and disappear at the end.

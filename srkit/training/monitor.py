@@ -26,7 +26,7 @@ from torch.utils.tensorboard.summary import hparams
 from srkit.errors import OutputError
 from srkit.models.anatomy import LR, Stage
 from srkit.system.files import write_file
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 
 
 class Monitor:
@@ -52,7 +52,7 @@ class Monitor:
         forget_after(self._records, first)
         with _writing(self._events):
             self._board = SummaryWriter(self._events, purge_step=first + 1)
-        self._bar = progress(console)
+        self._bar = progress_bars(console)
         self._writer: Any = self._board.file_writer
         self._end: Any = None
         self._task = self._bar.add_task("training", total=total, completed=first)

@@ -21,7 +21,7 @@ from srkit.images.fidelity import check_size, check_values, what_is_lost
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
 from srkit.system.files import atomic
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 from srkit.upscaling.frames.files import (
     PARTIAL,
     WAY_OUT,
@@ -294,7 +294,7 @@ def upscale_files(
         What restores the windows of frames that are too large to be restored whole.
     """
     outcome = Outcome()
-    with progress(console) as bars:
+    with progress_bars(console) as bars:
         whole = bars.add_task("files", total=len(jobs), visible=len(jobs) > 1)
         part = bars.add_task("", total=None)
 

@@ -17,7 +17,7 @@ from srkit.images.formats import Formats
 from srkit.images.limits import allow
 from srkit.interfaces import WindowedFormat
 from srkit.system.processes.crew import DIED_TWICE, Crew, in_order, share
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 from srkit.upscaling.defaults import DefaultUpscalers, upscalers_of
 from srkit.upscaling.files import Attempt, Given, Job, Outcome, attempts
 from srkit.upscaling.frames.survey import Survey
@@ -105,7 +105,7 @@ def share_files(jobs: Sequence[Job], work: Work, crew: Crew, console: Console) -
         What became of the files; one of which two processes died has failed.
     """
     outcome = Outcome()
-    with progress(console) as bars, closing(share(jobs, crew, work.open)) as shared:
+    with progress_bars(console) as bars, closing(share(jobs, crew, work.open)) as shared:
         bar = bars.add_task("files", total=len(jobs))
         for done in shared:
             job = done.task.item

@@ -6,11 +6,11 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 
 
 def drawn(console: Console, unit: Literal["items", "bytes"] = "items") -> str:
-    with progress(console, unit=unit) as bars:
+    with progress_bars(console, unit=unit) as bars:
         task = bars.add_task("reading [a].png", total=4000, completed=1000)
         bars.advance(task, 1000)
         bars.refresh()

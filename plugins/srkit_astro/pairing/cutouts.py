@@ -10,7 +10,7 @@ import numpy as np
 from astropy.stats import mad_std
 from rich.console import Console
 
-from srkit.system import progress
+from srkit.system import progress_bars
 from srkit_astro.files.fits import BAD_PLANES
 from srkit_astro.pairing.registration import Registration, register
 from srkit_astro.pairing.resampling import cut, project
@@ -44,7 +44,7 @@ class PairCutter:
         """Cut and register pairs, then cut HR again with the mean offset of its image corrected."""
         pairing = Pairing(self.scale)
         candidates: list[Pair] = []
-        with progress(console) as bars:
+        with progress_bars(console) as bars:
             for position in bars.track(positions, description="cutting"):
                 try:
                     candidates.append(self._candidate(position))

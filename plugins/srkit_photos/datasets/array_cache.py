@@ -15,7 +15,7 @@ from rich.console import Console
 from srkit.errors import DataError
 from srkit.functional import Values
 from srkit.images import Formats
-from srkit.system import atomic, progress
+from srkit.system import atomic, progress_bars
 
 #: Threads that decode, at most; each holds a few copies of a picture.
 THREADS = 8
@@ -70,7 +70,7 @@ class ArrayCache:
         if not missing:
             return
         threads = min(THREADS, os.cpu_count() or 1)
-        with ThreadPoolExecutor(threads) as pool, progress(console) as bars:
+        with ThreadPoolExecutor(threads) as pool, progress_bars(console) as bars:
             done = pool.map(lambda item: _write(item[0], item[1], formats), missing)
             for _ in bars.track(done, len(missing), description="caching pictures"):
                 pass

@@ -26,7 +26,7 @@ from srkit.system import (
     claimed,
     gathered_signals,
     map_in_workers,
-    progress,
+    progress_bars,
     write_file,
 )
 from srkit_photos.shards.collection import Collection, Picture
@@ -146,7 +146,7 @@ def _write_all(
     missing = [each for n, portion in enumerate(portions) if n not in kept for each in portion]
     reader = _Reader(formats, settings.short_side, settings.quality)
     found = map_in_workers(reader.read, missing, workers)
-    with progress(console) as bars, closing(found), gathered_signals() as received:
+    with progress_bars(console) as bars, closing(found), gathered_signals() as received:
         task = bars.add_task("shards", total=len(order))
 
         def advance() -> None:

@@ -21,7 +21,7 @@ from srkit.interfaces import Dataset, Task
 from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
 from srkit.system.processes.workers import map_in_workers
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -125,7 +125,7 @@ def check_folder(folder: str, registry: Registry, console: Console, *, workers: 
 
 
 def _examine(checked: Checked, console: Console, workers: int) -> Checked:
-    with progress(console) as bars:
+    with progress_bars(console) as bars:
         for split, images in checked.images.items():
             task = bars.add_task(split, total=len(images))
             looks = checked.looks[split] = []

@@ -26,7 +26,7 @@ from srkit.interfaces import Batch, Image, LossyFormat
 from srkit.recipe.recipe import Recipe
 from srkit.report.metric_info import MetricInfo
 from srkit.system.files import write_file
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 
 #: What HR is called that is compressed itself, and that is not.
 HR, ORIGINAL = "HR", "original"
@@ -359,7 +359,7 @@ def _measure(
     if rows and missing:
         console.print(f"{journal}: goes on after {len(rows)} of {total} images", soft_wrap=True)
     step = examiner.assembly.recipe.evaluation.batch_size
-    with progress(console) as bars:
+    with progress_bars(console) as bars:
         bar = bars.add_task(f"{len(arms)} ways to spend bytes", total=total, completed=len(rows))
         for start in range(0, len(missing), step):
             indices = missing[start : start + step]

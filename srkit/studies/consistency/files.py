@@ -24,7 +24,7 @@ from srkit.studies.consistency.degradation import redegradation
 from srkit.studies.consistency.figures import residual_figure
 from srkit.studies.consistency.pairs import Restored, read_restored
 from srkit.system.files import write_file
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 from srkit.upscaling.files import Job, name_error, split, write_whole
 from srkit.upscaling.sizing import Sized
 
@@ -90,7 +90,7 @@ def check_files(
     there = [job for job in jobs if job.target.is_file()]
     bases = _bases(there, formats)
     checks, summaries = Checks(), []
-    with progress(console) as bars:
+    with progress_bars(console) as bars:
         for job in bars.track(there, description="checking"):
             try:
                 base = bases[job.target]

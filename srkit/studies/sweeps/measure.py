@@ -18,7 +18,7 @@ from srkit.studies.sweeps.results import Sweep, read_outcome
 from srkit.studies.sweeps.tasks import Setting, Task
 from srkit.system.locks import locked
 from srkit.system.processes.children import Job, run_jobs
-from srkit.system.progress import progress
+from srkit.system.progress import progress_bars
 
 NOT_YET = "not trained yet"
 
@@ -145,7 +145,7 @@ class Watch:
     def __init__(self, console: Console, total: int) -> None:
         self.console, self._total, self._done = console, total, 0
         self._running: dict[str, tuple[Task, TaskID]] = {}
-        self._progress = progress(console)
+        self._progress = progress_bars(console)
         self._all = self._progress.add_task("variants", total=total)
 
     def __enter__(self) -> Watch:
