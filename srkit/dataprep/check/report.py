@@ -1,78 +1,82 @@
-"""What `srkit data check` found: on the terminal, as tables, as a figure and as a page."""
+"""The report of a data check: terminal output, tables, a figure and a page."""
 
 from __future__ import annotations
 
-import base64
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from matplotlib.figure import Figure
-from PIL import Image as Pictures
 from rich.console import Console
 from rich.text import Text
 from torch import Tensor
 
-from srkit.dataprep.check.findings import Checked, Finding, Place
-from srkit.dataprep.check.measures import Look
+from srkit.dataprep.check.issues import DataCheck, ImageId, Issue
+from srkit.dataprep.check.measurements import Measurements
 from srkit.errors import SrkitError
-from srkit.functional.resizing import resize
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import DPI, colours, panels, png, style
-from srkit.report.tables import csv_text
-from srkit.system.files import write_file
+from srkit.report.pages import data_uri
+from srkit.report.plotting import colours, panels, style
+from srkit.report.writer import ReportWriter
 
-#: Lines of a finding on the terminal; groups of thumbnails on the page, images in each, and pixels.
-TOLD, GROUPS, MEMBERS, SIDE = 5, 12, 4, 96
+#: Lines of details that are printed for each issue.
+LINES = 5
+#: On the page: groups of images of each issue, images of each group, and their side in pixels.
+GROUPS, MEMBERS, SIDE = 12, 4, 96
+#: Classes that are listed by number.
+CLASSES = 12
+
+HEADER = [
+    *("split", "index", "name", "width", "height", "channels", "lr_width", "lr_height"),
+    *("class", "kind", "low", "high", "mean", "not_finite", "shift_down", "shift_right", "error"),
+]
 
 
-def print_check(checked: Checked, console: Console) -> None:
-    """Print the findings, the first few images of each."""
-    for note in checked.notes:
+def print_check(check: DataCheck, console: Console) -> None:
+    """Print the issues, with a few lines of details for each."""
+    for note in check.notes:
         console.print(Text(note), soft_wrap=True)
-    for split in checked.images:
-        console.print(Text(f"{split}: {summary(checked, split)}"), soft_wrap=True)
-    for finding in checked.findings:
-        mark = Text("problem ", "red") if finding.problem else Text("note ", "yellow")
-        console.print(mark + Text(finding.text), soft_wrap=True)
-        for line in finding.details[:TOLD]:
+    for split in check.images:
+        console.print(Text(f"{split}: {summary(check, split)}"), soft_wrap=True)
+    for issue in check.issues:
+        severity = Text("problem ", "red") if issue.problem else Text("note ", "yellow")
+        console.print(severity + Text(issue.text), soft_wrap=True)
+        for line in issue.details[:LINES]:
             console.print(Text(f"  {line}"), soft_wrap=True)
-        if len(finding.details) > TOLD:
-            console.print(f"  and {len(finding.details) - TOLD} more", highlight=False)
-    if not checked.findings:
-        console.print("nothing found")
+        if len(issue.details) > LINES:
+            console.print(f"  and {len(issue.details) - LINES} more", highlight=False)
+    if not check.issues:
+        console.print("no issues found")
 
 
-def summary(checked: Checked, split: str) -> str:
-    """Tell number, sizes and values of a split's images in a line."""
-    looks = [look for look in checked.looks[split] if look is not None]
-    count = len(checked.looks[split])
+def summary(check: DataCheck, split: str) -> str:
+    """Return the number, sizes and values of a split's images in one line."""
+    images = check.readable(split)
+    count = len(check.measured[split])
     parts = [f"{count} image{'' if count == 1 else 's'}"]
-    if looks:
-        parts.append(
-            f"{_span([look.size[1] for look in looks])} x "
-            f"{_span([look.size[0] for look in looks])} pixels"
-        )
-        values = [v for look in looks for v in (look.low, look.high) if v is not None]
+    if images:
+        heights, widths = zip(*(image.size for image in images), strict=True)
+        parts.append(f"{_span(widths)} x {_span(heights)} pixels")
+        values = [v for image in images for v in (image.low, image.high) if v is not None]
         if values:
             parts.append(f"values from {min(values):.4g} to {max(values):.4g}")
-    classes = checked.images[split].classes
+    classes = check.images[split].classes
     parts += [] if classes is None else [f"{classes} classes"]
-    return ", ".join([*parts, *_drawn(looks)])
+    return ", ".join([*parts, *_ground_truth(images)])
 
 
-def _drawn(looks: Sequence[Look]) -> Iterator[str]:
-    """Tell of which classes the masks and boxes are."""
-    for boxed, what in ((False, "masks"), (True, "boxes")):
-        some = [look for look in looks if look.drawn is not None and look.boxed == boxed]
-        if some:
-            classes = sorted({each for look in some for each in look.drawn or ()})
-            listed = ", ".join(map(str, classes[:12])) + (", ..." if len(classes) > 12 else "")
-            yield f"{what} of {'class' if len(classes) == 1 else 'classes'} {listed or 'none'}"
+def _ground_truth(images: Sequence[Measurements]) -> Iterator[str]:
+    """List the classes of masks and boxes."""
+    for boxed, noun in ((False, "masks"), (True, "boxes")):
+        found = [i.classes for i in images if i.classes is not None and i.boxed == boxed]
+        if found:
+            classes = sorted(set().union(*found))
+            listed = ", ".join(map(str, classes[:CLASSES])) or "none"
+            more = ", ..." if len(classes) > CLASSES else ""
+            yield f"{noun} of {'class' if len(classes) == 1 else 'classes'} {listed}{more}"
 
 
 def _span(values: Sequence[int]) -> str:
@@ -80,16 +84,16 @@ def _span(values: Sequence[int]) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def write_check(checked: Checked, folder: Path) -> Path:
-    """Write what was found.
+def write_check(check: DataCheck, folder: Path) -> Path:
+    """Write the report of a data check.
 
     Parameters
     ----------
-    checked
-        The findings.
+    check
+        The data check.
     folder
-        Gets ``images.csv`` (each image), ``check.json`` (the findings), ``images.png`` and
-        ``report.html``.
+        Output folder; gets ``images.csv`` (all images), ``check.json`` (the issues),
+        ``images.png`` and ``report.html``.
 
     Returns
     -------
@@ -101,88 +105,78 @@ def write_check(checked: Checked, folder: Path) -> Path:
     OutputError
         If a file cannot be written.
     """
-    write_file(folder / "images.csv", _csv(checked))
-    text = json.dumps(as_json(checked), indent=2, ensure_ascii=False) + "\n"
-    write_file(folder / "check.json", text)
-    figure = write_file(folder / "images.png", png(draw_images(checked), DPI))
-    caption = "Width and height of each image; its darkest and its brightest value; images a class."
-    page = render_page(
+    writer = ReportWriter(folder)
+    writer.csv("images.csv", HEADER, _rows(check))
+    writer.json("check.json", _json(check))
+    caption = (
+        "Width and height of each image; its smallest and largest value; images of each class."
+    )
+    writer.figure("images.png", draw_images(check), "All images", caption)
+    return writer.page(
+        "report.html",
         "data_check.html",
         package="srkit.dataprep.check",
-        checked=checked,
-        summaries=[(split, summary(checked, split)) for split in checked.images],
-        findings=[(finding, thumbnails(checked, finding)) for finding in checked.findings],
-        shown=GROUPS,
-        pictures=[Picture(figure, "All images", caption)],
+        check=check,
+        summaries=[(split, summary(check, split)) for split in check.images],
+        issues=[(issue, _thumbnails(check, issue)) for issue in check.issues],
     )
-    return write_file(folder / "report.html", page)
 
 
-def as_json(checked: Checked) -> dict[str, Any]:
-    """Give the findings as plain data."""
+def _json(check: DataCheck) -> dict[str, Any]:
     return {
-        "title": checked.title,
-        "images": {split: len(looks) for split, looks in checked.looks.items()},
-        "problems": len(checked.problems),
+        "title": check.title,
+        "images": {split: len(images) for split, images in check.measured.items()},
+        "problems": len(check.problems),
         "findings": [
             {
-                "kind": finding.kind,
-                "problem": finding.problem,
-                "text": finding.text,
-                "images": [[checked.name(place) for place in group] for group in finding.places],
-                "details": list(finding.details),
+                "kind": issue.kind,
+                "problem": issue.problem,
+                "text": issue.text,
+                "images": [[check.name(image) for image in group] for group in issue.images],
+                "details": list(issue.details),
             }
-            for finding in checked.findings
+            for issue in check.issues
         ],
-        "notes": checked.notes,
+        "notes": check.notes,
     }
 
 
-def _csv(checked: Checked) -> str:
-    header = ["split", "index", "name", "width", "height", "channels", "lr_width", "lr_height"]
-    header += ["class", "kind", "low", "high", "mean", "not_finite", "shift_down", "shift_right"]
-    rows = []
-    for split, looks in checked.looks.items():
-        for index, look in enumerate(looks):
-            error = checked.errors.get(Place(split, index), "")
-            rows.append([split, index, *(_cells(look) if look else [""] * 14), error])
-    return csv_text([*header, "error"], rows)
+def _rows(check: DataCheck) -> Iterator[list[Any]]:
+    for split, images in check.measured.items():
+        for index, image in enumerate(images):
+            cells = [""] * 14 if image is None else _cells(image)
+            yield [split, index, *cells, check.errors.get(ImageId(split, index), "")]
 
 
-def _cells(look: Look) -> list[Any]:
-    lr, shift = look.lr_size or ("", ""), look.shift or ("", "")
-    numbers = [look.low, look.high, look.mean]
-    return [
-        *(look.name, look.size[1], look.size[0], look.channels, lr[1], lr[0]),
-        "" if look.label is None else look.label,
-        look.kind,
-        *("" if number is None else number for number in numbers),
-        look.unfinite,
-        *shift,
-    ]
+def _cells(image: Measurements) -> list[Any]:
+    (height, width), (lr_height, lr_width) = image.size, image.lr_size or (None, None)
+    sizes = [width, height, image.channels, lr_width, lr_height]
+    values = [image.low, image.high, image.mean, image.not_finite]
+    cells = [image.name, *sizes, image.label, image.kind, *values, *(image.shift or (None, None))]
+    return ["" if cell is None else cell for cell in cells]
 
 
-def draw_images(checked: Checked) -> Figure:
-    """Draw sizes, values and classes of all images."""
-    splits = list(checked.images)
+def draw_images(check: DataCheck) -> Figure:
+    """Plot the sizes, values and classes of all images."""
+    splits = list(check.images)
     colour = colours(splits)
-    labelled = any(images.classes for images in checked.images.values())
+    labelled = any(images.classes for images in check.images.values())
     with style():
         figure, axes = panels(3 if labelled else 2, 3, (4.2, 3.2))
         for split in splits:
-            looks = [look for look in checked.looks[split] if look is not None]
-            sizes = np.array([look.size for look in looks]).reshape(-1, 2)
+            images = check.readable(split)
             shade: dict[str, Any] = {"color": colour[split], "label": split}
-            axes[0].scatter(sizes[:, 1], sizes[:, 0], s=12, alpha=0.5, linewidths=0, **shade)
-            ends = [(look.low, look.high) for look in looks if look.low is not None]
-            lows, highs = np.array(ends, dtype=float).reshape(-1, 2).T
-            axes[1].scatter(lows, highs, s=12, alpha=0.5, linewidths=0, **shade)
+            points: dict[str, Any] = {"s": 12, "alpha": 0.5, "linewidths": 0, **shade}
+            heights, widths = np.array([image.size for image in images]).reshape(-1, 2).T
+            axes[0].scatter(widths, heights, **points)
+            ends = [(image.low, image.high) for image in images if image.low is not None]
+            axes[1].scatter(*np.array(ends, dtype=float).reshape(-1, 2).T, **points)
             if labelled:
-                counts = Counter(look.label for look in looks if look.label is not None)
+                counts = Counter(image.label for image in images if image.label is not None)
                 ranked = [count for _, count in counts.most_common()]
                 axes[2].plot(range(1, len(ranked) + 1), ranked, drawstyle="steps-mid", **shade)
         axes[0].set(title="Sizes", xlabel="width in pixels", ylabel="height in pixels")
-        axes[1].set(title="Values", xlabel="darkest", ylabel="brightest")
+        axes[1].set(title="Values", xlabel="smallest", ylabel="largest")
         if labelled:
             axes[2].set(title="Classes", xlabel="class, by number of images", ylabel="images")
             axes[2].set_ylim(bottom=0)
@@ -191,39 +185,34 @@ def draw_images(checked: Checked) -> Figure:
     return figure
 
 
-def thumbnails(checked: Checked, finding: Finding) -> list[list[dict[str, str]]]:
-    """Give the first groups of images of a finding: name and data URI of each."""
+def _thumbnails(check: DataCheck, issue: Issue) -> list[list[dict[str, str]]]:
+    """Return name and data URI of some images of an issue, by group."""
     return [
-        [{"name": checked.name(place), "uri": _thumbnail(checked, place)} for place in group]
-        for group in ([*group[:MEMBERS]] for group in finding.places[:GROUPS])
+        [{"name": check.name(image), "uri": _thumbnail(check, image)} for image in group[:MEMBERS]]
+        for group in issue.images[:GROUPS]
     ]
 
 
-def _thumbnail(checked: Checked, place: Place) -> str:
-    """Read an image again and shrink it; empty where it can no longer be read."""
+def _thumbnail(check: DataCheck, image: ImageId) -> str:
+    """Read and shrink an image; return nothing if it can no longer be read."""
     try:
-        sample, _ = checked.images[place.split].read(place.index)
+        sample, _ = check.images[image.split].read(image.index)
     except SrkitError:
         return ""
+    picture = PIL.Image.fromarray(_levels(sample.hr, sample.data_range))
+    picture.thumbnail((SIDE, SIDE))
     content = io.BytesIO()
-    _shrink(sample.hr, sample.data_range).save(content, "png")
-    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+    picture.save(content, "png")
+    return data_uri(content.getvalue())
 
 
-def _shrink(image: Tensor, data_range: tuple[float, float]) -> Pictures.Image:
-    """Show colours within their range; of anything else the first channel between its ends."""
-    shown = image if len(image) == 3 else image[:1].expand(3, -1, -1)
+def _levels(image: Tensor, data_range: tuple[float, float]) -> np.ndarray[Any, Any]:
+    """Scale colours by their data range, or else the first channel by its finite values."""
     low, high = data_range
     if len(image) != 3:
-        finite = image[:1][image[:1].isfinite()]
+        image = image[0]
+        finite = image[image.isfinite()]
         low, high = (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 1.0)
-    shown = _levels(shown, low, high)
-    factor = min(1.0, SIDE / max(shown.shape[-2:]))
-    small = resize(shown[None], factor=factor, kernel="bilinear")[0].clamp(0, 1)
-    return Pictures.fromarray(small.mul(255).round().byte().movedim(0, -1).numpy())
-
-
-def _levels(image: Tensor, low: float, high: float) -> Tensor:
-    """Bring values to levels from 0 to 1; what is not finite is black."""
-    width = high - low if high > low else 1.0
-    return ((image.float() - low) / width).nan_to_num(0, 1, 0).clamp(0, 1)
+    scaled = (image.float() - low) / (high - low if high > low else 1.0)
+    levels = scaled.nan_to_num(0, 1, 0).clamp(0, 1).mul(255).round().byte()
+    return levels.numpy() if levels.ndim == 2 else levels.movedim(0, -1).numpy()

@@ -1,4 +1,4 @@
-"""`srkit data check`: what is wrong with images before they cost a training."""
+"""`srkit data check`: find issues of images before training on them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from srkit.assembly.build import complete
 from srkit.components.options import build, downloads
 from srkit.components.registry import Registry
 from srkit.data.truth import task_of
-from srkit.dataprep.check.findings import JUDGES, Checked, Place
-from srkit.dataprep.check.measures import Look, look_at
-from srkit.dataprep.check.sources import Images, OfDataset, OfFolder
+from srkit.dataprep.check.issues import DataCheck, ImageId, find_issues
+from srkit.dataprep.check.measurements import Measurements, measure
+from srkit.dataprep.check.sources import DatasetImages, FolderImages, Images
 from srkit.dataprep.make import Split, build_data
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.images.formats import Formats
@@ -28,19 +28,19 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 def check_recipe(
     recipe: Recipe, registry: Registry, source: str, console: Console, *, workers: int = 2
-) -> Checked:
+) -> DataCheck:
     """Check every data set of a recipe.
 
     Parameters
     ----------
     recipe, registry
-        What to check, from which components.
+        The recipe, and its components.
     source
-        Names the recipe in errors.
+        Name of the recipe in errors.
     console
-        Where to show progress.
+        Where progress is shown.
     workers
-        Processes that read; 0: this one.
+        Worker processes that read; 0 reads in this process.
 
     Raises
     ------
@@ -55,93 +55,93 @@ def check_recipe(
             parts = {split: built.dataset, f"{split}.mix": built.mixed}
             for part, dataset in parts.items():
                 if dataset is not None:
-                    images[part] = OfDataset(dataset, recipe.scales[0])
+                    images[part] = DatasetImages(dataset, recipe.scales[0])
                     notes += [f"{part}: {note}" for note in dataset.notes]
     if not images:
         raise RecipeError(source, ["data: missing; the recipe has no images to check"])
-    checked = Checked(recipe.name, images, notes=notes)
-    checked.told = _classes_of_teachers(recipe, registry, source, notes)
-    return _examine(checked, console, workers)
+    teachers = _teachers(recipe, registry, source, notes)
+    check = DataCheck(recipe.name, images, notes=notes, teachers=teachers)
+    return _examine(check, console, workers)
 
 
-def _classes_of_teachers(
+def _teachers(
     recipe: Recipe, registry: Registry, source: str, notes: list[str]
 ) -> dict[str, tuple[Task, int]]:
-    """Build the teachers that are here, and ask each for its task and number of classes."""
+    """Return task and number of classes of each teacher that can be built without a download."""
     recipe, components = complete(recipe, registry, source)
     supplied = {"channels": recipe.channels, "formats": Formats.of(registry)}
-    told = {}
+    found = {}
     for name, spec in recipe.teachers.items():
         factory = components[f"teachers.{name}"].factory
         if any(references(spec.options)) or downloads(factory, spec.options):
-            notes.append(f"teachers.{name}: not here yet; nothing is compared with its classes")
+            notes.append(f"teachers.{name}: not available yet; its classes are not checked")
             continue
         try:
             teacher = build(factory, spec.options, **supplied)
         except (ValueError, SrkitError) as error:
             raise RecipeError(source, [f"teachers.{name}: {error}"]) from error
         if teacher.classes:
-            told[name] = (task_of(teacher), teacher.classes)
-    return told
+            found[name] = (task_of(teacher), teacher.classes)
+    return found
 
 
-def check_folder(folder: str, registry: Registry, console: Console, *, workers: int = 2) -> Checked:
-    """Check every image file below a folder, or every picture of a folder of shards.
+def check_folder(
+    folder: str, registry: Registry, console: Console, *, workers: int = 2
+) -> DataCheck:
+    """Check every image file below a folder, or every image of a folder of shards.
 
     Parameters
     ----------
     folder
-        Hidden files are skipped. ``shard-*.tar`` are read as the data set `webdataset`, which
-        accepts an address, too, such as ``https://host/folder``.
+        Hidden files are skipped. If it contains ``shard-*.tar``, it is read as a data set of the
+        type `webdataset`; only such a folder can be an address, as ``https://host/folder``.
     registry
-        Supplies the image formats and the data set.
+        Supplies image formats and data sets.
     console, workers
         See :func:`check_recipe`.
 
     Raises
     ------
     DataError
-        If there is no image, or the shards have no index or are incomplete.
+        If there is no image, or the shards are incomplete.
     """
-    formats, served = Formats.of(registry), "://" in folder
-    path = Path(folder) if served else Path(folder).resolve()
-    if served or any(path.glob("shard-*.tar")):
+    formats, is_address = Formats.of(registry), "://" in folder
+    path = Path(folder) if is_address else Path(folder).resolve()
+    if is_address or any(path.glob("shard-*.tar")):
         factory = registry.get("datasets", "webdataset").factory
-        root = folder if served else str(path)
+        root = folder if is_address else str(path)
         dataset: Dataset = build(factory, {"root": root}, formats=formats)
-        checked = Checked(path.name, {"shards": OfDataset(dataset, None)}, notes=[*dataset.notes])
-    else:
-        files = sorted(
-            file
-            for file in path.rglob("*")
-            if file.is_file()
-            and formats.knows(file)
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
-        if not files:
-            raise DataError(f"{folder}: contains no image; known are {', '.join(formats.suffixes)}")
-        checked = Checked(path.name, {"files": OfFolder(files, path, formats)})
-    return _examine(checked, console, workers)
+        shards = {"shards": DatasetImages(dataset, None)}
+        return _examine(DataCheck(path.name, shards, notes=[*dataset.notes]), console, workers)
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file()
+        and formats.knows(file)
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+    if not files:
+        raise DataError(f"{folder}: contains no image; known are {', '.join(formats.suffixes)}")
+    images = {"files": FolderImages(files, path, formats)}
+    return _examine(DataCheck(path.name, images), console, workers)
 
 
-def _examine(checked: Checked, console: Console, workers: int) -> Checked:
+def _examine(check: DataCheck, console: Console, workers: int) -> DataCheck:
+    """Measure all images and find their issues."""
     with progress_bars(console) as bars:
-        for split, images in checked.images.items():
-            task = bars.add_task(split, total=len(images))
-            looks = checked.looks[split] = []
-            measured = map_in_workers(partial(_measure, images), range(len(images)), workers)
-            for index, found in enumerate(measured):
-                if isinstance(found, SrkitError):
-                    checked.errors[Place(split, index)] = str(found)
-                    looks.append(None)
+        for split, images in check.images.items():
+            measured: list[Measurements | None] = []
+            results = map_in_workers(partial(_measure, images), range(len(images)), workers)
+            for index, result in enumerate(bars.track(results, len(images), description=split)):
+                if isinstance(result, SrkitError):
+                    check.errors[ImageId(split, index)] = str(result)
+                    measured.append(None)
                 else:
-                    looks.append(found)
-                bars.advance(task)
-    for judge in JUDGES:
-        checked.findings.extend(judge(checked))
-    checked.findings.sort(key=lambda finding: not finding.problem)
-    return checked
+                    measured.append(result)
+            check.measured[split] = measured
+    check.issues = find_issues(check)
+    return check
 
 
-def _measure(images: Images, index: int) -> Look:
-    return look_at(*images.read(index))
+def _measure(images: Images, index: int) -> Measurements:
+    return measure(*images.read(index))

@@ -1,4 +1,4 @@
-"""Where images to be checked come from: data sets, or a folder."""
+"""Images to be checked: those of a data set, or the files of a folder."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from srkit.interfaces import Dataset, Image, Sample
 
 
 class Images(Protocol):
-    """Images by number, in one split."""
+    """The images of a split, by index."""
 
     @property
     def classes(self) -> int | None:
-        """Number of classes, where they are labelled."""
+        """Number of classes; None if the images have no labels."""
         ...
 
     @property
     def scale(self) -> int | None:
-        """Side of HR over LR, where there are pairs."""
+        """Ratio of the sides of HR and LR; None if there are no pairs."""
         ...
 
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> tuple[Sample, str]:
-        """Give an image, and what its values are, such as ``8 bits``, where that is known."""
+        """Read an image and the type of its stored values, such as ``8 bits``, if known."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class OfDataset:
-    """The images of a recipe's data set."""
+class DatasetImages:
+    """The images of a data set."""
 
     dataset: Dataset
     scale: int | None
 
     @property
     def classes(self) -> int | None:
-        """Number of classes, where they are labelled."""
+        """Number of classes; None if the images have no labels."""
         return None if self.dataset.classes is None else len(self.dataset.classes)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def read(self, index: int) -> tuple[Sample, str]:
-        """Give an image; nothing tells what its values were in a file."""
+        """Read an image; a data set does not say how its values are stored."""
         return self.dataset[index], ""
 
 
 @dataclass(frozen=True, slots=True)
-class OfFolder:
-    """Image files of a folder, named by their paths below it."""
+class FolderImages:
+    """Image files of a folder, named by their relative paths."""
 
     files: Sequence[Path]
     folder: Path
@@ -65,15 +65,14 @@ class OfFolder:
         return len(self.files)
 
     def read(self, index: int) -> tuple[Sample, str]:
-        """Give an image, and the depth of its values."""
+        """Read an image and the type of its stored values."""
         path = self.files[index]
         image = self.formats.read(path)
         name = path.relative_to(self.folder).as_posix()
-        return Sample(name, image.pixels, data_range=image.data_range), _depth(image)
+        return Sample(name, image.pixels, data_range=image.data_range), _value_type(image)
 
 
-def _depth(image: Image) -> str:
-    """Say what the values of an image were in its file, where that is known."""
+def _value_type(image: Image) -> str:
     bits = image.metadata.get("bits")
     opacity = ", opacity" if "alpha" in image.metadata else ""
     return "" if bits is None else f"{bits} bits{opacity}"

@@ -58,23 +58,23 @@ MIXED = "data.train.mix={dataset: {type: image_folder, root: ROOT/train}, share:
 def test_the_data_sets_of_a_recipe(pictures: Path, registry: Registry, workers: int) -> None:
     recipe = load_recipe(pictures / "recipe.yaml")
     console = Console(quiet=True)
-    checked = check_recipe(recipe, registry, "recipe.yaml", console, workers=workers)
-    kinds = [(finding.kind, finding.problem) for finding in checked.findings]
+    check = check_recipe(recipe, registry, "recipe.yaml", console, workers=workers)
+    kinds = [(issue.kind, issue.problem) for issue in check.issues]
     assert kinds == [("corrupt", True), ("duplicate", True), ("alike", True)]
-    corrupt, duplicate, alike = checked.findings
+    corrupt, duplicate, alike = check.issues
     assert corrupt.details[0].startswith(f"{pictures}/train/cut.png: ")
     assert duplicate.details == ["train: 1.png = test: 1.png"]
     assert alike.details == ["train: 0.png = test: small.jpg"]
 
 
-def test_what_is_mixed_in_is_checked(pictures: Path, registry: Registry) -> None:
+def test_mixed_in_images_are_checked(pictures: Path, registry: Registry) -> None:
     recipe = load_recipe(pictures / "recipe.yaml", [MIXED.replace("ROOT", str(pictures))])
-    checked = check_recipe(recipe, registry, "recipe.yaml", Console(quiet=True), workers=0)
-    assert list(checked.images) == ["train", "train.mix", "test"]
-    told = {(one.kind, one.problem): one.details for one in checked.findings}
-    # Drawing from one folder twice is no leak; that it has what tests are of, is one.
-    assert "train: 0.png = train.mix: 0.png" in told["duplicate", False]
-    assert told["duplicate", True] == ["train: 1.png = train.mix: 1.png = test: 1.png"]
+    check = check_recipe(recipe, registry, "recipe.yaml", Console(quiet=True), workers=0)
+    assert list(check.images) == ["train", "train.mix", "test"]
+    reported = {(one.kind, one.problem): one.details for one in check.issues}
+    # Only images that are used for training and for tests are a leak.
+    assert "train: 0.png = train.mix: 0.png" in reported["duplicate", False]
+    assert reported["duplicate", True] == ["train: 1.png = train.mix: 1.png = test: 1.png"]
 
 
 def test_a_folder_and_its_report(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,18 +85,21 @@ def test_a_folder_and_its_report(pictures: Path, monkeypatch: pytest.MonkeyPatch
     lines = found.output.splitlines()
     assert lines[0] == "files: 4 images, 8-160 x 8-128 pixels, values from 0 to 0.9647"
     assert "problem 1 image cannot be read" in lines
-    assert "note files: 2 of 3 channels, 8 bits; 1 of 1 channel, 32 bits" in lines
+    assert (
+        "note files: several kinds of images: 2 with 3 channels, 8 bits; 1 with 1 channel, 32 bits"
+        in lines
+    )
     assert lines[-1] == "report: data_check-train/report.html"
     folder = pictures / "data_check-train"
-    told = json.loads((folder / "check.json").read_text())
-    assert told["images"] == {"files": 4}
-    assert told["problems"] == 3
+    report = json.loads((folder / "check.json").read_text())
+    assert report["images"] == {"files": 4}
+    assert report["problems"] == 3
     rows = (folder / "images.csv").read_text().splitlines()
     assert rows[0].startswith("split,index,name,width,height,channels,")
     assert rows[1].startswith("files,0,0.png,128,128,3,,,,8 bits,")
     assert len(rows) == 5
     page = (folder / "report.html").read_text()
-    assert '<h2 id="finding-1">Problem: 1 image cannot be read</h2>' in page
+    assert '<h2 id="issue-1">Problem: 1 image cannot be read</h2>' in page
     assert page.count("data:image/png;base64,") == 3  # two images of findings, and the figure
     with Pictures.open(folder / "images.png") as figure:
         assert figure.width > 600
@@ -141,11 +144,11 @@ def test_masks_are_compared_with_the_teacher(tmp_path: Path, registry: Registry)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     recipe = load_recipe(tmp_path / "recipe.yaml", changes)
     recipe.data.train = None
-    checked = check_recipe(recipe, registry, "recipe.yaml", Console(quiet=True), workers=0)
-    (problem,) = checked.problems
-    assert problem.text == "1 image of classes that teacher 'net' does not tell"
+    check = check_recipe(recipe, registry, "recipe.yaml", Console(quiet=True), workers=0)
+    (problem,) = check.problems
+    assert problem.text == "1 image with classes that teacher 'net' does not have"
     assert list(problem.details) == ["a/02.jpg: 4; expected 0 to 1"]
-    assert summary(checked, "test").endswith(", masks of classes 0, 1, 4")
+    assert summary(check, "test").endswith(", masks of classes 0, 1, 4")
 
 
 def test_shards_that_are_not_finished(
@@ -168,21 +171,21 @@ def test_a_shard_whose_content_changed(tmp_path: Path, registry: Registry) -> No
     content = bytearray(place.read_bytes())
     content[700] ^= 255
     place.write_bytes(content)
-    checked = check_folder(str(shards), registry, Console(quiet=True), workers=0)
-    (error,) = checked.errors.values()
+    check = check_folder(str(shards), registry, Console(quiet=True), workers=0)
+    (error,) = check.errors.values()
     assert "its sample 0 has another checksum" in error
 
 
-def test_good_data_exit_with_0(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_good_data_exits_with_0(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
     (pictures / "test" / "small.jpg").unlink()
     found = CliRunner().invoke(app, ["data", "check", "test", "--out", "report", "--workers", "0"])
     assert found.exit_code == 0, found.output
-    assert "nothing found" in found.output
+    assert "no issues found" in found.output
     assert (pictures / "report" / "report.html").is_file()
 
 
-def test_what_cannot_be_checked(
+def test_data_that_cannot_be_checked(
     pictures: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = Console(quiet=True)

@@ -1,10 +1,9 @@
-"""What can be told of one image or pair without knowing the others."""
+"""Measurements of a single image or pair."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -13,50 +12,51 @@ from torch import Tensor
 
 from srkit.functional.resizing import resize
 from srkit.interfaces import VOID, Sample
+from srkit.system.digests import digest_of
 
-#: Side of the small grey image that the perceptual hash is made of, and of the hash itself.
+#: Side of the small grey image that is hashed, and of the hash itself.
 SMALL, BITS = 32, 8
-#: Pairs are compared within this many LR pixels around their middle.
+#: Largest side in LR pixels of the central part in which pairs are compared.
 LARGEST = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What an image looks like; numbers that need values are None where there is none.
+class Measurements:
+    """Measurements of an image or a pair.
 
     Parameters
     ----------
     name
-        As its data set calls it.
+        Name in its data set.
     size, channels
-        Height and width in pixels, and channels, of HR.
+        Height and width of HR in pixels, and its channels.
     lr_size
-        Height and width of LR, where there is one.
+        Height and width of LR; None without LR.
     label
-        Class index, where there is one.
+        Class index, if it has one.
     kind
-        What its values are, such as ``8 bits``; empty where nothing tells.
+        Type of the stored values, such as ``8 bits``; empty if unknown.
     low, high, mean
-        Of the values of HR that are finite.
-    unfinite
-        Values of HR and LR that are NaN or infinite.
+        Of the finite values of HR; None if there are none.
+    not_finite
+        Number of values of HR and LR that are NaN or infinite.
     flat
         Whether all values of HR or of LR are the same.
     digest
-        Of the values of HR: equal for equal images only.
+        Of the values of HR; equal for equal images only.
     hash
-        64 bits that pictures alike have nearly in common; None for a flat one, and for measured
-        values: one round galaxy looks like another.
-    small
-        The grey image behind it: zero mean, unit variance.
+        64 bits, most of which similar photographs have in common. None for flat images and for
+        measured values, since one round galaxy looks like another.
+    grey
+        The small grey image that was hashed, with zero mean and unit variance.
     shift
-        Pixels of LR that LR lies below and right of HR; None without LR.
-    drawn
-        Classes of its mask's pixels, or of its boxes; None without either.
+        Pixels by which LR lies below and to the right of HR; None without LR.
+    classes
+        Classes in its mask or of its boxes; None without either.
     boxed
-        Whether these are of boxes.
+        Whether these are the classes of boxes.
     unknown
-        Share of the mask's pixels whose class is unknown.
+        Fraction of the mask whose class is unknown.
     """
 
     name: str
@@ -68,38 +68,36 @@ class Look:
     low: float | None = None
     high: float | None = None
     mean: float | None = None
-    unfinite: int = 0
+    not_finite: int = 0
     flat: bool = False
     digest: bytes = b""
     hash: int | None = None
-    small: NDArray[np.float32] | None = None
+    grey: NDArray[np.float32] | None = None
     shift: tuple[float, float] | None = None
-    drawn: tuple[int, ...] | None = None
+    classes: tuple[int, ...] | None = None
     boxed: bool = False
     unknown: float = 0.0
 
 
-def look_at(sample: Sample, kind: str = "") -> Look:
+def measure(sample: Sample, kind: str = "") -> Measurements:
     """Measure an image or a pair.
 
     Parameters
     ----------
     sample
-        HR, with LR or without.
+        HR, with or without LR.
     kind
-        See :class:`Look`.
+        Type of the stored values, see :class:`Measurements`.
     """
     hr, lr = sample.hr.float(), None if sample.lr is None else sample.lr.float()
     images = [hr] if lr is None else [hr, lr]
-    unfinite = sum(int((~image.isfinite()).sum()) for image in images)
     finite = hr[hr.isfinite()]
     flat = any(_is_flat(image) for image in images)
-    picture = kind.startswith(("8 ", "16 ")) or (not kind and len(hr) == 3 and not sample.unit)
-    found = perceptual_hash(hr) if picture and not flat else None
-    sides = hr.shape[-2:]
-    return Look(
+    photograph = kind.startswith(("8 ", "16 ")) or (not kind and len(hr) == 3 and not sample.unit)
+    hashed, grey = perceptual_hash(hr) if photograph and not flat else (None, None)
+    return Measurements(
         name=sample.name,
-        size=(sides[0], sides[1]),
+        size=(hr.shape[-2], hr.shape[-1]),
         channels=len(hr),
         lr_size=None if lr is None else (lr.shape[-2], lr.shape[-1]),
         label=sample.label,
@@ -107,20 +105,20 @@ def look_at(sample: Sample, kind: str = "") -> Look:
         low=float(finite.min()) if finite.numel() else None,
         high=float(finite.max()) if finite.numel() else None,
         mean=float(finite.double().mean()) if finite.numel() else None,
-        unfinite=unfinite,
+        not_finite=sum(int((~image.isfinite()).sum()) for image in images),
         flat=flat,
         digest=digest_of(hr),
-        hash=None if found is None else found[0],
-        small=None if found is None else found[1],
+        hash=hashed,
+        grey=grey,
         shift=None if lr is None or flat else shift_between(hr, lr),
-        drawn=_drawn(sample),
+        classes=_classes(sample),
         boxed=sample.boxes is not None,
         unknown=0.0 if sample.mask is None else float((sample.mask == VOID).float().mean()),
     )
 
 
-def _drawn(sample: Sample) -> tuple[int, ...] | None:
-    """List the classes that occur in an image's mask, or among its boxes."""
+def _classes(sample: Sample) -> tuple[int, ...] | None:
+    """Return the classes that occur in an image's mask or among its boxes."""
     if sample.boxes is not None:
         return tuple(np.unique(sample.boxes.labels).tolist())
     if sample.mask is None:
@@ -128,17 +126,11 @@ def _drawn(sample: Sample) -> tuple[int, ...] | None:
     return tuple(np.unique(sample.mask[sample.mask != VOID]).tolist())
 
 
-def digest_of(image: Tensor) -> bytes:
-    """Give 16 bytes that only images with the same shape and values have in common."""
-    values = image.contiguous().numpy()
-    return blake2b(str(values.shape).encode() + values.tobytes(), digest_size=16).digest()
-
-
 def perceptual_hash(image: Tensor) -> tuple[int, NDArray[np.float32]]:
-    """Hash what an image shows, whatever its size and compression (Zauner 2010, sec. 3.2.1).
+    """Hash the content of an image, whatever its size and compression (Zauner 2010, sec. 3.2.1).
 
-    The mean over the channels, 32 x 32 pixels; of its cosine transform the 8 x 8 lowest waves but
-    the constant ones; which of these are above their median.
+    The mean of the channels is resized to 32 x 32 pixels. Of its cosine transform, the 8 x 8 lowest
+    frequencies without the constant ones are compared with their median.
 
     Parameters
     ----------
@@ -149,7 +141,7 @@ def perceptual_hash(image: Tensor) -> tuple[int, NDArray[np.float32]]:
     -------
     hash
         64 bits.
-    small
+    grey
         The 32 x 32 pixels, with zero mean and unit variance.
     """
     grey = torch.nan_to_num(image, 0, 0, 0).mean(0)[None, None]
@@ -164,39 +156,40 @@ def perceptual_hash(image: Tensor) -> tuple[int, NDArray[np.float32]]:
 
 @lru_cache(maxsize=1)
 def _waves() -> NDArray[np.float64]:
-    """The lowest waves of the cosine transform but the constant one: ``(BITS, SMALL)``."""
+    """Return the lowest waves of the cosine transform but the constant one: ``(BITS, SMALL)``."""
     places, orders = np.arange(SMALL) + 0.5, np.arange(1, BITS + 1)
     return np.cos(np.pi * orders[:, None] * places / SMALL)
 
 
 def shift_between(hr: Tensor, lr: Tensor) -> tuple[float, float]:
-    """Measure how far LR lies from HR by the peak of their cross-correlation.
+    """Measure the offset of LR from HR by the peak of their cross-correlation.
 
-    HR is averaged over LR's pixels; both lose their means and fade towards their borders, and all
-    waves count by the root of their strength. Around the peak, the correlation is worked out every
-    1/40 pixel (Guizar-Sicairos et al. 2008, Optics Letters 33, 156).
+    HR is averaged over LR's pixels. Both are centred and multiplied by a Hann window, and all
+    frequencies are weighted by the root of their amplitude. Around its peak, the correlation is
+    evaluated at steps of 1/40 pixel (Guizar-Sicairos et al. 2008, Optics Letters 33, 156).
 
     Parameters
     ----------
     hr, lr
-        ``(C, H, W)`` and ``(C, h, w)`` of the same view.
+        ``(C, H, W)`` and ``(C, h, w)`` of the same field.
 
     Returns
     -------
     tuple of float
-        LR pixels that LR lies below and right of HR.
+        Pixels by which LR lies below and to the right of HR.
     """
     size = (lr.shape[-2], lr.shape[-1])
     averaged = resize(hr[None], size, kernel="bilinear")[0]
-    first, second = (_faded(image) for image in (averaged, lr))
+    first, second = (_windowed(image) for image in (averaged, lr))
     spectra = torch.fft.fft2(second) * torch.fft.fft2(first).conj()
-    spectra = spectra / spectra.abs().sqrt().clamp_min(1e-12)  # else broad waves hide the fine ones
+    # Unweighted, low frequencies would hide the high ones.
+    spectra = spectra / spectra.abs().sqrt().clamp_min(1e-12)
     peak = int(torch.fft.ifft2(spectra).real.argmax())
     return _refine(spectra, *divmod(peak, spectra.shape[1]))
 
 
-def _faded(image: Tensor) -> Tensor:
-    """Take the middle of the mean over the channels, centred, within a Hann window."""
+def _windowed(image: Tensor) -> Tensor:
+    """Return the central part of the channels' mean, centred, in a Hann window."""
     grey = torch.nan_to_num(image, 0, 0, 0).double().mean(0)
     top, left = (max(0, (side - LARGEST) // 2) for side in grey.shape)
     grey = grey[top : top + LARGEST, left : left + LARGEST]
@@ -205,7 +198,7 @@ def _faded(image: Tensor) -> Tensor:
 
 
 def _refine(spectra: Tensor, row: int, column: int) -> tuple[float, float]:
-    """Find the peak between pixels: the inverse transform, finer, within a pixel around it."""
+    """Locate the peak to a fraction of a pixel, by the inverse transform within a pixel of it."""
     steps = torch.linspace(-1, 1, 81, dtype=torch.float64)
     places = [
         (peak - side if peak > side / 2 else peak) + steps
