@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.chain import Chain
@@ -18,17 +20,28 @@ from srkit.assembly.checks import (
     check_uncertainty,
     cross_check,
 )
+from srkit.assembly.restore import restore
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.options import build, downloads, explain, options_model, validate, wants
 from srkit.components.registry import Component, Registry
-from srkit.data.scales import list_scales
-from srkit.errors import PluginError, RecipeError, SrkitError
+from srkit.data.scales import list_scales, set_scale, smallest_above
+from srkit.errors import PluginError, RecipeError, SrkitError, WeightsError
 from srkit.images.formats import Formats
+from srkit.interfaces import Batch, TrainedNetwork
+from srkit.interfaces.view import View
 from srkit.recipe.files import load_tree
 from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe, parse_recipe
 from srkit.weights import hub
+from srkit.weights.checkpoints import (
+    checkpoint_of,
+    read_state,
+    starting_head,
+    starting_weights,
+    warm_start,
+)
 from srkit.weights.files import is_here
+from srkit.weights.runs import name_of_run
 
 #: What a recipe may have data for.
 SPLITS = ("train", "validation", "test")
@@ -222,6 +235,83 @@ def assemble_restoring(tree: Mapping[str, Any], registry: Registry, source: str)
     return assembly
 
 
+def assemble_trained(checkpoint: Path, registry: Registry, scale: float | None = None) -> Assembly:
+    """Build what restores images as a run trained it, with its weights, for one scale.
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint of srkit.
+    registry
+        Where components come from.
+    scale
+        Of several scales the smallest that is not below this is chosen, or else the largest; None
+        if there is only one.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged or not a checkpoint of a generator, or has several scales of which
+        none is chosen.
+    RecipeError
+        If a component of its recipe cannot be built.
+    """
+    state, source = read_state(checkpoint), str(checkpoint)
+    if state is None:
+        raise WeightsError(f"{source}: not a checkpoint of srkit")
+    whole = assemble_restoring(state["recipe"], registry, source)
+    generator: Any = whole.generator
+    if generator is None:
+        raise WeightsError(f"{source}: a checkpoint without a generator")
+    scales = whole.recipe.scales
+    if len(scales) > 1 and scale is None:
+        raise WeightsError(f"{source}: a model of the {list_scales(scales)}; say which")
+    assembly = whole.by_scale[smallest_above(scales, scale or 0)]
+    set_scale(generator, assembly.scale)
+    warm_start(generator, starting_weights(source, generator), source)
+    generator.eval().requires_grad_(False)
+    head = starting_head(source)
+    if head is None:  # as of an interpolation of two networks
+        assembly.uncertainty = None
+    elif assembly.uncertainty is not None:
+        warm_start(assembly.uncertainty, head, source)
+        assembly.uncertainty.eval().requires_grad_(False)
+    return assembly
+
+
+def open_network(path: Path, *, registry: Registry, scale: int) -> TrainedNetwork:
+    """Open a run folder or a checkpoint as a network with which SR can be compared.
+
+    Parameters
+    ----------
+    path
+        A run folder (its best checkpoint, else its last) or a checkpoint.
+    registry, scale
+        As for :func:`assemble_trained`; a checkpoint of another scale is refused.
+
+    Raises
+    ------
+    SrkitError
+        As for :func:`assemble_trained`.
+    """
+    path = Path(hub.local(str(path)))
+    checkpoint = checkpoint_of(path) if path.is_dir() else path
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, then replaced
+        assembly = assemble_trained(checkpoint, registry, scale)
+    if assembly.scale != scale:
+        raise WeightsError(f"{path}: a model of scale {assembly.scale}; expected scale {scale}")
+    return TrainedNetwork(name_of_run(path), partial(_restore, assembly))
+
+
+def _restore(assembly: Assembly, batch: Batch) -> Tensor:
+    """Restore a batch by a trained generator, from flux to flux."""
+    generator: Any = assembly.generator
+    view = View.of(batch, assembly.stretch)
+    with torch.no_grad():
+        sr = restore(generator.to(batch.hr.device), view, assembly.constraint)
+        return view.to_flux(sr)
+
+
 def _build(
     recipe: Recipe,
     components: Mapping[str, Component],
@@ -243,7 +333,7 @@ def _build(
         if section == "data" and name.partition(".")[0] not in splits:
             continue
         factory = components[path].factory
-        own = "scale" in wants(factory)
+        own = not wants(factory).isdisjoint({"scale", "open_network"})
         if own and section in SHARED and len(by_scale) > 1:
             problems.append(
                 f"{path}: '{spec.type}' is built for one scale, but the recipe has the "
@@ -259,8 +349,9 @@ def _build(
                 if own or component is None:
                     # A network's first weights depend on nothing else.
                     torch.manual_seed(recipe.seed)
-                    sizes = {"scale": scale, "scales": recipe.scales}
+                    sizes: dict[str, Any] = {"scale": scale, "scales": recipe.scales}
                     sizes["least_side"] = _least_side(recipe, path)
+                    sizes["open_network"] = partial(open_network, registry=registry, scale=scale)
                     component = build(factory, spec.options, **supplied, **sizes)
                 _place(assembly, path, component)
         except (ValueError, SrkitError) as error:

@@ -7,30 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from srkit.functional.resizing import Kernel, resize
+from srkit.functional.resizing import to_hr_grid
 from srkit.interfaces import (
     Batch,
     Constraint,
 )
 from srkit.interfaces.view import View
-
-
-def fit(images: Tensor, batch: Batch, kernel: Kernel = "bicubic") -> Tensor:
-    """Bring LR or SR images to the grid of HR, antialiased.
-
-    With a factor such as 0.32, whose LR side is rounded up, the grids are aligned by the factor
-    and not by the sides.
-    """
-    assert batch.lr is not None
-    height, width = batch.hr.shape[-2:]
-    if batch.factor is None:
-        same = images.shape[-2:] == (height, width)
-        return images if same else resize(images, (height, width), kernel=kernel)
-    sides = images.shape[-1] / batch.lr.shape[-1]
-    factor = 1 / (batch.factor * sides)
-    if images.shape[-2:] == (height, width) and abs(factor - 1) < 1e-6:
-        return images
-    return resize(images, (height, width), factor=factor, kernel=kernel)
 
 
 def restore(
@@ -49,7 +31,7 @@ def restore(
 
 def settle(output: Tensor, view: View, constraint: Constraint | None = None) -> Tensor:
     """Bring what a generator made to the grid of HR and let it keep its constraint."""
-    sr = fit(output, view.seen)
+    sr = to_hr_grid(output, view.seen)
     if constraint is None:
         return sr
     with torch.autocast(sr.device.type, enabled=False):  # flux is not to be rounded
@@ -69,4 +51,4 @@ def predict(head: Callable[[Tensor, Tensor], Tensor], output: Tensor, batch: Bat
         As networks see it.
     """
     assert batch.lr is not None
-    return fit(head(batch.lr, output.detach()), batch, "bilinear")
+    return to_hr_grid(head(batch.lr, output.detach()), batch, "bilinear")

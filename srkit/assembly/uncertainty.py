@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srkit.assembly.restore import fit, settle
+from srkit.assembly.restore import settle
 from srkit.assembly.variance_head import VarianceHead
 from srkit.functional._self_ensemble import self_ensemble
+from srkit.functional.resizing import to_hr_grid
 from srkit.interfaces import Batch, Constraint
 from srkit.interfaces.view import View
 
@@ -64,7 +65,7 @@ def estimate(
     else:
         output = generator(view.seen.lr).float()
         variance = head(view.seen.lr, output).exp()
-    variance = fit(variance, view.seen, "bilinear")  # no kernel that may fall below 0
+    variance = to_hr_grid(variance, view.seen, "bilinear")  # no kernel that may fall below 0
     sr = settle(output, view, constraint)
     return Estimate(view.to_flux(sr), view.sigma_to_flux(sr, variance.sqrt()))
 

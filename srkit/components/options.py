@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from srkit.errors import nearest
 
 #: Parameters that the core supplies by name; a recipe cannot set them.
-SUPPLIED = frozenset({"scale", "scales", "channels", "formats", "least_side"})
+SUPPLIED = frozenset({"scale", "scales", "channels", "formats", "least_side", "open_network"})
 
 
 def supplied_to(kind: str) -> frozenset[str]:
@@ -145,11 +145,12 @@ def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any
     if "scale" in supplied:
         supplied.setdefault("scales", (supplied["scale"],))
     supplied.setdefault("least_side", 0)
+    options = validate(factory, given)
     wanted = wants(factory)
     missing = wanted - supplied.keys()
     if missing:
         raise TypeError(f"{factory} takes {sorted(missing)}, which is not supplied here")
-    return factory(**validate(factory, given), **{name: supplied[name] for name in wanted})
+    return factory(**options, **{name: supplied[name] for name in wanted})
 
 
 def downloads(factory: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:

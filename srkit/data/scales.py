@@ -26,6 +26,11 @@ def set_scale(generator: object, scale: int) -> None:
         generator.scale = scale
 
 
+def smallest_above(scales: Sequence[int], wanted: float) -> int:
+    """Choose the smallest scale that is not below the wanted one, else the largest."""
+    return min((scale for scale in scales if scale >= wanted), default=max(scales))
+
+
 def list_scales(scales: Sequence[int]) -> str:
     """Format scales for a message: ``scale 2``, ``scales 2, 3 and 4``."""
     *others, last = map(str, scales)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
-from srkit.assembly.restore import fit, restore
+from srkit.assembly.restore import restore
 from srkit.assembly.teachers import wanted_stages
 from srkit.assembly.uncertainty import Estimate, estimate, sample_pixels
 from srkit.assembly.variance_head import VarianceHead
@@ -26,7 +26,7 @@ from srkit.data.truth import check_boxes, take_as_truth, task_of
 from srkit.errors import DataError
 from srkit.evaluation.calibration import PIXELS, Calibration
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.functional.resizing import Kernel
+from srkit.functional.resizing import Kernel, to_hr_grid
 from srkit.interfaces import Answer, Batch, Dataset, MappedMetric, PooledMetric, TeacherMetric
 from srkit.interfaces.view import View
 from srkit.report.metric_info import MetricInfo
@@ -44,7 +44,7 @@ def baseline(name: str) -> Restorer:
 
     def interpolate(batch: Batch) -> Tensor:
         assert batch.lr is not None
-        return fit(batch.lr, batch, kernel)
+        return to_hr_grid(batch.lr, batch, kernel)
 
     return interpolate
 

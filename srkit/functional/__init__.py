@@ -8,6 +8,7 @@ from srkit.functional.resizing import (
     resize_mask,
     resize_short_side,
     resized_side,
+    to_hr_grid,
 )
 from srkit.functional.similarity import (
     LUMA,
@@ -44,4 +45,5 @@ __all__ = [
     "row_medians",
     "ssim",
     "ssim_blur",
+    "to_hr_grid",
 ]

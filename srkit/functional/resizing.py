@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from srkit.interfaces import Batch
+
 Kernel = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
 
 #: Width of each kernel, in pixels of the coarser grid.
@@ -80,6 +82,24 @@ def resize(
         shorter = rows @ images.to(dtype)
         result = (_bytes(shorter) if whole else shorter) @ columns.T
     return (_bytes(result) if whole else result).to(images.dtype)
+
+
+def to_hr_grid(images: Tensor, batch: Batch, kernel: Kernel = "bicubic") -> Tensor:
+    """Resize LR or SR images of a batch to the grid of HR, antialiased.
+
+    With a factor such as 0.32, for which the LR side is rounded up, the grids are aligned by the
+    factor instead of the sides.
+    """
+    assert batch.lr is not None
+    height, width = batch.hr.shape[-2:]
+    if batch.factor is None:
+        same = images.shape[-2:] == (height, width)
+        return images if same else resize(images, (height, width), kernel=kernel)
+    sides = images.shape[-1] / batch.lr.shape[-1]
+    factor = 1 / (batch.factor * sides)
+    if images.shape[-2:] == (height, width) and abs(factor - 1) < 1e-6:
+        return images
+    return resize(images, (height, width), factor=factor, kernel=kernel)
 
 
 def resize_short_side(pixels: Tensor, short: int) -> Tensor:

@@ -34,8 +34,10 @@ from srkit.interfaces.networks import (
     Discriminator,
     Generator,
     MultiScale,
+    OpenNetwork,
     Published,
     Teacher,
+    TrainedNetwork,
 )
 from srkit.interfaces.quantity import Quantity
 from srkit.interfaces.samples import VOID, Batch, Boxes, Extent, Image, Sample, Task, Window
@@ -71,6 +73,7 @@ __all__ = [
     "Metric",
     "MultiScale",
     "ObjectFormat",
+    "OpenNetwork",
     "PagedFormat",
     "PixelLoss",
     "PooledMetric",
@@ -84,6 +87,7 @@ __all__ = [
     "Teacher",
     "TeacherLoss",
     "TeacherMetric",
+    "TrainedNetwork",
     "Upscaled",
     "VarianceLoss",
     "View",

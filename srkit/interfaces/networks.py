@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from srkit.interfaces.samples import Boxes
-
-if TYPE_CHECKING:
-    pass
+from srkit.interfaces.samples import Batch, Boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +112,29 @@ class Published:
     settings: Mapping[str, Any] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)
     default_for: Literal["pictures", "frames"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A network as a run trained it, for losses and metrics that compare SR with its output.
+
+    A factory opens it by its parameter ``open_network``, which the core supplies.
+
+    Parameters
+    ----------
+    name
+        Name of the run or checkpoint, for tables.
+    restore
+        Restores the LR of a batch: gives SR, ``(N, C, H, W)`` on the grid of HR, both in flux,
+        without gradients.
+    """
+
+    name: str
+    restore: Callable[[Batch], Tensor]
+
+
+#: Opens a run folder or a checkpoint as a network of the recipe's scale.
+OpenNetwork = Callable[[Path], TrainedNetwork]
 
 
 @runtime_checkable

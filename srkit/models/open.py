@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from srkit.assembly.assembly import Assembly
-from srkit.assembly.build import assemble_restoring
+from srkit.assembly.build import assemble_restoring, assemble_trained
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.options import build
 from srkit.components.registry import Component, Registry
-from srkit.data.scales import list_scales, set_scale
+from srkit.data.scales import smallest_above
 from srkit.errors import PluginError, WeightsError, nearest
 from srkit.functional.resizing import Kernel, resize
 from srkit.interfaces import Constraint, MultiScale, Published, Stretch
@@ -27,12 +27,12 @@ from srkit.system.downloads import digest_of
 from srkit.weights.checkpoints import (
     checkpoint_of,
     read_state,
-    starting_head,
     starting_weights,
     warm_start,
 )
 from srkit.weights.files import fetch
 from srkit.weights.hub import Reference, download, is_on_hub
+from srkit.weights.runs import name_of_run
 
 #: Interpolations that enlarge; `area` only repeats pixels then, as `nearest` does.
 INTERPOLATIONS = tuple(kernel for kernel in get_args(Kernel) if kernel != "area")
@@ -183,11 +183,11 @@ def _open(text: str, path: Path, registry: Registry, scale: float | None) -> Mod
         model = _open(str(cached), cached, registry, scale)
         return replace(model, name=Reference.parse(text).name)
     if path.is_dir():
-        return _trained(path.resolve().name, checkpoint_of(path), registry, scale)
+        return _trained(name_of_run(path), checkpoint_of(path), registry, scale)
     if path.is_file():
         if read_state(path) is None:
             return _foreign(path, registry)
-        return _trained(_name_of(path), path, registry, scale)
+        return _trained(name_of_run(path), path, registry, scale)
     return _published(text, registry)
 
 
@@ -268,32 +268,15 @@ def native_scale(model: Model, wanted: float) -> int:
     if isinstance(model.generator, Interpolation):
         return math.ceil(wanted)
     if isinstance(model.generator, MultiScale):
-        return _large_enough(model.generator.scales, wanted)
+        return smallest_above(model.generator.scales, wanted)
     return model.scale
 
 
-def _choose_scale(path: Path, scales: Sequence[int], wanted: float | None) -> int:
-    if len(scales) > 1 and wanted is None:
-        raise WeightsError(f"{path}: a model of the {list_scales(scales)}; say which")
-    return _large_enough(scales, wanted or 0)
-
-
-def _large_enough(scales: Sequence[int], wanted: float) -> int:
-    """Choose the smallest scale that is not below the wanted one, else the largest."""
-    enough = [scale for scale in scales if scale >= wanted]
-    return min(enough, default=max(scales))
-
-
 def _trained(name: str, path: Path, registry: Registry, wanted: float | None) -> Model:
-    """Open a checkpoint of srkit, whose state carries the recipe."""
+    """Open a checkpoint of srkit, which contains its recipe."""
+    assembly = assemble_trained(path, registry, wanted)
     state = read_state(path)
     assert state is not None
-    whole = assemble_restoring(state["recipe"], registry, str(path))
-    if whole.generator is None:
-        raise WeightsError(f"{path}: a checkpoint without a generator")
-    scale = _choose_scale(path, whole.recipe.scales, wanted)
-    assembly = whole.by_scale[scale]
-    set_scale(whole.generator, scale)
     if state.get("quantity") is None:
         raise WeightsError(
             f"{path}: does not say what its training images' values were; train it with this "
@@ -302,12 +285,7 @@ def _trained(name: str, path: Path, registry: Registry, wanted: float | None) ->
     trained_with = state["versions"]["srkit"]
     provenance = Provenance(path, digest_of(path), assembly.recipe.name, trained_with)
     model = _assembled(name, assembly, provenance, Quantity.parse(state["quantity"]))
-    warm_start(model.generator, starting_weights(str(path), whole.generator), str(path))
-    head, tensors = assembly.uncertainty, starting_head(str(path))
-    if head is None or tensors is None:  # as of an interpolation of two networks
-        return model
-    warm_start(head, tensors, str(path))
-    return replace(model, head=head.eval().requires_grad_(False))
+    return replace(model, head=assembly.uncertainty)
 
 
 def _assembled(name: str, assembly: Assembly, provenance: Provenance, quantity: Quantity) -> Model:
@@ -366,11 +344,3 @@ def published_models(registry: Registry) -> dict[str, tuple[Component, Published
             continue  # its own use tells what is wrong with it
         found |= {name: (component, one) for name, one in weights.items()}
     return found
-
-
-def _name_of(checkpoint: Path) -> str:
-    """Name a checkpoint by its run, if it lies in one: many are called `best`."""
-    whole = checkpoint.resolve()
-    if whole.parent.name == "checkpoints":
-        return f"{whole.parent.parent.name}/{whole.stem}"
-    return whole.stem

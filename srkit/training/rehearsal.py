@@ -11,12 +11,12 @@ from accelerate import PartialState
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.draws import draws_of
-from srkit.assembly.restore import fit
 from srkit.data.batches import check_traits, stack
 from srkit.data.crops import Drawn
 from srkit.data.truth import truth_of
 from srkit.errors import RecipeError, SrkitError
 from srkit.evaluation.examiner import Examiner
+from srkit.functional.resizing import to_hr_grid
 from srkit.interfaces import Batch, GroupedDataset
 from srkit.interfaces.view import View
 from srkit.training.turns import Scene, pixel_terms, teacher_terms, variance_terms
@@ -104,7 +104,7 @@ def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> N
     seen = view.seen
     with autocast(assembly, device):
         if seen.lr is not None:
-            sr = fit(seen.lr, seen)
+            sr = to_hr_grid(seen.lr, seen)
             scene = Scene(view, sr=sr)
             pixel_terms(assembly, scene)
             teacher_terms(assembly, scene)

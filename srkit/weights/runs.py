@@ -9,6 +9,19 @@ from srkit.recipe.recipe import Recipe
 from srkit.weights.checkpoints import read_state
 
 
+def name_of_run(path: Path) -> str:
+    """Return the name by which tables call a run folder or a checkpoint.
+
+    A checkpoint in a run folder is named after its run, since many are called ``best``.
+    """
+    path = path.resolve()
+    if path.is_dir():
+        return path.name
+    if path.parent.name == "checkpoints":
+        return f"{path.parent.parent.name}/{path.stem}"
+    return path.stem
+
+
 def is_trained(folder: Path, recipe: Recipe) -> bool:
     """Tell whether a run folder holds what a recipe trains, to its end.
 

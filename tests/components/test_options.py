@@ -83,7 +83,8 @@ def test_the_scales_are_the_one_scale_unless_they_are_supplied() -> None:
 
 
 def test_the_core_supplies_what_a_recipe_cannot_set() -> None:
-    assert {"scale", "scales", "channels", "formats", "least_side"} == SUPPLIED
+    names = {"scale", "scales", "channels", "formats", "least_side", "open_network"}
+    assert names == SUPPLIED
     built = build(Blur, {"width": "5", "path": "there"}, scale=4, channels=3)
     assert (built.scale, built.width, built.path) == (4, 5, Path("there"))
     assert problems({"width": 5, "scale": 2}) == [

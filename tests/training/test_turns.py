@@ -16,10 +16,10 @@ from training_setup import CLASSES, TEACHER, Tree, extended, make_pictures, make
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
-from srkit.assembly.restore import fit, restore
+from srkit.assembly.restore import restore
 from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.functional.resizing import resize
+from srkit.functional.resizing import resize, to_hr_grid
 from srkit.interfaces import Answer, Batch
 from srkit.interfaces.view import View
 from srkit.recipe.recipe import parse_recipe
@@ -88,8 +88,8 @@ UNSURE: Tree = {
 
 def test_images_on_the_grid_of_hr_are_left_alone(batch: Batch) -> None:
     sr = torch.rand(4, 3, 32, 32)
-    assert fit(sr, batch) is sr
-    assert fit(sr, replace(batch, factor=None)) is sr
+    assert to_hr_grid(sr, batch) is sr
+    assert to_hr_grid(sr, replace(batch, factor=None)) is sr
 
 
 def test_images_are_brought_to_hr_by_the_exact_factor() -> None:
@@ -99,9 +99,9 @@ def test_images_are_brought_to_hr_by_the_exact_factor() -> None:
     batch = Batch(["a"], hr, [0], lr=lr, factor=0.32)
     sr = torch.rand(1, 3, 44, 44)
     expected = resize(sr, (33, 33), factor=1 / (4 * 0.32))
-    torch.testing.assert_close(fit(sr, batch), expected)
+    torch.testing.assert_close(to_hr_grid(sr, batch), expected)
     torch.testing.assert_close(
-        fit(lr, batch, "bilinear"), resize(lr, (33, 33), factor=1 / 0.32, kernel="bilinear")
+        to_hr_grid(lr, batch, "bilinear"), resize(lr, (33, 33), factor=1 / 0.32, kernel="bilinear")
     )
 
 
@@ -112,13 +112,13 @@ def test_a_ramp_keeps_its_place_when_sr_is_brought_to_hr() -> None:
     batch = Batch(["a"], positions, [0], lr=lr, factor=0.31)
     sr = resize(lr, factor=4.0)
     inner = slice(12, -12)
-    found = fit(sr, batch)[..., inner, inner]
+    found = to_hr_grid(sr, batch)[..., inner, inner]
     torch.testing.assert_close(found, positions[..., inner, inner], atol=0.02, rtol=0)
 
 
 def test_sizes_decide_where_the_pairs_are_real(batch: Batch) -> None:
     sr = torch.rand(4, 3, 40, 40)
-    found = fit(sr, replace(batch, factor=None))
+    found = to_hr_grid(sr, replace(batch, factor=None))
     torch.testing.assert_close(found, resize(sr, (32, 32)))
 
 

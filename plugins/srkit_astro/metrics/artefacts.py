@@ -18,11 +18,8 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.assembly.restore import fit, restore
-from srkit.components import Registry
-from srkit.functional import SSIM_WINDOW, check_equal_shapes, ssim_blur
-from srkit.interfaces import Batch, View
-from srkit.models.open import open_model
+from srkit.functional import SSIM_WINDOW, check_equal_shapes, ssim_blur, to_hr_grid
+from srkit.interfaces import Batch, OpenNetwork, TrainedNetwork, View
 from srkit_astro.metrics.consistency import noise_variance
 
 Threshold = Annotated[float, Field(gt=0, lt=1)]
@@ -92,14 +89,12 @@ def artefact_map(
 
 
 class Detector:
-    """Restores LR by a network that a run has trained, and finds what departs from it.
+    """Finds where SR departs from the SR of a network that a run has trained.
 
     Parameters
     ----------
     reference
-        Run folder or checkpoint of the network.
-    scale
-        Its scale.
+        The network.
     allowance, threshold, smallest
         See :func:`artefact_map`.
 
@@ -107,28 +102,19 @@ class Detector:
     ------
     ValueError
         If `smallest` is even.
-    WeightsError
-        If there is no such network, or it has another scale.
     """
 
     def __init__(
-        self, reference: Path, scale: int, allowance: float, threshold: float, smallest: int
+        self, reference: TrainedNetwork, allowance: float, threshold: float, smallest: int
     ) -> None:
         if smallest % 2 == 0:
             raise ValueError(f"smallest: got {smallest}; expected an odd number of pixels")
-        self.model = open_model(reference, Registry.discover(), scale=scale)
+        self.reference = reference
         self.allowance, self.threshold, self.smallest = allowance, threshold, smallest
-
-    def restore(self, batch: Batch) -> Tensor:
-        """Give the SR of the network, from flux to flux, on the grid of HR."""
-        generator = self.model.generator.to(batch.hr.device)
-        view = View.of(batch, self.model.stretch)
-        with torch.no_grad():
-            return view.to_flux(restore(generator, view, self.model.constraint))
 
     def find(self, sr: Tensor, l2: Tensor, batch: Batch) -> Tensor:
         """Give the artefacts of SR, ``(N, 1, H, W)``, True where there are; all in flux."""
-        noise = fit(noise_variance(batch).sqrt().float(), batch, "nearest")
+        noise = to_hr_grid(noise_variance(batch).sqrt().float(), batch, "nearest")
         return artefact_map(
             sr,
             l2,
@@ -166,19 +152,19 @@ class ArtefactLoss:
     def __init__(
         self,
         *,
-        scale: int,
+        open_network: OpenNetwork,
         reference: Path,
         allowance: NonNegativeFloat = 1.0,
         threshold: Threshold = 0.7,
         smallest: PositiveInt = 3,
     ) -> None:
-        self.detector = Detector(reference, scale, allowance, threshold, smallest)
+        self.detector = Detector(open_network(reference), allowance, threshold, smallest)
 
     def __call__(self, sr: Tensor, view: View) -> Tensor:
         """Compare ``(N, C, H, W)`` images, as networks see them, with the reference: a scalar."""
         sr = sr.float()
         with torch.no_grad():
-            l2 = self.detector.restore(view.flux)
+            l2 = self.detector.reference.restore(view.flux)
             artefacts = self.detector.find(view.to_flux(sr), l2, view.flux)
         return (artefacts * (sr - view.to_seen(l2)).square()).mean()
 
@@ -210,16 +196,16 @@ class ArtefactShare:
     def __init__(
         self,
         *,
-        scale: int,
+        open_network: OpenNetwork,
         reference: Path,
         allowance: NonNegativeFloat = 1.0,
         threshold: Threshold = 0.7,
         smallest: PositiveInt = 3,
     ) -> None:
-        self.detector = Detector(reference, scale, allowance, threshold, smallest)
+        self.detector = Detector(open_network(reference), allowance, threshold, smallest)
         self.protocol = (
             f"share of pixels whose texture is less than {threshold:g} alike to that of "
-            f"{self.detector.model.name}; {allowance:g} times LR's noise allowed, "
+            f"{self.detector.reference.name}; {allowance:g} times LR's noise allowed, "
             f"nothing narrower than {smallest} pixels"
         )
 
@@ -231,7 +217,7 @@ class ArtefactShare:
     def map(self, sr: Tensor, batch: Batch) -> Tensor:
         """Give ``(N, 1, H, W)``: 1 in artefacts, else 0."""
         check_equal_shapes(sr, batch.hr)
-        return self.detector.find(sr, self.detector.restore(batch), batch).float()
+        return self.detector.find(sr, self.detector.reference.restore(batch), batch).float()
 
 
 def _detail(images: Tensor) -> Tensor:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from network_setup import save_network
+from safetensors.torch import save_file
 from scipy.ndimage import binary_closing, binary_opening, gaussian_filter
 from sources_setup import gaussian
 from srkit_astro.metrics.artefacts import (
@@ -17,10 +21,14 @@ from srkit_astro.metrics.artefacts import (
 from srkit_astro.stretches import Asinh
 from torch import Tensor
 
+from srkit.assembly.build import assemble, open_network
 from srkit.components.options import build
-from srkit.errors import WeightsError
+from srkit.components.registry import Registry
+from srkit.errors import RecipeError, WeightsError
 from srkit.interfaces import Batch
 from srkit.interfaces.view import View
+from srkit.models.open import open_model
+from srkit.recipe.recipe import parse_recipe
 
 SIDE = 64
 SIGMA = 0.1
@@ -44,6 +52,12 @@ def squares(*places: tuple[int, int, int]) -> Tensor:
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_network(tmp_path_factory.mktemp("runs") / "l2.safetensors")
+
+
+def make(factory: Callable[..., Any], scale: int, given: dict[str, Any]) -> Any:
+    """Build a loss or metric as a recipe of this scale does."""
+    opened = partial(open_network, registry=Registry.discover(), scale=scale)
+    return build(factory, given, scale=scale, open_network=opened)
 
 
 def lens(variance: bool = True) -> Batch:
@@ -126,9 +140,9 @@ def test_where_nothing_was_measured_there_are_no_artefacts() -> None:
 
 @pytest.mark.parametrize("variance", [True, False])
 def test_the_share_is_that_of_the_map(network: Path, variance: bool) -> None:
-    metric = build(ArtefactShare, {"reference": network}, scale=2)
+    metric = make(ArtefactShare, 2, {"reference": network})
     batch = lens(variance)
-    l2 = metric.detector.restore(batch)
+    l2 = metric.detector.reference.restore(batch)
     assert metric(l2, batch).item() == 0
     worse = l2 + squares((40, 8, 16))
     shown = metric.map(worse, batch)
@@ -149,20 +163,21 @@ def _clipped_scatter(batch: Batch) -> Tensor:
 def test_the_reference_restores_through_its_own_stretch(tmp_path: Path, network: Path) -> None:
     stretch = {"type": "asinh", "peak": 3.0, "softening": 0.2}
     stretched = save_network(tmp_path / "l2.safetensors", stretch=stretch)
-    metric = build(ArtefactShare, {"reference": stretched}, scale=2)
+    metric = make(ArtefactShare, 2, {"reference": stretched})
     batch, asinh = lens(), Asinh(peak=3.0, softening=0.2)
     assert batch.lr is not None
     fitted = asinh.fit(batch.lr)
     with torch.no_grad():
-        seen = metric.detector.model.generator(asinh(batch.lr, fitted))
-    torch.testing.assert_close(metric.detector.restore(batch), asinh.inverse(seen, fitted))
+        seen = open_model(stretched, Registry.discover()).generator(asinh(batch.lr, fitted))
+    restored = metric.detector.reference.restore(batch)
+    torch.testing.assert_close(restored, asinh.inverse(seen, fitted))
 
 
 def test_the_loss_draws_artefacts_and_nothing_else_to_the_reference(network: Path) -> None:
-    loss = build(ArtefactLoss, {"reference": network}, scale=2)
+    loss = make(ArtefactLoss, 2, {"reference": network})
     batch = lens()
     view = View.of(batch, Asinh(peak=3.0, softening=0.2))
-    l2 = loss.detector.restore(batch)
+    l2 = loss.detector.reference.restore(batch)
     worse = l2 + squares((40, 8, 16))
     sr = view.to_seen(worse).requires_grad_()
     value = loss(sr, view)
@@ -177,9 +192,35 @@ def test_the_loss_draws_artefacts_and_nothing_else_to_the_reference(network: Pat
 
 def test_bad_options_are_told(network: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^smallest: got 4; expected an odd number of pixels$"):
-        build(ArtefactShare, {"reference": network, "smallest": 4}, scale=2)
+        make(ArtefactShare, 2, {"reference": network, "smallest": 4})
     with pytest.raises(WeightsError) as caught:
-        build(ArtefactLoss, {"reference": network}, scale=3)
+        make(ArtefactLoss, 3, {"reference": network})
     assert str(caught.value) == f"{network}: a model of scale 2; expected scale 3"
     with pytest.raises(WeightsError, match="no run folder; expected"):
-        build(ArtefactLoss, {"reference": tmp_path}, scale=2)
+        make(ArtefactLoss, 2, {"reference": tmp_path})
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(1)}, foreign)
+    with pytest.raises(WeightsError, match=r"foreign.safetensors: not a checkpoint of srkit$"):
+        make(ArtefactLoss, 2, {"reference": foreign})
+
+
+def test_a_recipe_builds_the_metric_for_its_own_scale(network: Path) -> None:
+    tree = {
+        "name": "mine",
+        "scale": 2,
+        "channels": 1,
+        "generator": {"type": "edsr", "blocks": 1, "features": 4},
+        "losses": {"artefacts": {"reference": str(network), "weight": 1}},
+        "metrics": {"artefact_share": {"reference": str(network)}},
+    }
+    recipe = parse_recipe(tree, "here")
+    assembly = assemble(recipe, Registry.discover(), "here", splits=())
+    metric: Any = assembly.metrics["artefact_share"]
+    assert "less than 0.7 alike to that of l2; 1 times LR's noise" in metric.protocol
+    other = parse_recipe(tree | {"scale": 4}, "here")
+    with pytest.raises(RecipeError) as caught:
+        assemble(other, Registry.discover(), "here", splits=())
+    assert caught.value.problems == [
+        f"losses.artefacts: {network}: a model of scale 2; expected scale 4",
+        f"metrics.artefact_share: {network}: a model of scale 2; expected scale 4",
+    ]
