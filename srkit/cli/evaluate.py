@@ -22,20 +22,20 @@ def evaluate(
     task: Annotated[
         Literal["restoration", "compression"],
         typer.Option(
-            help="What to compare: SR with HR and other ways to enlarge LR; or LR that was "
-            "compressed with HR compressed to as many bytes."
+            help="restoration: compare SR with HR, and with other ways to enlarge LR. compression: "
+            "compare restored compressed LR with compressed HR of equal file size."
         ),
     ] = "restoration",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the results; evaluation or compression in the run's."),
+        typer.Option(help="Output folder; evaluation or compression in the run folder."),
     ] = None,
 ) -> None:
     """Compare a run with its baselines on the test data: table, pictures, page."""
     from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.evaluation.run import compare
-    from srkit.studies.compression.measure import compare_compressed
+    from srkit.studies.compression.measure import measure_compression
     from srkit.studies.compression.report import print_compression, write_compression
     from srkit.system.processes.signals import resumable
 
@@ -49,7 +49,7 @@ def evaluate(
         compare(loaded, registry, folder, source=str(recipe), console=console, out=out)
         return
     with resumable(folder):
-        compared = compare_compressed(
+        compared = measure_compression(
             loaded, registry, folder, source=str(recipe), console=console, out=out
         )
     for found, place in compared:

@@ -1,1 +1,1 @@
-"""Compressed and restored LR against compressed HR of the same file size."""
+"""`srkit eval --task compression`: restored compressed LR against compressed HR of equal size."""

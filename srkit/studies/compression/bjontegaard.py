@@ -1,8 +1,11 @@
-"""Bjontegaard deltas: how far apart two curves of quality against rate are, on average.
+"""Bjontegaard deltas: the mean difference of two rate-quality curves.
 
 G. Bjontegaard, Calculation of average PSNR differences between RD-curves, VCEG-M33, 2001; with the
 piecewise interpolation of Akima (1970), which C. Herglotz et al., Beyond Bjontegaard: Limits of
 Video Compression Performance Comparisons, ICIP 2022, found closest to densely sampled curves.
+
+The package ``bjontegaard``, with which the tests compare these functions, is not a dependency: its
+last release is of September 2023, and it prints warnings where this module returns a reason.
 """
 
 from __future__ import annotations
@@ -14,22 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
-#: Fewest points of a curve.
+#: Minimum number of points of a curve.
 FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A delta, or why there is none.
+    """A delta, or the reason why it is undefined.
 
     Parameters
     ----------
     value
-        The delta; None where the curves do not allow one.
+        The delta; None if it is undefined.
     overlap
-        Share of what both curves span that they have in common, in [0, 1].
+        Share of the total range of the two curves that they have in common, in [0, 1].
     reason
-        Why there is none; empty where there is.
+        Why the delta is undefined; otherwise empty.
     """
 
     value: float | None
@@ -39,14 +42,14 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class RateCurve:
-    """Quality against rate.
+    """A curve of quality against rate.
 
     Parameters
     ----------
     rates
-        ``(N,)``, above 0, such as bytes.
+        ``(N,)``, positive, such as bytes.
     values
-        ``(N,)`` of any measure of quality.
+        ``(N,)``, any measure of quality.
     """
 
     rates: Sequence[float]
@@ -54,25 +57,25 @@ class RateCurve:
 
 
 def delta_quality(anchor: RateCurve, test: RateCurve) -> Delta:
-    """Average the quality of `test` less that of `anchor` over the rates that both have.
+    """Compute the mean quality of `test` minus that of `anchor`, over their common rates.
 
-    The average is over the logarithm of the rate; of PSNR this is BD-PSNR.
+    The mean is over the logarithm of the rate; for PSNR this is BD-PSNR.
     """
     first, second = ((np.log10(curve.rates), np.array(curve.values)) for curve in (anchor, test))
     return _average(first, second)
 
 
 def delta_rate(anchor: RateCurve, test: RateCurve) -> Delta:
-    """Average by how many percent the rate of `test` exceeds that of `anchor` at equal quality.
+    """Compute the mean excess in percent of the rate of `test` over that of `anchor`.
 
-    This is the BD-rate: below 0 where `test` needs less. There is none unless the quality of both
-    changes one way with every step of the rate; a point that stands twice counts once.
+    This is the BD-rate, at equal quality; it is negative if `test` needs less. It is undefined
+    unless the quality of both curves is strictly monotonic; repeated points count once.
     """
     for curve in (anchor, test):
         points = np.unique(np.column_stack([curve.rates, curve.values]), axis=0)
         steps = np.diff(points[:, 1])
         if not ((steps > 0).all() or (steps < 0).all()):
-            return Delta(None, reason="the values do not change one way with the rate")
+            return Delta(None, reason="the values are not monotonic")
     first, second = ((np.array(curve.values), np.log10(curve.rates)) for curve in (anchor, test))
     found = _average(first, second)
     if found.value is None:
@@ -84,7 +87,7 @@ Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def _average(anchor: Points, test: Points) -> Delta:
-    """Average the difference of two curves over the abscissae that they share."""
+    """Compute the mean difference of two curves over their common abscissae."""
     curves = []
     for x, y in (anchor, test):
         if not (np.isfinite(x).all() and np.isfinite(y).all()):

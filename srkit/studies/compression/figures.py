@@ -1,4 +1,4 @@
-"""Curves of a comparison at equal bytes."""
+"""Figures of a compression study."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from matplotlib.figure import Figure
 
 from srkit.report.plotting import GREY, colours, log_scale, panels, shorten, style
 from srkit.report.tables import label
-from srkit.studies.compression.measure import HR, Compression
+from srkit.studies.compression.results import HR, Compression
 
 CAPTION = (
-    "Means over the pictures against the mean bytes of a file, which is LR's, and HR's where HR "
-    "itself is compressed. Grey: HR without compression. Open circles: of some pictures even the "
-    "lowest quality of HR is larger than LR's file."
+    "Means over the images against the mean file size of LR, or of HR where HR itself is "
+    "compressed. Grey: uncompressed HR. Open circles: some HR files are larger than the LR files "
+    "even at the lowest quality."
 )
 
 
 def curves_figure(found: Compression) -> Figure:
-    """Draw every metric against the bytes, a column for each format and a row for each metric."""
+    """Draw each metric (row) against the file size, for each format (column)."""
     curves = found.curves()
     formats = list(dict.fromkeys(form for form, _ in curves))
     models = list(dict.fromkeys(model for _, model in curves))
     colour = {**colours([model for model in models if model != HR]), HR: "#000000"}
-    original = next(point for point in found.points() if not point.arm.format)
+    original = next(point for point in found.points() if not point.setting.format)
     sizes = [point.size for curve in curves.values() for point in curve]
     with style():
         figure, axes = panels(len(formats) * len(found.metrics), len(formats), (3.6, 2.9))
@@ -46,7 +46,7 @@ def curves_figure(found: Compression) -> Figure:
             if place < len(formats):
                 axis.set_title(form)
             if place >= len(axes) - len(formats):
-                axis.set_xlabel("bytes of a file")
+                axis.set_xlabel("file size in bytes")
             if place % len(formats) == 0:
                 axis.set_ylabel(label(info).replace("_", " "))
         lines, names = axes[0].get_legend_handles_labels()

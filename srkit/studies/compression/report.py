@@ -1,89 +1,33 @@
-"""A comparison at equal bytes as tables, curves and one self-contained page."""
+"""The report of a compression study: tables, curves, and one self-contained page."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from srkit.report.metric_info import MetricInfo
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import DPI, png
-from srkit.report.tables import (
-    Column,
-    csv_text,
-    format_value,
-    heading,
-    print_columns,
-    printed_heading,
-    strict,
-)
-from srkit.studies.compression.bjontegaard import Delta, RateCurve, delta_quality, delta_rate
+from srkit.report.tables import Column, format_value, heading, print_columns, printed_heading
+from srkit.report.writer import ReportWriter
 from srkit.studies.compression.figures import CAPTION, curves_figure
-from srkit.studies.compression.measure import HR, Compression, Point
-from srkit.system.files import write_file
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A model's Bjontegaard deltas against compressed HR, in one format and one metric.
-
-    Parameters
-    ----------
-    format, model
-        Which curve.
-    metric
-        What was measured.
-    quality
-        Mean difference of the metric at equal bytes.
-    rate
-        Mean difference of the bytes at an equal metric, in percent.
-    """
-
-    format: str
-    model: str
-    metric: MetricInfo
-    quality: Delta
-    rate: Delta
-
-
-def comparisons(found: Compression) -> list[Comparison]:
-    """Compare every model's curve with that of compressed HR of the same format."""
-    curves = found.curves()
-
-    def curve(key: tuple[str, str], metric: str) -> RateCurve:
-        return RateCurve([p.size for p in curves[key]], [p.values[metric] for p in curves[key]])
-
-    return [
-        Comparison(
-            form,
-            model,
-            info,
-            delta_quality(curve((form, HR), info.name), curve((form, model), info.name)),
-            delta_rate(curve((form, HR), info.name), curve((form, model), info.name)),
-        )
-        for form, model in curves
-        if model != HR
-        for info in found.metrics
-    ]
+from srkit.studies.compression.results import HR, Compression, ModelDelta, Point
 
 
 def write_compression(found: Compression, folder: Path) -> Path:
-    """Write what was found.
+    """Write the report of a compression study.
 
     Parameters
     ----------
     found
-        The comparison.
+        The results.
     folder
-        Gets ``curves.csv`` (means), ``deltas.csv``, ``compression.json`` (both, with protocols
-        and notes), ``per_image.csv``, ``curves.png``, and ``compression.html``, which holds all.
+        Output folder of ``curves.csv`` (means), ``deltas.csv``, ``compression.json`` (both, with
+        protocols and notes), ``per_image.csv``, ``curves.png``, and ``compression.html``, which
+        contains everything.
 
     Returns
     -------
@@ -95,14 +39,17 @@ def write_compression(found: Compression, folder: Path) -> Path:
     OutputError
         If a file cannot be written.
     """
-    points, deltas = [_numbers(found, p) for p in found.points()], comparisons(found)
-    write_file(folder / "curves.csv", csv_text(points[0], (row.values() for row in points)))
-    told = [_told(one) for one in deltas]
-    write_file(folder / "deltas.csv", csv_text(told[0], (row.values() for row in told)))
-    write_file(folder / "per_image.csv", _per_image(found))
+    writer, lines = ReportWriter(folder), notes(found)
+    points = [_point_row(found, point) for point in found.points()]
+    deltas = [_delta_row(delta) for delta in found.deltas()]
+    writer.csv("curves.csv", points[0], (row.values() for row in points))
+    writer.csv("deltas.csv", deltas[0], (row.values() for row in deltas))
+    names = [info.name for info in found.metrics]
+    header = ["image", "format", "quality", "model", "bytes", "reached", *names]
+    writer.csv("per_image.csv", header, _image_rows(found))
     summary = {
         "title": found.title,
-        "images": len(found.rows),
+        "images": len(found.images),
         "metrics": {
             info.name: {
                 "unit": info.unit,
@@ -111,79 +58,74 @@ def write_compression(found: Compression, folder: Path) -> Path:
             }
             for info in found.metrics
         },
-        "points": [_strict(row) for row in points],
-        "deltas": [_strict(row) for row in told],
-        "notes": notes(found),
+        "points": points,
+        "deltas": deltas,
+        "notes": lines,
     }
-    text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
-    write_file(folder / "compression.json", text + "\n")
-    path = write_file(folder / "curves.png", png(curves_figure(found), DPI))
-    page = render_page(
+    writer.json("compression.json", summary)
+    writer.figure("curves.png", curves_figure(found), "Curves", CAPTION)
+    return writer.page(
+        "compression.html",
         "compression.html",
         package="srkit.studies.compression",
         found=found,
         headings=[heading(metric) for metric in found.metrics],
-        deltas=[_cells(found, one) for one in _grouped(deltas)],
-        points=[_row(found, point) for point in found.points()],
-        lines=notes(found),
-        pictures=[Picture(path, "Curves", CAPTION)],
+        models=_by_model(found),
+        point_name=_point_name,
+        quality_text=_quality_text,
+        rate_text=_rate_text,
+        format_value=format_value,
+        lines=lines,
     )
-    return write_file(folder / "compression.html", page)
 
 
 def print_compression(found: Compression, console: Console) -> None:
     """Print the means, the deltas and the notes."""
-    points = found.points()
-    names = Column("LR's file, model", [Text(_name(point)) for point in points])
-    sizes = Column("bytes", [Text(f"{p.size:.0f}" if p.size else "") for p in points])
-    metrics = [
-        Column(
-            printed_heading(info), [Text(format_value(info, p.values[info.name])) for p in points]
-        )
-        for info in found.metrics
-    ]
-    print_columns(found.title, names, [sizes, *metrics], console)
+    points, models = found.points(), _by_model(found)
+    names = Column("LR file, model", [Text(_point_name(point)) for point in points])
+    columns = [Column("bytes", [Text(f"{p.size:.0f}" if p.size else "") for p in points])]
+    for info in found.metrics:
+        values = [Text(format_value(info, point.values[info.name])) for point in points]
+        columns.append(Column(printed_heading(info), values))
+    print_columns(found.title, names, columns, console)
     console.print()
-    groups = _grouped(comparisons(found))
+    names = Column("format, model", [Text(f"{row[0].format} {row[0].model}") for row in models])
     columns = []
     for place, info in enumerate(found.metrics):
-        cells = [_cells(found, group)["cells"][place] for group in groups]
-        columns.append(Column(f"Δ {printed_heading(info)}", [Text(c["quality"]) for c in cells]))
-        columns.append(Column("Δ bytes", [Text(c["rate"]) for c in cells]))
-    names = Column("format, model", [Text(f"{g[0].format} {g[0].model}") for g in groups])
-    print_columns("against HR of as many bytes", names, columns, console)
+        quality = [Text(_quality_text(row[place])) for row in models]
+        columns.append(Column(f"Δ {printed_heading(info)}", quality))
+        columns.append(Column("Δ bytes", [Text(_rate_text(row[place])) for row in models]))
+    print_columns("compared with HR of equal file size", names, columns, console)
     for line in notes(found):
         console.print(line, highlight=False, markup=False)
 
 
 def notes(found: Compression) -> list[str]:
-    """Say where equal bytes were not to be had, and what the formats lacked."""
-    lines = [*found.notes, *_floors(found)]
-    lines += _missing(comparisons(found))
-    lines.append(
-        "Deltas are Bjontegaard's, by Akima's interpolation over the logarithm of the bytes, "
+    """Return notes on the formats, on sizes that HR cannot reach, and on missing deltas."""
+    deltas = (
+        "Deltas are Bjontegaard deltas, by Akima interpolation over the logarithm of the size, "
         "against HR compressed in the same format."
     )
-    return lines
+    return [*found.notes, *_unreached(found), *_missing(found.deltas()), deltas]
 
 
-def _floors(found: Compression) -> list[str]:
-    """Say for each format at which qualities of LR there is no HR of as few bytes."""
-    floors: dict[str, list[str]] = {}
+def _unreached(found: Compression) -> list[str]:
+    """Return a line for each format in which HR cannot always be compressed to the size of LR."""
+    qualities: dict[str, list[str]] = {}
     for point in found.points():
         if point.reached < 1:
-            short = round((1 - point.reached) * len(found.rows))
-            floors.setdefault(point.arm.format, []).append(f"{point.arm.quality} ({short})")
+            count = round((1 - point.reached) * len(found.images))
+            text = f"{point.setting.quality} ({count} of {len(found.images)} images)"
+            qualities.setdefault(point.setting.format, []).append(text)
     return [
-        f"{name}: HR is larger than LR's file even at quality 1, which was taken, at LR's quality "
-        f"(of so many of {len(found.rows)} pictures) {', '.join(qualities)}; raise "
-        "evaluation.compression.qualities"
-        for name, qualities in floors.items()
+        f"{name}: at LR quality {', '.join(texts)} HR exceeds the LR file size even at quality 1; "
+        "those points use quality 1. Raise evaluation.compression.qualities to avoid this."
+        for name, texts in qualities.items()
     ]
 
 
-def _missing(deltas: Sequence[Comparison]) -> list[str]:
-    """Say which deltas there are not, and why: a line for each reason and group of curves."""
+def _missing(deltas: Sequence[ModelDelta]) -> list[str]:
+    """Return a line for each reason why deltas are undefined, and the curves that it affects."""
     curves: dict[tuple[str, str], list[str]] = {}
     for one in deltas:
         name = one.metric.name
@@ -193,27 +135,46 @@ def _missing(deltas: Sequence[Comparison]) -> list[str]:
                 curves.setdefault((kind, delta.reason), []).append(curve)
     every = list(dict.fromkeys(f"{one.format} {one.model}" for one in deltas))
     kinds: dict[tuple[str, str], list[str]] = {}
-    for (kind, reason), named in curves.items():
-        where = "every curve" if named == every else ", ".join(named)
+    for (kind, reason), affected in curves.items():
+        where = "all curves" if affected == every else ", ".join(affected)
         kinds.setdefault((where, reason), []).append(kind)
     return [
-        f"no delta of {', '.join(told)} for {where}: {reason}"
-        for (where, reason), told in kinds.items()
+        f"no delta of {', '.join(names)} for {where}: {reason}"
+        for (where, reason), names in kinds.items()
     ]
 
 
-def _name(point: Point) -> str:
-    arm = point.arm
+def _point_name(point: Point) -> str:
+    setting = point.setting
     larger = ", larger" if point.reached < 1 else ""
-    return f"{arm.format} {arm.quality}: {arm.model}{larger}" if arm.format else arm.model
+    if not setting.format:
+        return setting.model
+    return f"{setting.format} {setting.quality}: {setting.model}{larger}"
 
 
-def _numbers(found: Compression, point: Point) -> dict[str, Any]:
-    pixels = sum(row["pixels"] for row in found.rows) / len(found.rows)
+def _by_model(found: Compression) -> list[list[ModelDelta]]:
+    """Group the deltas of all metrics by format and model."""
+    groups = groupby(found.deltas(), key=lambda delta: (delta.format, delta.model))
+    return [list(group) for _, group in groups]
+
+
+def _quality_text(delta: ModelDelta) -> str:
+    value = delta.quality.value
+    if value is None:
+        return "–"
+    return ("+" if value > 0 else "") + format_value(delta.metric, value)
+
+
+def _rate_text(delta: ModelDelta) -> str:
+    return "–" if delta.rate.value is None else f"{delta.rate.value:+.1f} %"
+
+
+def _point_row(found: Compression, point: Point) -> dict[str, Any]:
+    pixels = sum(image["pixels"] for image in found.images) / len(found.images)
     return {
-        "format": point.arm.format,
-        "quality": point.arm.quality or "",
-        "model": point.arm.model,
+        "format": point.setting.format,
+        "quality": point.setting.quality or "",
+        "model": point.setting.model,
         "bytes": point.size or "",
         "bits_per_hr_pixel": 8 * point.size / pixels if point.size else "",
         "reached": point.reached,
@@ -221,7 +182,7 @@ def _numbers(found: Compression, point: Point) -> dict[str, Any]:
     }
 
 
-def _told(one: Comparison) -> dict[str, Any]:
+def _delta_row(one: ModelDelta) -> dict[str, Any]:
     return {
         "format": one.format,
         "model": one.model,
@@ -235,51 +196,16 @@ def _told(one: Comparison) -> dict[str, Any]:
     }
 
 
-def _strict(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: strict(value) if isinstance(value, float) else value for key, value in row.items()}
-
-
-def _per_image(found: Compression) -> str:
-    names = [info.name for info in found.metrics]
-    header = ["image", "format", "quality", "model", "bytes", "reached", *names]
-
-    def rows() -> Iterator[list[Any]]:
-        for row in found.rows:
-            for arm in found.arms:
-                key = str(arm)
-                told = [row["sizes"].get(key, ""), row["reached"].get(key, "")]
-                values = [row["values"][key][name] for name in names]
-                yield [row["name"], arm.format, arm.quality or "", arm.model, *told, *values]
-
-    return csv_text(header, rows())
-
-
-def _grouped(deltas: Sequence[Comparison]) -> list[list[Comparison]]:
-    """Put the metrics of a format and model beside each other."""
-    groups: dict[tuple[str, str], list[Comparison]] = {}
-    for one in deltas:
-        groups.setdefault((one.format, one.model), []).append(one)
-    return list(groups.values())
-
-
-def _cells(found: Compression, group: Sequence[Comparison]) -> dict[str, Any]:
-    """Write a model's deltas: of each metric at equal bytes, and of the bytes at equal metric."""
-    cells = []
-    for one in group:
-        quality, rate = one.quality.value, one.rate.value
-        sign = "+" if quality is not None and quality > 0 else ""
-        cells.append(
-            {
-                "quality": "–" if quality is None else sign + format_value(one.metric, quality),
-                "rate": "–" if rate is None else f"{rate:+.1f} %",
-            }
-        )
-    return {"format": group[0].format, "model": group[0].model, "cells": cells}
-
-
-def _row(found: Compression, point: Point) -> dict[str, Any]:
-    return {
-        "name": _name(point),
-        "bytes": f"{point.size:.0f}" if point.size else "",
-        "cells": [format_value(info, point.values[info.name]) for info in found.metrics],
-    }
+def _image_rows(found: Compression) -> Iterator[list[Any]]:
+    for image in found.images:
+        for setting in found.settings:
+            measured = image["settings"][str(setting)]
+            yield [
+                image["name"],
+                setting.format,
+                setting.quality or "",
+                setting.model,
+                measured["bytes"] or "",
+                measured["reached"] if setting.model == HR else "",
+                *(measured["values"][info.name] for info in found.metrics),
+            ]

@@ -1,4 +1,4 @@
-"""Bjontegaard deltas, against the package of that name and curves that can be worked out."""
+"""Bjontegaard deltas, compared with the package of that name and with known curves."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 
 from srkit.studies.compression.bjontegaard import Delta, RateCurve, delta_quality, delta_rate
 
-#: Two codecs' bit rates and PSNR, as such curves are.
+#: Bit rates and PSNR of two codecs.
 ANCHOR = RateCurve([686.76, 309.58, 157.11, 85.95], [40.28, 37.18, 34.24, 31.42])
 TEST = RateCurve([893.34, 407.8, 204.93, 112.75], [40.39, 37.21, 34.17, 31.24])
 
 
 @pytest.mark.parametrize(("first", "second"), [(ANCHOR, TEST), (TEST, ANCHOR)])
-def test_agrees_with_the_package(first: RateCurve, second: RateCurve) -> None:
+def test_deltas_equal_those_of_the_package(first: RateCurve, second: RateCurve) -> None:
     given = (first.rates, first.values, second.rates, second.values)
     rate = bjontegaard.bd_rate(*given, method="akima", min_overlap=0)
     quality = bjontegaard.bd_psnr(*given, method="akima", min_overlap=0)
@@ -22,7 +22,7 @@ def test_agrees_with_the_package(first: RateCurve, second: RateCurve) -> None:
     assert delta_quality(first, second).value == pytest.approx(quality, rel=1e-9)
 
 
-def test_twice_the_bytes_and_a_decibel_more() -> None:
+def test_curves_at_a_known_distance() -> None:
     twice = RateCurve([2 * rate for rate in ANCHOR.rates], ANCHOR.values)
     assert delta_rate(ANCHOR, twice).value == pytest.approx(100)
     assert delta_rate(twice, ANCHOR).value == pytest.approx(-50)
@@ -31,20 +31,20 @@ def test_twice_the_bytes_and_a_decibel_more() -> None:
     assert delta_quality(ANCHOR, more).overlap == pytest.approx(1)
 
 
-def test_a_point_that_stands_twice_counts_once() -> None:
+def test_repeated_points_count_once() -> None:
     twice = RateCurve([*TEST.rates, TEST.rates[-1]], [*TEST.values, TEST.values[-1]])
     assert delta_rate(ANCHOR, twice) == delta_rate(ANCHOR, TEST)
     assert delta_quality(ANCHOR, twice) == delta_quality(ANCHOR, TEST)
 
 
-def test_what_falls_with_the_rate_has_a_rate_too() -> None:
-    """Of cross-entropy, less is better: the same bytes are saved at an equal value."""
+def test_rate_of_metrics_that_decrease() -> None:
+    """A metric of which lower is better, such as cross-entropy, has the same BD-rate."""
     falling = [RateCurve(c.rates, [-value for value in c.values]) for c in (ANCHOR, TEST)]
     expected = delta_rate(ANCHOR, TEST).value
     assert delta_rate(*falling).value == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_overlap_is_a_share_of_both() -> None:
+def test_overlap_is_a_share_of_the_total_range() -> None:
     first = RateCurve([1.0, 10.0, 100.0], [1.0, 2.0, 3.0])
     second = RateCurve([10.0, 100.0, 1000.0], [2.0, 3.0, 4.0])
     found = delta_quality(first, second)
@@ -52,7 +52,7 @@ def test_the_overlap_is_a_share_of_both() -> None:
     assert found.overlap == pytest.approx(1 / 3)
 
 
-TURNS = "the values do not change one way with the rate"
+NOT_MONOTONIC = "the values are not monotonic"
 INFINITE = "a value is not finite"
 
 
@@ -62,12 +62,12 @@ INFINITE = "a value is not finite"
         ([1.0, 2.0, 4.0], [30.0, 31.0, 32.0], "the curves do not overlap", ""),
         ([90.0, 90.0, 300.0, 300.0], [32.0, 32.0, 33.0, 33.0],
          "a curve has fewer than 3 distinct points", "a curve has fewer than 3 distinct points"),
-        ([90.0, 200.0, 300.0], [32.0, 31.0, 33.0], "", TURNS),
+        ([90.0, 200.0, 300.0], [32.0, 31.0, 33.0], "", NOT_MONOTONIC),
         ([90.0, 200.0, 300.0], [32.0, 33.0, np.inf], INFINITE, INFINITE),
         ([90.0, 200.0, 300.0], [60.0, 61.0, 62.0], "", "the curves do not overlap"),
     ],
 )  # fmt: skip
-def test_why_there_is_none(
+def test_reasons_for_undefined_deltas(
     rates: list[float], values: list[float], quality: str, rate: str
 ) -> None:
     curve = RateCurve(rates, values)
