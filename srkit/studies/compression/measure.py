@@ -262,7 +262,7 @@ def _read(journal: Path, identity: str, console: Console) -> dict[int, ImageResu
     lines: list[Any] = []
     with suppress(FileNotFoundError, ValueError):  # an interrupted call may leave half a line
         lines.extend(map(json.loads, journal.read_text().splitlines()))
-    if not lines or lines[0].get("task") != identity:
+    if not lines or lines[0].get("identity") != identity:
         if lines:
             console.print(
                 f"{journal.parent}: overwriting results of other images, settings or weights; use "
@@ -270,7 +270,7 @@ def _read(journal: Path, identity: str, console: Console) -> dict[int, ImageResu
                 soft_wrap=True,
                 highlight=False,
             )
-        lines = [{"task": identity}]
+        lines = [{"identity": identity}]
     write_file(journal, "".join(json.dumps(line) + "\n" for line in lines))
     return {line.pop("index"): line for line in lines[1:]}
 
