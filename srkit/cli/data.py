@@ -12,52 +12,59 @@ from srkit.cli.output import fail, new_console
 from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
 
+Split = Annotated[
+    Literal["train", "validation", "test"], typer.Option(help="Which data set of the recipe.")
+]
+Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0 uses the main process.")]
+
 app = typer.Typer(help="Download, make and prepare data.", no_args_is_help=True, cls=CommandGroup)
 
 
 @app.command(name="get")
 def get_data(
     name: Annotated[
-        str | None, typer.Argument(help="What to download; without it, what there is.")
+        str | None, typer.Argument(help="Data set; without it, all data sets are listed.")
     ] = None,
     options: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Its options, such as lr=bicubic."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of all data; it gets its own in there.")] = Path(
-        "data"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder of all data, in which it gets a folder of its own.")
+    ] = Path("data"),
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask: the licence and the size are all right.")
+        bool, typer.Option("--yes", help="Accept the licence and the size without being asked.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the archives once they are unpacked.")
+        bool, typer.Option("--keep", help="Keep the archives after they are unpacked.")
     ] = False,
 ) -> None:
-    """Download a data set, verify and unpack it; goes on where it stopped."""
+    """Download, verify and unpack a data set; resumes partial downloads."""
     from srkit.components import listing
     from srkit.components.registry import Registry
-    from srkit.dataprep.get import obtain, plan
+    from srkit.dataprep.get import plan_download, run_download
     from srkit.system.processes.signals import resumable
 
     registry = Registry.discover()
     if name is None:
         listing.show(registry, "downloads", None, new_console())
         return
-    wanted = plan(name, options or [], registry, out)
-    if not wanted.missing:
-        print(f"{wanted.folder}: all there")
+    plan = plan_download(name, options or [], registry, out)
+    if not plan.missing:
+        print(f"{plan.folder}: already complete")
         return
-    print(wanted)
+    print(plan)
     if not yes:
         try:
             agreed = typer.confirm("Download it?")
         except typer.Abort:
-            raise SrkitError(f"data get {name}: nobody answers; add --yes if you agree") from None
+            raise SrkitError(
+                f"data get {name}: cannot ask for confirmation without a terminal; rerun with --yes"
+            ) from None
         if not agreed:
             fail("nothing was downloaded")
-    with resumable(wanted.folder):
-        obtain(wanted, new_console(), keep=keep)
+    with resumable(plan.folder):
+        run_download(plan, new_console(), keep=keep)
 
 
 @app.command(name="show")
@@ -65,15 +72,13 @@ def show_data(
     recipe: RecipeFile,
     overrides: Overrides = None,
     sample: Sample = False,
-    split: Annotated[
-        Literal["train", "validation", "test"], typer.Option(help="Which of its data sets.")
-    ] = "train",
+    split: Split = "train",
     count: Annotated[int, typer.Option(min=1, help="Pairs on the sheet.")] = 12,
     out: Annotated[
-        Path | None, typer.Option(help="PNG file; NAME-SPLIT.png of the recipe's name by default.")
+        Path | None, typer.Option(help="PNG file; by default, RECIPE_NAME-SPLIT.png.")
     ] = None,
 ) -> None:
-    """Draw pairs of a recipe as a run sees them, cut and degraded, on a picture sheet."""
+    """Draw pairs of a recipe as a run sees them, cropped and degraded, on a picture sheet."""
     from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.dataprep.show import show
@@ -91,16 +96,14 @@ def show_data(
 @app.command(name="make")
 def make_data(
     recipe: RecipeFile,
-    out: Annotated[Path, typer.Option(help="Folder for the pairs; those it holds are kept.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pairs; existing pairs are kept.")],
     overrides: Overrides = None,
     sample: Sample = False,
-    split: Annotated[
-        Literal["train", "validation", "test"], typer.Option(help="Which of its data sets.")
-    ] = "train",
+    split: Split = "train",
     file_format: Annotated[
-        Literal["npy", "fits"], typer.Option("--format", help="Kind of the files.")
+        Literal["npy", "fits"], typer.Option("--format", help="Format of the files.")
     ] = "npy",
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
+    workers: Workers = 2,
 ) -> None:
     """Write the pairs of a recipe's data set to disk, with a picture sheet."""
     from srkit.assembly.build import read
@@ -129,36 +132,35 @@ def check_data(
     given: Annotated[
         str,
         typer.Argument(
-            metavar="RECIPE|FOLDER", help="YAML file, a folder of images, or one of shards."
+            metavar="RECIPE|FOLDER", help="Recipe file, folder of images, or folder of shards."
         ),
     ],
     overrides: Overrides = None,
     sample: Sample = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the report; data_check-NAME by default.")
+        Path | None, typer.Option(help="Folder for the report; by default, data_check-NAME.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: this one.")] = 2,
+    workers: Workers = 2,
 ) -> None:
-    """Look for corrupt, equal, mis-sized and misplaced images; exits with 1 if there are any."""
+    """Find corrupt, duplicate, mis-sized and misaligned images; exits with 1 if there are any."""
     from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.dataprep.check.report import print_check, write_check
     from srkit.dataprep.check.run import check_folder, check_recipe
 
-    path, served = Path(given), "://" in given
-    if not served and not path.exists():
+    path, is_address = Path(given), "://" in given
+    if not is_address and not path.exists():
         fail(f"{given}: no such file or folder")
-    is_recipe = not served and path.is_file()
-    if not is_recipe and (overrides or sample):
-        fail(f"{given}: a folder; changes and --sample are for recipes")
     registry, console = Registry.discover(), new_console()
-    if is_recipe:
+    if not is_address and path.is_file():
         recipe = read(path, registry, overrides or [], sample=sample)
-        checked = check_recipe(recipe, registry, given, console, workers=workers)
+        check = check_recipe(recipe, registry, given, console, workers=workers)
+    elif overrides or sample:
+        fail(f"{given}: is a folder; overrides and --sample apply to recipes only")
     else:
-        checked = check_folder(given, registry, console, workers=workers)
-    print_check(checked, console)
-    page = write_check(checked, out or Path(f"data_check-{checked.title}"))
+        check = check_folder(given, registry, console, workers=workers)
+    print_check(check, console)
+    page = write_check(check, out or Path(f"data_check-{check.title}"))
     print(f"report: {page}")
-    if checked.problems:
+    if check.problems:
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""`srkit data get`: download and unpack a data set, once."""
+"""`srkit data get`: download and unpack a data set."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from srkit.system.files import write_file
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DownloadPlan:
     """What is to be downloaded, and where to.
 
     Parameters
     ----------
     download
-        All of it.
+        The whole download.
     folder
-        Where it goes.
+        Output folder.
     missing
-        The archives that are not there, whole, already.
+        The archives whose files are not there yet.
     """
 
     download: Download
@@ -41,21 +41,23 @@ class Plan:
 
     @property
     def size(self) -> int | None:
-        """Bytes to be downloaded, where they are known."""
+        """Bytes to be downloaded; None if unknown."""
         sizes = [archive.size for archive in self.missing]
         known = [size for size in sizes if size is not None]
         return sum(known) if len(known) == len(sizes) else None
 
     def __str__(self) -> str:
-        size = "not known" if self.size is None else f"{self.size / 1e9:.2f} GB"
-        unknown = [archive.name for archive in self.missing if archive.checksum is None]
-        told = f"not published of {', '.join(unknown)}; recorded at the first download"
+        unknown = ", ".join(archive.name for archive in self.missing if archive.checksum is None)
         rows = {
-            "described": self.download.homepage,
+            "homepage": self.download.homepage,
             "licence": self.download.licence,
             "from": "\n".join(archive.url for archive in self.missing),
-            "size": size,
-            "checksums": told if unknown else "published",
+            "size": "unknown" if self.size is None else f"{self.size / 1e9:.2f} GB",
+            "checksums": (
+                f"not published for {unknown}; recorded at the first download"
+                if unknown
+                else "published"
+            ),
             "to": str(self.folder),
             "note": "\n".join(self.download.notes),
         }
@@ -66,52 +68,52 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan(name: str, options: Sequence[str], registry: Registry, out: Path) -> Plan:
+def plan_download(name: str, options: Sequence[str], registry: Registry, out: Path) -> DownloadPlan:
     """Find out what is to be downloaded.
 
     Parameters
     ----------
     name
-        A registered download.
+        Name of a registered download.
     options
-        ``key=value`` each.
+        Its options, each ``key=value``.
     registry
-        Where it comes from.
+        Supplies the download.
     out
         Folder of all data.
 
     Raises
     ------
     SrkitError
-        If there is no such download, or it has no such options.
+        If the download or an option is unknown, or a value is wrong.
     """
     component = registry.get("downloads", name)
     supplied, source = supplied_to(component.kind), f"srkit data get {name}"
     given = override({}, options, source)
     try:
         checked = validate(component.factory, given, supplied)
-        wanted: Download = component.factory(**checked)
+        found: Download = component.factory(**checked)
     except ValidationError as error:
         model = options_model(component.factory, supplied)
         raise RecipeError(source, explain(error, "", model)) from None
     except ValueError as error:
         raise RecipeError(source, [str(error)]) from None
-    folder = out / wanted.folder
-    missing = [archive for archive in wanted.archives if not _is_there(archive, folder)]
-    return Plan(wanted, folder, missing)
+    folder = out / found.folder
+    missing = [archive for archive in found.archives if not _is_unpacked(archive, folder)]
+    return DownloadPlan(found, folder, missing)
 
 
-def obtain(plan: Plan, console: Console, *, keep: bool = False) -> None:
-    """Download, verify and unpack what is missing; what an earlier call left is taken up.
+def run_download(plan: DownloadPlan, console: Console, *, keep: bool = False) -> None:
+    """Download, verify and unpack the missing archives; resume partial downloads.
 
     Parameters
     ----------
     plan
-        What, and where to.
+        What to download, and where to.
     console
-        Where the progress is shown.
+        Where progress is shown.
     keep
-        Whether the archives stay once they are unpacked.
+        Whether to keep the archives after they are unpacked.
 
     Raises
     ------
@@ -124,37 +126,37 @@ def obtain(plan: Plan, console: Console, *, keep: bool = False) -> None:
         download(archive.url, path, checksum=archive.checksum, console=console)
         with console.status(f"unpacking {archive.name}"):
             sizes = unpack(path, plan.folder, strip=archive.strip)
-        listed = {"url": archive.url, "files": sizes}
-        write_file(_listing(archive, plan.folder), json.dumps(listed, indent=1) + "\n")
+        record = {"url": archive.url, "files": sizes}
+        write_file(_record_of(archive, plan.folder), json.dumps(record, indent=1) + "\n")
         if not keep:
             path.unlink()
         console.print(f"{archive.name}: {len(sizes)} files in {plan.folder}", soft_wrap=True)
 
 
-def _listing(archive: Archive, folder: Path) -> Path:
-    """Name the file that lists what an archive was unpacked to."""
+def _record_of(archive: Archive, folder: Path) -> Path:
+    """Return the path of the file that lists the unpacked files of an archive."""
     return folder / f"{archive.name}.files.json"
 
 
-def _is_there(archive: Archive, folder: Path) -> bool:
-    """Tell whether everything that an archive was unpacked to is there, with its size."""
-    path = _listing(archive, folder)
+def _is_unpacked(archive: Archive, folder: Path) -> bool:
+    """Return whether all files of an archive are there, with their sizes."""
+    path = _record_of(archive, folder)
     try:
-        listed = json.loads(path.read_text())
-        files = listed["files"].items()
-        return listed["url"] == archive.url and all(
+        record = json.loads(path.read_text())
+        files = record["files"].items()
+        return record["url"] == archive.url and all(
             (folder / name).stat().st_size == size for name, size in files
         )
     except FileNotFoundError:
         return False
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise DownloadError(
-            f"{path}: cannot be read ({error}); delete it, and its archive is downloaded again"
+            f"{path}: cannot be read ({error}); delete it to download the archive again"
         ) from error
 
 
-def _check_space(plan: Plan) -> None:
-    """Check that the disk holds all archives unpacked, and the largest one beside."""
+def _check_space(plan: DownloadPlan) -> None:
+    """Check that the disk has room for all archives unpacked, and for the largest one packed."""
     if not plan.size:
         return
     needed = plan.size + max(archive.size or 0 for archive in plan.missing)
@@ -162,6 +164,6 @@ def _check_space(plan: Plan) -> None:
     free = shutil.disk_usage(plan.folder).free
     if needed + RESERVE > free:
         raise DownloadError(
-            f"{plan.folder}: needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; make "
-            "room, or choose another --out"
+            f"{plan.folder}: needs about {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "
+            "free some space or choose another --out"
         )

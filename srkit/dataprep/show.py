@@ -1,9 +1,8 @@
-"""`srkit data show`: a picture sheet of what a network learns from."""
+"""`srkit data show`: draw pairs of a recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 from matplotlib.figure import Figure
@@ -11,8 +10,8 @@ from matplotlib.figure import Figure
 from srkit.components.registry import Registry
 from srkit.data.crops import Draws
 from srkit.data.order import Ticket, order
-from srkit.dataprep.make import Split, build_data, missing_degradation
-from srkit.interfaces import GroupedDataset, Sample
+from srkit.dataprep.pairs import Split, build_pairs
+from srkit.interfaces import GroupedDataset
 from srkit.recipe.recipe import Recipe
 from srkit.report.sheets import pair_sheet
 
@@ -20,50 +19,39 @@ from srkit.report.sheets import pair_sheet
 def show(
     recipe: Recipe, registry: Registry, *, source: str, split: Split = "train", count: int = 12
 ) -> Figure:
-    """Draw pairs of a recipe: LR beside HR, cut, turned and degraded as a run sees them.
+    """Draw pairs of a recipe, LR beside HR, cropped, augmented and degraded as in a run.
 
     Parameters
     ----------
     recipe, registry
-        What to draw, from which components.
+        The recipe, and its components.
     source
-        Names the recipe in errors.
+        Name of the recipe in errors.
     split
-        Which of the recipe's data sets. Of training, the first pairs that a run takes, in its
-        order; of the others the first whole images.
+        The recipe's data set. Training data are shown in the order of training, other data as
+        whole images in their own order.
     count
-        Pairs on the sheet; fewer where a validation or test set has fewer.
+        Number of pairs; a validation or test set may have fewer.
 
     Raises
     ------
     RecipeError
-        If the recipe has no such data, or no degradation where the data have no LR.
+        If the recipe has no such data, or no degradation although the data have no LR.
     DataError
         If an image cannot be read, or is too small for the crop.
     """
-    return pair_sheet(list(_pairs(recipe, registry, source, split, count)))
-
-
-def _pairs(
-    recipe: Recipe, registry: Registry, source: str, split: Split, count: int
-) -> Iterator[Sample]:
-    recipe, dataset, degradation, mixed = build_data(recipe, registry, split, source)
-    scale, trains = recipe.scales[0], split == "train"
-    chosen = getattr(recipe.data, split)
-    crop, augment = (chosen.hr_crop(scale), chosen.augment) if trains else (None, ())
+    pairs = build_pairs(recipe, registry, split, source)
+    dataset, scale, seed = pairs.dataset, recipe.scales[0], recipe.seed
+    chosen = getattr(pairs.recipe.data, split)
     share = chosen.mix.share if chosen.mix else 0.0
-    draws = Draws(dataset, recipe.seed, crop, augment, scale, mixed, share)
-    grouped = dataset if isinstance(dataset, GroupedDataset) else None
-    tickets: Iterator[Ticket] = (
-        order(len(dataset), recipe.seed, grouped=grouped)
-        if trains
-        else ((0, i) for i in range(len(dataset)))
-    )
-    for ticket in islice(tickets, count):
-        drawn = draws.draw(*ticket)
-        if drawn.sample.lr is not None:
-            yield drawn.sample
-        elif degradation is None:
-            raise missing_degradation(source, split)
-        else:
-            yield replace(drawn.sample, lr=degradation(drawn.sample.hr[None], [drawn.seed])[0])
+    tickets: Iterator[Ticket]
+    if split == "train":
+        grouped = dataset if isinstance(dataset, GroupedDataset) else None
+        tickets = order(len(dataset), seed, grouped=grouped)
+        crop, augment = chosen.hr_crop(scale), chosen.augment
+    else:
+        tickets = ((0, index) for index in range(len(dataset)))
+        crop, augment = None, ()
+    draws = Draws(dataset, seed, crop, augment, scale, pairs.mixed, share)
+    shown = [pairs.complete(draws.draw(*ticket)) for ticket in islice(tickets, count)]
+    return pair_sheet(shown)

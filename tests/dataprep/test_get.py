@@ -19,7 +19,7 @@ from web_server import Web, serving
 from srkit import hookimpl
 from srkit.components.registry import Registry
 from srkit.interfaces import Archive, Download
-from srkit.system import downloads as downloading
+from srkit.system import downloads
 from srkit.testing import check_download
 
 
@@ -36,10 +36,10 @@ CONTENT = {"/hr.zip": zipped(a=b"wren", b=b"robin"), "/lr.zip": zipped(c=b"tit")
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    """Two archives, and a plugin that offers them; no other plugin is there."""
+    """Serve two archives, and install a plugin that offers them and no other plugin."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(downloading, "PAUSES", (0,))
+    monkeypatch.setattr(downloads, "PAUSES", (0,))
     with serving(Web(dict(CONTENT))) as web:
 
         def birds(*, lr: bool = False, scale: int = 2) -> Download:
@@ -48,9 +48,9 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
             Parameters
             ----------
             lr
-                LR, too.
+                Download LR, too.
             scale
-                Of LR.
+                Scale of LR.
             """
             if scale > 4:
                 raise ValueError(f"scale: got {scale}; there are 2, 3 and 4")
@@ -98,7 +98,7 @@ def test_asks_then_downloads_verifies_and_unpacks(
     size = len(CONTENT["/hr.zip"]) / 1e9
     assert done.out.splitlines()[:7] == [
         "Birds",
-        "  described  https://birds.example",
+        "  homepage   https://birds.example",
         "  licence    CC-BY-4.0",
         f"  from       {web.address}/hr.zip",
         f"  size       {size:.2f} GB",
@@ -112,10 +112,10 @@ def test_asks_then_downloads_verifies_and_unpacks(
     assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.png", "hr.zip.files.json"]
 
 
-def test_is_idempotent_and_mends_what_is_damaged(web: Web, srkit: Srkit, tmp_path: Path) -> None:
+def test_is_idempotent_and_replaces_damaged_files(web: Web, srkit: Srkit, tmp_path: Path) -> None:
     assert srkit("data", "get", "birds", "--yes", "--out", "d").status == 0
     done = srkit("data", "get", "birds", "--out", "d")
-    assert (done.status, done.out) == (0, "d/birds: all there\n")
+    assert (done.status, done.out) == (0, "d/birds: already complete\n")
     (tmp_path / "d/birds/b.png").write_bytes(b"")
     assert srkit("data", "get", "birds", "--yes", "--out", "d").status == 0
     assert files(tmp_path / "d/birds")["b.png"] == b"robin"
@@ -128,9 +128,8 @@ def test_options_add_an_archive_whose_checksum_is_recorded(
     assert srkit("data", "get", "birds", "--yes").status == 0
     done = srkit("data", "get", "birds", "lr=true", "--yes", "--keep")
     assert done.status == 0, done.err
-    told = "  checksums  not published of lr.zip; recorded at the first download\n"
-    assert told in done.out
-    assert "  size       not known\n" in done.out
+    assert "  checksums  not published for lr.zip; recorded at the first download\n" in done.out
+    assert "  size       unknown\n" in done.out
     assert "hr.zip" not in done.out
     folder = tmp_path / "data/birds"
     assert files(folder) == {"a.png": b"wren", "b.png": b"robin", "birds/c.png": b"tit"}
@@ -139,7 +138,7 @@ def test_options_add_an_archive_whose_checksum_is_recorded(
     assert (folder / "lr.zip").read_bytes() == CONTENT["/lr.zip"]
 
 
-def test_goes_on_where_it_stopped(web: Web, srkit: Srkit, tmp_path: Path) -> None:
+def test_resumes_a_partial_download(web: Web, srkit: Srkit, tmp_path: Path) -> None:
     web.stops = [100, 0, 0]
     done = srkit("data", "get", "birds", "--yes")
     assert done.status == 1
@@ -153,10 +152,14 @@ def test_goes_on_where_it_stopped(web: Web, srkit: Srkit, tmp_path: Path) -> Non
     ("text", "message"),
     [
         ("n\n", "error: nothing was downloaded\n"),
-        ("", "error: data get birds: nobody answers; add --yes if you agree\n"),
+        (
+            "",
+            "error: data get birds: cannot ask for confirmation without a terminal; rerun with "
+            "--yes\n",
+        ),
     ],
 )
-def test_downloads_nothing_unasked(
+def test_downloads_nothing_without_consent(
     web: Web,
     srkit: Srkit,
     tmp_path: Path,
@@ -194,7 +197,7 @@ def test_wrong_names_and_options(
     assert (done.status, done.err) == (1, message)
 
 
-def test_lists_what_there_is(web: Web, srkit: Srkit) -> None:
+def test_lists_the_downloads(web: Web, srkit: Srkit) -> None:
     done = srkit("data", "get")
     assert "birds  Pictures of birds.  lr, scale  birds" in done.out
 
@@ -203,20 +206,20 @@ def test_a_full_disk(web: Web, srkit: Srkit, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=67_000_000))
     done = srkit("data", "get", "birds", "--yes")
     message = (
-        "error: data/birds: needs about 0.0 GB, 0.1 GB are free; make room, or choose another "
-        "--out\n"
+        "error: data/birds: needs about 0.0 GB, but 0.1 GB are free; free some space or choose "
+        "another --out\n"
     )
     assert (done.status, done.err) == (1, message)
 
 
-def test_a_listing_that_is_damaged(web: Web, srkit: Srkit, tmp_path: Path) -> None:
+def test_a_damaged_record(web: Web, srkit: Srkit, tmp_path: Path) -> None:
     path = tmp_path / "data/birds/hr.zip.files.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"url": f"{web.address}/hr.zip"}))
     done = srkit("data", "get", "birds", "--yes")
     message = (
-        "error: data/birds/hr.zip.files.json: cannot be read ('files'); delete it, and its archive "
-        "is downloaded again\n"
+        "error: data/birds/hr.zip.files.json: cannot be read ('files'); delete it to download the "
+        "archive again\n"
     )
     assert (done.status, done.err) == (1, message)
 

@@ -197,7 +197,7 @@ def test_what_is_made_is_read_back_by_lens_pairs(make_sky: Make, tmp_path: Path)
 def test_fits_states_the_unit(make_sky: Make, tmp_path: Path) -> None:
     make_sky(file_format="fits")
     with fits.open(tmp_path / "out/lr/night/1.fits") as hdus:
-        np.testing.assert_array_equal(hdus[0].data, Sky()[1].lr)
+        np.testing.assert_array_equal(hdus[0].data, Sky()[1].lr[0])
         assert hdus[0].header["BUNIT"] == "count / s"
     assert fits.getheader(tmp_path / "out/variance/night/1.fits")["BUNIT"] == "(count / s)2"
 
@@ -205,7 +205,7 @@ def test_fits_states_the_unit(make_sky: Make, tmp_path: Path) -> None:
 def test_flux_per_pixel_in_fits_is_read_back(make_sky: Make, tmp_path: Path) -> None:
     make_sky(file_format="fits")
     hr = fits.getdata(tmp_path / "out/hr/night/1.fits")
-    np.testing.assert_allclose(hr, Sky()[1].hr / 4, rtol=1e-6)
+    np.testing.assert_allclose(hr, Sky()[1].hr[0] / 4, rtol=1e-6)
     folders = {part: tmp_path / "out" / part for part in ("lr", "hr", "variance")}
     pairs = LensPairs(scale=2, **folders)
     for index in range(3):
@@ -273,16 +273,16 @@ def test_a_folder_of_other_files_is_refused(make_sky: Make, tmp_path: Path) -> N
             {"same_name": True},
             {},
             DataError,
-            "night/same: two images of the data set have this name; rename one, since a name is "
-            "a file",
+            "night/same: two images of the data set have this name; names must be unique, since "
+            "each becomes a file name",
         ),
         (
             {"odd": 1},
             {},
             DataError,
-            "night/1: its {'unit': 'Jy', 'pixel_scale': 0.084, 'data_range': [-5.0, 50.0]} differ "
-            "from the first pair's {'unit': 'count / s', 'pixel_scale': 0.084, 'data_range': "
-            "[-5.0, 50.0]}; make one folder for each kind",
+            "night/1: {'unit': 'Jy', 'pixel_scale': 0.084, 'data_range': [-5.0, 50.0]} differs "
+            "from the first pair, {'unit': 'count / s', 'pixel_scale': 0.084, 'data_range': "
+            "[-5.0, 50.0]}; write them to different folders",
         ),
         (
             {"length": 0},
@@ -301,5 +301,7 @@ def test_what_cannot_be_made(
 
 @pytest.mark.parametrize("name", ["../up", "/etc/up", "a/../../up"])
 def test_a_name_that_leads_out_of_the_folder(name: str) -> None:
-    with pytest.raises(DataError, match=rf"^{re.escape(name)}: is no name of a file inside a f"):
+    with pytest.raises(
+        DataError, match=rf"^{re.escape(name)}: is not the name of a file inside a f"
+    ):
         locate(Path("out"), "hr", name, "npy")

@@ -34,8 +34,8 @@ class Fits:
     primary header, so with WCS and ``BUNIT``), ``mask`` and ``mask_header`` (flags, integers as
     stored, int64 where they are scaled, ``(1, H, W)`` or one for each channel), and ``variance``
     (from a plane of variance, standard deviation or inverse variance, float32, in ``BUNIT``
-    squared). All are written back; ``.gz`` packs the whole file, ``.fz`` the tiles of each image,
-    both without loss.
+    squared). All are written back, and without a header, ``unit`` as ``BUNIT``; ``.gz`` packs the
+    whole file, ``.fz`` the tiles of each image, both without loss.
     """
 
     suffixes = SUFFIXES

@@ -306,6 +306,8 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
         If a plane has another size, or the header needs tables that are not here.
     """
     header = stripped(image.metadata.get("header", fits.Header()))
+    if "header" not in image.metadata and image.metadata.get("unit"):
+        header["BUNIT"] = image.metadata["unit"]
     table = next((key for key in header if TABLES.fullmatch(key)), None)
     if table is not None:
         raise DataError(

@@ -14,7 +14,7 @@ from srkit.data.truth import task_of
 from srkit.dataprep.check.issues import DataCheck, ImageId, find_issues
 from srkit.dataprep.check.measurements import Measurements, measure
 from srkit.dataprep.check.sources import DatasetImages, FolderImages, Images
-from srkit.dataprep.make import Split, build_data
+from srkit.dataprep.pairs import SPLITS, build_pairs
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.images.formats import Formats
 from srkit.interfaces import Dataset, Task
@@ -22,8 +22,6 @@ from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
 from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress_bars
-
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def check_recipe(
@@ -51,7 +49,7 @@ def check_recipe(
     notes = []
     for split in SPLITS:
         if getattr(recipe.data, split) is not None:
-            built = build_data(recipe, registry, split, source)
+            built = build_pairs(recipe, registry, split, source)
             parts = {split: built.dataset, f"{split}.mix": built.mixed}
             for part, dataset in parts.items():
                 if dataset is not None:

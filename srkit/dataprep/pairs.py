@@ -1,0 +1,104 @@
+"""Pairs of a recipe: its data sets and degradation, and what is drawn from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from srkit.assembly.build import complete
+from srkit.assembly.chain import join
+from srkit.components.options import build
+from srkit.components.registry import Registry
+from srkit.data.crops import Drawn
+from srkit.errors import RecipeError, SrkitError
+from srkit.images.formats import Formats
+from srkit.interfaces import Dataset, Degradation, Sample
+from srkit.recipe.recipe import Recipe
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The data sets and the degradation of one split of a recipe.
+
+    Parameters
+    ----------
+    recipe
+        The recipe, with all defaults.
+    split
+        The split.
+    source
+        Name of the recipe in errors.
+    dataset
+        The data set.
+    degradation
+        The degradation of the first scale; None if the recipe has none.
+    mixed
+        The data set that is mixed in; None if there is none.
+    """
+
+    recipe: Recipe
+    split: Split
+    source: str
+    dataset: Dataset
+    degradation: Degradation | None
+    mixed: Dataset | None
+
+    def check(self, sample: Sample) -> None:
+        """Check that a sample has LR, or that there is a degradation that makes it.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe has no degradation, but the sample needs one.
+        """
+        if sample.lr is None and self.degradation is None:
+            problem = f"degradation: missing; the data set of data.{self.split} has no LR images"
+            raise RecipeError(self.source, [problem])
+
+    def complete(self, drawn: Drawn) -> Sample:
+        """Return a sample with LR, degraded from HR if the data set has none; see :meth:`check`."""
+        self.check(drawn.sample)
+        if drawn.sample.lr is not None or self.degradation is None:
+            return drawn.sample
+        lr = self.degradation(drawn.sample.hr[None], [drawn.seed])[0]
+        return replace(drawn.sample, lr=lr)
+
+
+def build_pairs(recipe: Recipe, registry: Registry, split: Split, source: str) -> Pairs:
+    """Build the data sets and the degradation of a split, and nothing else of the recipe.
+
+    Raises
+    ------
+    RecipeError
+        If one of them cannot be built, the recipe has no such split, or it has several scales.
+    """
+    recipe, components = complete(recipe, registry, source)
+    chosen = getattr(recipe.data, split)
+    if chosen is None:
+        known = ", ".join(name for name in SPLITS if getattr(recipe.data, name)) or "no data"
+        raise RecipeError(source, [f"data.{split}: missing; the recipe has {known}"])
+    scale = recipe.scales[0]
+    if len(recipe.scales) > 1:
+        raise RecipeError(
+            source, [f"scale: got {recipe.scale}; expected one scale, such as scale={scale}"]
+        )
+    supplied = {"scale": scale, "channels": recipe.channels, "formats": Formats.of(registry)}
+    own, mixed = f"data.{split}.dataset", f"data.{split}.mix.dataset"
+    wanted = {own: chosen.dataset, **dict(recipe.degradation_steps())}
+    if chosen.mix is not None:
+        wanted[mixed] = chosen.mix.dataset
+    built: dict[str, Any] = {}
+    problems = []
+    for path, spec in wanted.items():
+        try:
+            built[path] = build(components[path].factory, spec.options, **supplied)
+        except (ValueError, SrkitError) as error:
+            problems.append(f"{path}: {error}")
+    if problems:
+        raise RecipeError(source, problems)
+    dataset, mixed_in = built.pop(own), built.pop(mixed, None)
+    degradation = join(list(built.values())) if built else None
+    return Pairs(recipe, split, source, dataset, degradation, mixed_in)
