@@ -10,7 +10,7 @@ import typer
 from srkit.cli.output import fail, new_console
 
 if TYPE_CHECKING:
-    from srkit.system.processes.crew import Crew
+    from srkit.system.processes.pool import Pool
 
 
 def upscale(
@@ -107,18 +107,16 @@ def upscale(
     ] = False,
 ) -> None:
     """Restore pictures and FITS frames with a trained model."""
-    from contextlib import nullcontext
     from tempfile import TemporaryDirectory
 
     from srkit.components.registry import Registry
     from srkit.images.formats import Formats
     from srkit.images.limits import allow
     from srkit.models.open import INTERPOLATIONS
-    from srkit.system.processes.torchrun_crew import ranks_to_share_with, work_for_the_first
     from srkit.upscaling.defaults import upscalers_of
     from srkit.upscaling.files import plan, upscale_files
     from srkit.upscaling.frames.files import one_by_one
-    from srkit.upscaling.sharing import SharedWindows, Work, launched, share_files, share_of
+    from srkit.upscaling.sharing import SharedWindows, Work, share_files, share_of
     from srkit.upscaling.sizing import Size
     from srkit.upscaling.streams import STREAM, plan_stream, send
 
@@ -154,26 +152,20 @@ def upscale(
             jobs = [plan_stream(inputs[0], out, formats, file_format, Path(folder))]
         else:
             jobs = plan(inputs, out, formats, upscalers.label, file_format)
-        rank, world = launched()
-        together = world > 1 and len(jobs) == 1
-        if together and rank:
-            work_for_the_first()
-            return
         work = Work(model, size, settings, overwrite, told, max_input)
-        with ranks_to_share_with() if together else nullcontext(crew_of(processes, ray)) as crew:
-            jobs = jobs if together else share_of(jobs)
-            if crew is not None and len(jobs) > 1:
-                outcome = share_files(jobs, work, crew, console)
-            else:
-                outcome = upscale_files(
-                    jobs,
-                    upscalers,
-                    formats,
-                    console,
-                    overwrite=overwrite,
-                    metadata=told,
-                    windows=one_by_one if crew is None else SharedWindows(work, crew),
-                )
+        pool, jobs = pool_of(processes, ray), share_of(jobs)
+        if pool is not None and len(jobs) > 1:
+            outcome = share_files(jobs, work, pool, console)
+        else:
+            outcome = upscale_files(
+                jobs,
+                upscalers,
+                formats,
+                console,
+                overwrite=overwrite,
+                metadata=told,
+                windows=one_by_one if pool is None else SharedWindows(work, pool),
+            )
         if console.stderr and outcome.done:
             send(jobs[0].target)
             outcome.output = None  # nobody knows that file by its name
@@ -193,11 +185,11 @@ def upscale(
         raise SystemExit(1)
 
 
-def crew_of(processes: int | None, ray: str | None) -> Crew | None:
-    """Give the processes that share the work; None where this one does it."""
-    from srkit.system.processes.crew import Processes
-    from srkit.system.processes.ray_crew import RayCrew
+def pool_of(processes: int | None, ray: str | None) -> Pool | None:
+    """Return the processes that share the work; None if this process does all of it."""
+    from srkit.system.processes.pool import LocalPool
+    from srkit.system.processes.ray_pool import RayPool
 
     if ray is not None:
-        return RayCrew(ray, processes)
-    return Processes(processes) if processes is not None and processes > 1 else None
+        return RayPool(ray, processes)
+    return LocalPool(processes) if processes is not None and processes > 1 else None

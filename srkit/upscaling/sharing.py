@@ -16,7 +16,7 @@ from srkit.errors import DataError
 from srkit.images.formats import Formats
 from srkit.images.limits import allow
 from srkit.interfaces import WindowedFormat
-from srkit.system.processes.crew import DIED_TWICE, Crew, in_order, share
+from srkit.system.processes.pool import DIED_TWICE, Pool, in_order, run_in_pool
 from srkit.system.progress import progress_bars
 from srkit.upscaling.defaults import DefaultUpscalers, upscalers_of
 from srkit.upscaling.files import Attempt, Given, Job, Outcome, attempts
@@ -76,16 +76,10 @@ def share_of(items: Sequence[Item]) -> list[Item]:
 
     A process that died is redone by starting all of them again: what is there is skipped.
     """
-    rank, world = launched()
-    return list(items[rank::world])
+    return list(items[int(os.environ.get("RANK", 0)) :: int(os.environ.get("WORLD_SIZE", 1))])
 
 
-def launched() -> tuple[int, int]:
-    """Give the rank of this process, and how many a launcher started: 0 and 1 without one."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-
-
-def share_files(jobs: Sequence[Job], work: Work, crew: Crew, console: Console) -> Outcome:
+def share_files(jobs: Sequence[Job], work: Work, pool: Pool, console: Console) -> Outcome:
     """Restore files in several processes; go on where one fails or a process dies.
 
     Parameters
@@ -94,7 +88,7 @@ def share_files(jobs: Sequence[Job], work: Work, crew: Crew, console: Console) -
         From :func:`srkit.upscaling.files.plan`.
     work
         How they are restored.
-    crew
+    pool
         The processes.
     console
         Where to show progress, notes and failures.
@@ -105,12 +99,12 @@ def share_files(jobs: Sequence[Job], work: Work, crew: Crew, console: Console) -
         What became of the files; one of which two processes died has failed.
     """
     outcome = Outcome()
-    with progress_bars(console) as bars, closing(share(jobs, crew, work.open)) as shared:
+    with progress_bars(console) as bars, closing(run_in_pool(jobs, pool, work.open)) as shared:
         bar = bars.add_task("files", total=len(jobs))
         for done in shared:
-            job = done.task.item
+            job = done.item
             text = f"{job}: {DIED_TWICE}; restore it alone, --processes 1"
-            outcome.add(job, done.answer or Attempt(failure=text), console)
+            outcome.add(job, done.result or Attempt(failure=text), console)
             bars.advance(bar)
     return outcome
 
@@ -123,12 +117,12 @@ class SharedWindows:
     ----------
     work
         How they are restored.
-    crew
+    pool
         The processes.
     """
 
     work: Work
-    crew: Crew
+    pool: Pool
 
     def __call__(
         self, path: Path, frame: FrameUpscaler, windows: Sequence[Window]
@@ -141,16 +135,16 @@ class SharedWindows:
             If two processes died of one.
         """
         task = WindowWork(self.work, path, frame.known, frame.side, frame.fitted)
-        shared = share(windows, self.crew, task.open, AHEAD * self.crew.count)
+        shared = run_in_pool(windows, self.pool, task.open, AHEAD * self.pool.count)
         with closing(shared):
             for done in in_order(shared):
-                if done.answer is None:
-                    rows, columns = done.task.item
+                if done.result is None:
+                    rows, columns = done.item
                     raise DataError(
                         f"{path}: rows {rows[0]} to {rows[1]} and columns {columns[0]} to "
                         f"{columns[1]} of SR: {DIED_TWICE}; take a smaller --tile, or --processes 1"
                     )
-                yield done.answer
+                yield done.result
 
 
 @dataclass(frozen=True, slots=True)

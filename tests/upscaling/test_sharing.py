@@ -29,7 +29,7 @@ from srkit.cli import app
 from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.interfaces import WindowedFormat
-from srkit.system.processes.crew import Processes
+from srkit.system.processes.pool import LocalPool
 from srkit.upscaling.files import Attempt, Job, Outcome, plan, upscale_files
 from srkit.upscaling.frames.survey import survey
 from srkit.upscaling.frames.windows import FrameUpscaler
@@ -97,11 +97,11 @@ def test_the_share_of_a_process_that_died_is_redone(
     jobs = plan([str(pictures)], tmp_path / "out", formats, "x2", None)
     console = Console(file=io.StringIO(), width=200)
     work = Dying("bicubic", Size(2), {}, False, {}, 250.0, tmp_path / "marks")
-    outcome = share_files(jobs, work, Processes(2), console)
+    outcome = share_files(jobs, work, LocalPool(2), console)
     assert outcome.done == COUNT - 1
     assert outcome.failed == [
-        f"{pictures}/deeper/3.png: its process died twice, perhaps for want of memory; restore it "
-        "alone, --processes 1"
+        f"{pictures}/deeper/3.png: its process died twice, possibly for lack of memory; restore "
+        "it alone, --processes 1"
     ]
     names = sorted(path.name for path in tmp_path.glob("out/**/*"))
     assert names == ["0.png", "1.png", "2.png", "4.png", "5.png", "deeper"]
@@ -116,10 +116,10 @@ def frame(tmp_path: Path) -> Path:
     return tmp_path / "frame.npy"
 
 
-def windows_of(frame: Path, target: Path, work: Work, crew: Processes | None) -> Outcome:
+def windows_of(frame: Path, target: Path, work: Work, pool: LocalPool | None) -> Outcome:
     """Restore a frame by windows, in several processes or here."""
     registry = Registry.discover()
-    given = {} if crew is None else {"windows": SharedWindows(work, crew)}
+    given = {} if pool is None else {"windows": SharedWindows(work, pool)}
     console, formats = Console(file=io.StringIO()), Formats.of(registry)
     with by_windows():
         jobs = [Job(frame, target)]
@@ -131,7 +131,7 @@ def test_windows_of_a_frame_are_those_of_one_process(frame: Path, tmp_path: Path
     work = Work("rrdb_small_x4", Size(2), settings, False, {}, 250.0)
     outcome = windows_of(frame, tmp_path / "alone.npy", work, None)
     assert (outcome.done, outcome.failed) == (1, [])
-    outcome = windows_of(frame, tmp_path / "shared.npy", work, Processes(2))
+    outcome = windows_of(frame, tmp_path / "shared.npy", work, LocalPool(2))
     assert (outcome.done, outcome.failed) == (1, [])
     assert (tmp_path / "alone.npy").read_bytes() == (tmp_path / "shared.npy").read_bytes()
 
@@ -171,10 +171,10 @@ class DyingOfWindows(Work):
 
 def test_a_window_that_kills_its_processes(frame: Path, tmp_path: Path) -> None:
     work = DyingOfWindows("bicubic", Size(2), {"tile": 64}, False, {}, 250.0)
-    outcome = windows_of(frame, tmp_path / "out.npy", work, Processes(2))
+    outcome = windows_of(frame, tmp_path / "out.npy", work, LocalPool(2))
     assert outcome.failed == [
-        f"{frame}: rows 0 to 128 and columns 0 to 100 of SR: its process died twice, perhaps for "
-        "want of memory; take a smaller --tile, or --processes 1"
+        f"{frame}: rows 0 to 128 and columns 0 to 100 of SR: its process died twice, possibly "
+        "for lack of memory; take a smaller --tile, or --processes 1"
     ]
     assert not (tmp_path / "out.npy").exists()
 

@@ -1,4 +1,4 @@
-"""A local Ray cluster with two workers."""
+"""A pool on a local Ray cluster with two workers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from command_line import Srkit
 from PIL import Image as Pictures
 
 from srkit.errors import SrkitError
-from srkit.system.processes.crew import share
-from srkit.system.processes.ray_crew import RayCrew
+from srkit.system.processes.pool import run_in_pool
+from srkit.system.processes.ray_pool import RayPool
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its sockets and processes
 
 
 @pytest.fixture(autouse=True)
 def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two workers, whatever the machine; the cluster ends with each test."""
+    """Start each test without a cluster, and without GPUs."""
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     yield
     ray.shutdown()
@@ -37,7 +37,7 @@ def begin() -> None:
 
 @dataclass(frozen=True)
 class Squares:
-    """Squares numbers; its process dies once of 3 and always of 4."""
+    """Returns squares of numbers; its process dies once of 3 and always of 4."""
 
     folder: Path
 
@@ -55,37 +55,37 @@ class Squares:
         yield square
 
 
-def test_each_item_once_and_again_where_a_process_died(tmp_path: Path) -> None:
+def test_each_item_is_done_once_and_retried_if_its_process_died(tmp_path: Path) -> None:
     begin()
-    crew = RayCrew("auto", 2)
-    with closing(share(list(range(8)), crew, Squares(tmp_path))) as done:
-        answers = {each.task.item: each.answer for each in done}
-    assert answers.pop(4) is None  # two processes died of it
-    assert {n: answer and answer[0] for n, answer in answers.items()} == {
+    pool = RayPool("auto", 2)
+    with closing(run_in_pool(list(range(8)), pool, Squares(tmp_path))) as completed:
+        results = {each.item: each.result for each in completed}
+    assert results.pop(4) is None  # two processes died of it
+    assert {n: result and result[0] for n, result in results.items()} == {
         n: n * n for n in (0, 1, 2, 3, 5, 6, 7)
     }
     assert (tmp_path / "3").exists()
-    assert os.getpid() not in {answer[1] for answer in answers.values() if answer}
+    assert os.getpid() not in {result[1] for result in results.values() if result}
     with (
         pytest.raises(ValueError, match="a hundred"),
-        closing(share([100], crew, Squares(tmp_path))) as done,
+        closing(run_in_pool([100], pool, Squares(tmp_path))) as completed,
     ):
-        list(done)
+        list(completed)
 
 
 def test_too_many_processes() -> None:
     begin()
-    assert RayCrew("auto").count == 1  # one for the only host
+    assert RayPool("auto").count == 1  # one for the only host
     with pytest.raises(SrkitError, match="--processes 3: the Ray cluster has 2 cores"):
-        RayCrew("auto", 3)
+        RayPool("auto", 3)
 
 
 def test_no_cluster(srkit: Srkit, tmp_path: Path) -> None:
     Pictures.new("RGB", (8, 8)).save(tmp_path / "a.png")
     found = srkit("upscale", tmp_path / "a.png", "-m", "bicubic", "--ray", "auto")
     assert found.status == 1
-    assert "--ray auto: no such cluster" in found.err
-    assert "take --ray local" in found.err
+    assert "--ray auto: cannot connect to a cluster" in found.err
+    assert "use --ray local" in found.err
 
 
 def test_files_over_a_cluster(srkit: Srkit, tmp_path: Path) -> None:
