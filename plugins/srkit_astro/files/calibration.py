@@ -1,4 +1,4 @@
-"""What pixel values mean: flux per pixel or surface brightness, and their zero point."""
+"""Photometric calibration: flux per pixel or surface brightness, and zero points."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import Tensor
 
 from srkit.errors import DataError
 
-#: ``flux``: of the whole pixel; ``surface_brightness``: per area, so that a flat sky has the same
-#: value in pixels of any size.
-Values = Literal["flux", "surface_brightness"]
+#: Pixel values are either the ``flux`` of a pixel or ``surface_brightness``, which for a uniform
+#: sky does not depend on the size of pixels.
+PhysicalType = Literal["flux", "surface_brightness"]
 
-#: Keywords of the AB magnitude of one unit per second, most trusted first.
+#: Keywords for the AB magnitude of one unit, in order of preference.
 ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZEROPNT", "ZP")
 
 
-def values_of(header: Header) -> Values | None:
-    """Say what the pixel values of a file are, by its ``BUNIT``; None if it does not tell.
+def physical_type(header: Header) -> PhysicalType | None:
+    """Return the physical type of the pixel values according to ``BUNIT``; None if it is unknown.
 
-    Per solid angle or beam, and brightness temperature, are surface brightness; anything else is
-    flux per pixel, also where the unit says ``/ pixel``.
+    Values per solid angle or beam and brightness temperatures are surface brightness; all others
+    are flux per pixel, with or without ``/ pixel`` in the unit.
 
     Raises
     ------
@@ -41,47 +41,47 @@ def values_of(header: Header) -> Values | None:
     return "surface_brightness" if per_area or basic.bases == [u.K] else "flux"
 
 
-def per_lr_area(values: Values, scale: float) -> float:
-    """Give the factor from HR values of a file to flux per area of an LR pixel."""
+def per_lr_area(values: PhysicalType, scale: float) -> float:
+    """Return the factor from the HR values of a file to flux per area of an LR pixel."""
     return scale**2 if values == "flux" else 1
 
 
-def to_file_values(sr: Tensor, header: Header, values: Values, scale: float) -> Tensor:
-    """Bring SR from the LR file's scale back to what the values of the file mean.
+def to_file_values(sr: Tensor, header: Header, values: PhysicalType, scale: float) -> Tensor:
+    """Convert SR from flux per area of an LR pixel to the physical type of the file.
 
-    The sum of flux per pixel, or the integral of surface brightness over the sky, stays that of
-    the LR image. The header says so in its ``HISTORY``.
+    The sum of flux per pixel, or the integral of surface brightness over the sky, remains that of
+    the LR image.
 
     Parameters
     ----------
     sr
         ``(..., H, W)``, in flux per area of an LR pixel.
     header
-        Of the file that SR goes to; a line is added.
+        The header of the SR file; a line is added to its ``HISTORY``.
     values
-        What the values of the LR file are.
+        The physical type of the values of the file.
     scale
-        SR pixels for each LR pixel along a side.
+        SR pixels per LR pixel along a side.
     """
     if values == "flux":
-        header.add_history(f"Flux per pixel: {scale:g}x{scale:g} pixels share what one held.")
+        header.add_history(f"Flux per pixel: {scale:g}x{scale:g} pixels share the flux of one.")
         return sr / scale**2
-    header.add_history("Surface brightness: values of finer pixels keep their level.")
+    header.add_history("Surface brightness: values do not depend on the pixel size.")
     return sr
 
 
 def zero_point(header: Header) -> float | None:
-    """Find the AB magnitude that one unit of the values has; None if the header does not tell.
+    """Return the AB magnitude of one unit of the values; None if the header does not state it.
 
     In this order: a keyword of `ZERO_POINTS`; ``FLUXMAG0`` (the flux of magnitude 0, of the HSC
     pipeline); ``PHOTFLAM`` and ``PHOTPLAM`` of Hubble, ``-2.5 log10(PHOTFLAM) - 5 log10(PHOTPLAM)
-    - 2.408`` (ACS Data Handbook, section 5.1.1), where values that are not per second also need
+    - 2.408`` (ACS Data Handbook, section 5.1.1), which for values that are not per second also need
     ``EXPTIME``; a ``BUNIT`` of flux density, such as nJy, or of AB maggies.
 
     Raises
     ------
     DataError
-        If a keyword has a value that no zero point has.
+        If the value of a keyword is invalid.
     """
     for key in ZERO_POINTS:
         if key in header:
@@ -107,8 +107,8 @@ def _hubble(header: Header) -> float:
         return per_second
     if "EXPTIME" not in header:
         raise DataError(
-            f"BUNIT is '{header['BUNIT']}', and PHOTFLAM holds for values per second; "
-            "expected EXPTIME"
+            f"BUNIT is '{header['BUNIT']}', but PHOTFLAM is for values per second; EXPTIME is "
+            "needed to convert them"
         )
     return per_second + 2.5 * math.log10(_positive(header, "EXPTIME"))
 
@@ -128,7 +128,7 @@ def _positive(header: Header, key: str) -> float:
 
 
 def _unit(header: Header) -> u.UnitBase | None:
-    """Parse ``BUNIT``, also as ``ELECTRONS/S``; None where it is missing or unknown."""
+    """Parse ``BUNIT``, also in forms such as ``ELECTRONS/S``; None if it is missing or unknown."""
     text = str(header.get("BUNIT", "")).strip()
     if re.search(r"mag\b", text, re.IGNORECASE):
         raise DataError(f"BUNIT is '{text}'; expected a linear unit, not magnitudes")
@@ -136,7 +136,7 @@ def _unit(header: Header) -> u.UnitBase | None:
     plain = re.sub(r"\b(electron|count|photon)s\b", r"\1", plain)
     for form in (text, plain) if text else ():
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # forms that the FITS standard discourages
+            warnings.simplefilter("ignore")  # about forms that the FITS standard discourages
             unit = u.Unit(form, parse_strict="silent")
         if not isinstance(unit, u.UnrecognizedUnit):
             return unit

@@ -1,4 +1,4 @@
-"""Images as astropy's CCDData, through the FITS extensions that it is stored as."""
+"""Conversion between images and CCDData of astropy, by way of its FITS extensions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from astropy.nddata import CCDData
 
 
 def to_hdus(ccd: CCDData) -> fits.HDUList:
-    """Store an image with mask, uncertainty, unit and WCS."""
+    """Convert an image to FITS, with mask, uncertainty, unit and WCS."""
     return ccd.to_hdu(hdu_mask="MASK", hdu_uncertainty="UNCERT", wcs_relax=True)
 
 
-def of_hdus(hdus: fits.HDUList) -> Any:
-    """Make an image of the extensions that the FITS format writes."""
+def from_hdus(hdus: fits.HDUList) -> Any:
+    """Convert the extensions that the FITS format writes to CCDData."""
     stored = io.BytesIO()
     hdus.writeto(stored)
     stored.seek(0)
@@ -24,10 +24,10 @@ def of_hdus(hdus: fits.HDUList) -> Any:
     ccd = CCDData.read(
         stored, format="fits", unit=unit, hdu_mask="MASK", hdu_uncertainty="UNCERTAINTY"
     )
-    # FITS is big-endian, which other libraries refuse.
+    # FITS is big-endian, which other libraries do not support.
     ccd.data = ccd.data.astype(ccd.data.dtype.newbyteorder("="))
     if ccd.uncertainty is not None:
         stored_in = ccd.uncertainty.array
         ccd.uncertainty.array = stored_in.astype(stored_in.dtype.newbyteorder("="))
-    ccd.header.strip()  # of what describes the file
+    ccd.header.strip()  # remove the keywords that describe the file
     return ccd

@@ -1,4 +1,7 @@
-"""Checksums of FITS, of data that come in parts (FITS standard 4.0, appendix J)."""
+"""Checksums of FITS files (FITS standard 4.0, appendix J), computed in parts.
+
+astropy only computes the checksum of data that are in memory as a whole.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,19 @@ from collections.abc import Iterable
 
 import numpy as np
 
-#: Digits and letters are what a checksum is written in; these lie between them in ASCII.
+#: Checksums consist of digits and letters; these ASCII characters lie between them.
 _EXCLUDED = frozenset((*range(0x3A, 0x41), *range(0x5B, 0x61)))
 
 
 def sum_words(parts: Iterable[bytes], before: int = 0) -> int:
-    """Add big-endian 32-bit words in ones' complement, going on from another sum.
+    """Add big-endian 32-bit words in ones' complement.
 
     Parameters
     ----------
     parts
-        Of any length; that of all together is filled up with zeros.
+        Data in parts of any length; the end is padded with zeros to a whole word.
     before
-        The sum of what came before, of whole words.
+        Sum of the preceding data, to which the words are added.
     """
     total, rest = before, b""
     for part in parts:
@@ -33,7 +36,7 @@ def sum_words(parts: Iterable[bytes], before: int = 0) -> int:
 
 
 def encoded(total: int) -> str:
-    """Write the complement of a sum in 16 letters and digits, as ``CHECKSUM`` has it."""
+    """Encode the complement of a sum as 16 letters and digits, for ``CHECKSUM``."""
     characters = [""] * 16
     for place, byte in enumerate((~total & 0xFFFFFFFF).to_bytes(4, "big")):
         quarters = [byte // 4 + 0x30 + (byte % 4 if index == 0 else 0) for index in range(4)]

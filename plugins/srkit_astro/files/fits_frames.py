@@ -1,4 +1,4 @@
-"""FITS images larger than the memory: read by rows, written by windows."""
+"""FITS images larger than memory: read by rows and written by windows."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ import torch
 from astropy.io import fits
 
 from srkit.errors import DataError
+from srkit.functional import Values
 from srkit.images import StoredArray, chunks
 from srkit.interfaces import Image, ImageSource
 from srkit_astro.files.checksums import encoded, sum_words
 from srkit_astro.files.fits_io import (
     Planes,
-    Values,
-    as_planes,
-    check_beside,
+    check_plane,
+    convert,
+    damage_as_error,
+    find_planes,
     flag_type,
     plane_shape,
-    planes_of,
-    range_between,
-    reading,
     stripped,
     to_hdus,
+    widened,
 )
 
-#: What a header is filled up to, in bytes, and the size of its cards.
+#: Size of the blocks of a file, and of the cards of a header, in bytes.
 BLOCK, CARD = 2880, 80
-#: Lines that the header may gain once all pixels are restored.
+#: Number of cards that may be added to the header after the pixels are written.
 SPARE = 4
 
 
 def open_source(path: Path) -> ImageSource | None:
-    """Open a file by rows; None of one that is compressed, as a whole or its images.
+    """Open a file to be read by rows; return None if the file or its images are compressed.
 
     Raises
     ------
     DataError
-        If the file is damaged, or holds no image.
+        If the file is damaged, or contains no image.
     """
     file = path.open("rb")
     source = None
     try:
-        with reading(path):
+        with damage_as_error(path):
             source = _source(path, file)
     finally:
         if source is None:
@@ -58,7 +58,7 @@ def _source(path: Path, file: BinaryIO) -> FitsSource | None:
         return None
     file.seek(0)
     hdus = fits.open(file, memmap=False)
-    found = planes_of(path, hdus)
+    found = find_planes(path, hdus)
     if any(isinstance(hdu, fits.CompImageHDU) for hdu in found[:3]):
         return None
     for hdu in hdus:
@@ -67,18 +67,18 @@ def _source(path: Path, file: BinaryIO) -> FitsSource | None:
 
 
 class FitsSource:
-    """Rows of a FITS image and its mask, scaled as its header says.
+    """The rows of a FITS image and its mask, scaled according to its header.
 
     Parameters
     ----------
     path
-        The file.
+        The path of the file.
     file
-        Closed in the end.
+        The open file; :meth:`close` closes it.
     hdus
-        All that the file holds; their checksums are verified before the first rows are read.
+        All HDUs of the file; their checksums are verified before the first rows are read.
     planes
-        Where it has what.
+        The extensions of the image.
     """
 
     def __init__(self, path: Path, file: BinaryIO, hdus: fits.HDUList, planes: Planes) -> None:
@@ -87,20 +87,20 @@ class FitsSource:
         shape = plane_shape(path, planes.science.shape)
         metadata = dict(planes.metadata)
         if planes.mask is not None:
-            of_mask = check_beside(path, planes.mask, shape)
+            mask_shape = check_plane(path, planes.mask, shape)
             self._flags = flag_type(planes.mask)
             kind = torch.from_numpy(np.empty(0, self._flags)).dtype
-            metadata["mask"] = torch.empty(of_mask, dtype=kind, device="meta")
+            metadata["mask"] = torch.empty(mask_shape, dtype=kind, device="meta")
             metadata["mask_header"] = stripped(planes.mask.header)
         if planes.noise is not None:
-            # Not read, for SR has none of it; but whoever enlarges tells so.
-            beside = check_beside(path, planes.noise, shape)
-            metadata["variance"] = torch.empty(beside, device="meta")
+            # It is not read, since it does not apply to SR, but the user is told that it exists.
+            noise_shape = check_plane(path, planes.noise, shape)
+            metadata["variance"] = torch.empty(noise_shape, device="meta")
         self.outline = Image(torch.empty(shape, device="meta"), metadata=metadata)
 
     def data_range(self, low: float, high: float) -> tuple[float, float]:
-        """Give black and white: the ends of the finite values."""
-        return range_between(low, high)
+        """Return black and white: the smallest and the largest finite value."""
+        return widened(low, high)
 
     def rows(self, start: int, stop: int) -> Image:
         """Read rows of the image and of its mask.
@@ -108,15 +108,15 @@ class FitsSource:
         Raises
         ------
         DataError
-            If the file is damaged, or they do not fit in float32.
+            If the file is damaged, or values do not fit in float32.
         """
         while self._unverified:
             _verify(self._path, self._unverified.pop(0), self._file)
-        with reading(self._path):
-            values = as_planes(self._path, _rows(self._planes.science, start, stop), np.float32)
+        with damage_as_error(self._path):
+            values = convert(self._path, _rows(self._planes.science, start, stop), np.float32)
             metadata = dict(self.outline.metadata)
             if self._planes.mask is not None:
-                flags = as_planes(self._path, _rows(self._planes.mask, start, stop), self._flags)
+                flags = convert(self._path, _rows(self._planes.mask, start, stop), self._flags)
                 metadata["mask"] = torch.from_numpy(flags)
         return Image(torch.from_numpy(values), metadata=metadata)
 
@@ -134,16 +134,16 @@ def _rows(hdu: Any, start: int, stop: int) -> Values:
 
 
 def _check_length(path: Path, hdu: Any, file: BinaryIO) -> None:
-    """Refuse a file that ends before the data of an extension do."""
+    """Refuse a file that ends before the end of the data of an extension."""
     if hdu.fileinfo()["datLoc"] + hdu.size > file.seek(0, os.SEEK_END):
         raise DataError(
-            f"{path}: cannot be read as FITS (it ends before {hdu.name or 'its image'} does); "
-            "it may be damaged or incomplete: copy it again, or remove it"
+            f"{path}: cannot be read as FITS ({hdu.name or 'its image'} is truncated); it may be "
+            "damaged or incomplete; copy it again or remove it"
         )
 
 
 def _verify(path: Path, hdu: Any, file: BinaryIO) -> None:
-    """Compare the data of an extension with the checksum that its header states."""
+    """Compare the data of an extension with the checksum in its header."""
     stated = hdu.header.get("DATASUM")
     if stated is None:
         return
@@ -151,12 +151,12 @@ def _verify(path: Path, hdu: Any, file: BinaryIO) -> None:
     try:
         found = sum_words(chunks(file, place["datLoc"], place["datLoc"] + place["datSpan"]))
         sound = found == int(stated)
-    except (EOFError, ValueError):  # it ends early, or states no number
+    except (EOFError, ValueError):  # the file is truncated, or the checksum is not a number
         sound = False
     if not sound:
         raise DataError(
             f"{path}: cannot be read as FITS (Datasum verification failed for {hdu.name}); it may "
-            "be damaged or incomplete: copy it again, or remove it"
+            "be damaged or incomplete; copy it again or remove it"
         )
 
 
@@ -170,7 +170,7 @@ class FitsSink:
     outline
         The image without its values.
     fresh
-        Begin it; else go on with it.
+        Whether to write a new file; otherwise an incomplete file is continued.
     """
 
     def __init__(self, path: Path, outline: Image, *, fresh: bool) -> None:
@@ -197,14 +197,14 @@ class FitsSink:
             array.write(top, left, plane.detach().cpu().numpy()[..., None])
 
     def digest(self, start: int, stop: int) -> str:
-        """Give a checksum of rows of the image and its planes."""
+        """Return a checksum of rows of the image and its planes."""
         found = 0
         for array in self._arrays:
             found = array.digest(start, stop, found)
         return f"{found:08x}"
 
     def finish(self, outline: Image) -> None:
-        """Write the headers, with checksums of what the file holds."""
+        """Write the headers, with checksums of the data."""
         self._file.truncate(self._end)
         layout = zip(_laid_out(self._path, outline), self._headers, self._arrays, strict=True)
         for hdu, start, array in layout:
@@ -236,11 +236,11 @@ def _laid_out(path: Path, outline: Image) -> fits.HDUList:
 
 
 def _card_images(header: fits.Header, spare: int, room: int = 0) -> bytes:
-    """Write a header to whole blocks, with room for more cards, or up to so many bytes."""
+    """Encode a header in whole blocks, with `spare` cards of space, or in exactly `room` bytes."""
     text: str = header.tostring(endcard=False, padding=False)
     needed = len(text) + (spare + 1) * CARD
     size = room or -(-needed // BLOCK) * BLOCK
     blocks = -(-(len(text) + CARD) // BLOCK)
-    # Blank cards fill whole blocks that are not needed, since nothing may follow END.
+    # Unneeded blocks are filled with blank cards, since no block may follow END.
     blank = (size // BLOCK - blocks) * BLOCK
     return (text + " " * blank + "END").ljust(size).encode("ascii")

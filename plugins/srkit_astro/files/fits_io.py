@@ -1,4 +1,4 @@
-"""FITS files, through astropy: pixels as they are, with header, mask and variance."""
+"""Reading and writing FITS files with astropy: pixels, header, mask and variance."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from astropy.io import fits
-from numpy.typing import NDArray
 from torch import Tensor
 
 from srkit.errors import DataError
+from srkit.functional import Values
 from srkit.images import allowed_pixels, check_pixels
 from srkit.interfaces import Image
 from srkit.system import write_file
 from srkit_astro.files.wcs import TABLES
 
-Values = NDArray[Any]
-
-#: Extensions that hold the image; elsewhere it is the first image that is none of `PLANES`.
+#: Names of the extension with the image; otherwise it is the first image that is not in `PLANES`.
 SCIENCE = ("SCI", "SCIENCE", "IMAGE")
-#: Extensions with flags by pixel.
+#: Names of extensions with the flags of pixels.
 MASKS = ("MASK", "DQ", "FLAGS")
-#: Extensions with the noise by pixel, and what they hold; `UTYPE` decides, where it is given.
+#: Names of extensions with the noise of pixels, and its type, which `UTYPE` overrides.
 NOISE = {
     "VARIANCE": "variance",
     "VAR": "variance",
@@ -41,28 +39,28 @@ NOISE = {
     "IVAR": "inverse",
     "INVVAR": "inverse",
 }
-#: What astropy's NDData writes as `UTYPE`.
+#: Values of `UTYPE`, as written by NDData of astropy.
 UTYPES = {
     "VarianceUncertainty": "variance",
     "StdDevUncertainty": "std",
     "InverseVariance": "inverse",
 }
-#: Images that are not the picture.
+#: Names of images other than the science image.
 PLANES = (*MASKS, *NOISE, "WHT", "WEIGHT", "CTX", "PSF", "NPIXELSINSAMPLE")
 
-#: What flags are kept as, by their ``BITPIX``.
+#: Types of flags, by their ``BITPIX``.
 FLAGS: dict[int, type[np.generic]] = {8: np.uint8, 16: np.int16, 32: np.int32, 64: np.int64}
 
-#: What astropy only warns of, and what means a file with less than it says.
+#: Warnings of astropy that mean that a file is damaged.
 _DAMAGE = "Error validating header|File may have been truncated|Datasum verification failed"
-#: Keywords that describe how the values were stored, which is over once they are read.
+#: Keywords that describe how values are stored, which do not apply once they are read.
 _STORAGE = ("BSCALE", "BZERO", "BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "INHERIT")
 
 
 def read(path: Path) -> Image:
     """Read a file, see :class:`srkit_astro.files.fits.Fits`."""
     with _opened(path) as hdus:
-        return image_of(path, hdus)
+        return image_from_hdus(path, hdus)
 
 
 def write(path: Path, image: Image) -> None:
@@ -80,7 +78,7 @@ def write(path: Path, image: Image) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[fits.HDUList]:
-    with reading(path):
+    with damage_as_error(path):
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
             content = _decompressed(path, content)
@@ -89,13 +87,13 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Let nothing that means damage pass, and word astropy's complaints.
+def damage_as_error(path: Path) -> Iterator[None]:
+    """Raise errors of astropy, and warnings that mean damage, as a DataError.
 
     Raises
     ------
     DataError
-        If astropy complains.
+        If the file cannot be read.
     """
     try:
         with warnings.catch_warnings():
@@ -104,45 +102,47 @@ def reading(path: Path) -> Iterator[None]:
             yield
     except DataError:
         raise
-    except Exception as error:  # astropy raises many kinds for a damaged file
+    except Exception as error:  # astropy raises many types for damaged files
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: cannot be read as FITS ({type(error).__name__}: {reason}); it may be damaged "
-            "or incomplete: copy it again, or remove it"
+            "or incomplete; copy it again or remove it"
         ) from error
 
 
 def _decompressed(path: Path, content: bytes) -> bytes:
-    """Decompress a file, up to doubles of as many pixels as are allowed."""
+    """Decompress a file, up to the size of the largest allowed image of doubles."""
     most = int(8 * allowed_pixels())
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         found = file.read(most + 1)
     if len(found) > most:
         raise DataError(
-            f"{path}: would be decompressed to more than {most / 8e6:g} megapixels of 8 bytes, "
-            "which may be meant to fill the memory; if you trust it, decompress it first, or "
-            "allow more: --max-input MEGAPIXELS"
+            f"{path}: would decompress to more than {most / 8e6:g} megapixels of 8 bytes, which "
+            "could exhaust the memory; if you trust the file, decompress it first, or set a higher "
+            "limit: --max-input MEGAPIXELS"
         )
     return found
 
 
-def image_of(path: Path, hdus: fits.HDUList) -> Image:
-    """Make an image of a file's contents."""
-    found = planes_of(path, hdus)
-    values = _planes(path, found.science, np.float32)
+def image_from_hdus(path: Path, hdus: fits.HDUList) -> Image:
+    """Convert the contents of a file to an image."""
+    found = find_planes(path, hdus)
+    values = _read_planes(path, found.science, np.float32)
     metadata = dict(found.metadata)
     if found.mask is not None:
-        flags = _beside(path, found.mask, values.shape, flag_type(found.mask))
+        check_plane(path, found.mask, values.shape)
+        flags = _read_planes(path, found.mask, flag_type(found.mask))
         metadata["mask"] = torch.from_numpy(flags)
         metadata["mask_header"] = stripped(found.mask.header)
     if found.noise is not None:
-        plane = _beside(path, found.noise, values.shape, np.float32)
+        check_plane(path, found.noise, values.shape)
+        plane = _read_planes(path, found.noise, np.float32)
         metadata["variance"] = torch.from_numpy(_variance(plane, found.noise))
     return Image(torch.from_numpy(values), finite_range(values), metadata)
 
 
 class Planes(NamedTuple):
-    """Where a file has the image, its mask and its noise, and what it says of the image."""
+    """The extensions with the image, its mask and its noise, and the metadata of the image."""
 
     science: Any
     mask: Any
@@ -150,13 +150,13 @@ class Planes(NamedTuple):
     metadata: dict[str, Any]
 
 
-def planes_of(path: Path, hdus: fits.HDUList) -> Planes:
-    """Find the extensions that belong together.
+def find_planes(path: Path, hdus: fits.HDUList) -> Planes:
+    """Find the extension with the image, and those that describe it.
 
     Raises
     ------
     DataError
-        If none is an image.
+        If there is no image.
     """
     pictures = {hdu: hdu.name.upper() for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2}
     science = _first(pictures, SCIENCE)
@@ -164,19 +164,19 @@ def planes_of(path: Path, hdus: fits.HDUList) -> Planes:
         science = next((hdu for hdu, name in pictures.items() if name not in PLANES), None)
     if science is None:
         found = ", ".join(f"{hdu.name} {getattr(hdu, 'shape', '(a table)')}" for hdu in hdus)
-        raise DataError(f"{path}: holds no image of two axes or more; it has {found}")
+        raise DataError(f"{path}: contains no image with at least two axes; found {found}")
     mask = _first(pictures, MASKS, science.ver)
     noise = _first(pictures, tuple(NOISE), science.ver)
     metadata = {"frame": True, "header": _header(science, hdus[0]), "bits": 32}
     rest = [hdu for hdu in hdus if hdu not in (science, mask, noise) and hdu.size]
     if rest:
-        names = ", ".join(hdu.name or "one without a name" for hdu in rest)
-        metadata["notes"] = [f"extensions left out: {names}"]
+        names = ", ".join(hdu.name or "(unnamed)" for hdu in rest)
+        metadata["notes"] = [f"ignored extensions: {names}"]
     return Planes(science, mask, noise, metadata)
 
 
 def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1) -> Any:
-    """Find the extension of the earliest of some names, and of a version (``EXTVER``)."""
+    """Return the extension with the first name that exists in this version (``EXTVER``)."""
     for wanted in names:
         for hdu, name in pictures.items():
             if name == wanted and hdu.ver == version:
@@ -184,76 +184,70 @@ def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1
     return None
 
 
-def _planes(path: Path, hdu: Any, dtype: type[np.generic]) -> Values:
-    """Give the values of an extension as ``(C, H, W)``."""
+def _read_planes(path: Path, hdu: Any, dtype: type[np.generic]) -> Values:
+    """Return the values of an extension as ``(C, H, W)``."""
     if isinstance(hdu, fits.CompImageHDU):
         check_pixels(path, math.prod(hdu.shape[:-1]), hdu.shape[-1])
-    return as_planes(path, hdu.data.reshape(plane_shape(path, hdu.shape)), dtype)
+    return convert(path, hdu.data.reshape(plane_shape(path, hdu.shape)), dtype)
 
 
 def plane_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Give ``(C, H, W)`` of an extension of some shape.
+    """Convert the shape of an extension to ``(C, H, W)``.
 
     Raises
     ------
     DataError
-        If it has other axes, or no pixels.
+        If it has more axes, or no pixels.
     """
     stored = shape
     while len(stored) > 3 and stored[0] == 1:
-        stored = stored[1:]  # such as the axis of polarisation of radio images
+        stored = stored[1:]  # such as the polarisation axis of radio images
     if len(stored) > 3:
         raise DataError(
             f"{path}: the image has the shape {stored}; expected (H, W) or (channels, H, W)"
         )
     if 0 in stored:
-        raise DataError(f"{path}: the image has the shape {stored}, so no pixels")
+        raise DataError(f"{path}: the image has the shape {stored}, and so no pixels")
     return (1, *stored)[-3:]
 
 
-def as_planes(path: Path, stored: Values, dtype: type[np.generic]) -> Values:
-    """Convert values; none may become infinite.
+def convert(path: Path, stored: Values, dtype: type[np.generic]) -> Values:
+    """Convert values to another type.
 
     Raises
     ------
     DataError
-        If one does.
+        If a finite value would become infinite.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         values: Values = np.ascontiguousarray(stored, dtype)
     if dtype is np.float32 and np.isinf(values).sum() > np.isinf(stored).sum():
         raise DataError(
-            f"{path}: values up to {np.nanmax(np.abs(stored)):.3g} do not fit in float32; "
-            "scale the file to another unit"
+            f"{path}: values up to {np.nanmax(np.abs(stored)):.3g} do not fit in float32; convert "
+            "the file to another unit"
         )
     return values
 
 
 def flag_type(hdu: Any) -> type[np.generic]:
-    """Tell as what the flags of a mask are read: as they are stored, unless they are scaled."""
+    """Return the type that the flags of a mask are read as: as stored, unless they are scaled."""
     header = hdu.header
     scaled = header.get("BZERO", 0) != 0 or header.get("BSCALE", 1) != 1
     return np.int64 if scaled else FLAGS.get(header["BITPIX"], np.int64)
 
 
-def _beside(path: Path, hdu: Any, shape: tuple[int, ...], dtype: type[np.generic]) -> Values:
-    """Give the values of a plane that describes the image."""
-    check_beside(path, hdu, shape)
-    return _planes(path, hdu, dtype)
-
-
-def check_beside(path: Path, hdu: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Give ``(C, H, W)`` of a plane that describes an image of some shape.
+def check_plane(path: Path, hdu: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape ``(C, H, W)`` of a mask or noise plane of an image of some shape.
 
     Raises
     ------
     DataError
-        If it does not fit.
+        If the plane does not have the size of the image.
     """
     found = plane_shape(path, hdu.shape)
     if found not in (shape, (1, *shape[1:])):
         raise DataError(
-            f"{path}: {hdu.name} has the shape {found} and the image {shape}; expected one size"
+            f"{path}: {hdu.name} has the shape {found}, the image {shape}; expected the same size"
         )
     return found
 
@@ -264,33 +258,33 @@ def _variance(plane: Values, hdu: Any) -> Values:
         return plane**2
     if kind == "inverse":
         with np.errstate(divide="ignore"):
-            return 1 / plane  # a weight of 0 knows nothing: infinite variance
+            return 1 / plane  # a weight of 0 is an infinite variance
     return plane
 
 
 def finite_range(values: Values) -> tuple[float, float]:
-    """Give the data range of values, NaN and infinity left out."""
+    """Return the data range of the finite values."""
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return 0.0, 1.0
-    return range_between(float(finite.min()), float(finite.max()))
+    return widened(float(finite.min()), float(finite.max()))
 
 
-def range_between(low: float, high: float) -> tuple[float, float]:
-    """Give the data range of values between these: never empty."""
+def widened(low: float, high: float) -> tuple[float, float]:
+    """Return a data range, with the upper end raised if it would be empty."""
     return low, high if high > low else low + (abs(low) or 1.0)
 
 
 def _header(science: Any, primary: Any) -> fits.Header:
     header = stripped(science.header)
     if science is not primary and not primary.shape:
-        # What holds for the whole file stands in an empty primary header (EXPTIME, FLUXMAG0).
+        # Keywords for the whole file are in an empty primary header (EXPTIME, FLUXMAG0).
         header.extend(stripped(primary.header), unique=True)
     return header
 
 
 def stripped(header: fits.Header) -> fits.Header:
-    """Copy a header without what describes the storage of the values."""
+    """Copy a header without the keywords that describe how values are stored."""
     kept = header.copy(strip=True)
     for key in (*_STORAGE, "EXTNAME", "EXTVER", "EXTEND", "NEXTEND"):
         kept.remove(key, ignore_missing=True)
@@ -298,12 +292,12 @@ def stripped(header: fits.Header) -> fits.Header:
 
 
 def to_hdus(path: Path, image: Image) -> fits.HDUList:
-    """Lay an image out as a file; an outline takes no memory.
+    """Convert an image to the contents of a file; an outline takes no memory.
 
     Raises
     ------
     DataError
-        If a plane has another size, or the header needs tables that are not here.
+        If a plane has a different size, or the header refers to distortion tables.
     """
     header = stripped(image.metadata.get("header", fits.Header()))
     if "header" not in image.metadata and image.metadata.get("unit"):
@@ -311,7 +305,7 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
     table = next((key for key in header if TABLES.fullmatch(key)), None)
     if table is not None:
         raise DataError(
-            f"{path}: the header's {table} points to tables of distortion that are not carried; "
+            f"{path}: {table} in the header refers to distortion tables, which cannot be written; "
             "drizzle or reproject the image first"
         )
     hdus = fits.HDUList([fits.PrimaryHDU(_flat(image.pixels, np.float32), header)])
@@ -319,8 +313,8 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
     for name, plane in (("mask", mask), ("variance", variance)):
         if plane is not None and plane.shape[-2:] != image.pixels.shape[-2:]:
             raise DataError(
-                f"{path}: the {name} is {tuple(plane.shape[-2:])} and the image "
-                f"{tuple(image.pixels.shape[-2:])}; resize metadata['{name}'] or leave it out"
+                f"{path}: the {name} has the shape {tuple(plane.shape[-2:])}, the image "
+                f"{tuple(image.pixels.shape[-2:])}; resize or remove metadata['{name}']"
             )
     if mask is not None:
         flags = image.metadata.get("mask_header", fits.Header())
@@ -344,6 +338,6 @@ def _flat(planes: Tensor, dtype: type[np.generic]) -> Values:
 
 
 def _compressed(hdu: Any) -> fits.CompImageHDU:
-    # Other settings round floats.
+    # Other settings compress floats lossily.
     settings: dict[str, Any] = {"compression_type": "GZIP_2", "quantize_level": 0}
     return fits.CompImageHDU(hdu.data, hdu.header, name=hdu.name or "SCI", **settings)

@@ -1,4 +1,4 @@
-"""A restored FITS image with all that its LR file said, brought up to date."""
+"""SR images with the header and mask of their LR file, updated."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from srkit.functional import resize_mask
 from srkit.interfaces import Image
-from srkit_astro.files.calibration import Values, per_lr_area, to_file_values, values_of
+from srkit_astro.files.calibration import PhysicalType, per_lr_area, physical_type, to_file_values
 from srkit_astro.files.wcs import subdivided
 
-#: Share of the flux whose change is told; interpolation changes less at the borders.
+#: Smallest relative change of the flux that is reported; interpolation changes less at the borders.
 NOTICED = 0.01
 
 
@@ -25,29 +25,29 @@ def enlarge(
     *,
     sigma: Tensor | None = None,
     change: float | None = None,
-    values: Values | None = None,
+    values: PhysicalType | None = None,
     history: Sequence[str] = (),
 ) -> Image:
-    """Give SR the header of its LR file, on the same sky and in the same kind of values.
+    """Return SR as an image with the WCS, the mask and the kind of values of its LR file.
 
-    The mask is LR's, enlarged. The variance is that of SR where `sigma` is given, else left out:
-    the noise of SR is not LR's.
+    The mask is that of LR, enlarged. The variance is that of SR if `sigma` is given, and is
+    otherwise left out, since the noise of SR differs from that of LR.
 
     Parameters
     ----------
     lr
-        As :class:`srkit_astro.files.fits.Fits` reads it.
+        The LR image as read by :class:`srkit_astro.files.fits.Fits`.
     sr
         ``(C, scale H, scale W)``, in flux per area of an LR pixel.
     scale
-        SR pixels for each LR pixel along a side.
+        SR pixels per LR pixel along a side.
     sigma
         Standard deviation of `sr`, in its shape and unit.
     change
-        Of the flux, see :func:`flux_change`; where it is not told, it is measured.
+        Relative change of the flux, see :func:`flux_change`; by default it is measured.
     values
-        What the values of the file are; by default its ``BUNIT`` tells, and where it does not, they
-        are taken to be flux per pixel, as counts are.
+        Whether the values of the file are flux or surface brightness; by default according to
+        ``BUNIT``, and flux per pixel if that is unknown.
     history
         Lines for the header, such as recipe, version and checkpoint.
 
@@ -57,10 +57,10 @@ def enlarge(
         If the WCS cannot be subdivided, or the values are magnitudes.
     """
     header = subdivided(lr.metadata.get("header", Header()), scale)
-    values = values or values_of(header)
+    values = values or physical_type(header)
     if values is None:
         unit = header.get("BUNIT", "")
-        header.add_history(f"BUNIT '{unit}' does not say what the values are; taken as flux.")
+        header.add_history(f"BUNIT '{unit}' is unknown; values assumed to be flux per pixel.")
         values = "flux"
     pixels = to_file_values(sr, header, values, scale)
     for line in history:
@@ -70,9 +70,9 @@ def enlarge(
     if abs(change) > NOTICED:
         header.add_history(f"Total flux changed by {change:+.1%} of the sum of |flux|.")
         text = f"the model changes the total flux by {change:+.1%} of the sum of |flux|"
-        metadata["notes"] = [f"{text}; one with the constraint 'flux' keeps it"]
+        metadata["notes"] = [f"{text}; a model with the constraint 'flux' conserves it"]
     if "variance" in lr.metadata and sigma is None:
-        lost = "LR's variance is left out: the noise of SR is another (--uncertainty)"
+        lost = "the variance of LR does not apply to SR and is left out (see --uncertainty)"
         metadata["notes"] = [*metadata.get("notes", []), lost]
     if "mask" in lr.metadata:
         mask = resize_mask(lr.metadata["mask"], sr.shape[-2:])
@@ -85,10 +85,10 @@ def enlarge(
 
 
 def flux_change(lr: Tensor, sr: Tensor) -> float:
-    """Give the total flux of SR less that of LR, over the sum of LR's absolute values.
+    """Return the total flux of SR minus that of LR, over the sum of the absolute values of LR.
 
-    Both are ``(C, H, W)`` in flux per the same area; pixels that are NaN are left out. The absolute
-    values keep a frame whose sky is subtracted, and whose total is near 0, from any share.
+    Both are ``(C, H, W)`` in flux per the same area; NaN is ignored. Absolute values are used
+    because the total flux of a sky-subtracted image can be close to 0.
     """
     scatter, *means = (each.nanmean(dtype=torch.float64) for each in (lr.abs(), sr, lr))
     return float((means[0] - means[1]) / scatter) if scatter > 0 else 0.0

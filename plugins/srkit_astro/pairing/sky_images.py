@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from srkit.errors import DataError
-from srkit_astro.files.calibration import ZERO_POINTS, values_of
+from srkit_astro.files.calibration import ZERO_POINTS, physical_type
 from srkit_astro.files.calibration import zero_point as stated_zero_point
 from srkit_astro.files.fits import Fits, bad_pixels
 from srkit_astro.files.wcs import celestial, pixel_scale_of
@@ -106,7 +106,7 @@ def read_sky_image(path: Path, zero_point: float | None, option: str) -> SkyImag
         raise DataError(f"{path}: contains {len(image.pixels)} planes; expected one band")
     try:
         wcs = celestial(header)
-        per_area = values_of(header) == "surface_brightness"
+        per_area = physical_type(header) == "surface_brightness"
         zero_point = stated_zero_point(header) if zero_point is None else zero_point
     except DataError as error:
         raise DataError(f"{path}: {error}") from error

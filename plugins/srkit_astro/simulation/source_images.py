@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkit.errors import DataError
-from srkit_astro.files.masked_images import Exposure, find_exposures, read_exposure
+from srkit_astro.files.masked_images import MaskedImage, find_images, read_masked_image
 from srkit_astro.files.wcs import pixel_scale
 
 
@@ -54,7 +54,7 @@ class SourceFolder:
     """
 
     def __init__(self, folder: Path, pixel_scale: float | None) -> None:
-        found = find_exposures(folder)
+        found = find_images(folder)
         paths = [path for name in sorted(found) for path in found[name]]
         self.images = [read_source(path, pixel_scale) for path in paths]
 
@@ -73,7 +73,7 @@ def read_source(path: Path, pixel_scale: float | None) -> SourceImage:
     DataError
         If it is damaged, has several bands, bad pixels, no contrast, no flux or no pixel scale.
     """
-    exposure = read_exposure(path)
+    exposure = read_masked_image(path)
     pixel = _pixel(exposure, pixel_scale)
     if len(exposure.values) != 1:
         raise DataError(f"{path}: holds {len(exposure.values)} planes; expected one band")
@@ -96,7 +96,7 @@ def read_source(path: Path, pixel_scale: float | None) -> SourceImage:
     return SourceImage(path, values / (total * pixel**2), pixel)
 
 
-def _pixel(exposure: Exposure, given: float | None) -> float:
+def _pixel(exposure: MaskedImage, given: float | None) -> float:
     try:
         stated = None if exposure.header is None else pixel_scale(exposure.header)
     except DataError as error:

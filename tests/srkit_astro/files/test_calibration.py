@@ -1,11 +1,11 @@
-"""Flux conventions and zero points, against the handbooks' numbers."""
+"""Physical types and zero points, compared with the numbers of handbooks."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from astropy.io.fits import Header
-from srkit_astro.files.calibration import per_lr_area, to_file_values, values_of, zero_point
+from srkit_astro.files.calibration import per_lr_area, physical_type, to_file_values, zero_point
 
 from srkit.errors import DataError
 
@@ -23,24 +23,24 @@ BRIGHTNESS = ["MJy/sr", "Jy/beam", "K", "count/s/arcsec2", "nJy/arcsec**2", "nmg
 
 @pytest.mark.parametrize("unit", FLUX)
 def test_units_of_flux_per_pixel(unit: str) -> None:
-    assert values_of(_header(BUNIT=unit)) == "flux"
+    assert physical_type(_header(BUNIT=unit)) == "flux"
 
 
 @pytest.mark.parametrize("unit", BRIGHTNESS)
 def test_units_of_surface_brightness(unit: str) -> None:
-    assert values_of(_header(BUNIT=unit)) == "surface_brightness"
+    assert physical_type(_header(BUNIT=unit)) == "surface_brightness"
 
 
 @pytest.mark.parametrize("cards", [{}, {"BUNIT": ""}, {"BUNIT": "gibberish"}])
-def test_units_that_do_not_tell(cards: dict[str, str]) -> None:
-    assert values_of(_header(**cards)) is None
+def test_unknown_units(cards: dict[str, str]) -> None:
+    assert physical_type(_header(**cards)) is None
     assert zero_point(_header(**cards)) is None
 
 
 @pytest.mark.parametrize("unit", ["mag", "mag/arcsec2", "ABmag"])
 def test_magnitudes_are_refused(unit: str) -> None:
     with pytest.raises(DataError) as caught:
-        values_of(_header(BUNIT=unit))
+        physical_type(_header(BUNIT=unit))
     assert str(caught.value) == f"BUNIT is '{unit}'; expected a linear unit, not magnitudes"
 
 
@@ -65,12 +65,13 @@ def test_zero_points(cards: dict[str, object], expected: float | None) -> None:
     assert zero_point(_header(**cards)) == pytest.approx(expected, abs=2e-3)
 
 
-def test_counts_of_a_whole_exposure() -> None:
+def test_values_per_exposure_need_the_exposure_time() -> None:
     cards = {"PHOTFLAM": 7.0332e-20, "PHOTPLAM": 8045.5, "BUNIT": "ELECTRONS"}
     with pytest.raises(DataError) as caught:
         zero_point(_header(**cards))
     assert str(caught.value) == (
-        "BUNIT is 'ELECTRONS', and PHOTFLAM holds for values per second; expected EXPTIME"
+        "BUNIT is 'ELECTRONS', but PHOTFLAM is for values per second; EXPTIME is needed to convert "
+        "them"
     )
     found = zero_point(_header(**cards, EXPTIME=100.0))
     assert found == pytest.approx(25.947 + 5, abs=2e-3)
@@ -85,7 +86,7 @@ def test_counts_of_a_whole_exposure() -> None:
         ({"PHOTFLAM": -1.0, "PHOTPLAM": 1.0}, "PHOTFLAM is -1; expected a positive number"),
     ],
 )
-def test_keywords_that_no_zero_point_has(cards: dict[str, object], message: str) -> None:
+def test_invalid_zero_points_are_refused(cards: dict[str, object], message: str) -> None:
     with pytest.raises(DataError) as caught:
         zero_point(_header(**cards))
     assert str(caught.value) == message
@@ -103,6 +104,6 @@ def test_total_flux_is_conserved(scale: int) -> None:
     torch.testing.assert_close(brightness.mean(), lr.mean())
     assert per_lr_area("surface_brightness", scale) == 1
     assert list(header["HISTORY"]) == [
-        f"Flux per pixel: {scale}x{scale} pixels share what one held.",
-        "Surface brightness: values of finer pixels keep their level.",
+        f"Flux per pixel: {scale}x{scale} pixels share the flux of one.",
+        "Surface brightness: values do not depend on the pixel size.",
     ]

@@ -1,4 +1,4 @@
-"""CCDData in and out, against the same image through a FITS file."""
+"""CCDData is super-resolved like the same image in a FITS file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _frame(unit: u.UnitBase = u.adu) -> CCDData:
 
 
 @pytest.mark.parametrize("unit", [u.adu, u.nJy, u.dimensionless_unscaled])
-def test_as_through_a_file(
+def test_the_result_equals_that_of_a_file(
     tmp_path: Path, formats: Formats, model: Model, unit: u.UnitBase
 ) -> None:
     frame = _frame(unit)
@@ -55,14 +55,14 @@ def test_as_through_a_file(
         assert sky.separation(again).arcsec < 1e-6
 
 
-def test_uncertainty(model: Model) -> None:
+def test_uncertainty_is_a_variance(model: Model) -> None:
     found = srkit.upscale([_frame(), _frame()], model, uncertainty=True)
     for each in found:
         assert each.uncertainty.uncertainty_type == "var"
         assert each.uncertainty.array.shape == (32, 40)
 
 
-def test_the_path_of_a_fits_file(tmp_path: Path, model: Model) -> None:
+def test_the_path_of_a_fits_file_gives_ccd_data(tmp_path: Path, model: Model) -> None:
     _frame().write(tmp_path / "a.fits")
     found = srkit.upscale(tmp_path / "a.fits", model)
     assert (found.shape, found.unit) == ((32, 40), u.adu)

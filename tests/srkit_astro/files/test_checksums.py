@@ -1,5 +1,3 @@
-"""Checksums of FITS, against astropy's."""
-
 from __future__ import annotations
 
 import numpy as np
@@ -9,7 +7,7 @@ from srkit_astro.files.checksums import encoded, sum_words
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_equal_to_those_of_astropy(seed: int) -> None:
+def test_checksums_equal_those_of_astropy(seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=(40, 18)).astype(">f4")  # one block
     hdu = fits.PrimaryHDU(values)
     hdu.add_checksum(when="then")
@@ -22,7 +20,7 @@ def test_equal_to_those_of_astropy(seed: int) -> None:
     assert encoded(sum_words([hdu.header.tostring().encode()], found)) == stated
 
 
-def test_a_rest_is_filled_up() -> None:
+def test_incomplete_words_are_padded() -> None:
     assert sum_words([b"\0\0\0\1", b"\1"]) == 1 + 2**24
     assert sum_words([b"\xff\xff\xff\xff"] * 3, 5) == 5
     assert encoded(0xFFFFFFFF) == "0" * 16

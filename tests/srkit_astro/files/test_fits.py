@@ -1,4 +1,4 @@
-"""FITS images, against astropy."""
+"""FITS images, compared with astropy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _header(**cards: Any) -> fits.Header:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(7, 5), (4, 7, 5), (1, 1, 7, 5)])
 @pytest.mark.parametrize("suffix", [".fits", ".FIT.gz", ".fts.fz"])
-def test_any_type_of_number_is_read_and_written_back(
+def test_any_numeric_type_is_read_and_written_back(
     tmp_path: Path, formats: Formats, dtype: str, shape: tuple[int, ...], suffix: str
 ) -> None:
     values = (RNG.normal(50, 20, shape)).clip(0, 250).astype(dtype)
@@ -56,7 +56,7 @@ def test_any_type_of_number_is_read_and_written_back(
     assert torch.equal(formats.read(path).pixels, image.pixels)
 
 
-def test_scaled_integers_and_blank(tmp_path: Path) -> None:
+def test_scaled_integers_and_blank_are_converted(tmp_path: Path) -> None:
     hdu = fits.PrimaryHDU(np.array([[10.5, -39.5], [11.5, 12.0]]))
     hdu.scale("int16", bscale=0.5, bzero=10)
     hdu.header["BLANK"] = -99
@@ -70,7 +70,7 @@ def test_scaled_integers_and_blank(tmp_path: Path) -> None:
     torch.testing.assert_close(again, image.pixels, equal_nan=True, rtol=0, atol=0)
 
 
-def test_nan_stays_nan_and_counts_as_bad(tmp_path: Path) -> None:
+def test_nan_is_preserved_and_bad(tmp_path: Path) -> None:
     values = np.full((3, 4), np.nan, np.float32)
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(values))
     image = Fits().read(path)
@@ -79,7 +79,7 @@ def test_nan_stays_nan_and_counts_as_bad(tmp_path: Path) -> None:
     assert bad_pixels(image).all()
 
 
-def test_a_flat_image_has_a_data_range(tmp_path: Path) -> None:
+def test_the_data_range_of_a_constant_image_is_not_empty(tmp_path: Path) -> None:
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(np.full((3, 4), -2.0, np.float32)))
     assert Fits().read(path).data_range == (-2.0, 0.0)
 
@@ -95,7 +95,7 @@ def test_the_named_extension_is_the_image(tmp_path: Path, name: str) -> None:
     assert Fits().read(path).pixels.unique().item() == 7
 
 
-def test_without_a_name_it_is_the_first_image(tmp_path: Path) -> None:
+def test_without_a_name_the_first_image_is_read(tmp_path: Path) -> None:
     path = _store(
         tmp_path / "a.fits",
         fits.PrimaryHDU(np.zeros(9)),
@@ -141,7 +141,7 @@ def test_noise_planes_become_variance(
 
 
 @pytest.mark.parametrize("kind", [StdDevUncertainty, VarianceUncertainty])
-def test_what_astropy_writes_is_read(tmp_path: Path, kind: type) -> None:
+def test_ccd_data_of_astropy_is_read(tmp_path: Path, kind: type) -> None:
     sigma = RNG.uniform(1, 2, (5, 6))
     uncertainty = kind(sigma if kind is StdDevUncertainty else sigma**2)
     mask = RNG.integers(0, 2, (5, 6)).astype(bool)
@@ -154,7 +154,7 @@ def test_what_astropy_writes_is_read(tmp_path: Path, kind: type) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_header_mask_and_variance_survive(tmp_path: Path, suffix: str) -> None:
+def test_header_mask_and_variance_are_written_back(tmp_path: Path, suffix: str) -> None:
     header = _header(BUNIT="count / s", CTYPE1="RA---TAN", CRPIX1=3.25, BZERO=7, CHECKSUM="x")
     header["HISTORY"] = "first"
     header["HISTORY"] = "second"
@@ -196,7 +196,7 @@ def test_flags_keep_their_type(tmp_path: Path, stored: str, kept: str, suffix: s
         np.testing.assert_array_equal(found, flags)
 
 
-def test_astropy_reads_what_is_written(tmp_path: Path) -> None:
+def test_written_files_are_read_by_astropy(tmp_path: Path) -> None:
     pixels, variance = torch.randn(1, 5, 6), torch.rand(1, 5, 6)
     metadata = {"header": _header(BUNIT="adu"), "variance": variance}
     Fits().write(tmp_path / "a.fits", Image(pixels, metadata=metadata))
@@ -206,7 +206,7 @@ def test_astropy_reads_what_is_written(tmp_path: Path) -> None:
     assert isinstance(found.uncertainty, VarianceUncertainty)
 
 
-def test_only_the_bad_planes_of_named_bits_count(tmp_path: Path) -> None:
+def test_only_bad_planes_count_if_bits_are_named(tmp_path: Path) -> None:
     mask = fits.ImageHDU(np.array([[0, 2, 32, 34, 256]], np.int32), name="MASK")
     mask.header["MP_SAT"] = 1
     with pytest.warns(fits.verify.VerifyWarning, match="HIERARCH"):
@@ -219,7 +219,7 @@ def test_only_the_bad_planes_of_named_bits_count(tmp_path: Path) -> None:
     assert bad_pixels(image)[0, 0].tolist() == [False, True, False, True, True]
 
 
-def test_any_flag_counts_where_bits_have_no_names(tmp_path: Path) -> None:
+def test_any_flag_counts_if_bits_are_not_named(tmp_path: Path) -> None:
     flags = fits.ImageHDU(np.array([[0, 2, 32]], np.int16), name="DQ")
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(np.zeros((1, 3))), flags)
     assert bad_pixels(Fits().read(path))[0, 0].tolist() == [False, True, True]
@@ -231,7 +231,7 @@ def test_contract_to_the_last_bit(tmp_path: Path, channels: int) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_file_cut_anywhere_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_truncated_files_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     Fits().write(path, Image(torch.rand(1, 60, 60)))
     whole = path.read_bytes()
@@ -252,11 +252,11 @@ def test_damaged_values_are_refused(tmp_path: Path) -> None:
         Fits().read(path)
     assert str(caught.value) == (
         f"{path}: cannot be read as FITS (AstropyUserWarning: Datasum verification failed for HDU "
-        "('PRIMARY', 1).); it may be damaged or incomplete: copy it again, or remove it"
+        "('PRIMARY', 1).); it may be damaged or incomplete; copy it again or remove it"
     )
 
 
-def test_other_than_fits(tmp_path: Path) -> None:
+def test_files_that_are_not_fits_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
     path.write_text("no")
     with pytest.raises(DataError) as caught:
@@ -264,41 +264,41 @@ def test_other_than_fits(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{path}: cannot be read as FITS (OSError: No SIMPLE card found, this file does not appear "
         "to be a valid FITS file. If this is really a FITS file, try with "
-        "ignore_missing_simple=True); it may be damaged or incomplete: copy it again, or remove it"
+        "ignore_missing_simple=True); it may be damaged or incomplete; copy it again or remove it"
     )
 
 
-def test_no_image(tmp_path: Path) -> None:
+def test_files_without_an_image_are_refused(tmp_path: Path) -> None:
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), fits.ImageHDU(np.zeros(4), name="X"))
     with pytest.raises(DataError) as caught:
         Fits().read(path)
     assert str(caught.value) == (
-        f"{path}: holds no image of two axes or more; it has PRIMARY (), X (4,)"
+        f"{path}: contains no image with at least two axes; found PRIMARY (), X (4,)"
     )
 
 
-def test_a_table_is_no_image(tmp_path: Path) -> None:
+def test_tables_are_not_images(tmp_path: Path) -> None:
     table = fits.BinTableHDU.from_columns([fits.Column("X", "E", array=np.zeros(3))], name="CAT")
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), table)
     with pytest.raises(DataError) as caught:
         Fits().read(path)
     assert str(caught.value) == (
-        f"{path}: holds no image of two axes or more; it has PRIMARY (), CAT (a table)"
+        f"{path}: contains no image with at least two axes; found PRIMARY (), CAT (a table)"
     )
 
 
-def test_what_is_not_read_is_told(tmp_path: Path) -> None:
+def test_ignored_extensions_are_noted(tmp_path: Path) -> None:
     table = fits.BinTableHDU.from_columns([fits.Column("X", "E", array=np.zeros(3))], name="CAT")
     hdus = [
         fits.ImageHDU(np.ones((4, 5)), name=name) for name in ("SCI", "ERR", "DQ", "WHT", "PSF")
     ]
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), *hdus[:2], hdus[3], table)
-    assert Fits().read(path).metadata["notes"] == ["extensions left out: WHT, CAT"]
+    assert Fits().read(path).metadata["notes"] == ["ignored extensions: WHT, CAT"]
     path = _store(tmp_path / "b.fits", fits.PrimaryHDU(), *hdus[:2])
     assert "notes" not in Fits().read(path).metadata
 
 
-def test_four_axes(tmp_path: Path) -> None:
+def test_images_with_four_axes_are_refused(tmp_path: Path) -> None:
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(np.zeros((2, 3, 4, 5))))
     with pytest.raises(DataError) as caught:
         Fits().read(path)
@@ -307,22 +307,22 @@ def test_four_axes(tmp_path: Path) -> None:
     )
 
 
-def test_doubles_beyond_float32(tmp_path: Path) -> None:
+def test_values_beyond_float32_are_refused(tmp_path: Path) -> None:
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(np.array([[1e300, np.nan]])))
     with pytest.raises(DataError) as caught:
         Fits().read(path)
     assert str(caught.value) == (
-        f"{path}: values up to 1e+300 do not fit in float32; scale the file to another unit"
+        f"{path}: values up to 1e+300 do not fit in float32; convert the file to another unit"
     )
 
 
-def test_a_plane_of_another_size(tmp_path: Path) -> None:
+def test_planes_of_another_size_are_refused(tmp_path: Path) -> None:
     mask = fits.ImageHDU(np.zeros((3, 2), np.uint8), name="MASK")
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(np.zeros((2, 3))), mask)
     with pytest.raises(DataError) as caught:
         Fits().read(path)
     assert str(caught.value) == (
-        f"{path}: MASK has the shape (1, 3, 2) and the image (1, 2, 3); expected one size"
+        f"{path}: MASK has the shape (1, 3, 2), the image (1, 2, 3); expected the same size"
     )
 
 
@@ -331,44 +331,42 @@ def test_planes_of_another_size_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         Fits().write(tmp_path / "a.fits", image)
     assert str(caught.value) == (
-        f"{tmp_path / 'a.fits'}: the variance is (2, 2) and the image (4, 4); "
-        "resize metadata['variance'] or leave it out"
+        f"{tmp_path / 'a.fits'}: the variance has the shape (2, 2), the image (4, 4); "
+        "resize or remove metadata['variance']"
     )
 
 
-def test_tables_of_distortion_are_not_written(tmp_path: Path) -> None:
+def test_headers_with_distortion_tables_are_not_written(tmp_path: Path) -> None:
     image = Image(torch.zeros(1, 4, 4), metadata={"header": _header(CPDIS1="LOOKUP")})
     with pytest.raises(DataError) as caught:
         Fits().write(tmp_path / "a.fits", image)
     assert str(caught.value) == (
-        f"{tmp_path / 'a.fits'}: the header's CPDIS1 points to tables of distortion that are not "
-        "carried; drizzle or reproject the image first"
+        f"{tmp_path / 'a.fits'}: CPDIS1 in the header refers to distortion tables, which cannot be "
+        "written; drizzle or reproject the image first"
     )
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_previous_file(tmp_path: Path) -> None:
     (tmp_path / "a.fits").mkdir()
     with pytest.raises(OutputError, match=r"a\.fits: cannot be written"):
         Fits().write(tmp_path / "a.fits", Image(torch.zeros(1, 2, 2)))
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.fits"]
 
 
-def test_a_packed_file_that_fills_the_memory(tmp_path: Path, formats: Formats) -> None:
+def test_compressed_files_of_excessive_size_are_refused(tmp_path: Path, formats: Formats) -> None:
     path = tmp_path / "a.fits.gz"
     formats.write(path, Image(torch.zeros(1, 400, 500)))
     with allow(0.01), pytest.raises(DataError) as caught:
         formats.read(path)
     assert str(caught.value) == (
-        f"{path}: would be decompressed to more than 0.01 megapixels of 8 bytes, which may be "
-        "meant to fill the memory; if you trust it, decompress it first, or allow more: "
+        f"{path}: would decompress to more than 0.01 megapixels of 8 bytes, which could exhaust "
+        "the memory; if you trust the file, decompress it first, or set a higher limit: "
         "--max-input MEGAPIXELS"
     )
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("nJy", 4), ("MJy / sr", 1), (None, 4)])
-def test_what_was_enlarged_is_brought_back_to_the_area_of_lr(
-    unit: str | None, factor: float
-) -> None:
+def test_brightness_reverts_enlarge(unit: str | None, factor: float) -> None:
     header = _header(BUNIT=unit) if unit else _header()
     lr = Image(torch.ones(1, 3, 4), metadata={"header": header})
     sr = torch.rand(1, 6, 8, generator=torch.Generator().manual_seed(0))
@@ -377,7 +375,7 @@ def test_what_was_enlarged_is_brought_back_to_the_area_of_lr(
     torch.testing.assert_close(Fits().brightness(lr, enlarged.pixels, 2), sr)
 
 
-def test_a_residual_keeps_what_the_file_of_lr_says() -> None:
+def test_residuals_have_the_metadata_of_lr() -> None:
     header = _header(OBJECT="lens", BUNIT="nJy")
     known = {"header": header, "variance": torch.ones(1, 2, 2)}
     found = Fits().residual(Image(torch.ones(1, 2, 2), metadata=known), torch.zeros(1, 2, 2), ["a"])

@@ -1,4 +1,4 @@
-"""FITS frames restored by windows, against the whole frame, byte by byte where nothing rounds."""
+"""FITS images processed by windows, compared with processing the whole image."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def _store(path: Path, *hdus: Any) -> Path:
 
 
 def _compare(source: Path, upscaler: ImageUpscaler, formats: Formats) -> None:
-    """Restore a file both ways; compare values, headers and what is told."""
+    """Restore a file both ways; compare values, headers and messages."""
     whole, parts = source.with_name("whole.fits"), source.with_name("parts.fits")
-    told = restore(source, whole, upscaler, formats)
+    messages = restore(source, whole, upscaler, formats)
     with by_windows():
-        assert restore(source, parts, upscaler, formats) == told
-    # astropy warns, which is an error here, where a checksum is wrong.
+        assert restore(source, parts, upscaler, formats) == messages
+    # A wrong checksum causes a warning of astropy, which is an error in tests.
     with fits.open(whole) as first, fits.open(parts, checksum=True) as second:
         assert len(first) == len(second)
         for one, other in zip(first, second, strict=True):
@@ -65,7 +65,9 @@ def _compare(source: Path, upscaler: ImageUpscaler, formats: Formats) -> None:
 
 @pytest.mark.parametrize("scale", [2, 3.5, 0.7])
 @pytest.mark.parametrize("stored", ["i4", "u2"])
-def test_header_mask_and_holes(tmp_path: Path, formats: Formats, scale: float, stored: str) -> None:
+def test_header_mask_and_holes_are_kept(
+    tmp_path: Path, formats: Formats, scale: float, stored: str
+) -> None:
     values = _values()
     values[10:12, 30], values[60, 70] = np.nan, np.inf
     flags = (np.random.default_rng(1).random(SIDES) > 0.9).astype(stored) * 4
@@ -78,12 +80,12 @@ def test_header_mask_and_holes(tmp_path: Path, formats: Formats, scale: float, s
 
 
 @pytest.mark.parametrize("dtype", ["u1", ">i2", ">u2", ">i4", ">i8", ">f8"])
-def test_types_of_numbers(tmp_path: Path, formats: Formats, dtype: str) -> None:
+def test_any_numeric_type_is_read(tmp_path: Path, formats: Formats, dtype: str) -> None:
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(dtype)))
     _compare(source, _upscaler(), formats)
 
 
-def test_scaled_integers_and_blank(tmp_path: Path, formats: Formats) -> None:
+def test_scaled_integers_and_blank_are_converted(tmp_path: Path, formats: Formats) -> None:
     hdu = fits.PrimaryHDU(_values())
     hdu.scale("int16", bscale=0.01, bzero=100)
     stored = hdu.data.copy()
@@ -99,12 +101,12 @@ def test_scaled_integers_and_blank(tmp_path: Path, formats: Formats) -> None:
     opened.close()
 
 
-def test_a_cube_with_an_idle_axis(tmp_path: Path, formats: Formats) -> None:
+def test_a_cube_with_an_axis_of_length_1_is_read(tmp_path: Path, formats: Formats) -> None:
     cube = np.stack([_values(), -_values(), _values() ** 2])[None]
     _compare(_store(tmp_path / "a.fits", fits.PrimaryHDU(cube)), _upscaler(), formats)
 
 
-def test_uncertainty(tmp_path: Path, formats: Formats) -> None:
+def test_uncertainty_is_written(tmp_path: Path, formats: Formats) -> None:
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(), fits.Header({"BUNIT": "adu"})))
     options = ["blocks=1", "features=4"]
     model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
@@ -112,20 +114,20 @@ def test_uncertainty(tmp_path: Path, formats: Formats) -> None:
 
 
 @pytest.mark.parametrize("cards", range(28, 36))
-def test_a_change_of_flux_enters_the_header_late(
+def test_a_change_of_flux_is_added_to_the_header_at_the_end(
     tmp_path: Path, formats: Formats, cards: int
 ) -> None:
-    # A header that just fills its block has no room for a line more.
+    # Headers that just fill or exceed their block.
     values = np.zeros(SIDES, "f4")
-    values[0] = 100.0  # at the border, where an interpolation that rings changes the mean
+    values[0] = 100.0  # at the border, where interpolation changes the mean
     header = fits.Header({f"KEY{n}": n for n in range(cards - 8)})
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(values, header))
     upscaler = ImageUpscaler(_brighter(), tile=24)
     whole, parts = tmp_path / "whole.fits", tmp_path / "parts.fits"
-    told = restore(source, whole, upscaler, formats)
-    assert any("the model changes the total flux by +10.0%" in line for line in told)
+    messages = restore(source, whole, upscaler, formats)
+    assert any("the model changes the total flux by +10.0%" in line for line in messages)
     with by_windows():
-        assert restore(source, parts, upscaler, formats) == told
+        assert restore(source, parts, upscaler, formats) == messages
     with fits.open(whole) as first, fits.open(parts, checksum=True) as second:
         np.testing.assert_allclose(first[0].data, second[0].data, rtol=1e-5)
         history = [list(each[0].header["HISTORY"]) for each in (first, second)]
@@ -148,18 +150,18 @@ def _brighter() -> Any:
         return Model("brighter", Brighter(), 2, 1)
 
 
-def test_to_another_format(tmp_path: Path, formats: Formats) -> None:
+def test_other_formats_can_be_written(tmp_path: Path, formats: Formats) -> None:
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(), fits.Header(WCS)))
     for name in ("sr.tif", "sr.npy"):
-        told = restore(source, tmp_path / f"whole_{name}", _upscaler(), formats)
+        messages = restore(source, tmp_path / f"whole_{name}", _upscaler(), formats)
         with by_windows():
-            assert restore(source, tmp_path / name, _upscaler(), formats) == told
-        assert "header with its WCS left out" in told[0]
+            assert restore(source, tmp_path / name, _upscaler(), formats) == messages
+        assert "header with its WCS left out" in messages[0]
         found, whole = (formats.read(tmp_path / f"{kind}{name}") for kind in ("", "whole_"))
         np.testing.assert_allclose(found.pixels, whole.pixels, rtol=1e-5)
 
 
-def test_what_is_read_whole(tmp_path: Path) -> None:
+def test_compressed_files_are_read_whole(tmp_path: Path) -> None:
     packed = tmp_path / "a.fits.fz"
     image = fits.CompImageHDU(_values(), compression_type="GZIP_2", quantize_level=0)
     fits.HDUList([fits.PrimaryHDU(), image]).writeto(packed)
@@ -168,7 +170,7 @@ def test_what_is_read_whole(tmp_path: Path) -> None:
     assert Fits().open_source(tmp_path / "a.fits.gz") is None
 
 
-def test_damage(tmp_path: Path) -> None:
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values()))
     content = bytearray(source.read_bytes())
     source.write_bytes(content[:-2880])
@@ -176,7 +178,7 @@ def test_damage(tmp_path: Path) -> None:
         Fits().open_source(source)
     assert str(caught.value).startswith(f"{source}: cannot be read as FITS (")
     assert str(caught.value).endswith(
-        "; it may be damaged or incomplete: copy it again, or remove it"
+        "; it may be damaged or incomplete; copy it again or remove it"
     )
     content[6000] ^= 1
     source.write_bytes(content)
@@ -187,21 +189,21 @@ def test_damage(tmp_path: Path) -> None:
     opened.close()
     assert str(caught.value) == (
         f"{source}: cannot be read as FITS (Datasum verification failed for PRIMARY); it may be "
-        "damaged or incomplete: copy it again, or remove it"
+        "damaged or incomplete; copy it again or remove it"
     )
 
 
-def test_a_mask_of_another_size(tmp_path: Path) -> None:
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     mask = fits.ImageHDU(np.zeros((3, 4), "i4"), name="MASK")
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values()), mask)
     with pytest.raises(DataError) as caught:
         Fits().open_source(source)
     assert str(caught.value) == (
-        f"{source}: MASK has the shape (1, 3, 4) and the image (1, 61, 83); expected one size"
+        f"{source}: MASK has the shape (1, 3, 4), the image (1, 61, 83); expected the same size"
     )
 
 
-def test_doubles_beyond_float32(tmp_path: Path) -> None:
+def test_values_beyond_float32_are_refused(tmp_path: Path) -> None:
     values = _values("f8")
     values[40, 2] = 1e300
     opened = Fits().open_source(_store(tmp_path / "a.fits", fits.PrimaryHDU(values)))
@@ -211,6 +213,6 @@ def test_doubles_beyond_float32(tmp_path: Path) -> None:
         opened.rows(40, 41)
     opened.close()
     assert str(caught.value) == (
-        f"{tmp_path / 'a.fits'}: values up to 1e+300 do not fit in float32; scale the file to "
+        f"{tmp_path / 'a.fits'}: values up to 1e+300 do not fit in float32; convert the file to "
         "another unit"
     )

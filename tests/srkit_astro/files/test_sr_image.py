@@ -1,4 +1,4 @@
-"""A FITS file, restored and written: the sky and the flux stay."""
+"""SR images of FITS files keep the WCS and the flux."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE = 0.168 / 3600
 
 
 def _source(path: Path, unit: str) -> np.ndarray:
-    """Write a Gaussian source off the centre, with a mask."""
+    """Write an off-centre Gaussian source with a mask and a variance."""
     y, x = np.mgrid[:32, :40]
     values = 90 * np.exp(-((x - 17.3) ** 2 + (y - 14.8) ** 2) / 8)
     header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0})
@@ -30,7 +30,7 @@ def _source(path: Path, unit: str) -> np.ndarray:
 
 @pytest.mark.parametrize("unit", ["count / s", "MJy/sr"])
 @pytest.mark.parametrize("scale", [2, 3])
-def test_sky_and_flux_stay(tmp_path: Path, unit: str, scale: int) -> None:
+def test_wcs_and_flux_are_kept(tmp_path: Path, unit: str, scale: int) -> None:
     values = _source(tmp_path / "lr.fits", unit)
     lr = Fits().read(tmp_path / "lr.fits")
     sr = lr.pixels.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
@@ -49,14 +49,14 @@ def test_sky_and_flux_stay(tmp_path: Path, unit: str, scale: int) -> None:
     assert header["HISTORY"][-1] == "recipe lens_hst"
 
 
-def test_values_that_a_header_does_not_tell(tmp_path: Path) -> None:
+def test_values_of_an_unknown_unit_are_taken_as_flux(tmp_path: Path) -> None:
     _source(tmp_path / "lr.fits", "lumps")
     lr = Fits().read(tmp_path / "lr.fits")
     image = enlarge(lr, torch.ones(1, 64, 80), 2)
     assert image.pixels.unique().item() == 0.25
     assert image.data_range == pytest.approx([value / 4 for value in lr.data_range])
-    told = "BUNIT 'lumps' does not say what the values are; taken as flux."
-    assert told in list(image.metadata["header"]["HISTORY"])
+    line = "BUNIT 'lumps' is unknown; values assumed to be flux per pixel."
+    assert line in list(image.metadata["header"]["HISTORY"])
 
 
 def test_sigma_becomes_the_variance(tmp_path: Path) -> None:
@@ -69,21 +69,21 @@ def test_sigma_becomes_the_variance(tmp_path: Path) -> None:
         assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"
 
 
-def test_a_change_of_the_flux_is_told(tmp_path: Path) -> None:
+def test_a_change_of_the_flux_is_reported(tmp_path: Path) -> None:
     _source(tmp_path / "lr.fits", "count / s")
     lr = Fits().read(tmp_path / "lr.fits")
     sr = lr.pixels.repeat_interleave(2, -1).repeat_interleave(2, -2)
-    lost = "LR's variance is left out: the noise of SR is another (--uncertainty)"
+    lost = "the variance of LR does not apply to SR and is left out (see --uncertainty)"
     assert enlarge(lr, 1.005 * sr, 2).metadata["notes"] == [lost]
     del lr.metadata["variance"]
     assert "notes" not in enlarge(lr, 1.005 * sr, 2).metadata
-    told = enlarge(lr, 1.071 * sr, 2).metadata
+    changed = enlarge(lr, 1.071 * sr, 2).metadata
     text = "the model changes the total flux by +7.1% of the sum of |flux|"
-    assert told["notes"] == [f"{text}; one with the constraint 'flux' keeps it"]
-    assert "Total flux changed by +7.1% of the sum of |flux|." in list(told["header"]["HISTORY"])
+    assert changed["notes"] == [f"{text}; a model with the constraint 'flux' conserves it"]
+    assert "Total flux changed by +7.1% of the sum of |flux|." in list(changed["header"]["HISTORY"])
 
 
-def test_flux_is_compared_without_holes_and_without_the_sky_s_zero() -> None:
+def test_the_flux_change_ignores_nan_and_zero_images() -> None:
     lr = torch.tensor([[[1.0, -1.0], [2.0, float("nan")]]])
     assert flux_change(lr, torch.full((1, 4, 4), 1.0)) == pytest.approx((1 - 2 / 3) / (4 / 3))
     assert flux_change(torch.zeros(1, 2, 2), torch.ones(1, 4, 4)) == 0

@@ -1,4 +1,4 @@
-"""`srkit upscale` on FITS frames: the sky, the flux and what the header says stay."""
+"""`srkit upscale` keeps the WCS, the flux and the header of FITS images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from srkit.upscaling.files import Job, plan, upscale_files
 from srkit.upscaling.upscaler import ImageUpscaler
 
 SIDE = 0.168
-#: What the recipes of lenses train on.
+#: The quantity that the lens recipes train on.
 LENSES = Quantity("count / s", 27.0, SIDE / 2, (0.0, 45.0))
 
 
@@ -41,7 +41,7 @@ def formats(registry: Registry) -> Formats:
 
 
 def _model(registry: Registry, *, constrained: bool = True) -> Model:
-    """Give an untrained network: what is kept is kept by all that stands around it."""
+    """Return an untrained model: WCS and flux do not depend on the network."""
     torch.manual_seed(1)
     factory = registry.get("generators", "edsr").factory
     generator = factory(scale=2, channels=1, blocks=1, features=8).eval()
@@ -62,7 +62,7 @@ def _model(registry: Registry, *, constrained: bool = True) -> Model:
 
 
 def _write(path: Path, flux: float = 1.0, **header: object) -> np.ndarray:
-    """Write a source off the centre of a noisy sky, with mask and WCS."""
+    """Write an off-centre source on a noisy sky, with mask and WCS."""
     y, x = np.mgrid[:40, :48]
     noise = np.random.default_rng(0).normal(0, 0.02, y.shape)
     values = 30 * np.exp(-((x - 21.3) ** 2 + (y - 18.8) ** 2) / 12) + noise
@@ -76,14 +76,14 @@ def _write(path: Path, flux: float = 1.0, **header: object) -> np.ndarray:
 
 
 def _source_on_sky(values: np.ndarray, header: fits.Header, scale: float) -> SkyCoord:
-    """Measure where the source is, in a box around it."""
+    """Return the centroid of the source, in a box around it."""
     top, bottom, left, right = (int(edge * scale) for edge in (4, 34, 6, 36))
     x, y = centroid_com(values[top:bottom, left:right])
     return WCS(header).pixel_to_world(x + left, y + top)
 
 
 @pytest.mark.parametrize("scale", [2.0, 1.5, 3.5])
-def test_a_source_keeps_its_place_and_its_flux(
+def test_a_source_keeps_its_position_and_flux(
     tmp_path: Path, registry: Registry, formats: Formats, scale: float
 ) -> None:
     values = _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
@@ -101,7 +101,7 @@ def test_a_source_keeps_its_place_and_its_flux(
     assert header["MAGZERO"] == 27.0
 
 
-def test_history_says_by_what(tmp_path: Path, registry: Registry, formats: Formats) -> None:
+def test_the_history_names_the_model(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
     job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
     upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
@@ -109,7 +109,7 @@ def test_history_says_by_what(tmp_path: Path, registry: Registry, formats: Forma
     assert f"srkit {__version__} upscale: scale 2, model lens_hst" in lines
     assert "recipe lens_hst, trained with srkit 0.1.0" in lines
     assert "abab" in lines
-    assert "Flux per pixel: 2x2 pixels share what one held." in lines
+    assert "Flux per pixel: 2x2 pixels share the flux of one." in lines
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_history_says_by_what(tmp_path: Path, registry: Registry, formats: Forma
         ({"BUNIT": "adu", "FLUXMAG0": 10**10.8}, 27.0),
     ],
 )
-def test_any_calibration_gives_the_same_sky(
+def test_any_calibration_gives_the_same_result(
     tmp_path: Path,
     registry: Registry,
     formats: Formats,
@@ -156,7 +156,9 @@ def test_uncertainty_is_a_variance_in_the_units_of_the_file(
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
 
 
-def test_a_frame_without_a_zero_point(tmp_path: Path, registry: Registry, formats: Formats) -> None:
+def test_images_without_a_zero_point_need_the_option(
+    tmp_path: Path, registry: Registry, formats: Formats
+) -> None:
     _write(tmp_path / "raw.fits", BUNIT="adu")
     job = Job(tmp_path / "raw.fits", tmp_path / "sr.fits")
     with pytest.raises(FailedError) as caught:
@@ -169,9 +171,7 @@ def test_a_frame_without_a_zero_point(tmp_path: Path, registry: Registry, format
     assert "zero point 26.5 by the user" in list(fits.getheader(job.target)["HISTORY"])
 
 
-def test_pixels_without_a_value_stay_without_one(
-    tmp_path: Path, registry: Registry, formats: Formats
-) -> None:
+def test_nan_is_preserved(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     values = _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
     values[2:4, 5] = np.nan
     fits.PrimaryHDU(values, fits.getheader(tmp_path / "lens.fits")).writeto(tmp_path / "nan.fits")
@@ -184,9 +184,7 @@ def test_pixels_without_a_value_stay_without_one(
     np.testing.assert_array_equal(np.isnan(sr), expected)
 
 
-def test_a_telescope_with_other_pixels(
-    tmp_path: Path, registry: Registry, formats: Formats
-) -> None:
+def test_another_pixel_scale_is_noted(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0, CD1_1=-1e-4, CD2_2=1e-4)
     job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
     upscaler = ImageUpscaler(_model(registry, constrained=False))
@@ -197,7 +195,7 @@ def test_a_telescope_with_other_pixels(
     assert flux.startswith("the model changes the total flux by ")  # it is not trained
 
 
-def test_a_folder_goes_on_after_a_damaged_frame(
+def test_a_damaged_file_does_not_stop_a_folder(
     tmp_path: Path, registry: Registry, formats: Formats
 ) -> None:
     frames = tmp_path / "frames"

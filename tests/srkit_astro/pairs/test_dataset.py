@@ -1,4 +1,4 @@
-"""Real pairs, from files that the tests write."""
+"""Real pairs, read from files that the tests write."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 from astropy.io import fits
-from scipy.ndimage import generic_filter  # type: ignore[import-untyped]
-from srkit_astro.files.masked_images import Exposure, fill
 from srkit_astro.files.wcs import subdivided
 from srkit_astro.pairs import dataset as pairs
 from srkit_astro.pairs.dataset import LensPairs
@@ -74,7 +72,7 @@ def _fits(
 
 
 def _problem(root: Path, **given: Any) -> str:
-    """Give the one problem that the only pair has, less the heading."""
+    """Return the problem of the only pair, without the heading."""
     with pytest.raises(DataError) as caught:
         _pairs(root, **given)
     heading, problem = str(caught.value).split("\n")
@@ -93,7 +91,7 @@ def test_options_are_documented_and_built(registry: Registry, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8", ">f8"])
-def test_arrays_of_any_float(tmp_path: Path, dtype: str) -> None:
+def test_arrays_of_any_float_type_are_read(tmp_path: Path, dtype: str) -> None:
     _arrays(tmp_path, 1, dtype)
     sample = _pairs(tmp_path, unit="mJy", pixel_scale=0.05)[0]
     hr = np.load(tmp_path / "hr/HR_0.npy").astype(np.float32)
@@ -104,7 +102,7 @@ def test_arrays_of_any_float(tmp_path: Path, dtype: str) -> None:
     assert sample.data_range == (min(hr.min(), lr.min()), max(hr.max(), lr.max()))
 
 
-def test_subfolders_and_sides_in_names(tmp_path: Path) -> None:
+def test_names_include_subfolders_but_not_lr_and_hr(tmp_path: Path) -> None:
     values = np.random.default_rng(0).random((4, 4)).astype(np.float32)
     for lr, hr in (("b/lr-1", "b/hr-1"), ("2_LR", "2_HR"), ("Sample_lrx", "Sample_lrx")):
         for side, name in (("lr", lr), ("hr", hr)):
@@ -116,12 +114,12 @@ def test_subfolders_and_sides_in_names(tmp_path: Path) -> None:
     assert [sample.name for sample in _pairs(tmp_path)] == ["2", "Sample_lrx", "b/1"]
 
 
-def test_notes_state_what_was_measured(tmp_path: Path) -> None:
+def test_notes_report_flux_ratio_and_data_range(tmp_path: Path) -> None:
     _arrays(tmp_path)
     dataset = _pairs(tmp_path)
     low, high = dataset[0].data_range
     assert dataset.notes == [
-        "12 pairs without a unit; HR has 1 of the flux of LR (median)",
+        "12 pairs without a unit; the flux of HR is 1 times that of LR (median)",
         f"data range {low:.6g} to {high:.6g}, measured over all pairs",
     ]
     given = _pairs(tmp_path, data_range=(-1.0, 3.0))
@@ -131,32 +129,32 @@ def test_notes_state_what_was_measured(tmp_path: Path) -> None:
 
 def test_splits_are_disjoint_and_share_the_data_range(tmp_path: Path) -> None:
     _arrays(tmp_path, 40)
-    shares = (0.6, 0.2, 0.2)
-    parts = [_pairs(tmp_path, split=s, fractions=shares) for s in ("train", "validation", "test")]
-    names = [[sample.name for sample in part] for part in parts]
-    assert sorted(name for part in names for name in part) == sorted(
+    each = (0.6, 0.2, 0.2)
+    splits = [_pairs(tmp_path, split=s, fractions=each) for s in ("train", "validation", "test")]
+    names = [[sample.name for sample in split] for split in splits]
+    assert sorted(name for split in names for name in split) == sorted(
         str(number) for number in range(40)
     )
-    assert len({part[0].data_range for part in parts}) == 1
-    some = _pairs(tmp_path, split="train", fractions=shares, limit=5)
-    fewer = _pairs(tmp_path, split="train", fractions=shares, limit=3)
-    few = [[sample.name for sample in part] for part in (fewer, some)]
+    assert len({split[0].data_range for split in splits}) == 1
+    some = _pairs(tmp_path, split="train", fractions=each, limit=5)
+    fewer = _pairs(tmp_path, split="train", fractions=each, limit=3)
+    few = [[sample.name for sample in split] for split in (fewer, some)]
     assert set(few[0]) < set(few[1]) < set(names[0])
     assert (len(fewer), len(some)) == (3, 5)
 
 
-def test_every_fold_validates_once(tmp_path: Path) -> None:
+def test_every_pair_validates_in_one_fold(tmp_path: Path) -> None:
     _arrays(tmp_path, 30)
-    shares = (0.8, 0.0, 0.2)
+    each = (0.8, 0.0, 0.2)
     folds = [
-        _pairs(tmp_path, split="validation", fractions=shares, folds=3, fold=i) for i in (0, 1, 2)
+        _pairs(tmp_path, split="validation", fractions=each, folds=3, fold=i) for i in (0, 1, 2)
     ]
     names = [sample.name for fold in folds for sample in fold]
-    tested = [sample.name for sample in _pairs(tmp_path, split="test", fractions=shares)]
+    tested = [sample.name for sample in _pairs(tmp_path, split="test", fractions=each)]
     assert sorted(names + tested) == sorted(str(number) for number in range(30))
 
 
-def test_more_than_memory_holds_is_read_again(
+def test_pairs_that_exceed_the_memory_limit_are_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _arrays(tmp_path)
@@ -180,14 +178,14 @@ def test_flux_per_pixel_becomes_surface_brightness(tmp_path: Path) -> None:
     assert sample.unit == "count / s"
     assert sample.pixel_scale == pytest.approx(0.084, rel=1e-6)
     assert dataset.notes[0] == (
-        "1 pairs in count / s at AB 27; HR has 1 of the flux of LR (median)"
+        "1 pairs in count / s at AB 27; the flux of HR is 1 times that of LR (median)"
     )
     check_dataset(dataset)
     given = _pairs(tmp_path, values="surface_brightness")[0]
     np.testing.assert_array_equal(given.hr[0].numpy(), fine)
 
 
-def test_surface_brightness_by_its_unit(tmp_path: Path) -> None:
+def test_surface_brightness_is_recognised_by_its_unit(tmp_path: Path) -> None:
     header = _header(BUNIT="MJy/sr")
     del header["MAGZERO"]
     _, fine = _fits(tmp_path, lr=header)
@@ -196,7 +194,7 @@ def test_surface_brightness_by_its_unit(tmp_path: Path) -> None:
     assert sample.unit == "MJy/sr"
 
 
-def test_one_zero_point_for_all(tmp_path: Path) -> None:
+def test_all_images_are_converted_to_one_zero_point(tmp_path: Path) -> None:
     hst = subdivided(_header(BUNIT="ELECTRONS/S"), 2)
     del hst["MAGZERO"]
     hst.update(PHOTFLAM=7.0332e-20, PHOTPLAM=8045.5)  # AB 25.947
@@ -212,7 +210,7 @@ def test_one_zero_point_for_all(tmp_path: Path) -> None:
     np.testing.assert_allclose(moved.hr[0].numpy(), 4 * fine * 10 ** (-0.6), rtol=1e-6)
 
 
-def test_zero_points_given_for_arrays(tmp_path: Path) -> None:
+def test_zero_points_of_arrays_are_options(tmp_path: Path) -> None:
     _arrays(tmp_path, 1)
     plain = _pairs(tmp_path)[0]
     sample = _pairs(tmp_path, zero_point=27, lr_zero_point=27, hr_zero_point=24.5)[0]
@@ -232,18 +230,7 @@ def test_masked_pixels_are_filled_on_request(tmp_path: Path) -> None:
     check_dataset(_pairs(tmp_path, masked="fill"))
 
 
-def test_filling_against_scipy() -> None:
-    values = np.random.default_rng(0).normal(size=(30, 30)).astype(np.float32)
-    bad = np.zeros_like(values, bool)
-    bad[3::7, 4::6] = True
-    holes = np.where(bad, np.nan, values)
-    found = fill(Exposure(Path("a"), torch.from_numpy(holes)[None], torch.from_numpy(bad)[None]))
-    expected = generic_filter(holes, np.nanmedian, 3, mode="constant", cval=np.nan)
-    np.testing.assert_allclose(found[0].numpy()[bad], expected[bad], rtol=1e-6)
-    np.testing.assert_array_equal(found[0].numpy()[~bad], values[~bad])
-
-
-def test_variance_in_its_own_folder(tmp_path: Path) -> None:
+def test_variance_is_read_from_a_folder(tmp_path: Path) -> None:
     _arrays(tmp_path, 2)
     (tmp_path / "variance").mkdir()
     for number in range(2):
@@ -253,19 +240,19 @@ def test_variance_in_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "variance/1.npy").unlink()
     with pytest.raises(DataError) as caught:
         _pairs(tmp_path, variance=tmp_path / "variance")
-    problem = f"{tmp_path / 'lr/LR_1.npy'}: has no variance of the name '1'"
+    problem = f"{tmp_path / 'lr/LR_1.npy'}: there is no variance named '1'"
     assert str(caught.value).endswith(f"1 of 2 pairs cannot be used:\n  {problem}")
 
 
-def test_noise_that_only_some_know_is_not_used(tmp_path: Path) -> None:
+def test_a_variance_of_some_pairs_is_not_used(tmp_path: Path) -> None:
     _fits(tmp_path, "a", variance=1.0)
     _fits(tmp_path, "b")
     dataset = _pairs(tmp_path)
     assert [sample.variance for sample in dataset] == [None, None]
-    assert dataset.notes[0] == "1 of 2 pairs know their noise, so it is not used"
+    assert dataset.notes[0] == "only 1 of 2 pairs have a variance; it is not used"
 
 
-def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:
+def test_all_unusable_files_are_reported_together(tmp_path: Path) -> None:
     _arrays(tmp_path, 20)
     lr, hr = tmp_path / "lr", tmp_path / "hr"
     np.save(hr / "HR_0.npy", np.ones((1, 20, 21)))
@@ -285,36 +272,40 @@ def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:
         _pairs(tmp_path)
     assert str(caught.value).split("\n  ") == [
         f"{lr}: 13 of 20 pairs cannot be used:",
-        f"{lr / 'LR_3.npy'}: has no HR of the name '3'",
-        f"{hr / 'HR_4.npy'}: has no LR of the name '4'",
-        f"{lr / '5.npy'}: LR_5.npy has the name '5' too",
-        f"{hr / 'HR_0.npy'}: has the shape (1, 20, 21); expected (1, 20, 20), 2 times its LR",
+        f"{lr / 'LR_3.npy'}: there is no HR named '3'",
+        f"{hr / 'HR_4.npy'}: there is no LR named '4'",
+        f"{lr / '5.npy'}: LR_5.npy has the same name '5'",
+        f"{hr / 'HR_0.npy'}: the shape is (1, 20, 21); expected (1, 20, 20), 2 times that of LR",
         f"{hr / 'HR_1.npy'}: no pixel has a value (NaN or masked)",
         f"{hr / 'HR_10.npy'}: 20 of 400 pixels have no value (NaN or masked); set masked: fill",
         f"{lr / 'LR_11.npy'}: every pixel has the value 0",
         f"{lr / 'LR_12.npy'}: every pixel has the value 0",
         f"{lr / 'LR_2.npy'}: every pixel has the value 3.5",
-        f"{lr / 'LR_6.npy'}: its values are int16; expected floats",
+        f"{lr / 'LR_6.npy'}: the values are int16; expected floats",
         "and 3 more",
     ]
     dataset = _pairs(tmp_path, unreadable="skip", masked="fill")
     assert len(dataset) == 8
     assert dataset.notes[0].startswith("skipped 12 of 20 pairs:\n  ")
     assert dataset.notes[1] == (
-        "filled pixels without a value with the median of their neighbours: 20 in 1 pairs"
+        "filled 20 pixels without a value in 1 pairs with the median of their neighbours"
     )
 
 
 @pytest.mark.parametrize(
     ("side", "values", "message"),
     [
-        ("lr", np.ones(10), "has the shape (10,); expected (H, W) or (1, H, W)"),
-        ("hr", np.full((20, 20), 1e300), "holds values that do not fit in float32; scale it"),
-        ("hr", np.ones((20, 20), np.uint8), "its values are uint8; expected floats"),
-        ("lr", np.ones((0, 10)), "has the shape (0, 10); expected (H, W) or (1, H, W)"),
+        ("lr", np.ones(10), "the shape is (10,); expected (H, W) or (1, H, W)"),
+        (
+            "hr",
+            np.full((20, 20), 1e300),
+            "values do not fit in float32; convert them to another unit",
+        ),
+        ("hr", np.ones((20, 20), np.uint8), "the values are uint8; expected floats"),
+        ("lr", np.ones((0, 10)), "the shape is (0, 10); expected (H, W) or (1, H, W)"),
     ],
 )
-def test_arrays_that_are_no_image(
+def test_arrays_that_are_not_images_are_refused(
     tmp_path: Path, side: str, values: np.ndarray, message: str
 ) -> None:
     _arrays(tmp_path, 1)
@@ -323,16 +314,16 @@ def test_arrays_that_are_no_image(
     assert _problem(tmp_path) == f"{path}: {message}"
 
 
-def test_a_damaged_array(tmp_path: Path) -> None:
+def test_damaged_arrays_are_refused(tmp_path: Path) -> None:
     _arrays(tmp_path, 1)
     path = tmp_path / "lr/LR_0.npy"
     path.write_bytes(path.read_bytes()[:-8])
     problem = _problem(tmp_path)
-    assert problem.startswith(f"{path}: not a whole .npy file (")
-    assert problem.endswith("); copy it again, or remove it")
+    assert problem.startswith(f"{path}: cannot be read as .npy (")
+    assert problem.endswith("); copy it again or remove it")
 
 
-def test_too_much_to_fill(tmp_path: Path) -> None:
+def test_at_most_a_tenth_of_an_image_is_filled(tmp_path: Path) -> None:
     _arrays(tmp_path, 1)
     path = tmp_path / "lr/LR_0.npy"
     values = np.load(path)
@@ -367,26 +358,25 @@ def _hr(*keys: str, **cards: Any) -> fits.Header:
         (
             _header(),
             _hr(CDELT1=-SIDE / 3, CDELT2=SIDE / 3),
-            "{hr}: its pixels are 0.056 arcsec and those of its LR 0.168, 3 times as large; "
+            "{hr}: its pixels are 0.056 arcsec and those of LR 0.168 arcsec, 3 times as large; "
             "expected 2 times",
         ),
         (
             _header(),
             _hr(CRPIX1=HR["CRPIX1"] + 3),
-            "{hr}: its corners lie up to 1.5 LR pixels from those of its LR by their WCS; expected "
-            "the same sky",
+            "{hr}: according to the WCS, its corners are up to 1.5 LR pixels from those of LR; "
+            "expected the same sky",
         ),
         (
             _without("BUNIT"),
             None,
-            "{lr}: BUNIT is '', which does not tell flux per pixel from surface brightness; set "
-            "values",
+            "{lr}: BUNIT is '', which could be flux per pixel or surface brightness; set values",
         ),
         (
             _header(),
             _hr(BUNIT="count / s / arcsec2"),
-            "{hr}: holds surface brightness and {lr} flux per pixel; convert one, or set values "
-            "where a header is wrong",
+            "{hr}: contains surface brightness, but {lr} flux per pixel; convert one, or set "
+            "values if a header is wrong",
         ),
         (
             _header(),
@@ -396,22 +386,22 @@ def _hr(*keys: str, **cards: Any) -> fits.Header:
         (
             _header(),
             _hr("MAGZERO"),
-            "{hr}: states no zero point, which others do; set hr_zero_point",
+            "{hr}: has no zero point, unlike the others; set hr_zero_point",
         ),
         (
             _without("MAGZERO"),
             _hr(),
-            "{lr}: states no zero point, which others do; set lr_zero_point",
+            "{lr}: has no zero point, unlike the others; set lr_zero_point",
         ),
         (
             _without("MAGZERO"),
             _hr("MAGZERO", BUNIT="electron"),
-            "{hr}: BUNIT is 'electron', that of {lr} is 'count / s', and none states a zero point; "
+            "{hr}: BUNIT is 'electron', that of {lr} is 'count / s', and neither has a zero point; "
             "set lr_zero_point and hr_zero_point",
         ),
     ],
 )
-def test_fits_that_do_not_fit(
+def test_fits_pairs_that_do_not_match_are_refused(
     tmp_path: Path, lr: fits.Header, hr: fits.Header | None, message: str
 ) -> None:
     _fits(tmp_path, lr=lr, hr=hr)
@@ -420,7 +410,7 @@ def test_fits_that_do_not_fit(
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
-def test_values_that_no_variance_has(tmp_path: Path, value: float) -> None:
+def test_variances_must_be_positive(tmp_path: Path, value: float) -> None:
     _fits(tmp_path, variance=value)
     assert _problem(tmp_path) == (
         f"{tmp_path / 'lr/a.fits'}: the variance of 100 pixels is not a positive number"
@@ -430,15 +420,17 @@ def test_values_that_no_variance_has(tmp_path: Path, value: float) -> None:
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        (_without("MAGZERO"), "states no zero point, which others do"),
+        (_without("MAGZERO"), "has no zero point, unlike the others; set lr_zero_point"),
         (
             _header(CDELT1=-2 * SIDE, CDELT2=2 * SIDE),
             "its pixels are 0.168 arcsec; those of the others 0.084",
         ),
-        (_without("CTYPE1", "CTYPE2"), "it has no WCS, unlike the others"),
+        (_without("CTYPE1", "CTYPE2"), "has no WCS, unlike the others"),
     ],
 )
-def test_pairs_of_another_kind(tmp_path: Path, second: fits.Header, message: str) -> None:
+def test_pairs_must_have_common_properties(
+    tmp_path: Path, second: fits.Header, message: str
+) -> None:
     _fits(tmp_path, "a")
     _fits(tmp_path, "b", lr=second)
     with pytest.raises(DataError) as caught:
@@ -448,7 +440,7 @@ def test_pairs_of_another_kind(tmp_path: Path, second: fits.Header, message: str
     assert problem.startswith(f"{tmp_path / 'hr/b.fits'}: {message}")
 
 
-def test_channels_of_another_number(tmp_path: Path) -> None:
+def test_pairs_must_have_the_same_number_of_channels(tmp_path: Path) -> None:
     _arrays(tmp_path, 1)
     rng = np.random.default_rng(0)
     np.save(tmp_path / "lr/1.npy", rng.random((3, 10, 10)))
@@ -457,7 +449,7 @@ def test_channels_of_another_number(tmp_path: Path) -> None:
         _pairs(tmp_path)
 
 
-def test_folders_that_are_missing_or_empty(tmp_path: Path) -> None:
+def test_missing_or_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         _pairs(tmp_path)
     assert str(caught.value) == f"{tmp_path / 'lr'}: no such folder"
@@ -465,16 +457,16 @@ def test_folders_that_are_missing_or_empty(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         _pairs(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / 'lr'}: holds no images; looked for .npy, .fits, .fit, .fts, .fits.gz, "
+        f"{tmp_path / 'lr'}: contains no images; expected .npy, .fits, .fit, .fts, .fits.gz, "
         ".fit.gz, .fts.gz, .fits.fz, .fit.fz, .fts.fz"
     )
 
 
-def test_options_that_contradict(tmp_path: Path) -> None:
+def test_invalid_options_are_refused(tmp_path: Path) -> None:
     _arrays(tmp_path, 2)
-    with pytest.raises(ValueError, match=r"^fractions are 0\.5, 0\.1, 0\.1; expected shares"):
+    with pytest.raises(ValueError, match=r"^fractions are 0\.5, 0\.1, 0\.1; expected fractions"):
         _pairs(tmp_path, fractions=(0.5, 0.1, 0.1))
-    with pytest.raises(ValueError, match=r"^folds and fold go together"):
+    with pytest.raises(ValueError, match=r"^folds and fold must be set together$"):
         _pairs(tmp_path, folds=3)
     with pytest.raises(ValueError) as caught:
         _pairs(tmp_path, data_range=(1.0, 1.0))
@@ -482,6 +474,6 @@ def test_options_that_contradict(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         _pairs(tmp_path, split="test", fractions=(1.0, 0.0, 0.0))
     assert str(refused.value) == (
-        f"{tmp_path / 'lr'}: none of 2 pairs falls to split 'test'; give it a larger fraction, or "
-        "take all"
+        f"{tmp_path / 'lr'}: none of 2 pairs is in the split 'test'; increase its fraction, or use "
+        "all"
     )
