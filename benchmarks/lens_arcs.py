@@ -21,9 +21,10 @@ from torch import Tensor
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
-from srkit.assembly.restore import fit, restore
+from srkit.assembly.restore import restore
 from srkit.components.registry import Registry
 from srkit.data.batches import evaluation_batches
+from srkit.functional import to_hr_grid
 from srkit.interfaces import Batch
 from srkit.interfaces.view import View
 from srkit.recipe.recipe import load_recipe
@@ -83,7 +84,7 @@ def panels_of(batch: Batch, built: dict[str, Assembly]) -> list[Panel]:
     segmenter: Any = first.teachers["segmenter"]
     assert view.seen.lr is not None
     with torch.no_grad():
-        images = [fit(view.seen.lr, view.seen)]
+        images = [to_hr_grid(view.seen.lr, view.seen)]
         for assembly in built.values():
             generator: Any = assembly.generator
             images.append(restore(generator.eval(), view, assembly.constraint))

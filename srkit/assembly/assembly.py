@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import filter as matching
 from typing import Any
 
 from torch import nn
 
 from srkit.assembly.kept_answers import KeptAnswers
 from srkit.assembly.variance_head import VarianceHead
+from srkit.data.crops import Draws
 from srkit.interfaces import (
     Constraint,
     Dataset,
@@ -19,6 +22,7 @@ from srkit.interfaces import (
     Metric,
     Stretch,
     Teacher,
+    TeacherLoss,
     TeacherMetric,
 )
 from srkit.recipe.parts import LossSpec, MetricSpec
@@ -27,11 +31,28 @@ from srkit.recipe.recipe import Recipe
 
 @dataclass(slots=True)
 class Assembly:
-    """The built components of a recipe, under their names in it, for one of its scales.
+    """The built components of a recipe, by their names in it, for one of its scales.
 
-    Scales share every component whose factory does not take `scale`; `by_scale` has them all.
-    `kept` has the answers of teachers on HR that a run keeps on disk.
-    `downloads` has the addresses of what a run will download, by the path in the recipe.
+    Parameters
+    ----------
+    recipe
+        The recipe, with every option of every component.
+    scale
+        The scale. Scales share every component whose factory does not take `scale`.
+    generator, uncertainty, constraint, degradation, stretch, discriminator
+        None if the recipe has none.
+    teachers, losses, metrics
+        By name.
+    data, mixed_in
+        The data sets, and those that are mixed into them, by split.
+    distributions
+        Versions of the distributions that the components come from.
+    downloads
+        Addresses of what a run will download, by the path in the recipe.
+    kept
+        The answers on HR that a run keeps on disk, by teacher.
+    by_scale
+        The assemblies of all scales, this one among them.
     """
 
     recipe: Recipe
@@ -53,7 +74,7 @@ class Assembly:
     by_scale: dict[int, Assembly] = field(default_factory=dict, repr=False, compare=False)
 
     def networks(self) -> dict[str, nn.Module]:
-        """Name every module that runs on the device."""
+        """Return every module that runs on the device, by name."""
         named: dict[str, Any] = {"generator": self.generator, "discriminator": self.discriminator}
         named["uncertainty"] = self.uncertainty
         named |= {f"teachers.{name}": teacher for name, teacher in self.teachers.items()}
@@ -62,7 +83,7 @@ class Assembly:
         return {name: module for name, module in named.items() if isinstance(module, nn.Module)}
 
     def notes(self) -> list[str]:
-        """Say what the user should know of how the parts fit together."""
+        """Return notes for the user on how the components fit together."""
         factors = {
             scale: part.degradation.factor
             for scale, part in self.by_scale.items()
@@ -75,6 +96,60 @@ class Assembly:
             if abs(factor * scale - 1) > 1e-6
         ]
 
+    def draws(self, *, identified: bool = False) -> dict[int, Draws]:
+        """Return the random crops of the training data, by scale.
+
+        Parameters
+        ----------
+        identified
+            Whether each sample comes with its position and the digest of its HR.
+        """
+        source = self.recipe.data.train
+        assert source is not None
+        return {
+            scale: Draws(
+                part.data["train"],
+                self.recipe.seed,
+                source.hr_crop(scale),
+                source.augment,
+                scale,
+                part.mixed_in.get("train"),
+                source.mix.share if source.mix else 0.0,
+                identified=identified,
+            )
+            for scale, part in self.by_scale.items()
+        }
+
     def teacher_of(self, spec: LossSpec | MetricSpec) -> str:
-        """Name the teacher whose answers a loss or metric compares."""
+        """Return the name of the teacher whose answers a loss or metric compares."""
         return spec.teacher or next(iter(self.recipe.teachers))
+
+    def losses_on(self, teacher: str) -> dict[str, TeacherLoss]:
+        """Return the losses that compare the answers of a teacher."""
+        return {
+            name: loss
+            for name, loss in self.losses.items()
+            if isinstance(loss, TeacherLoss)
+            and self.teacher_of(self.recipe.losses[name]) == teacher
+        }
+
+    def metrics_on(self, teacher: str) -> dict[str, TeacherMetric]:
+        """Return the metrics that compare the answers of a teacher."""
+        return {
+            name: metric
+            for name, metric in self.metrics.items()
+            if isinstance(metric, TeacherMetric)
+            and self.teacher_of(self.recipe.metrics[name]) == teacher
+        }
+
+
+def wanted_stages(
+    readers: Mapping[str, TeacherLoss] | Mapping[str, TeacherMetric], teacher: Teacher
+) -> list[str]:
+    """Return each stage of a teacher that any loss or metric reads, once.
+
+    A name that matches no stage is kept: the teacher reports which stages there are.
+    """
+    named = (stage for reader in readers.values() for stage in reader.stages)
+    found = (stage for name in named for stage in matching(teacher.stages, name) or [name])
+    return list(dict.fromkeys(found))

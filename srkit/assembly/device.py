@@ -1,4 +1,4 @@
-"""Networks and batches on a device."""
+"""The device and the precision of a recipe, and its networks and batches on that device."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ from srkit.system.allocator import keep_freed_memory
 
 
 def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
-    """Move a batch to the device and make its LR, unless it has real pairs.
+    """Move a batch to the device and degrade its HR, unless it contains real pairs.
 
     Raises
     ------
     DataError
-        If there is neither an LR image nor a degradation to make one, or the degradation is meant
-        for pixels of another size.
+        If there are neither LR images nor a degradation, or if the degradation is for another size
+        of pixels.
     """
     batch = batch.to(device, memory_format(assembly))
     if batch.lr is not None or assembly.generator is None:
         return batch
     if assembly.degradation is None:
         raise DataError(
-            f"{batch.names[0]}: the data set has no LR images; name a degradation in the recipe"
+            f"{batch.names[0]}: the data set has no LR images; add a degradation to the recipe"
         )
     expected = getattr(assembly.degradation, "pixel_scale", None)
     if expected and batch.pixel_scale and abs(expected / batch.pixel_scale - 1) > 0.01:
         raise DataError(
             f"{batch.names[0]}: an HR pixel is {batch.pixel_scale:g} arcsec wide, but the "
-            f"degradation takes it to be {expected:g}; set degradation.pixel_scale to that of the "
-            "data"
+            f"degradation expects {expected:g}; set degradation.pixel_scale to that of the data"
         )
     lr = assembly.degradation(batch.hr, batch.seeds)
     variance_of = getattr(assembly.degradation, "variance", None)
@@ -49,14 +48,14 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
 
 
 def memory_format(assembly: Assembly) -> torch.memory_format:
-    """Choose the memory format that the generator, else the teacher, runs faster in."""
+    """Return the memory format in which the generator, or else the teacher, is faster."""
     leading: Any = assembly.generator or next(iter(assembly.teachers.values()), None)
     return torch.channels_last if leading.channels_last else torch.contiguous_format
 
 
 @contextmanager
 def evaluating(assembly: Assembly) -> Iterator[None]:
-    """Put every network in evaluation mode, and back."""
+    """Put every network in evaluation mode, and restore the modes afterwards."""
     networks: list[nn.Module] = list(assembly.networks().values())
     modes = {module: module.training for network in networks for module in network.modules()}
     for module in networks:
@@ -86,7 +85,7 @@ def set_up_process(recipe: Recipe, source: str) -> PartialState:
 
 
 def autocast(assembly: Assembly, device: torch.device) -> torch.autocast:
-    """Return the context in which networks run in the recipe's precision; on a CPU, not in fp16."""
+    """Return the context in which networks run in the recipe's precision; fp16 only on a GPU."""
     precision = assembly.recipe.training.precision
     enabled = precision == "bf16" or (precision == "fp16" and device.type == "cuda")
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
@@ -94,7 +93,7 @@ def autocast(assembly: Assembly, device: torch.device) -> torch.autocast:
 
 
 def move(assembly: Assembly, device: torch.device) -> None:
-    """Move every network to the device, in the memory format it runs faster in."""
+    """Move every network to the device, in the faster memory format."""
     chosen: Any = memory_format(assembly)
     for module in assembly.networks().values():
         module.to(device).to(memory_format=chosen)

@@ -1,4 +1,4 @@
-"""From LR to SR on the grid of HR, as training and evaluation see it."""
+"""From LR to SR on the grid of HR, in training and in evaluation alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from srkit.interfaces.view import View
 def restore(
     generator: Callable[[Tensor], Tensor], view: View, constraint: Constraint | None = None
 ) -> Tensor:
-    """Run the generator on LR, bring SR to the grid of HR and let it keep its constraint.
+    """Run the generator on LR, resize its output to the grid of HR and apply the constraint.
 
     Returns
     -------
@@ -26,27 +26,29 @@ def restore(
         SR as networks and losses see it.
     """
     assert view.seen.lr is not None
-    return settle(generator(view.seen.lr).float(), view, constraint)
+    return postprocess(generator(view.seen.lr).float(), view, constraint)
 
 
-def settle(output: Tensor, view: View, constraint: Constraint | None = None) -> Tensor:
-    """Bring what a generator made to the grid of HR and let it keep its constraint."""
+def postprocess(output: Tensor, view: View, constraint: Constraint | None = None) -> Tensor:
+    """Resize the output of a generator to the grid of HR and apply the constraint."""
     sr = to_hr_grid(output, view.seen)
     if constraint is None:
         return sr
-    with torch.autocast(sr.device.type, enabled=False):  # flux is not to be rounded
+    with torch.autocast(sr.device.type, enabled=False):  # flux must not be rounded
         return view.to_seen(constraint(view.to_flux(sr), view.flux))
 
 
-def predict(head: Callable[[Tensor, Tensor], Tensor], output: Tensor, batch: Batch) -> Tensor:
-    """Run the head that predicts the log variance, and bring that to the grid of HR.
+def predict_log_variance(
+    head: Callable[[Tensor, Tensor], Tensor], output: Tensor, batch: Batch
+) -> Tensor:
+    """Run the head that predicts the log variance, and resize the result to the grid of HR.
 
     Parameters
     ----------
     head
         From LR and SR to log variance.
     output
-        What the generator made of the batch, on its own grid.
+        The output of the generator, on its own grid.
     batch
         As networks see it.
     """

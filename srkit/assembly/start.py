@@ -1,4 +1,4 @@
-"""Starting weights: loaded, reinitialised, frozen."""
+"""The weights that training starts from: loaded, reinitialised in part, frozen in part."""
 
 from __future__ import annotations
 
@@ -14,15 +14,11 @@ from srkit.interfaces import Generator
 from srkit.recipe.parts import StartSpec
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.values import Span
-from srkit.weights.checkpoints import (
-    starting_head,
-    starting_weights,
-    warm_start,
-)
+from srkit.weights.checkpoints import starting_head, starting_weights, warm_start
 
 
 def frozen_stages(freeze: Mapping[str, Span], stages: Iterable[str]) -> dict[str, Span]:
-    """Tell which stages are frozen and how long; the last pattern that fits a stage decides."""
+    """Return how long each stage is frozen; the last pattern that matches a stage decides."""
     return {
         stage: span
         for stage in stages
@@ -31,7 +27,7 @@ def frozen_stages(freeze: Mapping[str, Span], stages: Iterable[str]) -> dict[str
 
 
 def freeze(generator: Generator, start: StartSpec) -> None:
-    """Stop from training what is frozen for good; what starts afresh trains all the same."""
+    """Freeze the stages that are frozen for good; reinitialised parameters train all the same."""
     stages = generator.stages()
     for name, span in frozen_stages(start.frozen, stages).items():
         if span == "always":
@@ -40,7 +36,7 @@ def freeze(generator: Generator, start: StartSpec) -> None:
 
 
 def kept_parameters(generator: Generator, stage: nn.Module, start: StartSpec) -> list[nn.Parameter]:
-    """List the parameters of a stage that do not start afresh."""
+    """Return the parameters of a stage that are not reinitialised."""
     assert isinstance(generator, nn.Module)
     own = {id(parameter) for parameter in stage.parameters()}
     return [
@@ -60,7 +56,7 @@ def begin_from(generator: Generator, recipe: Recipe, *, fresh_only: bool = False
     recipe
         Its `start` says what to load.
     fresh_only
-        Load nothing, since a checkpoint will be: only freeze.
+        Only freeze, because a checkpoint will be loaded.
     """
     assert recipe.start is not None and isinstance(generator, nn.Module)
     given, patterns = recipe.start.weights, recipe.start.reinitialise
@@ -77,16 +73,16 @@ def begin_from(generator: Generator, recipe: Recipe, *, fresh_only: bool = False
 
 
 def begin_head_from(head: VarianceHead, given: str) -> str:
-    """Load the head of the starting weights, if they have one, and say so or that not.
+    """Load the variance head of the starting weights, and return a note on whether they have one.
 
     Raises
     ------
     WeightsError
-        If it has other features.
+        If its number of features differs.
     """
     tensors = starting_head(given)
     if tensors is None:
-        return f"uncertainty: {given} has no head that predicts the variance; it starts afresh"
+        return f"uncertainty: {given} has no head that predicts the variance; it starts untrained"
     features = len(tensors["tail.weight"][0])
     if features != head.features:
         raise WeightsError(
@@ -94,4 +90,4 @@ def begin_head_from(head: VarianceHead, given: str) -> str:
             f"{head.features}; set uncertainty.features={features}"
         )
     warm_start(head, tensors, given)
-    return f"uncertainty: goes on from the head of {given}"
+    return f"uncertainty: starts from the head of {given}"

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srkit.assembly.restore import settle
+from srkit.assembly.restore import postprocess
 from srkit.assembly.variance_head import VarianceHead
 from srkit.functional._self_ensemble import self_ensemble
 from srkit.functional.resizing import to_hr_grid
@@ -66,7 +66,7 @@ def estimate(
         output = generator(view.seen.lr).float()
         variance = head(view.seen.lr, output).exp()
     variance = to_hr_grid(variance, view.seen, "bilinear")  # no kernel that may fall below 0
-    sr = settle(output, view, constraint)
+    sr = postprocess(output, view, constraint)
     return Estimate(view.to_flux(sr), view.sigma_to_flux(sr, variance.sqrt()))
 
 

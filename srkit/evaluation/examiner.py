@@ -14,10 +14,9 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srkit.assembly.assembly import Assembly
+from srkit.assembly.assembly import Assembly, wanted_stages
 from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.restore import restore
-from srkit.assembly.teachers import wanted_stages
 from srkit.assembly.uncertainty import Estimate, estimate, sample_pixels
 from srkit.assembly.variance_head import VarianceHead
 from srkit.data.batches import evaluation_batches
@@ -291,18 +290,11 @@ class Examiner:
     def _answers(self, images: Tensor, batch: Batch) -> dict[str, Answer]:
         """Ask every teacher about images of a batch, for the stages that its metrics read."""
         images = View.of(batch, self.assembly.stretch).to_seen(images)
-        metrics = self.assembly.metrics
-        specs = self.assembly.recipe.metrics
         answers = {}
         for name, teacher in self.assembly.teachers.items():
-            readers = {
-                key: metric
-                for key, metric in metrics.items()
-                if isinstance(metric, TeacherMetric)
-                and self.assembly.teacher_of(specs[key]) == name
-            }
+            stages = wanted_stages(self.assembly.metrics_on(name), teacher)
             with autocast(self.assembly, images.device):
-                answers[name] = teacher(images, wanted_stages(readers, teacher))
+                answers[name] = teacher(images, stages)
         return answers
 
     def _labelled(self, batch: Batch, targets: Mapping[str, Answer]) -> Batch:

@@ -1,4 +1,4 @@
-"""Shows and records a run: live view, log lines, ``metrics.jsonl``, TensorBoard."""
+"""What a run shows and records: live view, log lines, ``metrics.jsonl``, TensorBoard."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from srkit.system.progress import progress_bars
 
 
 class Monitor:
-    """Everything a run says of itself; one for the main process.
+    """Shows and records a run, in the main process.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Monitor:
     total
         Steps of the run.
     first
-        Steps already done when it is resumed; later records of a stopped run are dropped.
+        Steps done before, if the run is resumed; records of later steps are dropped.
     """
 
     def __init__(self, folder: Path, console: Console, total: int, first: int) -> None:
@@ -74,19 +74,19 @@ class Monitor:
         try:
             with _writing(self._events):
                 if error is None and self._end is not None:
-                    # It cannot be changed later: a run that may be resumed gets none.
+                    # It cannot be changed later, so that a run that may be resumed gets none.
                     self._writer.add_summary(self._end)
                 self._board.close()
         except OutputError:
-            if error is None:  # the first failure is the one to tell
+            if error is None:  # otherwise the first failure is the one to report
                 raise
 
     def step(self, step: int) -> None:
-        """Move the bar."""
+        """Move the progress bar."""
         self._bar.update(self._task, completed=step)
 
     def record(self, kind: str, values: Mapping[str, float]) -> None:
-        """Record the values of a moment; ``step`` and ``epoch`` are among them.
+        """Record the values of a step; ``step`` and ``epoch`` are among them.
 
         Raises
         ------
@@ -109,24 +109,24 @@ class Monitor:
             self._board.add_image(name, np.concatenate(row, axis=1), step, dataformats="HWC")
 
     def settings(self, values: Mapping[str, Any]) -> None:
-        """Show the run among others in TensorBoard's HPARAMS: settings beside the last metrics.
+        """Show the settings and last metrics in TensorBoard's HPARAMS, where runs are compared.
 
         Parameters
         ----------
         values
-            By their dotted paths in the recipe.
+            By dotted path in the recipe.
         """
         plain = {
             path: value if isinstance(value, bool | int | float | str) else str(value)
             for path, value in values.items()
         }
-        # `SummaryWriter.add_hparams` would make a run of its own, in a folder inside this one.
+        # `SummaryWriter.add_hparams` would create another run, in a folder inside this one.
         _, begin, self._end = hparams(plain, {})  # type: ignore[no-untyped-call]
         with _writing(self._events):
             self._writer.add_summary(begin)
 
     def graph(self, layers: Sequence[Stage]) -> None:
-        """Show how data flow through a network in TensorBoard: blocks open into their layers."""
+        """Show in TensorBoard how data flow through a network; blocks open into their layers."""
         nodes = [NodeDef(name=LR, op="image")]
         nodes += [
             NodeDef(
@@ -145,7 +145,7 @@ class Monitor:
             self._writer.add_event(Event(graph_def=content))
 
     def say(self, text: str, *, quiet: bool = False) -> None:
-        """Write a line to the log and, unless quiet, to the console."""
+        """Write a line to the log and, unless `quiet`, to the console."""
         self._append(self._log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
         if not quiet:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -163,25 +163,25 @@ class Monitor:
 
 
 def _shapes(output: Sequence[int]) -> AttrValue:
-    """Write a shape as TensorBoard shows it beside an edge."""
+    """Convert a shape to the attribute that TensorBoard shows beside an edge."""
     dimensions = [TensorShapeProto.Dim(size=side) for side in output]
     return AttrValue(list=AttrValue.ListValue(shape=[TensorShapeProto(dim=dimensions)]))
 
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Say what cannot be written."""
+    """Turn a failure to write into an error that names the file."""
     try:
         yield
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); the last whole checkpoint is "
-            "kept; make room, then go on with --resume"
+            f"{path}: cannot be written ({error.strerror or error}); the last complete checkpoint "
+            "is kept; free some space, then continue with --resume"
         ) from error
 
 
 def forget_after(records: Path, step: int) -> None:
-    """Drop the records of steps that a resumed run does again, and a torn last line."""
+    """Drop the records of steps that a resumed run repeats, and an incomplete last line."""
     if not records.is_file():
         return
     lines = records.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -190,7 +190,7 @@ def forget_after(records: Path, step: int) -> None:
 
 
 def read_records(records: Path) -> list[dict[str, Any]]:
-    """Read ``metrics.jsonl``; infinite values come back as floats."""
+    """Read ``metrics.jsonl``; infinite values are converted back to floats."""
     lines = records.read_text(encoding="utf-8").splitlines()
     return [
         {key: float(v) if v in ("inf", "-inf", "nan") else v for key, v in json.loads(x).items()}
@@ -199,7 +199,7 @@ def read_records(records: Path) -> list[dict[str, Any]]:
 
 
 def _strict(values: Mapping[str, float]) -> dict[str, Any]:
-    """JSON knows no infinity: write it as text."""
+    """Convert infinite values to text, since JSON has none."""
     return {name: v if np.isfinite(v) else str(float(v)) for name, v in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""Optimisers by name, and learning rates as pure functions of the step."""
+"""Optimisers by name, and the learning rate as a pure function of the step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from srkit.recipe.parts import OptimiserSpec, ScheduleSpec
 
 
 def make_optimiser(spec: OptimiserSpec, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """Build an optimiser; options that the recipe leaves out keep torch's defaults.
+    """Build an optimiser; options that the recipe omits keep torch's defaults.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def make_optimiser(spec: OptimiserSpec, parameters: Iterable[nn.Parameter]) -> o
 def learning_rate_factor(
     spec: ScheduleSpec, step: int, total: int, steps_per_epoch: float
 ) -> float:
-    """Give what the learning rate is multiplied by at a step.
+    """Return the factor of the learning rate at a step.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def learning_rate_factor(
     total
         Steps of the whole run.
     steps_per_epoch
-        What an epoch in the schedule means.
+        Length of an epoch in the schedule.
     """
     warm = min(1.0, (step + 1) / spec.warmup) if spec.warmup else 1.0
     if spec.type == "cosine":

@@ -10,7 +10,6 @@ from accelerate import PartialState
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
-from srkit.assembly.draws import draws_of
 from srkit.data.batches import check_traits, stack
 from srkit.data.crops import Drawn
 from srkit.data.truth import truth_of
@@ -19,32 +18,32 @@ from srkit.evaluation.examiner import Examiner
 from srkit.functional.resizing import to_hr_grid
 from srkit.interfaces import Batch, GroupedDataset
 from srkit.interfaces.view import View
-from srkit.training.turns import Scene, pixel_terms, teacher_terms, variance_terms
+from srkit.training.turns import pixel_terms, teacher_terms, variance_terms
 
 
 def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: bool = True) -> None:
-    """Measure losses on a few samples of training, and metrics on one of validation and of test.
+    """Compute losses on a few training samples, and metrics on a validation and a test image.
 
-    What only data show is found so: masks or boxes that a metric needs and the data lack, classes
-    that a teacher does not tell, images of several kinds. The generator does not run; in the place
-    of SR is LR, enlarged.
+    This finds problems that only the data show: masks or boxes that a metric needs and the data
+    lack, classes that a teacher does not have, images of several kinds. The generator does not
+    run; SR is LR, enlarged.
 
     Parameters
     ----------
     assembly
-        On the device of the process. What has not been built, since it waits for a download or
-        for another run, is not tried.
+        On the device of the process. What is not built, because it waits for a download or for
+        another run, is not tried.
     process
         This process: its device, and how many share a batch.
     source
         Names the recipe in errors.
     fetch
-        Whether to read data sets whose groups lie on a server.
+        Whether to read data sets whose groups are on a server.
 
     Raises
     ------
     RecipeError
-        With every problem, each behind the key of the recipe that it shows at.
+        With every problem, after the key of the recipe where it shows.
     """
     problems: list[str] = []
     data = {
@@ -57,14 +56,14 @@ def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: b
             problems += _rehearse_training(assembly, process)
         for split in ("validation", "test"):
             if split in data and _is_whole(assembly):
-                with _telling(problems, f"data.{split}"):
+                with _collecting(problems, f"data.{split}"):
                     Examiner(assembly, data[split], process).rehearse()
     if problems:
         raise RecipeError(source, problems)
 
 
 @contextmanager
-def _telling(problems: list[str], path: str) -> Iterator[None]:
+def _collecting(problems: list[str], path: str) -> Iterator[None]:
     """Add an error to the problems."""
     try:
         yield
@@ -73,18 +72,18 @@ def _telling(problems: list[str], path: str) -> Iterator[None]:
 
 
 def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
-    """Draw samples, see whether they fit in one batch, and compute the losses on them."""
+    """Draw samples, check that they fit in one batch, and compute the losses on them."""
     training = assembly.recipe.training
     together = training.batch_size // (process.num_processes * training.accumulate) > 1
-    draws = draws_of(assembly)[assembly.scale]
+    draws = assembly.draws()[assembly.scale]
     problems: list[str] = []
     drawn: list[Drawn] = []
-    with _telling(problems, "data.train"):
+    with _collecting(problems, "data.train"):
         drawn += draws.examples()
         _check_alike(drawn, together)
         for part in [drawn] if together else [[item] for item in drawn]:
             _compute_losses(assembly, process.device, stack(part))
-    with _telling(problems, "data.train.mix"):
+    with _collecting(problems, "data.train.mix"):
         mixed_in = draws.mixed_in_examples()
         _check_alike(drawn[:1] + mixed_in, together)
     return problems
@@ -97,7 +96,7 @@ def _check_alike(drawn: Sequence[Drawn], together: bool) -> None:
 
 
 def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> None:
-    """Compute the terms of all turns that depend on the data, where all of them are built."""
+    """Compute the terms of all turns that depend on the data, if all components are built."""
     if not _is_whole(assembly):
         return
     view = View.of(prepare(batch, assembly, device), assembly.stretch)
@@ -105,9 +104,8 @@ def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> N
     with autocast(assembly, device):
         if seen.lr is not None:
             sr = to_hr_grid(seen.lr, seen)
-            scene = Scene(view, sr=sr)
-            pixel_terms(assembly, scene)
-            teacher_terms(assembly, scene)
+            pixel_terms(assembly, sr, view)
+            teacher_terms(assembly, sr, seen)
             variance_terms(assembly, sr, torch.zeros_like(sr), seen)
         for name, spec in assembly.recipe.teachers.items():
             if spec.trainable:
@@ -116,7 +114,7 @@ def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> N
 
 
 def _is_whole(assembly: Assembly) -> bool:
-    """Tell whether all that losses and metrics go by has been built."""
+    """Return whether everything that losses and metrics depend on is built."""
     recipe = assembly.recipe
     parts = ("generator", "degradation", "stretch", "constraint")
     return (

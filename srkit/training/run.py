@@ -1,4 +1,4 @@
-"""A run in progress: built from a recipe, written to its folder, taken up again."""
+"""A run: set up from built components, saved to its folder, and resumed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,26 @@ import torch
 import torch.distributed as dist
 import yaml
 from accelerate import PartialState
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from srkit.assembly.assembly import Assembly
+from srkit.assembly.assembly import Assembly, wanted_stages
 from srkit.assembly.device import move, set_up_process
 from srkit.assembly.kept_answers import KeptAnswers, identify
 from srkit.assembly.start import begin_from, begin_head_from
-from srkit.assembly.teachers import wanted_stages
 from srkit.data.order import Share
 from srkit.data.truth import task_of
 from srkit.errors import RecipeError, TrainingError
-from srkit.interfaces import TeacherLoss
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
 from srkit.recipe.values import Length
 from srkit.system.files import write_file
+from srkit.training.meter import Meter
+from srkit.training.monitor import Monitor
 from srkit.training.rehearsal import rehearse
-from srkit.training.turns import Turn, make_turns
+from srkit.training.turns import make_turns
 from srkit.weights.checkpoints import (
     Checkpoint,
     load,
@@ -58,7 +58,7 @@ class Best:
     step: int = 0
 
     def beaten_by(self, value: float, step: int) -> bool:
-        """Take a new value if it is better."""
+        """Take a new value if it is better, and return whether it is."""
         if math.isnan(value):
             return False
         sign = 1 if self.higher_is_better else -1
@@ -68,9 +68,8 @@ class Best:
         return True
 
 
-@dataclass(slots=True)
 class Run:
-    """What the loop changes, and what it needs for that.
+    """A run in progress.
 
     Parameters
     ----------
@@ -80,42 +79,74 @@ class Run:
         The built components, on their device.
     process
         This process: its device, and its place among those that train together.
-    turns, scalers
-        Who is optimised, each with a gradient scaler of its own (idle unless in fp16: one shared
-        scaler would rescale between two optimisers).
+
+    Attributes
+    ----------
+    turns
+        The networks that are trained, in the order of their turns.
+    average
+        The averaged generator; None unless the recipe has `ema`.
+    best
+        The best validation so far; None if there are no validation data.
     share
         This process's part of every step.
-    peers
-        The group in which several processes agree on the CPU; None for a single process.
     total, steps_per_epoch
-        The run's length, and what an epoch means.
-    average
-        Averaged generator, where the recipe wants it.
-    best
-        The best validation so far; None where nothing is validated.
+        Steps of the run and of an epoch.
     step
         Steps done.
     quantity
-        What the pixel values of the training images are; None before the first was read.
+        What the pixel values of the training images are; None before the first is read.
+    meter, monitor
+        The terms since the last line of the log; what shows them, in the main process only.
     notes
         Lines that the user must see.
+    signals
+        The signals that were received.
     """
 
-    folder: Path
-    assembly: Assembly
-    process: PartialState
-    turns: list[Turn]
-    scalers: list[torch.amp.GradScaler]
-    share: Share
-    peers: Any
-    total: int
-    steps_per_epoch: float
-    average: AveragedModel | None
-    best: Best | None
-    step: int = 0
-    quantity: Quantity | None = None
-    notes: list[str] = field(default_factory=list)
-    signals: list[int] = field(default_factory=list)
+    def __init__(self, folder: Path, assembly: Assembly, process: PartialState) -> None:
+        self.folder, self.assembly, self.process = folder, assembly, process
+        training = assembly.recipe.training
+        self.average: AveragedModel | None = None
+        if training.ema is not None and isinstance(assembly.generator, nn.Module):
+            average_of = get_ema_multi_avg_fn(training.ema)
+            self.average = AveragedModel(assembly.generator, multi_avg_fn=average_of)
+            self.average.eval().requires_grad_(False)
+        self.turns = make_turns(assembly, self._wrap)
+        self.best: Best | None = None
+        metric = assembly.recipe.best or next(iter(assembly.metrics), None)
+        if metric is not None and "validation" in assembly.data:
+            self.best = Best(metric, assembly.metrics[metric].higher_is_better)
+        self.share = Share(
+            training.batch_size,
+            process.process_index,
+            process.num_processes,
+            training.accumulate,
+        )
+        self._peers: Any = dist.new_group(backend="gloo") if process.num_processes > 1 else None
+        self.steps_per_epoch = len(assembly.data["train"]) / training.batch_size
+        self.total = training.duration.in_steps(self.steps_per_epoch)
+        self.step = 0
+        self.quantity: Quantity | None = None
+        self.meter = Meter(training.accumulate)
+        self.monitor: Monitor | None = None
+        self.notes: list[str] = []
+        self.signals: list[int] = []
+
+    def _wrap(self, network: nn.Module) -> nn.Module:
+        """Compile a network if the recipe says so, and wrap it for several processes."""
+        if self.recipe.training.compile:
+            network.compile()
+        if self.process.num_processes == 1:
+            return network
+        with warnings.catch_warnings():
+            # What torch advises instead would not keep the buffers of all processes in step.
+            warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
+            return DistributedDataParallel(
+                network,
+                broadcast_buffers=False,
+                find_unused_parameters=_may_rest(network, self.assembly),
+            )
 
     @property
     def recipe(self) -> Recipe:
@@ -124,7 +155,7 @@ class Run:
 
     @property
     def restoring(self) -> nn.Module:
-        """The generator as it is validated: averaged, where the recipe wants that."""
+        """The generator as it is validated: averaged if the recipe has `ema`."""
         chosen = self.assembly.generator if self.average is None else self.average.module
         assert isinstance(chosen, nn.Module)
         return chosen
@@ -145,7 +176,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """What the run is, in a line."""
+        """The run in one line."""
         training = self.recipe.training
         start = f"from step {self.step} on" if self.step else "from the start"
         return (
@@ -155,30 +186,46 @@ class Run:
         )
 
     @property
+    def last(self) -> Path:
+        """The last checkpoint, from which the run is resumed."""
+        return self.folder / "checkpoints" / "last.safetensors"
+
+    @property
     def kept(self) -> str:
-        """What is left to go on from when something fails."""
-        if (self.folder / "checkpoints" / "last.safetensors").is_file():
-            return "the last good checkpoint is kept"
-        return "there was no checkpoint yet"
+        """What errors say about checkpoints."""
+        there = self.last.is_file()
+        return "the last good checkpoint is kept" if there else "there was no checkpoint yet"
 
     def due(self, every: Length | None) -> bool:
-        """Tell whether something that comes round every so often is due after this step."""
+        """Return whether something that is done every so often is due after this step."""
         return every is not None and self.step % every.in_steps(self.steps_per_epoch) == 0
 
+    def agree(self, number: int) -> int:
+        """Return the largest number of all processes, on the CPU, without waiting for the device.
+
+        Whatever stops one process has to stop all of them at the same step: the others would wait
+        for its gradients for ever.
+        """
+        if self._peers is None:
+            return number
+        largest = torch.tensor(int(number))
+        dist.all_reduce(largest, dist.ReduceOp.MAX, group=self._peers)
+        return int(largest)
+
     def checkpoint(self, name: str) -> None:
-        """Write the whole state to a checkpoint of this name; the main process does.
+        """Write the whole state to a checkpoint of this name, in the main process.
 
         Raises
         ------
         TrainingError
-            If a weight is no longer a finite number.
+            If a weight is no longer finite.
         OutputError
             If the file cannot be written; the one before is kept.
         """
         self._check_finite()
         if not self.process.is_main_process:
             return
-        groups: dict[str, Mapping[str, torch.Tensor]] = {}
+        groups: dict[str, Mapping[str, Tensor]] = {}
         optimisers: dict[str, Any] = {}
         for turn in self.turns:
             tensors, optimisers[turn.name] = pack_optimiser(turn.optimiser)
@@ -192,7 +239,7 @@ class Run:
             "step": self.step,
             "finished": self.step == self.total or self.exhausted,
             "optimisers": optimisers,
-            "scalers": [scaler.state_dict() for scaler in self.scalers],
+            "scalers": [turn.scaler.state_dict() for turn in self.turns],
             "best": None if self.best is None else [self.best.value, self.best.step],
             "recipe": self.recipe.dump(),
             "quantity": None if self.quantity is None else self.quantity.dump(),
@@ -201,7 +248,7 @@ class Run:
         save(self.folder / "checkpoints" / f"{name}.safetensors", groups, state)
 
     def _check_finite(self) -> None:
-        """Refuse to replace a good checkpoint by weights that are none."""
+        """Refuse to replace a good checkpoint by weights that are not finite."""
         for turn in self.turns:
             finite = torch.stack([each.detach().isfinite().all() for each in turn.trainable])
             if not finite.all():
@@ -210,6 +257,39 @@ class Run:
                     f"{self.kept}. Lower the learning rate or set training.clip"
                 )
 
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take the state over from a checkpoint of this run."""
+        groups, state, source = checkpoint.groups, checkpoint.state, str(self.folder)
+        for turn, scaling in zip(self.turns, state["scalers"], strict=True):
+            warm_start(turn.network, groups[turn.name], source)
+            tensors = groups.get(f"optimiser.{turn.name}", {})
+            unpack_optimiser(turn.optimiser, tensors, state["optimisers"][turn.name])
+            turn.scaler.load_state_dict(scaling)
+            for key, anchor in turn.anchor.items():
+                anchor.copy_(groups[f"anchor.{turn.name}"][key])
+        if self.average is not None:
+            warm_start(self.average.module, groups["ema"], source)
+            self.average.n_averaged.copy_(groups["ema_count"]["updates"])
+        if self.best is not None and state["best"] is not None:
+            self.best.value, self.best.step = state["best"]
+        self.step = state["step"]
+        if state.get("quantity") is not None:
+            self.quantity = Quantity.parse(state["quantity"])
+
+
+def _may_rest(network: object, assembly: Assembly) -> bool:
+    """Return whether a step may leave parameters of a network without a gradient.
+
+    A generator of several scales runs the parts of one scale, stages may be frozen for a while, and
+    classifiers may have heads beside the scores. In all other networks a gradient reaches every
+    parameter, and torch warns if it is told to look for some that rest.
+    """
+    if network is assembly.generator:
+        start = assembly.recipe.start
+        thaws = start is not None and any(span != "always" for span in start.frozen.values())
+        return thaws or len(assembly.by_scale) > 1
+    return network in assembly.teachers.values()
+
 
 def start(assembly: Assembly, folder: Path, *, source: str, resume: bool) -> Run:
     """Set up a run at its first step, or at the step of its last checkpoint.
@@ -217,13 +297,10 @@ def start(assembly: Assembly, folder: Path, *, source: str, resume: bool) -> Run
     Raises
     ------
     SrkitError
-        If the recipe does not fit its data, the folder holds another run, or weights do not fit.
+        If the recipe does not fit its data, the folder contains another run, or weights do not fit.
     """
     recipe = assembly.recipe
-    last = folder / "checkpoints" / "last.safetensors"
-    if resume:
-        _check_resumable(folder)
-    checkpoint = load(last) if resume and last.is_file() else None
+    checkpoint = _checkpoint_of(folder) if resume else None
     process = set_up_process(recipe, source)
     if "train" not in assembly.data:
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
@@ -240,26 +317,73 @@ def start(assembly: Assembly, folder: Path, *, source: str, resume: bool) -> Run
         if name.startswith("losses."):
             module.eval().requires_grad_(False)
     rehearse(assembly, process, source)
-    run = _make_run(folder, assembly, process)
+    run = Run(folder, assembly, process)
     run.notes = notes
-    if checkpoint is not None:
-        _check_same_recipe(run, checkpoint, source)
-        _restore(run, checkpoint)
+    if checkpoint is None:
+        _open_folder(run, resume)
+    else:
+        if problems := changed_since(checkpoint.state["recipe"], recipe):
+            raise RecipeError(source, problems)
+        run.restore(checkpoint)
         if run.step > run.total:
             raise TrainingError(
-                f"{folder}: has done {run.step} steps already, more than training.duration = "
-                f"{recipe.training.duration}"
+                f"{folder}: the run has already done {run.step} steps, more than "
+                f"training.duration = {recipe.training.duration}"
             )
-    else:
-        _open_folder(run, resume)
     _keep_answers(run)
     return run
 
 
-def _keep_answers(run: Run) -> None:
-    """Keep the answers on HR of frozen teachers, where no picture changes from epoch to epoch.
+def _checkpoint_of(folder: Path) -> Checkpoint | None:
+    """Read the checkpoint to resume from; None if the run was stopped before the first.
 
-    Feature maps are not kept, nor what is said of each pixel: they are larger than the pictures.
+    Raises
+    ------
+    TrainingError
+        If there is no run, or only a checkpoint by another name: a fresh start would lose it.
+    """
+    last = folder / "checkpoints" / "last.safetensors"
+    if last.is_file():
+        return load(last)
+    if not (folder / "recipe.yaml").is_file():
+        raise TrainingError(f"{folder}: contains no run to resume; omit --resume to start one")
+    others = sorted(path.name for path in last.parent.glob("*.safetensors"))
+    if others:
+        raise TrainingError(
+            f"{last}: missing, but there is {', '.join(others)}; copy the checkpoint to resume "
+            "from to that name, or choose another --out"
+        )
+    return None
+
+
+def _open_folder(run: Run, resume: bool) -> None:
+    """Write everything that is needed to repeat the run to its folder."""
+    folder, process = run.folder, run.process
+    if folder.is_dir() and any(folder.iterdir()) and not resume:
+        raise TrainingError(
+            f"{folder}: already contains a run; continue it with --resume or choose another --out"
+        )
+    process.wait_for_everyone()  # all have looked before one writes
+    if not process.is_main_process:
+        return
+    recipe = yaml.safe_dump(run.recipe.dump(), sort_keys=False, allow_unicode=True)
+    environment = {
+        "command": sys.argv,
+        "seed": run.recipe.seed,
+        "git": git_state(),
+        "versions": versions(run.assembly),
+        "platform": platform.platform(),
+        "device": str(process.device),
+        "processes": process.num_processes,
+    }
+    write_file(folder / "recipe.yaml", recipe)
+    write_file(folder / "environment.json", json.dumps(environment, indent=2))
+
+
+def _keep_answers(run: Run) -> None:
+    """Keep the answers of frozen classifiers on HR, if no image changes from epoch to epoch.
+
+    Feature maps and answers for each pixel are not kept: they are larger than the images.
     """
     assembly, recipe, source = run.assembly, run.recipe, run.recipe.data.train
     assert source is not None
@@ -268,161 +392,31 @@ def _keep_answers(run: Run) -> None:
         return
     circumstances = f"{recipe.training.precision} {run.process.device.type}"
     for name, spec in recipe.teachers.items():
-        losses = {
-            key: loss
-            for key, loss in assembly.losses.items()
-            if isinstance(loss, TeacherLoss) and assembly.teacher_of(recipe.losses[key]) == name
-        }
-        teacher: Any = assembly.teachers[name]
+        losses, teacher = assembly.losses_on(name), assembly.teachers[name]
         if spec.trainable or spec.answers == "compute" or task_of(teacher) != "classification":
             continue
         if not losses or wanted_stages(losses, teacher):
             continue
+        assert isinstance(teacher, nn.Module)
         key = identify(teacher, {"type": spec.type, **spec.options}, circumstances)
         pictures = len(assembly.data["train"])
         kept = KeptAnswers(run.folder / "answers", key, pictures, teacher.classes)
         assembly.kept[name] = kept
         run.notes.append(
-            f"teachers.{name}: its answers on HR are kept in {kept.path}, "
-            f"{kept.bytes / 1e9:.2g} GB at most"
+            f"teachers.{name}: its answers on HR are kept in {kept.path}, at most "
+            f"{kept.bytes / 1e9:.2g} GB"
         )
-
-
-def _check_resumable(folder: Path) -> None:
-    """Refuse to start afresh where something would be lost by it."""
-    last = folder / "checkpoints" / "last.safetensors"
-    if last.is_file():
-        return
-    if not (folder / "recipe.yaml").is_file():
-        raise TrainingError(f"{folder}: no run to resume; leave out --resume to start one")
-    others = sorted(path.name for path in last.parent.glob("*.safetensors"))
-    if others:
-        raise TrainingError(
-            f"{last}: missing, though there is {', '.join(others)}; copy the one to go on from to "
-            "that name, or choose another --out"
-        )
-
-
-def _may_rest(module: object, assembly: Assembly) -> bool:
-    """Tell whether a step may leave parameters of a network without a gradient.
-
-    A generator of several scales runs the parts of one, stages may be frozen for a while, and
-    classifiers may have heads beside the scores. In all other networks, a gradient reaches every
-    parameter; torch warns where it searches in vain for some that rest.
-    """
-    if module is assembly.generator:
-        start = assembly.recipe.start
-        thaws = start is not None and any(span != "always" for span in start.frozen.values())
-        return thaws or len(assembly.by_scale) > 1
-    return module in assembly.teachers.values()
-
-
-def _make_run(folder: Path, assembly: Assembly, process: PartialState) -> Run:
-    training = assembly.recipe.training
-    average = None
-    if training.ema is not None and isinstance(assembly.generator, nn.Module):
-        average_of = get_ema_multi_avg_fn(training.ema)
-        average = AveragedModel(assembly.generator, multi_avg_fn=average_of)
-        average.eval().requires_grad_(False)
-
-    def wrap(module: nn.Module) -> nn.Module:
-        if training.compile:
-            module.compile()
-        if process.num_processes == 1:
-            return module
-        rests = _may_rest(module, assembly)
-        with warnings.catch_warnings():
-            # What torch advises instead would not bring the buffers of all processes in step.
-            warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
-            return DistributedDataParallel(
-                module, broadcast_buffers=False, find_unused_parameters=rests
-            )
-
-    turns = make_turns(assembly, wrap)
-    steps_per_epoch = len(assembly.data["train"]) / training.batch_size
-    metric = assembly.recipe.best or next(iter(assembly.metrics), None)
-    best = None
-    if metric is not None and "validation" in assembly.data:
-        best = Best(metric, assembly.metrics[metric].higher_is_better)
-    return Run(
-        folder=folder,
-        assembly=assembly,
-        process=process,
-        turns=turns,
-        scalers=[torch.amp.GradScaler(enabled=training.precision == "fp16") for _ in turns],
-        share=Share(
-            training.batch_size,
-            process.process_index,
-            process.num_processes,
-            training.accumulate,
-        ),
-        peers=dist.new_group(backend="gloo") if process.num_processes > 1 else None,
-        total=training.duration.in_steps(steps_per_epoch),
-        steps_per_epoch=steps_per_epoch,
-        average=average,
-        best=best,
-    )
-
-
-def _restore(run: Run, checkpoint: Checkpoint) -> None:
-    groups, state = checkpoint.groups, checkpoint.state
-    source = str(run.folder)
-    for turn, scaler, scaling in zip(run.turns, run.scalers, state["scalers"], strict=True):
-        warm_start(turn.network, groups[turn.name], source)
-        tensors = groups.get(f"optimiser.{turn.name}", {})
-        unpack_optimiser(turn.optimiser, tensors, state["optimisers"][turn.name])
-        scaler.load_state_dict(scaling)
-        for key, anchor in turn.anchor.items():
-            anchor.copy_(groups[f"anchor.{turn.name}"][key])
-    if run.average is not None:
-        warm_start(run.average.module, groups["ema"], source)
-        run.average.n_averaged.copy_(groups["ema_count"]["updates"])
-    if run.best is not None and state["best"] is not None:
-        run.best.value, run.best.step = state["best"]
-    run.step = state["step"]
-    if state.get("quantity") is not None:
-        run.quantity = Quantity.parse(state["quantity"])
-
-
-def _check_same_recipe(run: Run, checkpoint: Checkpoint, source: str) -> None:
-    problems = changed_since(checkpoint.state["recipe"], run.recipe)
-    if problems:
-        raise RecipeError(source, problems)
-
-
-def _open_folder(run: Run, resume: bool) -> None:
-    """Start a run folder with everything that is needed to repeat the run."""
-    folder = run.folder
-    if folder.is_dir() and any(folder.iterdir()) and not resume:
-        raise TrainingError(
-            f"{folder}: holds a run already; go on with --resume, or choose another --out"
-        )
-    run.process.wait_for_everyone()  # all have looked before one writes
-    if not run.process.is_main_process:
-        return
-    recipe = yaml.safe_dump(run.recipe.dump(), sort_keys=False, allow_unicode=True)
-    birth = {
-        "command": sys.argv,
-        "seed": run.recipe.seed,
-        "git": git_state(),
-        "versions": versions(run.assembly),
-        "platform": platform.platform(),
-        "device": str(run.process.device),
-        "processes": run.process.num_processes,
-    }
-    write_file(folder / "recipe.yaml", recipe)
-    write_file(folder / "environment.json", json.dumps(birth, indent=2))
 
 
 def versions(assembly: Assembly) -> dict[str, str]:
-    """Versions of Python, the libraries and the plugins' distributions."""
+    """Return the versions of Python, the libraries and the distributions of the plugins."""
     libraries = ("srkit", "torch", "torchvision", "timm", "accelerate", "numpy", "safetensors")
     found = {"python": platform.python_version()}
     return found | {name: version(name) for name in libraries} | assembly.distributions
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit of the working folder and whether it is changed; None outside a repository."""
+    """Return the commit of the working folder and whether it is changed; None without git."""
     commands = (["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain"])
     try:
         commit, status = (

@@ -1,4 +1,4 @@
-"""From a recipe's components to turns: who is optimised, by which terms."""
+"""The turns of a training step: for each trained network its optimiser and its loss terms."""
 
 from __future__ import annotations
 
@@ -10,88 +10,89 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from srkit.assembly.assembly import Assembly
-from srkit.assembly.restore import predict, settle
-from srkit.assembly.teachers import wanted_stages
+from srkit.assembly.assembly import Assembly, wanted_stages
+from srkit.assembly.restore import postprocess, predict_log_variance
 from srkit.data.truth import truth_of
 from srkit.functional._adversarial import GAMES
 from srkit.interfaces import (
     VOID,
     Answer,
     Batch,
-    Teacher,
     TeacherLoss,
     VarianceLoss,
     ViewLoss,
 )
 from srkit.interfaces.view import View
-from srkit.recipe.parts import StartSpec
+from srkit.recipe.parts import OptimiserSpec, StartSpec
 from srkit.training.freezing import Freezing
 from srkit.training.optimisers import make_optimiser
 
+#: The weighted terms of a loss, by name.
+Terms = dict[str, Tensor]
 
-@dataclass(slots=True)
-class Scene:
-    """What the turns of one step share.
+#: Prepares a network that is trained: compiles it, and shares its gradients between processes.
+Wrap = Callable[[nn.Module], nn.Module]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What the generator's turn returns, and the turns after it read.
 
     Parameters
     ----------
-    view
-        HR, LR and labels.
     output
-        What the generator made of it, on its own grid; None before its turn.
+        The generator's output, on its own grid.
     sr
-        The same, as networks see it, brought to the HR size and to its constraint.
+        The same on the grid of HR, after the constraint, as networks and losses see it.
     """
 
-    view: View
-    output: Tensor | None = None
-    sr: Tensor | None = None
-
-    @property
-    def batch(self) -> Batch:
-        """The batch as networks and losses see it."""
-        return self.view.seen
+    output: Tensor
+    sr: Tensor
 
 
-Terms = Callable[[Scene], dict[str, Tensor]]
+#: Computes the terms of a turn. It gets what the generator's turn returned, which is None before
+#: that turn and in recipes without a generator, and returns what the next turn gets.
+Compute = Callable[[View, Restored | None], tuple[Terms, Restored | None]]
 
 
 @dataclass(slots=True)
 class Turn:
-    """Somebody's move in a step.
+    """The part of one network in a training step.
 
     Parameters
     ----------
     name
-        Who: ``generator``, ``discriminator``, or a teacher's name.
+        ``generator``, ``uncertainty``, ``discriminator`` or ``teachers.NAME``.
     network
-        What the optimiser changes.
-    prepared
-        The network as it runs in its own turn: wrapped for several processes.
+        The network that the optimiser changes.
+    wrapped
+        The network as it runs in its own turn, wrapped for several processes. In the other turns
+        it runs unwrapped, since it gathers no gradients there.
     optimiser
-        Changes it.
-    terms
-        The weighted terms of its loss, by name.
-    lr
-        Learning rate before the schedule.
+        The optimiser of the network's parameters.
+    compute
+        Computes the terms that the turn lowers.
     anchor
-        The starting weights that the network is held to, by parameter; empty without L2-SP.
+        The starting weights that L2-SP draws the network to, by parameter; empty without L2-SP.
     freezing
-        What of the network is frozen at a step; None where nothing ever is.
+        The stages that are frozen at a step; None if the network has none.
+    scaler
+        The turn's own gradient scaler, idle unless in fp16: a shared one would change its scale
+        between two optimisers.
     """
 
     name: str
     network: nn.Module
-    prepared: nn.Module
+    wrapped: nn.Module
     optimiser: Optimizer
-    terms: Terms
-    lr: float
+    compute: Compute
     anchor: dict[str, Tensor] = field(default_factory=dict)
     freezing: Freezing | None = None
+    scaler: GradScaler = field(default_factory=partial(GradScaler, enabled=False))
     trainable: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +100,7 @@ class Turn:
 
     @contextmanager
     def alone(self, turns: Iterable[Turn]) -> Iterator[None]:
-        """Let gradients reach this turn's parameters and nobody else's."""
+        """Let gradients reach the parameters of this turn only."""
         others = [
             p for turn in turns if turn is not self for p in turn.trainable if p.requires_grad
         ]
@@ -112,16 +113,20 @@ class Turn:
                 parameter.requires_grad_(True)
 
 
-def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> list[Turn]:
-    """Make the turns of a recipe, the generator's first.
+def make_turns(assembly: Assembly, wrap: Wrap) -> list[Turn]:
+    """Return the turns of a recipe in their order, the generator's first.
 
     Parameters
     ----------
     assembly
         The built components, on their device.
     wrap
-        Prepares a network that is optimised (for several processes and mixed precision). In the
-        turns of others it runs unwrapped, since it gathers no gradients there.
+        Prepares each network for its own turn.
+
+    Raises
+    ------
+    TrainingError
+        If all parameters of a network are frozen.
     """
     turns = []
     if assembly.generator is not None:
@@ -132,55 +137,57 @@ def make_turns(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> li
         turns.append(_discriminator_turn(assembly, wrap))
     for name, spec in assembly.recipe.teachers.items():
         if spec.trainable:
-            turns.append(_teacher_turn(assembly, name, wrap))
+            turns.append(_teacher_turn(assembly, name, spec.optimiser, wrap))
+    for turn in turns:
+        turn.scaler = GradScaler(enabled=assembly.recipe.training.precision == "fp16")
     return turns
 
 
-def _generator_turn(whole: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
+def _generator_turn(whole: Assembly, wrap: Wrap) -> Turn:
     recipe, generator = whole.recipe, whole.generator
     assert isinstance(generator, nn.Module)
-    freezing = Freezing.of(generator, recipe.start)
-    anchor = starting_point(generator, recipe.start)
-    parameters = dict(generator.named_parameters())
+    freezing = Freezing(generator, recipe.start)
+    anchor = anchor_of(generator, recipe.start)
+    optimiser = make_optimiser(recipe.training.optimiser, generator.parameters())
     wrapped = wrap(generator)
 
-    def terms(scene: Scene) -> dict[str, Tensor]:
+    def compute(view: View, _: Restored | None) -> tuple[Terms, Restored]:
         assembly = whole.by_scale[generator.scale]
         wrapped.train()
-        freezing.settle()
-        for teacher in assembly.teachers.values():
-            _module(teacher).eval()
-        assert scene.batch.lr is not None
-        scene.output = wrapped(scene.batch.lr).float()
-        scene.sr = settle(scene.output, scene.view, assembly.constraint)
-        found = pixel_terms(assembly, scene) | teacher_terms(assembly, scene)
+        freezing.keep_statistics()
+        for name in assembly.teachers:
+            _teacher(assembly, name).eval()
+        batch = view.seen
+        assert batch.lr is not None
+        output = wrapped(batch.lr).float()
+        sr = postprocess(output, view, assembly.constraint)
+        terms = pixel_terms(assembly, sr, view) | teacher_terms(assembly, sr, batch)
         if assembly.uncertainty is not None:
-            with torch.no_grad():  # the head has a turn of its own
-                log_variance = predict(assembly.uncertainty, scene.output, scene.batch)
-            found |= variance_terms(assembly, scene.sr, log_variance, scene.batch)
-        if assembly.discriminator is not None and recipe.discriminator is not None:
-            game = GAMES[recipe.discriminator.loss]
-            fake = assembly.discriminator(scene.sr).float()
-            real = fake
-            if game.relative:
-                with torch.no_grad():
-                    real = assembly.discriminator(scene.batch.hr).float()
-            found["adversarial"] = recipe.discriminator.weight * game.generator(real, fake)
-        if anchor and recipe.start is not None and recipe.start.l2_sp is not None:
-            moved = [(parameters[key].float() - at).square().sum() for key, at in anchor.items()]
-            found["l2_sp"] = recipe.start.l2_sp / 2 * torch.stack(moved).sum()
-        return found
+            with torch.no_grad():  # the head has its own turn
+                log_variance = predict_log_variance(assembly.uncertainty, output, batch)
+            terms |= variance_terms(assembly, sr, log_variance, batch)
+        terms |= _adversarial_term(assembly, sr, batch)
+        terms |= _anchor_term(generator, anchor, recipe.start)
+        return terms, Restored(output, sr)
 
-    turn = _turn("generator", generator, wrapped, terms, whole)
-    turn.anchor, turn.freezing = anchor, freezing
-    return turn
+    return Turn("generator", generator, wrapped, optimiser, compute, anchor, freezing)
 
 
-def starting_point(generator: nn.Module, start: StartSpec | None) -> dict[str, Tensor]:
-    """Copy the weights that L2-SP holds a network to: all that train and did not start afresh.
+def _adversarial_term(assembly: Assembly, sr: Tensor, batch: Batch) -> Terms:
+    """Weight what the generator loses in the game against the discriminator, if there is one."""
+    spec, discriminator = assembly.recipe.discriminator, assembly.discriminator
+    if spec is None or discriminator is None:
+        return {}
+    game = GAMES[spec.loss]
+    fake = real = discriminator(sr).float()
+    if game.relative:
+        with torch.no_grad():
+            real = discriminator(batch.hr).float()
+    return {"adversarial": spec.weight * game.generator(real, fake)}
 
-    The penalty is that of Li, Grandvalet & Davoine (2018), equation 4, without its second part.
-    """
+
+def anchor_of(generator: nn.Module, start: StartSpec | None) -> dict[str, Tensor]:
+    """Copy the weights that L2-SP draws a network to: all that train and are not reinitialised."""
     if start is None or start.l2_sp is None:
         return {}
     return {
@@ -190,23 +197,32 @@ def starting_point(generator: nn.Module, start: StartSpec | None) -> dict[str, T
     }
 
 
-def pixel_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
-    """Weigh the losses on images."""
-    assert scene.sr is not None
-    found = {}
+def _anchor_term(generator: nn.Module, anchor: dict[str, Tensor], start: StartSpec | None) -> Terms:
+    """Weight the distance from the starting weights.
+
+    The penalty is that of Li, Grandvalet & Davoine (2018), equation 4, without its second part.
+    """
+    if not anchor or start is None or start.l2_sp is None:
+        return {}
+    parameters = dict(generator.named_parameters())
+    moved = [(parameters[key].float() - at).square().sum() for key, at in anchor.items()]
+    return {"l2_sp": start.l2_sp / 2 * torch.stack(moved).sum()}
+
+
+def pixel_terms(assembly: Assembly, sr: Tensor, view: View) -> Terms:
+    """Weight the losses on images."""
+    terms = {}
     for name, loss in assembly.losses.items():
         weight = assembly.recipe.losses[name].weight
         if isinstance(loss, ViewLoss):
-            found[name] = weight * loss(scene.sr, scene.view)
+            terms[name] = weight * loss(sr, view)
         elif not isinstance(loss, TeacherLoss | VarianceLoss):
-            found[name] = weight * loss(scene.sr, scene.batch)
-    return found
+            terms[name] = weight * loss(sr, view.seen)
+    return terms
 
 
-def variance_terms(
-    assembly: Assembly, sr: Tensor, log_variance: Tensor, batch: Batch
-) -> dict[str, Tensor]:
-    """Weigh the losses on SR and its predicted variance."""
+def variance_terms(assembly: Assembly, sr: Tensor, log_variance: Tensor, batch: Batch) -> Terms:
+    """Weight the losses on SR and its predicted variance."""
     return {
         name: assembly.recipe.losses[name].weight * loss(sr, log_variance, batch)
         for name, loss in assembly.losses.items()
@@ -214,67 +230,64 @@ def variance_terms(
     }
 
 
-def teacher_terms(assembly: Assembly, scene: Scene) -> dict[str, Tensor]:
-    """Weigh the losses on teachers' answers; each teacher is asked once for SR and once for HR."""
-    assert scene.sr is not None
-    specs = assembly.recipe.losses
-    found: dict[str, Tensor] = {}
+def teacher_terms(assembly: Assembly, sr: Tensor, batch: Batch) -> Terms:
+    """Weight the losses on teachers' answers; each teacher runs once on SR and once on HR."""
+    terms: Terms = {}
     for teacher_name, teacher in assembly.teachers.items():
-        losses = {
-            name: loss
-            for name, loss in assembly.losses.items()
-            if isinstance(loss, TeacherLoss) and assembly.teacher_of(specs[name]) == teacher_name
-        }
+        losses = assembly.losses_on(teacher_name)
         if not losses:
             continue
         stages = wanted_stages(losses, teacher)
         kept = assembly.kept.get(teacher_name)
         with torch.no_grad():
             if kept is not None and not stages:
-                target = kept.recall(scene.batch, partial(teacher, scene.batch.hr))
+                target = kept.recall(batch, partial(teacher, batch.hr))
             else:
-                target = teacher(scene.batch.hr, stages)
-        answer = teacher(scene.sr, stages)
+                target = teacher(batch.hr, stages)
+        answer = teacher(sr, stages)
         for name, loss in losses.items():
-            found[name] = specs[name].weight * loss(answer, target, scene.batch)
-    return found
+            terms[name] = assembly.recipe.losses[name].weight * loss(answer, target, batch)
+    return terms
 
 
-def _uncertainty_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
-    """The head lowers the same losses as the generator; each is constant in the other's turn.
+def _uncertainty_turn(assembly: Assembly, wrap: Wrap) -> Turn:
+    """Return the turn of the head, which lowers the same losses as the generator.
 
-    Both step after both have looked, so together they descend the one likelihood.
+    Each network is constant in the other's turn, and both step after both turns: together they
+    descend the one likelihood.
     """
-    head = assembly.uncertainty
-    assert head is not None
+    head, recipe = assembly.uncertainty, assembly.recipe
+    assert head is not None and recipe.uncertainty is not None
+    spec = recipe.uncertainty.optimiser or recipe.training.optimiser
+    optimiser = make_optimiser(spec, head.parameters())
     wrapped = wrap(head)
 
-    def terms(scene: Scene) -> dict[str, Tensor]:
-        assert scene.output is not None and scene.sr is not None
+    def compute(view: View, restored: Restored) -> Terms:
         wrapped.train()
-        log_variance = predict(wrapped, scene.output, scene.batch)
-        found = variance_terms(assembly, scene.sr.detach(), log_variance, scene.batch)
-        return {f"{name}_of_variance": term for name, term in found.items()}
+        log_variance = predict_log_variance(wrapped, restored.output, view.seen)
+        terms = variance_terms(assembly, restored.sr.detach(), log_variance, view.seen)
+        return {f"{name}_of_variance": term for name, term in terms.items()}
 
-    return _turn("uncertainty", head, wrapped, terms, assembly)
+    return Turn("uncertainty", head, wrapped, optimiser, _after_generator(compute))
 
 
-def _discriminator_turn(assembly: Assembly, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
+def _discriminator_turn(assembly: Assembly, wrap: Wrap) -> Turn:
     spec, discriminator = assembly.recipe.discriminator, assembly.discriminator
     assert spec is not None and isinstance(discriminator, nn.Module)
+    optimiser = make_optimiser(spec.optimiser, discriminator.parameters())
     wrapped = wrap(discriminator)
 
-    def terms(scene: Scene) -> dict[str, Tensor]:
-        assert scene.sr is not None
+    def compute(view: View, restored: Restored) -> Terms:
         wrapped.train()
-        real, fake = wrapped(scene.batch.hr), wrapped(scene.sr.detach())
+        real, fake = wrapped(view.seen.hr), wrapped(restored.sr.detach())
         return {"discriminator": GAMES[spec.loss].discriminator(real.float(), fake.float())}
 
-    return _turn("discriminator", discriminator, wrapped, terms, assembly)
+    return Turn("discriminator", discriminator, wrapped, optimiser, _after_generator(compute))
 
 
-def _teacher_turn(assembly: Assembly, name: str, wrap: Callable[[nn.Module], nn.Module]) -> Turn:
-    network = _module(assembly.teachers[name])
+def _teacher_turn(assembly: Assembly, name: str, spec: OptimiserSpec, wrap: Wrap) -> Turn:
+    network = _teacher(assembly, name)
+    optimiser = make_optimiser(spec, network.parameters())
     wrapped = wrap(network)
 
     def cross_entropy(images: Tensor, batch: Batch) -> Tensor:
@@ -282,32 +295,27 @@ def _teacher_turn(assembly: Assembly, name: str, wrap: Callable[[nn.Module], nn.
         truth = truth_of(answer.logits, batch, f"trained teacher '{name}'")
         return F.cross_entropy(answer.logits.float(), truth, ignore_index=VOID)
 
-    def terms(scene: Scene) -> dict[str, Tensor]:
+    def compute(view: View, restored: Restored | None) -> tuple[Terms, Restored | None]:
         wrapped.train()
-        found = {f"{name}_hr": cross_entropy(scene.batch.hr, scene.batch)}
-        if scene.sr is not None:
-            found[f"{name}_sr"] = cross_entropy(scene.sr.detach(), scene.batch)
-        return found
+        terms = {f"{name}_hr": cross_entropy(view.seen.hr, view.seen)}
+        if restored is not None:
+            terms[f"{name}_sr"] = cross_entropy(restored.sr.detach(), view.seen)
+        return terms, restored
 
-    return _turn(f"teachers.{name}", network, wrapped, terms, assembly)
-
-
-def _turn(
-    name: str, network: nn.Module, prepared: nn.Module, terms: Terms, assembly: Assembly
-) -> Turn:
-    recipe = assembly.recipe
-    if name == "generator":
-        spec = recipe.training.optimiser
-    elif name == "discriminator" and recipe.discriminator is not None:
-        spec = recipe.discriminator.optimiser
-    elif name == "uncertainty" and recipe.uncertainty is not None:
-        spec = recipe.uncertainty.optimiser or recipe.training.optimiser
-    else:
-        spec = recipe.teachers[name.removeprefix("teachers.")].optimiser
-    optimiser = make_optimiser(spec, network.parameters())
-    return Turn(name, network, prepared, optimiser, terms, spec.lr)
+    return Turn(f"teachers.{name}", network, wrapped, optimiser, compute)
 
 
-def _module(teacher: Teacher) -> nn.Module:
+def _after_generator(compute: Callable[[View, Restored], Terms]) -> Compute:
+    """Let a turn read what the generator's turn, which comes before it, returned."""
+
+    def after(view: View, restored: Restored | None) -> tuple[Terms, Restored]:
+        assert restored is not None
+        return compute(view, restored), restored
+
+    return after
+
+
+def _teacher(assembly: Assembly, name: str) -> nn.Module:
+    teacher = assembly.teachers[name]
     assert isinstance(teacher, nn.Module)
     return teacher

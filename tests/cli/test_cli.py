@@ -312,6 +312,9 @@ def failing(error: BaseException) -> Callable[..., None]:
     return train
 
 
+STOPPED = "stopped at step 12, state saved; continue with --resume\n"
+
+
 @pytest.mark.parametrize(
     ("error", "done"),
     [
@@ -321,8 +324,14 @@ def failing(error: BaseException) -> Callable[..., None]:
             Done(1, "", "error: runs/log: No space left on device\n"),
         ),
         (OSError(28, "No space left"), Done(1, "", "error: the system: No space left\n")),
-        (Stopped(12, 15), Done(143, "", "stopped at step 12, state saved; go on with --resume\n")),
-        (Stopped(12, 2), Done(130, "", "stopped at step 12, state saved; go on with --resume\n")),
+        (
+            Stopped(12, 15),
+            Done(143, "", STOPPED),
+        ),
+        (
+            Stopped(12, 2),
+            Done(130, "", STOPPED),
+        ),
     ],
 )
 def test_a_run_that_ends_early(

@@ -261,7 +261,7 @@ def test_a_degradation_for_pixels_of_another_size(registry: Registry, pictures: 
     assembly.degradation = Telescope()
     batch = Batch(["a"], torch.rand(1, 3, 8, 8), [1], pixel_scale=0.05)
     message = (
-        "a: an HR pixel is 0.05 arcsec wide, but the degradation takes it to be 0.1; set "
+        "a: an HR pixel is 0.05 arcsec wide, but the degradation expects 0.1; set "
         "degradation.pixel_scale to that of the data"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
+from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side, to_hr_grid
+from srkit.interfaces import Batch
 
 PILLOW = {
     "bilinear": PIL.Image.Resampling.BILINEAR,
@@ -142,3 +144,47 @@ def test_a_mask_lies_where_its_pixels_lie() -> None:
         [0, y, x] for y in (2, 3) for x in (8, 9)
     ]
     assert resize_mask(mask, (2, 3)).sum() <= 1
+
+
+# --- to the grid of HR ---------------------------------------------------------------------
+
+
+def test_images_on_the_grid_of_hr_are_left_alone() -> None:
+    hr = torch.rand(4, 3, 32, 32)
+    batch = Batch(["a", "b", "c", "d"], hr, [0, 1, 2, 3], lr=hr[..., ::2, ::2], factor=0.5)
+    sr = torch.rand(4, 3, 32, 32)
+    assert to_hr_grid(sr, batch) is sr
+    assert to_hr_grid(sr, replace(batch, factor=None)) is sr
+
+
+def test_images_are_brought_to_hr_by_the_exact_factor() -> None:
+    # 0.32 x 33 = 10.56 gives 11 LR pixels, whose SR of 44 spans 44 / 1.28 = 34.375 HR pixels.
+    hr = torch.rand(1, 3, 33, 33)
+    lr = resize(hr, factor=0.32)
+    batch = Batch(["a"], hr, [0], lr=lr, factor=0.32)
+    sr = torch.rand(1, 3, 44, 44)
+    expected = resize(sr, (33, 33), factor=1 / (4 * 0.32))
+    torch.testing.assert_close(to_hr_grid(sr, batch), expected)
+    torch.testing.assert_close(
+        to_hr_grid(lr, batch, "bilinear"),
+        resize(lr, (33, 33), factor=1 / 0.32, kernel="bilinear"),
+    )
+
+
+def test_a_ramp_keeps_its_place_when_sr_is_brought_to_hr() -> None:
+    """An independent check of the geometry: position itself, as an image, comes back unshifted."""
+    positions = (torch.arange(50) + 0.5).expand(1, 3, 50, 50)
+    lr = resize(positions, factor=0.31)
+    batch = Batch(["a"], positions, [0], lr=lr, factor=0.31)
+    sr = resize(lr, factor=4.0)
+    inner = slice(12, -12)
+    found = to_hr_grid(sr, batch)[..., inner, inner]
+    torch.testing.assert_close(found, positions[..., inner, inner], atol=0.02, rtol=0)
+
+
+def test_sizes_decide_if_the_pairs_are_real() -> None:
+    hr = torch.rand(4, 3, 32, 32)
+    batch = Batch(["a", "b", "c", "d"], hr, [0, 1, 2, 3], lr=hr[..., ::2, ::2])
+    sr = torch.rand(4, 3, 40, 40)
+    found = to_hr_grid(sr, batch)
+    torch.testing.assert_close(found, resize(sr, (32, 32)))

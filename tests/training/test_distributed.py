@@ -89,7 +89,7 @@ def test_all_processes_stop_and_save_at_a_picture_that_one_cannot_read(tmp_path:
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert sum(line.startswith(f"error: {damaged}: ") for line in errors) == 1
-    assert "error: stopped, since another process cannot read its data" in errors
+    assert "error: stopped because another process cannot read its data" in errors
     reached = last(tmp_path / "run").state["step"]
     assert 0 < reached < 4  # the epoch's four steps include the damaged one
     assert [record["step"] for record in records(tmp_path / "run")] == [*range(1, reached + 1)]

@@ -90,21 +90,21 @@ def test_what_is_frozen_depends_on_the_step_alone() -> None:
     freeze(net, given)
     later = [name for name, _ in net.named_parameters() if not name.startswith("head")]
     assert trained(net) == later  # those of several processes are set up with these
-    freezing = Freezing.of(net, given)
+    freezing = Freezing(net, given)
     norm, tail = ["norm.weight", "norm.bias"], ["tail.weight", "tail.bias"]
     states = {0: tail[1:], 1: tail[1:], 2: norm + tail[1:], 4: norm + tail[1:], 5: norm + tail}
     for step in (0, 1, 2, 4, 5, 1, 5, 0):
         freezing.hold(step, 10)
         assert trained(net) == states[step], step
         net.train()
-        freezing.settle()
+        freezing.keep_statistics()
         assert net.norm.training == (step >= 2)
         assert not net.head.training
 
 
 def test_something_has_to_train_from_the_first_step_on() -> None:
     net: Any = Net()
-    freezing = Freezing.of(net, start(freeze={"*": 2}))
+    freezing = Freezing(net, start(freeze={"*": 2}))
     with pytest.raises(TrainingError) as caught:
         freezing.hold(1, 10)
     assert str(caught.value) == (

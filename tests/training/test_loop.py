@@ -237,7 +237,7 @@ def test_a_run_stops_when_nothing_gets_better(
     assert validated_at[-1] == best + 6 < 40
     assert last(tmp_path / "run").state["step"] == best + 6
     log = (tmp_path / "run" / "log.txt").read_text()
-    assert f"stopped early: nothing better since step {best}\n" in log
+    assert f"stopped early: no better validation since step {best}\n" in log
     run(tree, tmp_path / "run", registry, resume=True)  # and there is nothing to go on with
     assert last(tmp_path / "run").state["step"] == best + 6
 
@@ -374,7 +374,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
         run(tree, folder, bad)
     assert str(caught.value) == (
         f"the loss term 'sour' is {number} at step 3; the last good checkpoint is kept. Lower the "
-        "learning rate, set training.clip, or look at the data of that step"
+        "learning rate, set training.clip, or check the data of that step"
     )
     assert last(folder).state["step"] == 2
     assert all(value.isfinite().all() for value in last(folder).groups["generator"].values())
@@ -396,7 +396,7 @@ def test_a_run_cannot_go_on_to_a_step_before_its_last(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     run(make_tree(pictures, steps(3)), tmp_path / "run", registry)
-    message = "has done 3 steps already, more than training.duration = 2 steps"
+    message = "the run has already done 3 steps, more than training.duration = 2 steps"
     with pytest.raises(TrainingError, match=f"{message}$"):
         run(make_tree(pictures, steps(2)), tmp_path / "run", registry, resume=True)
 
@@ -532,5 +532,5 @@ def test_a_generator_needs_lr_images(pictures: Path, tmp_path: Path, registry: R
     with pytest.raises(RecipeError) as caught:
         run(make_tree(pictures, {"degradation": None}), tmp_path / "run", registry)
     assert caught.value.problems == [
-        "data.train: 00.png: the data set has no LR images; name a degradation in the recipe"
+        "data.train: 00.png: the data set has no LR images; add a degradation to the recipe"
     ]

@@ -238,8 +238,8 @@ def test_tensorboard_forgets_what_a_resumed_run_does_again(tmp_path: Path) -> No
 
 def cannot_be_written(path: Path, reason: str = "No space left on device") -> Any:
     message = (
-        f"{path}: cannot be written ({reason}); the last whole checkpoint is kept; make room, "
-        "then go on with --resume"
+        f"{path}: cannot be written ({reason}); the last complete checkpoint is kept; free some "
+        "space, then continue with --resume"
     )
     return pytest.raises(OutputError, match=f"^{re.escape(message)}$")
 

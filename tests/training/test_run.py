@@ -78,8 +78,8 @@ def test_a_head_starts_afresh_or_goes_on_and_says_so(tmp_path: Path, registry: R
         {"uncertainty": {"features": 4}, "losses": {"l1": None, "gaussian_nll": {}}},
     )
     for given, line in (
-        ("plain", "has no head that predicts the variance; it starts afresh"),
-        ("unsure", "goes on from the head of"),
+        ("plain", "has no head that predicts the variance; it starts untrained"),
+        ("unsure", "starts from the head of"),
     ):
         folder = tmp_path / ("unsure" if given == "plain" else "again")
         start = tmp_path / given

@@ -14,8 +14,8 @@ from srkit_teachers.segmenters.unet import UNet
 from torch import Tensor, nn
 from training_setup import extended, make_pictures, make_tree, run, steps, validated
 
+from srkit.assembly.assembly import wanted_stages
 from srkit.assembly.build import assemble
-from srkit.assembly.teachers import wanted_stages
 from srkit.components.registry import Registry
 from srkit.data.batches import stack
 from srkit.data.crops import Drawn, Draws

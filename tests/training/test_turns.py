@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,15 +15,14 @@ from training_setup import CLASSES, TEACHER, Tree, extended, make_pictures, make
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
-from srkit.assembly.restore import restore
 from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.functional.resizing import resize, to_hr_grid
+from srkit.functional.resizing import resize
 from srkit.interfaces import Answer, Batch
 from srkit.interfaces.view import View
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
-from srkit.training.turns import Scene, Turn, make_turns
+from srkit.training.turns import Restored, Turn, make_turns
 
 GAN: Tree = {"discriminator": {"type": "patchgan", "features": 4, "weight": 0.25}}
 PUPIL: Tree = {"teachers": {"net": {**TEACHER["net"], "trainable": True}}}
@@ -58,14 +56,16 @@ def batch() -> Batch:
     return Batch(["a", "b", "c", "d"], hr, [0, 1, 2, 3], lr=lr, labels=labels, factor=0.5)
 
 
-def take(turn: Turn, turns: Sequence[Turn], scene: Scene) -> dict[str, Tensor]:
-    """Go backward from a turn's terms, as the loop does, and step."""
+def take(
+    turn: Turn, turns: Sequence[Turn], view: View, restored: Restored | None = None
+) -> Restored | None:
+    """Compute the gradients of a turn, as the loop does, and step."""
     with turn.alone(turns):
-        terms = turn.terms(scene)
+        terms, restored = turn.compute(view, restored)
         torch.stack(list(terms.values())).sum().backward()
     turn.optimiser.step()
     turn.optimiser.zero_grad()
-    return {name: term.detach() for name, term in terms.items()}
+    return restored
 
 
 def parameters(network: Any) -> list[Tensor]:
@@ -83,58 +83,6 @@ UNSURE: Tree = {
 }
 
 
-# --- sizes ------------------------------------------------------------------------------------
-
-
-def test_images_on_the_grid_of_hr_are_left_alone(batch: Batch) -> None:
-    sr = torch.rand(4, 3, 32, 32)
-    assert to_hr_grid(sr, batch) is sr
-    assert to_hr_grid(sr, replace(batch, factor=None)) is sr
-
-
-def test_images_are_brought_to_hr_by_the_exact_factor() -> None:
-    # 0.32 x 33 = 10.56 gives 11 LR pixels, whose SR of 44 spans 44 / 1.28 = 34.375 HR pixels.
-    hr = torch.rand(1, 3, 33, 33)
-    lr = resize(hr, factor=0.32)
-    batch = Batch(["a"], hr, [0], lr=lr, factor=0.32)
-    sr = torch.rand(1, 3, 44, 44)
-    expected = resize(sr, (33, 33), factor=1 / (4 * 0.32))
-    torch.testing.assert_close(to_hr_grid(sr, batch), expected)
-    torch.testing.assert_close(
-        to_hr_grid(lr, batch, "bilinear"), resize(lr, (33, 33), factor=1 / 0.32, kernel="bilinear")
-    )
-
-
-def test_a_ramp_keeps_its_place_when_sr_is_brought_to_hr() -> None:
-    """An independent check of the geometry: position itself, as an image, comes back unshifted."""
-    positions = (torch.arange(50) + 0.5).expand(1, 3, 50, 50)
-    lr = resize(positions, factor=0.31)
-    batch = Batch(["a"], positions, [0], lr=lr, factor=0.31)
-    sr = resize(lr, factor=4.0)
-    inner = slice(12, -12)
-    found = to_hr_grid(sr, batch)[..., inner, inner]
-    torch.testing.assert_close(found, positions[..., inner, inner], atol=0.02, rtol=0)
-
-
-def test_sizes_decide_where_the_pairs_are_real(batch: Batch) -> None:
-    sr = torch.rand(4, 3, 40, 40)
-    found = to_hr_grid(sr, replace(batch, factor=None))
-    torch.testing.assert_close(found, resize(sr, (32, 32)))
-
-
-def test_restoring_runs_the_generator_and_fits(batch: Batch) -> None:
-    seen: list[Tensor] = []
-
-    def generator(lr: Tensor) -> Tensor:
-        seen.append(lr)
-        return F.interpolate(lr, scale_factor=4).bfloat16()
-
-    sr = restore(generator, View.of(batch))
-    assert seen[0] is batch.lr
-    assert sr.shape == batch.hr.shape
-    assert sr.dtype == torch.float32
-
-
 # --- terms ------------------------------------------------------------------------------------
 
 
@@ -149,7 +97,7 @@ def test_terms_are_weighted_and_equal_a_computation_by_hand(
     assembly = built(registry, pictures, changes)
     generator: Any = assembly.generator
     discriminator: Any = assembly.discriminator
-    terms = turns_of(assembly)[0].terms(Scene(View.of(batch)))
+    terms, _ = turns_of(assembly)[0].compute(View.of(batch), None)
     with torch.no_grad():
         sr = generator(batch.lr)
         teacher = assembly.teachers["net"]
@@ -200,7 +148,7 @@ def test_a_loss_may_look_at_the_flux_and_its_noise(
     assembly.losses["l1"], assembly.stretch = InFlux(), Twice()
     assert batch.lr is not None
     noisy = replace(batch, variance=torch.full_like(batch.lr, 0.25))
-    terms = turns_of(assembly)[0].terms(Scene(View.of(noisy, assembly.stretch)))
+    terms, _ = turns_of(assembly)[0].compute(View.of(noisy, assembly.stretch), None)
     generator: Any = assembly.generator
     with torch.no_grad():
         sr = generator(2 * batch.lr) / 2
@@ -242,12 +190,11 @@ def test_both_sides_of_every_game_equal_their_papers(
     critic = Critic()
     assembly.discriminator = critic
     generator_turn, discriminator_turn = turns_of(assembly)
-    scene = Scene(View.of(batch))
-    adversarial = generator_turn.terms(scene)["adversarial"]
-    assert scene.sr is not None
-    real, fake = critic(batch.hr), critic(scene.sr)
-    torch.testing.assert_close(adversarial, 0.25 * for_generator(real, fake))
-    terms = discriminator_turn.terms(scene)
+    terms, restored = generator_turn.compute(View.of(batch), None)
+    assert restored is not None
+    real, fake = critic(batch.hr), critic(restored.sr)
+    torch.testing.assert_close(terms["adversarial"], 0.25 * for_generator(real, fake))
+    terms, _ = discriminator_turn.compute(View.of(batch), restored)
     assert terms.keys() == {"discriminator"}
     torch.testing.assert_close(terms["discriminator"], for_discriminator(real, fake))
 
@@ -264,10 +211,10 @@ def test_two_turns_descend_the_one_likelihood(
         nn.init.normal_(head.tail.weight, std=0.1)
     turns = turns_of(assembly)
     assert [turn.name for turn in turns] == ["generator", "uncertainty"]
-    scene = Scene(View.of(batch))
+    restored = None
     for turn in turns:
         with turn.alone(turns):
-            terms = turn.terms(scene)
+            terms, restored = turn.compute(View.of(batch), restored)
             torch.stack(list(terms.values())).sum().backward()
         assert terms.keys() == (
             {"l1", "gaussian_nll"} if turn is turns[0] else {"gaussian_nll_of_variance"}
@@ -288,7 +235,8 @@ def test_the_head_has_an_optimiser_of_its_own_or_the_generators(
 ) -> None:
     for spec, rate in (({}, 1e-3), ({"optimiser": {"lr": 0.02}}, 0.02)):
         changes = merge(UNSURE, {"uncertainty": spec})
-        assert turns_of(built(registry, pictures, changes))[1].lr == rate
+        turn = turns_of(built(registry, pictures, changes))[1]
+        assert turn.optimiser.defaults["lr"] == rate
 
 
 def bce(logits: Tensor, target: int) -> Tensor:
@@ -315,11 +263,10 @@ def test_a_trained_teacher_learns_the_labels_of_hr_and_sr(
     assembly = built(registry, pictures, {"teachers": model})
     generator_turn, pupil_turn = turns_of(assembly)
     assert pupil_turn.name == "teachers.net"
-    scene = Scene(View.of(batch))
-    generator_turn.terms(scene)
-    terms = pupil_turn.terms(scene)
-    assert scene.sr is not None and batch.labels is not None
-    for name, images in (("net_hr", batch.hr), ("net_sr", scene.sr)):
+    _, restored = generator_turn.compute(View.of(batch), None)
+    terms, _ = pupil_turn.compute(View.of(batch), restored)
+    assert restored is not None and batch.labels is not None
+    for name, images in (("net_hr", batch.hr), ("net_sr", restored.sr)):
         logits = assembly.teachers["net"](images).logits
         chosen = logits.softmax(1)[torch.arange(4), batch.labels]
         torch.testing.assert_close(terms[name], -chosen.log().mean())
@@ -329,7 +276,7 @@ def test_a_trained_teacher_needs_labels(registry: Registry, pictures: Path, batc
     turn = turns_of(built(registry, pictures, PUPIL))[1]
     message = "^the trained teacher 'net' needs class labels, but the data have none$"
     with pytest.raises(DataError, match=message):
-        turn.terms(Scene(View.of(replace(batch, labels=None))))
+        turn.compute(View.of(replace(batch, labels=None)), None)
 
 
 def test_a_trained_teacher_names_a_label_outside_its_classes(
@@ -339,7 +286,7 @@ def test_a_trained_teacher_names_a_label_outside_its_classes(
     wrong = replace(batch, labels=torch.tensor([0, 1, 99, 2]))
     message = rf"^{batch.names[2]}: has label 99; the trained teacher 'net' expects 0 to "
     with pytest.raises(DataError, match=message):
-        turn.terms(Scene(View.of(wrong)))
+        turn.compute(View.of(wrong), None)
 
 
 # --- who is asked and who changes ---------------------------------------------------------------
@@ -376,13 +323,13 @@ def test_a_teacher_is_asked_once_for_sr_and_once_for_hr(pictures: Path, batch: B
         },
     }
     assembly = built(extended(teachers={"counting": Counting}), pictures, changes)
-    scene = Scene(View.of(batch))
     turns = turns_of(assembly)
-    take(turns[0], turns, scene)
+    restored = take(turns[0], turns, View.of(batch))
+    assert restored is not None
     teachers: Any = assembly.teachers
     (hr, hr_stages, hr_grad), (sr, sr_stages, sr_grad) = teachers["net"].asked
     assert hr is batch.hr
-    assert sr is scene.sr
+    assert sr is restored.sr
     assert hr_stages == sr_stages == ("deep", "shallow")
     assert (hr_grad, sr_grad) == (False, True)
     assert teachers["idle"].asked == []
@@ -399,10 +346,10 @@ def test_each_turn_changes_its_own_network_only(
     assert [turn.name for turn in turns] == ["generator", "discriminator", "teachers.net"]
     networks = assembly.networks()
     owners = dict(zip(("generator", "discriminator", "teachers.net"), turns, strict=True))
-    scene = Scene(View.of(batch))
+    restored = None
     for name, turn in owners.items():
         before = {key: parameters(module) for key, module in networks.items()}
-        take(turn, turns, scene)
+        restored = take(turn, turns, View.of(batch), restored)
         changed = {key for key, module in networks.items() if not same(before[key], module)}
         assert changed == {name}
         left = [
@@ -419,11 +366,10 @@ def test_teachers_judge_in_evaluation_mode_in_the_generators_turn(
     teacher: Any = assembly.teachers["net"]
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
     first, second = turns_of(assembly)
-    scene = Scene(View.of(batch))
-    second.terms(Scene(View.of(batch)))  # leaves the teacher in training mode
+    second.compute(View.of(batch), None)  # leaves the teacher in training mode
     after_training = {key: value.clone() for key, value in teacher.state_dict().items()}
     assert any(not torch.equal(before[key], after_training[key]) for key in before)
-    first.terms(scene)
+    first.compute(View.of(batch), None)
     assert not teacher.training
     assert all(torch.equal(v, after_training[k]) for k, v in teacher.state_dict().items())
 
@@ -451,12 +397,13 @@ def test_a_frozen_teacher_never_changes(pictures: Path, tmp_path: Path) -> None:
 
 
 def test_alone_gives_everybody_their_gradients_back() -> None:
+    def refuse(view: View, restored: Restored | None) -> tuple[dict[str, Tensor], None]:
+        raise NotImplementedError
+
     networks = [nn.Linear(2, 2), nn.Linear(2, 2)]
     frozen = networks[1].bias.requires_grad_(False)
     turns = [
-        Turn(
-            str(i), network, network, torch.optim.SGD(network.parameters(), 0.1), SimpleNamespace, 1
-        )
+        Turn(str(i), network, network, torch.optim.SGD(network.parameters(), 0.1), refuse)
         for i, network in enumerate(networks)
     ]
     with pytest.raises(ZeroDivisionError), turns[0].alone(turns):

@@ -36,7 +36,7 @@ def test_a_signal_saves_and_stops(
     command.wait_until(lambda: "step 3/" in command.log.read_text())
     assert command.kill(number) == status
     found = re.search(
-        r"^stopped at step (\d+), state saved; go on with --resume$",
+        r"^stopped at step (\d+), state saved; continue with --resume$",
         command.log.read_text(),
         re.MULTILINE,
     )
