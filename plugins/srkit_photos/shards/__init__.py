@@ -1,1 +1,1 @@
-"""Tar shards: format, storage, writer and data set."""
+"""Shards: images in tar files, local or on a server."""

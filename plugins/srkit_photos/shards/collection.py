@@ -1,4 +1,4 @@
-"""The pictures that go into shards: those of a folder, or of a list."""
+"""The pictures that are packed into shards, from a folder or a list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from srkit.images import Formats, find_pictures
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A file, the name of its member in a tar file, and its class index."""
+    """A picture file, its name in a shard, and its class index."""
 
     path: Path
     name: str
@@ -22,43 +22,43 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The pictures that are to be put into shards, and their classes."""
+    """Pictures and the names of their classes; None if they have no labels."""
 
     pictures: Sequence[Picture]
     classes: Sequence[str] | None
 
 
-def collect(given: Path, formats: Formats) -> Collection:
+def collect(source: Path, formats: Formats) -> Collection:
     """Find the pictures of a folder or a list.
 
     Parameters
     ----------
-    given
-        A folder, whose first level are the classes unless pictures lie on that level, too; or a
-        CSV file with the column ``path``, relative to its own folder, and for labelled pictures
-        ``class_index``, from 0.
+    source
+        A folder, whose subfolders are the classes unless pictures lie beside them; or a CSV file
+        with the column ``path``, relative to its folder, and for labelled pictures ``class_index``,
+        from 0.
     formats
-        Which files are pictures.
+        The image formats.
 
     Raises
     ------
     DataError
-        If there are none, a row is wrong, or two would have one name in a shard.
+        If there are no pictures, a row is wrong, or two pictures would be one sample.
     """
-    if given.is_dir():
-        names = find_pictures(given, formats.suffixes)
+    if source.is_dir():
+        names = find_pictures(source, formats.suffixes)
         labelled = all("/" in name for name in names)
         classes = sorted({name.partition("/")[0] for name in names}) if labelled else None
         numbers = {name: number for number, name in enumerate(classes or ())}
         labels = [numbers[name.partition("/")[0]] if labelled else None for name in names]
-        root = given
+        root = source
     else:
-        root = given.parent
-        names, labels = _read_list(given)
+        root = source.parent
+        names, labels = _read_list(source)
         known = [label for label in labels if label is not None]
         classes = [str(index) for index in range(max(known) + 1)] if known else None
     members = [_member_name(name) for name in names]
-    _check_keys(given, names, members)
+    _check_keys(source, names, members)
     pictures = [
         Picture(root / name, member, label)
         for name, member, label in zip(names, members, labels, strict=True)
@@ -75,15 +75,15 @@ def _read_list(path: Path) -> tuple[list[str], list[int | None]]:
             columns = rows.fieldnames or []
             if "path" not in columns:
                 raise DataError(
-                    f"{path}: its columns are {', '.join(columns)}; expected path, and class_index "
-                    "if there are labels"
+                    f"{path}: has the columns {', '.join(columns)}; expected path and, for labels, "
+                    "class_index"
                 )
             for row in rows:
                 index = row.get("class_index")
                 if "class_index" in columns and not (index and index.isascii() and index.isdigit()):
                     raise DataError(
-                        f"{path}, line {rows.line_num}: the class index is '{index}'; expected "
-                        "0, 1, 2, ..."
+                        f"{path}, line {rows.line_num}: got class_index '{index}'; expected 0, 1, "
+                        "2, ..."
                     )
                 names.append(row["path"])
                 labels.append(int(index) if index else None)
@@ -92,26 +92,26 @@ def _read_list(path: Path) -> tuple[list[str], list[int | None]]:
             f"{path}: cannot be read ({error}); expected a folder of pictures, or a CSV file"
         ) from error
     if not names:
-        raise DataError(f"{path}: lists no picture")
+        raise DataError(f"{path}: lists no pictures")
     return names, labels
 
 
 def _member_name(name: str) -> str:
-    """Name a picture in a tar file: no dot but that of its ending, no way out of a folder."""
+    """Return the name in a shard: relative, with no dot but that of the extension."""
     inside = PurePosixPath(name)
     parts = [part for part in inside.parts if part not in ("..", "/", ".")]
     stem = inside.stem.replace(".", "_")
     return "/".join([*parts[:-1], stem + inside.suffix.lower()])
 
 
-def _check_keys(given: Path, names: Sequence[str], members: Sequence[str]) -> None:
-    """Refuse two pictures that a reader of WebDataset would take for one sample."""
+def _check_keys(source: Path, names: Sequence[str], members: Sequence[str]) -> None:
+    """Check that readers of WebDataset keep all pictures apart."""
     seen: dict[str, str] = {}
     for name, member in zip(names, members, strict=True):
         key = member.rpartition(".")[0]
         if key in seen:
             raise DataError(
-                f"{given}: {seen[key]} and {name} would be one sample, {key}; rename one, since "
-                "the ending does not count"
+                f"{source}: {seen[key]} and {name} would be one sample, {key}; rename one so that "
+                "they differ in more than the extension"
             )
         seen[key] = name

@@ -1,4 +1,4 @@
-"""Pictures in tar shards, here or on a server."""
+"""The data set of pictures in shards."""
 
 from __future__ import annotations
 
@@ -20,46 +20,45 @@ from srkit_photos.shards.storage import (
     LocalShards,
     ShardReader,
     open_shards,
-    shard_cache,
 )
 
-#: Shards whose samples are shuffled together.
+#: Number of shards whose samples are shuffled together.
 TOGETHER = 16
 
 
 class ShardPhotos:
     """Pictures in tar shards (WebDataset), made by ``srkit data shard``; local or on a server.
 
-    Training takes the shards in an order of its own in each epoch, and shuffles the samples of 16
-    of them at a time.
+    In each epoch of training, the shards are shuffled, and the samples of 16 shards at a time.
 
     Parameters
     ----------
     root
         Folder of the shards, or its address: ``https://host/folder``, ``s3://bucket/folder``.
     size
-        Shrink the short side to this many pixels (bicubic, antialiased) and cut out the central
-        square; by default pictures stay whole. A JPEG of 16 times the size or more is decoded at a
-        quarter of its own, see docs/scale.md.
+        Resize the short side to this many pixels (bicubic, antialiased) and crop the central
+        square; by default, pictures stay whole. A JPEG of 16 times the size or more is decoded at a
+        quarter of its size, see docs/scale.md.
     enlarge
-        Enlarge pictures whose short side is below the size, instead of refusing them.
+        Enlarge pictures whose short side is below the size; otherwise, they are an error.
     mode
-        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+        ``rgb`` repeats grey three times; ``grey`` is the luma of colours (BT.601).
     classes
-        ``imagenet`` for its 1000 classes with their names: labels are its class indices, or were
-        given by folders named after wnids. By default the classes are those of the shards.
+        ``imagenet`` for its 1000 classes with their names; labels are its class indices, or the
+        shards were made from folders named by WordNet IDs. By default, the classes of the shards.
     start, stop
-        Take the samples from one position to before another; negative positions count from the
-        end. Shards are shuffled when they are made, so these are a fair sample.
+        Use the samples from one position to before another; negative positions count from the
+        end. Since shards are shuffled when they are made, these are a random sample.
     cache
-        Folder in which shards of a server are kept; ``shards`` in srkit's cache by default.
+        Folder in which shards of a server are cached; by default, ``shards`` in srkit's cache.
     cache_gb
-        What it may hold, in GB. Less than twice 16 shards are downloaded in every epoch anew.
+        Maximum size of the cache in GB; with less than 32 shards, each is downloaded in every
+        epoch.
 
     Raises
     ------
     DataError
-        If the shards or their index are missing, damaged or cannot be downloaded, or a picture is
+        If shards or their index are missing or damaged or cannot be downloaded, or a picture is
         smaller than the size.
 
     References
@@ -84,7 +83,7 @@ class ShardPhotos:
         cache: Path | None = None,
         cache_gb: Annotated[float, Field(gt=0)] = SHARD_CACHE_BYTES / 1e9,
     ) -> None:
-        files = open_shards(root, cache or shard_cache(), int(cache_gb * 1e9))
+        files = open_shards(root, cache, int(cache_gb * 1e9))
         self._reader = ShardReader(files)
         self.local = isinstance(files, LocalShards)
         self._photos = PhotoReader(formats, size, enlarge=enlarge, mode=mode)
@@ -92,7 +91,9 @@ class ShardPhotos:
         self.channels = 3 if mode == "rgb" else 1
         chosen = range(len(files.index))[start:stop]
         if not chosen:
-            raise ValueError(f"start {start} and stop {stop} leave none of {len(files.index)}")
+            raise ValueError(
+                f"start {start} and stop {stop} select none of {len(files.index)} samples"
+            )
         self._first, self._length = chosen.start, len(chosen)
         if size is not None and not enlarge:
             self._check_sides(root, chosen, size)
@@ -101,7 +102,7 @@ class ShardPhotos:
             each.tolist() for each in np.unique(shards, return_counts=True)
         )
         bad = files.index.bad[:10]
-        self.notes = [*files.notes, *(f"{root}: left out {text}" for _, text in bad)]
+        self.notes = [*files.notes, *(f"{root}: not included: {text}" for _, text in bad)]
         self.classes: Sequence[str] | None = files.index.classes
         self._labels: list[int] | None = None
         if classes == "imagenet":
@@ -115,7 +116,7 @@ class ShardPhotos:
         return self._sample(index, None)
 
     def extent(self, index: int) -> Extent:
-        """Tell how large a sample is, by the index."""
+        """Return the size of a sample, from the index."""
         if not 0 <= index < self._length:
             raise IndexError(index)
         row = self._reader.rows[self._first + index]
@@ -124,16 +125,16 @@ class ShardPhotos:
         return Extent(self._reader.name(self._first + index), sides)
 
     def window(self, index: int, window: Window) -> Sample:
-        """Read part of a sample: it is decoded whole, and cut before anything else is done."""
+        """Read part of a sample: it is decoded whole and cropped first."""
         return self._sample(index, window)
 
     def expect(self, groups: Sequence[int]) -> None:
-        """Fetch shards ahead, by their positions among those of this data set."""
+        """Start to download shards, by their positions among those of this data set."""
         files = self._reader.files
         files.expect([files.index.shards[self._shards[group]] for group in groups])
 
     def _check_sides(self, root: str, chosen: range, size: int) -> None:
-        """Refuse pictures that are too small now, rather than when a run comes to them."""
+        """Check the sizes of all pictures now rather than during a run."""
         rows = self._reader.rows[chosen.start : chosen.stop]
         (small,) = np.nonzero(np.minimum(rows["height"], rows["width"]) < size)
         if len(small):
@@ -142,7 +143,7 @@ class ShardPhotos:
             sides = f"{rows['width'][first]} x {rows['height'][first]}"
             raise DataError(
                 f"{root}: {len(small)} of {len(rows)} pictures have a short side below size "
-                f"{size}, such as {name} ({sides}); lower the size, or set enlarge: true"
+                f"{size}, such as {name} ({sides}); lower the size or set enlarge: true"
             )
 
     def _sample(self, index: int, window: Window | None) -> Sample:
@@ -158,15 +159,15 @@ class ShardPhotos:
 
 
 def _imagenet_labels(root: str, classes: Sequence[str] | None) -> list[int]:
-    """Give ImageNet's class index of each label."""
+    """Return ImageNet's class index of each label."""
     if classes is None:
-        raise DataError(f"{root}: these shards have no labels; leave out classes")
+        raise DataError(f"{root}: the shards have no labels; remove the option classes")
     indices = class_indices()
     if all(name in indices for name in classes):
         return [indices[name] for name in classes]
     if len(classes) > len(indices) or list(classes) != [str(i) for i in range(len(classes))]:
         raise DataError(
-            f"{root}: its classes are no wnids such as n01440764, nor class indices below 1000; "
-            "leave out classes"
+            f"{root}: the classes are neither WordNet IDs such as n01440764 nor class indices "
+            "below 1000; remove the option classes"
         )
     return list(range(len(classes)))

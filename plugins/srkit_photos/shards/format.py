@@ -1,10 +1,10 @@
-"""Shards: tar files in the WebDataset format, and an index of what lies where in them.
+"""The format of shards: tar files in the WebDataset format, with an index.
 
-A folder of shards holds ``shard-000000.tar`` and so on, which any reader of WebDataset takes:
-the members of a sample follow one another and share a name up to its first dot, such as
-``cats/tom.jpg`` and ``cats/tom.cls``. Beside them stand ``index.json``, which names the shards with
-their sizes and checksums, and ``samples.npy``, a row for each sample, in order. With these a sample
-is read by itself, wherever it lies.
+A folder of shards contains ``shard-000000.tar`` and so on, which any reader of WebDataset reads:
+the members of a sample follow one another and have the same name up to its first dot, such as
+``cats/tom.jpg`` and ``cats/tom.cls``. In addition, ``index.json`` lists the shards with their sizes
+and checksums, and ``samples.npy`` has a row for each sample, in order, so that any sample can be
+read by itself.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 from srkit.errors import DataError
 from srkit.system import write_file
 
-#: The file that names the shards, and the one with a row for each sample.
+#: The list of shards, and the table of samples.
 INDEX, SAMPLES = "index.json", "samples.npy"
-#: The version of the format that is written and read.
+#: Version of the index.
 FORMAT = 1
-#: Label of a sample that has none.
+#: Label of samples without one.
 UNLABELLED = -1
 
-#: Where a sample is: its shard, the first byte of its picture's tar header and of its content, the
-#: bytes of that and their CRC-32; then its class and the picture's sides in pixels.
+#: A sample: its shard; the first byte of its tar header and of its content in there; the size of
+#: the content in bytes and its CRC-32; its class, and the picture's sides in pixels.
 ROW = np.dtype(
     [
         ("shard", "<u4"),
@@ -52,7 +52,7 @@ Rows = NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A tar file: its name, how many samples and bytes it has, and its SHA-256."""
+    """A tar file: its name, its numbers of samples and bytes, and its SHA-256."""
 
     name: str
     samples: int
@@ -62,20 +62,20 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What a folder of shards holds.
+    """The contents of a folder of shards.
 
     Parameters
     ----------
     shards
-        In order.
+        The shards, in order.
     classes
         Class names by label; None for unlabelled pictures.
     rows
         SHA-256 of ``samples.npy``.
     made
-        How they were made.
+        What they are made from, and how.
     bad
-        Names and problems of the pictures that could not be used.
+        Names and problems of the pictures that cannot be used.
     """
 
     shards: Sequence[Shard]
@@ -88,30 +88,30 @@ class Index:
         return sum(shard.samples for shard in self.shards)
 
     def dump(self) -> str:
-        """Write it as JSON."""
+        """Return the content of ``index.json``."""
         return json.dumps({"format": FORMAT, "samples": len(self), **asdict(self)}, indent=1) + "\n"
 
 
 def write_index(folder: Path, index: Index, rows: Rows) -> None:
-    """Write the index of a folder of shards; ``index.json`` comes last, and says all is there."""
+    """Write the index of a folder of shards; ``index.json`` comes last, when all is complete."""
     write_file(folder / SAMPLES, encode_rows(rows))
     write_file(folder / INDEX, index.dump())
 
 
 def encode_rows(rows: Rows) -> bytes:
-    """Give the rows as they stand in ``samples.npy``."""
+    """Return the content of ``samples.npy``."""
     content = io.BytesIO()
     np.save(content, rows)
     return content.getvalue()
 
 
-def parse_index(text: str | bytes, where: str) -> Index:
-    """Read an ``index.json``.
+def parse_index(text: str | bytes, source: str) -> Index:
+    """Parse the content of an ``index.json``.
 
     Raises
     ------
     DataError
-        If it is none, or of another version.
+        If it is damaged, or of another version; `source` names it.
     """
     try:
         tree = json.loads(text)
@@ -126,12 +126,12 @@ def parse_index(text: str | bytes, where: str) -> Index:
             )
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{where}: no index of shards ({type(error).__name__}: {error}); make it again with "
-            "srkit data shard"
+            f"{source}: is not an index of shards ({type(error).__name__}: {error}); make the "
+            "shards again with srkit data shard"
         ) from error
     raise DataError(
-        f"{where}: an index of version {version}; this srkit reads {FORMAT}: make it again with "
-        "srkit data shard, or install the srkit that made it"
+        f"{source}: has version {version}, but this srkit reads version {FORMAT}; make the shards "
+        "again with srkit data shard, or install the srkit that made them"
     )
 
 
@@ -141,7 +141,7 @@ def read_rows(path: Path, index: Index) -> Rows:
     Raises
     ------
     DataError
-        If they are missing, or not those of the index.
+        If the file is missing, or does not belong to the index.
     """
     remedy = "copy the folder again, or make the shards again with srkit data shard"
     try:
@@ -150,23 +150,23 @@ def read_rows(path: Path, index: Index) -> Rows:
         raise DataError(f"{path}: cannot be read ({error}); {remedy}") from error
     if rows.dtype != ROW or rows.shape != (len(index),):
         raise DataError(
-            f"{path}: {len(rows)} rows, but the index tells of {len(index)} samples; {remedy}"
+            f"{path}: has {len(rows)} rows, but the index has {len(index)} samples; {remedy}"
         )
     return rows
 
 
 def name_of(header: bytes) -> str:
-    """Read the name of a tar member from all that stands before its content."""
+    """Return the name of a tar member from its header, or headers if the name is long."""
     if len(header) == tarfile.BLOCKSIZE:
         return tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").name
-    with tarfile.open(fileobj=io.BytesIO(header), mode="r:") as archive:  # a long name
+    with tarfile.open(fileobj=io.BytesIO(header), mode="r:") as archive:
         member = archive.next()
     assert member is not None
     return member.name
 
 
 class ShardWriter:
-    """Writes the samples of one shard to a tar file; the same samples give the same bytes.
+    """Write the samples of one shard to a tar file; the same samples give the same bytes.
 
     Parameters
     ----------
@@ -188,11 +188,11 @@ class ShardWriter:
         Parameters
         ----------
         name
-            Of the picture's member: a key without dots in its last part, and an ending.
+            Name of the picture in the shard; its last part has one dot, that of the extension.
         content
-            The picture's file.
+            Content of the picture file.
         label
-            Class index.
+            Class index; None without a label.
         sides
             Height and width in pixels.
         """
@@ -211,7 +211,7 @@ class ShardWriter:
         self.rows.append((self._number, start, place, len(content), crc, known, *sides))
 
     def finish(self) -> Shard:
-        """End the archive and describe it."""
+        """Write the end of the archive and describe it."""
         self._put(bytes(2 * tarfile.BLOCKSIZE))
         self._put(bytes(-self._size % tarfile.RECORDSIZE))
         name = shard_name(self._number)
@@ -224,12 +224,12 @@ class ShardWriter:
 
 
 def _header(name: str, size: int) -> bytes:
-    """Give what stands before a member: no time, owner or other accident."""
+    """Return the header of a member, without time or owner."""
     member = tarfile.TarInfo(name)
     member.size = size
     return member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
 def shard_name(number: int) -> str:
-    """Name a shard by its number."""
+    """Return the file name of a shard."""
     return f"shard-{number:06d}.tar"

@@ -1,4 +1,4 @@
-"""Where shards lie: in a folder, or on a server, from which they are kept on disk up to a bound."""
+"""Storage of shards: in a folder, or on a server with a local cache of limited size."""
 
 from __future__ import annotations
 
@@ -19,15 +19,10 @@ from srkit.errors import DataError, DownloadError, SrkitError
 from srkit.system import atomic, cache_folder, download, remove_partials, verify, write_file
 from srkit_photos.shards.format import INDEX, SAMPLES, Shard, name_of, parse_index, read_rows
 
-#: What copies of a server's shards may take up by default.
+#: Default size of the cache of a server's shards.
 SHARD_CACHE_BYTES = 100 * 10**9
 #: Seconds without a byte after which a connection counts as dead.
 TIMEOUT = 60
-
-
-def shard_cache() -> Path:
-    """Name the folder in srkit's cache for copies of a server's shards."""
-    return cache_folder() / "shards"
 
 
 class LocalShards:
@@ -36,12 +31,12 @@ class LocalShards:
     Parameters
     ----------
     folder
-        As `srkit data shard` wrote it.
+        The folder, written by `srkit data shard`.
 
     Raises
     ------
     DataError
-        If there is no index, or a shard is missing or not of the size that it tells.
+        If there is no index, or a shard is missing or has another size than in the index.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,8 +44,8 @@ class LocalShards:
         path = folder / INDEX
         if not path.is_file():
             raise DataError(
-                f"{path}: no such file; make the shards with srkit data shard, or wait until it is "
-                "done"
+                f"{path}: no such file; make the shards with srkit data shard, or wait until it "
+                "has finished"
             )
         self.notes: Sequence[str] = ()
         self.index = parse_index(path.read_bytes(), str(path))
@@ -59,81 +54,81 @@ class LocalShards:
             _check_size(folder / shard.name, shard)
 
     def path(self, shard: Shard) -> Path:
-        """Give the file of a shard."""
+        """Return the file of a shard."""
         return self._folder / shard.name
 
     def expect(self, shards: Sequence[Shard]) -> None:
-        """Do nothing: they are here."""
+        """Do nothing, since the shards are local."""
 
 
 class RemoteShards:
-    """Shards on a server: each is downloaded whole when it is first read, verified, and kept.
+    """Shards on a server; each is downloaded, verified and cached when it is first read.
 
-    Addresses of http and https are downloaded by srkit itself, and taken up where a connection
-    broke; all others, such as ``s3://bucket/shards``, through fsspec.
+    Addresses of http and https are downloaded by srkit itself, which resumes partial downloads;
+    all others, such as ``s3://bucket/shards``, by fsspec.
 
     Parameters
     ----------
     address
-        Of the folder.
+        Address of the folder.
     cache
-        Folder of what is kept; each version of the shards gets its own in there.
-    room
-        Bytes that it may hold: those that were read the longest time ago are removed.
+        Folder of the cache, in which each version of the shards has its own.
+    cache_bytes
+        Maximum size of the cached shards; the least recently read ones are removed.
 
     Raises
     ------
     DataError
-        If there is no index, or the server does not answer and has not given one before; or if the
-        largest shard exceeds the room.
+        If there is no index, the server does not respond and no index is cached, or the largest
+        shard exceeds `cache_bytes`.
     """
 
-    def __init__(self, address: str, cache: Path, room: int) -> None:
-        self._address, self._room = address.rstrip("/"), room
-        content = self._index(cache)
+    def __init__(self, address: str, cache: Path, cache_bytes: int) -> None:
+        self._address, self._cache_bytes = address.rstrip("/"), cache_bytes
+        content = self._fetch_index(cache)
         self.index = parse_index(content, f"{self._address}/{INDEX}")
         self._cache = cache / sha256(content).hexdigest()[:16]
         self._cache.mkdir(parents=True, exist_ok=True)
         self.rows_path = self._cache / SAMPLES
-        self._keep(self.rows_path, self.index.rows)
+        self._download(self.rows_path, self.index.rows)
         largest = max(self.index.shards, key=lambda shard: shard.bytes)
-        if largest.bytes > room:
+        if largest.bytes > cache_bytes:
             raise DataError(
-                f"{self._address}/{largest.name}: has {largest.bytes / 1e9:.3g} GB, and the cache "
-                f"may hold {room / 1e9:.3g}; raise cache_gb"
+                f"{self._address}/{largest.name}: has {largest.bytes / 1e9:.3g} GB, which exceeds "
+                f"the size of the cache, {cache_bytes / 1e9:.3g} GB; raise cache_gb"
             )
 
-    def _index(self, cache: Path) -> bytes:
-        """Fetch the index; where the server does not answer, take the one that it last gave."""
+    def _fetch_index(self, cache: Path) -> bytes:
+        """Fetch the index; if the server does not respond, use the cached one."""
         address = f"{self._address}/{INDEX}"
-        kept = cache / f"index-{sha256(address.encode()).hexdigest()[:16]}.json"
+        cached = cache / f"index-{sha256(address.encode()).hexdigest()[:16]}.json"
         self.notes: Sequence[str] = ()
         try:
             content = _fetch(address)
         except DataError as error:
-            told = isinstance(error.__cause__, urllib.error.HTTPError | FileNotFoundError)
-            if told or not kept.is_file():
+            responded = isinstance(error.__cause__, urllib.error.HTTPError | FileNotFoundError)
+            if responded or not cached.is_file():
                 raise
-            self.notes = [f"{error}; going on with the shards that are kept"]
-            return kept.read_bytes()
+            self.notes = [f"{error}; using the cached shards"]
+            return cached.read_bytes()
         cache.mkdir(parents=True, exist_ok=True)
-        write_file(kept, content)
+        write_file(cached, content)
         return content
 
     def path(self, shard: Shard) -> Path:
-        """Give the file of a shard, downloading it if it is not here."""
+        """Return the file of a shard, which is downloaded if it is not cached."""
         path = self._cache / shard.name
         if not _is_whole(path, shard):
             with FileLock(self._cache / ".room.lock"):
                 if not _is_whole(path, shard):
-                    path.unlink(missing_ok=True)  # cut short since it was verified
+                    path.unlink(missing_ok=True)  # truncated after it was verified
                 self._make_room(shard)
-            self._keep(path, shard.sha256)
+            self._download(path, shard.sha256)
         os.utime(path)
         return path
 
     def expect(self, shards: Sequence[Shard]) -> None:
-        """Download shards in the background; what goes wrong is told when they are read."""
+        """Download shards in the background; errors are raised when the shards are read."""
 
         def fetch() -> None:
             for shard in shards:
@@ -144,7 +139,7 @@ class RemoteShards:
 
         threading.Thread(target=fetch, daemon=True).start()
 
-    def _keep(self, path: Path, digest: str) -> None:
+    def _download(self, path: Path, digest: str) -> None:
         address, checksum = f"{self._address}/{path.name}", f"sha256:{digest}"
         try:
             if address.startswith(("http://", "https://")):
@@ -160,35 +155,42 @@ class RemoteShards:
                             system.get_file(place, str(partial))
                         except OSError as error:
                             raise _unreachable(address, error) from error
-                        verify(partial, checksum, address, "copy it there again")
+                        verify(partial, checksum, address, "upload it again")
         except DownloadError as error:
             raise DataError(str(error)) from error
 
     def _make_room(self, shard: Shard) -> None:
-        there = {path: path.stat() for path in self._cache.glob("shard-*.tar")}
-        held = sum(each.st_size for each in there.values())
-        for path in sorted(there, key=lambda each: there[each].st_mtime):
-            if held + shard.bytes <= self._room:
+        """Remove the least recently read shards until another one fits into the cache."""
+        cached = {path: path.stat() for path in self._cache.glob("shard-*.tar")}
+        used = sum(each.st_size for each in cached.values())
+        for path in sorted(cached, key=lambda each: cached[each].st_mtime):
+            if used + shard.bytes <= self._cache_bytes:
                 return
             path.unlink(missing_ok=True)
-            held -= there[path].st_size
+            used -= cached[path].st_size
 
 
 ShardFiles = LocalShards | RemoteShards
 
 
-def open_shards(root: str, cache: Path, room: int) -> ShardFiles:
-    """Find shards by a folder or an address, see :class:`LocalShards` and :class:`RemoteShards`."""
-    return RemoteShards(root, cache, room) if "://" in root else LocalShards(Path(root))
+def open_shards(root: str, cache: Path | None, cache_bytes: int) -> ShardFiles:
+    """Open the shards of a folder or an address.
+
+    Parameters are those of :class:`LocalShards` and :class:`RemoteShards`; by default, the cache is
+    the folder ``shards`` of srkit's cache.
+    """
+    if "://" not in root:
+        return LocalShards(Path(root))
+    return RemoteShards(root, cache or cache_folder() / "shards", cache_bytes)
 
 
 class ShardReader:
-    """Reads samples out of shards, each by itself.
+    """Read single samples from shards.
 
     Parameters
     ----------
     files
-        Where the shards are.
+        The shards.
     """
 
     def __init__(self, files: ShardFiles) -> None:
@@ -196,20 +198,20 @@ class ShardReader:
         self.rows = read_rows(files.rows_path, files.index)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"files": self.files}  # another process maps the rows itself
+        return {"files": self.files}  # each process maps the rows into memory itself
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.files = state["files"]
         self.rows = read_rows(self.files.rows_path, self.files.index)
 
     def name(self, index: int) -> str:
-        """Read the name of a picture alone."""
+        """Read the name of a picture."""
         shard, start, place, *_ = self.rows[index].item()
         path, header = self._bytes(index, shard, start, place)
         return self._name(path, index, header)
 
     def read(self, index: int) -> tuple[Path, str, bytes]:
-        """Read a picture: its shard, its name in there, and its file.
+        """Read a picture: path of the shard, name in the shard, and content of the file.
 
         Raises
         ------
@@ -220,7 +222,7 @@ class ShardReader:
         path, found = self._bytes(index, shard, start, place + size)
         content = found[place - start :]
         if zlib.crc32(content) != crc:
-            raise DataError(f"{path}: its sample {index} has another checksum; {REMEDY}")
+            raise DataError(f"{path}: the checksum of sample {index} is wrong; {REMEDY}")
         return path, self._name(path, index, found[: place - start]), content
 
     def _bytes(self, index: int, shard: int, start: int, stop: int) -> tuple[Path, bytes]:
@@ -234,7 +236,7 @@ class ShardReader:
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         if len(found) < stop - start:
-            raise DataError(f"{path}: ends before its sample {index}; {REMEDY}")
+            raise DataError(f"{path}: ends before sample {index}; {REMEDY}")
         return path, found
 
     def _name(self, path: Path, index: int, header: bytes) -> str:
@@ -242,14 +244,14 @@ class ShardReader:
             return name_of(header)
         except tarfile.TarError as error:
             raise DataError(
-                f"{path}: its sample {index} has a damaged header ({error}); {REMEDY}"
+                f"{path}: the header of sample {index} is damaged ({error}); {REMEDY}"
             ) from error
 
 
-#: What is to be done about a damaged shard.
+#: What to do about a damaged shard.
 REMEDY = (
-    "copy it again; a copy of a server's may be removed, and is fetched anew; else remove the "
-    "whole folder and run srkit data shard again"
+    "copy it again; a cached copy can be deleted, it is downloaded again; otherwise remove the "
+    "folder and run srkit data shard again"
 )
 
 
@@ -263,7 +265,7 @@ def _check_size(path: Path, shard: Shard) -> None:
     except FileNotFoundError:
         raise DataError(f"{path}: no such shard; {REMEDY}") from None
     if size != shard.bytes:
-        raise DataError(f"{path}: has {size} bytes, its index tells {shard.bytes}; {REMEDY}")
+        raise DataError(f"{path}: has {size} bytes, expected {shard.bytes}; {REMEDY}")
 
 
 def _fetch(address: str) -> bytes:
@@ -282,7 +284,7 @@ def _fetch(address: str) -> bytes:
 
 
 def _open(address: str) -> tuple[Any, str]:
-    """Find what reads an address that is not http."""
+    """Return the file system of an address that is not http, and the path in it."""
     try:
         from fsspec.core import url_to_fs
 
@@ -290,10 +292,12 @@ def _open(address: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise DataError(
             f"{address}: cannot be opened ({error}); expected a folder, http(s)://, or an address "
-            'that fsspec knows: pip install "srkit[remote]" brings s3://'
+            'that fsspec supports; pip install "srkit[remote]" adds s3://'
         ) from error
     return system, str(place)
 
 
 def _unreachable(address: str, error: OSError) -> DataError:
-    return DataError(f"{address}: cannot be had ({error}); check the address and your access to it")
+    return DataError(
+        f"{address}: cannot be fetched ({error}); check the address and your permissions"
+    )

@@ -1,12 +1,14 @@
-"""`srkit data shard`: pictures into tar shards in the WebDataset format."""
+"""Write shards."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,7 @@ from srkit_photos.shards.format import (
 )
 from srkit_photos.shards.storage import LocalShards
 
-#: Where a finished shard's rows and record wait until all are done.
+#: Folder with the records of finished shards, until all are finished.
 PARTS = ".parts"
 #: What a message says if the digest of the inputs differs.
 PHRASES = {"inputs": "made from pictures of other names, labels or sizes"}
@@ -52,18 +54,18 @@ PHRASES = {"inputs": "made from pictures of other names, labels or sizes"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How shards are made.
+    """Settings of shards.
 
     Parameters
     ----------
     short_side
-        Pixels to which the short sides of larger pictures are brought; None keeps all files.
+        Pixels to which the short sides of larger pictures are reduced; None keeps all files.
     quality
-        Of the JPEG files that this makes.
+        Quality of the JPEG files that result.
     per_shard
-        Pictures of a shard.
+        Pictures in a shard.
     seed
-        Decides the order of the pictures.
+        Determines the order of the pictures.
     """
 
     short_side: int | None = None
@@ -73,8 +75,8 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A picture as it goes into a shard: its member's name, its file, its height and width."""
+class Packed:
+    """A picture as it is stored: name in the shard, content of the file, height and width."""
 
     name: str
     content: bytes
@@ -90,29 +92,29 @@ def write_shards(
     *,
     workers: int = 2,
 ) -> Index:
-    """Write pictures to shards; those that a stopped run finished are kept.
+    """Write pictures to shards; shards that an interrupted call finished are kept.
 
-    Every picture is decoded once; one that cannot be is left out, and stands in the index. The
-    same pictures and settings give the same bytes. Whether they are the same as a stopped run's
-    is told by their names, labels and sizes in bytes.
+    Every picture is decoded once; those that cannot be decoded are listed in the index. The same
+    pictures and settings result in the same bytes. Whether the pictures are those of an interrupted
+    call is decided by their names, labels and sizes in bytes.
 
     Parameters
     ----------
     collection, formats
-        The pictures, and what reads them.
+        The pictures, and the image formats.
     folder
-        Where to.
+        Output folder.
     settings
-        How.
+        The settings.
     console
-        Where to show progress.
+        Where progress is shown.
     workers
-        Processes that read; 0 reads in this one.
+        Worker processes that read; 0 reads in this process.
 
     Raises
     ------
     DataError
-        If the folder holds something else, or no picture can be used.
+        If the folder has other contents, or no picture can be used.
     OutputError
         If a file cannot be written; finished shards are kept.
     """
@@ -120,62 +122,27 @@ def write_shards(
     finished = _finished(folder, made)
     if finished is not None:
         return finished
-    with claimed(folder, folder / PARTS / "made.json", made, "srkit data shard", **PHRASES):
-        return _write_all(collection, formats, folder, settings, made, console, workers)
-
-
-def _write_all(
-    collection: Collection,
-    formats: Formats,
-    folder: Path,
-    settings: Settings,
-    made: dict[str, Any],
-    console: Console,
-    workers: int,
-) -> Index:
-    """Write the shards that are missing, then the index."""
     order = np.random.default_rng(settings.seed).permutation(len(collection.pictures))
-    rows: list[Rows] = []
-    shards: list[Shard] = []
-    bad: list[tuple[str, str]] = []
     portions = [
         [collection.pictures[i] for i in order[first : first + settings.per_shard]]
         for first in range(0, len(order), settings.per_shard)
     ]
-    kept = {number: part for number in range(len(portions)) if (part := _read_part(folder, number))}
-    missing = [each for n, portion in enumerate(portions) if n not in kept for each in portion]
-    reader = _Reader(formats, settings.short_side, settings.quality)
-    found = map_in_workers(reader.read, missing, workers)
-    with progress_bars(console) as bars, closing(found), gathered_signals() as received:
-        task = bars.add_task("shards", total=len(order))
-
-        def advance() -> None:
-            bars.advance(task)
-            if received:  # raised where the signal came, it could be lost in a library's hook
-                raise KeyboardInterrupt
-
-        for number, portion in enumerate(portions):
-            if number in kept:
-                part = kept[number]
-                bars.advance(task, len(portion))
-            else:
-                part = _write_shard(folder, number, portion, found, advance)
-            shards += [part.shard] if part.shard.samples else []
-            rows.append(part.rows)
-            bad += part.bad
-    if not shards:
-        raise DataError(f"{folder}: none of {len(order)} pictures could be used; {bad[0][1]}")
-    return _finish(folder, shards, rows, bad, collection.classes, made)
+    with claimed(folder, folder / PARTS / "made.json", made, "srkit data shard", **PHRASES):
+        parts = _write_parts(folder, portions, formats, settings, console, workers)
+        bad = [each for part in parts for each in part.bad]
+        if len(bad) == len(order):
+            raise DataError(f"{folder}: none of {len(order)} pictures could be used; {bad[0][1]}")
+        return _write_index(folder, parts, collection.classes, made)
 
 
 def _describe(collection: Collection, settings: Settings) -> dict[str, Any]:
-    """Tell what shards are made of and how, so that others are not taken for them."""
+    """Describe what shards are made from, to recognise it."""
     inputs = blake2b(digest_size=16)
     for picture in collection.pictures:
         try:
             size = picture.path.stat().st_size
         except OSError:
-            size = -1  # reading it will tell why
+            size = -1  # the reason is reported when it is read
         inputs.update(
             f"{picture.name}\0{picture.label}\0{size}\n".encode("utf-8", "surrogateescape")
         )
@@ -198,11 +165,46 @@ def _finished(folder: Path, made: dict[str, Any]) -> Index | None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A finished shard: what it is, its rows, and the pictures that it lacks."""
+    """A finished shard, its rows, and the pictures of it that cannot be used."""
 
     shard: Shard
     rows: Rows
     bad: list[tuple[str, str]]
+
+
+def _write_parts(
+    folder: Path,
+    portions: Sequence[Sequence[Picture]],
+    formats: Formats,
+    settings: Settings,
+    console: Console,
+    workers: int,
+) -> list[_Part]:
+    """Write the shards that are missing; return all."""
+    kept = [_read_part(folder, number) for number in range(len(portions))]
+    missing = [
+        picture
+        for part, portion in zip(kept, portions, strict=True)
+        if part is None
+        for picture in portion
+    ]
+    total = sum(map(len, portions))
+    packed = map_in_workers(partial(_pack, formats, settings), missing, workers)
+    with progress_bars(console) as bars, closing(packed), gathered_signals() as received:
+        task = bars.add_task("shards", total=total, completed=total - len(missing))
+
+        def checked() -> Iterator[Packed | SrkitError]:
+            for each in packed:
+                yield each
+                bars.advance(task)
+                if received:  # raised in the signal handler, it could get lost in a library
+                    raise KeyboardInterrupt
+
+        results = checked()
+        return [
+            part or _write_part(folder, number, portion, results)
+            for number, (part, portion) in enumerate(zip(kept, portions, strict=True))
+        ]
 
 
 def _record(folder: Path, number: int) -> Path:
@@ -210,39 +212,34 @@ def _record(folder: Path, number: int) -> Path:
 
 
 def _read_part(folder: Path, number: int) -> _Part | None:
-    """Read what a stopped run recorded of a shard; None if it did not finish it."""
+    """Read the record of a shard; None if an interrupted call did not finish it."""
     record = _record(folder, number)
     if not record.is_file():
         return None
-    told = json.loads(record.read_text("utf-8"))
-    shard, place = Shard(**told["shard"]), folder / shard_name(number)
-    if shard.samples and not (place.is_file() and place.stat().st_size == shard.bytes):
+    recorded = json.loads(record.read_text("utf-8"))
+    shard, path = Shard(**recorded["shard"]), folder / shard_name(number)
+    if shard.samples and not (path.is_file() and path.stat().st_size == shard.bytes):
         return None
     rows: Rows = np.load(record.with_suffix(".npy"), allow_pickle=False)
-    return _Part(shard, rows, [(name, problem) for name, problem in told["bad"]])
+    return _Part(shard, rows, [(name, problem) for name, problem in recorded["bad"]])
 
 
-def _write_shard(
-    folder: Path,
-    number: int,
-    pictures: Sequence[Picture],
-    found: Iterator[Read | SrkitError],
-    advance: Callable[[], None],
+def _write_part(
+    folder: Path, number: int, pictures: Sequence[Picture], packed: Iterator[Packed | SrkitError]
 ) -> _Part:
-    """Write the next of what is found of pictures to a shard, and a record of it."""
-    place = folder / shard_name(number)
+    """Write a shard and its record."""
+    path = folder / shard_name(number)
     bad: list[tuple[str, str]] = []
-    with atomic(place) as partial, partial.open("wb") as file:
+    with atomic(path) as partial, partial.open("wb") as file:
         writer = ShardWriter(file, number)
-        for picture, one in zip(pictures, found, strict=False):
-            if isinstance(one, SrkitError):
-                bad.append((str(picture.path), str(one)))
+        for picture, result in zip(pictures, packed, strict=False):
+            if isinstance(result, SrkitError):
+                bad.append((str(picture.path), str(result)))
             else:
-                writer.add(one.name, one.content, picture.label, one.sides)
-            advance()
+                writer.add(result.name, result.content, picture.label, result.sides)
         shard = writer.finish()
     if not shard.samples:
-        place.unlink()
+        path.unlink()
     rows = np.array(writer.rows, ROW)
     record = _record(folder, number)
     write_file(record.with_suffix(".npy"), encode_rows(rows))
@@ -250,62 +247,52 @@ def _write_shard(
     return _Part(shard, rows, bad)
 
 
-def _finish(
+def _write_index(
     folder: Path,
-    shards: Sequence[Shard],
-    rows: Sequence[Rows],
-    bad: Sequence[tuple[str, str]],
+    parts: Sequence[_Part],
     classes: Sequence[str] | None,
-    made: dict[str, Any],
+    made: Mapping[str, Any],
 ) -> Index:
-    """Write the index, after which nothing of the work in progress is needed."""
-    together = np.concatenate(rows)
-    # A shard of which no picture could be used was not written.
-    together["shard"] = np.unique(together["shard"], return_inverse=True)[1]
-    index = Index(shards, classes, sha256(encode_rows(together)).hexdigest(), made, bad)
-    write_index(folder, index, together)
-    for file in (folder / PARTS).iterdir():
-        file.unlink()
-    (folder / PARTS).rmdir()
+    """Write the index and remove the records."""
+    rows = np.concatenate([part.rows for part in parts])
+    # Shards without samples are not written.
+    rows["shard"] = np.unique(rows["shard"], return_inverse=True)[1]
+    shards = [part.shard for part in parts if part.shard.samples]
+    bad = [each for part in parts for each in part.bad]
+    index = Index(shards, classes, sha256(encode_rows(rows)).hexdigest(), made, bad)
+    write_index(folder, index, rows)
+    shutil.rmtree(folder / PARTS)
     return index
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads pictures for shards, in worker processes."""
-
-    formats: Formats
-    short_side: int | None
-    quality: int
-
-    def read(self, picture: Picture) -> Read:
-        """Read a file, be sure that it can be decoded, and shrink it if that is wanted."""
-        try:
-            content = picture.path.read_bytes()
-        except FileNotFoundError:
-            raise DataError(f"{picture.path}: no such file") from None
-        except OSError as error:
-            raise DataError(f"{picture.path}: cannot be read ({error.strerror})") from error
-        levels = self.formats.levels(picture.path, content)
-        if levels is None:
-            image = self.formats.read(picture.path)
-            levels = image.pixels
-            if self.short_side is not None and image.metadata.get("bits") != 8:
-                raise DataError(
-                    f"{picture.path}: has {image.metadata.get('bits')} bits a value, and shrunk "
-                    "pictures are written in 8; leave out --short-side"
-                )
-        height, width = levels.shape[-2:]
-        if self.short_side is None or min(height, width) <= self.short_side:
-            return Read(picture.name, content, (height, width))
-        levels = levels if levels.dtype.itemsize == 1 else (levels * 255).round().byte()
-        small = resize_short_side(levels, self.short_side)
-        name = picture.name.rpartition(".")[0] + ".jpg"
-        return Read(name, _encode(small, self.quality), (small.shape[1], small.shape[2]))
+def _pack(formats: Formats, settings: Settings, picture: Picture) -> Packed:
+    """Read and decode a picture, and reduce its size if required."""
+    try:
+        content = picture.path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{picture.path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{picture.path}: cannot be read ({error.strerror})") from error
+    levels = formats.levels(picture.path, content)
+    if levels is None:
+        image = formats.read(picture.path)
+        levels = image.pixels
+        if settings.short_side is not None and image.metadata.get("bits") != 8:
+            raise DataError(
+                f"{picture.path}: has {image.metadata.get('bits')} bits per value, but resized "
+                "pictures have 8; run without --short-side"
+            )
+    height, width = levels.shape[-2:]
+    if settings.short_side is None or min(height, width) <= settings.short_side:
+        return Packed(picture.name, content, (height, width))
+    levels = levels if levels.dtype.itemsize == 1 else (levels * 255).round().byte()
+    small = resize_short_side(levels, settings.short_side)
+    name = picture.name.rpartition(".")[0] + ".jpg"
+    return Packed(name, _encode(small, settings.quality), (small.shape[1], small.shape[2]))
 
 
 def _encode(levels: Tensor, quality: int) -> bytes:
-    """Encode ``(C, H, W)`` bytes as JPEG with full colour."""
+    """Encode ``(C, H, W)`` bytes as JPEG with full colour resolution."""
     values = levels.movedim(0, -1).contiguous().numpy()
     content = io.BytesIO()
     picture = PIL.Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)

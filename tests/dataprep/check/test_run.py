@@ -173,7 +173,7 @@ def test_a_shard_whose_content_changed(tmp_path: Path, registry: Registry) -> No
     place.write_bytes(content)
     check = check_folder(str(shards), registry, Console(quiet=True), workers=0)
     (error,) = check.errors.values()
-    assert "its sample 0 has another checksum" in error
+    assert "the checksum of sample 0 is wrong" in error
 
 
 def test_good_data_exits_with_0(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The data set of shards: the samples of the files, here and on a server, resumed exactly."""
+"""The data set of shards, local and on a server."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_samples_are_those_of_the_files(photos: Path, shards: Path, formats: For
         assert sample.label == ord(sample.name[0]) - ord("a")
 
 
-def test_pictures_below_the_size_are_told_at_once(shards: Path, formats: Formats) -> None:
-    """Short sides go from 18 to 32 and are those of the files: 23 pictures, 24 + n by 40 - n."""
+def test_pictures_below_the_size_are_refused_at_once(shards: Path, formats: Formats) -> None:
+    """There are 23 pictures of 24 + n by 40 - n pixels, so short sides from 18 to 32."""
     short = [min(24 + n, 40 - n) for n in range(23)]
     with pytest.raises(DataError) as caught:
         ShardPhotos(formats=formats, root=str(shards), size=25)
@@ -68,7 +68,7 @@ def test_pictures_below_the_size_are_told_at_once(shards: Path, formats: Formats
     assert str(caught.value).startswith(
         f"{shards}: {few} of 23 pictures have a short side below size 25, such as "
     )
-    assert str(caught.value).endswith("; lower the size, or set enlarge: true")
+    assert str(caught.value).endswith("; lower the size or set enlarge: true")
     assert len(ShardPhotos(formats=formats, root=str(shards), size=25, enlarge=True)) == 23
     assert len(ShardPhotos(formats=formats, root=str(shards), size=min(short))) == 23
 
@@ -87,7 +87,7 @@ def test_start_and_stop(shards: Path, formats: Formats) -> None:
     part = ShardPhotos(formats=formats, root=str(shards), start=4, stop=-2)
     assert [part[i].name for i in range(len(part))] == [whole[i].name for i in range(4, 21)]
     assert part.groups == [2, 3, 3, 3, 3, 3]
-    with pytest.raises(ValueError, match="start 40 and stop None leave none of 23"):
+    with pytest.raises(ValueError, match="start 40 and stop None select none of 23 samples"):
         ShardPhotos(formats=formats, root=str(shards), start=40)
 
 
@@ -118,7 +118,7 @@ def test_processes_and_workers_share_a_pass(shards: Path, formats: Formats) -> N
     assert len({name for step in alone for name in step}) == 20
 
 
-def test_a_run_goes_on_inside_an_epoch(shards: Path, tmp_path: Path, registry: Registry) -> None:
+def test_a_run_resumes_within_an_epoch(shards: Path, tmp_path: Path, registry: Registry) -> None:
     dataset = {"type": "webdataset", "root": str(shards)}
     tree = make_tree(tmp_path, {"data": {"train": {"dataset": dataset}}})
     tree["data"]["train"]["dataset"] = dataset  # in place of the folder's options
@@ -168,7 +168,7 @@ def test_shards_are_fetched_ahead(shards: Path, tmp_path: Path, formats: Formats
         assert {path.name for path in tmp_path.rglob("*.tar")} == wanted
 
 
-def test_the_cache_keeps_to_its_room(shards: Path, tmp_path: Path, formats: Formats) -> None:
+def test_the_size_of_the_cache_is_limited(shards: Path, tmp_path: Path, formats: Formats) -> None:
     largest = max(path.stat().st_size for path in shards.glob("*.tar"))
     with serving(served(shards)) as web:
         data = ShardPhotos(
@@ -180,11 +180,11 @@ def test_the_cache_keeps_to_its_room(shards: Path, tmp_path: Path, formats: Form
             "shard-000006.tar",
             "shard-000007.tar",
         }
-        with pytest.raises(DataError, match=r"and the cache may hold 1e-06; raise cache_gb"):
+        with pytest.raises(DataError, match=r"exceeds the size of the cache, 1e-06 GB; raise"):
             ShardPhotos(formats=formats, root=f"{web.address}/s", cache=tmp_path, cache_gb=1e-6)
 
 
-def test_other_protocols_go_through_fsspec(shards: Path, tmp_path: Path, formats: Formats) -> None:
+def test_other_protocols_use_fsspec(shards: Path, tmp_path: Path, formats: Formats) -> None:
     memory = fsspec.filesystem("memory")
     memory.put(f"{shards}/", "/bucket/s", recursive=True)
     data = ShardPhotos(formats=formats, root="memory://bucket/s", cache=tmp_path)
@@ -197,7 +197,7 @@ def test_other_protocols_go_through_fsspec(shards: Path, tmp_path: Path, formats
 
 
 class Bucket(BaseHTTPRequestHandler):
-    """Answers what s3fs asks of an object store that needs no account."""
+    """An object store without accounts, as far as s3fs needs it."""
 
     files: ClassVar[dict[str, bytes]] = {}
 
@@ -236,14 +236,14 @@ def test_an_object_store(
             data = ShardPhotos(formats=formats, root="s3://bucket/s", cache=tmp_path)
             here = ShardPhotos(formats=formats, root=str(shards))
             assert all(torch.equal(data[i].hr, here[i].hr) for i in range(len(here)))
-            with pytest.raises(DataError, match=r"^s3://bucket/other/index\.json: cannot be had"):
+            with pytest.raises(DataError, match=r"^s3://bucket/other/index\.json: cannot be"):
                 ShardPhotos(formats=formats, root="s3://bucket/other", cache=tmp_path)
         finally:
             server.shutdown()
             thread.join()
 
 
-def test_a_copy_that_was_cut_short_is_fetched_anew(
+def test_a_truncated_copy_is_downloaded_again(
     shards: Path, tmp_path: Path, formats: Formats
 ) -> None:
     with serving(served(shards)) as web:
@@ -254,7 +254,7 @@ def test_a_copy_that_was_cut_short_is_fetched_anew(
         assert torch.equal(data[0].hr, expected)
 
 
-def test_a_server_that_is_away(shards: Path, tmp_path: Path, formats: Formats) -> None:
+def test_a_server_that_does_not_respond(shards: Path, tmp_path: Path, formats: Formats) -> None:
     with serving(served(shards)) as web:
         root = f"{web.address}/s"
         first = ShardPhotos(formats=formats, root=root, cache=tmp_path)
@@ -263,19 +263,19 @@ def test_a_server_that_is_away(shards: Path, tmp_path: Path, formats: Formats) -
     data = ShardPhotos(formats=formats, root=root, cache=tmp_path)
     assert torch.equal(data[0].hr, expected)
     (note,) = data.notes
-    assert note.startswith(f"{root}/index.json: cannot be had (")
-    assert note.endswith("; going on with the shards that are kept")
+    assert note.startswith(f"{root}/index.json: cannot be fetched (")
+    assert note.endswith("; using the cached shards")
     with pytest.raises(DataError, match=r"shard-000001\.tar could not be downloaded"):
         data[5]
-    with pytest.raises(DataError, match=r"index\.json: cannot be had"):
+    with pytest.raises(DataError, match=r"index\.json: cannot be fetched"):
         ShardPhotos(formats=formats, root=root, cache=tmp_path / "other")
 
 
-def test_an_index_that_is_gone_is_told(shards: Path, tmp_path: Path, formats: Formats) -> None:
+def test_an_index_removed_from_the_server(shards: Path, tmp_path: Path, formats: Formats) -> None:
     with serving(served(shards)) as web:
         ShardPhotos(formats=formats, root=f"{web.address}/s", cache=tmp_path)
         web.files.clear()
-        with pytest.raises(DataError, match=r"index\.json: cannot be had \(HTTP Error 404"):
+        with pytest.raises(DataError, match=r"index\.json: cannot be fetched \(HTTP Error 404"):
             ShardPhotos(formats=formats, root=f"{web.address}/s", cache=tmp_path)
 
 
@@ -294,29 +294,27 @@ def test_a_shard_that_is_not_served(shards: Path, tmp_path: Path, formats: Forma
         with pytest.raises(DataError) as caught:
             ShardPhotos(formats=formats, root=f"{web.address}/other", cache=tmp_path)
     assert str(caught.value) == (
-        f"{web.address}/other/index.json: cannot be had (HTTP Error 404: Not Found); check the "
-        "address and your access to it"
+        f"{web.address}/other/index.json: cannot be fetched (HTTP Error 404: Not Found); check the "
+        "address and your permissions"
     )
 
 
-def test_damaged_shards_are_told(shards: Path, tmp_path: Path, formats: Formats) -> None:
+def test_damaged_shards(shards: Path, tmp_path: Path, formats: Formats) -> None:
     folder = tmp_path / "shards"
     shutil.copytree(shards, folder)
     data = ShardPhotos(formats=formats, root=str(folder))
-    place, remedy = folder / "shard-000001.tar", "copy it again; a copy of a server's may be"
+    place, remedy = folder / "shard-000001.tar", "copy it again; a cached copy can be"
     content = bytearray(place.read_bytes())
     rows = read_rows(folder / "samples.npy", parse_index((folder / "index.json").read_bytes(), ""))
     content[rows["content"][3] + 9] ^= 1
     place.write_bytes(content)
-    with pytest.raises(DataError, match=f"{place}: its sample 3 has another checksum; {remedy}"):
+    with pytest.raises(DataError, match=f"{place}: the checksum of sample 3 is wrong; {remedy}"):
         data[3]
     place.write_bytes(content[:1000])
-    with pytest.raises(DataError, match=f"{place}: ends before its sample 3; {remedy}"):
+    with pytest.raises(DataError, match=f"{place}: ends before sample 3; {remedy}"):
         data[3]
     size = json.loads((folder / "index.json").read_text())["shards"][1]["bytes"]
-    with pytest.raises(
-        DataError, match=f"{place}: has 1000 bytes, its index tells {size}; {remedy}"
-    ):
+    with pytest.raises(DataError, match=f"{place}: has 1000 bytes, expected {size}; {remedy}"):
         ShardPhotos(formats=formats, root=str(folder))
     place.unlink()
     with pytest.raises(DataError, match=f"{place}: no such shard; {remedy}"):

@@ -1,4 +1,4 @@
-"""Shards are what WebDataset's own reader takes, and come out the same however they were made."""
+"""Shards can be read by WebDataset's own reader, and do not depend on how they are written."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def test_webdataset_reads_every_file_and_label(
     assert [shard.samples for shard in index.shards] == [5, 5, 2]
 
 
-def test_the_index_tells_where_each_picture_is(
-    photos: Path, tmp_path: Path, formats: Formats
-) -> None:
+def test_the_index_locates_each_picture(photos: Path, tmp_path: Path, formats: Formats) -> None:
     index = make_shards(photos, tmp_path / "shards", formats)
     rows = read_rows(tmp_path / "shards/samples.npy", index)
     expected = []
@@ -127,7 +125,7 @@ def test_a_signal_stops_it_between_two_pictures(
     assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
 
 
-def test_a_finished_folder_that_lost_a_shard_is_told(
+def test_a_finished_folder_without_a_shard_is_refused(
     photos: Path, tmp_path: Path, formats: Formats
 ) -> None:
     folder = tmp_path / "shards"
@@ -137,7 +135,7 @@ def test_a_finished_folder_that_lost_a_shard_is_told(
         make_shards(photos, folder, formats)
 
 
-def test_pictures_of_other_sizes_are_told(photos: Path, tmp_path: Path, formats: Formats) -> None:
+def test_pictures_of_other_sizes(photos: Path, tmp_path: Path, formats: Formats) -> None:
     changed = shutil.copytree(photos, tmp_path / "changed")
     make_shards(changed, tmp_path / "shards", formats)
     first = sorted(changed.rglob("*.jpg"))[0]
@@ -148,7 +146,7 @@ def test_pictures_of_other_sizes_are_told(photos: Path, tmp_path: Path, formats:
         make_shards(changed, tmp_path / "shards", formats)
 
 
-def test_short_side_is_what_torchvision_makes(tmp_path: Path, formats: Formats) -> None:
+def test_resized_pictures_agree_with_torchvision(tmp_path: Path, formats: Formats) -> None:
     photos = make_photos(tmp_path / "photos", count=4)
     index = make_shards(photos, tmp_path / "shards", formats, short_side=16, quality=100)
     rows = read_rows(tmp_path / "shards/samples.npy", index)
@@ -165,7 +163,7 @@ def test_short_side_is_what_torchvision_makes(tmp_path: Path, formats: Formats) 
             assert difference.max() <= 4  # the coding at quality 100, and rounding
 
 
-def test_smaller_pictures_stay_as_they_are(photos: Path, tmp_path: Path, formats: Formats) -> None:
+def test_smaller_pictures_are_kept(photos: Path, tmp_path: Path, formats: Formats) -> None:
     make_shards(photos, tmp_path / "kept", formats)
     make_shards(photos, tmp_path / "larger", formats, short_side=99)
     assert (tmp_path / "kept/shard-000001.tar").read_bytes() == (
@@ -173,7 +171,7 @@ def test_smaller_pictures_stay_as_they_are(photos: Path, tmp_path: Path, formats
     ).read_bytes()
 
 
-def test_a_list_gives_labels(photos: Path, tmp_path: Path, formats: Formats) -> None:
+def test_a_list_with_labels(photos: Path, tmp_path: Path, formats: Formats) -> None:
     (photos / "list.csv").write_text("path,class_index\na/00.jpg,7\nb/01.jpg,0\n")
     index = make_shards(photos / "list.csv", tmp_path / "shards", formats)
     labels = read_rows(tmp_path / "shards/samples.npy", index)["label"]
@@ -188,7 +186,7 @@ def test_pictures_without_folders_have_no_labels(tmp_path: Path, formats: Format
     assert read_rows(tmp_path / "shards/samples.npy", index)["label"].tolist() == [-1]
 
 
-def test_corrupt_pictures_are_named_counted_and_left_out(photos: Path, srkit: Srkit) -> None:
+def test_corrupt_pictures_are_reported(photos: Path, srkit: Srkit) -> None:
     bad = photos / "b/04.jpg"
     bad.write_bytes(bad.read_bytes()[:400])
     done = srkit("data", "shard", photos, "-o", "shards", "--workers", "0")
@@ -200,7 +198,7 @@ def test_corrupt_pictures_are_named_counted_and_left_out(photos: Path, srkit: Sr
     assert (again.status, again.out) == (1, done.out)
 
 
-def test_a_shard_of_nothing_but_corrupt_pictures_is_not_there(
+def test_a_shard_of_corrupt_pictures_only_is_not_written(
     photos: Path, tmp_path: Path, formats: Formats
 ) -> None:
     order = np.random.default_rng(0).permutation(12)
@@ -238,19 +236,18 @@ def test_a_folder_of_other_things_is_refused(
     [
         (
             "name\nx.jpg\n",
-            ": its columns are name; expected path, and class_index if there are labels",
+            ": has the columns name; expected path and, for labels, class_index",
         ),
-        ("path,class_index\nx.jpg,a\n", ", line 2: the class index is 'a'; expected 0, 1, 2, ..."),
-        ("path\n", ": lists no picture"),
+        ("path,class_index\nx.jpg,a\n", ", line 2: got class_index 'a'; expected 0, 1, 2, ..."),
+        ("path\n", ": lists no pictures"),
         (
             "path\nx.jpg\nx.png\n",
-            ": x.jpg and x.png would be one sample, x; rename one, since the ending does not count",
+            ": x.jpg and x.png would be one sample, x; rename one so that they differ in more than "
+            "the extension",
         ),
     ],
 )
-def test_what_is_wrong_with_a_list(
-    text: str, message: str, tmp_path: Path, formats: Formats
-) -> None:
+def test_wrong_lists(text: str, message: str, tmp_path: Path, formats: Formats) -> None:
     path = tmp_path / "list.csv"
     path.write_text(text)
     with pytest.raises(DataError) as caught:
@@ -258,7 +255,7 @@ def test_what_is_wrong_with_a_list(
     assert str(caught.value) == f"{path}{message}"
 
 
-def test_dots_of_names_do_not_end_keys(tmp_path: Path, formats: Formats) -> None:
+def test_dots_in_names(tmp_path: Path, formats: Formats) -> None:
     path = tmp_path / "list.csv"
     path.write_text("path\n../a.b.c.JPG\n")
     assert [picture.name for picture in collect(path, formats).pictures] == ["a_b_c.jpg"]
@@ -267,21 +264,21 @@ def test_dots_of_names_do_not_end_keys(tmp_path: Path, formats: Formats) -> None
 def test_rows_of_another_index_are_refused(photos: Path, tmp_path: Path, formats: Formats) -> None:
     index = make_shards(photos, tmp_path / "shards", formats)
     np.save(tmp_path / "shards/samples.npy", np.zeros(3, ROW))
-    with pytest.raises(DataError, match=r"samples\.npy: 3 rows, but the index tells of 12 samples"):
+    with pytest.raises(DataError, match=r"samples\.npy: has 3 rows, but the index has 12 samples"):
         read_rows(tmp_path / "shards/samples.npy", index)
-    told = json.loads((tmp_path / "shards/index.json").read_text())
-    assert told["samples"] == 12
+    index_of = json.loads((tmp_path / "shards/index.json").read_text())
+    assert index_of["samples"] == 12
 
 
-def test_an_index_of_another_kind_is_refused() -> None:
+def test_an_index_of_another_version_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         parse_index(b'{"format": 2}', "x/index.json")
     assert str(caught.value) == (
-        "x/index.json: an index of version 2; this srkit reads 1: make it again with srkit data "
-        "shard, or install the srkit that made it"
+        "x/index.json: has version 2, but this srkit reads version 1; make the shards again with "
+        "srkit data shard, or install the srkit that made them"
     )
     for text in (b"[]", b"{", b'{"format": 1}'):
-        with pytest.raises(DataError, match=r"x/index\.json: no index of shards \(.*\); make"):
+        with pytest.raises(DataError, match=r"x/index\.json: is not an index of shards \(.*\)"):
             parse_index(text, "x/index.json")
 
 
