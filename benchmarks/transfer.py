@@ -21,7 +21,7 @@ from rich.table import Table
 from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.evaluation.results import Evaluation
-from srkit.evaluation.run import compare
+from srkit.evaluation.run import evaluate
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe, load_recipe
 from srkit.training.loop import train
@@ -61,7 +61,7 @@ def transfer(
     recipe = resolve(recipe, folders, str(RECIPE))
     folder = out / f"{recipe.name}{suffix}_{seed}"
     run(recipe, folder, registry, console)
-    [evaluation] = compare(recipe, registry, folder, source=str(RECIPE), console=console)
+    [evaluation] = evaluate(recipe, registry, folder, source=str(RECIPE), console=console)
     return evaluation
 
 

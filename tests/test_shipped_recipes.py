@@ -10,7 +10,7 @@ from rich.console import Console
 
 from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
-from srkit.evaluation.run import compare
+from srkit.evaluation.run import evaluate
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe, load_recipe
 from srkit.training.loop import train
@@ -66,7 +66,7 @@ def test_a_shipped_recipe_runs_on_its_sample(path: Path, registry: Registry, run
     if recipe.data.test is None:
         return
     console = Console(file=io.StringIO(), width=120)
-    evaluations = compare(recipe, registry, run, source=str(path), console=console)
+    evaluations = evaluate(recipe, registry, run, source=str(path), console=console)
     assert len(evaluations) == len(recipe.scales)
     for scale, evaluation in zip(recipe.scales, evaluations, strict=True):
         assert evaluation.models[-1].name == (recipe.name if recipe.generator else "original")

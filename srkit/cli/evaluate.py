@@ -34,7 +34,7 @@ def evaluate(
     """Compare a run with its baselines on the test data: table, pictures, page."""
     from srkit.assembly.build import read
     from srkit.components.registry import Registry
-    from srkit.evaluation.run import compare
+    from srkit.evaluation.run import evaluate
     from srkit.studies.compression.measure import measure_compression
     from srkit.studies.compression.report import print_compression, write_compression
     from srkit.system.processes.signals import resumable
@@ -46,7 +46,7 @@ def evaluate(
         loaded = with_needs(loaded, recipe, registry, sample, folder)
     console = new_console()
     if task == "restoration":
-        compare(loaded, registry, folder, source=str(recipe), console=console, out=out)
+        evaluate(loaded, registry, folder, source=str(recipe), console=console, out=out)
         return
     with resumable(folder):
         compared = measure_compression(

@@ -134,9 +134,9 @@ def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, re
     if first_process():
         print(f"trained: {checkpoint}")
     if recipe.data.test is not None:
-        from srkit.evaluation.run import compare
+        from srkit.evaluation.run import evaluate
 
-        compare(recipe, registry, folder, source=source, console=console)
+        evaluate(recipe, registry, folder, source=source, console=console)
 
 
 def train_needs(

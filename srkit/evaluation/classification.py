@@ -1,10 +1,11 @@
-"""How well a classifier tells classes apart: confusion matrix, ROC curves, area under them."""
+"""How well a classifier separates classes: confusion matrix, ROC curves and their areas."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -15,14 +16,14 @@ MICRO, MACRO = "micro-average", "macro-average"
 
 @dataclass(frozen=True, slots=True)
 class Roc:
-    """A receiver operating characteristic: what is found against what is falsely taken for it.
+    """A receiver operating characteristic.
 
     Parameters
     ----------
     false_positive_rate, true_positive_rate
-        ``(P,)`` in [0, 1], rising from 0 to 1: the corners of the curve.
+        ``(P,)``, ascending from 0 to 1: the corners of the curve.
     thresholds
-        ``(P,)``, falling from infinity: an image of at least this score counts as found.
+        ``(P,)``, descending from infinity: images of at least this score are counted as positive.
     """
 
     false_positive_rate: Floats
@@ -37,18 +38,18 @@ class Roc:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """A line of the table of classes.
+    """A row of the table of classes.
 
     Parameters
     ----------
     name
-        Of the class, or of the average.
+        Name of the class or the average.
     images
-        Images that it is about.
+        Number of its images.
     accuracy
-        Share of them that are classified right; NaN without any.
+        Share of them that are classified correctly; NaN without any.
     auc
-        Area under the ROC curve; NaN where there is no curve.
+        Area under the ROC curve; NaN without a curve.
     """
 
     name: str
@@ -59,7 +60,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a classifier says of N labelled images.
+    """The predictions of a classifier for N labelled images.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ class Classification:
     probabilities
         ``(N, K)``, each row sums to 1.
     classes
-        The K classes' names by index.
+        Names of the K classes by index.
     """
 
     labels: Ints
@@ -83,12 +84,17 @@ class Classification:
 
     def confusion(self) -> Ints:
         """Count the images by true class (row) and predicted class (column), ``(K, K)``."""
-        return confusion_matrix(self.labels, self.predictions, len(self.classes))
+        # Imported here because it takes seconds.
+        from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+        answers = (torch.from_numpy(each) for each in (self.predictions, self.labels))
+        counts: Ints = multiclass_confusion_matrix(*answers, num_classes=len(self.classes)).numpy()
+        return counts
 
     def curves(self) -> dict[int, Roc]:
-        """Trace the ROC of each class against all others, by class index.
+        """Compute the ROC of each class against all others, by class index.
 
-        A class that no image or every image belongs to has none.
+        A class of no image or of every image has none.
         """
         counts = np.bincount(self.labels, minlength=len(self.classes))
         return {
@@ -98,14 +104,14 @@ class Classification:
         }
 
     def micro_average(self) -> Roc:
-        """Trace one ROC that takes every pair of an image and a class for a decision."""
+        """Compute one ROC over all pairs of an image and a class, each a decision of its own."""
         positive = self.labels[:, None] == np.arange(len(self.classes))
         return roc_curve(positive.ravel(), self.probabilities.ravel())
 
     def table(self) -> list[ClassRow]:
-        """List accuracy and AUC of each class, their micro-average and their macro-average.
+        """Return accuracy and AUC of each class, and their micro-average and macro-average.
 
-        The micro-average weighs all images alike, the macro-average all classes that have some.
+        The micro-average weights all images equally, the macro-average all classes with images.
         """
         counts = self.confusion()
         images = counts.sum(1)
@@ -124,47 +130,31 @@ class Classification:
         return rows
 
 
-def confusion_matrix(labels: Ints, predictions: Ints, classes: int) -> Ints:
-    """Count images by true and predicted class.
-
-    Parameters
-    ----------
-    labels, predictions
-        ``(N,)`` class indices.
-    classes
-        K, how many classes there are.
-
-    Returns
-    -------
-    array
-        ``(K, K)``; the row is the true class, the column the predicted one.
-    """
-    counts = np.bincount(labels * classes + predictions, minlength=classes**2)
-    return counts.reshape(classes, classes).astype(np.int64)
-
-
 def roc_curve(positive: NDArray[np.bool_], scores: Floats) -> Roc:
-    """Trace the receiver operating characteristic of scores (Fawcett 2006, algorithm 1).
+    """Compute the receiver operating characteristic of scores (Fawcett 2006, algorithm 1).
+
+    torchmetrics' ``binary_roc`` rounds the rates to float32 and returns a point for every score,
+    which makes files of millions of lines.
 
     Parameters
     ----------
     positive
-        ``(N,)``, whether an image is what is sought.
+        ``(N,)``, whether an image is positive.
     scores
-        ``(N,)``, higher for images that look like it. Equal scores are one step of the curve.
+        ``(N,)``, higher for images that are rather positive. Equal scores are one step.
 
     Raises
     ------
     ValueError
-        If all images are what is sought, or none is.
+        If all images are positive, or all negative.
     """
     if positive.all() or not positive.any():
-        raise ValueError("a ROC curve needs images that are what is sought and others")
+        raise ValueError("a ROC curve needs positive and negative images")
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     found = np.cumsum(positive[order])[ends]
     false = 1 + ends - found
-    # Points on a straight line between their neighbours say nothing.
+    # Points on a straight line between their neighbours are not needed.
     bends = (np.diff(found, 2) != 0) | (np.diff(false, 2) != 0)
     kept = np.concatenate([[True], bends, [True]])[: len(ends)]
     return Roc(

@@ -1,29 +1,46 @@
-"""Figures of an evaluation: means of the models, scores of the classes."""
+"""Figures of an evaluation: means, scores of the classes, calibration, and a classifier's ROC."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from srkit.evaluation.calibration import LEVELS, REMOVED, Calibration
+from srkit.evaluation.class_scores import ClassScores
+from srkit.evaluation.classification import MICRO, Classification, Roc
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.evaluation.statistics import ClassScores, error_of_mean
 from srkit.report.metric_info import ORIGINAL, MetricInfo
-from srkit.report.plotting import BETTER, WORSE, colours, panels, shorten, style
+from srkit.report.plotting import (
+    BETTER,
+    COLOURS,
+    GREY,
+    WORSE,
+    colours,
+    panels,
+    shorten,
+    style,
+)
 from srkit.report.tables import NAMED, format_value, heading
 
 Floats = NDArray[np.float64]
 
-NAME_WIDTH = 28
+#: Most characters of the name of a model or class, and of a class beside a large figure.
+NAME_WIDTH, CLASS_WIDTH = 28, 20
+#: Pulls beyond this are gathered in the outermost bins.
+FARTHEST_PULL = 5.0
 
 
 def summary_bars(evaluation: Evaluation) -> Figure:
-    """Draw the mean of each metric by model, with its standard error where there is one.
+    """Draw the mean of each metric by model, with its standard error if that is defined.
 
-    A signed metric has its scatter instead.
+    A signed metric is drawn with its scatter instead.
     """
     with style():
         height = 0.75 + 0.3 * len(evaluation.models)
@@ -58,26 +75,25 @@ def _bars_of_metric(axis: Axes, evaluation: Evaluation, metric: MetricInfo) -> N
     place = axis.get_subplotspec()
     axis.tick_params(labelleft=place is None or place.is_first_col())
     axis.margins(x=0.25)
-    axis.ticklabel_format(axis="x", scilimits=(-3, 4))  # else small numbers run into each other
+    axis.ticklabel_format(axis="x", scilimits=(-3, 4))  # otherwise small numbers overlap
     axis.set_title(heading(metric), loc="left")
 
 
 def _whisker(model: ModelResult, metric: MetricInfo) -> float:
-    if metric.signed:
-        return float(np.nan_to_num(model.scatter(metric.name)))
-    return error_of_mean(model, metric.name) or 0.0
+    length = model.scatter if metric.signed else model.standard_error
+    return float(np.nan_to_num(length(metric.name)))
 
 
 def class_differences(scores: ClassScores, measure: str) -> Figure:
-    """Draw how each model's class scores differ from the original's.
+    """Draw how the class scores of each model differ from those of the original images.
 
-    The upper row holds the distributions; the lower one sets the differences against how hard a
-    class is. The DarioNet report's figure 3 shows both at once in three dimensions.
+    The upper row shows the distributions, the lower row the differences against the difficulty of
+    a class. Figure 3 of the DarioNet report shows both at once in three dimensions.
 
     Parameters
     ----------
     scores
-        Scores that include the original's.
+        Scores that include those of the original images.
     measure
         ``accuracy`` or ``f1``.
     """
@@ -115,7 +131,7 @@ def _histogram(axis: Axes, difference: Floats, colour: str) -> None:
 def _difference_by_difficulty(
     axis: Axes, difficulty: Floats, difference: Floats, colour: str
 ) -> None:
-    """Scatter; the area of a circle grows with the number of classes that coincide."""
+    """Draw a scatter plot; the area of a circle grows with the number of coinciding classes."""
     points = np.round(np.column_stack([difficulty, difference]), 2)
     places, counts = np.unique(points, axis=0, return_counts=True)
     areas = np.maximum(counts * min(22.0, 400.0 / counts.max()), 3.0)  # in square points
@@ -126,7 +142,10 @@ def _difference_by_difficulty(
 
 
 def hardest_classes(scores: ClassScores) -> Figure:
-    """Draw the classes of lowest F1 on the original, for each model: the report's figure 4."""
+    """Draw the classes of lowest F1 on the original, for each model.
+
+    This is figure 4 of the DarioNet report.
+    """
     order = np.argsort(scores.f1[ORIGINAL], kind="stable")[:NAMED]
     models = list(scores.f1)
     thickness = 0.8 / len(models)
@@ -154,14 +173,16 @@ def hardest_classes(scores: ClassScores) -> Figure:
 
 
 def class_changes(scores: ClassScores, model: str, against: str) -> Figure:
-    """Draw the classes whose F1 falls (left) and rises (right) most: the report's figure 5.
+    """Draw the classes whose F1 falls (left) and rises (right) most.
+
+    This is figure 5 of the DarioNet report.
 
     Parameters
     ----------
     scores
         Scores of both models.
     model, against
-        The model, and the one it is compared with.
+        Names of the model and of the one that it is compared with.
     """
     difference = scores.f1[model] - scores.f1[against]
     order = np.argsort(difference, kind="stable")
@@ -210,7 +231,7 @@ def _class_label(scores: ClassScores, k: int) -> str:
 
 
 def name_rows(axis: Axes, names: list[str], rows: int) -> None:
-    """Name horizontal bars from the top down, on axes with room for so many rows."""
+    """Label horizontal bars from the top down, on axes with room for `rows` of them."""
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(rows - 0.5, -0.5)
     axis.grid(visible=False, axis="y")
@@ -218,3 +239,102 @@ def name_rows(axis: Axes, names: list[str], rows: int) -> None:
 
 def _signed(value: float, decimals: int) -> str:
     return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def calibration_figure(found: Mapping[str, Calibration]) -> Figure:
+    """Draw coverage, pulls and sparsification of each model, by name."""
+    with style():
+        figure, axes = panels(3, 3, (3.9, 3.9))
+        for axis, draw in zip(axes, (_coverage, _pulls, _sparsification), strict=True):
+            for i, calibration in enumerate(found.values()):
+                draw(axis, calibration, COLOURS[i % len(COLOURS)])
+        coverage, pulls, sparsification = axes
+        coverage.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
+        coverage.set(xlabel="nominal coverage", ylabel="share of pixels covered", aspect="equal")
+        x = np.linspace(-FARTHEST_PULL, FARTHEST_PULL, 201)
+        normal = [NormalDist().pdf(value) for value in x]
+        pulls.plot(x, normal, color=GREY, linewidth=0.8, linestyle=":")
+        pulls.set(xlabel="pull, (SR − HR) / σ", ylabel="density", yscale="log", ylim=(1e-4, 10))
+        pulls.yaxis.set_major_formatter("{x:g}")
+        sparsification.set(xlabel="share of pixels removed, largest σ first", ylim=(0, 1.05))
+        sparsification.set_ylabel("RMS error of the rest / of all")
+        labels = [
+            f"{shorten(name, NAME_WIDTH)}: pulls {one.bias:+.2f} ± {one.spread:.2f}, "
+            f"calibration error {one.calibration_error:.3f}, AUSE {one.ause:.3f}"
+            for name, one in found.items()
+        ]
+        figure.legend(coverage.lines[: len(labels)], labels, loc="outside upper center")
+    return figure
+
+
+def _coverage(axis: Axes, found: Calibration, colour: str) -> None:
+    axis.plot([0, *LEVELS, 1], [0, *found.coverage(), 1], color=colour)
+
+
+def _pulls(axis: Axes, found: Calibration, colour: str) -> None:
+    pulls = found.pulls().clip(-FARTHEST_PULL, FARTHEST_PULL)
+    bins = np.linspace(-FARTHEST_PULL, FARTHEST_PULL, 51).tolist()
+    axis.hist(pulls, bins, density=True, histtype="step", color=colour)
+
+
+def _sparsification(axis: Axes, found: Calibration, colour: str) -> None:
+    axis.plot(REMOVED, found.sparsification(), color=colour)
+    axis.plot(REMOVED, found.oracle(), color=colour, linewidth=0.8, linestyle="--")
+
+
+def confusion_figure(found: Classification) -> Figure:
+    """Draw the share of each true class (row) that is predicted as each class (column).
+
+    The cells contain the share and the number of images, unless there are too many classes.
+    """
+    counts = found.confusion()
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    named = len(found.classes) <= NAMED
+    side = 2.4 + 0.75 * len(found.classes) if named else 7.0
+    with style():
+        figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+        axis = figure.add_subplot()
+        image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
+        axis.grid(visible=False)
+        axis.set(xlabel="predicted class", ylabel="true class")
+        if named:
+            names = [shorten(name, CLASS_WIDTH) for name in found.classes]
+            axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
+            axis.set_yticks(range(len(names)), names)
+            for (row, column), share in np.ndenumerate(shares):
+                axis.text(
+                    column,
+                    row,
+                    f"{share:.3f}\n{counts[row, column]}",
+                    ha="center",
+                    va="center",
+                    color="white" if share > 0.55 else "black",
+                )
+    return figure
+
+
+def roc_figure(found: Classification) -> Figure:
+    """Draw the ROC of each class against the others, and their micro-average.
+
+    If there are many classes, those of smallest AUC are drawn.
+    """
+    curves = found.curves()
+    hardest = sorted(sorted(curves, key=lambda k: curves[k].auc)[:NAMED])
+    with style():
+        figure = Figure(figsize=(7.6, 4.6), layout="constrained")
+        axis = figure.add_subplot()
+        for i, k in enumerate(hardest):
+            _curve(axis, found.classes[k], curves[k], color=COLOURS[i % len(COLOURS)])
+        _curve(axis, MICRO, found.micro_average(), color="black", linestyle="--")
+        axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
+        # A margin keeps curves along the edge visible.
+        axis.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
+        axis.set(xlabel="false positive rate", ylabel="true positive rate")
+        figure.legend(loc="outside right center")
+    return figure
+
+
+def _curve(axis: Axes, name: str, roc: Roc, **line: Any) -> None:
+    label = f"{shorten(name, CLASS_WIDTH)}, AUC {roc.auc:.4f}"
+    axis.plot(roc.false_positive_rate, roc.true_positive_rate, label=label, **line)

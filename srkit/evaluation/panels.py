@@ -13,8 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from srkit.evaluation.class_scores import class_scores
 from srkit.evaluation.results import Evaluation
-from srkit.evaluation.statistics import class_scores
 from srkit.report.colour_scales import (
     DIFFERENCES,
     MAPS,

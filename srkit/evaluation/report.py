@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from srkit.errors import DataError
-from srkit.evaluation.calibration_figures import calibration_figure
+from srkit.evaluation.class_scores import ClassScores, class_scores
 from srkit.evaluation.classification import Classification
-from srkit.evaluation.classifier_figures import confusion_figure, roc_figure
 from srkit.evaluation.curves import write_curves
-from srkit.evaluation.figures import class_changes, class_differences, hardest_classes, summary_bars
+from srkit.evaluation.figures import (
+    calibration_figure,
+    class_changes,
+    class_differences,
+    confusion_figure,
+    hardest_classes,
+    roc_figure,
+    summary_bars,
+)
 from srkit.evaluation.panels import Render, changed_images, image_panels
 from srkit.evaluation.results import Evaluation
-from srkit.evaluation.statistics import (
-    ClassScores,
-    best_models,
-    class_scores,
-    error_of_mean,
-    gap_closed,
-)
 from srkit.evaluation.tables import explanations, summary_text, write_tables
 from srkit.report.metric_info import LOWER, ORIGINAL
 from srkit.report.squares import even_choice
@@ -240,17 +242,18 @@ def _read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Shape the table for the page: text of each mean, its error, and whether it is the best."""
+    """Return the rows of the page's table: for each mean its text, error, and if it is the best."""
     rows = []
+    best = {metric.name: evaluation.best_models(metric) for metric in evaluation.metrics}
     for model in evaluation.models:
         cells = []
         for metric in evaluation.metrics:
-            error = error_of_mean(model, metric.name)
+            error = model.standard_error(metric.name)
             cells.append(
                 {
                     "text": summary_text(evaluation, metric, model),
-                    "error": "" if not error else f"± {format_value(metric, error)}",
-                    "best": model.name in best_models(evaluation, metric),
+                    "error": f"± {format_value(metric, error)}" if error > 0 else "",
+                    "best": model.name in best[metric.name],
                 }
             )
         rows.append({"model": model.name, "cells": cells, "seconds": f"{model.seconds:.1f}"})
@@ -258,13 +261,20 @@ def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def _gaps(evaluation: Evaluation) -> dict[str, Any]:
-    """Shape the shares of the gap that the models close, for the metrics that have a gap."""
-    names = [model.name for model in evaluation.models if model.name not in (LOWER, ORIGINAL)]
-    metrics = [m for m in evaluation.metrics if gap_closed(evaluation, m.name, LOWER) is not None]
-    rows = []
-    for name in names if metrics else []:
-        gaps = [gap_closed(evaluation, metric.name, name) for metric in metrics]
-        cells = ["" if gap is None else f"{100 * gap:.1f} %" for gap in gaps]
-        rows.append({"model": name, "cells": cells})
-    headings = [metric.name for metric in metrics]
+    """Return the table of the gaps that the models close, for the metrics that have a gap."""
+    gaps = {
+        model.name: [evaluation.gap_closed(metric, model.name) for metric in evaluation.metrics]
+        for model in evaluation.models
+    }
+    # The baseline closes no gap by definition, unless there is none.
+    known = [not math.isnan(gap) for gap in gaps.get(LOWER, [])]
+    rows = [
+        {
+            "model": name,
+            "cells": ["" if math.isnan(x) else f"{100 * x:.1f} %" for x in compress(row, known)],
+        }
+        for name, row in gaps.items()
+        if any(known) and name not in (LOWER, ORIGINAL)
+    ]
+    headings = [metric.name for metric in compress(evaluation.metrics, known)]
     return {"lower": LOWER, "upper": ORIGINAL, "metrics": headings, "rows": rows}

@@ -1,4 +1,4 @@
-"""What an evaluation found: numbers for each image and each model."""
+"""The results of an evaluation: numbers for each image and each model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from srkit.evaluation.calibration import Calibration
 from srkit.evaluation.classification import Classification
-from srkit.report.metric_info import MetricInfo
+from srkit.report.colour_scales import MAD
+from srkit.report.metric_info import LOWER, ORIGINAL, MetricInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +21,19 @@ class ModelResult:
     Parameters
     ----------
     name
-        What the tables call it.
+        Name of the model in the tables.
     values
-        Each metric's values, ``(N,)`` float64, one an image; NaN where an image cannot be measured,
-        such as the shape of its sources where it has none.
+        Values of each metric, ``(N,)`` float64, one an image; NaN for an image that cannot be
+        measured, such as the shape of its sources if it has none.
     predictions
-        ``(N,)`` int64, the teacher's first answer on each restored image; None without a teacher.
+        ``(N,)`` int64, the class that the teacher predicts for each restored image; None without a
+        teacher.
     seconds
         Time to restore the whole set, in seconds.
     calibration
-        How well its standard deviations tell its errors; None where it gives none.
+        Errors beside the predicted standard deviations; None if the model predicts none.
     pooled
-        The numbers of the whole set, of metrics for which they are no means over the images.
+        Values of the whole set, for metrics of which these are not means over the images.
     """
 
     name: str
@@ -42,15 +44,15 @@ class ModelResult:
     pooled: dict[str, float] = field(default_factory=dict)
 
     def measured(self, metric: str) -> NDArray[np.float64]:
-        """Give a metric's values on the images that could be measured: all but NaN."""
+        """Return the values of a metric on the images that could be measured: all but NaN."""
         values = self.values[metric]
         return values[~np.isnan(values)]
 
     def mean(self, metric: str) -> float:
-        """Average a metric over the images that could be measured; NaN if there is none.
+        """Return the mean of a metric over the images that could be measured; NaN if there is none.
 
-        The mean of a PSNR that is infinite anywhere is infinite. Of a pooled metric it is the
-        number of the whole set.
+        The mean of a PSNR that is infinite for any image is infinite. For a pooled metric it is the
+        value of the whole set.
         """
         if metric in self.pooled:
             return self.pooled[metric]
@@ -58,20 +60,43 @@ class ModelResult:
         return float(np.mean(values)) if len(values) else math.nan
 
     def scatter(self, metric: str) -> float:
-        """Give the sample standard deviation over the images; NaN for less than two."""
-        values = self.measured(metric)
-        steady = len(values) > 1 and np.isfinite(values).all()
-        return float(np.std(values, ddof=1)) if steady else math.nan
+        """Return the sample standard deviation over the images.
 
-    def robust_scatter(self, metric: str) -> float:
-        """Give 1.4826 times the median absolute deviation, which few outliers do not change.
-
-        It is the standard deviation of a normal distribution; NaN for less than two images.
+        NaN if less than two images were measured or a value is infinite.
         """
         values = self.measured(metric)
         if len(values) < 2 or not np.isfinite(values).all():
             return math.nan
-        return float(1.4826 * np.median(np.abs(values - np.median(values))))
+        return float(np.std(values, ddof=1))
+
+    def robust_scatter(self, metric: str) -> float:
+        """Return 1.4826 times the median absolute deviation, which few outliers do not change.
+
+        It estimates the standard deviation of a normal distribution; NaN as for :meth:`scatter`.
+        """
+        if math.isnan(self.scatter(metric)):
+            return math.nan
+        values = self.measured(metric)
+        return float(MAD * np.median(np.abs(values - np.median(values))))
+
+    def standard_error(self, metric: str) -> float:
+        """Return the standard error of :meth:`mean`.
+
+        NaN as for :meth:`scatter`, and for a pooled metric.
+        """
+        if metric in self.pooled:
+            return math.nan
+        return self.scatter(metric) / math.sqrt(max(len(self.measured(metric)), 1))
+
+    def score(self, metric: MetricInfo) -> float:
+        """Return the number by which models are ranked; NaN if no image could be measured.
+
+        It is the mean; for a signed metric the root mean square, which includes bias and scatter.
+        """
+        if not metric.signed:
+            return self.mean(metric.name)
+        values = self.measured(metric.name)
+        return float(np.sqrt(np.mean(values**2))) if len(values) else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +110,20 @@ class Evaluation:
     names
         Names of the N images.
     labels
-        ``(N,)`` int64, the true classes; None where there are none.
+        ``(N,)`` int64, the true classes; None if there are none.
     label_source
         Where `labels`, masks or boxes come from: ``data set`` or ``the teacher's own answers on
-        the originals``; empty where there are none.
+        the originals``; empty if there are none.
     classes
         Class names by class index, or None.
     metrics
-        What was measured.
+        The metrics.
     models
         The models in the order of the tables; the first is usually ``original``.
     notes
         Lines that the reader must see.
     classification
-        What a trained classifier says of the images, where that is what the run is about.
+        The predictions of a trained classifier, if the run trained one.
     """
 
     title: str
@@ -112,14 +137,14 @@ class Evaluation:
     classification: Classification | None = None
 
     def table(self) -> list[dict[str, str | float]]:
-        """Average each metric over the images that could be measured.
+        """Return the means of each model.
 
         Returns
         -------
         list of dict
             For each model: ``model``, the mean of each metric by its name, and ``seconds``. A
-            signed metric has ``NAME/scatter`` and ``NAME/robust_scatter`` besides, and one that
-            could not be measured everywhere ``NAME/measured``, the number of images.
+            signed metric also has ``NAME/scatter`` and ``NAME/robust_scatter``, and one that could
+            not be measured on every image ``NAME/measured``, the number of images.
         """
         return [
             {"model": model.name, **self._numbers(model), "seconds": model.seconds}
@@ -139,19 +164,54 @@ class Evaluation:
         return numbers
 
     def incomplete(self, metric: str) -> bool:
-        """Tell whether a metric could not be measured on some image of some model."""
+        """Return whether a metric could not be measured on some image of some model."""
         return any(np.isnan(model.values[metric]).any() for model in self.models)
 
     def model(self, name: str) -> ModelResult | None:
-        """Find a model's results by its name; None if it was not evaluated."""
+        """Return the results of a model by its name; None if it was not evaluated."""
         return next((model for model in self.models if model.name == name), None)
 
     def calibrations(self) -> dict[str, Calibration]:
-        """How well standard deviations tell errors, by the names of the models that give any."""
+        """Return the calibration of each model that predicts standard deviations, by name."""
         return {
             model.name: model.calibration for model in self.models if model.calibration is not None
         }
 
     def class_name(self, index: int) -> str:
-        """Name a class; ``class 17`` where the data set has no names."""
+        """Return the name of a class; ``class 17`` if the data set has no names."""
         return f"class {index}" if self.classes is None else self.classes[index]
+
+    def gap_closed(
+        self, metric: MetricInfo, model: str, lower: str = LOWER, upper: str = ORIGINAL
+    ) -> float:
+        """Return the share of the gap between two references that a model closes.
+
+        It is ``(model - lower) / (upper - lower)`` of the scores, as in the DarioNet report; below
+        0 if the model is worse than `lower`.
+
+        Parameters
+        ----------
+        metric
+            The metric.
+        model
+            Name of the model.
+        lower, upper
+            Names of the references, 0 and 1 on the scale.
+
+        Returns
+        -------
+        float
+            NaN if a model was not evaluated, or the gap is zero, infinite or not measurable.
+        """
+        found = [self.model(name) for name in (model, lower, upper)]
+        scores = [result.score(metric) for result in found if result is not None]
+        if len(scores) < 3 or not np.isfinite(scores).all() or scores[2] == scores[1]:
+            return math.nan
+        return (scores[0] - scores[1]) / (scores[2] - scores[1])
+
+    def best_models(self, metric: MetricInfo) -> set[str]:
+        """Return the models of the best score, ties included, without the original."""
+        scores = {model.name: model.score(metric) for model in self.models}
+        scores = {n: s for n, s in scores.items() if n != ORIGINAL and not math.isnan(s)}
+        choose = max if metric.higher_is_better else min
+        return {name for name, score in scores.items() if score == choose(scores.values())}

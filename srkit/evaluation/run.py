@@ -1,10 +1,11 @@
-"""Compare a run with its baselines on the test data, and write the report."""
+"""Evaluate a run and its baselines on the test data, and write the report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from srkit.assembly.device import memory_format, move, set_up_process
 from srkit.assembly.start import begin_from
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, WeightsError
-from srkit.evaluation.examiner import Examiner, Restorer, baseline, estimator, network
-from srkit.evaluation.judging import judge
+from srkit.evaluation.classifier import classify
+from srkit.evaluation.evaluator import Evaluator
+from srkit.evaluation.rendering import render
 from srkit.evaluation.report import write_report
+from srkit.evaluation.restorers import Restorer, baseline, estimator, network
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
@@ -28,7 +31,7 @@ from srkit.system.progress import progress_bars
 from srkit.weights.checkpoints import load, starting_weights, warm_start
 
 
-def compare(
+def evaluate(
     recipe: Recipe,
     registry: Registry,
     run: Path,
@@ -42,16 +45,16 @@ def compare(
     Parameters
     ----------
     recipe, registry
-        What to measure, with which components.
+        The recipe, and the components that it names.
     run
-        Run folder: its best checkpoint is measured.
+        Run folder; its best checkpoint is measured.
     source
-        Names the recipe in errors.
+        Name of the recipe in error messages.
     console
         Where to show progress and the tables.
     out
-        Folder for the report, by default ``evaluation/`` in the run folder; of several scales each
-        gets one, in ``x2/`` and so on in there.
+        Folder of the report, by default ``evaluation/`` in the run folder. If there are several
+        scales, each gets a folder in it, ``x2/`` and so on.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def compare(
     Raises
     ------
     SrkitError
-        If there are no test data or no checkpoint, or they do not fit the recipe.
+        If there are no test data or no checkpoint, or they do not match the recipe.
     """
     process = set_up_process(recipe, source)
     assembly = assemble(recipe, registry, source, splits=("test",))
@@ -73,12 +76,12 @@ def compare(
     for module in networks.values():
         module.to(process.device).to(memory_format=chosen).eval()
     return [
-        _compare_at(part, networks, process, run, out or run / "evaluation", console)
+        _evaluate_scale(part, networks, process, run, out or run / "evaluation", console)
         for part in assembly.by_scale.values()
     ]
 
 
-def _compare_at(
+def _evaluate_scale(
     assembly: Assembly,
     networks: Mapping[str, nn.Module],
     process: PartialState,
@@ -88,36 +91,22 @@ def _compare_at(
 ) -> Evaluation:
     """Measure baselines and networks at one scale; print and write the results."""
     recipe, several = assembly.recipe, len(assembly.by_scale) > 1
-    restorers: dict[str, Restorer] = {}
-    if assembly.generator is not None:
-        restorers = {name: baseline(name) for name in recipe.evaluation.baselines}
-    for name, module in networks.items():
-        restorers[name] = network(module, assembly)
-        if name == recipe.name and recipe.evaluation.self_ensemble:
-            # Before the run itself, which stays the last: reports are about that.
-            restorers |= {
-                f"{name} + self-ensemble": estimator(module, assembly),
-                name: restorers.pop(name),
-            }
-        if name == recipe.name and assembly.uncertainty is not None:
-            head = assembly.uncertainty.eval()
-            restorers[name] = estimator(module, assembly, head)
-    restorers = restorers or {"original": baseline("original")}
-    examiner = Examiner(assembly, assembly.data["test"], process)
+    restorers = _restorers(assembly, networks)
+    evaluator = Evaluator(assembly, assembly.data["test"], process)
     with progress_bars(console) as bars:
         task = bars.add_task(f"evaluating {len(restorers)} models", total=None)
-        evaluation = examiner.examine(
+        evaluation = evaluator.evaluate(
             restorers,
             title=f"{recipe.name} x{assembly.scale}" if several else recipe.name,
             report=lambda done, total: bars.update(task, completed=done, total=total),
         )
-        evaluation = replace(evaluation, classification=judge(examiner))
+        evaluation = replace(evaluation, classification=classify(evaluator))
     if process.is_main_process:
         curves = run / "metrics.jsonl"
         page = write_report(
             evaluation,
             out / f"x{assembly.scale}" if several else out,
-            render=(lambda indices: examiner.render(restorers, indices)) if networks else None,
+            render=partial(render, evaluator, restorers) if networks else None,
             curves=curves if curves.is_file() else None,
             examples=recipe.evaluation.examples,
         )
@@ -126,22 +115,43 @@ def _compare_at(
     return evaluation
 
 
+def _restorers(assembly: Assembly, networks: Mapping[str, nn.Module]) -> dict[str, Restorer]:
+    """Return the baselines and the networks; the last is that of the run."""
+    recipe = assembly.recipe
+    if assembly.generator is None:
+        return {"original": baseline("original")}
+    restorers = {name: baseline(name) for name in recipe.evaluation.baselines}
+    for name, module in networks.items():
+        if name == recipe.name and recipe.evaluation.self_ensemble:
+            restorers[f"{name} + self-ensemble"] = estimator(module, assembly)
+        if name == recipe.name and assembly.uncertainty is not None:
+            restorers[name] = estimator(module, assembly, assembly.uncertainty.eval())
+        else:
+            restorers[name] = network(module, assembly)
+    return restorers
+
+
 def networks_of(assembly: Assembly, run: Path, *, trained: bool = True) -> dict[str, nn.Module]:
-    """The generator untuned (unless others include that), as other runs and this one left it.
+    """Load the networks to compare, by name.
+
+    These are the generator with its starting weights (unless ``evaluation.models`` includes them),
+    with the weights of ``evaluation.models``, and with those of the run.
 
     Parameters
     ----------
     assembly
-        Its generator becomes the run's, its teachers those that the run trained.
+        Its generator and the teachers that the run trained get the weights of the run.
     run
         Run folder.
     trained
-        Whether there has to be a checkpoint; otherwise the others will do.
+        Whether a checkpoint is required; otherwise a run without one is omitted.
     """
     found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
     path = next((path for path in found if path.is_file()), None)
     if path is None and trained:
-        raise WeightsError(f"{run}: holds no checkpoint to evaluate; train first, or set --run")
+        raise WeightsError(
+            f"{run}: no checkpoint to evaluate; train the recipe first, or set --run"
+        )
     groups = {} if path is None else load(path).groups
     for name, teacher in assembly.teachers.items():
         if f"teachers.{name}" in groups:
@@ -165,7 +175,7 @@ def networks_of(assembly: Assembly, run: Path, *, trained: bool = True) -> dict[
     if assembly.uncertainty is not None:
         if "uncertainty" not in groups:
             raise WeightsError(
-                f"{path}: has no head that predicts the variance; train the recipe as it is now"
+                f"{path}: has no head that predicts the variance; train the present recipe"
             )
         warm_start(assembly.uncertainty, groups["uncertainty"], str(path))
     networks[assembly.recipe.name] = generator

@@ -7,30 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from srkit.evaluation.calibration import LEVELS, ONE_SIGMA, REMOVED, TWO_SIGMA, Calibration
+from srkit.evaluation.class_scores import ClassScores, class_scores
 from srkit.evaluation.classification import MICRO, Classification
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.evaluation.statistics import (
-    ClassScores,
-    best_models,
-    class_scores,
-    error_of_mean,
-    gap_closed,
-)
 from srkit.report.metric_info import LOWER, ORIGINAL, MetricInfo
-from srkit.report.tables import (
-    NAMED,
-    Column,
-    format_value,
-    print_columns,
-    printed_heading,
-    style_of,
-)
+from srkit.report.tables import NAMED, Column, format_value, heading, print_columns
 from srkit.report.writer import ReportWriter
 
 
@@ -38,7 +23,7 @@ def write_tables(evaluation: Evaluation, writer: ReportWriter) -> None:
     """Write the numbers of an evaluation.
 
     Infinite values are written as ``inf``, in JSON as a string; values that could not be measured
-    as ``nan``, in JSON as null.
+    are written as ``nan``, in JSON as null.
 
     - ``table.csv``: means, and the scatter of signed metrics;
     - ``table.json``: the same with standard errors, gaps closed and protocols;
@@ -110,8 +95,8 @@ def _write_classification(found: Classification, writer: ReportWriter) -> None:
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
-    """Print one row a model, the best of the restored ones in bold."""
-    names = Column("model", [Text(model.name) for model in evaluation.models])
+    """Print a row for each model; the best of each metric are bold."""
+    names = Column("model", [model.name for model in evaluation.models])
     print_columns(evaluation.title, names, _columns(evaluation), console)
     for line in explanations(evaluation):
         console.print(Text(line))
@@ -121,48 +106,49 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
         _print_calibration(evaluation.calibrations(), console)
 
 
-def _print_calibration(found: Mapping[str, Calibration], console: Console) -> None:
-    """Print how well the standard deviations of each model tell its errors."""
-    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
-    table.add_column("σ of the model")
-    for name in ("pulls → 0 ± 1", "in 1 σ → 0.683", "in 2 σ → 0.954", "cal. error ↓", "AUSE ↓"):
-        table.add_column(name, justify="right", min_width=8)
-    for name, one in found.items():
-        inside = (f"{one.covered(level):.3f}" for level in (ONE_SIGMA, TWO_SIGMA))
-        numbers = (f"{number:.4f}" for number in (one.calibration_error, one.ause))
-        table.add_row(Text(name), f"{one.bias:+.2f} ± {one.spread:.2f}", *inside, *numbers)
-    console.print(table)
-
-
 def _columns(evaluation: Evaluation) -> Iterator[Column]:
-    """Give a column for each metric, and that of the times."""
     for metric in evaluation.metrics:
-        best = best_models(evaluation, metric)
+        best = evaluation.best_models(metric)
         cells = [
-            Text(summary_text(evaluation, metric, model), style=style_of(model.name, best))
+            Text(
+                summary_text(evaluation, metric, model), style="bold" if model.name in best else ""
+            )
             for model in evaluation.models
         ]
-        yield Column(printed_heading(metric), cells)
-    yield Column("time [s]", [Text(f"{model.seconds:.1f}") for model in evaluation.models])
+        yield Column(heading(metric), cells)
+    yield Column("time [s]", [f"{model.seconds:.1f}" for model in evaluation.models])
+
+
+def _print_calibration(found: Mapping[str, Calibration], console: Console) -> None:
+    """Print how well the predicted standard deviations of each model match its errors."""
+    models = found.values()
+    columns = [
+        Column("pulls → 0 ± 1", [f"{one.bias:+.2f} ± {one.spread:.2f}" for one in models]),
+        Column("in 1 σ → 0.683", [f"{one.covered(ONE_SIGMA):.3f}" for one in models]),
+        Column("in 2 σ → 0.954", [f"{one.covered(TWO_SIGMA):.3f}" for one in models]),
+        Column("cal. error ↓", [f"{one.calibration_error:.4f}" for one in models]),
+        Column("AUSE ↓", [f"{one.ause:.4f}" for one in models]),
+    ]
+    print_columns(None, Column("σ of the model", found), columns, console)
 
 
 def _print_classification(found: Classification, console: Console) -> None:
-    """Print accuracy and AUC of each class and their averages; of many classes the averages."""
-    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
-    table.add_column("class")
-    for name in ("images", "accuracy ↑", "AUC ↑"):
-        table.add_column(name, justify="right", min_width=8)
+    """Print accuracy and AUC of each class and the averages; of many classes only the averages."""
     rows = found.table()
-    for row in rows if len(found.classes) <= NAMED else rows[-2:]:
-        numbers = ("–" if math.isnan(x) else f"{x:.4f}" for x in (row.accuracy, row.auc))
-        table.add_row(Text(row.name), str(row.images), *numbers)
-    console.print(table)
+    rows = rows if len(found.classes) <= NAMED else rows[-2:]
+    numbers = {"accuracy ↑": [row.accuracy for row in rows], "AUC ↑": [row.auc for row in rows]}
+    columns = [Column("images", [str(row.images) for row in rows])]
+    columns += [
+        Column(name, ["–" if math.isnan(x) else f"{x:.4f}" for x in values])
+        for name, values in numbers.items()
+    ]
+    print_columns(None, Column("class", [row.name for row in rows]), columns, console)
 
 
 def summary_text(evaluation: Evaluation, metric: MetricInfo, model: ModelResult) -> str:
-    """Write a cell of the table: the mean, or the bias and scatter of a signed metric.
+    """Return a cell of the table: the mean, or the bias and scatter of a signed metric.
 
-    In brackets, where a metric could not be measured everywhere, in how many images it was.
+    If a metric could not be measured on every image, the number of images follows in brackets.
     """
     text = format_value(metric, model.mean(metric.name))
     scatter = model.scatter(metric.name)
@@ -174,7 +160,7 @@ def summary_text(evaluation: Evaluation, metric: MetricInfo, model: ModelResult)
 
 
 def explanations(evaluation: Evaluation) -> list[str]:
-    """Explain the signs of the table that are not plain means."""
+    """Return explanations of the cells that are not plain means."""
     lines = []
     if any(metric.signed for metric in evaluation.metrics):
         lines.append(
@@ -183,8 +169,8 @@ def explanations(evaluation: Evaluation) -> list[str]:
         )
     if any(evaluation.incomplete(metric.name) for metric in evaluation.metrics):
         lines.append(
-            f"In brackets: in how many of the {len(evaluation.names)} images the metric could be "
-            "measured; the others are left out."
+            f"In brackets: on how many of the {len(evaluation.names)} images the metric could be "
+            "measured; the others are not included."
         )
     return lines
 
@@ -219,15 +205,7 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
         "title": evaluation.title,
         "images": len(evaluation.names),
         "label_source": evaluation.label_source or None,
-        "metrics": {
-            metric.name: {
-                "unit": metric.unit,
-                "higher_is_better": metric.higher_is_better,
-                "signed": metric.signed,
-                "protocol": metric.protocol,
-            }
-            for metric in evaluation.metrics
-        },
+        "metrics": {metric.name: metric.properties() for metric in evaluation.metrics},
         "gap": {"lower": LOWER, "upper": ORIGINAL},
         "models": [_model_summary(evaluation, model) for model in evaluation.models],
         "classification": _classification_summary(evaluation.classification),
@@ -239,12 +217,7 @@ def _classification_summary(found: Classification | None) -> list[dict[str, Any]
     if found is None:
         return None
     return [
-        {
-            "class": row.name,
-            "images": row.images,
-            "accuracy": row.accuracy,
-            "auc": row.auc,
-        }
+        {"class": row.name, "images": row.images, "accuracy": row.accuracy, "auc": row.auc}
         for row in found.table()
     ]
 
@@ -257,10 +230,12 @@ def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]
         "seconds": model.seconds,
         "measured": {name: len(model.measured(name)) for name in names},
         "mean": {name: model.mean(name) for name in names},
-        "standard_error": {name: error_of_mean(model, name) for name in names},
+        "standard_error": {name: model.standard_error(name) for name in names},
         "scatter": {name: model.scatter(name) for name in signed},
         "robust_scatter": {name: model.robust_scatter(name) for name in signed},
-        "gap_closed": {name: gap_closed(evaluation, name, model.name) for name in names},
+        "gap_closed": {
+            metric.name: evaluation.gap_closed(metric, model.name) for metric in evaluation.metrics
+        },
         "calibration": _calibration_summary(model.calibration),
     }
 

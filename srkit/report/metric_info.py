@@ -1,15 +1,19 @@
-"""What tables and figures need to know of a metric."""
+"""The properties of a metric that tables and figures show."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from srkit.interfaces import Metric, TeacherMetric
+
+#: Names of the original images and of the baseline between which models close a gap.
+ORIGINAL, LOWER = "original", "bilinear"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """What a metric is.
+    """The properties of a metric.
 
     Parameters
     ----------
@@ -18,12 +22,12 @@ class MetricInfo:
     unit
         ``dB``, for instance; may be empty.
     higher_is_better
-        Direction.
+        Whether higher values are better.
     protocol
         How it is measured: channel, crop, rounding, data range.
     signed
-        Whether it is an error with a sign: its mean over the images is the bias, best at 0, and
-        its scatter counts too.
+        Whether it is an error with a sign: the mean over the images is the bias, best at 0, and
+        the scatter counts, too.
     """
 
     name: str
@@ -38,8 +42,6 @@ class MetricInfo:
         signed: bool = getattr(metric, "signed", False)
         return cls(name, metric.unit, metric.higher_is_better, metric.protocol, signed)
 
-
-ORIGINAL = "original"
-
-
-LOWER = "bilinear"
+    def properties(self) -> dict[str, Any]:
+        """Return everything but the name, for JSON."""
+        return {key: value for key, value in asdict(self).items() if key != "name"}

@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from textwrap import fill
 from typing import Any
 
@@ -17,48 +16,25 @@ from rich.text import Text
 
 from srkit.report.metric_info import MetricInfo
 
-#: Most classes in a table or figure that names them.
+#: Most classes that a table or figure lists by name.
 NAMED = 12
 
 
-def print_columns(title: str, names: Column, columns: Iterable[Column], console: Console) -> None:
-    """Print a table; columns that do not fit beside the others go on in a further block of rows.
+class Column:
+    """A column of a printed table.
 
     Parameters
     ----------
-    title
-        What stands above it.
-    names
-        The first column, which every block has.
-    columns
-        The others.
-    console
-        Where to print it.
+    heading
+        May be broken at spaces; underscores are shown as spaces.
+    cells
+        Strings are printed as they are, without markup.
     """
-    room = console.width - names.width
-    for number, block in enumerate(_blocks(columns, room)):
-        table = Table(
-            title=None if number else Text(title), box=SIMPLE_HEAD, padding=0, show_edge=False
-        )
-        table.add_column(names.heading, no_wrap=True)
-        # Headings give way on a narrow terminal, numbers never.
-        broken = sum(1 + max(column.width, len(column.heading)) for column in block) > room
-        for column in block:
-            text = fill(column.heading, column.width) if broken else column.heading
-            table.add_column(Text(text), justify="right", no_wrap=True)
-        for row in zip(names.cells, *(column.cells for column in block), strict=True):
-            table.add_row(*row)
-        if number:
-            console.print()
-        console.print(table)
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the printed table: its heading, which may be broken at spaces, and its cells."""
-
-    heading: str
-    cells: list[Text]
+    def __init__(self, heading: str, cells: Iterable[str | Text]) -> None:
+        # An arrow stays on the line of its 0.
+        self.heading = heading.replace("_", " ").replace("→ ", "→\N{NO-BREAK SPACE}")
+        self.cells = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
 
     @property
     def width(self) -> int:
@@ -67,13 +43,41 @@ class Column:
         return max(8, longest)
 
 
-def printed_heading(metric: MetricInfo) -> str:
-    """Head a printed column: lines may end at its spaces, but the arrow keeps its 0."""
-    return heading(metric).replace("_", " ").replace("→ ", "→\N{NO-BREAK SPACE}")
+def print_columns(
+    title: str | None, names: Column, columns: Iterable[Column], console: Console
+) -> None:
+    """Print a table; columns that do not fit are continued in further blocks of rows.
+
+    Parameters
+    ----------
+    title
+        Printed above the table.
+    names
+        The first column, repeated in every block.
+    columns
+        The other columns.
+    console
+        Where to print it.
+    """
+    room = console.width - names.width
+    for number, block in enumerate(_blocks(columns, room)):
+        shown = None if number or title is None else Text(title)
+        table = Table(title=shown, box=SIMPLE_HEAD, padding=0, show_edge=False)
+        table.add_column(names.heading, no_wrap=True)
+        # On a narrow terminal the headings are broken, never the numbers.
+        broken = sum(1 + max(column.width, len(column.heading)) for column in block) > room
+        for column in block:
+            text = fill(column.heading, column.width) if broken else column.heading
+            table.add_column(Text(text), justify="right", no_wrap=True, min_width=8)
+        for row in zip(names.cells, *(column.cells for column in block), strict=True):
+            table.add_row(*row)
+        if number:
+            console.print()
+        console.print(table)
 
 
 def _blocks(columns: Iterable[Column], width: int) -> list[list[Column]]:
-    """Divide columns, each with a space before it, into blocks of a width."""
+    """Divide columns, each preceded by a space, into blocks of at most this width."""
     blocks: list[list[Column]] = [[]]
     left = width
     for column in columns:
@@ -86,21 +90,21 @@ def _blocks(columns: Iterable[Column], width: int) -> list[list[Column]]:
 
 
 def heading(metric: MetricInfo) -> str:
-    """Head a metric's column: name, unit, and an arrow towards the better values."""
+    """Return the heading of a metric's column: name, unit, an arrow towards better values."""
     if metric.signed:
         return f"{label(metric)} → 0"
     return f"{label(metric)} {'↑' if metric.higher_is_better else '↓'}"
 
 
 def label(metric: MetricInfo) -> str:
-    """Name a metric with its unit."""
+    """Return the name of a metric with its unit."""
     return f"{metric.name} [{metric.unit}]" if metric.unit else metric.name
 
 
 def format_value(metric: MetricInfo, value: float) -> str:
-    """Round as the metric deserves: 2 decimals for dB, 4 for others, 3 digits when tiny.
+    """Return a rounded value: 2 decimals for dB, otherwise 4, or 3 digits if tiny.
 
-    A dash stands for NaN: nothing could be measured.
+    NaN, a value that could not be measured, is shown as a dash.
     """
     if math.isnan(value):
         return "–"
@@ -112,20 +116,15 @@ def format_value(metric: MetricInfo, value: float) -> str:
 
 
 def short_number(value: float) -> str:
-    """Write a number with three digits and K, M, G or T."""
+    """Return a number with three digits and K, M, G or T."""
     for letter, unit in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
         if value >= 0.9995 * unit:
             return f"{value / unit:.3g} {letter}"
     return f"{value:.3g}"
 
 
-def style_of(name: str, best: set[str]) -> str:
-    """Give the style of a table cell: bold for the best."""
-    return "bold" if name in best else ""
-
-
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Write a table as CSV."""
+    """Return a table as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

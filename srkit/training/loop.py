@@ -26,9 +26,10 @@ from srkit.data.batches import training_batches
 from srkit.data.scales import scale_of_step, set_scale
 from srkit.errors import DataError, TrainingError
 from srkit.evaluation.curves import write_curves
-from srkit.evaluation.examiner import Examiner, baseline, metric_infos, network
+from srkit.evaluation.evaluator import Evaluator, metric_infos
+from srkit.evaluation.rendering import render_pictures
+from srkit.evaluation.restorers import baseline, network
 from srkit.evaluation.results import Evaluation
-from srkit.evaluation.statistics import standing
 from srkit.interfaces import Batch
 from srkit.interfaces.quantity import Quantity
 from srkit.interfaces.view import View
@@ -294,21 +295,21 @@ def _validate(run: Run) -> None:
         run.monitor.record("validation", values)
     if run.best is not None:
         metric = next(info for info in first.metrics if info.name == run.best.metric)
-        standings = [standing(one.models[0], metric) for one in found.values()]
-        if run.best.beaten_by(float(np.mean(standings)), run.step):
+        scores = [one.models[0].score(metric) for one in found.values()]
+        if run.best.beaten_by(float(np.mean(scores)), run.step):
             run.checkpoint("best")
 
 
 def _validate_scale(run: Run, assembly: Assembly) -> Evaluation:
     """Measure the network at one scale, and show some of its images."""
-    examiner = Examiner(assembly, assembly.data["validation"], run.process)
+    evaluator = Evaluator(assembly, assembly.data["validation"], run.process)
     name, restorer = "original", baseline("original")
     if assembly.generator is not None:
         name, restorer = "sr", network(run.restoring, assembly)
-    evaluation = examiner.examine({name: restorer}, "validation")
+    evaluation = evaluator.evaluate({name: restorer}, "validation")
     if run.monitor is not None and assembly.generator is not None:
-        shown = range(min(3, len(examiner.dataset)))
-        pictures = examiner.pictures({name: restorer}, shown)
+        shown = range(min(3, len(evaluator.dataset)))
+        pictures = render_pictures(evaluator, {name: restorer}, shown)
         folder = "validation" if len(assembly.by_scale) == 1 else f"validation/x{assembly.scale}"
         for index, images in zip(shown, pictures, strict=True):
             run.monitor.pictures(f"{folder}/{index}", run.step, [images["original"], images[name]])

@@ -14,7 +14,7 @@ from srkit.data.batches import check_traits, stack
 from srkit.data.crops import Drawn
 from srkit.data.truth import truth_of
 from srkit.errors import RecipeError, SrkitError
-from srkit.evaluation.examiner import Examiner
+from srkit.evaluation.evaluator import Evaluator
 from srkit.functional.resizing import to_hr_grid
 from srkit.interfaces import Batch, GroupedDataset
 from srkit.interfaces.view import View
@@ -57,7 +57,7 @@ def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: b
         for split in ("validation", "test"):
             if split in data and _is_whole(assembly):
                 with _collecting(problems, f"data.{split}"):
-                    Examiner(assembly, data[split], process).rehearse()
+                    Evaluator(assembly, data[split], process).rehearse()
     if problems:
         raise RecipeError(source, problems)
 

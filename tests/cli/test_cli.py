@@ -300,7 +300,7 @@ def test_finetune_needs_a_start(srkit: Srkit, small: Path) -> None:
 
 def test_eval_needs_a_run(srkit: Srkit, small: Path) -> None:
     data = "data.test.dataset={type: sample_photos, split: test}"
-    message = "holds no checkpoint to evaluate; train first, or set --run"
+    message = "no checkpoint to evaluate; train the recipe first, or set --run"
     assert srkit("eval", small, data) == Done(1, "", f"error: runs/small: {message}\n")
     assert srkit("eval", small, data, "--run", "mine") == Done(1, "", f"error: mine: {message}\n")
 

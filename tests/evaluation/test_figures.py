@@ -11,11 +11,21 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from srkit.evaluation.calibration import LEVELS, REMOVED, Calibration
+from srkit.evaluation.class_scores import ClassScores
+from srkit.evaluation.classification import Classification
 from srkit.evaluation.curves import loss_curves, validation_curves, write_curves
-from srkit.evaluation.figures import class_changes, class_differences, hardest_classes, summary_bars
+from srkit.evaluation.figures import (
+    calibration_figure,
+    class_changes,
+    class_differences,
+    confusion_figure,
+    hardest_classes,
+    roc_figure,
+    summary_bars,
+)
 from srkit.evaluation.panels import CELL, image_panels
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.evaluation.statistics import ClassScores
 from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Row
 from srkit.report.plotting import colours, png, shorten
@@ -354,3 +364,84 @@ def test_the_original_is_grey_and_the_others_differ() -> None:
     chosen = colours(["original", "a", "b", "c", "d", "e", "f", "g"])
     assert chosen["original"] == "#7f7f7f"
     assert len(set(chosen.values())) == 8
+
+
+def test_each_model_has_its_curves_and_a_line_of_numbers() -> None:
+    random = np.random.default_rng(0)
+    sigma = random.gamma(2, 1, 2000)
+    error = sigma * random.normal(size=2000)
+    found = {"good": Calibration(error, sigma), "bold $ one": Calibration(error, sigma / 2)}
+    figure = calibration_figure(found)
+    coverage, pulls, sparsification = figure.axes
+    for line, one in zip(coverage.lines, found.values(), strict=False):
+        x, y = line.get_data()
+        np.testing.assert_allclose(x, [0, *LEVELS, 1])
+        np.testing.assert_allclose(y, [0, *one.coverage(), 1])
+    np.testing.assert_allclose(sparsification.lines[0].get_data()[0], REMOVED)
+    np.testing.assert_allclose(sparsification.lines[3].get_data()[1], found["good"].oracle())
+    assert len(pulls.patches) == 2
+    (legend,) = figure.legends
+    one = found["bold $ one"]
+    assert legend.get_texts()[1].get_text() == (
+        f"bold $ one: pulls {one.bias:+.2f} ± {one.spread:.2f}, calibration error "
+        f"{one.calibration_error:.3f}, AUSE {one.ause:.3f}"
+    )
+    png(figure)
+
+
+def classification(classes: int) -> Classification:
+    random = np.random.default_rng(5)
+    labels = random.integers(0, classes, 40 * classes)
+    scores = random.gamma(1, 1, (len(labels), classes)) + (labels[:, None] == np.arange(classes))
+    names = [f"class of ${k}, a long name that does not fit" for k in range(classes)]
+    return Classification(labels, scores / scores.sum(1, keepdims=True), names)
+
+
+def test_the_confusion_matrix_shows_shares_and_counts() -> None:
+    found = classification(3)
+    figure = confusion_figure(found)
+    axis, bar = figure.axes
+    counts = found.confusion()
+    shares = counts / counts.sum(1, keepdims=True)
+    np.testing.assert_allclose(axis.images[0].get_array(), shares)
+    texts = {text.get_position()[::-1]: text.get_text() for text in axis.texts}
+    assert texts == {k: f"{shares[k]:.3f}\n{counts[k]}" for k in np.ndindex(3, 3)}
+    names = [text.get_text() for text in axis.get_yticklabels()]
+    assert names == [f"class of ${k}" for k in range(3)]
+    assert bar.get_ylabel() == "share of the true class"
+    png(figure)
+
+
+def test_many_classes_are_not_named() -> None:
+    axis, _ = confusion_figure(classification(40)).axes
+    assert not axis.texts
+    assert axis.images[0].get_array().shape == (40, 40)
+
+
+def test_a_class_without_images_has_an_empty_row() -> None:
+    found = Classification(np.array([0, 0]), np.array([[0.8, 0.2], [0.3, 0.7]]), ["a", "b"])
+    assert confusion_figure(found).axes[0].images[0].get_array().tolist() == [[0.5, 0.5], [0, 0]]
+
+
+def test_the_curves_are_those_of_the_classes() -> None:
+    found = classification(3)
+    figure = roc_figure(found)
+    (axis,) = figure.axes
+    *lines, chance = axis.lines
+    curves = [*found.curves().values(), found.micro_average()]
+    for line, roc in zip(lines, curves, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), roc.false_positive_rate)
+        np.testing.assert_array_equal(line.get_ydata(), roc.true_positive_rate)
+        assert line.get_label().endswith(f", AUC {roc.auc:.4f}")
+    assert list(chance.get_xdata()) == [0, 1]
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 4
+    png(figure)
+
+
+def test_of_many_classes_the_hardest_are_drawn() -> None:
+    found = classification(20)
+    areas = {k: roc.auc for k, roc in found.curves().items()}
+    axis = roc_figure(found).axes[0]
+    drawn = [float(line.get_label().rpartition(" ")[2]) for line in axis.lines[:-2]]
+    assert sorted(drawn) == pytest.approx(sorted(areas.values())[:12], abs=1e-4)

@@ -17,7 +17,7 @@ from training_setup import TEACHER, Tree, make_pictures, make_tree, records, run
 from srkit.components.registry import Registry
 from srkit.errors import DataError, RecipeError, WeightsError
 from srkit.evaluation.results import Evaluation
-from srkit.evaluation.run import compare
+from srkit.evaluation.run import evaluate
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
 
@@ -27,7 +27,7 @@ def compared(
 ) -> Evaluation:
     console = Console(file=printed or io.StringIO(), width=200)
     recipe = parse_recipe(tree, "test.yaml")
-    [evaluation] = compare(recipe, registry, folder, source="test.yaml", console=console)
+    [evaluation] = evaluate(recipe, registry, folder, source="test.yaml", console=console)
     return evaluation
 
 
@@ -146,7 +146,7 @@ def test_a_run_without_a_head_cannot_be_asked_how_sure_it_is(
         compared(make_tree(pictures, validated(pictures), changes), start, registry)
     assert str(caught.value) == (
         f"{start / 'checkpoints' / 'last.safetensors'}: has no head that predicts the variance; "
-        "train the recipe as it is now"
+        "train the present recipe"
     )
 
 
@@ -199,7 +199,7 @@ def test_without_a_checkpoint_there_is_nothing_to_compare(
     with pytest.raises(WeightsError) as caught:
         compared(tree, tmp_path / "none", registry)
     assert str(caught.value) == (
-        f"{tmp_path / 'none'}: holds no checkpoint to evaluate; train first, or set --run"
+        f"{tmp_path / 'none'}: no checkpoint to evaluate; train the recipe first, or set --run"
     )
 
 

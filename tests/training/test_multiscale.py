@@ -32,7 +32,7 @@ from srkit.assembly.build import assemble
 from srkit.components.registry import Registry
 from srkit.data.scales import list_scales, scale_of_step
 from srkit.errors import RecipeError, WeightsError
-from srkit.evaluation.run import compare
+from srkit.evaluation.run import evaluate
 from srkit.models.open import open_model
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
@@ -143,7 +143,7 @@ def test_the_evaluation_has_a_table_for_each_scale(
     printed = io.StringIO()
     console = Console(file=printed, width=200)
     recipe = parse_recipe(tree, "test.yaml")
-    found = compare(recipe, registry, folder, source="test.yaml", console=console)
+    found = evaluate(recipe, registry, folder, source="test.yaml", console=console)
     assert [evaluation.title for evaluation in found] == ["small x2", "small x3", "small x4"]
     bicubic = []
     for scale, evaluation in zip((2, 3, 4), found, strict=True):

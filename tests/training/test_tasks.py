@@ -21,7 +21,7 @@ from srkit.data.batches import stack
 from srkit.data.crops import Drawn, Draws
 from srkit.data.truth import boxes_of, check_boxes, take_as_truth, task_of, tasks_of
 from srkit.errors import DataError, RecipeError
-from srkit.evaluation.run import compare
+from srkit.evaluation.run import evaluate
 from srkit.interfaces import Answer, Batch, Boxes, Sample, Window
 from srkit.recipe.recipe import parse_recipe
 from srkit.training.monitor import read_records
@@ -161,7 +161,7 @@ def test_a_network_is_tuned_by_what_a_teacher_segments(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(tree, folder, registry)
     recipe = parse_recipe(tree, "r.yaml")
-    (found,) = compare(recipe, registry, folder, source="r.yaml", console=Console(quiet=True))
+    (found,) = evaluate(recipe, registry, folder, source="r.yaml", console=Console(quiet=True))
     original, *others = found.models
     assert original.name == "original"
     assert original.mean("miou") == 1
@@ -256,7 +256,7 @@ def test_a_network_is_tuned_by_detections_and_embeddings(
         split["dataset"]["stop"] = 4
     run(tree, tmp_path / "run", registry)
     recipe = parse_recipe(tree, "r.yaml")
-    (found,) = compare(
+    (found,) = evaluate(
         recipe, registry, tmp_path / "run", source="r.yaml", console=Console(quiet=True)
     )
     original = found.models[0]

@@ -20,7 +20,8 @@ from srkit.assembly.build import assemble
 from srkit.assembly.device import memory_format, move, set_up_process
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError, PluginError, RecipeError, SrkitError, WeightsError
-from srkit.evaluation.examiner import Examiner, Restorer, baseline, image_of, metric_infos, network
+from srkit.evaluation.evaluator import Evaluator, metric_infos
+from srkit.evaluation.restorers import Restorer, baseline, image_of, network
 from srkit.evaluation.run import networks_of
 from srkit.interfaces import LossyFormat
 from srkit.recipe.recipe import Recipe
@@ -98,7 +99,7 @@ def measure_compression(
         folder = folder / f"x{part.scale}" if several else folder
         restorers = _restorers(part, networks, codecs)
         images = _measure(
-            Examiner(part, part.data["test"], process),
+            Evaluator(part, part.data["test"], process),
             restorers,
             codecs,
             folder / "images.jsonl",
@@ -186,7 +187,7 @@ def _compressed(codec: Codec, quality: int, restorer: Restorer) -> Restorer:
 
 
 def _measure(
-    examiner: Examiner,
+    evaluator: Evaluator,
     restorers: Restorers,
     codecs: Mapping[str, Codec],
     journal: Path,
@@ -194,17 +195,17 @@ def _measure(
     console: Console,
 ) -> list[ImageResult]:
     """Measure the images that the journal does not contain, a batch at a time."""
-    total = len(examiner.dataset)
+    total = len(evaluator.dataset)
     results = _read(journal, identity, console)
     missing = [index for index in range(total) if index not in results]
     if results and missing:
         console.print(f"{journal}: resumes after {len(results)} of {total} images", soft_wrap=True)
-    step = examiner.assembly.recipe.evaluation.batch_size
+    step = evaluator.assembly.recipe.evaluation.batch_size
     with progress_bars(console) as bars:
         bar = bars.add_task(f"{len(restorers)} settings", total=total, completed=len(results))
         for start in range(0, len(missing), step):
             indices = missing[start : start + step]
-            batch = _measure_images(examiner, restorers, codecs, indices)
+            batch = _measure_images(evaluator, restorers, codecs, indices)
             results |= dict(zip(indices, batch, strict=True))
             _append(journal, [{"index": index, **results[index]} for index in indices])
             bars.update(bar, completed=len(results))
@@ -212,21 +213,21 @@ def _measure(
 
 
 def _measure_images(
-    examiner: Examiner,
+    evaluator: Evaluator,
     restorers: Restorers,
     codecs: Mapping[str, Codec],
     indices: Sequence[int],
 ) -> list[ImageResult]:
     pixels = []
     for index in indices:
-        sample = examiner.dataset[index]
+        sample = evaluator.dataset[index]
         if tuple(sample.data_range) != (0.0, 1.0):
             raise DataError(
                 f"{sample.name}: its values are not in [0, 1]; only such images can be compressed"
             )
         pixels.append(sample.hr[0].numel())
     by_name = {str(setting): restorer for setting, restorer in restorers.items()}
-    found = examiner.examine(by_name, title="", indices=indices)
+    found = evaluator.evaluate(by_name, title="", indices=indices)
     results = []
     for place, name in enumerate(found.names):
         settings: dict[str, Measurement] = {}

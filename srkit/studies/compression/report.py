@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from srkit.report.tables import Column, format_value, heading, print_columns, printed_heading
+from srkit.report.tables import Column, format_value, heading, print_columns
 from srkit.report.writer import ReportWriter
 from srkit.studies.compression.figures import CAPTION, curves_figure
 from srkit.studies.compression.results import HR, Compression, ModelDelta, Point
@@ -86,14 +86,14 @@ def print_compression(found: Compression, console: Console) -> None:
     columns = [Column("bytes", [Text(f"{p.size:.0f}" if p.size else "") for p in points])]
     for info in found.metrics:
         values = [Text(format_value(info, point.values[info.name])) for point in points]
-        columns.append(Column(printed_heading(info), values))
+        columns.append(Column(heading(info), values))
     print_columns(found.title, names, columns, console)
     console.print()
     names = Column("format, model", [Text(f"{row[0].format} {row[0].model}") for row in models])
     columns = []
     for place, info in enumerate(found.metrics):
         quality = [Text(_quality_text(row[place])) for row in models]
-        columns.append(Column(f"Δ {printed_heading(info)}", quality))
+        columns.append(Column(f"Δ {heading(info)}", quality))
         columns.append(Column("Δ bytes", [Text(_rate_text(row[place])) for row in models]))
     print_columns("compared with HR of equal file size", names, columns, console)
     for line in notes(found):

@@ -17,7 +17,6 @@ from srkit.components.options import downloads
 from srkit.components.registry import Registry
 from srkit.errors import DataError, SrkitError
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.evaluation.statistics import standing
 from srkit.images.levels import rounded
 from srkit.interfaces import Batch, Metric
 from srkit.models.anatomy import count_multiply_adds, count_parameters
@@ -230,7 +229,7 @@ class _Ranker:
         sign = -1 if metric.higher_is_better and not metric.signed else 1
 
         def key(model: ModelResult) -> tuple[bool, float]:
-            value = standing(model, metric)
+            value = model.score(metric)
             return math.isnan(value), sign * value
 
         models = sorted(self.results, key=key)

@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from srkit.evaluation.statistics import standing
 from srkit.evaluation.tables import explanations, summary_text
 from srkit.report.metric_info import MetricInfo
 from srkit.report.tables import Column, format_value, heading, print_columns, short_number
@@ -142,7 +141,7 @@ def _rows(ranking: Ranking) -> list[dict[str, Any]]:
             {
                 "rank": rank,
                 "model": model.name,
-                **{metric.name: standing(model, metric) for metric in ranking.evaluation.metrics},
+                **{metric.name: model.score(metric) for metric in ranking.evaluation.metrics},
                 "lead": "" if lead is None else lead.value,
                 "lead_low": "" if lead is None else lead.low,
                 "lead_high": "" if lead is None else lead.high,

@@ -22,7 +22,6 @@ from srkit.report.tables import (
     format_value,
     heading,
     print_columns,
-    printed_heading,
     strict,
 )
 from srkit.studies.sweeps.figures import search_figure, variants_figure
@@ -95,7 +94,7 @@ def _variants(found: Sweep) -> tuple[Column, list[Column]]:
         best = found.best(metric)
         cells = [Text(cell(metric, row), style="bold" if row.name in best else "") for row in rows]
         cells += [Text(cell(metric, row), style="dim") for row in references]
-        columns.append(Column(printed_heading(metric), cells))
+        columns.append(Column(heading(metric), cells))
     if found.repeat:
         counts = [_count(row) for row in rows] + [""] * len(references)
         columns.append(Column(f"{found.repeat}s", [Text(count) for count in counts]))
@@ -113,11 +112,11 @@ def _trials(found: Sweep) -> tuple[Column, list[Column]]:
         for key in (trials[0].variant.changes if trials else ())
     ]
     validated = [Text(format_value(objective, trial.validated)) for trial in trials]
-    columns.append(Column(f"validation {printed_heading(objective)}", validated))
+    columns.append(Column(f"validation {heading(objective)}", validated))
     for metric in found.metrics:
         means = [trial.means.get(metric.name, math.nan) for trial in trials]
         cells = [Text(format_value(metric, mean)) for mean in means]
-        columns.append(Column(printed_heading(metric), cells))
+        columns.append(Column(heading(metric), cells))
     return Column("trial", [Text(trial.variant.name) for trial in trials]), columns
 
 

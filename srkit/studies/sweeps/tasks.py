@@ -13,7 +13,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import SPLITS, assemble, parse
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError
-from srkit.evaluation.examiner import metric_infos
+from srkit.evaluation.evaluator import metric_infos
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since

@@ -18,7 +18,7 @@ from yaml import safe_dump
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError, PluginError, RecipeError, SrkitError, WeightsError
-from srkit.evaluation.examiner import Examiner
+from srkit.evaluation.evaluator import Evaluator
 from srkit.recipe.files import load_tree
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
@@ -89,26 +89,26 @@ def test_interrupted_measurement_is_resumed(
     last = trained / "checkpoints" / "last.safetensors"
     (folder / "checkpoints" / "last.safetensors").write_bytes(last.read_bytes())
     asked: list[list[int]] = []
-    plain = Examiner.examine
+    plain = Evaluator.evaluate
 
-    def examine(self: Examiner, *args: Any, indices: Any, **more: Any) -> Any:
+    def evaluate(self: Evaluator, *args: Any, indices: Any, **more: Any) -> Any:
         if len(asked) == 1:
             asked.clear()
             raise KeyboardInterrupt
         asked.append(list(indices))
         return plain(self, *args, indices=indices, **more)
 
-    monkeypatch.setattr(Examiner, "examine", examine)
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
     with pytest.raises(KeyboardInterrupt):
         measured(tree_of(pictures), folder, registry)
     journal = folder / "compression" / "images.jsonl"
     journal.write_text(journal.read_text() + '{"index": 2, "na')
 
-    def noted(self: Examiner, *args: Any, indices: Any, **more: Any) -> Any:
+    def noted(self: Evaluator, *args: Any, indices: Any, **more: Any) -> Any:
         asked.append(list(indices))
         return plain(self, *args, indices=indices, **more)
 
-    monkeypatch.setattr(Examiner, "examine", noted)
+    monkeypatch.setattr(Evaluator, "evaluate", noted)
     text = io.StringIO()
     again = measured(tree_of(pictures), folder, registry, text)
     assert asked == [[2, 3], [4]]

@@ -11,7 +11,6 @@ import pytest
 from sweep_setup import PSNR, SHIFT, make_outcome
 
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.evaluation.statistics import standing
 from srkit.evaluation.tables import write_tables
 from srkit.recipe.variants import Variant
 from srkit.report.writer import ReportWriter
@@ -105,7 +104,7 @@ def test_numbers_are_read_from_an_evaluation(tmp_path: Path) -> None:
     assert found.means == {name: pytest.approx(np.nanmean(v)) for name, v in values.items()}
     assert found.others == {"original": {"psnr": math.inf, "shift": 0.0}}
     for metric in (PSNR, SHIFT):
-        assert found.standings[metric.name] == pytest.approx(standing(models[1], metric))
+        assert found.standings[metric.name] == pytest.approx(models[1].score(metric))
 
 
 def test_one_image_and_none_that_could_be_measured(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The examiner's numbers against direct computation."""
+"""The evaluator's numbers against direct computation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from srkit.assembly.build import assemble
 from srkit.assembly.device import move, prepare, set_up_process
 from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.evaluation.examiner import Examiner, Restorer, baseline, network
+from srkit.evaluation.evaluator import Evaluator
+from srkit.evaluation.rendering import render, render_pictures
+from srkit.evaluation.restorers import Restorer, baseline, network
 from srkit.evaluation.results import ModelResult
 from srkit.functional.resizing import resize
 from srkit.interfaces import Batch, Sample
@@ -47,24 +49,24 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pictures(tmp_path_factory.mktemp("data") / "pictures", count=7, side=33)
 
 
-def examiner_of(registry: Registry, pictures: Path, *changes: Mapping[str, Any]) -> Examiner:
+def evaluator_of(registry: Registry, pictures: Path, *changes: Mapping[str, Any]) -> Evaluator:
     tree = make_tree(pictures, validated(pictures), METRICS, *changes)
     recipe = parse_recipe(tree, "test.yaml")
     process = set_up_process(recipe, "test.yaml")
     assembly = assemble(recipe, registry, "test.yaml", splits=("test",))
     move(assembly, process.device)
-    return Examiner(assembly, assembly.data["test"], process)
+    return Evaluator(assembly, assembly.data["test"], process)
 
 
-def restorers_of(examiner: Examiner) -> dict[str, Restorer]:
-    generator: Any = examiner.assembly.generator
+def restorers_of(evaluator: Evaluator) -> dict[str, Restorer]:
+    generator: Any = evaluator.assembly.generator
     plain = {name: baseline(name) for name in ("original", "bilinear", "bicubic")}
-    return {**plain, "network": network(generator, examiner.assembly)}
+    return {**plain, "network": network(generator, evaluator.assembly)}
 
 
 def test_every_number_equals_a_direct_computation(registry: Registry, pictures: Path) -> None:
-    examiner = examiner_of(registry, pictures)
-    found = examiner.examine(restorers_of(examiner), "a title")
+    evaluator = evaluator_of(registry, pictures)
+    found = evaluator.evaluate(restorers_of(evaluator), "a title")
     assert found.title == "a title"
     assert found.names == [f"{index:02d}.png" for index in range(7)]
     assert found.labels is not None
@@ -73,14 +75,14 @@ def test_every_number_equals_a_direct_computation(registry: Registry, pictures: 
     assert found.classes == ["0", "1", "2", "3"]
     assert [metric.name for metric in found.metrics] == list(METRICS["metrics"])
     assert [model.name for model in found.models] == ["original", "bilinear", "bicubic", "network"]
-    for index in range(len(examiner.dataset)):
-        sample = examiner.dataset[index]
-        for model, sr in by_hand(examiner.assembly, sample).items():
+    for index in range(len(evaluator.dataset)):
+        sample = evaluator.dataset[index]
+        for model, sr in by_hand(evaluator.assembly, sample).items():
             result = found.model(model)
             assert result is not None
-            check_image(result, index, sr, sample, examiner.assembly)
+            check_image(result, index, sr, sample, evaluator.assembly)
     report = []
-    examiner.examine({"original": baseline("original")}, "", lambda *done: report.append(done))
+    evaluator.evaluate({"original": baseline("original")}, "", lambda *done: report.append(done))
     assert report == [(3, 7), (6, 7), (7, 7)]
 
 
@@ -124,8 +126,8 @@ def check_image(
 
 
 def test_the_teachers_own_answers_can_be_the_labels(registry: Registry, pictures: Path) -> None:
-    examiner = examiner_of(registry, pictures, {"evaluation": {"labels": "teacher"}})
-    found = examiner.examine({"original": baseline("original")}, "")
+    evaluator = evaluator_of(registry, pictures, {"evaluation": {"labels": "teacher"}})
+    found = evaluator.evaluate({"original": baseline("original")}, "")
     original = found.models[0]
     assert found.labels is not None
     assert original.predictions is not None
@@ -135,26 +137,26 @@ def test_the_teachers_own_answers_can_be_the_labels(registry: Registry, pictures
 
 
 def test_the_teachers_labels_need_a_teacher(registry: Registry, pictures: Path) -> None:
-    examiner = examiner_of(registry, pictures, {"evaluation": {"labels": "teacher"}})
-    examiner.assembly.teachers.clear()
-    examiner.assembly.metrics.clear()
+    evaluator = evaluator_of(registry, pictures, {"evaluation": {"labels": "teacher"}})
+    evaluator.assembly.teachers.clear()
+    evaluator.assembly.metrics.clear()
     message = "^evaluation.labels: 'teacher' needs a teacher in the recipe$"
     with pytest.raises(DataError, match=message):
-        examiner.examine({"original": baseline("original")}, "")
+        evaluator.evaluate({"original": baseline("original")}, "")
 
 
 def test_a_picture_that_a_metric_cannot_measure_is_named(
     registry: Registry, pictures: Path
 ) -> None:
-    examiner = examiner_of(registry, pictures, {"metrics": {"psnr": {"crop": 200}}})
+    evaluator = evaluator_of(registry, pictures, {"metrics": {"psnr": {"crop": 200}}})
     with pytest.raises(DataError, match=r"^metrics\.psnr on [\w./]+\.png: "):
-        examiner.examine({"original": baseline("original")}, "")
+        evaluator.evaluate({"original": baseline("original")}, "")
 
 
 def test_modes_are_as_they_were(registry: Registry, pictures: Path) -> None:
-    examiner = examiner_of(registry, pictures)
-    generator: Any = examiner.assembly.generator
-    teacher: Any = examiner.assembly.teachers["net"]
+    evaluator = evaluator_of(registry, pictures)
+    generator: Any = evaluator.assembly.generator
+    teacher: Any = evaluator.assembly.teachers["net"]
     teacher.eval()
     generator.train()
     generator.conv_first.eval()
@@ -165,9 +167,9 @@ def test_modes_are_as_they_were(registry: Registry, pictures: Path) -> None:
         seen.append([module.training for network in networks for module in network.modules()])
         return batch.hr
 
-    examiner.examine({"watching": restorer}, "")
-    examiner.render({"watching": restorer}, [0])
-    assert len(seen) == 5  # once untimed, thrice in examine, once in render
+    evaluator.evaluate({"watching": restorer}, "")
+    render(evaluator, {"watching": restorer}, [0])
+    assert len(seen) == 5  # once untimed, thrice in evaluate, once in render
     assert not any(any(modes) for modes in seen)
     assert generator.training
     assert generator.conv_last.training
@@ -178,22 +180,22 @@ def test_modes_are_as_they_were(registry: Registry, pictures: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        examiner.examine({"failing": failing}, "")
+        evaluator.evaluate({"failing": failing}, "")
     assert generator.training
 
 
 def test_pictures_are_shown_within_0_and_1(registry: Registry, pictures: Path) -> None:
-    examiner = examiner_of(registry, pictures)
+    evaluator = evaluator_of(registry, pictures)
     wild: Restorer = lambda batch: 5 * batch.hr - 2  # noqa: E731
     restorers = {"original": baseline("original"), "wild": wild}
-    rows = examiner.render(restorers, [4, 1])
-    pictures = examiner.pictures(restorers, [4, 1])
+    rows = render(evaluator, restorers, [4, 1])
+    pictures = render_pictures(evaluator, restorers, [4, 1])
     for row, images, index in zip(rows, pictures, (4, 1), strict=True):
         assert not row.measured
         for name in images:
             np.testing.assert_array_equal(row.images[name], images[name])
         assert list(images) == ["original", "LR", "wild"]
-        hr = examiner.dataset[index].hr.permute(1, 2, 0).numpy()
+        hr = evaluator.dataset[index].hr.permute(1, 2, 0).numpy()
         np.testing.assert_array_equal(images["original"], hr)
         np.testing.assert_allclose(images["wild"], (5 * hr - 2).clip(0, 1), atol=1e-6)
         assert images["LR"].shape == (11, 11, 3)
@@ -217,13 +219,13 @@ class Mixed:
 
 
 def test_images_of_several_shapes_keep_their_order(registry: Registry, pictures: Path) -> None:
-    examiner = examiner_of(registry, pictures)
-    examiner.assembly.teachers.clear()
-    metrics = examiner.assembly.metrics
-    examiner.assembly.metrics = {"mse": metrics["mse"]}
-    examiner.dataset = Mixed()
+    evaluator = evaluator_of(registry, pictures)
+    evaluator.assembly.teachers.clear()
+    metrics = evaluator.assembly.metrics
+    evaluator.assembly.metrics = {"mse": metrics["mse"]}
+    evaluator.dataset = Mixed()
     black: Restorer = lambda batch: torch.zeros_like(batch.hr)  # noqa: E731
-    found = examiner.examine({"black": black, "original": baseline("original")}, "")
+    found = evaluator.evaluate({"black": black, "original": baseline("original")}, "")
     assert found.names == [f"image {index}" for index in range(9)]
     squares = [(index / 10) ** 2 for index in range(9)]
     np.testing.assert_allclose(found.models[0].values["mse"], squares, rtol=1e-6)
@@ -247,7 +249,7 @@ class Telescope:
 
 
 def test_the_variance_of_noise_comes_with_lr(registry: Registry, pictures: Path) -> None:
-    assembly = examiner_of(registry, pictures).assembly
+    assembly = evaluator_of(registry, pictures).assembly
     assembly.degradation = Telescope()
     hr = torch.rand(2, 3, 8, 8)
     batch = prepare(Batch(["a", "b"], hr, [1, 2]), assembly, torch.device("cpu"))
@@ -257,7 +259,7 @@ def test_the_variance_of_noise_comes_with_lr(registry: Registry, pictures: Path)
 
 
 def test_a_degradation_for_pixels_of_another_size(registry: Registry, pictures: Path) -> None:
-    assembly = examiner_of(registry, pictures).assembly
+    assembly = evaluator_of(registry, pictures).assembly
     assembly.degradation = Telescope()
     batch = Batch(["a"], torch.rand(1, 3, 8, 8), [1], pixel_scale=0.05)
     message = (
@@ -269,7 +271,7 @@ def test_a_degradation_for_pixels_of_another_size(registry: Registry, pictures: 
 
 
 def test_real_pairs_are_not_degraded(registry: Registry, pictures: Path) -> None:
-    assembly = examiner_of(registry, pictures).assembly
+    assembly = evaluator_of(registry, pictures).assembly
     hr, lr = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 16, 16)
     batch = prepare(Batch(["a", "b"], hr, [1, 2], lr=lr), assembly, torch.device("cpu"))
     assert batch.lr is not None

@@ -1,0 +1,65 @@
+"""Functions that restore a batch: interpolation, networks, and networks with an uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from srkit.assembly.assembly import Assembly
+from srkit.assembly.device import autocast
+from srkit.assembly.restore import restore
+from srkit.assembly.uncertainty import Estimate, estimate
+from srkit.assembly.variance_head import VarianceHead
+from srkit.data.scales import set_scale
+from srkit.functional.resizing import Kernel, to_hr_grid
+from srkit.interfaces import Batch
+from srkit.interfaces.view import View
+
+#: Restores the LR of a batch on the grid of HR, in flux, optionally with standard deviations.
+Restorer = Callable[[Batch], Tensor | Estimate]
+
+
+def baseline(name: str) -> Restorer:
+    """Return a restorer without a network: ``original``, or an interpolation by name."""
+    if name == "original":
+        return lambda batch: batch.hr
+    kernel: Kernel = name  # type: ignore[assignment]
+
+    def interpolate(batch: Batch) -> Tensor:
+        assert batch.lr is not None
+        return to_hr_grid(batch.lr, batch, kernel)
+
+    return interpolate
+
+
+def network(generator: Callable[[Tensor], Tensor], assembly: Assembly) -> Restorer:
+    """Return a restorer that runs a generator in the precision of the recipe."""
+
+    def run(batch: Batch) -> Tensor:
+        set_scale(generator, assembly.scale)
+        view = View.of(batch, assembly.stretch)
+        with autocast(assembly, batch.hr.device):
+            sr = restore(generator, view, assembly.constraint)
+        return view.to_flux(sr)
+
+    return run
+
+
+def estimator(
+    generator: Callable[[Tensor], Tensor], assembly: Assembly, head: VarianceHead | None = None
+) -> Restorer:
+    """Return a restorer that estimates standard deviations, by a head or the self-ensemble."""
+
+    def run(batch: Batch) -> Estimate:
+        set_scale(generator, assembly.scale)
+        view = View.of(batch, assembly.stretch)
+        with autocast(assembly, batch.hr.device):
+            return estimate(generator, view, assembly.constraint, head)
+
+    return run
+
+
+def image_of(restored: Tensor | Estimate) -> Tensor:
+    """Return the image that a restorer returned, without standard deviations."""
+    return restored.sr if isinstance(restored, Estimate) else restored
