@@ -87,8 +87,8 @@ class Classification:
         # Imported here because it takes seconds.
         from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-        answers = (torch.from_numpy(each) for each in (self.predictions, self.labels))
-        counts: Ints = multiclass_confusion_matrix(*answers, num_classes=len(self.classes)).numpy()
+        found, true = torch.from_numpy(self.predictions), torch.from_numpy(self.labels)
+        counts: Ints = multiclass_confusion_matrix(found, true, len(self.classes)).numpy()
         return counts
 
     def curves(self) -> dict[int, Roc]:

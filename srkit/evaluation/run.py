@@ -120,7 +120,7 @@ def _restorers(assembly: Assembly, networks: Mapping[str, nn.Module]) -> dict[st
     recipe = assembly.recipe
     if assembly.generator is None:
         return {"original": baseline("original")}
-    restorers = {name: baseline(name) for name in recipe.evaluation.baselines}
+    restorers: dict[str, Restorer] = {name: baseline(name) for name in recipe.evaluation.baselines}
     for name, module in networks.items():
         if name == recipe.name and recipe.evaluation.self_ensemble:
             restorers[f"{name} + self-ensemble"] = estimator(module, assembly)
