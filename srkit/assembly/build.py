@@ -22,7 +22,14 @@ from srkit.assembly.checks import (
 )
 from srkit.assembly.restore import restore
 from srkit.assembly.variance_head import VarianceHead
-from srkit.components.options import build, downloads, explain, options_model, validate, wants
+from srkit.components.options import (
+    build,
+    downloads,
+    explain,
+    options_model,
+    supplied_parameters,
+    validate,
+)
 from srkit.components.registry import Component, Registry
 from srkit.data.scales import list_scales, set_scale, smallest_above
 from srkit.errors import PluginError, RecipeError, SrkitError, WeightsError
@@ -333,7 +340,7 @@ def _build(
         if section == "data" and name.partition(".")[0] not in splits:
             continue
         factory = components[path].factory
-        own = not wants(factory).isdisjoint({"scale", "open_network"})
+        own = not supplied_parameters(factory).isdisjoint({"scale", "open_network"})
         if own and section in SHARED and len(by_scale) > 1:
             problems.append(
                 f"{path}: '{spec.type}' is built for one scale, but the recipe has the "

@@ -56,10 +56,10 @@ class LazyCommand(TyperCommand):
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Import the command and let it parse its arguments."""
-        return command_of(self.component).make_context(*arguments, **extra)
+        return make_command(self.component).make_context(*arguments, **extra)
 
 
-def command_of(component: Component) -> Any:
+def make_command(component: Component) -> Any:
     """Convert a function to a command: its parameters become options, its docstring the help.
 
     Raises

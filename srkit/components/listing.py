@@ -1,4 +1,4 @@
-"""What `srkit plugins` prints: the components, their options, and plugins that failed."""
+"""Print the components, their options, and plugins that failed, for `srkit plugins`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def show(registry: Registry, kind: str | None, name: str | None, console: Console) -> None:
     """Print an overview, the components of a kind, or one component.
 
-    The overview imports no component, so that it is there at once.
+    The overview does not import components, so that it is fast.
 
     Raises
     ------
     PluginError
-        If the kind or name is unknown, or the one component cannot be used.
+        If the kind or name is unknown, or the component cannot be used.
     """
     if kind is None:
         console.print(_overview(registry))
@@ -40,18 +40,18 @@ def show(registry: Registry, kind: str | None, name: str | None, console: Consol
 def as_json(
     registry: Registry, kind: str | None = None, name: str | None = None
 ) -> dict[str, Any] | list[dict[str, Any]]:
-    """Give everything that is known, as data that JSON can hold.
+    """Return components and failures as data for JSON.
 
     Returns
     -------
     dict or list
-        Without `kind`, ``{"components": [...], "failures": [...]}``; with it, the list of its
-        components; with `name` too, the one component.
+        Without `kind`, ``{"components": [...], "failures": [...]}``; with `kind`, the list of its
+        components; with `kind` and `name`, that component.
 
     Raises
     ------
     PluginError
-        If the kind or name is unknown, or the one component cannot be used.
+        If the kind or name is unknown, or the component cannot be used.
     """
     if kind is not None and name is not None:
         component = registry.get(kind, name)
@@ -65,7 +65,7 @@ def as_json(
 
 
 def _entry(component: Component) -> dict[str, Any]:
-    """Describe one of many components: a broken one keeps its reason and hides no other."""
+    """Describe a component; of a broken one, give the error in place of the options."""
     try:
         return {**_origin(component), "options": _options(component)}
     except PluginError as error:
@@ -87,7 +87,7 @@ def _options(component: Component) -> list[dict[str, str | None]]:
 
 
 def _described(component: Component) -> list[Option]:
-    from srkit.components.options import options, supplied_to  # slow, and an overview needs none
+    from srkit.components.options import options, supplied_to  # slow to import
 
     try:
         return options(component.factory, supplied_to(component.kind))
@@ -152,13 +152,13 @@ def _table(*columns: str) -> Table:
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        # What one copies never breaks over lines; what explains it does.
+        # Names are copied, so they are never broken over lines.
         table.add_column(column, no_wrap=column in ("name", "plugin", "from"))
     return table
 
 
 def _plain(*cells: str) -> list[str]:
-    """Drop the marks of literals; keep ``dict[str, float]`` from being read as a style."""
+    """Remove the marks of literals; escape ``dict[str, float]``, which looks like a style."""
     from rich.markup import escape
 
     return [escape(cell.replace("``", "")) for cell in cells]

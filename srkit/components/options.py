@@ -1,4 +1,4 @@
-"""From a factory's signature to validated options to a built component."""
+"""Derive options from a factory's signature, check them, and build the component."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SUPPLIED = frozenset({"scale", "scales", "channels", "formats", "least_side", "o
 
 
 def supplied_to(kind: str) -> frozenset[str]:
-    """Name the parameters that the core supplies to a kind: none to commands and downloads."""
+    """Return the parameters that the core supplies to a kind; commands and downloads get none."""
     return frozenset() if kind in ("commands", "downloads") else SUPPLIED
 
 
-#: Plainer words for what pydantic expected, by the type of its error.
+#: Plain words for what pydantic expected, by the type of its error.
 WORDS = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -49,14 +49,14 @@ WORDS = {
 
 
 class Options(BaseModel):
-    """What a recipe may set: unknown keys are refused."""
+    """A set of options in a recipe; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _tell_truth_from_numbers(cls, given: Any, check: ValidatorFunctionWrapHandler) -> Any:
-        """Refuse what YAML reads as true, such as `on`, where pydantic would take it for 1."""
+    def _refuse_booleans(cls, given: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """Refuse YAML's booleans, such as `on`, where pydantic would convert them to numbers."""
         value = check(given)
         if isinstance(given, bool) and type(value) in (int, float):
             raise ValueError(f"got {given}; expected a number")
@@ -74,9 +74,9 @@ class Option:
     type
         Its type and limits.
     default
-        Its default as text, or None where it must be given.
+        Its default as text, or None if it is required.
     meaning
-        From the factory's docstring.
+        Its description in the factory's docstring.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Option:
 def options_model(
     factory: Callable[..., Any], supplied: frozenset[str] = SUPPLIED
 ) -> type[BaseModel]:
-    """Make a pydantic model of what a user may set: the signature less what is supplied.
+    """Derive a pydantic model of a component's options from its signature.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def options_model(
 
 
 def options(factory: Callable[..., Any], supplied: frozenset[str] = SUPPLIED) -> list[Option]:
-    """Describe what a user may set."""
+    """Describe the options that a user can set."""
     described = parse(inspect.getdoc(factory) or "", DocstringStyle.NUMPYDOC)
     meanings: dict[str, str] = {}
     for parameter in described.params:
@@ -125,7 +125,7 @@ def validate(
     Raises
     ------
     pydantic.ValidationError
-        With every problem at once; :func:`explain` words them.
+        With all problems at once; :func:`explain` words them.
     """
     model = options_model(factory, supplied)
     checked = model.model_validate(dict(given))
@@ -133,9 +133,18 @@ def validate(
 
 
 def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any) -> Any:
-    """Build a component from its options and from those of `supplied` that it takes.
+    """Build a component from its options and from the supplied parameters that it has.
 
-    `scales`, unless it is supplied, is the one `scale`, and `least_side` 0.
+    By default, `scales` consists of `scale` alone, and `least_side` is 0.
+
+    Parameters
+    ----------
+    factory
+        The component's factory.
+    given
+        Its options as a recipe sets them.
+    **supplied
+        Values of :data:`SUPPLIED`; those that the factory does not have are ignored.
 
     Raises
     ------
@@ -146,24 +155,24 @@ def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any
         supplied.setdefault("scales", (supplied["scale"],))
     supplied.setdefault("least_side", 0)
     options = validate(factory, given)
-    wanted = wants(factory)
+    wanted = supplied_parameters(factory)
     missing = wanted - supplied.keys()
     if missing:
-        raise TypeError(f"{factory} takes {sorted(missing)}, which is not supplied here")
+        raise TypeError(f"{factory} needs {sorted(missing)}, which the caller does not supply")
     return factory(**options, **{name: supplied[name] for name in wanted})
 
 
 def downloads(factory: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
-    """List the addresses of what building a component with these options would download first.
+    """List the addresses from which building a component with these options would download.
 
-    Its factory's own ``downloads``, if it has one, says so.
+    They are reported by the factory's attribute ``downloads``, a function of the options.
     """
-    asked = getattr(factory, "downloads", None)
-    return [] if asked is None else list(asked(**validate(factory, given)))
+    listing = getattr(factory, "downloads", None)
+    return [] if listing is None else list(listing(**validate(factory, given)))
 
 
-def wants(factory: Callable[..., Any]) -> frozenset[str]:
-    """Name what a factory wants to be supplied with."""
+def supplied_parameters(factory: Callable[..., Any]) -> frozenset[str]:
+    """Return which of :data:`SUPPLIED` are parameters of a factory."""
     return SUPPLIED & _parameters(factory).keys()
 
 
@@ -172,7 +181,16 @@ def explain(
 ) -> list[str]:
     """Word each problem as ``path.key: what was found; what was expected``.
 
-    Keys of `beside` are known too: those of a recipe's entry that are not the component's own.
+    Parameters
+    ----------
+    error
+        The problems.
+    path
+        Where the options are in the recipe.
+    model
+        The model that refused them.
+    beside
+        Further keys that the recipe's entry can have beside the component's options.
     """
     problems: dict[str, str] = {}
     for details in error.errors(include_url=False):
@@ -181,7 +199,7 @@ def explain(
         known = [*_fields(holder), *(beside if holder is model else ())]
         found, expected = _explain_one(details, keys[-1] if keys else path, known)
         if found and where in problems:
-            # Each member of a union has its own complaint about the one value.
+            # Each member of a union reports its own problem with the same value.
             problems[where] += f" or {expected}"
         else:
             problems[where] = f"{where}: {found}{expected}"
@@ -189,7 +207,7 @@ def explain(
 
 
 def _explain_one(details: ErrorDetails, key: str, known: list[str]) -> tuple[str, str]:
-    """Word what was found (empty where the message says it) and what was expected."""
+    """Word what was found (empty if the message says it) and what was expected."""
     if details["type"] == "extra_forbidden":
         return "", f"unknown key '{key}'; {nearest(key, known)}"
     if details["type"] == "missing":
@@ -204,9 +222,9 @@ def _explain_one(details: ErrorDetails, key: str, known: list[str]) -> tuple[str
 
 
 def _follow(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], Any]:
-    """Follow an error's location: the keys as the user wrote them, and what holds the last one.
+    """Return the keys of an error's location as the user wrote them, and the last key's parent.
 
-    A location also names members of unions, which stand in no recipe.
+    A location also names members of unions, which are not keys.
     """
     keys: list[str] = []
     current: Any = model
@@ -223,7 +241,7 @@ def _follow(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
 
 
 def _inside(annotation: Any, part: int | str) -> Any:
-    """Give the type of a model's field or of a container's items."""
+    """Return the type of a model's field or of a container's items."""
     if _is_model(annotation):
         field = annotation.model_fields.get(str(part))
         return field.annotation if field else None
@@ -231,7 +249,7 @@ def _inside(annotation: Any, part: int | str) -> Any:
 
 
 def _plain(annotation: Any) -> Any:
-    """Take away constraints and ``| None``."""
+    """Remove constraints and ``| None`` from a type."""
     if get_origin(annotation) is Annotated:
         return _plain(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
@@ -249,7 +267,7 @@ def _is_model(annotation: Any) -> bool:
 
 
 def _parameters(factory: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """Annotation and default of each parameter of a class or function."""
+    """Return the annotation and the default of each parameter of a class or function."""
     target = factory.__init__ if inspect.isclass(factory) else factory
     hints = get_type_hints(target, include_extras=True)
     found: dict[str, tuple[Any, Any]] = {}
@@ -271,7 +289,7 @@ def _default_text(value: Any) -> str:
 
 
 def _type_text(annotation: Any) -> str:
-    """Write a type as short as a recipe's author needs it: ``int > 0 | None``, ``'rgb' | 'y'``."""
+    """Write a type briefly, such as ``int > 0 | None`` or ``'rgb' | 'y'``."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type_text(arguments[0]) + "".join(_bounds(extra) for extra in arguments[1:])
@@ -287,7 +305,7 @@ def _type_text(annotation: Any) -> str:
 
 
 def _bounds(extra: Any) -> str:
-    """Write the limits of a number that pydantic's ``Field`` or ``PositiveInt`` set."""
+    """Write the limits of a number that ``Field`` or ``PositiveInt`` of pydantic set."""
     limits = extra.metadata if isinstance(extra, FieldInfo) else [extra]
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     return " and".join(

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from srkit.components.commands import command_of
+from srkit.components.commands import make_command
 from srkit.components.options import explain, options, options_model, supplied_to, validate
 from srkit.components.registry import Component
 from srkit.testing._requirements import (
@@ -53,7 +53,7 @@ def check_command(component: Component, /) -> None:
     """
     _check_signature(component)
     try:
-        command_of(component)
+        make_command(component)
     except (RuntimeError, TypeError) as error:
         message = f"{component.title}: the command line cannot offer it: {error}"
         raise AssertionError(message) from error

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from srkit import cli
-from srkit.components.commands import CommandGroup, command_of
+from srkit.components.commands import CommandGroup, make_command
 from srkit.components.registry import COMMAND_GROUPS, Component, Failure, Registry
 from srkit.errors import PluginError
 from srkit.testing import check_command
@@ -40,7 +40,7 @@ def stars(
     band
         The filter.
     mask
-        Pixels to leave out.
+        Pixels to ignore.
     quick
         Count the bright ones only.
     """
@@ -53,7 +53,7 @@ def component(reference: object = f"{__name__}:stars", name: str = "data count-s
 
 def run(*arguments: str, function: object = stars) -> int:
     try:
-        command_of(component(function))(arguments, standalone_mode=True)
+        make_command(component(function))(arguments, standalone_mode=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     raise AssertionError("a command exits")
@@ -122,7 +122,7 @@ def test_wrong_options(
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_command_keeps_its_contract() -> None:
+def test_the_contract_check_of_commands() -> None:
     check_command(component(stars))
 
     def mute(*, size: int) -> None:
@@ -182,7 +182,7 @@ def test_plugin_commands_follow_srkits_own() -> None:
     found = group(component("nowhere:stars"))
     context = found.make_context("data", ["make"])
     assert found.list_commands(context) == ["get", "show", "make", "check", "count-stars"]
-    # Listed without an import; what is wrong is told when it is run.
+    # Listing imports nothing; the error is raised when the command is run.
     listed = found.get_command(context, "count-stars")
     with pytest.raises(PluginError) as caught:
         listed.make_context("count-stars", [])
@@ -192,13 +192,13 @@ def test_plugin_commands_follow_srkits_own() -> None:
     )
 
 
-def test_an_unknown_command_may_be_of_a_plugin_that_failed() -> None:
+def test_an_unknown_command_may_belong_to_a_failed_plugin() -> None:
     context = group().make_context("data", ["make"])
-    assert group().get_command(context, "mend") is None
+    assert group().get_command(context, "absent") is None
     broken = group(failures=[Failure("stars", "stars", "1.0", "no module")])
     with pytest.raises(PluginError) as caught:
-        broken.get_command(context, "mend")
+        broken.get_command(context, "absent")
     assert str(caught.value) == (
-        "unknown command 'data mend'; none is known; plugin 'stars' of stars could "
+        "unknown command 'data absent'; none is known; plugin 'stars' of stars could "
         "not be used (no module)"
     )

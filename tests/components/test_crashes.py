@@ -1,4 +1,4 @@
-"""A fault in a plugin is told in a line that names whose it is."""
+"""An unexpected error is reported in a line that names the distribution it is from."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def _break(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(degradations, "resize", lambda *given, **options: 1 / 0)
 
 
-def test_a_fault_in_a_plugin(tmp_path: Path, srkit: Srkit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_a_plugin(tmp_path: Path, srkit: Srkit, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken.yaml").write_text(RECIPE)
     _break(monkeypatch)
     done = srkit("train", "broken.yaml")
     assert done.status == 1
     assert "error: ZeroDivisionError at srkit_photos, downscaling.py:" in done.err
-    assert "division by zero. This is a fault of srkit, please report it;" in done.err
+    assert "division by zero. This is a bug in srkit; please report it." in done.err
     assert "Traceback" not in done.err
 
 
-def test_its_traceback_on_request(
+def test_the_traceback_on_request(
     tmp_path: Path, srkit: Srkit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken.yaml").write_text(RECIPE)
@@ -46,5 +46,5 @@ def test_its_traceback_on_request(
         srkit("train", "broken.yaml")
 
 
-def test_a_fault_without_words() -> None:
-    assert describe(KeyError()).startswith("KeyError: no reason given. This is a fault of srkit")
+def test_an_error_without_a_message() -> None:
+    assert describe(KeyError()).startswith("KeyError: no reason given. This is a bug in srkit")

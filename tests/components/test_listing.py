@@ -35,7 +35,7 @@ class Plain:
 
 @pytest.fixture
 def small() -> Registry:
-    """Two losses, one that cannot be imported, and one plugin that failed."""
+    """Two losses, one that cannot be imported, and a plugin that failed."""
     registry = Registry()
 
     @hookimpl
@@ -80,7 +80,7 @@ def test_a_plugin_for_another_version_is_a_line_with_both_versions() -> None:
     assert "tracebacks" not in text
 
 
-def test_a_kind_lists_option_names_and_what_is_broken(small: Registry) -> None:
+def test_a_kind_lists_option_names_and_errors(small: Registry) -> None:
     lines = printed(small, "losses")
     assert "sharp  Penalise blur." in "\n".join(lines)
     assert any("width, parts" in line for line in lines if line.startswith("sharp"))
@@ -102,7 +102,7 @@ def test_a_component_lists_type_default_and_meaning(small: Registry) -> None:
     assert printed(small, "losses", "plain")[-1] == "It has no options."
 
 
-def test_json_holds_everything(small: Registry) -> None:
+def test_json_contains_everything(small: Registry) -> None:
     everything = as_json(small)
     assert isinstance(everything, dict)
     assert json.loads(json.dumps(everything)) == everything

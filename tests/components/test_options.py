@@ -73,16 +73,16 @@ def test_options_are_described() -> None:
     ]
 
 
-def test_the_scales_are_the_one_scale_unless_they_are_supplied() -> None:
+def test_scales_default_to_the_scale() -> None:
     def net(*, scales: tuple[int, ...]) -> tuple[int, ...]:
-        """Give the scales."""
+        """Return the scales."""
         return scales
 
     assert build(net, {}, scale=3, channels=3) == (3,)
     assert build(net, {}, scale=2, scales=(2, 4), channels=3) == (2, 4)
 
 
-def test_the_core_supplies_what_a_recipe_cannot_set() -> None:
+def test_supplied_parameters_cannot_be_set_in_a_recipe() -> None:
     names = {"scale", "scales", "channels", "formats", "least_side", "open_network"}
     assert names == SUPPLIED
     built = build(Blur, {"width": "5", "path": "there"}, scale=4, channels=3)
@@ -92,8 +92,8 @@ def test_the_core_supplies_what_a_recipe_cannot_set() -> None:
     ]
 
 
-def test_a_part_that_the_core_cannot_supply_is_named() -> None:
-    with pytest.raises(TypeError, match=r"Blur'> takes \['scale'\], which is not supplied here"):
+def test_a_missing_supplied_parameter_is_named() -> None:
+    with pytest.raises(TypeError, match=r"Blur'> needs \['scale'\], which the caller"):
         build(Blur, {"width": 5})
 
 
@@ -107,7 +107,7 @@ def test_every_problem_is_reported_at_once() -> None:
     ]
 
 
-def test_a_union_gives_one_problem_without_names_of_its_members() -> None:
+def test_a_union_causes_one_problem_without_the_names_of_its_members() -> None:
     assert problems({"width": 1, "weights": 3}) == [
         "degradation.weights: got 3; expected a path or 'random'"
     ]
@@ -120,7 +120,7 @@ def test_a_nested_key_is_compared_with_its_siblings() -> None:
     ]
 
 
-def test_a_validators_own_words_are_kept() -> None:
+def test_the_message_of_a_validator_is_kept() -> None:
     class Checked(BaseModel):
         side: int
 

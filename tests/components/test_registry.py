@@ -29,7 +29,7 @@ def srkit_losses():
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Lay a distribution out as pip would: a module, and its metadata beside it."""
+    """Write a distribution as pip would install it: a module and its metadata."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def install(name: str, source: str, version: str = "1.0", point: str = "") -> None:
@@ -49,7 +49,7 @@ def discover(folder: Path) -> Registry:
 
 
 def plugin(**offers: Any) -> SimpleNamespace:
-    """Make a plugin object: ``losses={...}`` becomes the hook ``srkit_losses``."""
+    """Create a plugin object: ``losses={...}`` becomes the hook ``srkit_losses``."""
 
     def hook(kind: str, offered: Any) -> Any:
         def implementation() -> Any:
@@ -108,7 +108,7 @@ def test_a_component_is_attributed_to_its_distribution(tmp_path: Path, install: 
     assert registry.components("losses") == [component]
 
 
-def test_a_plugin_that_cannot_be_imported_stops_no_other(tmp_path: Path, install: Install) -> None:
+def test_a_failed_import_affects_no_other_plugin(tmp_path: Path, install: Install) -> None:
     install("bad", "import srkit_no_such_package", version="0.3")
     install("good", LOSS % "mine")
     registry = discover(tmp_path)
@@ -129,7 +129,7 @@ def test_a_plugin_that_cannot_be_imported_stops_no_other(tmp_path: Path, install
     )
 
 
-def test_two_distributions_that_offer_one_name(tmp_path: Path, install: Install) -> None:
+def test_two_distributions_that_offer_the_same_component(tmp_path: Path, install: Install) -> None:
     install("first", LOSS % "mine")
     install("second", LOSS % "mine")
     install("third", LOSS % "other")
@@ -149,7 +149,7 @@ def test_two_distributions_that_offer_one_name(tmp_path: Path, install: Install)
     )
 
 
-def test_two_distributions_with_one_entry_point_name(tmp_path: Path, install: Install) -> None:
+def test_two_distributions_with_the_same_entry_point(tmp_path: Path, install: Install) -> None:
     install("first", LOSS % "mine", point="shared")
     install("second", LOSS % "other", point="shared")
     registry = discover(tmp_path)
@@ -178,7 +178,7 @@ def test_one_module_under_two_names_is_reported(tmp_path: Path) -> None:
     assert [failure.plugin for failure in registry.failures] == ["two"]
 
 
-def test_a_misspelt_hook_is_blamed_on_its_own_plugin(tmp_path: Path, install: Install) -> None:
+def test_a_misspelt_hook_fails_its_own_plugin_only(tmp_path: Path, install: Install) -> None:
     install("bad", (LOSS % "mine").replace("srkit_losses", "srkit_loses"))
     install("good", LOSS % "mine")
     registry = discover(tmp_path)
@@ -188,7 +188,7 @@ def test_a_misspelt_hook_is_blamed_on_its_own_plugin(tmp_path: Path, install: In
     assert registry.get("losses", "mine").distribution == "good"
 
 
-def test_a_hook_that_fails_leaves_the_plugins_other_hooks() -> None:
+def test_a_failing_hook_leaves_the_other_hooks_of_its_plugin() -> None:
     registry = Registry()
     broken = plugin(losses=KeyError("oops"), metrics={"mine": dict})
     registry.register(broken, "half", distribution="half", version="1")
@@ -214,7 +214,7 @@ def test_a_hook_that_fails_leaves_the_plugins_other_hooks() -> None:
         ),
     ],
 )
-def test_a_hook_that_returns_something_else(offered: Any, message: str) -> None:
+def test_a_hook_that_returns_something_unusable(offered: Any, message: str) -> None:
     registry = Registry()
     registry.register(plugin(losses=offered), "odd", distribution="odd")
     assert registry.failures[0].reason == f"srkit_losses failed: TypeError: {message}"
@@ -311,7 +311,7 @@ def test_a_command_needs_a_group_and_a_name(name: str) -> None:
     )
 
 
-def test_a_path_that_leads_nowhere_is_reported_on_use() -> None:
+def test_an_import_path_that_does_not_exist_is_reported_on_use() -> None:
     registry = Registry()
     lost = plugin(losses={"gone": "srkit_no_such_package:Gone", "number": "math:pi"})
     registry.register(lost, "lost", distribution="lost", version="1")

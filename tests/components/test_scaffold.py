@@ -12,7 +12,7 @@ from srkit.errors import PluginError
 
 
 def run(*arguments: str, cwd: Path, path: Path | None = None) -> str:
-    """Run Python with `path` ahead of what is installed; its output is the test's on failure."""
+    """Run Python with `path` ahead of the installed packages; show its output on failure."""
     environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
     done = subprocess.run(
         [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True
@@ -31,7 +31,7 @@ def test_a_new_plugin_installs_and_passes_its_own_tests(tmp_path: Path) -> None:
     assert "5 passed" in run("-m", "pytest", "-q", cwd=project, path=site)
 
 
-def test_a_new_plugin_is_clean(tmp_path: Path) -> None:
+def test_a_new_plugin_passes_ruff(tmp_path: Path) -> None:
     project = create_plugin("srkit-clouds", tmp_path)
     plain = ("--isolated", "--no-cache", "--line-length=100", ".")
     run("-m", "ruff", "check", *plain, cwd=project)
@@ -56,7 +56,7 @@ def test_the_next_version_that_may_break_a_plugin(installed: str, following: str
     assert next_version(installed) == following
 
 
-def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "clouds").mkdir()
     with pytest.raises(PluginError) as caught:
         create_plugin("clouds", tmp_path)
@@ -67,7 +67,7 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Clouds", "3d", "a--b", "a.b", "../a", "-a", "a-", "ä"])
-def test_a_name_that_is_none(name: str, tmp_path: Path) -> None:
+def test_an_invalid_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError) as caught:
         create_plugin(name, tmp_path)
     assert str(caught.value) == (
@@ -78,7 +78,7 @@ def test_a_name_that_is_none(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["srkit", "class", "torch"])
-def test_a_name_that_python_or_srkit_has(name: str) -> None:
+def test_a_name_that_is_taken(name: str) -> None:
     with pytest.raises(PluginError) as caught:
         package_name(name)
     assert str(caught.value) == f"the plugin name '{name}' is taken; try 'srkit-{name}'"
