@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from backbones_setup import backbones
+from contract_checks import CHECKS
 from network_setup import save_network
 from PIL import Image as Pillow
 from safetensors.torch import save_file
@@ -26,19 +27,6 @@ from srkit.components.registry import KINDS, Component, Registry
 from srkit.images.formats import Formats
 
 COMPONENTS = [c for kind in KINDS for c in Registry.discover().components(kind)]
-CHECKS: dict[str, Callable[..., None]] = {
-    "datasets": testing.check_dataset,
-    "degradations": testing.check_degradation,
-    "stretches": testing.check_stretch,
-    "constraints": testing.check_constraint,
-    "generators": testing.check_generator,
-    "discriminators": testing.check_discriminator,
-    "losses": testing.check_loss,
-    "teachers": testing.check_teacher,
-    "metrics": testing.check_metric,
-    "image_formats": testing.check_image_format,
-    "downloads": testing.check_download,
-}
 
 
 @dataclass(frozen=True)

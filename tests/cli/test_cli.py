@@ -127,12 +127,11 @@ def test_what_recipe_show_prints_is_the_same_recipe(
 ) -> None:
     done = srkit("recipe", "show", path, "seed=7", *options)
     assert (done.status, done.err) == (0, "")
-    (tmp_path / "shown.yaml").write_text(done.out)
     given = load_recipe(path, ["seed=7"], sample=bool(options))
+    (tmp_path / "shown.yaml").write_text(done.out)
     shown = load_recipe(tmp_path / "shown.yaml")
     assert shown.seed == 7
     assert shown.dump() == complete(given, registry, "")[0].dump()
-    assert srkit("recipe", "show", tmp_path / "shown.yaml").out == done.out
 
 
 def test_recipe_show_states_every_default(srkit: Srkit, small: Path) -> None:
@@ -148,8 +147,10 @@ def test_recipe_show_states_every_default(srkit: Srkit, small: Path) -> None:
     assert shown["training"]["clip"] == 0.1
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_check_builds_the_sample_of_a_shipped_recipe(srkit: Srkit, path: Path) -> None:
+@pytest.mark.parametrize("name", ["compression", "darionet", "lens_hst_gan", "tiny_imagenet"])
+def test_recipe_check_builds_the_sample_of_a_recipe(srkit: Srkit, name: str) -> None:
+    """tests/test_shipped_recipes.py trains the samples of all recipes."""
+    path = RECIPES[0].with_name(f"{name}.yaml")
     done = srkit("recipe", "check", path, "--sample")
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(f"{path}: good; images: train ")
@@ -363,10 +364,10 @@ def test_an_installed_command_and_the_module_are_the_same(tmp_path: Path) -> Non
     script = Path(sys.executable).with_name("srkit")
     for command in ([str(script)], [sys.executable, "-m", "srkit"]):
         done = subprocess.run(
-            [*command, "train", "absent.yaml"], cwd=tmp_path, capture_output=True, text=True
+            [*command, "plugin", "new", "class"], cwd=tmp_path, capture_output=True, text=True
         )
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "error: absent.yaml: 1 problem\n  no such file\n"
+        assert done.stderr == "error: the plugin name 'class' is taken; try 'srkit-class'\n"
 
 
 def test_more_processes_run_the_same_command(

@@ -158,10 +158,3 @@ def test_a_signature_that_a_recipe_cannot_set(small: Registry) -> None:
     )
     with pytest.raises(PluginError, match=message):
         show(small, "teachers", "odd", Console())
-
-
-def test_every_option_of_every_component_has_a_meaning(registry: Registry) -> None:
-    everything = as_json(registry)
-    assert isinstance(everything, dict)
-    for component in everything["components"]:
-        assert all(option["meaning"] for option in component["options"]), component

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,11 @@ from training_setup import extended, last, make_pictures, make_tree, records, ru
 
 from srkit.images.formats import Formats
 from srkit.interfaces import Batch, Sample
+from srkit.interfaces.quantity import Quantity
 from srkit.interfaces.view import View
 
 COUNTS = 500.0
+QUANTITY = Quantity("count / s", 27.0, 0.084, (0.0, COUNTS))
 
 
 class Halves:
@@ -81,25 +83,25 @@ class Counts:
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.pictures[index]
-        return replace(sample, hr=COUNTS * sample.hr, data_range=(0.0, COUNTS))
+        return replace(sample, hr=COUNTS * sample.hr, **asdict(QUANTITY))
 
 
-@pytest.mark.parametrize("start", [0.0, 0.25])
-def test_a_run_in_counts_equals_one_in_fractions(tmp_path: Path, start: float) -> None:
-    """Networks and losses see the same numbers; metrics measure the flux of each."""
+def test_a_run_in_counts_equals_one_in_fractions(tmp_path: Path) -> None:
+    """Networks and losses see the same numbers, metrics the flux; the checkpoint says which."""
     pictures = make_pictures(tmp_path / "pictures")
     registry = extended(datasets={"counts": Counts})
     metrics = {"metrics": {"psnr": {}, "mse": {}}}
     tree = make_tree(pictures, validated(pictures), metrics)
-    offset = {"peak": 1.0, "offset": start}
+    offset = {"peak": 1.0, "offset": 0.25}
     run({**tree, "stretch": {"type": "linear", **offset}}, tmp_path / "fractions", registry)
-    offset = {"peak": COUNTS, "offset": start * COUNTS}
+    offset = {"peak": COUNTS, "offset": 0.25 * COUNTS}
     for source in tree["data"].values():
         source["dataset"] = {**source["dataset"], "type": "counts"}
     run({**tree, "stretch": {"type": "linear", **offset}}, tmp_path / "counts", registry)
     one, other = (last(tmp_path / name).groups["generator"] for name in ("fractions", "counts"))
     for name, tensor in one.items():
         assert torch.allclose(tensor, other[name], atol=1e-5), name
+    assert Quantity.parse(last(tmp_path / "counts").state["quantity"]) == QUANTITY
     first, second = (records(tmp_path / name, "validation")[-1] for name in ("fractions", "counts"))
     assert second["psnr"] == pytest.approx(first["psnr"], abs=1e-3)
     assert second["mse"] == pytest.approx(first["mse"] * COUNTS**2, rel=1e-3)

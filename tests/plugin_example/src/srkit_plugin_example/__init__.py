@@ -31,7 +31,7 @@ def srkit_stretches() -> dict[str, str]:
 
 @hookimpl
 def srkit_constraints() -> dict[str, str]:
-    """Offer to keep each image's mean."""
+    """Offer a constraint that keeps each image's mean."""
     return {"example_mean": "srkit_plugin_example.images:SameMean"}
 
 
