@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from spandrel.architectures.Compact import Compact
 from tiny_imagenet_setup import write_tiny
 
 from srkit import testing
+from srkit.assembly.build import open_network
 from srkit.components.options import build
 from srkit.components.registry import KINDS, Component, Registry
 from srkit.images.formats import Formats
 
-COMPONENTS = [c for kind in KINDS for c in Registry.discover().components(kind)]
+REGISTRY = Registry.discover()
+COMPONENTS = [component for kind in KINDS for component in REGISTRY.components(kind)]
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             pixels = torch.randint(0, 256, (40, 48, 3), generator=generator).byte()
             Pillow.fromarray(pixels.numpy()).save(folder / "tree" / inside / f"{number}.JPEG")
     write_truth(folder)
-    make_shards(folder / "tree/train", folder / "shards", Formats.of(Registry.discover()))
+    make_shards(folder / "tree/train", folder / "shards", Formats.of(REGISTRY))
     for side, size in (("lr", 12), ("hr", 24)):
         (folder / "pairs" / side).mkdir(parents=True)
         for number in range(3):
@@ -221,7 +224,9 @@ def prepare(component: Component, folder: Path, formats: Formats, case: Case) ->
             f"{error}; if it cannot do without options, add them to CASES in {Path(__file__).name} "
             f"under ({component.kind!r}, {component.name!r})"
         )
-    return build(component.factory, options, scale=2, channels=3, formats=formats)
+    opened = partial(open_network, registry=REGISTRY, scale=2)
+    supplied = {"scale": 2, "channels": 3, "formats": formats, "open_network": opened}
+    return build(component.factory, options, **supplied)
 
 
 def identify(component: Component) -> str:
@@ -239,8 +244,8 @@ def test_contract(component: Component, folder: Path, formats: Formats, tmp_path
     CHECKS[component.kind](built, **arguments, **case.check)
 
 
-def test_every_first_party_plugin_loads(registry: Registry) -> None:
-    assert registry.failures == []
+def test_every_first_party_plugin_loads() -> None:
+    assert REGISTRY.failures == []
 
 
 def test_every_case_is_of_a_component() -> None:
