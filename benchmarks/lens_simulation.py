@@ -25,8 +25,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from srkit_astro.instruments.cameras import flux_of
+from srkit_astro.simulation import sky
 from srkit_astro.simulation.lens_population import Galaxy, Lens
-from srkit_astro.simulation.lens_simulation import LensSimulation, sky
+from srkit_astro.simulation.lens_simulation import LensSimulation
 
 RENDERERS = ("lenstronomy", "caustics_float64", "caustics_float32")
 LENSES = 8
@@ -59,11 +60,10 @@ def in_child(renderer: str) -> dict[str, float]:
 def measure(renderer: str) -> dict[str, float]:
     """Time whole pairs, and the rendering alone; compare HR with lenstronomy's."""
     torch.set_num_threads(1)
-    dataset = LensSimulation(scale=2, hr_noise=False, lr_noise=False)
-    expected = [dataset[i].hr for i in range(LENSES)]
+    expected = _noise_free_hr()
     if renderer != "lenstronomy":
         sky.render = CausticsRenderer(getattr(torch, renderer.partition("_")[2]))  # type: ignore[assignment]
-    found = [dataset[i].hr for i in range(LENSES)]  # warms up too
+    found = _noise_free_hr()  # also a warm-up
     differences = [
         float((a - b).abs().max() / b.max()) for a, b in zip(found, expected, strict=True)
     ]
@@ -84,8 +84,13 @@ def measure(renderer: str) -> dict[str, float]:
     }
 
 
+def _noise_free_hr() -> list[torch.Tensor]:
+    dataset = LensSimulation(scale=2, hr_noise=False, lr_noise=False)
+    return [dataset[i].hr for i in range(LENSES)]
+
+
 class CausticsRenderer:
-    """:func:`srkit_astro.simulation.sky.render` by caustics; substructure is left out."""
+    """:func:`srkit_astro.simulation.sky.render` with caustics, without substructure."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         import caustics

@@ -1,4 +1,4 @@
-"""Stretches: invertible maps that bring a lens galaxy and its faint arcs to similar values."""
+"""Stretches: invertible functions that give bright galaxies and faint arcs similar values."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from srkit.functional import row_medians
 
-#: What is measured on each LR image, in place of a fixed number in the data's unit.
+#: Values measured on each LR image, instead of a fixed number in the unit of the data.
 OfImage = Literal["image"]
 OfImageOrNoise = Literal["image", "noise"]
 
 
-#: Of a float32, as a share of it; and the smallest noise there is.
+#: Relative rounding error of float32, and the smallest noise.
 ROUNDING, SMALLEST = 2.0**-24, 1e-30
 
 
@@ -26,11 +26,11 @@ class Linear:
     Parameters
     ----------
     peak
-        Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
-        highest value, ``noise`` the standard deviation of its noise (:func:`noise_of`). Either
-        flatters numbers that are measured on the stretched image.
+        Flux above `offset` that becomes 1, in the unit of the data; ``image`` uses the maximum of
+        each LR image, ``noise`` the standard deviation of its noise (:func:`noise_of`). Either
+        makes metrics on stretched images look better than they are.
     offset
-        Flux that becomes 0; ``image`` takes each LR image's median.
+        Flux that becomes 0; ``image`` uses the median of each LR image.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Linear:
         self.unitless = isinstance(peak, str) and offset in ("image", 0)
 
     def fit(self, images: Tensor) -> Tensor:
-        """Give offset and peak of each image: ``(N, 2)``.
+        """Return the offset and the peak of each image: ``(N, 2)``.
 
         Raises
         ------
         ValueError
-            If the peak is the image's own, and the image has nothing above its offset.
+            If the peak is measured, and an image has no pixel above its offset.
         """
         pixels = images.flatten(1).float()
         offset = (
@@ -60,13 +60,7 @@ class Linear:
         return torch.stack([offset, _peak(pixels.max(1).values, offset)], 1)
 
     def fit_parts(self, parts: Callable[[], Iterable[Tensor]]) -> Tensor:
-        """Measure images that come in parts, as :meth:`fit` does whole ones.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`fit` does.
-        """
+        """Return the same as :meth:`fit`, for images in parts; see its errors."""
         count = len(next(iter(parts())))
         offset = (
             row_medians(lambda: (part.flatten(1) for part in parts()))
@@ -87,12 +81,12 @@ class Linear:
         return self.compress((flux - offset) / peak)
 
     def inverse(self, stretched: Tensor, fitted: Tensor) -> Tensor:
-        """Bring stretched images back to flux."""
+        """Convert stretched images back to flux."""
         offset, peak = _columns(fitted)
         return self.expand(stretched) * peak + offset
 
     def compress(self, values: Tensor) -> Tensor:
-        """Map values of which 1 is the peak; 0 and 1 stay."""
+        """Map values in units of the peak; 0 and 1 are unchanged."""
         return values
 
     def expand(self, values: Tensor) -> Tensor:
@@ -101,17 +95,18 @@ class Linear:
 
 
 class Asinh(Linear):
-    """The inverse hyperbolic sine of Lupton, Gunn & Szalay (1999): linear near 0, then a logarithm.
+    """Inverse hyperbolic sine (Lupton, Gunn & Szalay 1999): linear near 0, logarithmic above.
 
     Parameters
     ----------
     peak
-        Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
-        highest value, ``noise`` the standard deviation of its noise.
+        Flux above `offset` that becomes 1, in the unit of the data; ``image`` uses the maximum of
+        each LR image, ``noise`` the standard deviation of its noise.
     softening
-        Where the map turns from linear to logarithmic, in units of `peak`: about the noise.
+        Value at which the function turns from linear to logarithmic, in units of `peak`: about the
+        noise.
     offset
-        Flux that becomes 0; ``image`` takes each LR image's median.
+        Flux that becomes 0; ``image`` uses the median of each LR image.
     """
 
     def __init__(
@@ -135,17 +130,18 @@ class Asinh(Linear):
 
 
 class Log(Asinh):
-    """A logarithm on both sides of 0: sign(x) log(1 + |x| / softening).
+    """Symmetric logarithm: sign(x) log(1 + |x| / softening).
 
     Parameters
     ----------
     peak
-        Flux above `offset` that becomes 1, in the data's unit; ``image`` takes each LR image's
-        highest value, ``noise`` the standard deviation of its noise.
+        Flux above `offset` that becomes 1, in the unit of the data; ``image`` uses the maximum of
+        each LR image, ``noise`` the standard deviation of its noise.
     softening
-        Where the map turns from linear to logarithmic, in units of `peak`: about the noise.
+        Value at which the function turns from linear to logarithmic, in units of `peak`: about the
+        noise.
     offset
-        Flux that becomes 0; ``image`` takes each LR image's median.
+        Flux that becomes 0; ``image`` uses the median of each LR image.
     """
 
     def __init__(
@@ -170,19 +166,19 @@ class Log(Asinh):
 def noise_of(images: Tensor) -> Tensor:
     """Estimate the standard deviation of the noise of images from their finest detail.
 
-    1.4826 times the median size of the diagonal differences of 2 x 2 pixels, which sources hardly
-    reach (Donoho & Johnstone 1994, Biometrika 81, 425). Where all is smooth, as where pixels
-    were filled, there is nothing to measure: only differences other than 0 count.
+    It is 1.4826 times the median of the absolute diagonal differences of 2 x 2 pixels, to which
+    sources hardly contribute (Donoho & Johnstone 1994, Biometrika 81, 425). Differences of exactly
+    0, such as of filled pixels, are ignored.
 
     Parameters
     ----------
     images
-        ``(N, C, H, W)``, with independent noise from pixel to pixel; else it is underestimated.
+        ``(N, C, H, W)``. The noise of correlated pixels is underestimated.
 
     Returns
     -------
     Tensor
-        ``(N,)``; for an image without any such difference the rounding of its largest value.
+        ``(N,)``; for an image without such differences, the rounding error of its largest value.
     """
     sizes, highest = _detail(images.float()), _highest(images)
     if not sizes.numel():
@@ -191,7 +187,7 @@ def noise_of(images: Tensor) -> Tensor:
 
 
 def _detail(pixels: Tensor) -> Tensor:
-    """Give the sizes of diagonal differences, ``(N, n)``; NaN in place of 0."""
+    """Return the absolute diagonal differences, ``(N, n)``, with NaN instead of 0."""
     a, b = pixels[..., :-1, :-1], pixels[..., :-1, 1:]
     c, d = pixels[..., 1:, :-1], pixels[..., 1:, 1:]
     sizes = ((a - b - c + d) / 2).abs().flatten(1)
@@ -199,7 +195,7 @@ def _detail(pixels: Tensor) -> Tensor:
 
 
 def _details(parts: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Give what :func:`_detail` does of images in parts, borders between them included."""
+    """Yield :func:`_detail` of images in parts, including the rows between parts."""
     above: Tensor | None = None
     for part in parts:
         pixels = part.float()
@@ -208,22 +204,22 @@ def _details(parts: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def _noise(median: Tensor, highest: Tensor) -> Tensor:
-    """Give the standard deviation of a normal distribution by the median of sizes."""
+    """Return the standard deviation of a normal distribution from its median absolute value."""
     none = (median == 0) | median.isnan()
     rounding = (ROUNDING * highest.to(median)).clamp(min=SMALLEST)
     return torch.where(none, rounding, 1.4826 * median)
 
 
 def _highest(images: Tensor) -> Tensor:
-    """Give the largest size of a value of each image, ``(N,)``."""
+    """Return the largest absolute value of each image, ``(N,)``."""
     return images.flatten(1).float().abs().amax(1).nan_to_num(0.0, 0.0, 0.0)
 
 
 def _median(values: Tensor) -> Tensor:
-    """Give the median of each row of what is not NaN; of an even number the lower of two."""
+    """Return the median of each row, ignoring NaN; for an even number, the lower of the two."""
     if not torch.compiler.is_compiling():
         return values.nanmedian(1).values
-    # Runtimes know how to sort, but no median.
+    # ONNX runtimes support sorting, but no median.
     none = values.isnan()
     counted = (~none).sum(1, keepdim=True)
     ordered = values.masked_fill(none, torch.inf).sort(1).values
@@ -234,7 +230,7 @@ def _median(values: Tensor) -> Tensor:
 def _peak(highest: Tensor, offset: Tensor) -> Tensor:
     peak = highest - offset
     if not torch.compiler.is_compiling() and not (peak > 0).all():
-        raise ValueError("an image without a pixel above its offset has no peak of its own")
+        raise ValueError("cannot measure the peak of an image without pixels above its offset")
     return peak
 
 

@@ -93,7 +93,7 @@ class FitsSource:
             metadata["mask"] = torch.empty(mask_shape, dtype=kind, device="meta")
             metadata["mask_header"] = stripped(planes.mask.header)
         if planes.noise is not None:
-            # It is not read, since it does not apply to SR, but the user is told that it exists.
+            # It is not read, since it does not apply to SR, but users get a note that it exists.
             noise_shape = check_plane(path, planes.noise, shape)
             metadata["variance"] = torch.empty(noise_shape, device="meta")
         self.outline = Image(torch.empty(shape, device="meta"), metadata=metadata)

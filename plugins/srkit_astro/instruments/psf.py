@@ -31,7 +31,7 @@ from srkit.components import Options
 from srkit.errors import DataError
 from srkit_astro.instruments.ranges import Positive, PositiveRange, draw, ends, ordered
 
-#: Fraction of the light of a Moffat profile that its kernel may leave out.
+#: Fraction of the light of a Moffat profile that its kernel may cut off.
 WINGS = 1e-3
 
 #: Smallest FWHM in HR pixels, for which the quadrature holds, and largest half width of a kernel.

@@ -35,7 +35,7 @@ class ReducedChiSquare:
     source
         The PSF of HR, which is matched to `psf`; None if HR is the sky itself.
     border
-        Number of LR pixels to leave out at each edge, where light enters from outside the image.
+        Number of ignored LR pixels at each edge, where light enters from outside the image.
 
     Raises
     ------

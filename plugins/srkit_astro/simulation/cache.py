@@ -1,4 +1,4 @@
-"""Samples that need not be simulated twice."""
+"""A cache of simulated samples."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from collections.abc import Callable
 
 from srkit.interfaces import Sample
 
-#: Bytes that a data set keeps in a process: 2,700 pairs of 64 and 128 pixels.
+#: Bytes that a data set caches in each process: 2,700 pairs of 64 and 128 pixels.
 LIMIT = 256 * 2**20
 
 
-class Memory:
-    """Samples by index, kept until they fill their share of memory.
+class SampleCache:
+    """Samples by index, up to a limit of memory.
 
-    What is kept stays: in passes over more than fits, each in another order, the part that fits is
-    found every time, while the most recent would mostly be gone when their turn comes again.
+    Samples are never evicted. If an epoch exceeds the cache, and each has another order, the cached
+    part is therefore found in every epoch; the least recently used would mostly be evicted before
+    they are needed again.
 
     Parameters
     ----------
     limit
-        Bytes of the images that are kept.
+        Size of the cached images in bytes.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.free = limit
         self._samples: dict[int, Sample] = {}
 
-    def sample(self, index: int, make: Callable[[int], Sample]) -> Sample:
-        """Give a sample, made by `make` from its index unless it is here. Images are shared."""
+    def get(self, index: int, simulate: Callable[[int], Sample]) -> Sample:
+        """Return a sample from the cache, or simulate and cache it. Images are not copied."""
         if index in self._samples:
             return self._samples[index]
-        sample = make(index)
+        sample = simulate(index)
         images = (sample.hr, sample.lr, sample.variance, sample.mask)
         size = sum(image.nbytes for image in images if image is not None)
         if size <= self.free:

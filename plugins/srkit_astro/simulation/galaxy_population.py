@@ -1,4 +1,4 @@
-"""Which galaxies there are: magnitudes, sizes and Sérsic indices of those of a deep survey."""
+"""A population of galaxies: magnitudes, sizes and Sérsic indices as in a deep survey."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from scipy.special import gammaincc, gammainccinv, ndtr, ndtri
 from srkit_astro.instruments.ranges import ordered
 from srkit_astro.simulation.lens_population import Galaxy, draw_axis_ratio
 
-#: Half-light radius of an exponential disc over its scale length.
+#: Half-light radius of an exponential disc in units of its scale length.
 EXPONENTIAL = 1.6783
-#: Shape of the sizes at a magnitude, and their median in units of the distribution's scale.
+#: Shape of the distribution of sizes at a magnitude, and its median in units of its scale.
 SIZES, SIZES_POWER = 1.5, 4 / 3
 SIZES_MEDIAN = float(gammainccinv(SIZES, 0.5)) ** (1 / SIZES_POWER)
-#: Of the Sérsic indices: the lowest, and mean and deviation of the logarithm of what is above it.
+#: Distribution of Sérsic indices: the lowest, and mean and deviation of the logarithm above it.
 LOWEST_INDEX, INDEX_MEAN, INDEX_DEVIATION = 0.2, 0.2, 1.0
 
 Magnitudes = Annotated[
@@ -33,23 +33,23 @@ Indices = Annotated[
 
 
 class GalaxyPopulation(BaseModel):
-    """Galaxies that a survey of HSC's depth resolves.
+    """Galaxies that a survey with the depth of HSC resolves.
 
-    Numbers rise with the magnitude as in the LSST Science Book (section 3.7.2). At a magnitude, the
-    median scale length of discs in Hubble's F814W, along the major axis, is ``ln r = -1.145 - 0.269
-    (i - 23)`` arcsec, fitted from 18.5 to 25.5 mag, and radii are distributed as ``r exp(-(r /
-    a)**(4/3))`` (Miller et al. 2013, appendix B1). Sérsic indices less 0.2 are log-normal, as UFig
-    draws them for galaxies fainter than 20 mag (Bergé et al. 2013): the median is 1.4, and one in
-    four is above 2.5. Axis ratios are those of the sources of LensPop (Collett 2015). Index, radius
-    along the major axis and axis ratio do not depend on each other, which those of real galaxies
-    do; a galaxy of any index has the half-light radius of a disc.
+    Number counts increase with magnitude as in the LSST Science Book (section 3.7.2). At a given
+    magnitude, the median scale length of discs along the major axis in F814W of Hubble is ``ln r =
+    -1.145 - 0.269 (i - 23)`` arcsec, fitted from 18.5 to 25.5 mag, and radii are distributed as ``r
+    exp(-(r / a)**(4/3))`` (Miller et al. 2013, appendix B1). Sérsic indices minus 0.2 are
+    log-normal as in UFig for galaxies fainter than 20 mag (Bergé et al. 2013): the median is 1.4,
+    and a quarter exceed 2.5. Axis ratios are those of the sources in LensPop (Collett 2015). Unlike
+    in real galaxies, index, major-axis radius and axis ratio are independent; galaxies of any index
+    have the half-light radius of a disc.
 
     Parameters
     ----------
     magnitude
         Range of the total AB magnitude in i.
     radius
-        Range of the half-light radius in arcsec, the geometric mean of the two half-axes.
+        Range of the half-light radius in arcsec: the geometric mean of the two semi-axes.
     index
         Range of the Sérsic index.
 
@@ -82,9 +82,9 @@ class GalaxyPopulation(BaseModel):
         return math.log10(rng.uniform(low, high)) / 0.31
 
     def _draw_radius(self, magnitude: float, ratio: float, rng: np.random.Generator) -> float:
-        """Draw by the inverse of the distribution, which holds for any range."""
+        """Draw by inversion of the cumulative distribution, which works for any range."""
         major = EXPONENTIAL * math.exp(-1.145 - 0.269 * (magnitude - 23)) / SIZES_MEDIAN
-        unit = major * math.sqrt(ratio)  # of the geometric mean of the half-axes
+        unit = major * math.sqrt(ratio)  # for the geometric mean of the semi-axes
         above = [gammaincc(SIZES, (end / unit) ** SIZES_POWER) for end in self.radius]
         drawn = unit * gammainccinv(SIZES, rng.uniform(above[1], above[0])) ** (1 / SIZES_POWER)
         return float(np.clip(drawn, *self.radius))

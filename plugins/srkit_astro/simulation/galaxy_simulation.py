@@ -1,4 +1,4 @@
-"""Pairs of single galaxies whose true parameters are known."""
+"""The data set of simulated galaxies with known parameters."""
 
 from __future__ import annotations
 
@@ -11,50 +11,51 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from srkit.interfaces import Sample
 from srkit_astro.extra import needs
 from srkit_astro.instruments.cameras import AcsF814W, HscI
-from srkit_astro.simulation.cache import Memory
+from srkit_astro.simulation.cache import SampleCache
 from srkit_astro.simulation.galaxy_population import GalaxyPopulation
 from srkit_astro.simulation.lens_population import Galaxy
-from srkit_astro.simulation.observations import ACS, HSC, TwoCameras, random_streams
+from srkit_astro.simulation.observations import ACS, HSC, CameraPair, random_streams
 
-#: Galaxies to 23.5 mag in i, as many as a deep survey finds.
+#: Galaxies down to 23.5 mag in i, with the number counts of a deep survey.
 DEEP = GalaxyPopulation()
 
 
 class GalaxySimulation:
-    """Galaxies as Hubble (HR) and Subaru's Hyper Suprime-Cam (LR) see them, ``srkit[astro]``.
+    """Galaxies observed by Hubble (HR) and Hyper Suprime-Cam (LR); needs ``srkit[astro]``.
 
-    A single galaxy with an elliptical Sérsic profile, seen by the cameras of `lens_simulation` and
-    with the same unit. Sample i depends on the seed, the split and i only; the noise and the
-    cameras do not change which galaxy it is. ``galaxy(i)`` gives its true parameters. A process
-    keeps 256 MiB of samples, and simulates what is beyond each time.
+    Each image shows a single galaxy with an elliptical Sérsic profile. The cameras and the unit are
+    those of `lens_simulation`. Sample i only depends on the seed, the split and i; noise and
+    cameras do not change the galaxy. ``galaxy(i)`` returns its true parameters. Each process caches
+    up to 256 MiB of samples and simulates further ones every time.
 
     Parameters
     ----------
     split
-        Splits share no galaxy.
+        Different splits have different galaxies.
     length
         Number of galaxies.
     size
-        Side of LR in pixels; HR has the scale times as many.
+        Side of LR in pixels; the side of HR is the scale times as large.
     seed
-        Other seeds give other galaxies.
+        Different seeds give different galaxies.
     population
         Ranges of ``magnitude``, half-light ``radius`` and Sérsic ``index``, within which galaxies
         are distributed as in deep surveys.
     hr_camera
-        What differs from ACS in F814W: ``fwhm``, ``beta``, ``exposure``, ``frames``, ``sky``,
-        ``read_noise``, ``detector_pixel``, ``zero_point``. Its images are drizzled to LR's pixel
-        over the scale.
+        Parameters that differ from those of ACS in F814W: ``fwhm``, ``beta``, ``exposure``,
+        ``frames``, ``sky``, ``read_noise``, ``detector_pixel``, ``zero_point``. The pixels of HR
+        are those of LR divided by the scale.
     lr_camera
-        What differs from HSC's i in the Wide layer: as for `hr_camera`, and ``pixel``.
+        Parameters that differ from those of HSC's Wide layer in i: as for `hr_camera`, and
+        ``pixel``.
     lr
-        What makes LR: its ``camera``; or, with ``none``, the recipe's degradation makes it of HR.
+        ``camera`` simulates LR; with ``none``, the degradation of the recipe computes it from HR.
     hr_noise, lr_noise
-        Whether to add noise; there is no variance without LR's.
+        Whether to add noise; without that of LR there is no variance.
     white
-        Surface brightness in AB mag / arcsec² of the data range's upper end; the lower is 0.
+        Surface brightness in AB mag / arcsec² of the upper end of the data range; the lower is 0.
     oversampling
-        Samples of the sky along an HR pixel.
+        Samples of the sky per HR pixel along a side.
 
     Raises
     ------
@@ -83,10 +84,10 @@ class GalaxySimulation:
         white: float = 19.0,
         oversampling: PositiveInt = 2,
     ) -> None:
-        _renderer()  # imported before there are workers, which inherit it
+        _renderer()  # imported before workers are started, which inherit it
         self.population = population
         self.split, self.length, self.seed = split, length, seed
-        self.cameras = TwoCameras(
+        self.cameras = CameraPair(
             scale,
             size,
             oversampling,
@@ -97,7 +98,7 @@ class GalaxySimulation:
             white,
             with_lr=lr == "camera",
         )
-        self.memory = Memory()
+        self.cache = SampleCache()
 
     def __len__(self) -> int:
         return self.length
@@ -105,24 +106,24 @@ class GalaxySimulation:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self.length:
             raise IndexError(f"no galaxy {index}: there are {self.length}")
-        return self.memory.sample(index, self._make)
+        return self.cache.get(index, self._simulate)
 
-    def _make(self, index: int) -> Sample:
+    def _simulate(self, index: int) -> Sample:
         _, hr_noise, lr_noise = random_streams(self.seed, self.split, index, 3)
         name = f"{self.split}_{index:06d}"
         return self.cameras.sample(name, self.observe(index), (hr_noise, lr_noise))
 
     def galaxy(self, index: int) -> Galaxy:
-        """Give the true parameters of a sample."""
+        """Return the true parameters of a sample."""
         return self.population.draw(random_streams(self.seed, self.split, index, 1)[0])
 
     def observe(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Give HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
-        return self.cameras.observe(_renderer()(self.galaxy(index), *self.cameras.samples))
+        """Return HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
+        return self.cameras.observe(_renderer()(self.galaxy(index), *self.cameras.sampling))
 
 
 def _renderer() -> Callable[..., NDArray[Any]]:
-    """Import what draws the sky only now: lenstronomy takes seconds."""
+    """Import the renderer when it is needed: importing lenstronomy takes seconds."""
     with needs("lenstronomy"):
         from srkit_astro.simulation.sky import render_galaxy
     return render_galaxy

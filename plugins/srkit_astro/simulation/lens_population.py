@@ -1,4 +1,4 @@
-"""Populations of strong lenses: massive early-type galaxies in front of star-forming ones."""
+"""Populations of strong lenses: star-forming galaxies behind massive early-type galaxies."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
-from pydantic.functional_validators import AfterValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+
+from srkit_astro.instruments.ranges import ascending
 
 Floats = NDArray[Any]
 
@@ -19,38 +20,31 @@ ARCSEC = math.pi / 180 / 3600
 #: c² / 4G in solar masses / Mpc.
 MASS_UNIT = 5.2242e18
 
-#: Galaxies drawn at a time, and how often before a population is held to be impossible.
+#: Number of galaxies drawn at a time, and of attempts before a population counts as impossible.
 CANDIDATES, ATTEMPTS = 1024, 500
 
-
-def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] >= pair[1]:
-        raise ValueError(f"got {list(pair)}; expected the lower end first")
-    return pair
-
-
-#: Brighter than this, the redshifts of sources are not known: their mean would fall below 0.
+#: The redshift distribution does not hold for brighter sources: its mean would be negative.
 Magnitude = Annotated[float, Field(ge=18)]
-MagnitudeRange = Annotated[tuple[Magnitude, Magnitude], AfterValidator(_ascending)]
-PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)]
+MagnitudeRange = Annotated[tuple[Magnitude, Magnitude], AfterValidator(ascending)]
+PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(ascending)]
 
 
 @dataclass(frozen=True, slots=True)
 class Galaxy:
-    """Light with a Sérsic profile.
+    """A galaxy with a Sérsic profile.
 
     Parameters
     ----------
     magnitude
         Total AB magnitude in i.
     radius
-        Half-light radius in arcsec, the geometric mean of the two half-axes.
+        Half-light radius in arcsec: the geometric mean of the two semi-axes.
     index
         Sérsic index.
     axis_ratio, angle
-        Minor over major axis; radians from x to the major axis.
+        Minor over major axis, and angle from x to the major axis in radians.
     x, y
-        Centre in arcsec from the centre of the frame.
+        Centre in arcsec relative to the centre of the image.
     """
 
     magnitude: float
@@ -64,22 +58,22 @@ class Galaxy:
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """A galaxy, the galaxy behind it, and what bends the light.
+    """A lens galaxy, its source, and the mass that deflects the light.
 
     Parameters
     ----------
     light
         The lens galaxy; its mass has the same centre, axis ratio and angle.
     source
-        The other one as it would be seen without the lens.
+        The source as it would appear without the lens.
     redshift, source_redshift
-        Of the two.
+        Redshifts of lens and source.
     velocity_dispersion
-        Of the lens galaxy in km / s.
+        Velocity dispersion of the lens galaxy in km / s.
     einstein_radius
-        In arcsec; the geometric mean of the half-axes of the critical curve.
+        Einstein radius in arcsec: the geometric mean of the semi-axes of the critical curve.
     einstein_mass
-        Mass within it in solar masses.
+        Mass within the Einstein radius in solar masses.
     shear
         The two components of the external shear.
     """
@@ -94,39 +88,43 @@ class Lens:
     shear: tuple[float, float]
 
 
-class Population(BaseModel):
-    """Which lenses there are, and which of them a survey finds.
+class LensPopulation(BaseModel):
+    """The strong lenses that a survey detects.
 
-    Deflectors are spread evenly over comoving volume; their velocity dispersions follow Choi et
-    al. (2007), weighted by the lensing cross-section; dispersion gives axis ratio and magnitude as
-    in LensPop (Collett 2015), and magnitude gives size (Hyde & Bernardi 2009). K-correction and
-    passive evolution of an early-type galaxy in i, from rest-frame r, are taken as -0.2 mag
-    together: between z 0.2 and 0.9 they nearly cancel. Sources have the counts of the LSST Science
-    Book (section 3.7.2); at a magnitude, the redshifts that it gives for all up to there, which are
-    lower by 0.18 in the mean; exponential profiles; and sizes as in LensPop, after Newton et al.
-    (2011). Shear is log-normal (Holder & Schechter 2003). A lens counts if its source is seen more
-    than once, is magnified at least threefold, is smaller than the Einstein radius, and its images
-    are bright and long enough (Collett 2015, section 3) to stand out. The defaults resemble the
-    lenses found in HSC's Wide layer (SuGOHI: Sonnenfeld et al. 2018; Wong et al. 2022).
+    Deflectors have a constant density in comoving volume. Their velocity dispersions follow Choi et
+    al. (2007), weighted by the lensing cross-section. Axis ratios and magnitudes depend on the
+    dispersion as in LensPop (Collett 2015), and sizes on the magnitude (Hyde & Bernardi 2009). For
+    the K-correction of early-type galaxies from rest-frame r to i and their passive evolution,
+    which nearly cancel between z = 0.2 and 0.9, a total of -0.2 mag is used.
+
+    Sources have the number counts of the LSST Science Book (section 3.7.2). At a magnitude, their
+    redshifts are distributed like those that it gives for all galaxies down to that magnitude,
+    whose mean is lower by 0.18. They have exponential profiles, and sizes as in LensPop, after
+    Newton et al. (2011). Shear is log-normal (Holder & Schechter 2003).
+
+    A lens is detected if its source is multiply imaged, magnified at least threefold and smaller
+    than the Einstein radius, and if its images are bright and long enough (Collett 2015, section
+    3). The defaults resemble the lenses found in HSC's Wide layer (SuGOHI: Sonnenfeld et al. 2018;
+    Wong et al. 2022).
 
     Parameters
     ----------
     redshift, source_redshift
-        Ranges of the two.
+        Ranges of the redshifts of lens and source.
     einstein_radius
-        Range in arcsec.
+        Range of the Einstein radius in arcsec.
     source_magnitude
         Range of the unlensed AB magnitude in i.
     arc_magnitude
-        Total AB magnitude of the lensed images has to be brighter; in i.
+        Faintest total AB magnitude of the lensed images in i.
     arc_length
-        Half-light radius of the source times its magnification is at least this, in arcsec: the
-        seeing, for a survey that knows a lens by its arcs.
+        Smallest product of the half-light radius of the source and its magnification, in arcsec:
+        the seeing, for a survey that recognises lenses by their arcs.
     contrast
-        Surface brightness of the source, which lensing keeps, over that of the lens galaxy at the
-        Einstein radius is at least this.
+        Smallest surface brightness of the source, which lensing conserves, relative to that of the
+        lens galaxy at the Einstein radius.
     shear
-        Median of the external shear; 0 has none.
+        Median of the external shear; 0 disables it.
 
     References
     ----------
@@ -154,25 +152,25 @@ class Population(BaseModel):
         Raises
         ------
         ValueError
-            If of 512,000 pairs of galaxies none is such a lens.
+            If there is no such lens among 512,000 pairs of galaxies.
         """
         for _ in range(ATTEMPTS):
             found = self._try(rng)
             if found is not None:
                 return found
         raise ValueError(
-            f"population: of {ATTEMPTS * CANDIDATES} pairs of galaxies none is a lens with {self}; "
+            f"population: no lens with {self} among {ATTEMPTS * CANDIDATES} pairs of galaxies; "
             "widen the ranges"
         )
 
     def _try(self, rng: np.random.Generator) -> Lens | None:
-        """Draw candidates; give the first that is a lens and stands out."""
+        """Draw candidates; return the first lens that is detected, or None."""
         z, sigma, z_source, magnitude, einstein, ratio = self._draw_alignments(rng)
         distance, source_distance = _comoving(z), _comoving(z_source)
         light_magnitude, light_radius = _deflectors(sigma, z, distance, rng)
         size = _source_sizes(magnitude, z_source, source_distance, rng)
-        impact = np.sqrt(rng.uniform(size=len(z)))  # in Einstein radii: within, there are images
-        magnification = 2 / np.hypot(impact, size / einstein)  # of an isothermal sphere
+        impact = np.sqrt(rng.uniform(size=len(z)))  # in Einstein radii; multiply imaged below 1
+        magnification = 2 / np.hypot(impact, size / einstein)  # for an isothermal sphere
         contrast = _sersic_brightness(light_magnitude, light_radius, einstein)
         contrast -= magnitude + 2.5 * np.log10(2 * math.pi * size**2)
         seen = np.flatnonzero(
@@ -185,7 +183,7 @@ class Population(BaseModel):
         if not len(seen):
             return None
         k = seen[0]
-        # A galaxy is centred on its cutout to a pixel or so.
+        # A cutout is centred on its galaxy to about a pixel.
         place = rng.uniform(-0.1, 0.1, 2)
         turn = rng.uniform(0, 2 * math.pi)
         behind = place + impact[k] * einstein[k] * np.array([math.cos(turn), math.sin(turn)])
@@ -205,20 +203,20 @@ class Population(BaseModel):
         )
 
     def _draw_alignments(self, rng: np.random.Generator) -> tuple[Floats, ...]:
-        """Draw pairs of galaxies, and keep those whose Einstein radius is in range.
+        """Draw pairs of galaxies, and keep those with an Einstein radius within the range.
 
-        Gives the deflectors' redshift and velocity dispersion, the sources' redshift and
-        magnitude, the Einstein radius in arcsec, and D_ls / D_s.
+        Returns redshift and velocity dispersion of the deflectors, redshift and magnitude of the
+        sources, the Einstein radius in arcsec, and D_ls / D_s.
         """
         near, far = _comoving(np.asarray(self.redshift)) ** 3
         z = _redshift(rng.uniform(near, far, CANDIDATES) ** (1 / 3))
-        # σ^(α-1) exp(-(σ/σ*)^β), weighted by a cross-section that goes with σ⁴.
+        # σ^(α-1) exp(-(σ/σ*)^β), weighted by the cross-section, which is proportional to σ⁴.
         sigma = 161 * rng.gamma((2.32 + 4) / 2.67, size=CANDIDATES) ** (1 / 2.67)
         magnitude, z_source = self._draw_sources(rng)
         ratio = 1 - _comoving(z) / _comoving(z_source)  # in a flat universe
         einstein = 4 * math.pi * (sigma / SPEED_OF_LIGHT) ** 2 * ratio / ARCSEC
         kept = (
-            (ratio > np.sqrt(rng.uniform(size=CANDIDATES)))  # the rest of the cross-section
+            (ratio > np.sqrt(rng.uniform(size=CANDIDATES)))  # the other factor of the cross-section
             & _within(z_source, self.source_redshift)
             & _within(einstein, self.einstein_radius)
         )
@@ -226,9 +224,9 @@ class Population(BaseModel):
         return tuple(values[kept] for values in drawn)
 
     def _draw_sources(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Draw magnitudes, whose counts go with 10^(0.31 i), and redshifts.
+        """Draw magnitudes, with counts proportional to 10^(0.31 i), and redshifts.
 
-        Those are of all galaxies up to a magnitude: it is where the limit would be.
+        The redshifts are those of all galaxies down to the magnitude, as if it were the limit.
         """
         low, high = (10 ** (0.31 * m) for m in self.source_magnitude)
         magnitude = np.log10(rng.uniform(low, high, CANDIDATES)) / 0.31
@@ -242,7 +240,7 @@ class Population(BaseModel):
 
 #: Spectroscopic lenses of SDSS, nearer and brighter (Bolton et al. 2008, ApJ 682, 964; Auger et
 #: al. 2009, ApJ 705, 1099): the ranges of their redshifts and Einstein radii.
-SLACS = Population(
+SLACS = LensPopulation(
     redshift=(0.06, 0.36),
     source_redshift=(0.2, 1.2),
     einstein_radius=(0.69, 1.78),
@@ -250,13 +248,13 @@ SLACS = Population(
     contrast=1.0,
     arc_magnitude=23.0,
 )
-SUGOHI = Population()
+SUGOHI = LensPopulation()
 POPULATIONS = {"slacs": SLACS, "sugohi": SUGOHI}
 
 
 @cache
 def _distances() -> tuple[Floats, Floats]:
-    """Redshifts, and comoving distances in Mpc."""
+    """Return a table of redshifts and comoving distances in Mpc."""
     from astropy.cosmology import FlatLambdaCDM
 
     redshifts = np.linspace(0, 12, 2401)
@@ -281,7 +279,7 @@ def _galaxy(
     place: Floats,
     rng: np.random.Generator,
 ) -> Galaxy:
-    """Make a galaxy of any position angle."""
+    """Return a galaxy with a random position angle."""
     x, y = map(float, place)
     angle = rng.uniform(0, math.pi)
     return Galaxy(float(magnitude), float(radius), index, axis_ratio, angle, x, y)
@@ -294,9 +292,9 @@ def _within(values: Floats, ends: tuple[float, float]) -> Floats:
 def _source_sizes(
     magnitude: Floats, z: Floats, distance: Floats, rng: np.random.Generator
 ) -> Floats:
-    """Half-light radii in arcsec of star-forming galaxies: after Newton et al. (2011), as LensPop.
+    """Draw half-light radii in arcsec of star-forming galaxies (Newton et al. 2011, as in LensPop).
 
-    Their spectra are taken as flat in frequency.
+    Spectra are assumed to be flat in frequency.
     """
     absolute = magnitude - _distance_modulus(distance, z) + 2.5 * np.log10(1 + z)
     kiloparsec = 10 ** (-(absolute + 18) / 4) * ((1 + z) / 1.6) ** -1.2
@@ -307,9 +305,9 @@ def _source_sizes(
 def _deflectors(
     sigma: Floats, z: Floats, distance: Floats, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Magnitudes and half-light radii in arcsec of early-type galaxies: Hyde & Bernardi (2009)."""
+    """Draw magnitudes and half-light radii in arcsec of early-type galaxies (Hyde & Bernardi)."""
     root = np.sqrt((0.37**2 - 4 * 0.006 * (2.97 + np.log10(sigma))).clip(0))
-    mean = ((-0.37 + root) / (2 * 0.006)).clip(-24)  # where their galaxies end
+    mean = ((-0.37 + root) / (2 * 0.006)).clip(-24)  # the brightest galaxies of their fit
     absolute = mean + rng.normal(0, 0.15 / 2.4, z.shape)
     scatter = rng.normal(0, 0.11, z.shape)
     kiloparsec = 10 ** (4.72 + 0.63 * absolute + 0.02 * absolute**2 + scatter)
@@ -318,18 +316,18 @@ def _deflectors(
 
 
 def _sersic_brightness(magnitude: Floats, radius: Floats, at: Floats) -> Floats:
-    """Surface brightness of de Vaucouleurs's profile in mag / arcsec² (Graham & Driver 2005)."""
+    """Return the surface brightness of a de Vaucouleurs profile (Graham & Driver 2005)."""
     effective = magnitude + 2.5 * np.log10(2 * math.pi * radius**2) + 1.393
     return np.asarray(effective + 8.327 * ((at / radius) ** 0.25 - 1))
 
 
 def _distance_modulus(distance: Any, z: Any) -> Any:
-    """Distance modulus at comoving distances in Mpc, without K-correction."""
+    """Return the distance modulus for comoving distances in Mpc, without K-correction."""
     return 5 * np.log10(distance * (1 + z)) + 25
 
 
 def draw_axis_ratio(width: float, rng: np.random.Generator) -> float:
-    """Draw an axis ratio whose ellipticity is Rayleigh's, at least 0.2 (Collett 2015)."""
+    """Draw an axis ratio above 0.2, with a Rayleigh distribution of ellipticity (Collett 2015)."""
     while True:
         ratio = 1 - float(rng.rayleigh(max(width, 0.05)))
         if ratio > 0.2:

@@ -1,4 +1,4 @@
-"""One sky, seen by two cameras: the pairs of every simulation."""
+"""Simulated observations of one sky with two cameras, as pairs of HR and LR."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ ACS, HSC = AcsF814W(), HscI()
 
 
 def random_streams(seed: int, split: str, index: int, count: int) -> list[np.random.Generator]:
-    """Give independent random numbers of a sample; more of them leave the first as they are."""
+    """Return independent random generators of a sample; the first do not depend on their number."""
     return np.random.default_rng([seed, SPLITS.index(split), index]).spawn(count)
 
 
 @dataclass(frozen=True, slots=True)
-class TwoCameras:
-    """Hubble (HR) and Hyper Suprime-Cam (LR), pointed at one sky.
+class CameraPair:
+    """Hubble (HR) and Hyper Suprime-Cam (LR), observing the same sky.
 
-    The sky, sampled finer than HR, is convolved with either camera's PSF and averaged over its
-    pixels, so that HR and LR hold the same flux before noise. Images are surface brightness: count
-    / s per area of an LR pixel.
+    The sky, sampled more finely than HR, is convolved with the PSF of each camera and averaged over
+    its pixels, so that HR and LR have the same flux without noise. Images are surface brightness in
+    count / s per area of an LR pixel.
 
     Parameters
     ----------
     scale
-        HR pixels along an LR pixel.
+        HR pixels per LR pixel along a side.
     size
         Side of LR in pixels.
     oversampling
-        Samples of the sky along an HR pixel.
+        Samples of the sky per HR pixel along a side.
     hr_camera, lr_camera
-        The cameras; HR is drizzled to LR's pixel over the scale.
+        The cameras; the pixels of HR are those of LR divided by the scale.
     hr_noise, lr_noise
-        Whether to add noise; there is no variance without LR's.
+        Whether to add noise; without that of LR there is no variance.
     white
-        Surface brightness in AB mag / arcsec² of the data range's upper end; the lower is 0.
+        Surface brightness in AB mag / arcsec² of the upper end of the data range; the lower is 0.
     with_lr
-        Whether samples have LR; else a degradation makes it.
+        Whether samples have LR; otherwise a degradation computes it.
     """
 
     scale: int
@@ -61,18 +61,18 @@ class TwoCameras:
 
     @property
     def data_range(self) -> tuple[float, float]:
-        """The values of black and white."""
+        """The values of black and white in count / s per area of an LR pixel."""
         return 0.0, flux_of(self.white) * self.lr_camera.pixel**2
 
     @property
-    def samples(self) -> tuple[int, float]:
-        """How many samples of the sky there are along a side, and their distance in arcsec."""
+    def sampling(self) -> tuple[int, float]:
+        """The number of samples of the sky along a side, and their distance in arcsec."""
         fine = self.scale * self.oversampling
         return self.size * fine, self.lr_camera.pixel / fine
 
     def observe(self, sky: Floats) -> tuple[Floats, Floats]:
-        """Give HR ``(H, W)`` and LR ``(h, w)`` without noise of a sky in count / s / arcsec²."""
-        _, step = self.samples
+        """Return HR ``(H, W)`` and LR ``(h, w)`` of a sky in count / s / arcsec², without noise."""
+        _, step = self.sampling
         light = sky * self.lr_camera.pixel**2
         hr = _block_mean(self.hr_camera.blur(light, step), self.oversampling)
         lr = _block_mean(self.lr_camera.blur(light, step), self.scale * self.oversampling)
@@ -85,9 +85,8 @@ class TwoCameras:
         streams: tuple[np.random.Generator, np.random.Generator],
         label: int | None = None,
     ) -> Sample:
-        """Add noise to HR and LR, each from its random numbers."""
-        hr, seen = images
-        lr = seen if self.with_lr else None
+        """Return a sample of HR and LR, with noise added from their random generators."""
+        hr, lr = images[0], images[1] if self.with_lr else None
         pixel, area = self.lr_camera.pixel, self.scale**2
         variance = None
         if self.hr_noise:

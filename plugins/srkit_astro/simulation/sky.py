@@ -1,7 +1,7 @@
-"""The sky behind every camera: a lens galaxy and the images of what lies behind it.
+"""The sky before any camera: the lens galaxy and the lensed images of its source.
 
-lenstronomy bends the light and gives the profiles. It was chosen over caustics by
-``benchmarks/lens_simulation.py``; :mod:`srkit_astro.simulation.lens_simulation` has the numbers.
+lenstronomy provides the deflection and the profiles. For the comparison with caustics, see
+:mod:`srkit_astro.simulation.lens_simulation`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from srkit_astro.simulation.source_images import SourceImage
 from srkit_astro.simulation.substructure import CORE, Subhalo, Vortex
 
 Floats = NDArray[Any]
-#: Places computed at a time: what they take stays in the cache, which halves the time.
+#: Number of positions computed at a time, so that they fit in the CPU cache: twice as fast.
 PART = 16384
-#: A galaxy's cusp is averaged over pixels within so many of them, by so many samples a side.
+#: Pixels within this distance of a galaxy's centre are averaged over this many samples per side.
 CUSP, FINER = 4, 12
 
 Substructure = tuple[Subhalo, ...] | Vortex
-#: From x and y in arcsec to count / s / arcsec².
+#: A function of x and y in arcsec; returns count / s / arcsec².
 Brightness = Callable[[Floats, Floats], Floats]
 
 
 def grid(count: int, pixel: float) -> tuple[Floats, Floats]:
-    """Give x and y in arcsec of the centres of ``(count, count)`` pixels around the origin."""
+    """Return x and y in arcsec of the centres of ``(count, count)`` pixels around the origin."""
     axis = (np.arange(count) - (count - 1) / 2) * pixel
     x, y = np.meshgrid(axis, axis)
     return x, y
@@ -46,19 +46,19 @@ def render(
     pixel: float,
     image: SourceImage | None = None,
 ) -> Floats:
-    """Give the surface brightness of a lens before any PSF.
+    """Return the surface brightness of a lens, without PSF.
 
     Parameters
     ----------
     lens
         The galaxies and the smooth mass.
     substructure
-        What bends light besides; an empty tuple where nothing does.
+        Further mass; an empty tuple if there is none.
     count, pixel
-        Pixels on a side, and their side in arcsec. They are sampled at their centres, but for the
-        cusp of the lens galaxy, which is averaged.
+        Number of pixels along a side, and their side in arcsec. Pixels are sampled at their
+        centres, except at the cusp of the lens galaxy, over which they are averaged.
     image
-        What the source looks like, with its magnitude and place; by default it has its profile.
+        Image of the source, which gets its magnitude and position; by default its Sérsic profile.
 
     Returns
     -------
@@ -76,18 +76,18 @@ def render_arcs(
     pixel: float,
     image: SourceImage | None = None,
 ) -> Floats:
-    """Give the part of a lens's surface brightness that is its source's; see :func:`render`."""
+    """Return the surface brightness of the lensed source alone; see :func:`render`."""
     source = lens.source
-    behind = pictured(image, source) if image else partial(surface_brightness, source)
+    brightness = image_brightness(image, source) if image else partial(surface_brightness, source)
 
     def arcs(x: Floats, y: Floats) -> Floats:
-        return behind(*trace(lens, substructure, x, y))
+        return brightness(*trace(lens, substructure, x, y))
 
     return _sampled(arcs, count, pixel)
 
 
 def render_galaxy(galaxy: Galaxy, count: int, pixel: float) -> Floats:
-    """Give the surface brightness of a galaxy before any PSF; see :func:`render`."""
+    """Return the surface brightness of a galaxy, without PSF; see :func:`render`."""
 
     def light(x: Floats, y: Floats) -> Floats:
         return surface_brightness(galaxy, x, y)
@@ -100,14 +100,14 @@ def render_galaxy(galaxy: Galaxy, count: int, pixel: float) -> Floats:
 
 
 def _sampled(brightness: Brightness, count: int, pixel: float) -> Floats:
-    """Evaluate a brightness at the centres of ``(count, count)`` pixels."""
+    """Evaluate a surface brightness at the centres of ``(count, count)`` pixels."""
     x, y = (places.ravel() for places in grid(count, pixel))
     parts = [slice(start, start + PART) for start in range(0, count**2, PART)]
     return np.concatenate([brightness(x[part], y[part]) for part in parts]).reshape(count, count)
 
 
 def pixel_mean(galaxy: Galaxy, x: Floats, y: Floats, pixel: float) -> Floats:
-    """Average a profile over pixels around places in arcsec: count / s / arcsec²."""
+    """Average a profile over pixels at positions in arcsec: count / s / arcsec²."""
     offset_x, offset_y = (places.ravel() for places in grid(FINER, pixel / FINER))
     places = (np.add.outer(x, offset_x).ravel(), np.add.outer(y, offset_y).ravel())
     samples = surface_brightness(galaxy, *places)
@@ -115,7 +115,7 @@ def pixel_mean(galaxy: Galaxy, x: Floats, y: Floats, pixel: float) -> Floats:
 
 
 def trace(lens: Lens, substructure: Substructure, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Follow light from places in the image back to the source plane; all in arcsec."""
+    """Trace positions in the image back to the source plane; all in arcsec."""
     light = lens.light
     e1, e2 = ellipticity(light)
     centre = {"center_x": light.x, "center_y": light.y}
@@ -144,7 +144,7 @@ def trace(lens: Lens, substructure: Substructure, x: Floats, y: Floats) -> tuple
 
 
 def surface_brightness(galaxy: Galaxy, x: Floats, y: Floats) -> Floats:
-    """Evaluate a galaxy's profile at places in arcsec: count / s / arcsec²."""
+    """Evaluate the profile of a galaxy at positions in arcsec: count / s / arcsec²."""
     model = LightModel(["SERSIC_ELLIPSE"])
     e1, e2 = ellipticity(galaxy)
     settings = {
@@ -161,8 +161,8 @@ def surface_brightness(galaxy: Galaxy, x: Floats, y: Floats) -> Floats:
     return np.asarray(shape * (flux_of(galaxy.magnitude) / unit_flux))
 
 
-def pictured(image: SourceImage, galaxy: Galaxy) -> Brightness:
-    """Give an image the magnitude and the place of a galaxy; between pixels it is bilinear."""
+def image_brightness(image: SourceImage, galaxy: Galaxy) -> Brightness:
+    """Return an image, bilinearly interpolated, with the magnitude and position of a galaxy."""
     model = LightModel(["INTERPOL"])
     settings = {
         "image": image.light,
@@ -180,6 +180,6 @@ def pictured(image: SourceImage, galaxy: Galaxy) -> Brightness:
 
 
 def ellipticity(galaxy: Galaxy) -> tuple[float, float]:
-    """Give the two components of lenstronomy's ellipticity, (1 - q) / (1 + q) long."""
+    """Return the two components of the ellipticity of lenstronomy, of modulus (1 - q) / (1 + q)."""
     length = (1 - galaxy.axis_ratio) / (1 + galaxy.axis_ratio)
     return length * math.cos(2 * galaxy.angle), length * math.sin(2 * galaxy.angle)

@@ -1,4 +1,4 @@
-"""Images of real galaxies that stand in for the analytic sources of lenses."""
+"""Images of real galaxies, as sources of simulated lenses."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from srkit_astro.files.wcs import pixel_scale
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """The light of a galaxy, as a picture shows it.
+    """The image of a galaxy, with a total flux of 1.
 
     Parameters
     ----------
     path
-        Where it is from.
+        The file.
     light
-        Share of the galaxy's flux per arcsec², ``(H, W)``.
+        Fraction of the flux of the galaxy per arcsec², ``(H, W)``.
     pixel
         Side of a pixel in arcsec.
     angle
-        By how much it is turned from x towards y, in radians.
+        Angle by which the image is rotated from x towards y, in radians.
     """
 
     path: Path
@@ -38,19 +38,20 @@ class SourceImage:
 
 
 class SourceFolder:
-    """The galaxies of a folder and its subfolders, ``.npy`` or FITS, all read at once.
+    """The images of galaxies in a folder and its subfolders, ``.npy`` or FITS.
 
     Parameters
     ----------
     folder
-        Each file holds one galaxy in the middle of its image, the sky subtracted.
+        The folder. Each file has one galaxy at the centre, with the sky subtracted. All are read at
+        once.
     pixel_scale
         Side of a pixel in arcsec, for files without a WCS.
 
     Raises
     ------
     DataError
-        If there is no image, or one cannot be used.
+        If there are no images, or one cannot be used.
     """
 
     def __init__(self, folder: Path, pixel_scale: float | None) -> None:
@@ -59,31 +60,32 @@ class SourceFolder:
         self.images = [read_source(path, pixel_scale) for path in paths]
 
     def draw(self, rng: np.random.Generator) -> SourceImage:
-        """Draw a galaxy, and turn it by any angle."""
+        """Draw an image and a random rotation."""
         image = self.images[rng.integers(len(self.images))]
         angle = float(rng.uniform(0, 2 * math.pi))
         return SourceImage(image.path, image.light, image.pixel, angle)
 
 
 def read_source(path: Path, pixel_scale: float | None) -> SourceImage:
-    """Read a galaxy's image and bring its flux to 1.
+    """Read the image of a galaxy and normalise its flux to 1.
 
     Raises
     ------
     DataError
-        If it is damaged, has several bands, bad pixels, no contrast, no flux or no pixel scale.
+        If it is damaged, constant or without flux, or has several bands, bad pixels or no pixel
+        scale.
     """
-    exposure = read_masked_image(path)
-    pixel = _pixel(exposure, pixel_scale)
-    if len(exposure.values) != 1:
-        raise DataError(f"{path}: holds {len(exposure.values)} planes; expected one band")
-    bad = int(exposure.bad.sum())
+    image = read_masked_image(path)
+    pixel = _pixel_scale(image, pixel_scale)
+    if len(image.values) != 1:
+        raise DataError(f"{path}: contains {len(image.values)} planes; expected one band")
+    bad = int(image.bad.sum())
     if bad:
         raise DataError(
-            f"{path}: {bad} of {exposure.bad.numel()} pixels have no value (NaN, infinite or "
-            "masked); fill them, or remove the file"
+            f"{path}: {bad} of {image.bad.numel()} pixels have no value (NaN, infinite or masked); "
+            "fill them, or remove the file"
         )
-    values = exposure.values[0].double().numpy()
+    values = image.values[0].double().numpy()
     if values.min() == values.max():
         raise DataError(
             f"{path}: every pixel has the value {values[0, 0]:g}; expected the image of a galaxy"
@@ -91,20 +93,20 @@ def read_source(path: Path, pixel_scale: float | None) -> SourceImage:
     total = float(values.sum())
     if total <= 0:
         raise DataError(
-            f"{path}: its light adds up to {total:g}; expected more than 0, the sky subtracted"
+            f"{path}: the total flux is {total:g}; expected more than 0, with the sky subtracted"
         )
     return SourceImage(path, values / (total * pixel**2), pixel)
 
 
-def _pixel(exposure: MaskedImage, given: float | None) -> float:
+def _pixel_scale(image: MaskedImage, given: float | None) -> float:
     try:
-        stated = None if exposure.header is None else pixel_scale(exposure.header)
+        stated = None if image.header is None else pixel_scale(image.header)
     except DataError as error:
-        raise DataError(f"{exposure.path}: {error}") from error
+        raise DataError(f"{image.path}: {error}") from error
     pixel = stated or given
     if pixel is None:
         raise DataError(
-            f"{exposure.path}: states no pixel scale; set source_pixel_scale, the side of a pixel "
-            "in arcsec"
+            f"{image.path}: has no pixel scale; set source_pixel_scale, the side of a pixel in "
+            "arcsec"
         )
     return pixel

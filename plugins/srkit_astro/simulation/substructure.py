@@ -1,8 +1,8 @@
-"""Dark matter besides the smooth halo: subhalos of cold dark matter, or a vortex of a superfluid.
+"""Dark-matter substructure: subhalos of cold dark matter, or a vortex of superfluid dark matter.
 
-Both hold a share of the mass within the Einstein radius and are added to the smooth lens, as in
+Both have a fraction of the mass within the Einstein radius and are added to the smooth lens, as in
 Alexander et al., "Deep Learning the Morphology of Dark Matter Substructure", ApJ 893 (2020) 15,
-arXiv:1909.07346, whose simulations gave a vortex 3 %.
+arXiv:1909.07346, where a vortex has 3 %.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from srkit_astro.simulation.lens_population import Lens
 
 Floats = NDArray[Any]
 
-#: Solar masses between which subhalos count as dn/dm ~ m^-1.9 (Springel et al. 2008, MNRAS 391,
-#: 1685); lighter ones bend nothing that either camera sees.
+#: Range of masses in solar masses, in which dn/dm ~ m^-1.9 (Springel et al. 2008, MNRAS 391, 1685);
+#: lighter subhalos have no effect that either camera could detect.
 LIGHTEST, HEAVIEST, SLOPE = 1e8, 1e10, -1.9
-#: Radius of the disc that they fill evenly, in Einstein radii.
+#: Radius of the disc that subhalos fill uniformly, in Einstein radii.
 EXTENT = 1.5
-#: Core radius in arcsec, far below a pixel: it keeps the deflection finite.
+#: Core radius in arcsec, far below a pixel, which makes the deflection finite.
 CORE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Subhalo:
-    """An isothermal sphere cut off by the tide of its host: a pseudo-Jaffe profile.
+    """A tidally truncated isothermal sphere: a pseudo-Jaffe profile.
 
     Parameters
     ----------
     mass
-        Total mass as the square of its Einstein radius if it were a point, arcsec².
+        Total mass, as the square of the Einstein radius of a point of that mass in arcsec².
     tidal_radius
-        In arcsec.
+        Tidal radius in arcsec.
     x, y
         Centre in arcsec.
     """
@@ -49,14 +49,14 @@ class Subhalo:
 
 @dataclass(frozen=True, slots=True)
 class Vortex:
-    """A straight line of mass, of even density.
+    """A straight line of mass with constant density.
 
     Parameters
     ----------
     mass
-        Total mass as the square of its Einstein radius if it were a point, arcsec².
+        Total mass, as the square of the Einstein radius of a point of that mass in arcsec².
     start, end
-        Its ends as x + iy in arcsec.
+        Its ends, as x + iy in arcsec.
     """
 
     mass: float
@@ -64,9 +64,9 @@ class Vortex:
     end: complex
 
     def deflect(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Give the deflection in arcsec at places in arcsec.
+        """Return the deflection in arcsec at positions in arcsec.
 
-        A point of mass m at w deflects light at z by m / conj(z - w); the integral over the line
+        A point of mass m at w deflects light at z by m / conj(z - w); the integral along the line
         is a logarithm.
         """
         place = x + 1j * y
@@ -76,9 +76,9 @@ class Vortex:
 
 
 def draw_subhalos(lens: Lens, share: float, rng: np.random.Generator) -> tuple[Subhalo, ...]:
-    """Draw cold dark matter's subhalos, one at least.
+    """Draw subhalos of cold dark matter, at least one.
 
-    Their tidal radius is the geometric mean of their own Einstein radius and the lens's, as for a
+    Their tidal radius is the geometric mean of the Einstein radii of subhalo and host, as for a
     satellite of an isothermal galaxy (Dalal & Kochanek 2002, ApJ 572, 25).
 
     Parameters
@@ -86,9 +86,9 @@ def draw_subhalos(lens: Lens, share: float, rng: np.random.Generator) -> tuple[S
     lens
         The host.
     share
-        Expected mass of all, over the mass within the host's Einstein radius.
+        Expected total mass, as a fraction of the mass within the Einstein radius of the host.
     rng
-        Decides number, masses and places.
+        The random generator of number, masses and positions.
     """
     power = SLOPE + 1
     low, high = LIGHTEST**power, HEAVIEST**power
@@ -96,7 +96,7 @@ def draw_subhalos(lens: Lens, share: float, rng: np.random.Generator) -> tuple[S
     count = max(1, int(rng.poisson(share * lens.einstein_mass / mean)))
     masses = (low + (high - low) * rng.uniform(size=count)) ** (1 / power)
     squares = masses / lens.einstein_mass * lens.einstein_radius**2
-    # b and the tidal radius t hold the mass, b t, and t² = b times the host's Einstein radius.
+    # With the Einstein radius b and the tidal radius t, the mass is b t, and t² = b b_host.
     tidal = (squares * lens.einstein_radius) ** (1 / 3)
     radius = EXTENT * lens.einstein_radius * np.sqrt(rng.uniform(size=count))
     angle = rng.uniform(0, 2 * math.pi, count)
@@ -105,16 +105,16 @@ def draw_subhalos(lens: Lens, share: float, rng: np.random.Generator) -> tuple[S
 
 
 def draw_vortex(lens: Lens, share: float, rng: np.random.Generator) -> Vortex:
-    """Draw a vortex through the inner half of the Einstein radius, one to two of them long.
+    """Draw a vortex centred within half of the Einstein radius, one to two Einstein radii long.
 
     Parameters
     ----------
     lens
         The host.
     share
-        Mass of the vortex over the mass within the host's Einstein radius.
+        Mass of the vortex, as a fraction of the mass within the Einstein radius of the host.
     rng
-        Decides place, length and direction.
+        The random generator of position, length and direction.
     """
     radius = lens.einstein_radius
     offset = 0.5 * radius * math.sqrt(rng.uniform()) * _direction(rng)

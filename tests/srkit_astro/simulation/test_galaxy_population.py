@@ -1,4 +1,4 @@
-"""The population of galaxies, against the distributions that it is said to have."""
+"""The population of galaxies, compared with the documented distributions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def drawn(population: GalaxyPopulation, count: int = 2000) -> list[Galaxy]:
     return [population.draw(rng) for _ in range(count)]
 
 
-def test_counts_rise_by_0_31_a_magnitude() -> None:
+def test_number_counts_have_a_slope_of_0_31() -> None:
     magnitudes = np.array([galaxy.magnitude for galaxy in drawn(GalaxyPopulation())])
     assert 20 <= magnitudes.min() < magnitudes.max() <= 23.5
 
@@ -32,14 +32,14 @@ def test_counts_rise_by_0_31_a_magnitude() -> None:
 
 @pytest.mark.parametrize(("magnitude", "scale_length"), [(22, 0.4164), (23, 0.3182), (25, 0.1858)])
 def test_median_radius_of_a_magnitude(magnitude: float, scale_length: float) -> None:
-    """Miller et al. (2013), equation B1, along the major axis; 1.678 of it hold half of a disc."""
+    """Miller et al. (2013), equation B1; a disc's half-light radius is 1.678 scale lengths."""
     wide = drawn(GalaxyPopulation(magnitude=(magnitude, magnitude), radius=(0.02, 10)))
     major = np.median([galaxy.radius / math.sqrt(galaxy.axis_ratio) for galaxy in wide])
     assert major == pytest.approx(1.678 * scale_length, rel=0.03)
 
 
 def test_radii_of_a_magnitude_and_an_axis_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The density by quadrature."""
+    """The reference density is integrated numerically."""
     monkeypatch.setattr(galaxy_population, "draw_axis_ratio", lambda *_: 0.49)
     population = GalaxyPopulation(magnitude=(22, 22), radius=(0.2, 1.0))
     radii = [galaxy.radius for galaxy in drawn(population)]
@@ -78,7 +78,7 @@ def test_a_range_may_be_a_single_value_or_in_the_far_tail() -> None:
         ({"redshift": (0.1, 4)}, "Extra inputs are not permitted"),
     ],
 )
-def test_wrong_ranges_are_told(given: dict[str, tuple[float, float]], expected: str) -> None:
+def test_invalid_ranges_are_refused(given: dict[str, tuple[float, float]], expected: str) -> None:
     with pytest.raises(ValidationError) as caught:
         GalaxyPopulation(**given)  # type: ignore[arg-type]
     assert expected in str(caught.value)

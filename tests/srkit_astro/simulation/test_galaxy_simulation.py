@@ -1,4 +1,4 @@
-"""The data set of simulated galaxies, and what a fit finds of their true parameters."""
+"""The data set of simulated galaxies, and fits of their parameters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from srkit.testing import check_dataset
 
 
 def make(scale: int = 2, **given: Any) -> GalaxySimulation:
-    """Build from options, as a recipe does."""
+    """Build the data set from options, like a recipe."""
     built = build(GalaxySimulation, {"length": 30, "size": 32, **given}, scale=scale)
     assert isinstance(built, GalaxySimulation)
     return built
@@ -35,7 +35,7 @@ def same(one: Sample, other: Sample) -> bool:
     return torch.equal(one.hr, other.hr) and torch.equal(one.lr, other.lr)
 
 
-def test_it_is_offered_and_documented(registry: Registry) -> None:
+def test_it_is_registered_and_documented(registry: Registry) -> None:
     component = registry.get("datasets", "galaxy_simulation")
     assert component.factory is GalaxySimulation
     assert all(option.meaning for option in options(component.factory))
@@ -46,7 +46,7 @@ def test_contract() -> None:
     check_dataset(make(3, hr_noise=False, lr_noise=False))
 
 
-def test_a_sample_depends_on_seed_split_and_index_alone() -> None:
+def test_samples_depend_on_seed_split_and_index() -> None:
     data = make()
     data[7]
     again = pickle.loads(pickle.dumps(make(length=200)))
@@ -57,7 +57,7 @@ def test_a_sample_depends_on_seed_split_and_index_alone() -> None:
     assert make(lr_camera={"fwhm": 0.9}, lr_noise=False).galaxy(5) == data.galaxy(5)
 
 
-def test_what_a_sample_states_is_what_lenses_state() -> None:
+def test_samples_have_the_properties_of_lens_samples() -> None:
     sample, lens = make()[4], LensSimulation(scale=2, length=5, size=32)[4]
     assert sample.name == "train_000004"
     for name in ("unit", "pixel_scale", "data_range", "zero_point"):
@@ -67,7 +67,7 @@ def test_what_a_sample_states_is_what_lenses_state() -> None:
     assert make(lr_noise=False)[4].variance is None
 
 
-def test_hr_and_lr_hold_the_true_flux() -> None:
+def test_hr_and_lr_have_the_true_flux() -> None:
     population = {"radius": [0.2, 0.6], "index": [0.5, 2]}
     data = make(3, size=64, population=population)
     for index in range(5):
@@ -77,8 +77,8 @@ def test_hr_and_lr_hold_the_true_flux() -> None:
         assert lr.sum() == pytest.approx(true, rel=0.01)
 
 
-def test_the_cusp_of_a_sharp_galaxy_keeps_its_flux() -> None:
-    """Of the index 6 some light lies far out: what is missing is what the frame cuts off."""
+def test_galaxies_with_a_cusp_have_the_true_flux() -> None:
+    """With index 6, part of the light lies beyond a small image."""
     population = {"radius": [0.2, 0.2], "index": [6, 6], "magnitude": [21, 21]}
     narrow, wide = (make(size=size, population=population).observe(0)[1] for size in (48, 144))
     true = 10 ** (0.4 * 6)
@@ -86,7 +86,7 @@ def test_the_cusp_of_a_sharp_galaxy_keeps_its_flux() -> None:
     assert narrow.sum() < wide.sum()
 
 
-def test_a_fit_finds_the_true_parameters_where_the_psf_is_narrow() -> None:
+def test_fits_recover_the_true_parameters_with_a_narrow_psf() -> None:
     data = make(
         size=64,
         hr_camera={"fwhm": 0.02, "beta": 4},
@@ -99,12 +99,12 @@ def test_a_fit_finds_the_true_parameters_where_the_psf_is_narrow() -> None:
         assert fit is not None
         assert fit.index == pytest.approx(true.index, rel=0.04)
         assert 0.084 * fit.radius == pytest.approx(true.radius, rel=0.03)
-        # HR is flux per area of an LR pixel, which has four of its pixels.
+        # HR is flux per area of an LR pixel, which is four HR pixels.
         magnitude = 27 - 2.5 * math.log10(fit.flux / 4)
         assert magnitude == pytest.approx(true.magnitude, abs=0.03)
 
 
-def test_the_radius_of_half_the_light_is_the_true_one_of_a_round_galaxy() -> None:
+def test_the_half_light_radius_of_a_round_galaxy_is_recovered() -> None:
     data = make(
         size=64,
         hr_noise=False,
@@ -117,7 +117,7 @@ def test_the_radius_of_half_the_light_is_the_true_one_of_a_round_galaxy() -> Non
 
 
 def test_seeing_hides_the_index() -> None:
-    """The reason for restoring: in LR, a galaxy of index 4 and one of index 1 look alike."""
+    """In LR, galaxies with index 4 and index 1 look alike."""
     found = []
     for index in (1, 4):
         data = make(size=64, population={"index": [index, index], "radius": [0.4, 0.4]})
@@ -131,19 +131,19 @@ def test_seeing_hides_the_index() -> None:
     assert abs(lr_bulge - lr_disc) < 0.3
 
 
-def test_lr_can_be_left_to_a_degradation() -> None:
+def test_samples_without_lr() -> None:
     whole, alone = make()[0], make(lr="none")[0]
     assert alone.lr is None
     assert alone.variance is None
     assert torch.equal(alone.hr, whole.hr)
 
 
-def test_index_past_the_end() -> None:
+def test_an_index_out_of_range_is_refused() -> None:
     with pytest.raises(IndexError, match="no galaxy 30: there are 30"):
         make()[30]
 
 
-def test_without_lenstronomy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_lenstronomy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "srkit_astro.simulation.sky",
         *(n for n in sys.modules if n.startswith("lenstronomy")),
@@ -158,7 +158,7 @@ def test_without_lenstronomy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == expected
 
 
-def test_noise_is_drawn_after_the_galaxy() -> None:
+def test_noise_of_hr_and_lr_is_independent() -> None:
     plain, noiseless = make()[2], make(hr_noise=False)[2]
     assert plain.lr is not None
     assert noiseless.lr is not None

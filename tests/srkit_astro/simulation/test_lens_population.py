@@ -1,4 +1,4 @@
-"""Populations of lenses, against the papers that they come from."""
+"""Populations of lenses, compared with the papers that they are based on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pydantic import ValidationError
 from scipy.integrate import quad
 from scipy.stats import kstest
 from srkit_astro.simulation import lens_population
-from srkit_astro.simulation.lens_population import SLACS, SUGOHI, Lens, Population
+from srkit_astro.simulation.lens_population import SLACS, SUGOHI, Lens, LensPopulation
 
 COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
 
 
-def draw(population: Population, count: int) -> list[Lens]:
+def draw(population: LensPopulation, count: int) -> list[Lens]:
     return [population.draw(np.random.default_rng([3, i])) for i in range(count)]
 
 
 @pytest.mark.parametrize("population", [SLACS, SUGOHI])
-def test_lenses_keep_the_ranges(population: Population) -> None:
+def test_lenses_are_within_the_ranges(population: LensPopulation) -> None:
     for lens in draw(population, 50):
         assert population.redshift[0] <= lens.redshift <= population.redshift[1]
         assert population.source_redshift[0] < lens.source_redshift < population.source_redshift[1]
@@ -65,9 +65,9 @@ def test_lenses_resemble_those_of_slacs() -> None:
 def test_deflectors_follow_the_velocity_dispersion_function(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With sources far behind, what remains is Choi et al.'s function times σ⁴."""
+    """For distant sources the distribution is the function of Choi et al. times σ⁴."""
     monkeypatch.setattr(lens_population, "CANDIDATES", 20000)
-    wide = Population(
+    wide = LensPopulation(
         redshift=(0.001, 0.01), source_redshift=(0.5, 12), einstein_radius=(0.001, 100)
     )
     sigma = wide._draw_alignments(np.random.default_rng(0))[1]
@@ -82,22 +82,22 @@ def test_deflectors_follow_the_velocity_dispersion_function(
     assert np.abs(cumulative - ranks).max() < 0.02
 
 
-def test_deflectors_fill_comoving_volume() -> None:
+def test_deflectors_are_uniform_in_comoving_volume() -> None:
     rng = np.random.default_rng(0)
     ends = lens_population._comoving(np.array([0.3, 0.9])) ** 3
     z = lens_population._redshift(rng.uniform(*ends, 4000) ** (1 / 3))
     low, high = (COSMOLOGY.comoving_volume(end).value for end in (0.3, 0.9))
-    shares = (COSMOLOGY.comoving_volume(z).value - low) / (high - low)
-    assert kstest(shares, "uniform").pvalue > 0.01
+    fractions = (COSMOLOGY.comoving_volume(z).value - low) / (high - low)
+    assert kstest(fractions, "uniform").pvalue > 0.01
 
 
 def test_sources_follow_the_lsst_science_book(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lens_population, "CANDIDATES", 40000)
     rng = np.random.default_rng(0)
-    magnitude, _ = Population(source_magnitude=(24, 26))._draw_sources(rng)
+    magnitude, _ = LensPopulation(source_magnitude=(24, 26))._draw_sources(rng)
     expected = (10**0.31 - 1) / (10**0.62 - 1)
     assert (magnitude < 25).mean() == pytest.approx(expected, abs=0.01)
-    _, z = Population(source_magnitude=(24.999, 25.001))._draw_sources(rng)
+    _, z = LensPopulation(source_magnitude=(24.999, 25.001))._draw_sources(rng)
     assert z.mean() == pytest.approx(3 * (0.0417 * 25 - 0.744), rel=0.01)
 
 
@@ -106,10 +106,10 @@ def test_shear_is_log_normal() -> None:
     strength = np.array([math.hypot(*SUGOHI._draw_shear(rng)) for _ in range(3000)])
     assert np.median(strength) == pytest.approx(0.05, rel=0.03)
     assert np.log10(strength).std() == pytest.approx(0.2, rel=0.05)
-    assert Population(shear=0)._draw_shear(rng) == (0, 0)
+    assert LensPopulation(shear=0)._draw_shear(rng) == (0, 0)
 
 
-def test_axis_ratios_are_those_of_lenspop() -> None:
+def test_axis_ratios_are_distributed_as_in_lenspop() -> None:
     rng = np.random.default_rng(0)
     ratios = np.array([lens_population.draw_axis_ratio(0.25, rng) for _ in range(4000)])
     cut = 1 - math.exp(-((0.8 / 0.25) ** 2) / 2)
@@ -125,17 +125,17 @@ def test_brightness_of_de_vaucouleurs() -> None:
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 
-def test_impossible_population() -> None:
-    with pytest.raises(ValueError, match="population: of 512000 pairs of galaxies none is a lens"):
-        Population(einstein_radius=(20, 21)).draw(np.random.default_rng(0))
+def test_impossible_populations_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^population: no lens with .* among 512000 pairs of gal"):
+        LensPopulation(einstein_radius=(20, 21)).draw(np.random.default_rng(0))
 
 
-def test_ranges_ascend() -> None:
-    with pytest.raises(ValidationError, match=r"got \[0.9, 0.3\]; expected the lower end first"):
-        Population(redshift=(0.9, 0.3))
+def test_ranges_must_ascend() -> None:
+    with pytest.raises(ValidationError, match=r"got \[0.9, 0.3\]; expected the lower end of the "):
+        LensPopulation(redshift=(0.9, 0.3))
 
 
-def test_sources_are_fainter_than_where_their_redshifts_end() -> None:
-    Population(source_magnitude=(18, 26)).draw(np.random.default_rng(0))
+def test_sources_must_be_fainter_than_18_mag() -> None:
+    LensPopulation(source_magnitude=(18, 26)).draw(np.random.default_rng(0))
     with pytest.raises(ValidationError, match="Input should be greater than or equal to 18"):
-        Population(source_magnitude=(17.9, 26))
+        LensPopulation(source_magnitude=(17.9, 26))

@@ -22,7 +22,7 @@ from srkit.testing import check_dataset
 
 
 def make(scale: int = 2, **given: Any) -> LensSimulation:
-    """Build from options, as a recipe does."""
+    """Build the data set from options, like a recipe."""
     built = build(LensSimulation, {"length": 30, "size": 32, **given}, scale=scale)
     assert isinstance(built, LensSimulation)
     return built
@@ -34,7 +34,7 @@ def same(one: Sample, other: Sample) -> bool:
     return torch.equal(one.hr, other.hr) and torch.equal(one.lr, other.lr)
 
 
-def test_it_is_offered_and_documented(registry: Registry) -> None:
+def test_it_is_registered_and_documented(registry: Registry) -> None:
     component = registry.get("datasets", "lens_simulation")
     assert component.factory is LensSimulation
     assert component.summary
@@ -50,7 +50,7 @@ def test_contract(substructure: str) -> None:
     ("scale", "size", "population"),
     [(2, 64, "sugohi"), (3, 32, "sugohi"), (4, 17, "slacs"), (2, 75, "slacs")],
 )
-def test_hr_and_lr_hold_one_flux(scale: int, size: int, population: str) -> None:
+def test_hr_and_lr_have_the_same_flux(scale: int, size: int, population: str) -> None:
     data = make(scale, size=size, population=population, hr_noise=False, lr_noise=False)
     for index in (0, 1):
         sample = data[index]
@@ -61,20 +61,20 @@ def test_hr_and_lr_hold_one_flux(scale: int, size: int, population: str) -> None
         assert sample.hr.sum() / scale**2 == pytest.approx(sample.lr.sum().item(), rel=1e-4)
 
 
-def test_what_a_sample_states() -> None:
+def test_properties_of_a_sample() -> None:
     sample = make()[4]
     assert sample.name == "train_000004"
     assert sample.unit == "count / s"
     assert sample.pixel_scale == pytest.approx(0.084)
     assert sample.label is None
     low, high = sample.data_range
-    # White is 19 mag / arcsec², here over an LR pixel.
+    # White is 19 mag / arcsec², times the area of an LR pixel.
     assert (low, high) == (0, pytest.approx(10 ** (0.4 * (27 - 19)) * 0.168**2))
     assert sample.hr.min() < 0
 
 
 @pytest.mark.parametrize("camera", ["hr", "lr"])
-def test_noise_is_that_of_the_camera(camera: str) -> None:
+def test_noise_agrees_with_the_camera(camera: str) -> None:
     data = make(size=64)
     clean = data.observe(3)[0 if camera == "hr" else 1]
     sample = data[3]
@@ -84,7 +84,7 @@ def test_noise_is_that_of_the_camera(camera: str) -> None:
     if camera == "lr":
         variance = sample.variance[0].numpy()
     else:
-        # Flux per LR area is 4 times that per HR pixel; so is its standard deviation.
+        # Flux per area of an LR pixel is 4 times that per HR pixel, and so is its noise.
         rate = 2028 * 10 ** (0.4 * (25.94 - 27.0))
         sky = 10 ** (0.4 * (27 - 22.2)) * 0.084**2
         read = 4 * (5 * 0.084 / 0.05) ** 2
@@ -95,7 +95,7 @@ def test_noise_is_that_of_the_camera(camera: str) -> None:
     assert deviation.var() == pytest.approx(1, abs=4 * (2 / count) ** 0.5)
 
 
-def test_a_sample_depends_on_seed_split_and_index_alone() -> None:
+def test_samples_depend_on_seed_split_and_index() -> None:
     data = make()
     data[7]
     again = pickle.loads(pickle.dumps(make(length=200)))
@@ -112,9 +112,10 @@ def test_lenses_of_splits_are_disjoint() -> None:
 
 
 def test_each_lens_validates_in_one_fold_and_trains_in_the_others() -> None:
-    whole = {data.name: data for data in make(length=11)}
+    whole = {data.name: data for data in make(length=11, size=8)}
+    splits = ("train", "validation")
     parts = [
-        [make(length=11, split=split, folds=3, fold=fold) for split in ("train", "validation")]
+        [make(length=11, size=8, split=split, folds=3, fold=fold) for split in splits]
         for fold in range(3)
     ]
     names = [[{sample.name for sample in part} for part in fold] for fold in parts]
@@ -124,7 +125,7 @@ def test_each_lens_validates_in_one_fold_and_trains_in_the_others() -> None:
     assert all(same(sample, whole[sample.name]) for _, tested in parts for sample in tested)
 
 
-def test_folds_keep_the_classes_of_their_lenses() -> None:
+def test_folds_keep_the_classes_of_lenses() -> None:
     tested = make(length=12, split="validation", folds=4, fold=1, substructure="all")
     assert [(sample.name, sample.label) for sample in tested] == [
         ("train_000003", 0),
@@ -136,7 +137,7 @@ def test_folds_keep_the_classes_of_their_lenses() -> None:
 
 @pytest.mark.parametrize("folds", [2, 3, 5, 6])
 def test_every_fold_has_every_class(folds: int) -> None:
-    """Dealt one by one, three folds would have one class each."""
+    """Assigned one by one, each of three folds would have a single class."""
     given = {"folds": folds, "substructure": "all", "size": 8, "scale": 1}
     for fold in range(folds):
         parts = [make(length=18, split=s, fold=fold, **given) for s in ("train", "validation")]
@@ -146,11 +147,11 @@ def test_every_fold_has_every_class(folds: int) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"folds": 3}, "folds and fold go together: how many, and which of them validates"),
+        ({"folds": 3}, "folds and fold must be set together"),
         ({"folds": 3, "fold": 3}, "fold is 3; expected 0 to 2 for 3 folds"),
         (
             {"folds": 3, "fold": 0, "split": "test"},
-            "folds are of the lenses that train and validate; leave them out of test",
+            "folds apply to train and validation; remove them from test",
         ),
         (
             {"folds": 3, "fold": 0, "length": 2},
@@ -162,7 +163,7 @@ def test_every_fold_has_every_class(folds: int) -> None:
         ),
     ],
 )
-def test_no_such_fold(given: dict[str, Any], message: str) -> None:
+def test_invalid_folds_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         make(**given)
 
@@ -180,7 +181,7 @@ def test_cameras_and_noise_do_not_change_the_lens() -> None:
     assert not torch.equal(plain.hr, noiseless.hr)
 
 
-def test_worse_seeing_and_exposure_show() -> None:
+def test_seeing_and_exposure_change_lr() -> None:
     good, bad = (make(lr_camera=c)[2] for c in ({}, {"fwhm": 1.2, "exposure": 300}))
     assert good.variance is not None
     assert bad.variance is not None
@@ -191,7 +192,7 @@ def test_worse_seeing_and_exposure_show() -> None:
     assert ratio == pytest.approx(4, rel=0.02)
 
 
-def test_the_population_can_be_ones_own() -> None:
+def test_the_population_can_be_changed() -> None:
     data = make(population={"einstein_radius": [1.5, 1.8], "shear": 0})
     for index in range(5):
         lens, _ = data.lens(index)
@@ -199,7 +200,7 @@ def test_the_population_can_be_ones_own() -> None:
         assert lens.shear == (0, 0)
 
 
-def test_classes() -> None:
+def test_classes_alternate() -> None:
     data = make(substructure="all")
     assert data.classes == ("none", "cdm", "vortex")
     found = [data.lens(i)[1] for i in range(6)]
@@ -208,12 +209,12 @@ def test_classes() -> None:
     assert found[1] != ()
     assert isinstance(found[2], Vortex)
     assert [data[i].label for i in range(6)] == [0, 1, 2, 0, 1, 2]
-    # The same lens, with and without.
+    # The same lens, with and without substructure.
     assert data.lens(2)[0] == make().lens(2)[0]
 
 
 @pytest.mark.parametrize("kind", ["cdm", "vortex"])
-def test_substructure_moves_light_and_keeps_what_is_not_lensed(kind: str) -> None:
+def test_substructure_changes_the_arcs_but_not_the_edge(kind: str) -> None:
     smooth = make(size=64).observe(1)[0]
     bent = make(size=64, substructure=kind).observe(1)[0]
     difference = np.abs(bent - smooth)
@@ -221,7 +222,7 @@ def test_substructure_moves_light_and_keeps_what_is_not_lensed(kind: str) -> Non
     assert difference[0].max() < 1e-3 * difference.max()
 
 
-def test_lr_can_be_left_to_a_degradation() -> None:
+def test_samples_without_lr() -> None:
     whole, alone = make()[0], make(lr="none")[0]
     assert alone.lr is None
     assert alone.variance is None
@@ -229,30 +230,30 @@ def test_lr_can_be_left_to_a_degradation() -> None:
 
 
 def test_masks_mark_the_light_of_the_source() -> None:
-    share, lenses = 0.25, make(arcs=0.25)
+    fraction, lenses = 0.25, make(arcs=0.25)
     for index in range(3):
         lens, _ = lenses.lens(index)
         whole, _ = lenses.observe(index)
-        galaxy, _ = lenses.cameras.observe(render_galaxy(lens.light, *lenses.cameras.samples))
+        galaxy, _ = lenses.cameras.observe(render_galaxy(lens.light, *lenses.cameras.sampling))
         arcs = (whole - galaxy) / (whole - galaxy).max()
         mask = lenses[index].mask
         assert mask is not None
         assert mask.dtype == torch.int64
         found = mask.numpy() == 1
-        assert arcs[found].min() > share - 1e-6
-        assert arcs[~found].max() < share + 1e-6
+        assert arcs[found].min() > fraction - 1e-6
+        assert arcs[~found].max() < fraction + 1e-6
         assert 0.005 < found.mean() < 0.2
         assert same(lenses[index], make()[index])
     check_dataset(lenses)
     assert make()[0].mask is None
 
 
-def test_index_past_the_end() -> None:
+def test_an_index_out_of_range_is_refused() -> None:
     with pytest.raises(IndexError, match="no lens 30: there are 30"):
         make()[30]
 
 
-def test_wrong_options_are_told() -> None:
+def test_invalid_options_are_refused() -> None:
     given = {
         "lr_camera": {"seeing": 0.6, "fwhm": -1},
         "population": {"redshift": [0.9, 0.3]},
@@ -264,10 +265,10 @@ def test_wrong_options_are_told() -> None:
     assert "dataset.size: got 4; expected greater than or equal to 8" in problems
     assert "dataset.lr_camera.fwhm: got -1; expected greater than 0" in problems
     assert any(p.startswith("dataset.lr_camera.seeing: unknown key 'seeing'") for p in problems)
-    assert any("expected the lower end first" in p for p in problems)
+    assert any("expected the lower end of the range first" in p for p in problems)
 
 
-def test_without_lenstronomy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_lenstronomy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "srkit_astro.simulation.sky",
         *(n for n in sys.modules if n.startswith("lenstronomy")),

@@ -1,4 +1,4 @@
-"""Lensing and light, against closed forms."""
+"""Deflection and light, compared with analytic results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from srkit_astro.simulation.lens_population import Galaxy, Lens
 from srkit_astro.simulation.sky import grid, render, surface_brightness, trace
 
-DARK = 200.0  # magnitude of what should not be seen
+DARK = 200.0  # magnitude of invisible galaxies
 LIGHT = Galaxy(DARK, 1.0, 4.0, 0.999999, 0.0, 0.0, 0.0)
 SOURCE = Galaxy(22.0, 0.05, 1.0, 0.999999, 0.0, 0.25, 0.0)
 LENS = Lens(LIGHT, SOURCE, 0.5, 1.5, 250.0, 1.2, 3e11, (0.0, 0.0))
@@ -24,14 +24,14 @@ def test_images_of_an_isothermal_sphere() -> None:
 
 
 def test_magnification_of_an_isothermal_sphere() -> None:
-    """A point at β < θ_E is magnified 2 θ_E / β in all; a small disc nearly so."""
+    """The total magnification of a point at β < θ_E is 2 θ_E / β; nearly so for a small disc."""
     pixel = 0.01
     arcs = render(LENS, (), 400, pixel).sum() * pixel**2
     assert arcs / 10 ** (0.4 * (27 - 22)) == pytest.approx(2 * 1.2 / 0.25, rel=0.03)
 
 
 def test_deflection_of_an_ellipsoid() -> None:
-    """Kormann et al. (1994, A&A 284, 285), with the mean of the half-axes as Einstein radius."""
+    """Kormann et al. (1994, A&A 284, 285), with the mean of the semi-axes as Einstein radius."""
     ratio, angle = 0.6, 0.7
     light = replace(LIGHT, axis_ratio=ratio, angle=angle, x=0.1, y=-0.2)
     x, y = (places.ravel() for places in grid(9, 0.53))
@@ -47,7 +47,7 @@ def test_deflection_of_an_ellipsoid() -> None:
     np.testing.assert_allclose(found, (expected_x, expected_y), atol=1e-4)
 
 
-def test_shear_is_about_the_lens_galaxy() -> None:
+def test_shear_is_centred_on_the_lens_galaxy() -> None:
     light = replace(LIGHT, x=0.3, y=0.1)
     x, y = np.array([1.0]), np.array([2.0])
     plain = trace(replace(LENS, light=light), (), x, y)
@@ -63,7 +63,7 @@ def test_flux_of_a_magnitude() -> None:
     assert flux == pytest.approx(10 ** (0.4 * (27 - 20)), rel=1e-3)
 
 
-def test_half_the_light_of_a_cusp_is_within_its_radius() -> None:
+def test_half_of_the_light_is_within_the_radius() -> None:
     light = Galaxy(18.0, 1.0, 4.0, 0.999999, 0.0, 0.013, -0.021)
     dark = replace(SOURCE, magnitude=DARK)
     pixel = 0.042
@@ -90,8 +90,8 @@ def test_shape_of_a_galaxy() -> None:
     assert math.sqrt(small * large) == pytest.approx(0.5 * 1.032, rel=0.01)  # √3 / 1.678 radii
 
 
-def test_samples_suffice() -> None:
-    """The default sampling is within 1 % of the peak of one four times finer, after HST's PSF."""
+def test_the_default_sampling_suffices() -> None:
+    """It agrees with a four times finer sampling to 1 % of the peak, after the PSF of HST."""
     from srkit_astro.simulation.lens_simulation import LensSimulation
 
     for index in range(3):

@@ -1,9 +1,10 @@
-"""Images as the sources of lenses: read, turned, lensed; against the profile that they show."""
+"""Images as sources of lenses, compared with the profile that they show."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from srkit_astro.simulation.lens_population import Galaxy, Lens
 from srkit_astro.simulation.lens_simulation import LensSimulation
-from srkit_astro.simulation.sky import grid, pictured, pixel_mean, render, surface_brightness
+from srkit_astro.simulation.sky import (
+    grid,
+    image_brightness,
+    pixel_mean,
+    render,
+    surface_brightness,
+)
 from srkit_astro.simulation.source_images import SourceFolder, SourceImage, read_source
 
 from srkit.components.options import build
@@ -23,16 +30,17 @@ from srkit.testing import check_dataset
 
 PIXEL, SIDE = 0.02, 192
 ANGLE = 0.7
-LEVEL = Galaxy(22.0, 0.25, 1.0, 0.6, 0.0, 0.0, 0.0)  # lies along x
-TURNED = replace(LEVEL, angle=ANGLE, x=0.12, y=-0.08)
+HORIZONTAL = Galaxy(22.0, 0.25, 1.0, 0.6, 0.0, 0.0, 0.0)  # elongated along x
+TURNED = replace(HORIZONTAL, angle=ANGLE, x=0.12, y=-0.08)
 DEFLECTOR = Galaxy(19.5, 1.0, 4.0, 0.8, 0.3, 0.02, -0.03)
 LENS = Lens(DEFLECTOR, TURNED, 0.5, 1.5, 250.0, 1.2, 3e11, (0.04, -0.02))
 
 
+@cache
 def photograph() -> np.ndarray:
-    """Draw the profile of `LEVEL`, averaged over pixels, of any flux."""
+    """Return an image of `HORIZONTAL` in an arbitrary unit, averaged over pixels."""
     x, y = (places.ravel() for places in grid(SIDE, PIXEL))
-    return 3.7 * pixel_mean(LEVEL, x, y, PIXEL).reshape(SIDE, SIDE)
+    return 3.7 * pixel_mean(HORIZONTAL, x, y, PIXEL).reshape(SIDE, SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +68,17 @@ def write_fits(path: Path, values: np.ndarray, pixel: float | None = PIXEL) -> P
     return path
 
 
-def test_a_lensed_image_is_the_lensed_profile_that_it_shows(folder: Path) -> None:
-    """As Hubble sees it; before the PSF, the cusp is as blunt as the pixels of the image."""
+def test_a_lensed_image_agrees_with_the_lensed_profile(folder: Path) -> None:
+    """They are compared after Hubble's PSF, since the pixels of the image blur the cusp."""
     image = replace(read_source(folder / "disc.npy", PIXEL), angle=ANGLE)
     dark = replace(LENS, source=replace(TURNED, magnitude=200))
     cameras = make(size=64).cameras
     expected, found, lens = (
         cameras.observe(render(*given))[0]
         for given in (
-            (LENS, (), *cameras.samples),
-            (LENS, (), *cameras.samples, image),
-            (dark, (), *cameras.samples),
+            (LENS, (), *cameras.sampling),
+            (LENS, (), *cameras.sampling, image),
+            (dark, (), *cameras.sampling),
         )
     )
     arcs = expected - lens
@@ -78,10 +86,10 @@ def test_a_lensed_image_is_the_lensed_profile_that_it_shows(folder: Path) -> Non
     assert found.sum() == pytest.approx(expected.sum(), rel=1e-3)
 
 
-def test_an_image_has_the_flux_place_and_angle_of_a_galaxy(folder: Path) -> None:
+def test_an_image_gets_the_flux_position_and_angle_of_a_galaxy(folder: Path) -> None:
     image = replace(read_source(folder / "disc.npy", PIXEL), angle=ANGLE)
     x, y = (places.ravel() for places in grid(400, 0.01))
-    light = pictured(image, TURNED)(x, y)
+    light = image_brightness(image, TURNED)(x, y)
     assert light.sum() * 0.01**2 == pytest.approx(10 ** (0.4 * (27 - 22)), rel=1e-3)
     assert np.average(x, weights=light) == pytest.approx(0.12, abs=1e-3)
     assert np.average(y, weights=light) == pytest.approx(-0.08, abs=1e-3)
@@ -92,32 +100,29 @@ def test_an_image_has_the_flux_place_and_angle_of_a_galaxy(folder: Path) -> None
 def test_contract_and_note(folder: Path) -> None:
     data = make(sources=folder, source_pixel_scale=PIXEL, substructure="all")
     check_dataset(data)
-    assert data.notes == (f"2 galaxies of {folder} are the sources",)
+    assert data.notes == (f"using 2 images in {folder} as sources",)
 
 
-def test_images_change_the_source_alone(folder: Path) -> None:
-    """Its magnitude is kept, and so are the lens and all noise."""
+def test_images_only_change_the_shape_of_the_source(folder: Path) -> None:
     plain, data = make(size=64), make(size=64, sources=folder, source_pixel_scale=PIXEL)
     assert data.lens(3) == plain.lens(3)
     again = make(size=64, sources=folder, source_pixel_scale=PIXEL)
     assert torch.equal(data[3].hr, again[3].hr)
     ours, theirs = data.observe(3)[0], plain.observe(3)[0]
     assert np.abs(ours - theirs).max() > 0.01 * theirs.max()
-    angles = {data.sources.draw(data._streams(i)[3]).angle for i in range(10)}  # type: ignore[union-attr]
-    assert len(angles) == 10
-    assert {data.sources.draw(data._streams(i)[3]).path.stem for i in range(20)} == {  # type: ignore[union-attr]
-        "disc",
-        "mirrored",
-    }
+    assert data.sources is not None
+    drawn = [data.sources.draw(data._streams(i)[3]) for i in range(20)]
+    assert len({image.angle for image in drawn}) == 20
+    assert {image.path.stem for image in drawn} == {"disc", "mirrored"}
 
 
-def test_fits_states_its_pixel_scale(tmp_path: Path) -> None:
+def test_the_wcs_of_fits_has_the_pixel_scale(tmp_path: Path) -> None:
     image = read_source(write_fits(tmp_path / "disc.fits", photograph(), 0.03), PIXEL)
     assert image.pixel == pytest.approx(0.03, rel=1e-6)
     assert image.light.sum() * image.pixel**2 == pytest.approx(1)
 
 
-def test_an_image_of_another_unit_is_the_same(tmp_path: Path) -> None:
+def test_the_unit_of_an_image_does_not_matter(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", photograph())
     np.save(tmp_path / "b.npy", 1e-3 * photograph())
     one, other = SourceFolder(tmp_path, PIXEL).images
@@ -126,7 +131,7 @@ def test_an_image_of_another_unit_is_the_same(tmp_path: Path) -> None:
 
 
 def spoilt(kind: str) -> np.ndarray:
-    values = photograph()
+    values = photograph().copy()
     if kind == "infinite":
         values[3, 4:6] = np.inf
     return {"constant": np.full((4, 4), 2.0), "cube": np.stack([values] * 3), "sky": -values}.get(
@@ -144,15 +149,15 @@ def spoilt(kind: str) -> np.ndarray:
             "file",
         ),
         ("constant", 0.1, "every pixel has the value 2; expected the image of a galaxy"),
-        ("cube", 0.1, "holds 3 planes; expected one band"),
+        ("cube", 0.1, "contains 3 planes; expected one band"),
         (
             "good",
             None,
-            "states no pixel scale; set source_pixel_scale, the side of a pixel in arcsec",
+            "has no pixel scale; set source_pixel_scale, the side of a pixel in arcsec",
         ),
     ],
 )
-def test_an_image_that_cannot_be_used(
+def test_unusable_images_are_refused(
     kind: str, pixel: float | None, expected: str, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "a.npy", spoilt(kind))
@@ -161,43 +166,42 @@ def test_an_image_that_cannot_be_used(
     assert str(caught.value) == f"{tmp_path / 'a.npy'}: {expected}"
 
 
-def test_an_image_without_light(tmp_path: Path) -> None:
+def test_images_without_flux_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([[1.0, -3.0], [0.0, 0.5]]))
     with pytest.raises(DataError) as caught:
         read_source(tmp_path / "a.npy", 0.1)
     assert str(caught.value) == (
-        f"{tmp_path / 'a.npy'}: its light adds up to -1.5; expected more than 0, the sky subtracted"
+        f"{tmp_path / 'a.npy'}: the total flux is -1.5; expected more than 0, with the sky "
+        "subtracted"
     )
 
 
-def test_fits_without_a_pixel_scale_or_with_a_damaged_one(tmp_path: Path) -> None:
+def test_fits_without_a_wcs_needs_a_pixel_scale(tmp_path: Path) -> None:
     path = write_fits(tmp_path / "a.fits", photograph(), None)
-    with pytest.raises(DataError, match="states no pixel scale; set source_pixel_scale"):
+    with pytest.raises(DataError, match="has no pixel scale; set source_pixel_scale"):
         read_source(path, None)
     assert read_source(path, 0.05).pixel == 0.05
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_folder_without_images(there: bool, tmp_path: Path) -> None:
+def test_folders_without_images_are_refused(there: bool, tmp_path: Path) -> None:
     folder = tmp_path if there else tmp_path / "galaxies"
     with pytest.raises(DataError) as caught:
         make(sources=folder)
-    expected = "holds no images; looked for .npy" if there else "no such folder"
+    expected = "contains no images; expected .npy" if there else "no such folder"
     assert str(caught.value).startswith(f"{folder}: {expected}")
 
 
-def test_a_pixel_scale_without_sources() -> None:
+def test_a_pixel_scale_needs_sources() -> None:
     with pytest.raises(ValueError) as caught:
         LensSimulation(scale=2, source_pixel_scale=0.03)
-    assert str(caught.value) == (
-        "source_pixel_scale is that of images; name their folder in sources"
-    )
+    assert str(caught.value) == "source_pixel_scale needs sources, the folder of the images"
 
 
-def test_turning_is_from_x_towards_y() -> None:
+def test_the_angle_is_from_x_towards_y() -> None:
     stripe = np.zeros((41, 41))
     stripe[20, 20:] = 1  # towards positive x
     image = SourceImage(Path("stripe"), stripe / stripe.sum() / PIXEL**2, PIXEL, math.pi / 2)
-    light = pictured(image, replace(LEVEL, x=0, y=0))
+    light = image_brightness(image, replace(HORIZONTAL, x=0, y=0))
     assert light(np.array([0.0]), np.array([0.3]))[0] > 0
     assert light(np.array([0.3]), np.array([0.0]))[0] == pytest.approx(0, abs=1e-9)

@@ -15,21 +15,21 @@ LENS = Lens(LIGHT, LIGHT, 0.5, 1.5, 250.0, 1.3, 4e11, (0.03, 0.01))
 
 
 def bending(substructure: tuple[Subhalo, ...] | Vortex, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What substructure adds to the deflection."""
+    """Return the deflection by the substructure alone."""
     return np.subtract(trace(LENS, (), x, y), trace(LENS, substructure, x, y))
 
 
-def test_a_vortex_is_a_row_of_points() -> None:
+def test_a_vortex_deflects_like_a_row_of_points() -> None:
     vortex = Vortex(0.05, -0.4 - 0.1j, 0.5 + 0.7j)
     x, y = (places.ravel() for places in grid(12, 0.31))
-    share = (np.arange(20000) + 0.5) / 20000
-    points = vortex.start + share * (vortex.end - vortex.start)
+    along = (np.arange(20000) + 0.5) / 20000
+    points = vortex.start + along * (vortex.end - vortex.start)
     apart = (x + 1j * y)[:, None] - points
     expected = (vortex.mass / 20000 / apart.conj()).sum(1)
     np.testing.assert_allclose(bending(vortex, x, y), (expected.real, expected.imag), atol=1e-5)
 
 
-def test_subhalos_are_pseudo_jaffe() -> None:
+def test_subhalos_have_a_pseudo_jaffe_profile() -> None:
     """b / r (r + t - √(r² + t²)): isothermal within the tidal radius, a point mass beyond."""
     halo = Subhalo(0.004, 0.2, 0.5, 0.6)
     radius = np.array([0.01, 0.05, 0.2, 1.0, 20.0])
@@ -40,10 +40,10 @@ def test_subhalos_are_pseudo_jaffe() -> None:
     assert expected[-1] == pytest.approx(0.004 / 20, rel=0.01)
 
 
-def test_subhalos_hold_their_share_of_the_mass() -> None:
+def test_subhalos_have_the_given_fraction_of_the_mass() -> None:
     drawn = [draw_subhalos(LENS, 0.03, np.random.default_rng(i)) for i in range(1500)]
-    shares = [sum(halo.mass for halo in halos) / LENS.einstein_radius**2 for halos in drawn]
-    assert np.mean(shares) == pytest.approx(0.03, abs=4 * np.std(shares) / math.sqrt(1500))
+    fractions = [sum(halo.mass for halo in halos) / LENS.einstein_radius**2 for halos in drawn]
+    assert np.mean(fractions) == pytest.approx(0.03, abs=4 * np.std(fractions) / math.sqrt(1500))
 
 
 def test_subhalos_follow_the_mass_function() -> None:
@@ -57,19 +57,19 @@ def test_subhalos_follow_the_mass_function() -> None:
     places = np.array([(halo.x - 0.1, halo.y + 0.2) for halo in halos])
     distance = np.hypot(*places.T)
     assert distance.max() <= 1.5 * 1.3
-    # Evenly over the disc: half of them within 1 / √2 of its radius.
+    # For a uniform density, half of them are within 1 / √2 of the radius.
     assert (distance < 1.5 * 1.3 / math.sqrt(2)).mean() == pytest.approx(0.5, abs=0.03)
     for halo in halos[:20]:
         strength = halo.mass / halo.tidal_radius
         assert halo.tidal_radius == pytest.approx(math.sqrt(strength * LENS.einstein_radius))
 
 
-def test_there_is_always_a_subhalo() -> None:
+def test_there_is_at_least_one_subhalo() -> None:
     for seed in range(50):
         assert len(draw_subhalos(LENS, 1e-6, np.random.default_rng(seed))) >= 1
 
 
-def test_vortices() -> None:
+def test_vortices_have_the_given_mass_length_and_position() -> None:
     for seed in range(100):
         vortex = draw_vortex(LENS, 0.03, np.random.default_rng(seed))
         assert vortex.mass == pytest.approx(0.03 * 1.3**2)
