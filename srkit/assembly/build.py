@@ -1,4 +1,4 @@
-"""From a recipe to built components, reporting everything that is wrong at once."""
+"""From a recipe to built components; all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ from srkit.weights.checkpoints import (
 from srkit.weights.files import is_here
 from srkit.weights.runs import name_of_run
 
-#: What a recipe may have data for.
+#: The data sets that a recipe may have.
 SPLITS = ("train", "validation", "test")
 
-#: What a recipe has one of, however many its scales: what is trained, and what judges.
+#: Sections whose components are the same for all scales of a recipe.
 SHARED = ("generator", "discriminator", "teachers")
 
-#: What of a recipe decides how an image is restored.
+#: Keys of a recipe that decide how an image is restored.
 RESTORING = (
     "name",
     "seed",
@@ -78,24 +78,24 @@ def read(
     splits: Sequence[str] | None = None,
     download: bool = True,
 ) -> Recipe:
-    """Read a recipe file; what is wrong with components is told with what is wrong elsewhere.
+    """Read a recipe file; problems of components are reported together with all others.
 
     Parameters
     ----------
     path, overrides, sample
-        As :func:`srkit.recipe.recipe.load_recipe` takes them.
+        As for :func:`srkit.recipe.recipe.load_recipe`.
     registry
-        Where its components come from.
+        Source of the components.
     splits
-        The data sets that will be built from it; None where nothing will be built.
+        The data sets that will be built from the recipe; None if nothing will be built.
     download
-        Whether to build what has to be downloaded first.
+        Whether to build components that have to be downloaded first.
 
     Raises
     ------
     RecipeError
-        With everything that is wrong with its keys and values and, if there is anything, with
-        what the components that are free of that say when they are built.
+        With every wrong key and value. If there are any, the components without one are built, so
+        that their problems are reported, too.
     """
     tree = load_tree(path, overrides, sample=sample)
     return parse(tree, registry, str(path), splits=splits, download=download)
@@ -109,15 +109,16 @@ def parse(
     splits: Sequence[str] | None = None,
     download: bool = True,
 ) -> Recipe:
-    """Check a recipe that is already one tree, as :func:`read` checks a file."""
+    """Check a recipe that is already merged to one tree, as :func:`read` checks a file."""
     try:
         return parse_recipe(tree, source)
     except RecipeError as error:
         if error.rest is None:
             raise
         more, components = _check_options(error.rest, registry)
-        everyone_is_told_wrong = any(p.startswith(("scale:", "channels:")) for p in error.problems)
-        if splits is not None and not everyone_is_told_wrong:
+        # Every component depends on these two.
+        misled = any(p.startswith(("scale:", "channels:")) for p in error.problems)
+        if splits is not None and not misled:
             assembly, unbuilt = _build(error.rest, components, registry, splits, download=download)
             more += unbuilt + check_fit(assembly)
         raise RecipeError(error.source, [*error.problems, *more]) from None
@@ -126,12 +127,12 @@ def parse(
 def complete(
     recipe: Recipe, registry: Registry, source: str
 ) -> tuple[Recipe, dict[str, Component]]:
-    """Check every component's options and write their defaults into the recipe.
+    """Check the options of every component, and write their defaults into the recipe.
 
     Returns
     -------
     recipe
-        With every option of every component stated.
+        With all options of all components.
     components
         By their path in the recipe.
 
@@ -149,7 +150,7 @@ def complete(
 
 
 def _check_options(recipe: Recipe, registry: Registry) -> tuple[list[str], dict[str, Component]]:
-    """Find the components and check their options, whose defaults are written into the recipe."""
+    """Find the components and check their options; defaults are written into the recipe."""
     problems: list[str] = []
     components: dict[str, Component] = {}
     for path, kind, spec in recipe.components():
@@ -180,18 +181,20 @@ def assemble(
     splits: Sequence[str],
     download: bool = True,
 ) -> Assembly:
-    """Build every component of a recipe but those that wait for what it needs.
+    """Build every component of a recipe, except those that wait for the runs that it needs.
 
     Parameters
     ----------
-    recipe, registry
-        What to build from what.
+    recipe
+        The recipe, which is not changed.
+    registry
+        Source of the components.
     source
         Names the recipe in errors.
     splits
         The data sets to build, of :data:`SPLITS`.
     download
-        Whether to build what has to be downloaded first; otherwise it is left out and listed.
+        Whether to build components that have to be downloaded first; otherwise they are listed.
 
     Raises
     ------
@@ -218,14 +221,14 @@ def assemble(
 
 
 def assemble_restoring(tree: Mapping[str, Any], registry: Registry, source: str) -> Assembly:
-    """Build what restores images, and nothing that only training or evaluation needs.
+    """Build the components that restore images, without those of training and evaluation.
 
     Parameters
     ----------
     tree
-        The recipe of a run, as its checkpoints hold it; only :data:`RESTORING` is looked at.
+        The recipe of a run, as its checkpoints contain it; only :data:`RESTORING` is used.
     registry
-        Where components come from.
+        Source of the components.
     source
         Names the checkpoint in errors.
 
@@ -250,7 +253,7 @@ def assemble_trained(checkpoint: Path, registry: Registry, scale: float | None =
     checkpoint
         A checkpoint of srkit.
     registry
-        Where components come from.
+        Source of the components.
     scale
         Of several scales the smallest that is not below this is chosen, or else the largest; None
         if there is only one.
@@ -327,7 +330,7 @@ def _build(
     *,
     download: bool = True,
 ) -> tuple[Assembly, list[str]]:
-    """Build what is free of errors so far, and tell what cannot be built."""
+    """Build the components that have no problem so far, and return further problems."""
     supplied = {"channels": recipe.channels, "formats": Formats.of(registry)}
     by_scale = {scale: Assembly(recipe, scale) for scale in recipe.scales}
     for assembly in by_scale.values():
@@ -377,7 +380,7 @@ def _build(
 
 
 def _awaited_weights(assembly: Assembly) -> dict[str, list[str]]:
-    """List what a run will download of the published weights that the recipe names."""
+    """List the published weights that a run of the recipe will download."""
     recipe, generator = assembly.recipe, assembly.generator
     named = {f"evaluation.models.{name}": given for name, given in recipe.evaluation.models.items()}
     if recipe.start is not None:
@@ -393,7 +396,7 @@ def _awaited_weights(assembly: Assembly) -> dict[str, list[str]]:
 
 
 def _least_side(recipe: Recipe, path: str) -> int:
-    """Give the HR pixels that images of a data set need on each side to be cut at every scale."""
+    """Return the side in HR pixels that images of a data set need for a crop at every scale."""
     source = recipe.data.train
     if source is None or not path.startswith("data.train."):
         return 0

@@ -1,4 +1,4 @@
-"""Several degradations, one after the other: a list in a recipe."""
+"""A list of degradations in a recipe, applied one after another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from srkit.interfaces import Degradation
 
 
 class Chain:
-    """Degradations that are applied in order; to the core it is one.
+    """Degradations that are applied in order, as one degradation.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Chain:
     factor
         The product of the steps' factors.
     pixel_scale
-        Side of an HR pixel in arcsec as the first step that depends on it has it, or None.
+        Side of an HR pixel in arcsec that the first step that depends on it expects, or None.
     """
 
     def __init__(self, steps: Sequence[Degradation]) -> None:
@@ -34,16 +34,16 @@ class Chain:
         self.pixel_scale = self._pixel_scale()
 
     def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Degrade ``(N, C, H, W)`` images; each step draws from seeds of its own."""
+        """Degrade images, ``(N, C, H, W)``; each step has its own seeds."""
         images = hr
         for number, step in enumerate(self.steps):
             images = step(images, step_seeds(seeds, number))
-        # Sides are rounded up at each step, which may leave a pixel too many at the far end.
+        # Sides are rounded up at each step, which may leave an extra pixel at the far end.
         height, width = (resized_side(side, self.factor) for side in hr.shape[-2:])
         return images[..., :height, :width]
 
     def variance(self, lr: Tensor, seeds: Sequence[int]) -> Tensor | None:
-        """Give the variance of the last step's noise; None if an earlier one adds noise, too."""
+        """Return the variance of the noise of the last step; None if an earlier step adds noise."""
         *earlier, last = self.steps
         variance_of: Callable[..., Tensor | None] | None = getattr(last, "variance", None)
         if variance_of is None or any(hasattr(step, "variance") for step in earlier):
@@ -61,12 +61,12 @@ class Chain:
 
 
 def join(steps: Sequence[Degradation]) -> Degradation:
-    """Make one of a recipe's steps: itself if it is the only one."""
+    """Chain the steps of a recipe; a single step is returned as it is."""
     return Chain(steps) if len(steps) > 1 else steps[0]
 
 
 def step_seeds(seeds: Sequence[int], number: int) -> list[int]:
-    """Derive the seeds of a step, so that no two draw the same; the first draws as if alone."""
+    """Derive the seeds of a step; those of the first step are unchanged."""
     if number == 0:
         return list(seeds)
     return [

@@ -1,41 +1,39 @@
-"""Checks of a recipe that need its components."""
+"""Checks that compare parts of a recipe, and its built components, with each other.
+
+Each returns the problems that it finds, one a line, after the key of the recipe.
+"""
 
 from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from srkit.assembly.assembly import Assembly
 from srkit.data.scales import list_scales
 from srkit.data.truth import TRAINABLE, task_of, tasks_of
 from srkit.errors import nearest
-from srkit.interfaces import (
-    TeacherLoss,
-    TeacherMetric,
-    VarianceLoss,
-)
+from srkit.interfaces import Loss, Metric, TeacherLoss, TeacherMetric, VarianceLoss
 from srkit.recipe.needs import references, unknown
-from srkit.recipe.parts import LossSpec, MetricSpec, Spec
+from srkit.recipe.parts import LossSpec, MetricSpec
 from srkit.recipe.recipe import Recipe
 from srkit.weights import hub
 from srkit.weights.checkpoints import checkpoint_of, read_state
 
 
 def cross_check(recipe: Recipe) -> list[str]:
-    """What the schema alone cannot tell: names that refer to each other."""
+    """Check names that refer to each other, and parts that need each other."""
     problems = unknown(recipe)
     if recipe.best is not None and recipe.best not in recipe.metrics:
         hint = nearest(recipe.best, recipe.metrics)
-        problems.append(f"best: '{recipe.best}' is no metric of this recipe; {hint}")
+        problems.append(f"best: unknown metric '{recipe.best}'; {hint}")
     for kind in ("losses", "metrics"):
         entries: Mapping[str, LossSpec | MetricSpec] = getattr(recipe, kind)
         for name, spec in entries.items():
             if spec.teacher is not None and spec.teacher not in recipe.teachers:
                 problems.append(
-                    f"{kind}.{name}.teacher: '{spec.teacher}' is no teacher of this recipe; "
+                    f"{kind}.{name}.teacher: unknown teacher '{spec.teacher}'; "
                     f"{nearest(spec.teacher, recipe.teachers)}"
                 )
     for split in ("validation", "test"):
@@ -48,85 +46,74 @@ def cross_check(recipe: Recipe) -> list[str]:
     if recipe.generator is None and not trainable:
         problems.append("generator: missing; a recipe trains a generator or a trainable teacher")
     if recipe.generator is None and (recipe.start or recipe.discriminator or recipe.losses):
-        problems.append("generator: missing; start, losses and discriminator are about it")
+        problems.append("generator: missing; start, losses and discriminator need one")
     if recipe.generator is not None and not recipe.losses:
         problems.append("losses: missing; a generator needs at least one")
     return problems
 
 
+def _losses_and_metrics(
+    assembly: Assembly,
+) -> Iterator[tuple[str, Loss | Metric | TeacherMetric, LossSpec | MetricSpec]]:
+    """Iterate over path, component and entry in the recipe of all losses and metrics."""
+    recipe = assembly.recipe
+    for name, loss in assembly.losses.items():
+        yield f"losses.{name}", loss, recipe.losses[name]
+    for name, metric in assembly.metrics.items():
+        yield f"metrics.{name}", metric, recipe.metrics[name]
+
+
 def check_teachers(assembly: Assembly) -> list[str]:
-    """What the built losses and metrics tell of the teachers that they need."""
-    recipe = assembly.recipe
-    problems = []
-    kinds: list[tuple[str, Mapping[str, Any], type, Mapping[str, Spec]]] = [
-        ("losses", assembly.losses, TeacherLoss, recipe.losses),
-        ("metrics", assembly.metrics, TeacherMetric, recipe.metrics),
-    ]
-    for kind, components, about_teachers, specs in kinds:
-        for name, component in components.items():
-            named = getattr(specs[name], "teacher", None)
-            if not isinstance(component, about_teachers):
-                if named:
-                    problems.append(f"{kind}.{name}.teacher: '{name}' asks no teacher; remove it")
-            elif named is not None:
-                continue  # cross_check knows whether that teacher is there
-            elif not recipe.teachers:
-                problems.append(f"{kind}.{name}: needs a teacher; add one under 'teachers'")
-            elif len(recipe.teachers) > 1:
-                names = ", ".join(recipe.teachers)
-                problems.append(f"{kind}.{name}.teacher: missing; choose one of {names}")
-    return [*problems, *(_check_tasks(assembly) or _check_stages(assembly))]
+    """Check that losses and metrics have the teachers that they need."""
+    teachers, problems = assembly.recipe.teachers, []
+    readers: list[tuple[str, TeacherLoss | TeacherMetric, str]] = []
+    for path, component, spec in _losses_and_metrics(assembly):
+        if not isinstance(component, TeacherLoss | TeacherMetric):
+            if spec.teacher:
+                name = path.partition(".")[2]
+                problems.append(f"{path}.teacher: '{name}' needs no teacher; remove it")
+            continue
+        if teachers and (teacher := assembly.teacher_of(spec)) in assembly.teachers:
+            readers.append((path, component, teacher))
+        if not teachers and spec.teacher is None:
+            problems.append(f"{path}: needs a teacher; add one under 'teachers'")
+        elif len(teachers) > 1 and spec.teacher is None:
+            problems.append(f"{path}.teacher: missing; choose one of {', '.join(teachers)}")
+    return [*problems, *(_check_tasks(assembly, readers) or _check_stages(assembly, readers))]
 
 
-def _check_stages(assembly: Assembly) -> list[str]:
-    """What losses and metrics read of a teacher has to be among what it has."""
-    recipe, problems = assembly.recipe, []
-    for kind, components, specs in (
-        ("losses", assembly.losses, recipe.losses),
-        ("metrics", assembly.metrics, recipe.metrics),
-    ):
-        for name, component in components.items():
-            if not isinstance(component, TeacherLoss | TeacherMetric) or not recipe.teachers:
-                continue
-            teacher = assembly.teacher_of(specs[name])
-            if teacher not in assembly.teachers:
-                continue
-            known = assembly.teachers[teacher].stages
-            problems += [
-                f"{kind}.{name}: '{stage}' is no stage of teacher '{teacher}'; "
-                f"{nearest(stage, known)}"
-                for stage in component.stages
-                if not fnmatch.filter(known, stage)
-            ]
-    return problems
-
-
-def _check_tasks(assembly: Assembly) -> list[str]:
-    """What teachers tell has to be what losses and metrics read, and what srkit can train."""
-    recipe = assembly.recipe
-    readers = [
-        (f"{kind}.{name}", assembly.teacher_of(specs[name]), tasks_of(component))
-        for kind, components, specs in (
-            ("losses", assembly.losses, recipe.losses),
-            ("metrics", assembly.metrics, recipe.metrics),
-        )
-        for name, component in components.items()
-        if isinstance(component, TeacherLoss | TeacherMetric) and recipe.teachers
-    ]
-    readers += [
+def _check_tasks(
+    assembly: Assembly, readers: list[tuple[str, TeacherLoss | TeacherMetric, str]]
+) -> list[str]:
+    """Check that the task of each teacher is one that losses and metrics read or srkit trains."""
+    expected = [(path, teacher, tasks_of(component)) for path, component, teacher in readers]
+    expected += [
         (f"teachers.{name}.trainable", name, TRAINABLE)
-        for name, spec in recipe.teachers.items()
-        if spec.trainable
+        for name, spec in assembly.recipe.teachers.items()
+        if spec.trainable and name in assembly.teachers
     ]
     return [
-        f"{path}: is for {' or '.join(tasks)}, and the task of teacher '{name}' is {task}"
-        for path, name, tasks in readers
-        if name in assembly.teachers and (task := task_of(assembly.teachers[name])) not in tasks
+        f"{path}: is for {' or '.join(tasks)}, but the task of teacher '{name}' is {task}"
+        for path, name, tasks in expected
+        if (task := task_of(assembly.teachers[name])) not in tasks
+    ]
+
+
+def _check_stages(
+    assembly: Assembly, readers: list[tuple[str, TeacherLoss | TeacherMetric, str]]
+) -> list[str]:
+    """Check that each teacher has the stages that losses and metrics read."""
+    return [
+        f"{path}: unknown stage '{stage}' of teacher '{teacher}'; {nearest(stage, known)}"
+        for path, component, teacher in readers
+        for known in [assembly.teachers[teacher].stages]
+        for stage in component.stages
+        if not fnmatch.filter(known, stage)
     ]
 
 
 def check_stretch(recipe: Recipe) -> list[str]:
-    """A classifier that a run trained has to see images stretched as it did then."""
+    """Check that classifiers that a run trained see the same stretch as they did then."""
     own = recipe.dump().get("stretch")
     problems = []
     for name, spec in recipe.teachers.items():
@@ -135,14 +122,15 @@ def check_stretch(recipe: Recipe) -> list[str]:
         state = read_state(path) if path.is_file() else None
         if state is not None and state["recipe"].get("stretch") != own:
             problems.append(
-                f"teachers.{name}.weights: {weights} learnt behind the stretch "
-                f"{state['recipe'].get('stretch')}, and this recipe has {own}; give both the same"
+                f"teachers.{name}.weights: {weights} was trained with stretch "
+                f"{state['recipe'].get('stretch')}, this recipe uses {own}; use the same stretch "
+                "in both"
             )
     return problems
 
 
 def check_uncertainty(assembly: Assembly) -> list[str]:
-    """What the built losses tell of the variance that they need."""
+    """Check that a predicted variance and the losses that train it come together."""
     recipe = assembly.recipe
     readers = [name for name, loss in assembly.losses.items() if isinstance(loss, VarianceLoss)]
     if recipe.uncertainty is None:
@@ -152,14 +140,14 @@ def check_uncertainty(assembly: Assembly) -> list[str]:
             for name in readers
         ]
     if recipe.generator is None:
-        return ["uncertainty: is about SR, but there is no generator; remove it"]
+        return ["uncertainty: describes SR, but there is no generator; remove it"]
     if not readers and assembly.losses.keys() == recipe.losses.keys():
         return ["uncertainty: no loss trains it; add one to losses, such as 'gaussian_nll: {}'"]
     return []
 
 
 def check_fit(assembly: Assembly) -> list[str]:
-    """What the built data and generator tell of each other, and of crop and start."""
+    """Check that data, generator, crop and start fit together."""
     recipe = assembly.recipe
     datasets = {f"data.{split}.dataset": data for split, data in assembly.data.items()}
     datasets |= {f"data.{split}.mix.dataset": data for split, data in assembly.mixed_in.items()}
@@ -168,19 +156,19 @@ def check_fit(assembly: Assembly) -> list[str]:
         for path, data in datasets.items()
         if data.channels != recipe.channels
     ]
-    problems += _check_scale(assembly) + _check_lengths(assembly)
-    if assembly.generator is not None and recipe.start is not None:
+    problems += _check_crop(assembly) + _check_lengths(assembly)
+    if assembly.generator is not None and recipe.generator is not None and recipe.start is not None:
         given, published = recipe.start.weights, assembly.generator.published
-        waits = any(references(given))
-        here = Path(given).exists() or hub.is_on_hub(given)
-        if not waits and not here and given not in published:
+        awaited = any(references(given))
+        exists = Path(given).exists() or hub.is_on_hub(given)
+        if not awaited and not exists and given not in published:
             problems.append(
-                f"start.weights: '{given}' is no file, run folder or published name; "
+                f"start.weights: '{given}' is not a file, run folder or published name; "
                 f"{nearest(given, published)}"
             )
         stages = assembly.generator.stages()
         problems += [
-            f"start.freeze: '{pattern}' is no stage of {recipe.generator.type}; "  # type: ignore[union-attr]
+            f"start.freeze: unknown stage '{pattern}' of {recipe.generator.type}; "
             f"{nearest(pattern, stages)}"
             for pattern in recipe.start.frozen
             if not fnmatch.filter(stages, pattern)
@@ -188,8 +176,8 @@ def check_fit(assembly: Assembly) -> list[str]:
     return problems
 
 
-def _check_scale(assembly: Assembly) -> list[str]:
-    """A crop has to hold whole LR pixels of every scale, unless SR is resized to HR anyway."""
+def _check_crop(assembly: Assembly) -> list[str]:
+    """Check that a crop holds whole LR pixels of every scale, unless SR is resized to HR anyway."""
     recipe = assembly.recipe
     source = recipe.data.train
     if source is None or not isinstance(source.crop, int):
@@ -211,13 +199,11 @@ def _check_scale(assembly: Assembly) -> list[str]:
 
 
 def _check_lengths(assembly: Assembly) -> list[str]:
-    """Every scale has to have the same images."""
-    problems = []
-    for split, data in assembly.data.items():
-        for scale, part in assembly.by_scale.items():
-            if split in part.data and len(part.data[split]) != len(data):
-                problems.append(
-                    f"data.{split}.dataset: {len(data)} images at scale {assembly.scale}, "
-                    f"{len(part.data[split])} at scale {scale}; expected the same images at each"
-                )
-    return problems
+    """Check that every scale has the same images."""
+    return [
+        f"data.{split}.dataset: {len(data)} images at scale {assembly.scale}, "
+        f"{len(part.data[split])} at scale {scale}; expected the same images at each"
+        for split, data in assembly.data.items()
+        for scale, part in assembly.by_scale.items()
+        if split in part.data and len(part.data[split]) != len(data)
+    ]

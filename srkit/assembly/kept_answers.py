@@ -1,8 +1,8 @@
-"""What frozen teachers say of HR, kept on disk: each picture is judged once, not in every epoch.
+"""Answers of frozen teachers on HR, kept on disk: computed once, not in every epoch.
 
-An answer is kept under the picture's position in the data set, together with a digest of its
-pixels, and in a file whose name is a digest of the teacher: another picture or another teacher
-finds nothing. The file belongs to a run, so that a resumed one finds the very bits that it made.
+An answer is stored by the position of its picture in the data set, together with a digest of the
+pixels, in a file whose name is a digest of the teacher: other pictures and other teachers find
+nothing. The file belongs to a run, so that a resumed run finds exactly the same bits.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from srkit.system.files import atomic
 
 
 def identify(teacher: nn.Module, options: Mapping[str, Any], circumstances: str) -> str:
-    """Digest all that an answer depends on but the picture.
+    """Return a digest of everything that an answer depends on, except for the picture.
 
     Parameters
     ----------
     teacher
-        Its weights and buffers count, those of its preprocessing included.
+        With its weights and buffers, including those of its preprocessing.
     options
         Its entry in the recipe.
     circumstances
@@ -52,19 +52,19 @@ def identify(teacher: nn.Module, options: Mapping[str, Any], circumstances: str)
 class KeptAnswers:
     """Scores of one teacher for each picture of a data set, in a file mapped into memory.
 
-    Processes share the file. Each entry has a checksum of its own, so that one that was not
-    written whole counts as none.
+    Processes share the file. Each entry has its own checksum, so that an incomplete one is
+    ignored.
 
     Parameters
     ----------
     folder
-        Where the file goes.
+        Folder of the file.
     key
-        What :func:`identify` gives.
+        The digest by :func:`identify`.
     pictures
-        Of the data set.
+        Number of pictures in the data set.
     classes
-        Of the teacher.
+        Number of classes of the teacher.
 
     Raises
     ------
@@ -80,25 +80,25 @@ class KeptAnswers:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):
                 if not self.path.is_file():
-                    _check_space(self.path, self.bytes)
+                    _check_space(folder, self.bytes)
                     with atomic(self.path) as partial:
                         np.lib.format.open_memmap(partial, "w+", entry, (pictures,)).flush()
             self._entries: NDArray[np.void] = np.lib.format.open_memmap(self.path, "r+")
         except (OSError, ValueError) as error:
             raise OutputError(
-                f"{self.path}: cannot be kept ({error}); delete it, make room, or set the "
+                f"{self.path}: cannot be kept ({error}); delete it, free some space, or set the "
                 "teacher's answers: compute"
             ) from error
 
     def recall(self, batch: Batch, ask: Callable[[], Answer]) -> Answer:
-        """Give the scores of a batch's HR images, asking only if any of them is not known.
+        """Return the scores of the HR images of a batch; run the teacher only if one is missing.
 
         Parameters
         ----------
         batch
             With the position and the digest of every picture.
         ask
-            Asks the teacher about all of them.
+            Runs the teacher on all of them.
         """
         positions = [position for position, _ in batch.pictures]
         digests = np.array([digest for _, digest in batch.pictures], f"V{DIGEST}")
@@ -114,7 +114,7 @@ class KeptAnswers:
         return answer
 
 
-def _check_space(path: Path, needed: int) -> None:
-    free = shutil.disk_usage(path.parent).free
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(f"{needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB are free")

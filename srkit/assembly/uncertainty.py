@@ -1,4 +1,4 @@
-"""How sure an image is: SR with the standard deviation of each pixel."""
+"""SR with the standard deviation of each pixel."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from srkit.interfaces.view import View
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An image, and how sure it is.
+    """SR and its standard deviation.
 
     Parameters
     ----------
     sr
         ``(N, C, H, W)`` in flux.
     sigma
-        Standard deviation of each of its pixels, in the unit of `sr`.
+        Standard deviation of each pixel, in the unit of `sr`.
     """
 
     sr: Tensor
@@ -40,24 +40,25 @@ def estimate(
     constraint: Constraint | None = None,
     head: VarianceHead | None = None,
 ) -> Estimate:
-    """Restore a batch, and say how sure every pixel is.
+    """Restore a batch, with the standard deviation of every pixel.
 
-    The standard deviation is the one that the head was trained to predict: how far SR is from HR.
-    Without a head it is the spread of the self-ensemble, of which SR is the mean then. That shows
-    where the network contradicts itself, which is only a part of its error. Networks see stretched
-    flux; the way back is to first order, by the slope of the inverse at SR. A constraint moves SR
-    and leaves the standard deviation, as networks see it, as it is.
+    The standard deviation is the one that the head was trained to predict: the distance of SR from
+    HR. Without a head it is the spread of the self-ensemble, and SR is the mean of the ensemble.
+    The spread shows where the network contradicts itself, which is only a part of its error.
+
+    Networks see stretched flux; the standard deviation is converted back to first order, by the
+    slope of the inverse at SR. A constraint changes SR, but not its standard deviation.
 
     Parameters
     ----------
     generator
         From LR to SR, in evaluation mode.
     view
-        The batch; SR is brought to the grid of its HR.
+        The batch; SR is resized to the grid of its HR.
     constraint
-        What SR has to keep of LR's flux.
+        What SR must keep of the flux of LR.
     head
-        What predicts the variance.
+        Predicts the variance.
     """
     assert view.seen.lr is not None
     if head is None:
@@ -71,16 +72,18 @@ def estimate(
 
 
 def sample_pixels(estimate: Estimate, batch: Batch, index: int, count: int) -> NDArray[np.float32]:
-    """Choose pixels of an image of a batch, by its seed.
+    """Choose random pixels of an image of a batch, by its seed.
 
     Parameters
     ----------
     estimate
-        Of the batch.
+        SR of the batch.
     batch
-        With HR.
-    index, count
-        Of which image, and how many at most.
+        The batch, with HR.
+    index
+        Index of the image.
+    count
+        Largest number of pixels.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The head that predicts how far SR is from HR, beside a generator of any kind."""
+"""The head that predicts the variance of SR about HR, for any generator."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: Smallest variance that is predicted, so that a flat background cannot drive it to nothing.
+#: Smallest variance that is predicted; a flat background would drive it towards 0.
 FLOOR = 1e-8
 
-#: Standard deviation that a head predicts of everything before it is trained.
+#: Standard deviation that an untrained head predicts for every pixel.
 FIRST_SIGMA = 0.05
 
 
 class VarianceHead(nn.Module):
     """Four convolutions from LR and SR to the log variance of each SR pixel and channel.
 
-    It sees both as the generator does, with values of order 1, and SR without its gradient: what
-    it learns leaves the generator as it is. Kendall & Gal (2017) predict the logarithm, too. Its
-    weights are not averaged where the recipe has `ema`: an average begun with the head would
-    remember for long what the head said before it knew anything.
+    Both inputs have values of order 1, as networks see them. SR has no gradient, so that the head
+    does not change the generator. The logarithm is predicted as by Kendall & Gal (2017). `ema`
+    does not average the head: an average started together with it would long be dominated by its
+    untrained weights.
 
     Parameters
     ----------
     channels
         Channels of the images.
     features
-        Channels between the convolutions.
+        Channels of the hidden layers.
 
     References
     ----------
@@ -60,7 +60,7 @@ class VarianceHead(nn.Module):
         lr
             ``(N, C, h, w)``.
         sr
-            What the generator made of it, ``(N, C, H, W)``.
+            The output of the generator, ``(N, C, H, W)``.
 
         Returns
         -------
@@ -69,6 +69,6 @@ class VarianceHead(nn.Module):
         """
         enlarged = F.interpolate(lr, size=sr.shape[-2:], mode="bilinear")
         found = self.body(torch.cat([enlarged, sr.detach().to(enlarged)], 1))
-        with torch.autocast(found.device.type, enabled=False):  # a bf16 logarithm is too coarse
+        with torch.autocast(found.device.type, enabled=False):  # bf16 is too coarse for a logarithm
             logarithm = self.tail(found.float())
             return torch.logaddexp(logarithm, logarithm.new_tensor(math.log(FLOOR)))

@@ -196,10 +196,10 @@ def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Regi
             {"channels": 1},
             "data.train.dataset: its images have 3 channels; expected the recipe's 1",
         ),
-        ({"best": "psnr"}, "best: 'psnr' is no metric of this recipe; none is known"),
+        ({"best": "psnr"}, "best: unknown metric 'psnr'; none is known"),
         (
             {"best": "psrn", "metrics": {"psnr": {}, "ssim": {}}},
-            "best: 'psrn' is no metric of this recipe; did you mean 'psnr'?",
+            "best: unknown metric 'psrn'; did you mean 'psnr'?",
         ),
         (
             {"metrics": {"accuracy": {}}},
@@ -207,15 +207,15 @@ def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Regi
         ),
         (
             {"losses": {"logit_mse": {"teacher": "judge"}}},
-            "losses.logit_mse.teacher: 'judge' is no teacher of this recipe; none is known",
+            "losses.logit_mse.teacher: unknown teacher 'judge'; none is known",
         ),
         (
             {"start": {"weights": "esrgan_x4", "freeze": ["conv_frist"]}},
-            "start.freeze: 'conv_frist' is no stage of rrdb; did you mean 'conv_first'?",
+            "start.freeze: unknown stage 'conv_frist' of rrdb; did you mean 'conv_first'?",
         ),
         (
             {"start": {"weights": "ersgan_x4"}},
-            "start.weights: 'ersgan_x4' is no file, run folder or published name; did you mean "
+            "start.weights: 'ersgan_x4' is not a file, run folder or published name; did you mean "
             "'esrgan_x4'?",
         ),
         ({"losses": {}}, "losses: missing; a generator needs at least one"),
@@ -246,9 +246,9 @@ def test_losses_and_metrics_say_which_of_two_teachers_they_ask(registry: Registr
         losses={"l1": {"teacher": "jury"}, "logit_mse": {}, "logit_kl": {"teacher": "jury"}},
         metrics={"psnr": {"teacher": "judge"}, "accuracy": {}},
     ) == [
-        "losses.l1.teacher: 'l1' asks no teacher; remove it",
+        "losses.l1.teacher: 'l1' needs no teacher; remove it",
         "losses.logit_mse.teacher: missing; choose one of judge, jury",
-        "metrics.psnr.teacher: 'psnr' asks no teacher; remove it",
+        "metrics.psnr.teacher: 'psnr' needs no teacher; remove it",
         "metrics.accuracy.teacher: missing; choose one of judge, jury",
     ]
 
@@ -259,7 +259,9 @@ def test_stages_that_a_teacher_lacks(registry: Registry) -> None:
         teachers={"judge": {"type": "efficientnet_lite0"}},
         losses={"feature_mse": {"stages": {"nope": 1.0}}},
     )
-    assert problem.startswith("losses.feature_mse: 'nope' is no stage of teacher 'judge'; known: ")
+    assert problem.startswith(
+        "losses.feature_mse: unknown stage 'nope' of teacher 'judge'; known: "
+    )
 
 
 def test_a_recipe_without_a_generator(registry: Registry) -> None:
@@ -268,7 +270,7 @@ def test_a_recipe_without_a_generator(registry: Registry) -> None:
     ]
     teachers = {"judge": {"type": "efficientnet_lite0", "trainable": True}}
     assert problems(registry, generator=None, teachers=teachers) == [
-        "generator: missing; start, losses and discriminator are about it"
+        "generator: missing; start, losses and discriminator need one"
     ]
     alone = built(registry, generator=None, losses={}, teachers=teachers, data={})
     assert alone.generator is None
@@ -335,8 +337,8 @@ def test_everything_that_does_not_fit_comes_at_once(registry: Registry) -> None:
         teachers={"judge": {"type": "timm"}},
         data={"train": {"dataset": {"type": "sample_photos", "split": "tain"}}},
     ) == [
-        "best: 'psnrr' is no metric of this recipe; did you mean 'psnr'?",
-        "metrics.accuracy.teacher: 'jugde' is no teacher of this recipe; did you mean 'judge'?",
+        "best: unknown metric 'psnrr'; did you mean 'psnr'?",
+        "metrics.accuracy.teacher: unknown teacher 'jugde'; did you mean 'judge'?",
         "generator.type: unknown generator 'rdbb'; did you mean 'rrdb'?",
         "degradation.factr: unknown key 'factr'; did you mean 'factor'?",
         "data.train.dataset.split: got 'tain'; expected 'train', 'validation' or 'test'",

@@ -205,7 +205,7 @@ def test_recipe_check_names_every_problem(srkit: Srkit, tmp_path: Path) -> None:
     path.write_text(BROKEN)
     expected = (
         f"error: {path}: 3 problems\n"
-        "  best: 'psnr' is no metric of this recipe; none is known\n"
+        "  best: unknown metric 'psnr'; none is known\n"
         "  generator.block: unknown key 'block'; did you mean 'blocks'?\n"
         "  losses.l2.type: unknown loss 'l2'; known: "
     )

@@ -210,5 +210,5 @@ def test_an_unknown_stage_is_named(pictures: Path, registry: Registry, tmp_path:
     with pytest.raises(RecipeError) as caught:
         assemble(parse_recipe(tree, "here"), registry, "here", splits=("train",))
     assert caught.value.problems == [
-        "start.freeze: 'conv_frist' is no stage of rrdb; did you mean 'conv_first'?"
+        "start.freeze: unknown stage 'conv_frist' of rrdb; did you mean 'conv_first'?"
     ]

@@ -144,7 +144,7 @@ def test_losses_of_other_tasks_are_refused(tmp_path: Path, registry: Registry) -
     with pytest.raises(RecipeError) as caught:
         assemble(parse_recipe(tree, "r.yaml"), registry, "r.yaml", splits=())
     assert caught.value.problems == [
-        "metrics.miou: is for segmentation, and the task of teacher 'net' is classification"
+        "metrics.miou: is for segmentation, but the task of teacher 'net' is classification"
     ]
 
 

@@ -251,6 +251,6 @@ def test_another_stretch_than_the_classifier_learnt_behind(
     with pytest.raises(RecipeError) as caught:
         assemble(parse_recipe(tree, "other"), registry, "other", splits=())
     assert caught.value.problems == [
-        f"teachers.judge.weights: {folder} learnt behind the stretch None, and this recipe has "
-        "{'type': 'linear', 'peak': 2.0, 'offset': 0.0}; give both the same"
+        f"teachers.judge.weights: {folder} was trained with stretch None, this recipe uses "
+        "{'type': 'linear', 'peak': 2.0, 'offset': 0.0}; use the same stretch in both"
     ]
