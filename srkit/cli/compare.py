@@ -47,7 +47,6 @@ def compare(
     from srkit.studies.compare.measure import compare_models
     from srkit.studies.compare.report import write_comparison
     from srkit.studies.ranking.measure import common_scale
-    from srkit.upscaling.files import split
 
     if scale is not None and not 0 < scale < float("inf"):
         fail(f"the scale must be positive, got {scale:g}")
@@ -56,7 +55,7 @@ def compare(
     centre = None if at is None else _place(at)
     registry = Registry.discover()
     formats = Formats.of(registry)
-    page = out or image.with_name(f"{split(image.name, formats)[0]}_compare.html")
+    page = out or image.with_name(f"{formats.split(image.name)[0]}_compare.html")
     if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
         fail(f"{page}: expected a file name that ends in .html")
     scene, names, metrics = compare_models(

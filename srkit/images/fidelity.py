@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from srkit.errors import DataError
-from srkit.interfaces import FormatLimits, Image, ImageFormat, LimitedFormat
+from srkit.images.formats import ImageFile
+from srkit.interfaces import FormatLimits, Image, LimitedFormat
 
 #: The metadata of images that a user would miss, and what the user calls them.
 PARTS = {
@@ -20,33 +21,31 @@ PARTS = {
 UNLIMITED = FormatLimits((32,), frozenset(PARTS))
 
 
-def limits_of(image_format: ImageFormat) -> FormatLimits:
-    """Return what the files of a format can hold."""
-    return image_format.limits if isinstance(image_format, LimitedFormat) else UNLIMITED
+def limits_of(file: ImageFile) -> FormatLimits:
+    """Return what a file can hold by its format."""
+    return file.format.limits if isinstance(file.format, LimitedFormat) else UNLIMITED
 
 
-def what_is_lost(image: Image, image_format: ImageFormat, suffix: str) -> str | None:
+def what_is_lost(image: Image, file: ImageFile) -> str | None:
     """Describe in a line what a file cannot hold of an image; None if it holds everything.
 
     Parameters
     ----------
     image
         With the ``bits`` of its values among the metadata; floats have 32.
-    image_format
-        The format of the file; it is assumed to hold everything unless it states its limits.
-    suffix
-        The suffix that the user knows the format by.
+    file
+        The file; it is assumed to hold everything unless its format states its limits.
     """
-    limits = limits_of(image_format)
+    limits = limits_of(file)
     lost = [*_of_values(image, max(limits.depths))]
     missing = [part for part in PARTS if part in image.metadata and part not in limits.metadata]
     missing += [part for part in limits.metadata if limits.is_too_long(image, part)]
     if "alpha" in missing:
-        lost.append("what is not opaque is on white")
+        lost.append("transparency blended with white")
     named = [PARTS[part] for part in missing if part != "alpha"]
     if named:
-        lost.append(f"{', '.join(named)} left out")
-    return f"a {suffix} file holds no more: {'; '.join(lost)}" if lost else None
+        lost.append(f"{', '.join(named)} dropped")
+    return f"a {file.suffix} file cannot hold everything: {'; '.join(lost)}" if lost else None
 
 
 def _of_values(image: Image, most: int) -> list[str]:
@@ -59,41 +58,32 @@ def _of_values(image: Image, most: int) -> list[str]:
     return [f"floats clipped to {low:g} (black) and {high:g} (white), rounded to {most} bits"]
 
 
-def check_values(image: Image, image_format: ImageFormat, suffix: str) -> None:
-    """Check that files of a format can hold the values of an image.
+def check_values(image: Image, file: ImageFile) -> None:
+    """Check that a file can hold the values of an image.
 
     Raises
     ------
     DataError
         If a value is not finite, and the format holds integers.
     """
-    if max(limits_of(image_format).depths) < 32 and not image.pixels.isfinite().all():
+    if max(limits_of(file).depths) < 32 and not image.pixels.isfinite().all():
         raise DataError(
-            f"holds values that are not finite, and a {suffix} file holds integers; choose .fits, "
-            ".tif or .npy"
+            "contains values that are not finite, which the integers of a "
+            f"{file.suffix} file cannot represent; write .fits, .tif or .npy"
         )
 
 
-def check_size(height: int, width: int, image_format: ImageFormat, suffix: str) -> None:
-    """Check that files of a format can hold an image of this size.
-
-    Parameters
-    ----------
-    height, width
-        Size of the image in pixels.
-    image_format
-        The format of the file.
-    suffix
-        The suffix that the user knows the format by.
+def check_size(height: int, width: int, file: ImageFile) -> None:
+    """Check that a file can hold an image of this size in pixels.
 
     Raises
     ------
     DataError
-        If a side is longer.
+        If a side is longer than the format allows.
     """
-    longest = limits_of(image_format).max_side
+    longest = limits_of(file).max_side
     if longest is not None and max(height, width) > longest:
         raise DataError(
-            f"would become {width} x {height} pixels, and a {suffix} file holds {longest} a side; "
-            "choose .png or .tif, or a smaller scale"
+            f"SR would have {width} x {height} pixels, but a {file.suffix} file holds at most "
+            f"{longest} per side; write .png or .tif, or choose a smaller scale"
         )

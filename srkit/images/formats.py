@@ -1,28 +1,118 @@
-"""Read and write picture files through the registered image formats."""
+"""Read and write image files through the registered image formats."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
 from srkit.components.registry import Registry
-from srkit.errors import DataError
+from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Image, ImageFormat, LevelsFormat, PagedFormat, SignatureFormat
+from srkit.system.files import atomic
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A file with the format that reads and writes it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    format
+        Its format.
+    suffix
+        The extension of its name by which the format was found, such as ``.fits.gz``.
+    """
+
+    path: Path
+    format: ImageFormat
+    suffix: str
+
+    @property
+    def stem(self) -> str:
+        """The file name without its extension."""
+        return self.path.name.removesuffix(self.suffix)
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether the file can have several pages."""
+        return isinstance(self.format, PagedFormat)
+
+    def read(self) -> Image:
+        """Read the image, or the first of several pages.
+
+        Raises
+        ------
+        DataError
+            If the file is missing or damaged.
+        """
+        check_is_file(self.path)
+        return self.format.read(self.path)
+
+    def read_pages(self) -> list[Image]:
+        """Read every page.
+
+        Raises
+        ------
+        DataError
+            If the file is missing or damaged.
+        """
+        check_is_file(self.path)
+        if isinstance(self.format, PagedFormat):
+            return self.format.read_pages(self.path)
+        return [self.format.read(self.path)]
+
+    def write_pages(self, images: Sequence[Image]) -> None:
+        """Write the file atomically, with one page, or with several if its format has pages.
+
+        Raises
+        ------
+        DataError
+            If the format cannot hold an image.
+        OutputError
+            If the file cannot be written.
+        """
+        with atomic(self.path) as partial:
+            try:
+                if isinstance(self.format, PagedFormat):
+                    self.format.write_pages(partial, images)
+                else:
+                    (image,) = images
+                    self.format.write(partial, image)
+            except SrkitError as error:
+                text = str(error).replace(str(partial), str(self.path))
+                raise type(error)(text) from error
+
+
+def check_is_file(path: Path) -> None:
+    """Check that a file exists.
+
+    Raises
+    ------
+    DataError
+        If it is missing or a folder.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; expected a file")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
 
 
 class Formats:
-    """Dispatch on the file name's ending; of several that fit, the longest decides.
+    """Finds image formats by file name extensions; the longest that fits decides.
 
     Parameters
     ----------
     formats
-        The formats; the first that has a suffix keeps it.
+        The formats; if several have the same extension, the first is used.
     failures
-        Why other formats cannot be used; told to who needs a suffix that none of `formats` has.
+        Why other formats cannot be used, for the error about an unknown extension.
     """
 
     def __init__(self, formats: Iterable[ImageFormat], failures: Sequence[str] = ()) -> None:
@@ -35,23 +125,23 @@ class Formats:
 
     @classmethod
     def of(cls, registry: Registry) -> Formats:
-        """Build every registered image format; one that fails stops no other."""
+        """Build every registered image format; those that fail are left out."""
         formats: list[ImageFormat] = []
         failures: list[str] = []
         for component in registry.components("image_formats"):
             try:
                 formats.append(component.factory())
-            except Exception as error:  # a plugin's own code
+            except Exception as error:  # raised by a plugin
                 failures.append(f"image format '{component.name}' could not be used ({error})")
         return cls(formats, failures)
 
     def __iter__(self) -> Iterator[ImageFormat]:
-        """Give the formats one by one."""
+        """Iterate over the formats."""
         return iter(self._formats)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """The file name endings that can be read, sorted."""
+        """The known file name extensions, sorted."""
         return tuple(sorted(self._by_suffix))
 
     def read(self, path: Path) -> Image:
@@ -60,55 +150,52 @@ class Formats:
         Raises
         ------
         DataError
-            If the file is missing, damaged, or of no known format.
+            If the file is missing, damaged, or of an unknown format.
         """
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder; expected a file")
-        if not path.is_file():
-            raise DataError(f"{path}: no such file")
+        check_is_file(path)
         return self.of_path(path).read(path)
 
     def decode(self, path: Path, content: bytes) -> Image:
-        """Read an image file that lies in memory; the path has its ending, and names it in errors.
+        """Read an image file from memory; `path` has its extension and is named in errors.
 
         Raises
         ------
         DataError
             As :meth:`read` does.
         """
-        image_format = self.of_path(path)
+        file = self.file(path)
         with TemporaryDirectory() as folder:
-            place = Path(folder) / f"image{self.suffix_of(path.name)}"
+            place = Path(folder) / f"image{file.suffix}"
             place.write_bytes(content)
             try:
-                return image_format.read(place)
+                return file.format.read(place)
             except DataError as error:
                 raise DataError(str(error).replace(str(place), str(path))) from error
 
     def levels(
         self, path: Path, content: bytes | None = None, short_side: int | None = None
     ) -> Tensor | None:
-        """Decode a picture of 8 bits fast, if its format can do that.
+        """Decode an 8-bit picture fast, if its format can do that.
 
         Parameters
         ----------
         path
-            Has the file's ending, and names it in errors.
+            Has the file's extension, and is named in errors.
         content
-            The file, where it lies in memory.
+            The content of the file, if it is in memory.
         short_side
-            Pixels to which the picture's short side will be brought next. One that is many times
-            as large may come already so small.
+            Pixels to which the short side of the picture will be resized next. A picture that is
+            many times as large may be decoded at a reduced size.
 
         Returns
         -------
         Tensor or None
-            ``(C, H, W)`` uint8, upright, grey or RGB; None where the file has to be read whole.
+            ``(C, H, W)`` uint8, upright, grey or RGB; None if the file has to be read by `read`.
 
         Raises
         ------
         DataError
-            If the file is damaged, or of no known format.
+            If the file is damaged, or of an unknown format.
         """
         image_format = self.of_path(path)
         if not isinstance(image_format, LevelsFormat):
@@ -116,22 +203,9 @@ class Formats:
         if content is None:
             try:
                 content = path.read_bytes()
-            except OSError:  # which reading it whole will tell of
+            except OSError:  # `read` reports it
                 return None
         return image_format.levels(path, content, short_side)
-
-    def read_pages(self, path: Path) -> list[Image]:
-        """Read every page of a file whose format has pages; of others, the image.
-
-        Raises
-        ------
-        DataError
-            As :meth:`read` does.
-        """
-        image_format = self.of_path(path)
-        if isinstance(image_format, PagedFormat) and path.is_file():
-            return image_format.read_pages(path)
-        return [self.read(path)]
 
     def write(self, path: Path, image: Image) -> None:
         """Write an image file.
@@ -141,38 +215,20 @@ class Formats:
         DataError
             If the format is unknown or the file cannot be written.
         """
-        self.write_pages(path, [image])
-
-    def write_pages(self, path: Path, images: Sequence[Image]) -> None:
-        """Write an image file of one page, or of several where its format has them.
-
-        Raises
-        ------
-        DataError
-            As :meth:`write` does.
-        """
-        image_format = self.of_path(path)
         try:
-            if isinstance(image_format, PagedFormat):
-                image_format.write_pages(path, images)
-            else:
-                (image,) = images
-                image_format.write(path, image)
+            self.of_path(path).write(path, image)
         except OSError as error:
             raise DataError(f"{path}: cannot be written ({error})") from error
 
-    def has_pages(self, path: Path) -> bool:
-        """Tell whether a file of this name can hold several pages."""
-        return isinstance(self.of_path(path), PagedFormat)
-
-    def suffix_of(self, name: str) -> str | None:
-        """Find the ending of a file name by which its format is known, as it is written there."""
+    def split(self, name: str) -> tuple[str, str]:
+        """Split a file name before its extension, such as ``.fits.gz`` if that is known."""
         lowered = name.lower()
-        fitting = [suffix for suffix in self._by_suffix if lowered.endswith(suffix)]
-        return name[-max(map(len, fitting)) :] if fitting else None
+        longest = max(filter(lowered.endswith, self._by_suffix), key=len, default=Path(name).suffix)
+        stem = name[: len(name) - len(longest)]
+        return stem, name[len(stem) :]
 
     def recognise(self, content: bytes) -> str | None:
-        """Find the ending for files that begin with some bytes; None where no format tells."""
+        """Return the extension for files that begin with some bytes; None if it is unknown."""
         for suffix, image_format in self._by_suffix.items():
             if isinstance(image_format, SignatureFormat) and re.match(
                 image_format.signature, content, re.DOTALL
@@ -181,20 +237,24 @@ class Formats:
         return None
 
     def knows(self, path: Path) -> bool:
-        """Tell whether files of this name can be read and written."""
-        return self.suffix_of(path.name) is not None
+        """Return whether files of this name can be read and written."""
+        return self.split(path.name)[1].lower() in self._by_suffix
 
-    def of_path(self, path: Path) -> ImageFormat:
+    def file(self, path: Path) -> ImageFile:
         """Find the format of a file.
 
         Raises
         ------
         DataError
-            If its ending is unknown.
+            If its extension is unknown.
         """
-        suffix = self.suffix_of(path.name)
-        if suffix is None:
-            known = f"known: {', '.join(self.suffixes)}"
-            reasons = "; ".join([known, *self._failures])
-            raise DataError(f"{path}: no image format reads '{path.suffix}'; {reasons}")
-        return self._by_suffix[suffix.lower()]
+        suffix = self.split(path.name)[1]
+        image_format = self._by_suffix.get(suffix.lower())
+        if image_format is None:
+            reasons = "; ".join([f"known: {', '.join(self.suffixes)}", *self._failures])
+            raise DataError(f"{path}: unknown image format '{suffix}'; {reasons}")
+        return ImageFile(path, image_format, suffix)
+
+    def of_path(self, path: Path) -> ImageFormat:
+        """Find the format of a file, as :meth:`file` does."""
+        return self.file(path).format

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import torch
@@ -61,6 +62,7 @@ def check_image_format(
         if any(hasattr(image_format, name) for name in members_of(protocol)):
             require_attributes(image_format, protocol)
     require(bool(image_format.suffixes), "a format has to have a suffix")
+    pickle.loads(pickle.dumps(image_format))  # for the processes that share the files
     for suffix in image_format.suffixes:
         require(
             suffix == suffix.lower() and suffix.startswith("."),

@@ -17,10 +17,11 @@ from srkit.images.arrays import array_of_image, image_of_array, to_depth, to_ima
 from srkit.images.formats import Formats
 from srkit.interfaces import Image, ObjectFormat, Upscaled
 from srkit.models.open import Model, open_model
-from srkit.upscaling.defaults import upscalers_of
+from srkit.upscaling.groups import map_groups
 from srkit.upscaling.images import upscale_images
-from srkit.upscaling.sizing import Size
-from srkit.upscaling.upscaler import Engine, Precision
+from srkit.upscaling.size import Size
+from srkit.upscaling.upscaler import Engine, ImageUpscaler, Precision
+from srkit.upscaling.upscalers import Upscalers
 
 
 def load_model(
@@ -116,7 +117,7 @@ class Upscaler:
         registry: Registry | None = None,
     ) -> None:
         registry = registry or Registry.discover()
-        self._upscalers = upscalers_of(
+        self._upscalers = Upscalers(
             str(model) if isinstance(model, Path) else model,
             registry,
             Size(scale, width, height, megapixels),
@@ -128,7 +129,7 @@ class Upscaler:
             engine=engine,
         )
         self._formats = Formats.of(registry)
-        self._told = {} if zero_point is None else {"zero_point": zero_point}
+        self._metadata = {} if zero_point is None else {"zero_point": zero_point}
 
     def __call__(self, images: Any) -> Any:
         """Restore an image, or several, which the network is given together.
@@ -162,22 +163,21 @@ class Upscaler:
         return self._many([images])[0]
 
     def _many(self, objects: Sequence[Any]) -> list[Any]:
-        given = [self._read(each) for each in objects]
-        alike: dict[tuple[Any, ...], list[int]] = {}
-        for index, (image, kind) in enumerate(given):
-            upscaler = self._upscalers.for_image(image)
-            key = type(kind), id(upscaler.model), upscaler.scale
-            alike.setdefault(key, []).append(index)
-        found: dict[int, Any] = {}
-        for indices in alike.values():
-            first, kind = given[indices[0]]
-            upscaler = self._upscalers.for_image(first)
-            pictures = [given[index][0] for index in indices]
-            for index, (sr, _) in zip(
-                indices, upscale_images(pictures, kind, upscaler, self._told), strict=True
-            ):
-                found[index] = given[index][1].to_object(sr)
-        return [found[index] for index in range(len(objects))]
+        def restore(group: list[tuple[Image, Kind, ImageUpscaler]]) -> list[Any]:
+            images = [image for image, _, _ in group]
+            _, kind, upscaler = group[0]
+            restored = upscale_images(images, kind, upscaler, self._metadata)
+            return [
+                each.to_object(sr) for (_, each, _), (sr, _) in zip(group, restored, strict=True)
+            ]
+
+        given = [
+            (image, kind, self._upscalers.for_image(image))
+            for image, kind in map(self._read, objects)
+        ]
+        return map_groups(
+            restore, given, lambda each: (type(each[1]), id(each[2].model), each[2].scale)
+        )
 
     def _read(self, value: Any) -> tuple[Image, Kind]:
         """Make an image of an object, and say what knows the way back."""
@@ -202,8 +202,7 @@ class Upscaler:
         )
 
     def _read_file(self, path: Path) -> tuple[Image, Kind]:
-        image = self._formats.read(path)
-        image_format = self._formats.of_path(path)
+        image, image_format = self._formats.read(path), self._formats.of_path(path)
         return image, image_format if isinstance(image_format, ObjectFormat) else _Arrays(None)
 
 

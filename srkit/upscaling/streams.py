@@ -1,4 +1,4 @@
-"""One picture from standard input, or to standard output."""
+"""One image from standard input, or to standard output."""
 
 from __future__ import annotations
 
@@ -7,59 +7,56 @@ from pathlib import Path
 
 from srkit.errors import DataError, OutputError
 from srkit.images.formats import Formats
-from srkit.upscaling.files import Job
+from srkit.upscaling.jobs import Job
 
-#: What stands for standard input and standard output.
+#: The name of standard input and standard output.
 STREAM = "-"
-_INPUT = "standard input"
 
 
 def plan_stream(
     source: str, out: Path | None, formats: Formats, suffix: str | None, folder: Path
 ) -> Job:
-    """Prepare the restoring of one picture that comes from a stream or goes to one.
+    """Prepare to restore an image from standard input, or to standard output.
 
     Parameters
     ----------
     source
-        A file, or `STREAM`, which is read now; its content tells the format.
+        A file, or `STREAM`, which is read at once; its content determines the format.
     out
         A file; `STREAM` or None is standard output.
     formats
-        What can be read and written.
+        The image formats.
     suffix
-        Ending of the output, in place of that of the input.
+        Extension of the output, in place of that of the input.
     folder
-        For files on the way; a file in it is for :func:`send`.
+        For temporary files; the output is a file in it for :func:`send`.
 
     Raises
     ------
     DataError
-        If the input is missing, empty or of no known format, or the output's format is unknown.
+        If the input is missing or empty, or a format is unknown.
     OutputError
         If standard output is a terminal.
     """
     path = _receive(folder, formats) if source == STREAM else Path(source)
     if not path.is_file():
-        raise DataError(f"{path}: no such file; a stream takes one picture")
-    ending = f".{suffix.lstrip('.')}" if suffix else formats.suffix_of(path.name) or path.suffix
+        raise DataError(f"{path}: no such file; with '{STREAM}', the input is one file")
+    ending = f".{suffix.lstrip('.')}" if suffix else formats.split(path.name)[1]
     if out is None or str(out) == STREAM:
         if sys.stdout.isatty():
             raise OutputError("standard output is a terminal; redirect it: -o - > FILE")
         out = folder / f"output{ending}"
-    formats.of_path(out)
-    return Job(path, out, _INPUT if source == STREAM else str(path))
+    return Job.of(path, out, formats, "standard input" if source == STREAM else str(path))
 
 
 def _receive(folder: Path, formats: Formats) -> Path:
     content = sys.stdin.buffer.read()
     if not content:
-        raise DataError(f"{_INPUT} is empty; expected a picture")
+        raise DataError("standard input is empty; expected an image")
     suffix = formats.recognise(content)
     if suffix is None:
         raise DataError(
-            f"{_INPUT} is of no format that is known by its content; known: "
-            f"{', '.join(formats.suffixes)}"
+            f"unknown image format of standard input; known: {', '.join(formats.suffixes)}"
         )
     path = folder / f"input{suffix}"
     path.write_bytes(content)
@@ -72,7 +69,7 @@ def send(path: Path) -> None:
     Raises
     ------
     OutputError
-        If nobody reads on.
+        If standard output has been closed.
     """
     try:
         sys.stdout.buffer.write(path.read_bytes())

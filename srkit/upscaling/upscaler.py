@@ -16,6 +16,7 @@ from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
 from srkit.interfaces import Batch, Image, Upscaled
 from srkit.interfaces.view import View
 from srkit.system.allocator import keep_freed_memory
+from srkit.upscaling.groups import map_groups
 from srkit.upscaling.tiling import NEGLIGIBLE, OF_LEVELS, reach, restore_tiled, side_that_fits
 
 if TYPE_CHECKING:
@@ -185,19 +186,23 @@ class ImageUpscaler:
         DataError
             As :meth:`__call__` does, for any of them.
         """
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for index, image in enumerate(images):
-            key = image.pixels.shape, self._rounded(image), image.metadata.get("pixel_scale")
-            alike.setdefault(key, []).append(index)
-        found: dict[int, Upscaled] = {}
-        for indices in alike.values():
-            prepared = [self._prepare(images[index]) for index in indices]
-            restored = self._restore_together(
-                [each.bands for each in prepared], images[indices[0]], report
-            )
-            for index, each, parts in zip(indices, prepared, restored, strict=True):
-                found[index] = self._finish(each, *parts)
-        return [found[index] for index in range(len(images))]
+
+        def restore(group: list[Image]) -> list[Upscaled]:
+            prepared = [self._prepare(image) for image in group]
+            restored = self._restore_together([each.bands for each in prepared], group[0], report)
+            return [
+                self._finish(each, *parts) for each, parts in zip(prepared, restored, strict=True)
+            ]
+
+        return map_groups(
+            restore,
+            images,
+            lambda image: (
+                image.pixels.shape,
+                self._rounded(image),
+                image.metadata.get("pixel_scale"),
+            ),
+        )
 
     def _rounded(self, image: Image) -> bool:
         """Tell whether an image is restored in bf16."""

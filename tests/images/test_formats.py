@@ -66,7 +66,7 @@ def test_an_unknown_ending(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(DataError) as caught:
         Formats([Raw()]).read(path)
-    assert str(caught.value) == f"{path}: no image format reads '.txt'; known: .bytes, .raw"
+    assert str(caught.value) == f"{path}: unknown image format '.txt'; known: .bytes, .raw"
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from srkit.images.formats import Formats
+from srkit.images.formats import ImageFile
 from srkit.interfaces import Image
-from srkit.upscaling.files import Job, upscale_files
 from srkit.upscaling.frames import files as frame_files
 from srkit.upscaling.frames import survey as surveying
-from srkit.upscaling.sizing import Sized
 
 
 @contextmanager
@@ -25,18 +21,8 @@ def by_windows() -> Iterator[None]:
         patch.setattr(frame_files, "LARGE", 0)
         patch.setattr(frame_files, "SMALL_FILE", 0)
         patch.setattr(surveying, "BAND", 1000)
-        patch.setattr(Formats, "read_pages", None)  # reads a whole image
+        patch.setattr(ImageFile, "read_pages", None)  # reads a whole image
         yield
-
-
-def restore(source: Path, target: Path, upscaler: Sized, formats: Formats) -> list[str]:
-    """Restore a file, and give what is said of it."""
-    with target.with_suffix(".txt").open("w+") as log:
-        console = Console(file=log, width=500)
-        outcome = upscale_files([Job(source, target)], upscaler, formats, console)
-        assert not outcome.failed, outcome.failed
-        log.seek(0)
-        return log.read().splitlines()
 
 
 class Held:

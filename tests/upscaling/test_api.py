@@ -158,7 +158,7 @@ def test_what_is_no_image(value: Any, message: str) -> None:
 
 
 def test_settings_that_are_wrong() -> None:
-    with pytest.raises(ValueError, match=r"^got scale and width; only one of them can decide"):
+    with pytest.raises(ValueError, match=r"^got scale and width; give only one of them"):
         srkit.Upscaler("bicubic", scale=2, width=50)
     with pytest.raises(ValueError, match=r"^the tile must be positive, got 0$"):
         srkit.Upscaler("bicubic", tile=0)

@@ -86,8 +86,8 @@ def test_values_that_are_none(srkit: Srkit, tmp_path: Path) -> None:
     assert np.isfinite(found).sum() == 12 * 14 - 4 * 15
     _failed(
         srkit("upscale", "b.tif", "-m", "bicubic", "-o", "c.png"),
-        r"failed b\.tif: holds values that are not finite, and a \.png file holds integers; choose "
-        r"\.fits, \.tif or \.npy",
+        r"failed b\.tif: contains values that are not finite, which the integers of a \.png file "
+        r"cannot represent; write \.fits, \.tif or \.npy",
     )
     assert not (tmp_path / "c.png").exists()
 
@@ -105,7 +105,7 @@ def test_a_folder_where_a_file_should_be(srkit: Srkit, tmp_path: Path) -> None:
     _save(tmp_path / "a.png")
     (tmp_path / "b.png").mkdir()
     done = srkit("upscale", "b.png", "-m", "bicubic")
-    assert done.err.startswith("error: b.png: holds no image; known endings: .avif,")
+    assert done.err.startswith("error: b.png: contains no images; known extensions: .avif,")
     (tmp_path / "a_x2.png").mkdir()
     _failed(
         srkit("upscale", "a.png", "-m", "bicubic"),
@@ -121,7 +121,7 @@ def test_a_protected_output_stays(srkit: Srkit, tmp_path: Path) -> None:
     (tmp_path / "b.png").write_text("precious")
     (tmp_path / "b.png").chmod(0o444)
     command = ("upscale", "a.png", "-m", "bicubic", "-o", "b.png")
-    assert srkit(*command).out == "0 restored, 1 there already\n"
+    assert srkit(*command).out == "0 restored, 1 skipped (output exists)\n"
     _failed(
         srkit(*command, "--overwrite"),
         r"failed b\.png: cannot be written \(it is read-only\); choose another name",
@@ -206,6 +206,6 @@ def test_a_format_with_short_sides(srkit: Srkit, tmp_path: Path) -> None:
     PIL.Image.new("L", (5000, 1)).save(tmp_path / "a.png")
     _failed(
         srkit("upscale", "a.png", "-m", "nearest", "--scale", "4", "--format", "webp"),
-        r"failed a\.png: would become 20000 x 4 pixels, and a \.webp file holds 16383 a side; "
-        r"choose \.png or \.tif, or a smaller scale",
+        r"failed a\.png: SR would have 20000 x 4 pixels, but a \.webp file holds at most 16383 per "
+        r"side; write \.png or \.tif, or choose a smaller scale",
     )

@@ -36,7 +36,7 @@ def test_standard_output_is_for_one_picture(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(_png())
     done = _run(b"", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "-o", "-")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr == b"error: -o -, standard output, is for one picture; got 2 inputs\n"
+    assert done.stderr == b"error: -o - (standard output) is for one image; got 2 inputs\n"
 
 
 def test_from_stream_to_stream() -> None:
@@ -68,20 +68,20 @@ def test_the_content_tells_the_format(
     formats.write(tmp_path / f"a{suffix}", Image(torch.rand(3, 9, 12)))
     _give(monkeypatch, (tmp_path / f"a{suffix}").read_bytes())
     job = plan_stream("-", tmp_path / "out.png", formats, None, tmp_path)
-    assert (str(job), job.target) == ("standard input", tmp_path / "out.png")
-    assert formats.read(job.source).pixels.shape == (3, 9, 12)
+    assert (str(job), job.target.path) == ("standard input", tmp_path / "out.png")
+    assert job.source.read().pixels.shape == (3, 9, 12)
 
 
 def test_what_is_no_stream(
     tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _give(monkeypatch, b"")
-    with pytest.raises(DataError, match=r"^standard input is empty; expected a picture$"):
+    with pytest.raises(DataError, match=r"^standard input is empty; expected an image$"):
         plan_stream("-", None, formats, None, tmp_path)
     _give(monkeypatch, b"hello")
-    with pytest.raises(DataError, match=r"^standard input is of no format that is known by its"):
+    with pytest.raises(DataError, match=r"^unknown image format of standard input; known: "):
         plan_stream("-", None, formats, None, tmp_path)
-    with pytest.raises(DataError, match=r"no such file; a stream takes one picture$"):
+    with pytest.raises(DataError, match=r"no such file; with '-', the input is one file$"):
         plan_stream(str(tmp_path), Path("-"), formats, None, tmp_path)
     _give(monkeypatch, _png())
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)

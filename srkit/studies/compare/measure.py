@@ -24,9 +24,10 @@ from srkit.studies.compare.results import Scene
 from srkit.studies.compare.scenes import Comparison, make_scene, restore
 from srkit.studies.consistency.pairs import read_known, read_restored
 from srkit.studies.metrics import build_metrics
-from srkit.upscaling.files import Job, name_error, split
-from srkit.upscaling.sizing import Sized
+from srkit.upscaling.files import describe_failure
+from srkit.upscaling.jobs import Job
 from srkit.upscaling.upscaler import ImageUpscaler, Precision
+from srkit.upscaling.upscalers import AnyUpscaler
 
 #: Most images on a page.
 MOST = 12
@@ -36,8 +37,7 @@ LEVEL_METRICS, MEASURED_METRICS = ("psnr_y", "ssim_y"), ("psnr", "ssim", "mae")
 
 def compare_outputs(
     jobs: Sequence[Job],
-    upscalers: Sized,
-    formats: Formats,
+    upscalers: AnyUpscaler,
     registry: Registry,
     console: Console,
     *,
@@ -54,8 +54,8 @@ def compare_outputs(
         The images that were restored; those without an output are skipped.
     upscalers
         The upscalers that were used.
-    formats, registry
-        The formats that can be read, and the available components.
+    registry
+        The available components.
     console
         Where to print the path of the page, and errors.
     metadata
@@ -71,44 +71,38 @@ def compare_outputs(
     OutputError
         If the page cannot be written.
     """
-    restored = [job for job in jobs if job.target.is_file()]
+    restored = [job for job in jobs if job.target.path.is_file()]
     chosen = [restored[index] for index in even_choice(len(restored), MOST)] if restored else []
     scenes: list[Scene] = []
     models: dict[str, None] = {}
     failed: list[str] = []
     for job in chosen:
         try:
-            comparison = _read_output(job, upscalers, formats, metadata or {})
+            comparison = _read_output(job, upscalers, metadata or {})
             scenes.append(make_scene(comparison, registry, {}, share=1 / len(chosen)))
             models |= dict.fromkeys(comparison.results)
         except Exception as error:
-            failed.append(name_error(job, error))
+            failed.append(describe_failure(job, error))
             console.print(f"[red]failed[/] {escape(failed[-1])}", soft_wrap=True)
     if scenes:
         few = f"Shown are {len(chosen)} of {len(restored)} images, evenly spread."
         lines = failed if len(chosen) == len(restored) else [few, *failed]
-        path = _page_path([job.target for job in restored], formats)
-        page = write_comparison(path, scenes, list(models), {}, lines)
+        page = write_comparison(_page_path(restored), scenes, list(models), {}, lines)
         console.print(f"page: {page}", highlight=False, soft_wrap=True)
     return failed
 
 
-def _page_path(targets: Sequence[Path], formats: Formats) -> Path:
+def _page_path(jobs: Sequence[Job]) -> Path:
     """Return the path of the page beside one output, or in the common folder of several."""
-    if len(targets) > 1:
-        return Path(commonpath([target.parent.resolve() for target in targets])) / "compare.html"
-    return targets[0].with_name(f"{split(targets[0].name, formats)[0]}_compare.html")
+    if len(jobs) > 1:
+        return Path(commonpath([job.target.path.parent.resolve() for job in jobs])) / "compare.html"
+    target = jobs[0].target
+    return target.path.with_name(f"{target.stem}_compare.html")
 
 
-def _read_output(
-    job: Job, upscalers: Sized, formats: Formats, metadata: Mapping[str, Any]
-) -> Comparison:
-    def scale_of(lr: Image) -> float:
-        return upscalers.for_image(lr).scale
-
-    one = read_restored(job.source, job.target, scale_of, formats, metadata)[0]
-    model = upscalers.for_image(one.lr).model
-    return Comparison(str(job), one.lr, {model.name: one.sr}, one.scale)
+def _read_output(job: Job, upscalers: AnyUpscaler, metadata: Mapping[str, Any]) -> Comparison:
+    one = read_restored(job, upscalers, metadata)[0]
+    return Comparison(str(job), one.lr, {one.model.name: one.sr}, one.scale)
 
 
 def compare_models(
@@ -155,7 +149,7 @@ def compare_models(
     SrkitError
         If a model cannot be opened, or an image cannot be read or restored.
     """
-    lr = read_known(source, formats, metadata or {})[0]
+    lr = read_known(formats.file(source), metadata or {})[0]
     hr = None if reference is None else _read_reference(reference, source, lr, scale, formats)
     results: dict[str, Image] = {}
     for given in references:
@@ -176,7 +170,8 @@ def compare_models(
 
 def _read_reference(path: Path, source: Path, lr: Image, scale: float, formats: Formats) -> Image:
     """Read HR in the values of LR."""
-    hr = read_known(path, formats, {})[0]
+    file = formats.file(path)
+    hr = read_known(file, {})[0]
     if is_measured(hr) != is_measured(lr):
         kind = "floating-point values" if is_measured(lr) else "integer levels"
         raise DataError(f"{path}: expected {kind}, as in {source}")
@@ -187,9 +182,9 @@ def _read_reference(path: Path, source: Path, lr: Image, scale: float, formats: 
             f"{path}: the reference is {_text(hr.pixels.shape)} (width x height x channels) but SR "
             f"is {_text(expected)}; they must have the same size"
         )
-    image_format, pixels = formats.of_path(path), hr.pixels
-    if isinstance(image_format, CalibratedFormat):
-        pixels = image_format.brightness(hr, pixels, scale)
+    pixels = hr.pixels
+    if isinstance(file.format, CalibratedFormat):
+        pixels = file.format.brightness(hr, pixels, scale)
     metadata = {key: hr.metadata[key] for key in ("bits", "alpha") if key in hr.metadata}
     return Image(pixels, lr.data_range, metadata)
 

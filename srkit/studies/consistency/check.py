@@ -15,7 +15,6 @@ from torch import Tensor
 from srkit.images.levels import is_measured
 from srkit.interfaces import Image
 from srkit.studies.consistency.degradation import Redegradation
-from srkit.studies.consistency.pairs import Restored
 from srkit.upscaling.upscaler import filled
 
 #: Residuals beyond so many standard deviations of the noise, or levels of 8 bits, are not
@@ -116,7 +115,7 @@ class Check:
         return self.regions[0] if self.regions else None
 
 
-def check(restored: Restored, degraded: Redegradation) -> Check:
+def check(lr: Image, sr: Image, degraded: Redegradation) -> Check:
     """Degrade SR again, and find where it contradicts its input.
 
     Where colours have an opacity they are compared as on black. What has no value in LR is filled
@@ -124,20 +123,20 @@ def check(restored: Restored, degraded: Redegradation) -> Check:
 
     Parameters
     ----------
-    restored
-        LR and SR.
+    lr, sr
+        The input and its SR, in the same values.
     degraded
         How SR becomes LR again.
     """
-    lr, sr = _seen(restored.lr, restored.sr)
-    again = degraded.apply(filled(sr, ~sr.isfinite())[None].double(), (lr.shape[-2], lr.shape[-1]))[
-        0
-    ]
-    residual = torch.where(lr.isfinite(), lr.double() - again, math.nan)
-    measure = yardstick(restored.lr)
+    seen, enlarged = _seen(lr, sr)
+    height, width = seen.shape[-2:]
+    known = filled(enlarged, ~enlarged.isfinite())
+    again = degraded.apply(known[None].double(), (height, width))[0]
+    residual = torch.where(seen.isfinite(), seen.double() - again, math.nan)
+    measure = yardstick(lr)
     relative = torch.where(measure.values > 0, residual / measure.values, math.nan)
     regions, count, share = find_regions(relative, measure.threshold)
-    total = float(lr.abs().nansum(dtype=torch.float64))
+    total = float(seen.abs().nansum(dtype=torch.float64))
     return Check(
         residual=residual.float(),
         yardstick=measure,

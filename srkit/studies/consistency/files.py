@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from os.path import commonpath
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from rich.markup import escape
 
 from srkit import __version__
 from srkit.components.registry import Registry
-from srkit.images.formats import Formats
 from srkit.interfaces import CalibratedFormat, Image, LimitedFormat, SkyFormat
 from srkit.report.plotting import png
 from srkit.report.tables import strict
@@ -25,8 +24,9 @@ from srkit.studies.consistency.figures import residual_figure
 from srkit.studies.consistency.pairs import Restored, read_restored
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
-from srkit.upscaling.files import Job, name_error, split, write_whole
-from srkit.upscaling.sizing import Sized
+from srkit.upscaling.files import describe_failure
+from srkit.upscaling.jobs import Job
+from srkit.upscaling.upscalers import AnyUpscaler
 
 #: Images of a folder that are named again at the end, the worst first.
 NAMED = 10
@@ -56,50 +56,49 @@ class Checks:
 
 def check_files(
     jobs: Sequence[Job],
-    upscalers: Sized,
-    formats: Formats,
+    upscalers: AnyUpscaler,
     registry: Registry,
     console: Console,
     *,
     metadata: Mapping[str, Any] | None = None,
 ) -> Checks:
-    """Degrade outputs again, compare them with their inputs, and write what came of it.
+    """Degrade outputs again, compare them with their inputs, and write the results.
 
-    Beside each output ``NAME_check.json`` and the residual ``NAME_residual``: of measured values in
-    a file of their format, of pictures as a PNG in colours. Several outputs get a summary,
-    ``check.json``, in the folder that they share, the worst first.
+    Beside each output, ``NAME_check.json`` and the residual ``NAME_residual`` are written: for
+    measured values in their file format, for pictures as a coloured PNG. For several outputs, a
+    summary ``check.json`` is written to their common folder, the worst first.
 
     Parameters
     ----------
     jobs
-        What was restored; one whose output is not there is left out.
+        The jobs; those without an output are ignored.
     upscalers
-        What restored it.
-    formats, registry
-        What reads files, and where degradations come from.
+        Restored them.
+    registry
+        The components.
     console
-        Gets a line for each file.
+        Shows a line per file.
     metadata
-        What the user says of all images in place of their files.
+        Metadata that the user states for all images.
 
     Raises
     ------
     OutputError
         If the summary cannot be written.
     """
-    there = [job for job in jobs if job.target.is_file()]
-    bases = _bases(there, formats)
+    there = [job for job in jobs if job.target.path.is_file()]
+    bases = _bases(there)
     checks, summaries = Checks(), []
     with progress_bars(console) as bars:
         for job in bars.track(there, description="checking"):
             try:
-                base = bases[job.target]
-                told = _check_file(job, base, upscalers, formats, registry, metadata or {})
+                base = bases[job.target.path]
+                told = _check_file(job, base, upscalers, registry, metadata or {})
             except Exception as error:
-                checks.failed.append(name_error(job, error))
+                checks.failed.append(describe_failure(job, error))
                 console.print(f"[red]failed[/] {escape(checks.failed[-1])}", soft_wrap=True)
                 continue
-            checks.found[str(job.target)] = [page.check for page in told.pages]
+            checks.found[str(job.target.path)] = [page.check for page in told.pages]
             summaries.append(told.tree)
             for line in told.lines:
                 console.print(escape(line), highlight=False, soft_wrap=True)
@@ -126,12 +125,12 @@ class _Told:
     lines: list[str]
 
 
-def _bases(jobs: Sequence[Job], formats: Formats) -> dict[Path, Path]:
-    """Give what the files of each output begin with: its path without the ending.
+def _bases(jobs: Sequence[Job]) -> dict[Path, Path]:
+    """Return the path of each output without its extension.
 
-    Where several outputs differ by nothing else, the ending goes into the name.
+    If several outputs differ only by the extension, it becomes part of the name.
     """
-    plain = {job.target: job.target.with_name(split(job.target.name, formats)[0]) for job in jobs}
+    plain = {job.target.path: job.target.path.with_name(job.target.stem) for job in jobs}
     counts = Counter(plain.values())
     return {
         target: base if counts[base] == 1 else target.with_name(target.name.replace(".", "_"))
@@ -142,25 +141,20 @@ def _bases(jobs: Sequence[Job], formats: Formats) -> dict[Path, Path]:
 def _check_file(
     job: Job,
     base: Path,
-    upscalers: Sized,
-    formats: Formats,
+    upscalers: AnyUpscaler,
     registry: Registry,
     metadata: Mapping[str, Any],
 ) -> _Told:
-    def scale_of(lr: Image) -> float:
-        return upscalers.for_image(lr).scale
-
-    reader, pages = formats.of_path(job.source), []
-    for each in read_restored(job.source, job.target, scale_of, formats, metadata):
-        model = upscalers.for_image(each.lr).model
-        way = redegradation(model, each.scale, registry, measured=each.measured)
-        found = check(each, way)
-        pages.append(_Page(each, found, _places(reader, each.lr, found.regions)))
+    pages = []
+    for each in read_restored(job, upscalers, metadata):
+        way = redegradation(each.model, each.scale, registry, measured=each.measured)
+        found = check(each.lr, each.sr, way)
+        pages.append(_Page(each, found, _places(job.source.format, each.lr, found.regions)))
     tree = {
         "srkit": __version__,
         "input": str(job),
-        "output": str(job.target),
-        "residual": _write_residuals(job, base, pages, formats),
+        "output": str(job.target.path),
+        "residual": _write_residuals(job, base, pages),
         "pages": [_tree(page) for page in pages],
     }
     text = json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)
@@ -174,22 +168,22 @@ def _line(job: Job, pages: Sequence[_Page], index: int) -> str:
     return f"{name}: {describe_check(page.check, page.places[0] if page.places else None)}"
 
 
-def _write_residuals(job: Job, base: Path, pages: Sequence[_Page], formats: Formats) -> list[str]:
-    """Write measured residuals as values, others as pictures; give the files' names."""
+def _write_residuals(job: Job, base: Path, pages: Sequence[_Page]) -> list[str]:
+    """Write measured residuals as values, others as pictures; return the names of the files."""
     if not pages[0].restored.measured:
         files = []
         for number, page in enumerate(pages, 1):
             behind = "" if len(pages) == 1 else f"_{number}"
             path = base.with_name(f"{base.name}_residual{behind}.png")
-            write_file(path, png(*residual_figure(page.check, job.source.name)))
+            write_file(path, png(*residual_figure(page.check, job.source.path.name)))
             files.append(path.name)
         return files
-    writer = formats.of_path(job.target)
+    writer = job.target.format
     holds = isinstance(writer, LimitedFormat) and FLOATS in writer.limits.depths
-    ending = split((job.target if holds else job.source).name, formats)[1]
-    reader = formats.of_path(job.source)
-    path = base.with_name(f"{base.name}_residual{ending}")
-    write_whole(path, [_residual(reader, page) for page in pages], formats)
+    file = job.target if holds else job.source
+    path = base.with_name(f"{base.name}_residual{file.suffix}")
+    residuals = [_residual(job.source.format, page) for page in pages]
+    replace(file, path=path).write_pages(residuals)
     return [path.name]
 
 
@@ -281,7 +275,7 @@ def _summarise(jobs: Sequence[Job], trees: list[dict[str, Any]], console: Consol
         )
 
     trees = sorted(trees, key=key)
-    folder = Path(commonpath([job.target.parent.resolve() for job in jobs]))
+    folder = Path(commonpath([job.target.path.parent.resolve() for job in jobs]))
     text = json.dumps(trees, indent=2, ensure_ascii=False, allow_nan=False)
     path = write_file(folder / "check.json", text + "\n")
     doubtful = [tree for tree in trees if key(tree)[0] < 0]

@@ -183,7 +183,7 @@ def _match(files: Sequence[Path], folder: Path, scale: int, formats: Formats) ->
         raise DataError(f"{folder}: no such folder; expected LR images")
     found = {_stem(path, formats): path for path in _images(folder, formats)}
     for path in files:
-        name, end = _stem(path, formats), formats.suffix_of(path.name)
+        name, end = _stem(path, formats), formats.split(path.name)[1]
         if name not in found:
             raise DataError(
                 f"{folder}: contains no LR of {path}; expected {name}{end} or {name}x{scale}{end}"
@@ -192,7 +192,7 @@ def _match(files: Sequence[Path], folder: Path, scale: int, formats: Formats) ->
 
 
 def _stem(path: Path, formats: Formats) -> str:
-    return _SUFFIX.sub("", path.name.removesuffix(formats.suffix_of(path.name) or ""))
+    return _SUFFIX.sub("", formats.split(path.name)[0])
 
 
 def _read(path: Path, formats: Formats) -> Image:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from srkit.functional.resizing import Axis, Kernel, nearest_pixels, resize_window, resized_side
 from srkit.interfaces import FrameStretch, Image, ImageSource, Upscaled
-from srkit.upscaling.frames.survey import Survey, bands
+from srkit.upscaling.frames.survey import Survey, bands, survey
 from srkit.upscaling.images import describe_source, finish_image, history
 from srkit.upscaling.opacity import coloured, is_even, multiplied
 from srkit.upscaling.tiling import reach
@@ -72,16 +72,16 @@ class FrameUpscaler:
     source
         The frame.
     image_format
-        Of the source; knows what its metadata mean.
+        The format of the source.
     metadata
-        What the user says in place of the file, such as ``zero_point``.
+        Metadata that the user states, such as ``zero_point``.
     known
-        Of the source.
+        Statistics of the source; by default they are computed.
     side
-        Of a window in LR pixels; by default the upscaler's tile, up to 512.
+        Side of a window in LR pixels; by default the upscaler's tile, up to 512.
     fitted
-        What the stretch measured on the colours and the opacity of the whole frame, if that is
-        known; see :attr:`fitted`.
+        What the stretch measures on the colours and the opacity of the whole frame; by default it
+        is measured. See :attr:`fitted`.
 
     Raises
     ------
@@ -95,11 +95,12 @@ class FrameUpscaler:
         source: ImageSource,
         image_format: object,
         metadata: Mapping[str, Any],
-        known: Survey,
+        known: Survey | None = None,
         side: int | None = None,
         fitted: Fitted = (None, None),
     ) -> None:
-        self.source, self._upscaler, self.known = source, upscaler, known
+        known = known or survey(source)
+        self.source, self.upscaler, self.metadata, self.known = source, upscaler, metadata, known
         self._format, self._lines = image_format, history(upscaler, metadata)
         outline = replace(source.outline, data_range=known.data_range)
         self.outline = describe_source(outline, image_format, metadata)
@@ -130,7 +131,7 @@ class FrameUpscaler:
     def size(self) -> tuple[int, int]:
         """Height and width of SR."""
         height, width = (
-            resized_side(side, self._upscaler.scale) for side in (self._height, self._width)
+            resized_side(side, self.upscaler.scale) for side in (self._height, self._width)
         )
         return height, width
 
@@ -138,11 +139,11 @@ class FrameUpscaler:
         """Divide the rows of SR: each strip is that of as many rows of LR, but for the last."""
         width = len(self.outline.pixels) * self._width
         rows = max(1, min(self.side, BAND // width))
-        return _divided(self._height, rows, self._upscaler.scale, self.size[0])
+        return _divided(self._height, rows, self.upscaler.scale, self.size[0])
 
     def windows(self, strip: Span) -> list[Window]:
         """Divide a strip from left to right."""
-        columns = _divided(self._width, self.side, self._upscaler.scale, self.size[1])
+        columns = _divided(self._width, self.side, self.upscaler.scale, self.size[1])
         return [(strip, ends) for ends in columns]
 
     def restore(self, window: Window) -> RestoredWindow:
@@ -156,7 +157,7 @@ class FrameUpscaler:
         count = upscaled.pixels.numel() - int(upscaled.pixels.isnan().sum())
         total = float(upscaled.pixels.nansum(dtype=torch.float64))
         lr = self._beside(piece, rows, columns)
-        image = finish_image(lr, self._format, self._upscaler, self._lines, upscaled, alpha)
+        image = finish_image(lr, self._format, self.upscaler, self._lines, upscaled, alpha)
         return RestoredWindow(strip[0], ends[0], image, total, count)
 
     def _read(self, start: int, stop: int) -> Image:
@@ -189,10 +190,10 @@ class FrameUpscaler:
         if count and known.scatter > 0:
             change = (total / count - known.mean) / known.scatter
         pixels = torch.empty(len(self.outline.pixels), *self.size, device="meta")
-        sigma = torch.empty_like(pixels) if self._upscaler.uncertainty else None
+        sigma = torch.empty_like(pixels) if self.upscaler.uncertainty else None
         alpha = None if known.opacity is None else pixels[:1]
         upscaled = Upscaled(pixels, sigma, notes, change)
-        sr = finish_image(self.outline, self._format, self._upscaler, self._lines, upscaled, alpha)
+        sr = finish_image(self.outline, self._format, self.upscaler, self._lines, upscaled, alpha)
         told = self.outline.metadata.get("notes", []), notes, sr.metadata.get("notes", [])
         return sr, [note for some in told for note in some]
 
@@ -241,14 +242,14 @@ class FrameUpscaler:
     @cached_property
     def _margin(self) -> int:
         """LR pixels around a window that matter to it: to the network, and to the constraint."""
-        model = self._upscaler.model
-        margin = self._upscaler.margin
+        model = self.upscaler.model
+        margin = self.upscaler.margin
         if model.constraint is None:
             return margin
-        return margin + _reach_of_constraint(self._upscaler, self.outline, self._colours.fitted)
+        return margin + _reach_of_constraint(self.upscaler, self.outline, self._colours.fitted)
 
     def _axis(self, axis: int) -> _FrameAxis:
-        upscaler = self._upscaler
+        upscaler = self.upscaler
         return _FrameAxis(
             (self._height, self._width)[axis],
             self.size[axis],

@@ -15,7 +15,6 @@ import srkit
 from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.models.open import Model, fresh_model
-from srkit.upscaling.files import Job
 from srkit.upscaling.upscaler import ImageUpscaler
 
 
@@ -41,7 +40,7 @@ def test_the_result_equals_that_of_a_file(
     frame = _frame(unit)
     found = srkit.upscale(frame, model)
     frame.write(tmp_path / "a.fits")
-    upscale_file(Job(tmp_path / "a.fits", tmp_path / "b.fits"), ImageUpscaler(model), formats, {})
+    upscale_file(tmp_path / "a.fits", tmp_path / "b.fits", ImageUpscaler(model), formats)
     expected = formats.read(tmp_path / "b.fits")
     assert isinstance(found, CCDData)
     assert found.unit == unit

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from frames_setup import by_windows, restore
+from frames_setup import by_windows
 from srkit_astro.files.fits import Fits
+from upscale_setup import upscale_file
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError
@@ -47,9 +48,9 @@ def _store(path: Path, *hdus: Any) -> Path:
 def _compare(source: Path, upscaler: ImageUpscaler, formats: Formats) -> None:
     """Restore a file both ways; compare values, headers and messages."""
     whole, parts = source.with_name("whole.fits"), source.with_name("parts.fits")
-    messages = restore(source, whole, upscaler, formats)
+    messages = upscale_file(source, whole, upscaler, formats)
     with by_windows():
-        assert restore(source, parts, upscaler, formats) == messages
+        assert upscale_file(source, parts, upscaler, formats) == messages
     # A wrong checksum causes a warning of astropy, which is an error in tests.
     with fits.open(whole) as first, fits.open(parts, checksum=True) as second:
         assert len(first) == len(second)
@@ -124,10 +125,10 @@ def test_a_change_of_flux_is_added_to_the_header_at_the_end(
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(values, header))
     upscaler = ImageUpscaler(_brighter(), tile=24)
     whole, parts = tmp_path / "whole.fits", tmp_path / "parts.fits"
-    messages = restore(source, whole, upscaler, formats)
+    messages = upscale_file(source, whole, upscaler, formats)
     assert any("the model changes the total flux by +10.0%" in line for line in messages)
     with by_windows():
-        assert restore(source, parts, upscaler, formats) == messages
+        assert upscale_file(source, parts, upscaler, formats) == messages
     with fits.open(whole) as first, fits.open(parts, checksum=True) as second:
         np.testing.assert_allclose(first[0].data, second[0].data, rtol=1e-5)
         history = [list(each[0].header["HISTORY"]) for each in (first, second)]
@@ -153,10 +154,10 @@ def _brighter() -> Any:
 def test_other_formats_can_be_written(tmp_path: Path, formats: Formats) -> None:
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(), fits.Header(WCS)))
     for name in ("sr.tif", "sr.npy"):
-        messages = restore(source, tmp_path / f"whole_{name}", _upscaler(), formats)
+        messages = upscale_file(source, tmp_path / f"whole_{name}", _upscaler(), formats)
         with by_windows():
-            assert restore(source, tmp_path / name, _upscaler(), formats) == messages
-        assert "header with its WCS left out" in messages[0]
+            assert upscale_file(source, tmp_path / name, _upscaler(), formats) == messages
+        assert "header with its WCS dropped" in messages[0]
         found, whole = (formats.read(tmp_path / f"{kind}{name}") for kind in ("", "whole_"))
         np.testing.assert_allclose(found.pixels, whole.pixels, rtol=1e-5)
 

@@ -22,7 +22,8 @@ from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.interfaces.quantity import Quantity
 from srkit.models.open import Model, Provenance
-from srkit.upscaling.files import Job, plan, upscale_files
+from srkit.upscaling.files import FileUpscaler, upscale_files
+from srkit.upscaling.jobs import plan
 from srkit.upscaling.upscaler import ImageUpscaler
 
 SIDE = 0.168
@@ -87,13 +88,13 @@ def test_a_source_keeps_its_position_and_flux(
     tmp_path: Path, registry: Registry, formats: Formats, scale: float
 ) -> None:
     values = _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
-    job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
-    upscale_file(job, ImageUpscaler(_model(registry), scale=scale), formats, {})
-    with fits.open(job.target) as hdus:
+    source, target = tmp_path / "lens.fits", tmp_path / "sr.fits"
+    upscale_file(source, target, ImageUpscaler(_model(registry), scale=scale), formats)
+    with fits.open(target) as hdus:
         sr, header, mask = hdus[0].data.astype(float), hdus[0].header, hdus["MASK"].data
     assert sr.shape == (40 * scale, 48 * scale)
     assert sr.sum() == pytest.approx(values.sum(), rel=1e-5 if scale == 2 else 1e-3)
-    sky = _source_on_sky(values, fits.getheader(job.source), 1)
+    sky = _source_on_sky(values, fits.getheader(source), 1)
     again = _source_on_sky(sr, header, scale)
     assert sky.separation(again).arcsec < 0.05 * SIDE
     assert mask.mean() == pytest.approx((values > 25).mean(), rel=0.25)
@@ -103,9 +104,9 @@ def test_a_source_keeps_its_position_and_flux(
 
 def test_the_history_names_the_model(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
-    job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
-    upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
-    lines = "\n".join(fits.getheader(job.target)["HISTORY"])
+    source, target = tmp_path / "lens.fits", tmp_path / "sr.fits"
+    upscale_file(source, target, ImageUpscaler(_model(registry)), formats)
+    lines = "\n".join(fits.getheader(target)["HISTORY"])
     assert f"srkit {__version__} upscale: scale 2, model lens_hst" in lines
     assert "recipe lens_hst, trained with srkit 0.1.0" in lines
     assert "abab" in lines
@@ -133,10 +134,10 @@ def test_any_calibration_gives_the_same_result(
         ("counts", 1.0, {"BUNIT": "count / s", "MAGZERO": 27.0}),
         ("other", 10 ** (0.4 * (magnitude - 27)), header),
     ):
-        job = Job(tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits")
-        _write(job.source, flux, **stated)
-        upscale_file(job, upscaler, formats, {})
-        found.append(fits.getdata(job.target) / flux)
+        source, target = tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits"
+        _write(source, flux, **stated)
+        upscale_file(source, target, upscaler, formats)
+        found.append(fits.getdata(target) / flux)
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
 
 
@@ -145,10 +146,10 @@ def test_uncertainty_is_a_variance_in_the_units_of_the_file(
 ) -> None:
     found = []
     for name, flux, magnitude in (("a", 1.0, 27.0), ("b", 100.0, 32.0)):
-        job = Job(tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits")
-        _write(job.source, flux, BUNIT="count / s", MAGZERO=magnitude)
-        upscale_file(job, ImageUpscaler(_model(registry), uncertainty=True), formats, {})
-        with fits.open(job.target) as hdus:
+        source, target = tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits"
+        _write(source, flux, BUNIT="count / s", MAGZERO=magnitude)
+        upscale_file(source, target, ImageUpscaler(_model(registry), uncertainty=True), formats)
+        with fits.open(target) as hdus:
             assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"
             assert hdus["UNCERTAINTY"].data.shape == hdus[0].data.shape
             found.append(np.sqrt(hdus["UNCERTAINTY"].data.astype(float)) / flux)
@@ -160,25 +161,25 @@ def test_images_without_a_zero_point_need_the_option(
     tmp_path: Path, registry: Registry, formats: Formats
 ) -> None:
     _write(tmp_path / "raw.fits", BUNIT="adu")
-    job = Job(tmp_path / "raw.fits", tmp_path / "sr.fits")
+    source, target = tmp_path / "raw.fits", tmp_path / "sr.fits"
     with pytest.raises(FailedError) as caught:
-        upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
+        upscale_file(source, target, ImageUpscaler(_model(registry)), formats)
     assert str(caught.value) == (
-        f"{job}: states no zero point, and the network was trained on calibrated fluxes (AB 27); "
-        "give the zero point (--zero-point)"
+        f"{source}: states no zero point, and the network was trained on calibrated fluxes "
+        "(AB 27); give the zero point (--zero-point)"
     )
-    upscale_file(job, ImageUpscaler(_model(registry)), formats, {"zero_point": 26.5})
-    assert "zero point 26.5 by the user" in list(fits.getheader(job.target)["HISTORY"])
+    upscale_file(source, target, ImageUpscaler(_model(registry)), formats, zero_point=26.5)
+    assert "zero point 26.5 by the user" in list(fits.getheader(target)["HISTORY"])
 
 
 def test_nan_is_preserved(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     values = _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0)
     values[2:4, 5] = np.nan
     fits.PrimaryHDU(values, fits.getheader(tmp_path / "lens.fits")).writeto(tmp_path / "nan.fits")
-    job = Job(tmp_path / "nan.fits", tmp_path / "sr.fits")
-    notes = upscale_file(job, ImageUpscaler(_model(registry)), formats, {})
+    source, target = tmp_path / "nan.fits", tmp_path / "sr.fits"
+    notes = upscale_file(source, target, ImageUpscaler(_model(registry)), formats)
     assert notes == ["2 pixels without a value: none in SR either"]
-    sr = fits.getdata(job.target)
+    sr = fits.getdata(target)
     expected = np.zeros(sr.shape, bool)
     expected[4:8, 10:12] = True
     np.testing.assert_array_equal(np.isnan(sr), expected)
@@ -186,9 +187,9 @@ def test_nan_is_preserved(tmp_path: Path, registry: Registry, formats: Formats) 
 
 def test_another_pixel_scale_is_noted(tmp_path: Path, registry: Registry, formats: Formats) -> None:
     _write(tmp_path / "lens.fits", BUNIT="count / s", MAGZERO=27.0, CD1_1=-1e-4, CD2_2=1e-4)
-    job = Job(tmp_path / "lens.fits", tmp_path / "sr.fits")
+    source, target = tmp_path / "lens.fits", tmp_path / "sr.fits"
     upscaler = ImageUpscaler(_model(registry, constrained=False))
-    note, flux = upscale_file(job, upscaler, formats, {})
+    note, flux = upscale_file(source, target, upscaler, formats)
     assert note == (
         "pixels of 0.36 arcsec, while the network was trained on 0.168: its PSF is another"
     )
@@ -205,10 +206,10 @@ def test_a_damaged_file_does_not_stop_a_folder(
     (frames / "b.fits").write_bytes((frames / "a.fits").read_bytes()[:4000])
     jobs = plan([str(frames)], tmp_path / "sr", formats, "x2", None)
     upscaler = ImageUpscaler(_model(registry))
-    outcome = upscale_files(jobs, upscaler, formats, Console(quiet=True))
+    outcome = upscale_files(jobs, FileUpscaler(upscaler), Console(quiet=True))
     assert str(outcome) == "2 restored by lens_hst, 1 failed"
     assert outcome.failed[0].startswith(f"{frames / 'b.fits'}: cannot be read as FITS")
     written = sorted(p.relative_to(tmp_path / "sr") for p in (tmp_path / "sr").rglob("*.*"))
     assert written == [Path("a.fits"), Path("deep/c.fits.gz")]
-    again = upscale_files(jobs, upscaler, formats, Console(quiet=True))
-    assert str(again) == "0 restored, 2 there already, 1 failed"
+    again = upscale_files(jobs, FileUpscaler(upscaler), Console(quiet=True))
+    assert str(again) == "0 restored, 2 skipped (output exists), 1 failed"

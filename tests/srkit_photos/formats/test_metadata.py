@@ -22,7 +22,8 @@ from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
 from srkit.models.open import open_model
-from srkit.upscaling.files import Job, upscale_files
+from srkit.upscaling.files import FileUpscaler, upscale_files
+from srkit.upscaling.jobs import Job
 from srkit.upscaling.upscaler import ImageUpscaler
 
 BYTES = np.random.default_rng(5).integers(0, 256, (10, 14, 3), dtype=np.uint8)
@@ -50,7 +51,7 @@ def _camera() -> PIL.Image.Exif:
 
 
 def _upscale(source: Path, target: Path, upscaler: ImageUpscaler, formats: Formats) -> list[str]:
-    return upscale_file(Job(source, target), upscaler, formats, {})
+    return upscale_file(source, target, upscaler, formats)
 
 
 @pytest.mark.parametrize("source", ["jpg", "png", "webp", "avif"])
@@ -124,7 +125,7 @@ def test_png_colours_and_texts(
         assert picture.info["gamma"] == 1.0
         assert picture.text == {"Author": "Somebody"}
     notes = _upscale(tmp_path / "a.png", tmp_path / "b.jpg", upscaler, formats)
-    assert notes[-1].endswith("gamma left out")
+    assert notes[-1].endswith("gamma dropped")
     told.add(b"sRGB", b"\0")  # which a gamma does not count against
     PIL.Image.fromarray(values).save(tmp_path / "c.png", pnginfo=told)
     assert "gamma" not in formats.read(tmp_path / "c.png").metadata
@@ -169,7 +170,7 @@ def test_opacity_becomes_white_where_there_is_no_room(
     clear = np.zeros((8, 8, 4), np.uint8)
     PIL.Image.fromarray(clear).save(tmp_path / "a.png")
     notes = _upscale(tmp_path / "a.png", tmp_path / "b.jpg", upscaler, formats)
-    assert notes == ["a .jpg file holds no more: what is not opaque is on white"]
+    assert notes == ["a .jpg file cannot hold everything: transparency blended with white"]
     assert formats.read(tmp_path / "b.jpg").pixels.min() == 1
 
 
@@ -221,7 +222,7 @@ def test_every_page_of_a_tiff(
         else:
             np.testing.assert_array_equal(restored, expected)
     notes = _upscale(tmp_path / "a.tif", tmp_path / "b.png", upscaler, formats)
-    assert notes == ["the first of 4 pages: a .png file holds one"]
+    assert notes == ["only the first of 4 pages is restored: a .png file has one"]
 
 
 @pytest.mark.parametrize("big", [False, True])
@@ -274,11 +275,11 @@ def test_what_another_format_cannot_keep_is_told_once(
 ) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.linspace(-2, 6, 64, dtype=np.float32).reshape(8, 8))
     shown = io.StringIO()
-    jobs = [Job(tmp_path / "a.tif", tmp_path / "b.png")]
-    upscale_files(jobs, upscaler, formats, Console(file=shown, width=300))
+    jobs = [Job.of(tmp_path / "a.tif", tmp_path / "b.png", formats)]
+    upscale_files(jobs, FileUpscaler(upscaler), Console(file=shown, width=300))
     assert shown.getvalue().strip() == (
-        f"{tmp_path / 'a.tif'}: a .png file holds no more: floats clipped to -2 (black) and 6 "
-        "(white), rounded to 16 bits"
+        f"{tmp_path / 'a.tif'}: a .png file cannot hold everything: floats clipped to -2 (black) "
+        "and 6 (white), rounded to 16 bits"
     )
     with PIL.Image.open(tmp_path / "b.png") as picture:
         assert picture.mode == "I;16"
@@ -331,7 +332,7 @@ def test_xmp_that_a_file_has_no_room_for(
     assert _upscale(tmp_path / "a.tif", tmp_path / "b.tif", upscaler, formats) == []
     assert formats.read(tmp_path / "b.tif").metadata["xmp"].endswith(b" " * 70_000)
     told = _upscale(tmp_path / "a.tif", tmp_path / "b.jpg", upscaler, formats)
-    assert told == ["a .jpg file holds no more: XMP left out"]
+    assert told == ["a .jpg file cannot hold everything: XMP dropped"]
     assert "xmp" not in formats.read(tmp_path / "b.jpg").metadata
 
 

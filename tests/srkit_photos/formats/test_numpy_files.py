@@ -13,7 +13,6 @@ from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.images.formats import Formats
 from srkit.models.open import fresh_model, open_model
-from srkit.upscaling.files import Job
 from srkit.upscaling.upscaler import ImageUpscaler
 
 RNG = np.random.default_rng(2)
@@ -31,7 +30,7 @@ def test_layout_and_depth_are_kept(
     source, target = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
     np.save(source, values) if suffix == "npy" else np.savez(source, values)
     upscaler = ImageUpscaler(open_model("nearest", Registry.discover(), scale=2))
-    upscale_file(Job(source, target), upscaler, formats, {})
+    upscale_file(source, target, upscaler, formats)
     found = np.load(target) if suffix == "npy" else np.load(target)["image"]
     axes = [axis for axis, side in enumerate(shape) if side in (6, 9)]
     expected = values.repeat(2, axes[0]).repeat(2, axes[1])
@@ -44,20 +43,20 @@ def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> N
     options = ["blocks=1", "features=4"]
     model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
     upscaler = ImageUpscaler(model, uncertainty=True)
-    job = Job(tmp_path / "a.npz", tmp_path / "b.npz")
+    source, target = tmp_path / "a.npz", tmp_path / "b.npz"
     scatter = (
         "SR is the mean over eight flips and turns, and its uncertainty their scatter, which is no "
         "error bar: the network predicts none"
     )
-    told = upscale_file(job, upscaler, formats, {})
+    told = upscale_file(source, target, upscaler, formats)
     assert told == ["float64 values become float32", scatter]
-    assert np.load(job.target)["variance"].shape == (12, 18)
-    job = Job(tmp_path / "b.npz", tmp_path / "c.npy")
-    assert upscale_file(job, upscaler, formats, {}) == [
+    assert np.load(target)["variance"].shape == (12, 18)
+    source, target = tmp_path / "b.npz", tmp_path / "c.npy"
+    assert upscale_file(source, target, upscaler, formats) == [
         scatter,
-        "a .npy file holds no more: uncertainty left out",
+        "a .npy file cannot hold everything: uncertainty dropped",
     ]
-    assert np.load(job.target).shape == (24, 36)
+    assert np.load(target).shape == (24, 36)
 
 
 @pytest.mark.parametrize("suffix", ["npy", "npz"])

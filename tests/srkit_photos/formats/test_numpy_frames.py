@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames_setup import by_windows, restore
+from frames_setup import by_windows
 from srkit_photos.formats.numpy_files import Npy
+from upscale_setup import upscale_file
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError
@@ -25,9 +26,9 @@ def test_equal_to_the_whole(
     values = np.random.default_rng(0).random(shape) * (250 if dtype[-1] != "2" else 20_000)
     np.save(source, values.astype(dtype))
     upscaler = ImageUpscaler(open_model("bicubic", Registry.discover(), scale=2), tile=24)
-    told = restore(source, tmp_path / "whole.npy", upscaler, formats)
+    told = upscale_file(source, tmp_path / "whole.npy", upscaler, formats)
     with by_windows():
-        assert restore(source, tmp_path / "parts.npy", upscaler, formats) == told
+        assert upscale_file(source, tmp_path / "parts.npy", upscaler, formats) == told
     whole, parts = (np.load(tmp_path / f"{name}.npy") for name in ("whole", "parts"))
     assert (whole.dtype, whole.shape) == (parts.dtype, parts.shape)
     # Rounding to levels may fall to either side.

@@ -10,10 +10,11 @@ import PIL.Image
 import pytest
 import tifffile
 import torch
-from frames_setup import by_windows, restore
+from frames_setup import by_windows
 from PIL.ExifTags import IFD, Base
 from srkit_photos.formats import tiff_frames
 from srkit_photos.formats.tiff import Tiff
+from upscale_setup import upscale_file
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError
@@ -39,9 +40,9 @@ def upscaler() -> ImageUpscaler:
 
 def _compare(source: Path, upscaler: ImageUpscaler, formats: Formats) -> Any:
     whole, parts = source.with_name("whole.tif"), source.with_name("parts.tif")
-    told = restore(source, whole, upscaler, formats)
+    told = upscale_file(source, whole, upscaler, formats)
     with by_windows():
-        assert restore(source, parts, upscaler, formats) == told
+        assert upscale_file(source, parts, upscaler, formats) == told
     one, other = formats.read(whole), formats.read(parts)
     bits = one.metadata["bits"]
     allowed = 1.01 / (2**bits - 1) if bits < 32 else 1e-5 * one.data_range[1]

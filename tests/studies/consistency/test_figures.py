@@ -13,7 +13,6 @@ from srkit.interfaces import Image
 from srkit.studies.consistency.check import Check, check
 from srkit.studies.consistency.degradation import Redegradation
 from srkit.studies.consistency.figures import LARGEST, residual_figure
-from srkit.studies.consistency.pairs import Restored
 
 SAME = Redegradation(lambda sr, size: sr, "as it is", "")
 
@@ -21,7 +20,7 @@ SAME = Redegradation(lambda sr, size: sr, "as it is", "")
 def _check(residual: Tensor, **metadata: Any) -> Check:
     """Check SR of scale 1 that is 0."""
     lr = Image(residual, (0.0, 1.0), {"bits": 8, **metadata})
-    return check(Restored(lr, Image(torch.zeros_like(residual), (0.0, 1.0), {}), 1), SAME)
+    return check(lr, Image(torch.zeros_like(residual), (0.0, 1.0), {}), SAME)
 
 
 def test_values_frames_and_bar() -> None:

@@ -143,7 +143,7 @@ def test_outputs_that_were_there_are_checked_as_they_are(tmp_path: Path, srkit: 
     values[20:24, 40:44] = 0
     PIL.Image.fromarray(values).save(tmp_path / "a_x2.png")
     done = srkit("upscale", "a.png", "-m", "bicubic", "--check")
-    assert done.out.endswith("0 restored, 1 there already\n")
+    assert done.out.endswith("0 restored, 1 skipped (output exists)\n")
     box = _tree(tmp_path / "a_x2_check.json")["pages"][0]["regions"][0]["box"]
     left, top, right, bottom = box
     assert left <= 20 < 22 <= right
@@ -177,7 +177,7 @@ def test_an_output_of_another_size(tmp_path: Path, srkit: Srkit) -> None:
     assert done.status == 1
     assert done.out.splitlines()[0] == (
         f"failed {source.name}: a_x2.png: has 30 x 24 pixels; expected 60 x 48, 2 times its "
-        "input; restore it anew with --overwrite"
+        "input; restore it again with --overwrite"
     )
 
 
@@ -185,5 +185,5 @@ def test_a_stream_has_no_place_for_it(srkit: Srkit) -> None:
     done = srkit("upscale", "a.png", "-m", "bicubic", "-o", "-", "--check")
     assert (done.status, done.err) == (
         1,
-        "error: --check writes files beside the output, which is no file here: -o FILE\n",
+        "error: --check writes files beside the output; name an output file with -o FILE\n",
     )

@@ -10,17 +10,22 @@ import pytest
 import torch
 from astropy.io import fits
 
+from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.images.formats import Formats
+from srkit.images.formats import Formats, ImageFile
 from srkit.interfaces import Image
-from srkit.studies.consistency import pairs as restored
+from srkit.models.open import open_model
+from srkit.studies.consistency import pairs
 from srkit.studies.consistency.pairs import Restored, read_restored
+from srkit.upscaling.jobs import Job
+from srkit.upscaling.upscaler import ImageUpscaler
 
 SHAPE = (6, 8)
 
 
 def _read(source: Path, target: Path, formats: Formats, scale: float = 2) -> Restored:
-    (found,) = read_restored(source, target, lambda lr: scale, formats, {})
+    upscaler = ImageUpscaler(open_model("bicubic", Registry.discover(), scale=2), scale=scale)
+    (found,) = read_restored(Job.of(source, target, formats), upscaler, {})
     return found
 
 
@@ -68,7 +73,8 @@ def test_other_channels_are_of_another_image(tmp_path: Path, formats: Formats) -
     with pytest.raises(DataError) as caught:
         _read(tmp_path / "a.npy", tmp_path / "b.npy", formats)
     assert str(caught.value) == (
-        f"{tmp_path / 'b.npy'}: has 2 channels, its input 3; restore it anew with --overwrite"
+        f"{tmp_path / 'b.npy'}: has 2 channels, but its input has 3; restore it again with "
+        "--overwrite"
     )
 
 
@@ -77,7 +83,7 @@ def test_another_size_is_of_another_scale(tmp_path: Path, formats: Formats) -> N
     with pytest.raises(DataError) as caught:
         _read(lr, sr, formats, 2.5)
     assert str(caught.value) == (
-        f"{sr}: has 16 x 12 pixels; expected 20 x 15, 2.5 times its input; restore it anew with "
+        f"{sr}: has 16 x 12 pixels; expected 20 x 15, 2.5 times its input; restore it again with "
         "--overwrite"
     )
 
@@ -86,11 +92,11 @@ def test_what_does_not_fit_into_memory(
     tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits.writeto(tmp_path / "a.fits", np.zeros((600, 700), np.float32))
-    monkeypatch.setattr(restored, "free_memory", lambda: 2**20)
-    monkeypatch.setattr(formats, "read_pages", None)  # it is not read
+    monkeypatch.setattr(pairs, "free_memory", lambda: 2**20)
+    monkeypatch.setattr(ImageFile, "read_pages", None)  # it is not read
     with pytest.raises(DataError) as caught:
         _read(tmp_path / "a.fits", tmp_path / "b.fits", formats)
     assert str(caught.value) == (
-        f"{tmp_path / 'a.fits'}: reading it with its SR takes 0.0 GiB of memory at once, and 0.0 "
-        "are free; cut out a part, and check or compare that"
+        f"{tmp_path / 'a.fits'}: reading it with its SR needs 0.0 GiB of memory, but only "
+        "0.0 GiB are free; cut out a part, and check or compare that"
     )

@@ -17,21 +17,22 @@ import pytest
 import torch
 from command_line import Srkit
 from disk_setup import small_disk
-from frames_setup import by_windows, restore
+from frames_setup import by_windows
 from rich.console import Console
 from training_setup import listen
 from upscale_setup import FailedError, upscale_file
 
 from srkit.components.registry import Registry
-from srkit.images.formats import Formats
+from srkit.images.formats import Formats, ImageFile
 from srkit.interfaces import Image
 from srkit.models.open import Model, open_model
-from srkit.upscaling.files import Job, plan, upscale_files
+from srkit.upscaling.files import FileUpscaler, upscale_files
 from srkit.upscaling.frames import files as frame_files
+from srkit.upscaling.jobs import Job, plan
 from srkit.upscaling.upscaler import ImageUpscaler
 
 #: As it is where frames are restored whole.
-READ_PAGES = Formats.read_pages
+READ_PAGES = ImageFile.read_pages
 
 
 class Frame(NamedTuple):
@@ -56,7 +57,7 @@ def _windows() -> Iterator[None]:
 def frame(tmp_path: Path, upscaler: ImageUpscaler, formats: Formats) -> Frame:
     source, target = tmp_path / "a.npy", tmp_path / "whole.npy"
     np.save(source, np.random.default_rng(0).normal(5, 3, (70, 50)).astype(np.float32))
-    restore(source, target, upscaler, formats)
+    upscale_file(source, target, upscaler, formats)
     return Frame(source, target.read_bytes())
 
 
@@ -70,7 +71,7 @@ def _interrupted(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        upscale_file(Job(frame.source, target), upscaler, formats, {}, stop)
+        upscale_file(frame.source, target, upscaler, formats, report=stop)
     assert not target.exists()
     return sorted(path.name for path in target.parent.iterdir() if "partial" in path.name)
 
@@ -83,16 +84,13 @@ def test_goes_on_where_it_stopped(
     assert left == [".partial.sr.npy", ".partial.sr.npy.json"]
     # What is half done is no input, neither are outputs half done.
     assert {
-        job.source.name for job in plan([str(tmp_path)], tmp_path / "o", formats, "x2", None)
-    } == {
-        "a.npy",
-        "whole.npy",
-    }
+        job.source.path.name for job in plan([str(tmp_path)], tmp_path / "o", formats, "x2", None)
+    } == {"a.npy", "whole.npy"}
     done: list[int] = []
     told = upscale_file(
-        Job(frame.source, target), upscaler, formats, {}, lambda part, _: done.append(part)
+        frame.source, target, upscaler, formats, report=lambda part, _: done.append(part)
     )
-    assert told == ["went on behind 2 strips"]
+    assert told == ["resumed after 2 strips"]
     assert min(done) == 64
     assert target.read_bytes() == frame.whole
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
@@ -103,10 +101,10 @@ def test_goes_on_in_every_format(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats, ending: str
 ) -> None:
     whole, target = tmp_path / f"whole.{ending}", tmp_path / f"sr.{ending}"
-    upscale_file(Job(frame.source, whole), upscaler, formats, {})
+    upscale_file(frame.source, whole, upscaler, formats)
     _interrupted(frame, target, upscaler, formats)
-    told = upscale_file(Job(frame.source, target), upscaler, formats, {})
-    assert "went on behind 2 strips" in told
+    told = upscale_file(frame.source, target, upscaler, formats)
+    assert "resumed after 2 strips" in told
     assert target.read_bytes() == whole.read_bytes()
 
 
@@ -138,8 +136,8 @@ def test_begins_anew_where_something_changed(
         np.save(frame.source, values)
         os.utime(frame.source, ns=(times.st_atime_ns, times.st_mtime_ns))
     other = upscaler if change is None else change()
-    assert upscale_file(Job(frame.source, target), other, formats, {}) == []
-    restore(frame.source, expected, other, formats)
+    assert upscale_file(frame.source, target, other, formats) == []
+    upscale_file(frame.source, expected, other, formats)
     assert target.read_bytes() == expected.read_bytes()
 
 
@@ -151,8 +149,8 @@ def test_a_journal_that_lies(
     with partial.open("r+b") as file:
         file.seek(128 + 40 * 100 * 4)  # in the second strip of three
         file.write(b"\1")
-    told = upscale_file(Job(frame.source, target), upscaler, formats, {})
-    assert told == ["of 3 strips that an interrupted run claims, 1 are sound and kept"]
+    told = upscale_file(frame.source, target, upscaler, formats)
+    assert told == ["resumed after 1 of 3 strips; the others were damaged"]
     assert target.read_bytes() == frame.whole
 
 
@@ -173,7 +171,7 @@ def test_a_partial_output_that_is_not_what_it_was(
         stored = json.loads(journal.read_text())
         stored["content"]["strips"] *= 2
         journal.write_text(json.dumps(stored))
-    upscale_file(Job(frame.source, target), upscaler, formats, {})
+    upscale_file(frame.source, target, upscaler, formats)
     assert target.read_bytes() == frame.whole
 
 
@@ -182,15 +180,13 @@ def test_a_full_disk_keeps_what_is_done(
 ) -> None:
     target = tmp_path / "sr.npy"
     with small_disk(35_000), pytest.raises(FailedError) as caught:
-        upscale_file(Job(frame.source, target), upscaler, formats, {})
+        upscale_file(frame.source, target, upscaler, formats)
     assert str(caught.value) == (
-        f"{target}: cannot be written (File too large); 2 of 5 strips are kept: free some space, "
-        "and the same command goes on"
+        f"{target}: cannot be written (File too large); 2 of 5 strips are done; free some space "
+        "and run the same command to resume"
     )
     assert not target.exists()
-    assert upscale_file(Job(frame.source, target), upscaler, formats, {}) == [
-        "went on behind 2 strips"
-    ]
+    assert upscale_file(frame.source, target, upscaler, formats) == ["resumed after 2 strips"]
     assert target.read_bytes() == frame.whole
 
 
@@ -201,11 +197,11 @@ def test_two_at_the_same_output(
 
     def meanwhile(done: int, total: int) -> None:
         with pytest.raises(FailedError) as caught:
-            upscale_file(Job(frame.source, target), upscaler, formats, {})
+            upscale_file(frame.source, target, upscaler, formats)
         told = f"{frame.source}: {target}: is being written by another process"
         assert str(caught.value) == told
 
-    upscale_file(Job(frame.source, target), upscaler, formats, {}, meanwhile)
+    upscale_file(frame.source, target, upscaler, formats, report=meanwhile)
     assert target.read_bytes() == frame.whole
 
 
@@ -257,10 +253,10 @@ def test_a_signal(
         assert child.wait() != 0
     assert "Traceback" not in log.read_text()
     if number == signal.SIGINT:
-        assert f"{frame.source}: stopped; the same command goes on" in log.read_text()
+        assert f"{frame.source}: stopped; run the same command to resume" in log.read_text()
     assert not target.exists()
-    (told,) = upscale_file(Job(frame.source, target), upscaler, formats, {})
-    assert told.startswith("went on behind ")
+    (told,) = upscale_file(frame.source, target, upscaler, formats)
+    assert told.startswith("resumed after ")
     assert target.read_bytes() == frame.whole
 
 
@@ -287,7 +283,7 @@ def test_what_goes_by_windows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def opens(source: Path, target: Path, restores: ImageUpscaler = upscaler) -> bool:
-        with frame_files.open_large(source, target, formats, restores) as opened:
+        with frame_files.open_large(Job.of(source, target, formats), restores) as opened:
             return opened is not None
 
     picture = tmp_path / "a.png"
@@ -315,22 +311,22 @@ def test_a_picture_that_does_not_fit_into_memory(
 ) -> None:
     source = tmp_path / "a.png"
     formats.write(source, Image(torch.rand(3, 400, 500)))
-    monkeypatch.setattr(Formats, "read_pages", READ_PAGES)
+    monkeypatch.setattr(ImageFile, "read_pages", READ_PAGES)
     monkeypatch.setattr(frame_files, "free_memory", lambda: 2**32)
     monkeypatch.setattr(frame_files, "needed_memory", lambda shape, scale: 240 * 2**30)
     done = srkit("upscale", source, "-m", "bicubic")
     assert done.status == 1
     assert done.out.replace("\n", " ").startswith(
-        f"failed {source}: 500 x 400 pixels at scale 2 take at least 120.0 GiB of memory at "
-        "once, and 4.0 are free; from and to an uncompressed .fits, a .tif or an .npy file, frames "
-        "of any size go through"
+        f"failed {source}: 500 x 400 pixels at scale 2 need at least 120.0 GiB of memory, but only "
+        "4.0 GiB are free; images of any size can be processed if input and output are "
+        "uncompressed .fits, .tif or .npy files"
     )
 
 
 def test_an_output_that_is_there_is_skipped(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
 ) -> None:
-    job = Job(frame.source, tmp_path / "sr.npy")
+    job = Job.of(frame.source, tmp_path / "sr.npy", formats)
     for expected in ((1, 0), (0, 1)):
-        outcome = upscale_files([job], upscaler, formats, Console(quiet=True))
+        outcome = upscale_files([job], FileUpscaler(upscaler), Console(quiet=True))
         assert (outcome.done, outcome.skipped, outcome.failed) == (*expected, [])

@@ -10,10 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -30,11 +30,13 @@ from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.interfaces import WindowedFormat
 from srkit.system.processes.pool import LocalPool
-from srkit.upscaling.files import Attempt, Job, Outcome, plan, upscale_files
-from srkit.upscaling.frames.survey import survey
+from srkit.upscaling.files import FileResult, FileUpscaler, Summary, upscale_files
 from srkit.upscaling.frames.windows import FrameUpscaler
-from srkit.upscaling.sharing import SharedWindows, WindowWork, Work, share_files, share_of
-from srkit.upscaling.sizing import Size
+from srkit.upscaling.jobs import Job, plan
+from srkit.upscaling.parallel import open_files, open_windows, share_files, share_of, share_windows
+from srkit.upscaling.request import Request
+from srkit.upscaling.size import Size
+from srkit.upscaling.upscalers import Upscalers
 
 COUNT = 6
 
@@ -66,27 +68,24 @@ def test_files_are_those_of_one_process(pictures: Path, tmp_path: Path) -> None:
     for path in found:
         assert (tmp_path / "alone" / path).read_bytes() == (tmp_path / "shared" / path).read_bytes()
     again = CliRunner().invoke(app, [*command, str(tmp_path / "shared"), "--processes", "2"])
-    assert again.output.splitlines()[-1] == f"0 restored, {COUNT} there already, 1 failed"
+    assert again.output.splitlines()[-1] == f"0 restored, {COUNT} skipped (output exists), 1 failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Dying(Work):
-    """Kills its process once when it restores picture 2, and whenever it restores picture 3."""
+@contextmanager
+def open_dying(
+    marks: Path, request: Request, device: str | None
+) -> Iterator[Callable[[Job], FileResult]]:
+    """Kill the process once when it restores picture 2, and whenever it restores picture 3."""
+    with open_files(request, device) as restore:
 
-    marks: Path
+        def restore_or_die(job: Job) -> FileResult:
+            mark = marks / job.source.stem
+            if job.source.stem == "3" or (job.source.stem == "2" and not mark.exists()):
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return restore(job)
 
-    @contextmanager
-    def open(self, device: str | None) -> Iterator[Callable[[Job], Attempt]]:
-        with Work.open(self, device) as restore:
-
-            def restore_or_die(job: Job) -> Attempt:
-                mark = self.marks / job.source.stem
-                if job.source.stem == "3" or (job.source.stem == "2" and not mark.exists()):
-                    mark.touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return restore(job)
-
-            yield restore_or_die
+        yield restore_or_die
 
 
 def test_the_share_of_a_process_that_died_is_redone(
@@ -96,12 +95,12 @@ def test_the_share_of_a_process_that_died_is_redone(
     (tmp_path / "marks").mkdir()
     jobs = plan([str(pictures)], tmp_path / "out", formats, "x2", None)
     console = Console(file=io.StringIO(), width=200)
-    work = Dying("bicubic", Size(2), {}, False, {}, 250.0, tmp_path / "marks")
-    outcome = share_files(jobs, work, LocalPool(2), console)
+    setup = partial(open_dying, tmp_path / "marks", Request(model="bicubic", size=Size(2)))
+    outcome = share_files(jobs, setup, LocalPool(2), console)
     assert outcome.done == COUNT - 1
     assert outcome.failed == [
         f"{pictures}/deeper/3.png: its process died twice, possibly for lack of memory; restore "
-        "it alone, --processes 1"
+        "it alone with --processes 1"
     ]
     names = sorted(path.name for path in tmp_path.glob("out/**/*"))
     assert names == ["0.png", "1.png", "2.png", "4.png", "5.png", "deeper"]
@@ -116,19 +115,18 @@ def frame(tmp_path: Path) -> Path:
     return tmp_path / "frame.npy"
 
 
-def windows_of(frame: Path, target: Path, work: Work, pool: LocalPool | None) -> Outcome:
-    """Restore a frame by windows, in several processes or here."""
+def windows_of(frame: Path, target: Path, request: Request, pool: LocalPool | None) -> Summary:
+    """Restore a frame by windows, in several processes or in this one."""
     registry = Registry.discover()
-    given = {} if pool is None else {"windows": SharedWindows(work, pool)}
-    console, formats = Console(file=io.StringIO()), Formats.of(registry)
+    shared = {} if pool is None else {"restore_windows": partial(share_windows, request, pool)}
     with by_windows():
-        jobs = [Job(frame, target)]
-        return upscale_files(jobs, work.upscalers(registry, None), formats, console, **given)
+        jobs = [Job.of(frame, target, Formats.of(registry))]
+        upscaler = FileUpscaler(request.open(registry), **shared)
+        return upscale_files(jobs, upscaler, Console(file=io.StringIO()))
 
 
 def test_windows_of_a_frame_are_those_of_one_process(frame: Path, tmp_path: Path) -> None:
-    settings = {"tile": 16, "self_ensemble": True}
-    work = Work("rrdb_small_x4", Size(2), settings, False, {}, 250.0)
+    work = Request(model="rrdb_small_x4", size=Size(2), tile=16, self_ensemble=True)
     outcome = windows_of(frame, tmp_path / "alone.npy", work, None)
     assert (outcome.done, outcome.failed) == (1, [])
     outcome = windows_of(frame, tmp_path / "shared.npy", work, LocalPool(2))
@@ -139,42 +137,42 @@ def test_windows_of_a_frame_are_those_of_one_process(frame: Path, tmp_path: Path
 def test_the_stretch_is_measured_on_the_whole_frame(frame: Path) -> None:
     """A process that is told what was measured gives what one gives that measures."""
     registry = Registry.discover()
-    work = Work("sky_x2", Size(2), {"tile": 16}, False, {}, 250.0)
-    reader = Formats.of(registry).of_path(frame)
-    assert isinstance(reader, WindowedFormat)
-    source = reader.open_source(frame)
+    request = Request(model="sky_x2", size=Size(2), tile=16)
+    file = Formats.of(registry).file(frame)
+    assert isinstance(file.format, WindowedFormat)
+    source = file.format.open_source(frame)
     assert source is not None
-    upscaler = work.upscalers(registry, None).for_image(source.outline)
+    upscaler = request.open(registry).for_image(source.outline)
     with closing(source):
-        whole = FrameUpscaler(upscaler, source, reader, {}, survey(source))
+        whole = FrameUpscaler(upscaler, source, file.format, {})
         assert whole.fitted[0] is not None
-        part = WindowWork(work, frame, whole.known, whole.side, whole.fitted)
+        part = partial(open_windows, request, file, whole.known, whole.side)
         window = whole.windows(whole.strips()[1])[1]
         expected = whole.restore(window).image.pixels
-    with part.open(None) as restore:
+    with part(whole.fitted, None) as restore:
         told = restore(window).image.pixels
     torch.testing.assert_close(told, expected, equal_nan=True)
     # Another measure is another answer: it is what was told that counts.
-    with replace(part, fitted=(10 * whole.fitted[0], None)).open(None) as restore:
+    with part((10 * whole.fitted[0], None), None) as restore:
         assert not torch.equal(restore(window).image.pixels, told)
 
 
-@dataclass(frozen=True, slots=True)
-class DyingOfWindows(Work):
-    """Opens a model of which every process dies in the end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DyingRequest(Request):
+    """Kills every other process that opens the model."""
 
-    def upscalers(self, registry: Registry, device: str | None) -> Any:
+    def open(self, registry: Registry, device: str | None = None) -> Upscalers:
         if parent_process() is not None:
             os.kill(os.getpid(), signal.SIGKILL)
-        return Work.upscalers(self, registry, device)
+        return Request.open(self, registry, device)
 
 
 def test_a_window_that_kills_its_processes(frame: Path, tmp_path: Path) -> None:
-    work = DyingOfWindows("bicubic", Size(2), {"tile": 64}, False, {}, 250.0)
+    work = DyingRequest(model="bicubic", size=Size(2), tile=64)
     outcome = windows_of(frame, tmp_path / "out.npy", work, LocalPool(2))
     assert outcome.failed == [
         f"{frame}: rows 0 to 128 and columns 0 to 100 of SR: its process died twice, possibly "
-        "for lack of memory; take a smaller --tile, or --processes 1"
+        "for lack of memory; use a smaller --tile, or --processes 1"
     ]
     assert not (tmp_path / "out.npy").exists()
 

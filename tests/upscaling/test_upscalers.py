@@ -1,4 +1,4 @@
-"""The model that is taken where none is named."""
+"""Which model and scale an image is restored with."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from srkit.cli import app
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
 from srkit.interfaces import Image, Published
-from srkit.models.open import open_model, published_models
+from srkit.models.open import Model, fresh_model, native_scale, open_model, published_models
 from srkit.system.downloads import digest_of
-from srkit.upscaling.defaults import DefaultUpscalers, default_model, kind_of
-from srkit.upscaling.sizing import Size
+from srkit.upscaling.size import Size
+from srkit.upscaling.upscalers import Upscalers, default_model, kind_of
 from srkit.weights.files import is_here
 
 
@@ -154,14 +154,14 @@ def shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 def test_each_image_gets_the_model_for_its_kind_and_scale(shipping: Registry) -> None:
     picture = Image(torch.rand(3, 6, 8), metadata={"bits": 8})
     frame = Image(torch.randn(1, 6, 8), (-3.0, 3.0), {"frame": True})
-    plain = DefaultUpscalers(shipping, Size())
+    plain = Upscalers(None, shipping, Size())
     assert plain.label == "x2"
     assert [plain.for_image(each).model.name for each in (picture, frame)] == [
         "pictures_2",
         "frames_2",
     ]
     assert plain.for_image(picture) is not plain.for_image(frame)
-    wide = DefaultUpscalers(shipping, Size(width=20))
+    wide = Upscalers(None, shipping, Size(width=20))
     assert wide.label == "w20"
     chosen = wide.for_image(picture)
     assert (chosen.model.name, chosen.scale) == ("pictures_3", 2.5)
@@ -170,7 +170,7 @@ def test_each_image_gets_the_model_for_its_kind_and_scale(shipping: Registry) ->
 
 def test_settings_are_tried_at_once(shipping: Registry) -> None:
     with pytest.raises(ValueError, match=r"^the tile must be positive, got 0$"):
-        DefaultUpscalers(shipping, Size(), tile=0)
+        Upscalers(None, shipping, Size(), tile=0)
 
 
 def test_python_and_command_line_need_no_model(
@@ -196,3 +196,48 @@ def test_pictures_have_a_model_that_needs_no_download(registry: Registry) -> Non
         _, weights = published_models(registry)[name]
         assert is_here(weights)
         assert open_model(name, registry).channels == 3
+
+
+def image(height: int, width: int) -> Image:
+    return Image(torch.zeros(1, height, width))
+
+
+def test_an_interpolation_of_the_next_whole_scale() -> None:
+    upscalers = Upscalers("bicubic", Registry.discover(), Size(width=70))
+    first, again = upscalers.for_image(image(9, 20)), upscalers.for_image(image(30, 20))
+    assert (first.model.scale, first.scale) == (4, 3.5)
+    assert first.model is again.model
+    assert upscalers.for_image(image(9, 100)).model.scale == 1
+
+
+def test_the_own_scale_of_a_model() -> None:
+    opened = open_model("lanczos", Registry.discover(), scale=3)
+    upscaler = Upscalers(opened, Registry.discover(), Size()).for_image(image(5, 5))
+    assert upscaler.scale == 3
+    assert Upscalers(opened, Registry.discover(), Size(8)).for_image(image(5, 5)).model is opened
+
+
+def test_the_nearest_scale_of_a_network_for_several() -> None:
+    registry = Registry.discover()
+    generator = registry.get("generators", "mdsr").factory(
+        scales=(2, 3, 4), channels=3, blocks=1, features=4
+    )
+    model = Model("mdsr", generator.eval(), 2, 3)
+    assert [native_scale(model, wanted) for wanted in (0.5, 2, 2.1, 3.5, 9)] == [2, 2, 3, 4, 4]
+    single = fresh_model("edsr", registry, ["blocks=1", "features=4"], scale=2, channels=3)
+    assert native_scale(single, 3.5) == 2
+
+
+def test_copies_for_another_scale_measure_the_network_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = fresh_model(
+        "edsr", Registry.discover(), ["blocks=1", "features=4"], scale=2, channels=1
+    )
+    upscalers = Upscalers(model, Registry.discover(), Size(width=300))
+    margin = upscalers.for_image(image(9, 20)).margin
+    monkeypatch.setattr(
+        "srkit.upscaling.upscaler.reach", lambda *asked: pytest.fail("measured again")
+    )
+    assert upscalers.for_image(image(9, 60)).margin == margin
+    assert torch.is_tensor(next(model.generator.parameters()))

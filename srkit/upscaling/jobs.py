@@ -1,0 +1,147 @@
+"""Decide which files are restored, and where their SR is written."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from srkit.errors import DataError
+from srkit.images.formats import Formats, ImageFile
+
+#: How the names of partial outputs begin.
+PARTIAL = ".partial."
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to restore.
+
+    Parameters
+    ----------
+    source, target
+        Files of LR and of SR.
+    name
+        What messages call the job; the path of its source by default.
+    """
+
+    source: ImageFile
+    target: ImageFile
+    name: str = ""
+
+    @classmethod
+    def of(cls, source: Path, target: Path, formats: Formats, name: str = "") -> Job:
+        """Find the formats of two files.
+
+        Raises
+        ------
+        DataError
+            If the format of one is unknown.
+        """
+        return cls(formats.file(source), formats.file(target), name)
+
+    def __str__(self) -> str:
+        return self.name or str(self.source.path)
+
+
+def plan(
+    inputs: Sequence[str], out: Path | None, formats: Formats, label: str, suffix: str | None
+) -> list[Job]:
+    """List the files to restore.
+
+    A folder is searched recursively, and mirrored. Without `out`, SR is written beside its LR as
+    ``NAME_x4.png``.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders, and patterns such as ``*.png``.
+    out
+        A file name with a known extension for a single input; else a folder.
+    formats
+        The image formats.
+    label
+        What names beside the inputs say of the size, such as ``x4``.
+    suffix
+        Extension of the outputs, in place of that of the inputs.
+
+    Raises
+    ------
+    DataError
+        If an input is missing or of an unknown format, a folder contains no images, two outputs
+        would be the same file, or an output would replace an input.
+    """
+    found = [pair for given in inputs for pair in _find(given, formats)]
+    if suffix is not None:
+        ending = f".{suffix.lstrip('.')}"
+        found = [(s, name.with_name(formats.split(name.name)[0] + ending)) for s, name in found]
+    if out is None:
+        pairs = [(source, _beside(source, name, formats, label)) for source, name in found]
+        outputs = {target for _, target in pairs}  # perhaps of an earlier run
+        pairs = [(source, target) for source, target in pairs if source not in outputs]
+    elif formats.knows(out) and not out.is_dir():
+        if len(found) > 1 or Path(inputs[0]).is_dir():
+            raise DataError(f"{out}: is a file name; give a folder for several inputs")
+        if suffix is not None and not out.name.lower().endswith(ending.lower()):
+            raise DataError(
+                f"{out}: --format {suffix} contradicts the extension of the output; drop one of "
+                "them"
+            )
+        pairs = [(source, out) for source, _ in found]
+    else:
+        _check_folder(out, len(found))
+        pairs = [(source, out / name) for source, name in found]
+    jobs = [Job.of(source, target, formats) for source, target in pairs]
+    _check_targets(jobs)
+    return jobs
+
+
+def _find(given: str, formats: Formats) -> list[tuple[Path, Path]]:
+    """List the files of an input, each with its path relative to that input."""
+    path = Path(given)
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and formats.knows(p))
+        files = [file for file in files if not file.name.startswith(PARTIAL)]
+        if not files:
+            known = ", ".join(formats.suffixes)
+            raise DataError(f"{path}: contains no images; known extensions: {known}")
+        return [(file, file.relative_to(path)) for file in files]
+    if path.is_file():
+        return [(path, Path(path.name))]
+    matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - may be absolute
+    if not matches:
+        raise DataError(f"{given}: no such file or folder")
+    return [pair for match in matches if Path(match) != path for pair in _find(match, formats)]
+
+
+def _beside(source: Path, name: Path, formats: Formats, label: str) -> Path:
+    stem, ending = formats.split(name.name)
+    return source.with_name(f"{stem}_{label}{ending}")
+
+
+def _check_folder(out: Path, count: int) -> None:
+    """Check that outputs can be written to a folder, which need not exist."""
+    if not any(each.exists() and not each.is_dir() for each in (out, *out.parents)):
+        return
+    if count == 1:
+        raise DataError(
+            f"{out}: is neither a folder nor a file name with a known extension; choose another "
+            "output"
+        )
+    raise DataError(f"{out}: is not a folder; choose another output for {count} files")
+
+
+def _check_targets(jobs: Iterable[Job]) -> None:
+    sources = {job.source.path.resolve() for job in jobs}
+    seen: dict[Path, Job] = {}
+    for job in jobs:
+        target = job.target.path.resolve()
+        if target in sources:
+            raise DataError(f"{job.target.path}: is an input; choose another output")
+        if target in seen:
+            raise DataError(
+                f"{job.target.path}: both {seen[target]} and {job} would be written to it; restore "
+                "them one by one, or into separate folders"
+            )
+        seen[target] = job

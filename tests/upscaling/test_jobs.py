@@ -1,0 +1,106 @@
+"""Which files are restored, and where SR is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from upscale_setup import save_picture
+
+from srkit.errors import DataError
+from srkit.images.formats import Formats
+from srkit.upscaling.jobs import Job, plan
+
+
+def test_beside_the_input(tmp_path: Path, formats: Formats) -> None:
+    source = save_picture(tmp_path / "cat.png")
+    assert plan([str(source)], None, formats, "x4", None) == [
+        Job.of(source, tmp_path / "cat_x4.png", formats)
+    ]
+    packed = tmp_path / "m31.fits.gz"
+    packed.touch()
+    (job,) = plan([str(packed)], None, formats, "x1.5", None)
+    assert job.target.path == tmp_path / "m31_x1.5.fits.gz"
+
+
+def test_one_file_to_a_file_and_many_to_a_folder(tmp_path: Path, formats: Formats) -> None:
+    first, second = save_picture(tmp_path / "a.png"), save_picture(tmp_path / "b.jpg")
+    (job,) = plan([str(first)], tmp_path / "out.webp", formats, "x2", None)
+    assert job.target.path == tmp_path / "out.webp"
+    jobs = plan([str(first), str(second)], tmp_path / "out", formats, "x2", "png")
+    assert [job.target.path for job in jobs] == [
+        tmp_path / "out" / "a.png",
+        tmp_path / "out" / "b.png",
+    ]
+
+
+def test_a_folder_is_mirrored_and_a_pattern_matched(tmp_path: Path, formats: Formats) -> None:
+    for name in ("a.png", "deep/b.png", "deep/notes.txt"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    out = tmp_path / "out"
+    jobs = plan([str(tmp_path / "in")], out, formats, "x2", None)
+    assert [job.target.path for job in jobs] == [out / "a.png", out / "deep" / "b.png"]
+    (job,) = plan([str(tmp_path / "in" / "*.png")], out, formats, "x2", None)
+    assert job.source.path == tmp_path / "in" / "a.png"
+
+
+def test_what_cannot_be_planned(tmp_path: Path, formats: Formats) -> None:
+    picture, other = save_picture(tmp_path / "a.png"), save_picture(tmp_path / "b" / "a.png")
+    (tmp_path / "empty").mkdir()
+    wrong = {
+        (str(tmp_path / "none.png"),): "none.png: no such file or folder",
+        (str(tmp_path / "empty"),): "empty: contains no images; known extensions: .",
+        (str(picture), str(other)): f"both {picture} and {other} would be written to it",
+    }
+    for inputs, expected in wrong.items():
+        with pytest.raises(DataError) as caught:
+            plan(inputs, tmp_path / "out", formats, "x2", None)
+        assert expected in str(caught.value)
+    with pytest.raises(DataError) as caught:
+        plan([str(picture)], tmp_path, formats, "x2", None)
+    assert str(caught.value) == f"{picture}: is an input; choose another output"
+
+
+def test_what_an_earlier_run_wrote_beside_its_inputs_is_no_input(
+    tmp_path: Path, formats: Formats
+) -> None:
+    for name in ("a.png", "b.png", "a_x2.png", "c_x2.png"):
+        save_picture(tmp_path / name)
+    jobs = plan([str(tmp_path)], None, formats, "x2", None)
+    assert [(job.source.path.name, job.target.path.name) for job in jobs] == [
+        ("a.png", "a_x2.png"),
+        ("b.png", "b_x2.png"),
+        ("c_x2.png", "c_x2_x2.png"),  # nothing tells that it is one
+    ]
+
+
+@pytest.mark.parametrize("inside", ["", "deeper"])
+def test_many_files_need_a_folder(tmp_path: Path, formats: Formats, inside: str) -> None:
+    for name in ("a.png", "b.png", "file"):
+        save_picture(tmp_path / name) if name != "file" else (tmp_path / name).touch()
+    out = tmp_path / "file" / inside
+    with pytest.raises(DataError) as caught:
+        plan([str(tmp_path / "*.png")], out, formats, "x2", None)
+    assert str(caught.value) == f"{out}: is not a folder; choose another output for 2 files"
+
+
+def test_one_file_needs_a_folder_or_a_name(tmp_path: Path, formats: Formats) -> None:
+    save_picture(tmp_path / "a.png")
+    with pytest.raises(DataError) as caught:
+        plan([str(tmp_path / "a.png")], Path("/dev/null"), formats, "x2", None)
+    assert str(caught.value) == (
+        "/dev/null: is neither a folder nor a file name with a known extension; choose another "
+        "output"
+    )
+
+
+def test_the_name_of_a_file_is_no_folder_for_several(tmp_path: Path, formats: Formats) -> None:
+    for name in ("a.png", "b.png"):
+        save_picture(tmp_path / name)
+    out = tmp_path / "one.png"
+    with pytest.raises(DataError) as caught:
+        plan([str(tmp_path / "*.png")], out, formats, "x2", None)
+    assert str(caught.value) == f"{out}: is a file name; give a folder for several inputs"
+    out.mkdir()
+    assert plan([str(tmp_path / "a.png")], out, formats, "x2", None)[0].target.path == out / "a.png"
