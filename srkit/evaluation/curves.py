@@ -21,14 +21,14 @@ Record = Mapping[str, Any]
 Floats = NDArray[np.float64]
 
 NOT_METRICS = {"kind", "step", "epoch"}
-#: A curve of more points than this is drawn faint, under its running mean.
+#: A curve of more points than this is drawn faintly, under its running mean.
 DENSE = 60
 
 
 def write_curves(
     records: Iterable[Record], writer: ReportWriter, metrics: Sequence[MetricInfo] = ()
 ) -> None:
-    """Draw what a run logged, as the DarioNet report's figure 2 does.
+    """Draw the curves of a training run, like figure 2 of the DarioNet report.
 
     Writes ``curves_loss.png`` and ``curves_validation.png``; a figure without data is not drawn.
 
@@ -61,10 +61,10 @@ def write_curves(
 
 
 def loss_curves(records: Sequence[Record]) -> Figure | None:
-    """Draw each loss term over the epochs, one panel a term; None if there is none."""
+    """Draw each loss term over the epochs in a panel of its own; None if there is none."""
     losses = [name for name in _keys(records) if name.startswith("loss/")]
     if len(losses) == 2:
-        losses = losses[:1]  # the total of one term is that term
+        losses = losses[:1]  # the total of a single term is that term
     if not losses:
         return None
     with style():
@@ -83,9 +83,9 @@ def loss_curves(records: Sequence[Record]) -> Figure | None:
 def validation_curves(
     records: Sequence[Record], metrics: Sequence[MetricInfo] = ()
 ) -> Figure | None:
-    """Draw each validation metric over the epochs, its best value marked; None without any.
+    """Draw each validation metric over the epochs and mark its best value; None without any.
 
-    Of several scales, ``NAME/x2`` and so on stand in the panel of their mean, ``NAME``.
+    The metrics of several scales, ``NAME/x2`` and so on, are in the panel of their mean, ``NAME``.
     """
     keys = [name for name in _keys(records) if name not in NOT_METRICS]
     names = [name for name in keys if "/" not in name]
@@ -108,7 +108,7 @@ def validation_curves(
 
 
 def _draw_scales(axis: Axes, records: Sequence[Record], names: Sequence[str]) -> None:
-    """Draw the scales around their mean, each with its name at its end."""
+    """Draw a curve for each scale, with its name at the end."""
     for name, colour in zip(names, cycle(COLOURS[1:]), strict=False):
         epochs, values = _series(records, name)
         _line(axis, epochs, values, colour)
@@ -120,7 +120,7 @@ def _draw_scales(axis: Axes, records: Sequence[Record], names: Sequence[str]) ->
 
 
 def _keys(records: Sequence[Record]) -> list[str]:
-    """List the keys in the order of their first appearance."""
+    """Return the keys in the order of their first appearance."""
     return list(dict.fromkeys(key for record in records for key in record))
 
 

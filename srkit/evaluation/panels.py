@@ -1,4 +1,4 @@
-"""Panels of images: the original, what was made of it, and what the teacher sees."""
+"""Panels of images: the original, its restorations, and the predictions of the teacher."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from srkit.report.colour_scales import (
     extension,
     label_bar,
 )
+from srkit.report.details import CELL, CropBox, add_cell, mark_box, most_detailed
 from srkit.report.metric_info import ORIGINAL
-from srkit.report.pictures import Pixels, Row
+from srkit.report.pictures import ImageRow, Pixels
 from srkit.report.plotting import BETTER, WORSE, shorten, style
-from srkit.report.squares import CELL, Box, add_cell, mark, most_detailed
 from srkit.report.tables import format_value
 
-#: Gives, for each image index, what is shown of it.
-Render = Callable[[Sequence[int]], list[Row]]
+#: Returns what is shown of each image, by index.
+Render = Callable[[Sequence[int]], list[ImageRow]]
 
-#: Sides in inches: the gap beside an image, its caption, and a row's title.
+#: Lengths in inches: the gap beside an image, its caption, and the title of a row.
 GAP, CAPTION, TITLE = 0.08, 0.56, 0.3
-#: Inches to the left of the images for what a strip shows, and to the right for colour bars.
+#: Inches to the left of the images for the label of a strip, and to the right for colour bars.
 LABEL, BAR = 0.2, 0.75
 LR = "LR"
 BLACK_TO_WHITE = Normalize(0, 1)
@@ -45,24 +45,26 @@ BLACK_TO_WHITE = Normalize(0, 1)
 def changed_images(
     evaluation: Evaluation, model: str, against: str, gains: bool, most: int = 3
 ) -> list[int]:
-    """Choose an image of each class whose F1 a model changes most, as the report's figures 6 and 7.
+    """Choose an image of each class whose F1 a model changes most.
+
+    These are figures 6 and 7 of the DarioNet report.
 
     Parameters
     ----------
     evaluation
         The results.
     model, against
-        The model, and the one it is compared with.
+        Names of the model and of the one that it is compared with.
     gains
-        Whether to look for classes that gain; else for those that lose.
+        Whether to choose classes whose F1 rises, otherwise classes whose F1 falls.
     most
-        Most images.
+        Maximum number of images.
 
     Returns
     -------
     list of int
-        Indices of images that only one of the two gets right; empty without labels or
-        predictions.
+        Indices of images that are classified correctly from one of the two only; empty without
+        labels or predictions.
     """
     scores = class_scores(evaluation)
     if scores is None or not {model, against} <= scores.f1.keys():
@@ -90,19 +92,19 @@ class Strip:
     Parameters
     ----------
     images
-        By column; columns that it lacks stay empty.
+        Images by column; the others stay empty.
     label
-        What it shows, where that is not what the columns say.
+        What the strip shows, if not the images of the columns.
     norm, colours
-        From values to colours; RGB has its own.
+        Normalisation and colour map of images of one channel.
     bar
-        What the colour bar says; None: there is none.
+        Label of the colour bar; None for no bar.
     frame
         A square that is marked in every image.
     pixel_scale
-        Of the first image in arcsec, for a scale bar; None: there is none.
+        Pixel scale of the first image in arcsec, for a scale bar; None for no bar.
     origin
-        Where the first row of pixels is.
+        Position of the first row of pixels.
     """
 
     images: Mapping[str, Pixels]
@@ -110,7 +112,7 @@ class Strip:
     norm: Normalize = BLACK_TO_WHITE
     colours: str = "gray"
     bar: str | None = None
-    frame: Box | None = None
+    frame: CropBox | None = None
     pixel_scale: float | None = None
     origin: Literal["upper", "lower"] = "upper"
 
@@ -118,26 +120,27 @@ class Strip:
 def image_panels(
     evaluation: Evaluation, indices: Sequence[int], render: Render, zoom: bool = False
 ) -> tuple[Figure, float]:
-    """Draw images side by side, a row for each, pixel by pixel.
+    """Draw images with their restorations side by side, in a row for each image.
 
-    Measured values have a colour bar in their unit, a scale bar where the size of pixels is known,
-    and below them what the models differ by from the original. The metrics' maps come last.
+    Measured values have a colour bar in their unit, a scale bar if the pixel scale is known, and
+    the residuals of the models below them. The maps of the metrics come last.
 
     Parameters
     ----------
     evaluation
-        The results that the captions tell of.
+        The results for the captions.
     indices
-        Which images.
+        Indices of the images.
     render
-        Gives their pixels.
+        Returns their pixels.
     zoom
         Whether to repeat each row with its most detailed square, enlarged.
 
     Returns
     -------
     figure, dpi
-        The figure, and the resolution at which a pixel of the largest image is one of the figure.
+        The figure, and the resolution at which one pixel of the largest image is one pixel of the
+        figure.
     """
     rows = render(indices)
     blocks = [_strips(row, zoom) for row in rows]
@@ -163,8 +166,8 @@ def image_panels(
     return figure, min(max(side / CELL, 120.0), 300.0)
 
 
-def _strips(row: Row, zoom: bool) -> list[Strip]:
-    """Decide what is shown of a row, from top to bottom."""
+def _strips(row: ImageRow, zoom: bool) -> list[Strip]:
+    """Return the strips of a row from top to bottom."""
     box = most_detailed(_grey(row)) if zoom else None
     strips = [_brightness_strip(row, box) if row.measured else Strip(row.images, frame=box)]
     if box is not None:
@@ -173,19 +176,19 @@ def _strips(row: Row, zoom: bool) -> list[Strip]:
     if row.measured:
         strips += _residual_strips(row, strips[0].norm)
     strips += [Strip(maps, metric, colours=MAPS) for metric, maps in row.maps.items()]
-    # Measured images begin at the bottom, as FITS files do.
+    # The first row of a measured image is at the bottom, as in FITS files.
     return [replace(strip, origin="lower" if row.measured else "upper") for strip in strips]
 
 
-def _brightness_strip(row: Row, box: Box | None) -> Strip:
-    # On the scale of what was observed: a model that went astray must not hide the others.
+def _brightness_strip(row: ImageRow, box: CropBox | None) -> Strip:
+    # The scale is that of LR and HR, so that the values of a diverged model cannot hide the others.
     observed = [row.images[name] for name in (LR, ORIGINAL) if name in row.images]
     norm = brightness_scale(*observed or row.images.values())
     return Strip(row.images, "", norm, VALUES, row.unit, box, row.pixel_scale)
 
 
-def _residual_strips(row: Row, norm: Normalize) -> list[Strip]:
-    """Show what models differ by from the original, where there is one."""
+def _residual_strips(row: ImageRow, norm: Normalize) -> list[Strip]:
+    """Return the differences of the models from the original, if there is one."""
     models = [name for name in row.images if name not in (ORIGINAL, LR)]
     if ORIGINAL not in row.images or not models:
         return []
@@ -211,7 +214,7 @@ def _draw_row(
     left: float,
     top: float,
 ) -> None:
-    """Draw strips below each other, and captions below each column; places are in inches."""
+    """Draw strips below each other, and captions below each column; positions in inches."""
     lowest: dict[str, Axes] = {}
     bottom = top + GAP
     for strip in strips:
@@ -227,7 +230,7 @@ def _draw_row(
 def _draw_strip(
     figure: Figure, columns: Sequence[str], strip: Strip, left: float, bottom: float
 ) -> dict[str, Axes]:
-    """Draw a strip with its label and its colour bar; give the axes of each column."""
+    """Draw a strip with its label and its colour bar; return the axes of each column."""
     axes = {}
     for column, name in enumerate(columns):
         if name not in strip.images:
@@ -236,7 +239,7 @@ def _draw_strip(
         image = strip.images[name]
         _show(axis, image, strip)
         if strip.frame is not None:
-            mark(axis, image, strip.frame)
+            mark_box(axis, image, strip.frame)
         if column == 0 and strip.pixel_scale is not None:
             draw_scale_bar(axis, image.shape[1], strip.pixel_scale)
     width, height = figure.get_size_inches()
@@ -253,7 +256,7 @@ def _draw_strip(
 
 
 def _show(axis: Axes, image: Pixels, strip: Strip) -> None:
-    """Show an image of one channel by the strip's scale, RGB as it is."""
+    """Draw an image of one channel on the scale of the strip, RGB without a scale."""
     pixels = image[..., 0] if image.shape[2] == 1 else np.clip(image, 0, 1)
     axis.imshow(
         pixels, strip.colours, norm=strip.norm, origin=strip.origin, interpolation="nearest"
@@ -261,7 +264,11 @@ def _show(axis: Axes, image: Pixels, strip: Strip) -> None:
 
 
 def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | None]:
-    """Tell a column's name, what the teacher calls it, and its PSNR; with the answer's colour."""
+    """Return the caption of an image and the colour of its frame.
+
+    The caption is the name of the column, the class that the teacher predicts, and the PSNR; the
+    colour shows whether the prediction is right.
+    """
     model = evaluation.model(name)
     if model is None:
         return name, None
@@ -280,8 +287,8 @@ def _caption(evaluation: Evaluation, index: int, name: str) -> tuple[str, str | 
     return "\n".join(lines), colour
 
 
-def _grey(row: Row) -> Pixels:
-    """Give the first image of a row as it is seen, ``(H, W)``."""
+def _grey(row: ImageRow) -> Pixels:
+    """Return the first image of a row in shades of grey, ``(H, W)``."""
     first = next(iter(row.images.values()))
     seen: Pixels = brightness_scale(first)(first[..., 0]) if row.measured else first.mean(axis=2)
     return seen

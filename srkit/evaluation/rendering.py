@@ -11,17 +11,17 @@ from srkit.assembly.device import evaluating
 from srkit.evaluation.evaluator import Evaluator
 from srkit.evaluation.restorers import Restorer, image_of
 from srkit.interfaces import Batch, MappedMetric
-from srkit.report.pictures import Pixels, Row, to_picture, to_row
+from srkit.report.pictures import ImageRow, Pixels, to_picture, to_row
 
 
 def render(
     evaluator: Evaluator, restorers: Mapping[str, Restorer], indices: Sequence[int]
-) -> list[Row]:
+) -> list[ImageRow]:
     """Restore chosen images, one by one.
 
     Returns
     -------
-    list of Row
+    list of ImageRow
         For each index ``original``, ``LR``, the image of each restorer, and the maps of the
         metrics that have them.
     """

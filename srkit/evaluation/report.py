@@ -26,16 +26,16 @@ from srkit.evaluation.figures import (
 from srkit.evaluation.panels import Render, changed_images, image_panels
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import explanations, summary_text, write_tables
+from srkit.report.details import even_choice
 from srkit.report.metric_info import LOWER, ORIGINAL
-from srkit.report.squares import even_choice
 from srkit.report.tables import format_value, heading
 from srkit.report.writer import ReportWriter
 
-#: Below these counts, figures of classes show chance and are left out.
+#: With fewer images or classes, figures of classes would show noise and are not drawn.
 LEAST_IMAGES, LEAST_CLASSES = 50, 5
-#: Below this many images a class, figures of classes carry a warning.
+#: With fewer images per class, figures of classes carry a warning.
 STEADY_SUPPORT = 10
-FRAMES = " Below each: what the teacher calls it; blue frame and ✓: right, orange and ✗: wrong."
+FRAMES = " Below each: the class that the teacher predicts; blue and ✓: right, orange and ✗: wrong."
 
 
 def write_report(
@@ -45,20 +45,20 @@ def write_report(
     curves: Path | None = None,
     examples: int = 4,
 ) -> Path:
-    """Write tables, figures and a page that holds them all.
+    """Write tables, figures and a page that contains them all.
 
     Parameters
     ----------
     evaluation
-        The results; the last model is the one whose gains and losses are shown.
+        The results; the gains and losses of the last model are shown.
     folder
-        Where to put ``report.html`` and the files of which it is made.
+        Output folder of ``report.html``, tables and figures.
     render
-        Gives the images of the panels; without it there are none.
+        Returns the images of the panels; without it there are none.
     curves
-        The training run's ``metrics.jsonl``; without it no curves are drawn.
+        ``metrics.jsonl`` of the training run; without it no curves are drawn.
     examples
-        Images of the set, evenly spread, to show in the panels.
+        Number of images to show in the panels, evenly spread over the set.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def write_report(
             summary_bars(evaluation),
             "Means",
             "Mean of each metric over the images that could be measured, with its standard "
-            "error; of a signed metric (→ 0) the bias, with the scatter.",
+            "error; for a signed metric (→ 0) the bias, with the scatter.",
         )
     scores = class_scores(evaluation)
     missing = _why_no_class_figures(evaluation, scores)
@@ -109,17 +109,16 @@ def write_report(
 
 
 def _why_no_class_figures(evaluation: Evaluation, scores: ClassScores | None) -> str | None:
-    """Say why the figures of classes are left out, if they are."""
+    """Return why the figures of classes are not drawn; None if they are."""
     if scores is None:
-        return "Figures of classes are left out: they need labels and a teacher's answers."
+        return "No figures of classes: they need labels and the predictions of a teacher."
     if ORIGINAL not in scores.f1 or len(scores.f1) < 2:
-        return "Figures of classes are left out: they compare a model with the original images."
+        return "No figures of classes: they compare a model with the original images."
     images, classes = len(evaluation.names), len(scores.classes)
     if images < LEAST_IMAGES or classes < LEAST_CLASSES:
         return (
-            f"Figures of classes are left out: {_count(images, 'image')} of "
-            f"{_count(classes, 'class')} would show chance; they need at least {LEAST_IMAGES} "
-            f"images of {LEAST_CLASSES} classes."
+            f"No figures of classes: {_count(images, 'image')} of {_count(classes, 'class')} are "
+            f"too few; at least {LEAST_IMAGES} images of {LEAST_CLASSES} classes are needed."
         )
     return None
 
@@ -134,11 +133,11 @@ def _write_calibration_figure(evaluation: Evaluation, writer: ReportWriter) -> N
     writer.figure(
         "calibration.png",
         calibration_figure(evaluation.calibrations()),
-        "How sure the models are",
-        "Left: share of the pixels whose HR lies in the central interval that σ gives, against the "
-        "share that should. Middle: errors over σ; the outermost bins hold what lies beyond. "
-        "Right: error of what is left when the least sure pixels are taken away, over that of all; "
-        "dashed: when the largest errors are. Dotted: at best, σ and errors agree.",
+        "Calibration of the uncertainty",
+        "Left: share of the pixels with HR inside the central interval that σ predicts, against "
+        "the nominal share. Middle: errors over σ; the outermost bins include everything beyond. "
+        "Right: error of the remaining pixels over that of all, if those of the largest σ are "
+        "removed; dashed: if the largest errors are removed. Dotted: perfect agreement.",
     )
 
 
@@ -148,15 +147,15 @@ def _write_classifier_figures(found: Classification, writer: ReportWriter) -> No
         confusion_figure(found),
         "Confusion matrix",
         "Share, and below it number, of the images of each true class (row) that the classifier "
-        "takes for each class (column).",
+        "predicts as each class (column).",
     )
     writer.figure(
         "roc.png",
         roc_figure(found),
         "ROC curves",
-        "Share of a class's images that are found, against the share of all others that are taken "
-        "for it, as the least probability to count goes from 1 to 0; dotted: chance. The "
-        "micro-average takes each pair of an image and a class for a decision.",
+        "True positive rate of each class against its false positive rate, for thresholds of the "
+        "probability from 1 to 0; dotted: chance. The micro-average is computed over all pairs of "
+        "an image and a class.",
     )
 
 
@@ -166,17 +165,17 @@ def _write_class_figures(scores: ClassScores, writer: ReportWriter) -> None:
         writer.figure(
             f"class_differences_{measure}.png",
             class_differences(scores, measure),
-            f"Change of each class's {title}",
-            f"Each model's {title} by class minus the original's: distribution (above; dashed: "
-            "mean) and against the class's F1 on the original (below; hard classes to the left, "
-            f"larger circles for classes that coincide).{warning}",
+            f"Change of the {title} of each class",
+            f"{title[0].upper()}{title[1:]} of each class on each model's images minus that on "
+            "the originals: distribution (above; dashed: mean), and against F1 on the originals "
+            f"(below; hard classes to the left, larger circles for coinciding classes).{warning}",
         )
     if np.ptp(scores.f1[ORIGINAL]) > 0:
         writer.figure(
             "hardest_classes.png",
             hardest_classes(scores),
             "Hardest classes",
-            f"Classes of lowest F1 on the original; in brackets, their images.{warning}",
+            f"Classes of lowest F1 on the originals; in brackets: number of images.{warning}",
         )
     model = list(scores.f1)[-1]
     for against in _references(list(scores.f1)):
@@ -184,7 +183,7 @@ def _write_class_figures(scores: ClassScores, writer: ReportWriter) -> None:
             f"class_changes_{_slug(against)}.png",
             class_changes(scores, model, against),
             f"Biggest changes: {model} against {against}",
-            f"Classes whose F1 changes most; in brackets, their images.{warning}",
+            f"Classes whose F1 changes most; in brackets: number of images.{warning}",
         )
 
 
@@ -192,11 +191,11 @@ def _support_warning(scores: ClassScores) -> str:
     median = float(np.median(scores.support))
     if median >= STEADY_SUPPORT:
         return ""
-    return f" Images a class: {median:g} (median), so single images decide; read with care."
+    return f" Images per class: {median:g} (median), so single images matter; read with care."
 
 
 def _references(models: list[str]) -> list[str]:
-    """List what the last model is compared with: the original, and its untuned self if there."""
+    """Return what the last model is compared with: the original and its untuned start, if any."""
     return [name for name in models[:-1] if name == ORIGINAL or "untuned" in name]
 
 
@@ -225,8 +224,8 @@ def _write_panels(
                 f"panels_{kind}_{_slug(against)}.png",
                 figure,
                 f"Images behind the {kind}: {model} against {against}",
-                f"From the classes with the biggest {kind} in F1: images that the teacher gets "
-                f"right on {right} and wrong on {wrong}.{FRAMES}",
+                f"From the classes with the biggest {kind} in F1: images that the teacher "
+                f"classifies correctly from {right} and wrongly from {wrong}.{FRAMES}",
                 dpi,
             )
 
@@ -236,8 +235,8 @@ def _read_records(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read ({error}); expected one JSON object a line, as a training "
-            "run writes"
+            f"{path}: cannot be read ({error}); expected one JSON object per line, as written by a "
+            "training run"
         ) from error
 
 

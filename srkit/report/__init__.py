@@ -1,12 +1,12 @@
 """The toolkit of every report: tables, figures and HTML pages."""
 
 from srkit.report.colour_scales import MAD
+from srkit.report.details import CropBox
 from srkit.report.metric_info import MetricInfo
 from srkit.report.pages import Picture, render_page
-from srkit.report.pictures import Row
+from srkit.report.pictures import ImageRow
 from srkit.report.plotting import BETTER, GREY, WORSE, png, style
 from srkit.report.sheets import pair_sheet
-from srkit.report.squares import Box
 from srkit.report.tables import Column, csv_text, format_value, print_columns, strict
 from srkit.report.writer import ReportWriter
 
@@ -15,12 +15,12 @@ __all__ = [
     "GREY",
     "MAD",
     "WORSE",
-    "Box",
     "Column",
+    "CropBox",
+    "ImageRow",
     "MetricInfo",
     "Picture",
     "ReportWriter",
-    "Row",
     "csv_text",
     "format_value",
     "pair_sheet",

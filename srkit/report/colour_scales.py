@@ -1,4 +1,4 @@
-"""How images of measured values are shown: colour scale, colour bar and scale bar."""
+"""Colour scales, colour bars and scale bars of images of measured values."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from numpy.typing import NDArray
 
 #: Perceptually uniform for values and for maps of metrics, diverging for differences.
 VALUES, DIFFERENCES, MAPS = "inferno", "RdBu_r", "cividis"
-#: Values within so many standard deviations of the noise are shown linearly.
+#: Values within this number of standard deviations of the noise are shown linearly.
 LINEAR = 2.0
-#: What a Gaussian's median absolute deviation is multiplied by to be its standard deviation.
+#: Standard deviation of a normal distribution over its median absolute deviation.
 MAD = 1.4826
-#: Least distance of two ticks, as a share of the colour bar.
+#: Minimum distance of two ticks, as a fraction of the colour bar.
 APART = 0.13
-#: Longest scale bar, as a share of the image's width.
+#: Maximum length of the scale bar, as a fraction of the width of the image.
 LONGEST = 0.35
 
 
 def brightness_scale(*images: NDArray[np.float32]) -> Normalize:
-    """Choose an asinh stretch (Lupton et al. 1999, AJ 118, 1406) for images that share a scale.
+    """Return an asinh stretch (Lupton et al. 1999, AJ 118, 1406) for images that share a scale.
 
-    It is linear near the noise of the first, and reaches from the darkest to the brightest pixel
-    of all: nothing is clipped, negative sky included.
+    It is linear near the noise of the first image, and ranges from the darkest to the brightest
+    pixel of all images: nothing is clipped, not even negative sky.
 
     Parameters
     ----------
     *images
-        Of any shape; values that are not finite are left out.
+        Images of any shape; values that are not finite are ignored.
     """
     values = np.concatenate([image[np.isfinite(image)] for image in images])
     low, high = float(values.min()), float(values.max())
@@ -43,15 +43,15 @@ def brightness_scale(*images: NDArray[np.float32]) -> Normalize:
         return Normalize(low - 0.5, high + 0.5)
     first = images[0]
     noise = MAD * float(np.nanmedian(np.abs(first - np.nanmedian(first))))
-    # Without noise, or where it is all there is, a part of the range serves.
+    # Without measurable noise, a fraction of the range is used.
     width = LINEAR * noise if noise > 0 else (high - low) / 50
     return AsinhNorm(linear_width=width, vmin=low, vmax=high)
 
 
 def difference_scale(brightness: Normalize, *differences: NDArray[np.float32]) -> Normalize:
-    """Choose a scale for differences of images that `brightness` shows: as wide on both sides of 0.
+    """Return a scale for differences of images on the scale `brightness`, symmetric about 0.
 
-    Nothing is clipped; values that are not finite are left out.
+    Nothing is clipped; values that are not finite are ignored.
     """
     largest = max(float(np.abs(d[np.isfinite(d)]).max(initial=0.0)) for d in differences) or 0.5
     if isinstance(brightness, AsinhNorm):
@@ -60,9 +60,9 @@ def difference_scale(brightness: Normalize, *differences: NDArray[np.float32]) -
 
 
 def round_ticks(norm: Normalize) -> list[float]:
-    """Choose round values that stand apart on a colour bar.
+    """Return round values at a distance from each other on a colour bar.
 
-    0, and 1, 2 or 5 times powers of 10; where a scale far from 0 has none of them, even steps.
+    These are 0 and 1, 2 or 5 times powers of 10; even steps if a scale far from 0 has too few.
     """
     assert norm.vmin is not None and norm.vmax is not None
     chosen: list[float] = []
@@ -77,7 +77,7 @@ def round_ticks(norm: Normalize) -> list[float]:
 
 
 def _round_values(norm: Normalize) -> Iterator[float]:
-    """Iterate over round values of both signs, the ones that are wanted most first."""
+    """Iterate over round values of both signs, the most important ones first."""
     assert norm.vmin is not None and norm.vmax is not None
     yield 0.0
     top = math.floor(math.log10(max(abs(norm.vmin), abs(norm.vmax))))
@@ -87,7 +87,7 @@ def _round_values(norm: Normalize) -> Iterator[float]:
 
 
 def label_bar(bar: Colorbar, norm: Normalize, unit: str) -> None:
-    """Give a colour bar round ticks and its unit."""
+    """Set round ticks and the unit of a colour bar."""
     ticks = round_ticks(norm)
     bar.set_ticks(ticks, labels=[f"{tick:g}".replace("-", "−") for tick in ticks])
     bar.ax.minorticks_off()
@@ -96,7 +96,7 @@ def label_bar(bar: Colorbar, norm: Normalize, unit: str) -> None:
 
 
 def extension(norm: Normalize, images: Iterable[NDArray[np.float32]]) -> Any:
-    """Tell at which ends of a scale images have values beyond: matplotlib's `extend`."""
+    """Return at which ends of a scale images have values beyond it: matplotlib's `extend`."""
     assert norm.vmin is not None and norm.vmax is not None
     images = list(images)
     below = any(float(np.nanmin(image)) < norm.vmin for image in images)
@@ -112,9 +112,9 @@ def draw_scale_bar(axis: Axes, width: int, pixel_scale: float) -> None:
     Parameters
     ----------
     axis
-        Shows the image.
+        The axes of the image.
     width
-        Of the image in pixels.
+        Width of the image in pixels.
     pixel_scale
         Side of a pixel in arcsec.
     """

@@ -1,4 +1,4 @@
-"""Texts by templates: reports as one HTML page, which extend ``page.html``, and model cards."""
+"""Texts from templates: HTML pages, which extend ``page.html``, and model cards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Picture:
     Parameters
     ----------
     path
-        Its file.
+        The PNG file.
     title, caption
         What it shows, in a few words and in a sentence or two.
     """
@@ -35,7 +35,7 @@ class Picture:
 
 
 def data_uri(png: bytes) -> str:
-    """Give the data URI of a picture, of which a page can hold many."""
+    """Return the data URI of a PNG image, which makes a page self-contained."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""Images as they are shown: pictures in [0, 1], and rows of measured values."""
+"""Images as figures show them: pictures in [0, 1], and rows of measured values."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Pixels = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What a figure shows of one image of a data set.
+class ImageRow:
+    """One image of a data set with its restorations, as a figure shows them.
 
     Parameters
     ----------
     images
-        ``original``, ``LR`` and what the models made of it, by name. Photographs, ``(H, W, 1)`` or
+        ``original``, ``LR`` and the SR image of each model, by name. Photographs, ``(H, W, 1)`` or
         ``(H, W, 3)``, are in [0, 1]; measured values, ``(H, W, 1)``, are in `unit`.
     measured
-        Whether these are measured values, to be shown with a scale of colours.
+        Whether these are measured values, which are shown on a colour scale.
     unit
         Unit of the values; may be empty.
     pixel_scale
-        Side of a pixel of ``original`` in arcsec, where known.
+        Side of a pixel of ``original`` in arcsec, if known.
     maps
-        By metric and by model, where in the image the number comes from, ``(H, W, 1)`` in [0, 1].
+        The map of each metric for each model, ``(H, W, 1)`` in [0, 1].
     """
 
     images: Mapping[str, Pixels]
@@ -43,16 +43,16 @@ class Row:
 
 
 def is_photograph(batch: Batch) -> bool:
-    """Tell whether images are to be shown as they are: RGB, or grey in [0, 1] without a unit."""
+    """Return whether images are photographs: RGB, or grey in [0, 1] without a unit."""
     channels = batch.hr.shape[1]
     plain = batch.data_range == (0.0, 1.0) and not batch.unit
     return channels == 3 or (channels == 1 and plain)
 
 
 def to_picture(images: Tensor, batch: Batch, stretch: Stretch | None = None) -> Pixels:
-    """Show the first of ``(N, C, H, W)`` images of a batch, ``(H, W, C)`` in [0, 1].
+    """Return the first of ``(N, C, H, W)`` images of a batch as ``(H, W, C)`` in [0, 1].
 
-    Black and white are those of the stretch, or of the data range.
+    0 and 1 are the limits of the stretch, or of the data range.
     """
     if stretch is None:
         scaled = (images - batch.data_range[0]) / batch.span
@@ -66,17 +66,17 @@ def to_row(
     batch: Batch,
     stretch: Stretch | None,
     maps: Mapping[str, Mapping[str, Tensor]],
-) -> Row:
-    """Show the first image of a batch: a photograph as it is, of all else the first channel."""
+) -> ImageRow:
+    """Return the first image of a batch as a row; only the first channel of measured values."""
     shown_maps = {
         metric: {name: _channels_last(each) for name, each in of_models.items()}
         for metric, of_models in maps.items()
     }
     if is_photograph(batch):
         pictures = {name: to_picture(image, batch, stretch) for name, image in images.items()}
-        return Row(pictures, maps=shown_maps)
+        return ImageRow(pictures, maps=shown_maps)
     values = {name: _channels_last(image[:, :1]) for name, image in images.items()}
-    return Row(values, True, batch.unit, batch.pixel_scale, shown_maps)
+    return ImageRow(values, True, batch.unit, batch.pixel_scale, shown_maps)
 
 
 def _channels_last(images: Tensor) -> Pixels:

@@ -1,4 +1,4 @@
-"""The style that all figures share."""
+"""The style of all figures."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,  # names may hold dollar signs
 }
-#: Okabe and Ito's colours, told apart by colour-blind readers; see https://jfly.uni-koeln.de/color/.
-#: Their yellow is left out: it is faint on white.
+#: The colours of Okabe and Ito, which colour-blind readers can distinguish, without yellow, which
+#: is faint on white; see https://jfly.uni-koeln.de/color/.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 GREY = "#7f7f7f"
 BETTER, WORSE = "#0072B2", "#D55E00"
@@ -40,27 +40,27 @@ DPI = 150
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the project's style."""
+    """Set the style of the figures drawn in this context."""
     with matplotlib.rc_context(STYLE):
         yield
 
 
 def colours(models: Sequence[str]) -> dict[str, str]:
-    """Give each model its colour; the original is grey."""
+    """Return the colour of each model; the original is grey."""
     others = [name for name in models if name != ORIGINAL]
     chosen = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(others)}
     return {name: chosen.get(name, GREY) for name in models}
 
 
 def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """Lay out a grid of axes.
+    """Create a figure with a grid of axes.
 
     Parameters
     ----------
     count
         Number of axes.
     columns
-        Most axes in a row; fewer where that fills the rows evenly.
+        Maximum number of axes in a row; fewer if that fills the rows evenly.
     size
         Width and height of each, in inches.
     """
@@ -71,7 +71,7 @@ def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
 
 
 def png(figure: Figure, dpi: float = DPI) -> bytes:
-    """Encode a figure."""
+    """Return a figure as PNG."""
     data = io.BytesIO()
     with style():
         figure.savefig(data, format="png", dpi=dpi, facecolor="white")
@@ -79,7 +79,7 @@ def png(figure: Figure, dpi: float = DPI) -> bytes:
 
 
 def shorten(name: str, width: int) -> str:
-    """Fit a name into so many characters: whole, its first synonym, or cut off."""
+    """Shorten a name to at most `width` characters: to its first synonym, or by cutting it off."""
     if len(name) <= width:
         return name
     first = name.partition(",")[0]
@@ -87,16 +87,16 @@ def shorten(name: str, width: int) -> str:
 
 
 def log_scale(axis: Axes, values: Sequence[float], margin: float = 0.5) -> None:
-    """Set a logarithmic horizontal axis that holds all values above 0, with ticks that can be read.
+    """Set a logarithmic horizontal axis with readable ticks, for all values above 0.
 
     Parameters
     ----------
     axis
         The axes.
     values
-        What it holds.
+        The values.
     margin
-        Least room at each end, in decades.
+        Minimum margin at each end, in decades.
     """
     known = [value for value in values if value]
     low, high = math.log10(min(known)), math.log10(max(known))

@@ -1,4 +1,4 @@
-"""A picture sheet of pairs: LR beside HR, each with the scale of its values."""
+"""A picture sheet of pairs: LR beside HR, with their colour scale."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ COLUMNS, WIDTH, HEIGHT = 3, 4.7, 2.35
 
 
 def pair_sheet(samples: Sequence[Sample]) -> Figure:
-    """Draw pairs, three in a row: LR on the left, HR on the right, on one scale of brightness.
+    """Draw pairs, three in a row: LR on the left, HR on the right, on a common scale.
 
-    One channel is shown with an asinh stretch, linear near the noise, from the darkest to the
-    brightest pixel of the two, a colour bar in the samples' unit, and a scale bar where the size of
-    the pixels is known. Three channels are shown as a photograph, within the data range. Of any
-    other number the first is shown.
+    A single channel is shown on an asinh stretch, linear near the noise, from the darkest to the
+    brightest pixel of the two, with a colour bar in the unit of the sample, and a scale bar if the
+    pixel scale is known. Three channels are shown as a photograph, within the data range. Of any
+    other number of channels, the first is shown.
 
     Parameters
     ----------
     samples
-        At least one, each with LR.
+        At least one sample, each with LR.
     """
     rows = -(-len(samples) // COLUMNS)
     columns = min(len(samples), COLUMNS)

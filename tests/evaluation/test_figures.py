@@ -27,7 +27,7 @@ from srkit.evaluation.figures import (
 from srkit.evaluation.panels import CELL, image_panels
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.report.metric_info import MetricInfo
-from srkit.report.pictures import Row
+from srkit.report.pictures import ImageRow
 from srkit.report.plotting import colours, png, shorten
 from srkit.report.writer import ReportWriter
 
@@ -76,11 +76,11 @@ def two_models() -> Evaluation:
     return Evaluation("t", ["a.jpg", "b.jpg"], labels, "data set", classes, [PSNR], models, [])
 
 
-def render(indices: Sequence[int]) -> list[Row]:
+def render(indices: Sequence[int]) -> list[ImageRow]:
     random = np.random.default_rng(0)
     sides = {"original": 64, "LR": 20, "DarioNet": 64}
     return [
-        Row(
+        ImageRow(
             {name: random.random((side, side, 3), dtype=np.float32) for name, side in sides.items()}
         )
         for _ in indices
@@ -218,8 +218,8 @@ def test_the_crop_holds_the_detail() -> None:
     image = np.zeros((64, 64, 3), dtype=np.float32)
     image[50:60:2, 50:60:2] = 1
 
-    def one_corner(indices: Sequence[int]) -> list[Row]:
-        return [Row({"original": image, "LR": image[::4, ::4]}) for _ in indices]
+    def one_corner(indices: Sequence[int]) -> list[ImageRow]:
+        return [ImageRow({"original": image, "LR": image[::4, ::4]}) for _ in indices]
 
     figure, _ = image_panels(two_models(), [0], one_corner, zoom=True)
     whole, _, crop, low_crop = (axis.images[0].get_array() for axis in figure.axes)
@@ -235,16 +235,16 @@ def test_noise_does_not_draw_the_crop_away_from_a_galaxy() -> None:
     sky = np.random.default_rng(0).uniform(0, 0.3, galaxy.shape) * (galaxy < 0.1)
     image = (galaxy + sky).astype(np.float32)[..., None]
 
-    def noisy(indices: Sequence[int]) -> list[Row]:
-        return [Row({"original": image}) for _ in indices]
+    def noisy(indices: Sequence[int]) -> list[ImageRow]:
+        return [ImageRow({"original": image}) for _ in indices]
 
     figure, _ = image_panels(two_models(), [0], noisy, zoom=True)
     assert figure.axes[1].images[0].get_array().max() == pytest.approx(galaxy.max(), abs=0.01)
 
 
 def test_grey_images_share_black_and_white() -> None:
-    def faint(indices: Sequence[int]) -> list[Row]:
-        return [Row({"original": np.full((8, 8, 1), 0.2, np.float32)}) for _ in indices]
+    def faint(indices: Sequence[int]) -> list[ImageRow]:
+        return [ImageRow({"original": np.full((8, 8, 1), 0.2, np.float32)}) for _ in indices]
 
     figure, _ = image_panels(two_models(), [0], faint)
     shown = figure.axes[0].images[0]
@@ -252,14 +252,14 @@ def test_grey_images_share_black_and_white() -> None:
     assert shown.get_cmap().name == "gray"
 
 
-def measured(indices: Sequence[int]) -> list[Row]:
+def measured(indices: Sequence[int]) -> list[ImageRow]:
     y, x = np.mgrid[:64, :64]
     galaxy = 40 * np.exp(-((x - 32.0) ** 2 + (y - 32.0) ** 2) / 50)
     noisy = galaxy + np.random.default_rng(0).normal(0, 0.1, galaxy.shape)
     hr, blurred = (image.astype(np.float32)[..., None] for image in (noisy, 0.8 * galaxy))
     images = {"original": hr, "LR": hr[::2, ::2], "DarioNet": blurred}
     maps = {"artefacts": {name: np.ones_like(hr) for name in ("original", "DarioNet")}}
-    return [Row(images, True, "count / s", 0.1, maps) for _ in indices]
+    return [ImageRow(images, True, "count / s", 0.1, maps) for _ in indices]
 
 
 def test_measured_values_have_colour_bars_and_residuals() -> None:
@@ -282,10 +282,10 @@ def test_measured_values_have_colour_bars_and_residuals() -> None:
 
 
 def test_a_network_that_went_astray_does_not_hide_the_others() -> None:
-    def astray(indices: Sequence[int]) -> list[Row]:
+    def astray(indices: Sequence[int]) -> list[ImageRow]:
         (row,) = measured([0])
         images = {**row.images, "DarioNet": 1e6 * row.images["DarioNet"]}
-        return [Row(images, True, "count / s") for _ in indices]
+        return [ImageRow(images, True, "count / s") for _ in indices]
 
     figure, _ = image_panels(two_models(), [0], astray)
     original = figure.axes[0].images[0]

@@ -18,14 +18,16 @@ from PIL import Image
 from srkit.errors import DataError
 from srkit.evaluation.report import write_report
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.report.pictures import Row
+from srkit.report.pictures import ImageRow
 
 
-def render(indices: list[int]) -> list[Row]:
+def render(indices: list[int]) -> list[ImageRow]:
     def image(side: int, index: int) -> np.ndarray:
         return np.full((side, side, 3), index / 100, dtype=np.float32)
 
-    return [Row({"LR" if n == "bicubic" else n: image(40, i) for n in MODELS}) for i in indices]
+    return [
+        ImageRow({"LR" if n == "bicubic" else n: image(40, i) for n in MODELS}) for i in indices
+    ]
 
 
 class Page(HTMLParser):
@@ -108,33 +110,33 @@ def test_the_page_states_numbers_notes_and_protocols(tmp_path: Path) -> None:
     assert "first answer &lt;equals&gt; the label" in text
     assert "60 images; labels: data set" in text
     assert "prefers-color-scheme: dark" in text
-    assert "left out" not in text
+    assert "No figures" not in text
 
 
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (replace(evaluation(), labels=None), "they need labels and a teacher&#39;s answers."),
+        (replace(evaluation(), labels=None), "they need labels and the predictions of a teacher."),
         (
             evaluation(10, 4),
-            "10 images of 3 classes would show chance; they need at least 50 images of 5 classes.",
+            "10 images of 3 classes are too few; at least 50 images of 5 classes are needed.",
         ),
-        (evaluation(60, 1), "60 images of 1 class would show chance"),
-        (evaluation(1, 1), "1 image of 1 class would show chance"),
+        (evaluation(60, 1), "60 images of 1 class are too few"),
+        (evaluation(1, 1), "1 image of 1 class are too few"),
         (
             replace(evaluation(), models=evaluation().models[1:]),
             "they compare a model with the original images.",
         ),
-        (small({"a": 1.0}), "they need labels and a teacher&#39;s answers."),
+        (small({"a": 1.0}), "they need labels and the predictions of a teacher."),
     ],
 )
-def test_what_makes_no_sense_is_left_out_and_said(
+def test_figures_of_classes_that_would_show_noise_are_replaced_by_a_note(
     tmp_path: Path, found: Evaluation, reason: str
 ) -> None:
     path = write_report(found, tmp_path)
     text = path.read_text("utf-8")
     Page(text)
-    assert f"Figures of classes are left out: {reason}" in text
+    assert f"No figures of classes: {reason}" in text
     assert {file.name for file in tmp_path.glob("*.png")} == {"summary.png"}
 
 
@@ -147,12 +149,12 @@ def test_the_page_shows_scatter_and_the_images_measured(tmp_path: Path) -> None:
 
 def test_classes_of_single_images_carry_a_warning(tmp_path: Path) -> None:
     text = write_report(evaluation(), tmp_path).read_text("utf-8")
-    assert "Images a class: 5 (median), so single images decide" in text
+    assert "Images per class: 5 (median), so single images matter" in text
 
 
 def test_one_image_without_labels_has_its_panel(tmp_path: Path) -> None:
     path = write_report(replace(evaluation(1, 1), labels=None, classes=None), tmp_path, render)
-    assert "blue frame" not in path.read_text("utf-8")
+    assert "the class that the teacher predicts" not in path.read_text("utf-8")
     assert (tmp_path / "panels.png").is_file()
 
 
@@ -161,7 +163,7 @@ def test_curves_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=re.escape(f"{curves}: cannot be read (")):
         write_report(small({"a": 1.0}), tmp_path, curves=curves)
     curves.write_text('{"kind": "train"')
-    with pytest.raises(DataError, match="expected one JSON object a line"):
+    with pytest.raises(DataError, match="expected one JSON object per line"):
         write_report(small({"a": 1.0}), tmp_path, curves=curves)
 
 
@@ -171,4 +173,4 @@ def test_the_page_shows_the_classifier(tmp_path: Path) -> None:
     Page(text)
     names = {file.name for file in tmp_path.glob("*.png")}
     assert names == {"summary.png", "confusion_matrix.png", "roc.png"}
-    assert "left out" not in text
+    assert "No figures" not in text

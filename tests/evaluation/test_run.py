@@ -134,7 +134,7 @@ def test_a_run_says_how_sure_it_is_and_is_judged_by_that(
     assert summary["pull_standard_deviation"] == pytest.approx(by_head.spread)
     assert summary["ause"] == pytest.approx(by_head.ause)
     assert (report / "calibration.png").is_file()
-    assert "How sure the models are" in (report / "report.html").read_text()
+    assert "Calibration of the uncertainty" in (report / "report.html").read_text()
     assert f"{by_head.bias:+.2f} ± {by_head.spread:.2f}" in printed.getvalue()
 
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from srkit.evaluation.results import Evaluation, ModelResult
+from srkit.report.details import CropBox
 from srkit.report.metric_info import MetricInfo
-from srkit.report.squares import Box
 from srkit.studies.ranking.bootstrap import paired_difference
 from srkit.studies.ranking.results import Cost, Example, Ranking
 
@@ -59,6 +59,6 @@ def make_ranking(costs: dict[str, Cost] = COSTS) -> Ranking:
 
 def _example(index: int, height: int, width: int) -> Example:
     noise = np.random.default_rng(index).random((height, width, 3), dtype=np.float32)
-    box = Box(0.25, 0.5)
+    box = CropBox(0.25, 0.5)
     crops = {name: box.cut(noise) for name in VALUES}
     return Example(index, noise, box, box.cut(noise), box.cut(noise), crops)

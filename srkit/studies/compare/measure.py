@@ -18,7 +18,7 @@ from srkit.images.formats import Formats
 from srkit.images.levels import is_measured
 from srkit.interfaces import CalibratedFormat, Image, Metric
 from srkit.models.open import open_model
-from srkit.report.squares import even_choice
+from srkit.report.details import even_choice
 from srkit.studies.compare.report import write_comparison
 from srkit.studies.compare.results import Scene
 from srkit.studies.compare.scenes import Comparison, make_scene, restore

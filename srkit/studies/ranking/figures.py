@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from srkit.evaluation.panels import GAP, TITLE
 from srkit.evaluation.results import ModelResult
+from srkit.report.details import CELL, CropBox, add_cell, mark_box
 from srkit.report.pictures import Pixels
 from srkit.report.plotting import COLOURS, log_scale, panels, shorten, style
-from srkit.report.squares import CELL, Box, add_cell, mark
 from srkit.report.tables import format_value, heading, label
 from srkit.studies.ranking.bootstrap import interval
 from srkit.studies.ranking.results import Cost, Example, Ranking
@@ -58,12 +58,12 @@ def ranking_sheet(ranking: Ranking) -> tuple[Figure, float]:
                 axis = add_cell(figure, GAP + column * (CELL + GAP), bottom)
                 _show(axis, image, text)
                 if box is not None:
-                    mark(axis, image, box)
+                    mark_box(axis, image, box)
     side = max(max(example.whole.shape[:2]) for example in ranking.examples)
     return figure, min(max(side / CELL, 120.0), 300.0)
 
 
-def _squares(ranking: Ranking, example: Example) -> Iterator[tuple[Pixels, str, Box | None]]:
+def _squares(ranking: Ranking, example: Example) -> Iterator[tuple[Pixels, str, CropBox | None]]:
     """Iterate over the squares of an example, with their captions and the box to mark in them."""
     yield example.whole, "HR, whole", example.box
     yield example.hr, "HR", None

@@ -22,9 +22,9 @@ from srkit.interfaces import Batch, Metric
 from srkit.models.anatomy import count_multiply_adds, count_parameters
 from srkit.models.open import INTERPOLATIONS, Interpolation, Model, open_model
 from srkit.report.colour_scales import brightness_scale
+from srkit.report.details import even_choice, most_detailed
 from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Pixels, to_picture
-from srkit.report.squares import even_choice, most_detailed
 from srkit.studies.metrics import build_metrics, measure_image
 from srkit.studies.ranking.bootstrap import FEW, paired_difference
 from srkit.studies.ranking.results import Cost, Example, Ranking

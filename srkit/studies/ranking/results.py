@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from srkit.evaluation.results import Evaluation
+from srkit.report.details import CropBox
 from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Pixels
-from srkit.report.squares import Box
 from srkit.studies.ranking.bootstrap import Difference
 
 
@@ -54,7 +54,7 @@ class Example:
 
     index: int
     whole: Pixels
-    box: Box
+    box: CropBox
     hr: Pixels
     lr: Pixels
     models: dict[str, Pixels] = field(default_factory=dict)

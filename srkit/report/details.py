@@ -1,8 +1,7 @@
-"""Square details of images, chosen and marked."""
+"""The square of an image that a figure shows enlarged: chosen, cut out and marked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,31 +13,31 @@ from srkit.report.pictures import Pixels
 
 #: Side of an image in inches.
 CELL = 1.75
-#: Side of the zoomed crop over the side of the image.
+#: Side of the square over the side of the image.
 ZOOM = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """A square of an image, in shares of its height and width."""
+class CropBox:
+    """The top left corner of a square, as fractions of the height and width of an image."""
 
     top: float
     left: float
 
     def cut(self, image: Pixels) -> Pixels:
-        """Cut the square out of an image of any size."""
+        """Return the square of an image of any size."""
         height, width = image.shape[:2]
         y, x = round(self.top * height), round(self.left * width)
         return image[y : y + round(ZOOM * height), x : x + round(ZOOM * width)]
 
 
 def even_choice(count: int, most: int) -> list[int]:
-    """Choose image indices that are evenly spread."""
+    """Return at most `most` image indices, evenly spread."""
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 
 
 def add_cell(figure: Figure, left: float, bottom: float) -> Axes:
-    """Add axes of one cell's size, placed in inches."""
+    """Add axes of the size of an image; the position is in inches."""
     width, height = figure.get_size_inches()
     axis = figure.add_axes((left / width, bottom / height, CELL / width, CELL / height))
     axis.set(xticks=[], yticks=[])
@@ -47,8 +46,8 @@ def add_cell(figure: Figure, left: float, bottom: float) -> Axes:
     return axis
 
 
-def mark(axis: Axes, image: Pixels, box: Box) -> None:
-    """Draw the outline of a square."""
+def mark_box(axis: Axes, image: Pixels, box: CropBox) -> None:
+    """Draw the outline of a square on an image."""
     height, width = image.shape[:2]
     corner = (box.left * width - 0.5, box.top * height - 0.5)
     size = (ZOOM * width, ZOOM * height)
@@ -56,13 +55,13 @@ def mark(axis: Axes, image: Pixels, box: Box) -> None:
     axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1))
 
 
-def most_detailed(grey: Pixels) -> Box:
-    """Find the square of ``(H, W)`` that varies most, beyond the noise of single pixels."""
+def most_detailed(grey: Pixels) -> CropBox:
+    """Return the square of an ``(H, W)`` image that varies most, beyond the noise of pixels."""
     block = max(1, round(min(grey.shape) * ZOOM / 16))
     height, width = (side // block * block for side in grey.shape)
     blocks = grey[:height, :width].reshape(height // block, block, width // block, block)
     coarse = blocks.mean(axis=(1, 3))
     detail = np.abs(np.diff(coarse, axis=0))[:, :-1] + np.abs(np.diff(coarse, axis=1))[:-1]
     places = np.linspace(0, 1 - ZOOM, 7)
-    boxes: Iterable[Box] = (Box(float(top), float(left)) for top in places for left in places)
+    boxes = (CropBox(float(top), float(left)) for top in places for left in places)
     return max(boxes, key=lambda box: float(box.cut(detail[..., None]).mean()))
