@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from srkit.report.tables import Column, format_value, heading, print_columns
 from srkit.report.writer import ReportWriter
@@ -82,19 +81,19 @@ def write_compression(found: Compression, folder: Path) -> Path:
 def print_compression(found: Compression, console: Console) -> None:
     """Print the means, the deltas and the notes."""
     points, models = found.points(), _by_model(found)
-    names = Column("LR file, model", [Text(_point_name(point)) for point in points])
-    columns = [Column("bytes", [Text(f"{p.size:.0f}" if p.size else "") for p in points])]
+    names = Column("LR file, model", [_point_name(point) for point in points])
+    columns = [Column("bytes", [f"{p.size:.0f}" if p.size else "" for p in points])]
     for info in found.metrics:
-        values = [Text(format_value(info, point.values[info.name])) for point in points]
+        values = [format_value(info, point.values[info.name]) for point in points]
         columns.append(Column(heading(info), values))
     print_columns(found.title, names, columns, console)
     console.print()
-    names = Column("format, model", [Text(f"{row[0].format} {row[0].model}") for row in models])
+    names = Column("format, model", [f"{row[0].format} {row[0].model}" for row in models])
     columns = []
     for place, info in enumerate(found.metrics):
-        quality = [Text(_quality_text(row[place])) for row in models]
+        quality = [_quality_text(row[place]) for row in models]
         columns.append(Column(f"Δ {heading(info)}", quality))
-        columns.append(Column("Δ bytes", [Text(_rate_text(row[place])) for row in models]))
+        columns.append(Column("Δ bytes", [_rate_text(row[place]) for row in models]))
     print_columns("compared with HR of equal file size", names, columns, console)
     for line in notes(found):
         console.print(line, highlight=False, markup=False)

@@ -88,19 +88,18 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
     evaluation, models = ranking.evaluation, ranking.evaluation.models
 
     def column(metric: MetricInfo) -> Column:
-        cells = [Text(summary_text(evaluation, metric, model)) for model in models]
-        return Column(heading(metric).replace("_", " "), cells)
+        return Column(heading(metric), [summary_text(evaluation, metric, m) for m in models])
 
-    names = Column("model", [Text(f"{n}. {model.name}") for n, model in enumerate(models, 1)])
+    names = Column("model", [f"{rank}. {model.name}" for rank, model in enumerate(models, 1)])
     leads = [ranking.leads[model.name] for model in models]
     ties = [" tie" if lead is not None and lead.tie else "" for lead in leads]
     texts = [lead_text(ranking.by, lead) + tie for lead, tie in zip(leads, ties, strict=True)]
     columns = [
         column(ranking.by),
-        Column("ahead of next", [Text(text) for text in texts]),
+        Column("ahead of next", texts),
         *(column(metric) for metric in evaluation.metrics if metric != ranking.by),
         *(
-            Column(name, [Text(text(ranking.costs[model.name])) for model in models])
+            Column(name, [text(ranking.costs[model.name]) for model in models])
             for name, text in COSTS.items()
         ),
     ]

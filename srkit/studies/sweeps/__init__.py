@@ -1,1 +1,1 @@
-"""`srkit sweep`: train and compare variants of a recipe."""
+"""`srkit sweep`: train and compare variants of a recipe, or search its values."""

@@ -1,4 +1,4 @@
-"""Figures of a sweep: metrics by variant, and what a search has seen."""
+"""Figures of a sweep: metrics by variant, and the trials of a search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from srkit.evaluation.figures import name_rows
 from srkit.report.metric_info import ORIGINAL, MetricInfo
 from srkit.report.plotting import BETTER, COLOURS, GREY, WORSE, panels, shorten, style
 from srkit.report.tables import heading
-from srkit.studies.sweeps.results import Row, Sweep
+from srkit.studies.sweeps.results import Summary, Sweep
 
 Floats = NDArray[np.float64]
 
@@ -22,8 +22,8 @@ NAME_WIDTH = 36
 
 
 def variants_figure(found: Sweep) -> Figure:
-    """Draw each metric against the variants: every run a dot, mean and standard deviation."""
-    rows = [row for row in found.rows() if row.runs]
+    """Draw each metric by variant: every run as a dot, with mean and standard deviation."""
+    rows = [summary for summary in found.summaries() if summary.runs]
     with style():
         figure, axes = panels(len(found.metrics), 3, (3.9, 1.2 + 0.3 * len(rows)))
         for axis, metric in zip(axes, found.metrics, strict=True):
@@ -34,7 +34,7 @@ def variants_figure(found: Sweep) -> Figure:
     return figure
 
 
-def _dots(axis: Axes, found: Sweep, rows: list[Row], metric: MetricInfo) -> None:
+def _dots(axis: Axes, found: Sweep, rows: list[Summary], metric: MetricInfo) -> None:
     best = found.best(metric)
     for place, row in enumerate(rows):
         values = [value for value in row.values(metric.name) if math.isfinite(value)]
@@ -59,9 +59,9 @@ def _dots(axis: Axes, found: Sweep, rows: list[Row], metric: MetricInfo) -> None
 
 
 def search_figure(found: Sweep) -> Figure:
-    """Draw what each trial reached against every number that was searched.
+    """Draw the value of each trial against every searched value.
 
-    Trials that are far worse than most, such as diverged ones, are hollow and stand at the edge.
+    Trials that are far worse than most, such as diverged ones, are hollow and drawn at the edge.
     """
     objective, best = found.objective, found.best_trial()
     assert objective is not None and best is not None
@@ -91,7 +91,7 @@ def search_figure(found: Sweep) -> Figure:
 
 
 def _drawn_in(values: Floats, *, higher_is_better: bool) -> Floats:
-    """Draw values in that are worse than the worst quartile by more than the best is better."""
+    """Limit values to the worst quartile minus its distance from the best value."""
     sign = 1.0 if higher_is_better else -1.0
     ranked = sign * values
     edge = float(np.percentile(ranked, 25))

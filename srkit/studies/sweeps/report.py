@@ -1,10 +1,9 @@
-"""The tables of a sweep, and one self-contained page."""
+"""The report of a sweep: tables, a figure, and one self-contained page."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,28 @@ from rich.console import Console
 from rich.text import Text
 
 from srkit.report.metric_info import MetricInfo
-from srkit.report.pages import Picture, render_page
-from srkit.report.plotting import DPI, png
 from srkit.report.tables import (
     NAMED,
     Column,
-    csv_text,
     format_value,
     heading,
     print_columns,
-    strict,
 )
+from srkit.report.writer import ReportWriter
 from srkit.studies.sweeps.figures import search_figure, variants_figure
-from srkit.studies.sweeps.results import Outcome, Row, Sweep, tables_of
-from srkit.system.files import write_file
+from srkit.studies.sweeps.results import Outcome, Summary, Sweep, tables_of
 
 
 def write_sweep(found: Sweep, folder: Path) -> Path:
-    """Write what a sweep found.
+    """Write the report of a sweep.
 
     Parameters
     ----------
     found
         The results.
     folder
-        Gets ``table.csv`` (mean and standard deviation of each variant), ``runs.csv`` (each run),
-        ``table.json`` (both), ``variants.png``, in a search ``search.png``, and ``report.html``.
+        Output folder of ``table.csv`` (mean and standard deviation of each variant), ``runs.csv``
+        (each run), ``table.json`` (both), ``variants.png`` or ``search.png``, and ``report.html``.
 
     Returns
     -------
@@ -50,35 +45,36 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
     OutputError
         If a file cannot be written.
     """
-    write_file(folder / "table.csv", _table_csv(found))
-    write_file(folder / "runs.csv", _runs_csv(found))
-    summary = json.dumps(_summary(found, folder), indent=2, ensure_ascii=False, allow_nan=False)
-    write_file(folder / "table.json", summary + "\n")
-    pictures = list(_pictures(found, folder))
-    page = render_page(
+    writer = ReportWriter(folder)
+    _write_table(found, writer)
+    _write_runs(found, writer)
+    writer.json("table.json", _summary(found, folder))
+    _write_figure(found, writer)
+    return writer.page(
+        "report.html",
         "sweep.html",
         package="srkit.studies.sweeps",
         found=found,
         headings=[heading(metric) for metric in found.metrics],
-        rows=[_html_row(found, row) for row in found.rows()],
-        references=[_html_row(found, row) for row in found.references()],
-        runs=[_html_run(found, outcome, folder) for outcome in found.ranked()],
         objective="" if found.objective is None else f"{heading(found.objective)} (validation)",
         best=best_line(found),
-        scatter=scatter_line(found),
-        pictures=pictures,
+        deviations=deviation_line(found),
+        format_value=format_value,
+        error_text=error_text,
+        count_text=_count,
+        changes_text=_changes,
+        report_of=partial(_report_of, folder=folder),
     )
-    return write_file(folder / "report.html", page)
 
 
 def print_sweep(found: Sweep, console: Console) -> None:
-    """Print one row a variant, the best of each metric in bold, and what has no numbers.
+    """Print the variants, the best of each metric in bold, or the best trials of a search.
 
-    Of a search the best trials, by their value on the validation images.
+    Runs without results are listed below.
     """
-    names, columns = _variants(found) if found.objective is None else _trials(found)
-    print_columns(found.title, names, columns, console)
-    for line in (scatter_line(found), best_line(found)):
+    table = _variants(found) if found.objective is None else _trials(found, found.objective)
+    print_columns(found.title, *table, console)
+    for line in (deviation_line(found), best_line(found)):
         if line:
             console.print(Text(line), soft_wrap=True)
     for outcome in found.missing():
@@ -86,108 +82,107 @@ def print_sweep(found: Sweep, console: Console) -> None:
 
 
 def _variants(found: Sweep) -> tuple[Column, list[Column]]:
-    rows, references = found.rows(), found.references()
-    names = Column("variant", [Text(row.name) for row in rows])
-    names.cells.extend(Text(row.name, style="dim") for row in references)
+    summaries, references = found.summaries(), found.references()
+    names = Column("variant", [summary.name for summary in summaries])
+    names.cells.extend(Text(reference.name, style="dim") for reference in references)
     columns = []
     for metric in found.metrics:
         best = found.best(metric)
-        cells = [Text(cell(metric, row), style="bold" if row.name in best else "") for row in rows]
-        cells += [Text(cell(metric, row), style="dim") for row in references]
+        cells = [
+            Text(_cell(metric, each), "bold" if each.name in best else "") for each in summaries
+        ]
+        cells += [Text(_cell(metric, each), "dim") for each in references]
         columns.append(Column(heading(metric), cells))
     if found.repeat:
-        counts = [_count(row) for row in rows] + [""] * len(references)
-        columns.append(Column(f"{found.repeat}s", [Text(count) for count in counts]))
+        counts = [_count(summary) for summary in summaries] + [""] * len(references)
+        columns.append(Column(f"{found.repeat}s", counts))
     return names, columns
 
 
-def _trials(found: Sweep) -> tuple[Column, list[Column]]:
-    objective, trials = found.objective, found.ranked()[:NAMED]
-    assert objective is not None
+def _trials(found: Sweep, objective: MetricInfo) -> tuple[Column, list[Column]]:
+    trials = found.ranked()[:NAMED]
     columns = [
-        Column(
-            key.rpartition(".")[2].replace("_", " "),
-            [Text(_value_text(trial.variant.changes[key])) for trial in trials],
-        )
+        Column(key.rpartition(".")[2], [_value_text(each.variant.changes[key]) for each in trials])
         for key in (trials[0].variant.changes if trials else ())
     ]
-    validated = [Text(format_value(objective, trial.validated)) for trial in trials]
+    validated = [format_value(objective, trial.validated) for trial in trials]
     columns.append(Column(f"validation {heading(objective)}", validated))
     for metric in found.metrics:
-        means = [trial.means.get(metric.name, math.nan) for trial in trials]
-        cells = [Text(format_value(metric, mean)) for mean in means]
+        cells = [format_value(metric, trial.mean(metric.name)) for trial in trials]
         columns.append(Column(heading(metric), cells))
-    return Column("trial", [Text(trial.variant.name) for trial in trials]), columns
+    return Column("trial", [trial.variant.name for trial in trials]), columns
 
 
-def cell(metric: MetricInfo, row: Row) -> str:
-    """Write a metric's mean, and its standard deviation where there are several runs."""
-    text = format_value(metric, row.mean(metric.name))
-    deviation = row.deviation(metric.name)
-    return text if math.isnan(deviation) else f"{text} ± {format_value(metric, deviation)}"
+def _cell(metric: MetricInfo, summary: Summary) -> str:
+    mean = format_value(metric, summary.mean(metric.name))
+    return f"{mean} {error_text(metric, summary)}".strip()
 
 
-def scatter_line(found: Sweep) -> str:
-    """Explain what stands behind the plus-minus sign."""
-    if not found.repeat:
-        return ""
-    return f"Mean ± standard deviation over the {found.repeat}s."
+def error_text(metric: MetricInfo, summary: Summary) -> str:
+    """Format the standard deviation of a metric; empty if it is undefined."""
+    deviation = summary.deviation(metric.name)
+    return "" if math.isnan(deviation) else f"± {format_value(metric, deviation)}"
+
+
+def deviation_line(found: Sweep) -> str:
+    """Explain the plus-minus sign, if there is any."""
+    return f"Mean ± standard deviation over the {found.repeat}s." if found.repeat else ""
 
 
 def best_line(found: Sweep) -> str:
-    """Say what a search found to be best."""
+    """Describe the best trial of a search."""
     best = found.best_trial()
     if best is None or found.objective is None:
         return ""
-    value = format_value(found.objective, best.validated)
+    value = f"{format_value(found.objective, best.validated)} {found.objective.unit}".strip()
     return (
-        f"Best on the validation images: {best.variant.name}, {found.objective.name} "
-        f"{' '.join([value, found.objective.unit]).strip()}, with {_changes(best)}."
+        f"Best on the validation images: {best.variant.name}, {found.objective.name} {value}, with "
+        f"{_changes(best)}."
     )
 
 
 def _changes(outcome: Outcome) -> str:
-    return ", ".join(
-        f"{key}={_value_text(value)}" for key, value in outcome.variant.changes.items()
-    )
+    changes = outcome.variant.changes.items()
+    return ", ".join(f"{key}={_value_text(value)}" for key, value in changes)
 
 
 def _value_text(value: Any) -> str:
-    """Write a value as a recipe has it, a number with four digits."""
+    """Format a value as in a recipe, numbers with four digits."""
     if isinstance(value, float):
         return f"{value:.4g}"
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _count(row: Row) -> str:
-    done = len(row.runs)
-    return str(done) if done == row.planned else f"{done} of {row.planned}"
+def _count(summary: Summary) -> str:
+    done = len(summary.runs)
+    return str(done) if done == summary.planned else f"{done} of {summary.planned}"
 
 
-def _table_csv(found: Sweep) -> str:
+def _write_table(found: Sweep, writer: ReportWriter) -> None:
     names = [metric.name for metric in found.metrics]
-    header = ["variant", "runs", *(f"{name}{end}" for name in names for end in ("", "/sd"))]
-    return csv_text(
-        header,
+    writer.csv(
+        "table.csv",
+        ["variant", "runs", *(f"{name}{end}" for name in names for end in ("", "/sd"))],
         (
-            [row.name, len(row.runs)]
-            + [number for name in names for number in (row.mean(name), row.deviation(name))]
-            for row in [*found.rows(), *found.references()]
+            [each.name, len(each.runs)]
+            + [number for name in names for number in (each.mean(name), each.deviation(name))]
+            for each in [*found.summaries(), *found.references()]
         ),
     )
 
 
-def _runs_csv(found: Sweep) -> str:
+def _write_runs(found: Sweep, writer: ReportWriter) -> None:
     axes = list(dict.fromkeys(axis for o in found.outcomes for axis in o.variant.choices))
     names = [metric.name for metric in found.metrics]
     validation = [] if found.objective is None else [f"validation/{found.objective.name}"]
-    return csv_text(
+    writer.csv(
+        "runs.csv",
         ["run", "variant", *axes, *names, *validation, "failure"],
         (
             [outcome.variant.name, outcome.variant.group]
             + [outcome.variant.choices.get(axis, "") for axis in axes]
-            + [outcome.means.get(name, math.nan) for name in names]
+            + [outcome.mean(name) for name in names]
             + ([outcome.validated] if validation else [])
             + [outcome.reason]
             for outcome in found.outcomes
@@ -197,6 +192,16 @@ def _runs_csv(found: Sweep) -> str:
 
 def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
     best = found.best_trial()
+    names = [metric.name for metric in found.metrics]
+
+    def row(summary: Summary) -> dict[str, Any]:
+        return {
+            "name": summary.name,
+            "runs": len(summary.runs),
+            "mean": {name: summary.mean(name) for name in names},
+            "standard_deviation": {name: summary.deviation(name) for name in names},
+        }
+
     return {
         "title": found.title,
         "repeat": found.repeat,
@@ -212,91 +217,48 @@ def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
             }
             for metric in found.metrics
         },
-        "variants": [_row_summary(found, row) for row in found.rows()],
-        "references": [_row_summary(found, row) for row in found.references()],
-        "runs": [_run_summary(outcome, folder) for outcome in found.outcomes],
-    }
-
-
-def _row_summary(found: Sweep, row: Row) -> dict[str, Any]:
-    names = [metric.name for metric in found.metrics]
-    return {
-        "name": row.name,
-        "runs": len(row.runs),
-        "mean": {name: strict(row.mean(name)) for name in names},
-        "standard_deviation": {name: strict(row.deviation(name)) for name in names},
-    }
-
-
-def _run_summary(outcome: Outcome, folder: Path) -> dict[str, Any]:
-    return {
-        "name": outcome.variant.name,
-        "variant": outcome.variant.group,
-        "choices": dict(outcome.variant.choices),
-        "changes": dict(outcome.variant.changes),
-        "mean": {name: strict(value) for name, value in outcome.means.items()},
-        "validation": strict(outcome.validated),
-        "failure": outcome.reason or None,
-        "folder": str(outcome.run.relative_to(folder)),
-    }
-
-
-def _html_row(found: Sweep, row: Row) -> dict[str, Any]:
-    cells = []
-    for metric in found.metrics:
-        deviation = row.deviation(metric.name)
-        cells.append(
+        "variants": [row(summary) for summary in found.summaries()],
+        "references": [row(summary) for summary in found.references()],
+        "runs": [
             {
-                "text": format_value(metric, row.mean(metric.name)),
-                "error": "" if math.isnan(deviation) else f"± {format_value(metric, deviation)}",
-                "best": bool(row.standings) and row.name in found.best(metric),
+                "name": outcome.variant.name,
+                "variant": outcome.variant.group,
+                "choices": outcome.variant.choices,
+                "changes": outcome.variant.changes,
+                "mean": outcome.means,
+                "validation": None if found.objective is None else outcome.validated,
+                "failure": outcome.reason or None,
+                "folder": str(outcome.run.relative_to(folder)),
             }
-        )
-    return {"name": row.name, "cells": cells, "count": _count(row)}
-
-
-def _html_run(found: Sweep, outcome: Outcome, folder: Path) -> dict[str, Any]:
-    nan = math.nan
-    return {
-        "name": outcome.variant.name,
-        "changes": _changes(outcome) or "the recipe as it is",
-        "cells": [
-            format_value(metric, outcome.means.get(metric.name, nan)) for metric in found.metrics
+            for outcome in found.outcomes
         ],
-        "validated": ""
-        if found.objective is None
-        else format_value(found.objective, outcome.validated),
-        "reason": outcome.reason,
-        "report": _report_of(outcome, folder),
     }
 
 
 def _report_of(outcome: Outcome, folder: Path) -> str:
-    """Name the page of a run, of the first scale where there are several."""
-    alone = outcome.run / "evaluation" / "table.json"
-    first = next(iter(tables_of(outcome.run).values()), alone)
+    """Return the relative path of the report of a run; for several scales, that of the first."""
+    single = outcome.run / "evaluation" / "table.json"
+    first = next(iter(tables_of(outcome.run).values()), single)
     return first.with_name("report.html").relative_to(folder).as_posix()
 
 
-def _pictures(found: Sweep, folder: Path) -> Iterator[Picture]:
+def _write_figure(found: Sweep, writer: ReportWriter) -> None:
     if not any(outcome.means for outcome in found.outcomes):
         return
-    if found.objective is not None and found.best_trial() is not None:
-        yield Picture(
-            write_file(folder / "search.png", png(search_figure(found), DPI)),
-            "The search",
-            "The value on the validation images against each number that was searched; star: the "
-            "best. A brighter point is a later trial; hollow: far worse, drawn at the edge.",
+    if found.best_trial() is not None:
+        writer.figure(
+            "search.png",
+            search_figure(found),
+            "Search",
+            "The value on the validation images against each searched value. Star: the best trial. "
+            "Brighter points: later trials. Hollow points: far worse, drawn at the edge.",
         )
         return
     caption = "Mean over the test images. Dots: single runs"
     if found.repeat:
-        caption = (
-            f"{caption}; bar: their mean, whisker: standard deviation over the {found.repeat}s"
-        )
-    lines = "; dashed: what was measured beside them" if found.references() else ""
-    yield Picture(
-        write_file(folder / "variants.png", png(variants_figure(found), DPI)),
-        "Variants",
-        f"{caption}{lines}. The best is orange.",
+        caption += f"; bars: their mean; whiskers: standard deviation over the {found.repeat}s"
+    if found.references():
+        caption += "; dashed: other models"
+    writer.figure(
+        "variants.png", variants_figure(found), "Variants", f"{caption}. Orange: the best."
     )

@@ -1,4 +1,4 @@
-"""What a sweep found: the numbers of each run, and their mean and scatter by variant."""
+"""The results of a sweep: the metrics of each run, and their mean and deviation by variant."""
 
 from __future__ import annotations
 
@@ -19,98 +19,107 @@ Numbers = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a variant.
+    """The results of a run.
 
     Parameters
     ----------
     variant
-        Which one.
+        The variant.
     run
-        Its run folder.
+        The run folder.
     means
-        Mean of each metric over the test images; empty if the run did not get there.
-    standings
-        The numbers by which variants are ranked: the means, of signed metrics the root mean
-        squares.
+        Mean of each metric over the test images; empty if the run was not evaluated.
+    scores
+        The values by which variants are ranked: the means, or the root mean squares of signed
+        metrics.
     others
-        The means of the other models that its evaluation has, such as ``bicubic``.
+        The means of the other models in its evaluation, such as ``bicubic``.
     reason
-        Why there are no numbers; empty if there are.
+        Why the run has no results; empty if it has.
     validated
-        In a search, the best value on the validation images.
+        The best value on the validation images; NaN if there is none.
     """
 
     variant: Variant
     run: Path
     means: Numbers = field(default_factory=dict)
-    standings: Numbers = field(default_factory=dict)
+    scores: Numbers = field(default_factory=dict)
     others: Mapping[str, Numbers] = field(default_factory=dict)
     reason: str = ""
     validated: float = math.nan
 
+    def mean(self, metric: str) -> float:
+        """Return the mean of a metric; NaN if it was not measured."""
+        return self.means.get(metric, math.nan)
+
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table: a variant's repetitions, or another model measured beside them.
+class Summary:
+    """A row of the table: the repetitions of a variant, or another model for comparison.
 
     Parameters
     ----------
     name
-        What it is called.
+        Name of the variant or model.
     runs
-        The values of each run that has any.
+        The means of each run that has results.
     planned
-        How many there are to be.
-    standings
-        As in :class:`Outcome`; empty for models that do not compete.
+        The number of runs that are planned.
+    scores
+        As in :class:`Outcome`; empty for models that are not ranked.
     """
 
     name: str
     runs: Sequence[Numbers]
     planned: int
-    standings: Sequence[Numbers] = ()
+    scores: Sequence[Numbers] = ()
 
     def values(self, metric: str) -> list[float]:
-        """List a metric's value in each run that has it."""
-        values = [run.get(metric, math.nan) for run in self.runs]
-        return [value for value in values if not math.isnan(value)]
+        """Return a metric of each run that has it."""
+        return _values(self.runs, metric)
 
     def mean(self, metric: str) -> float:
-        """Average a metric over the runs; NaN if none has it."""
-        values = self.values(metric)
-        return float(np.mean(values)) if values else math.nan
+        """Return the mean of a metric over the runs; NaN if none has it."""
+        return _mean(self.values(metric))
 
     def deviation(self, metric: str) -> float:
-        """Give the sample standard deviation over the runs; NaN for less than two."""
+        """Return the sample standard deviation over the runs; NaN for fewer than two."""
         values = self.values(metric)
-        steady = len(values) > 1 and np.isfinite(values).all()
-        return float(np.std(values, ddof=1)) if steady else math.nan
+        defined = len(values) > 1 and np.isfinite(values).all()
+        return float(np.std(values, ddof=1)) if defined else math.nan
 
-    def standing(self, metric: str) -> float:
-        """Average what a metric ranks by over the runs; NaN where there is nothing to rank."""
-        values = [run.get(metric, math.nan) for run in self.standings]
-        known = [value for value in values if not math.isnan(value)]
-        return float(np.mean(known)) if known else math.nan
+    def score(self, metric: str) -> float:
+        """Return the mean of the score over the runs; NaN if none has it."""
+        return _mean(_values(self.scores, metric))
+
+
+def _values(runs: Sequence[Numbers], metric: str) -> list[float]:
+    values = [run.get(metric, math.nan) for run in runs]
+    return [value for value in values if not math.isnan(value)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """All that a sweep found.
+    """The results of a sweep.
 
     Parameters
     ----------
     title
-        The recipe's name.
+        Name of the recipe.
     metrics
-        What was measured.
+        The metrics.
     outcomes
-        One a run.
+        The results of each run.
     repeat
         The axis over which variants are averaged, if any.
     objective
-        In a search, the metric whose value on the validation images was to be the best.
+        Of a search, the metric that is optimised on the validation images.
     logarithmic
-        In a search, the keys of which the logarithm was searched.
+        Of a search, the keys that are searched on a logarithmic scale.
     """
 
     title: str
@@ -120,62 +129,50 @@ class Sweep:
     objective: MetricInfo | None = None
     logarithmic: Collection[str] = ()
 
-    def rows(self) -> list[Row]:
-        """Give the variants, each with its repetitions."""
-        groups: dict[str, list[Outcome]] = {}
-        for outcome in self.outcomes:
-            groups.setdefault(outcome.variant.group, []).append(outcome)
-        rows = []
-        for name, members in groups.items():
-            measured = [member for member in members if member.means]
-            rows.append(
-                Row(
-                    name,
-                    [member.means for member in measured],
-                    len(members),
-                    [member.standings for member in measured],
-                )
-            )
-        return rows
+    def summaries(self) -> list[Summary]:
+        """Return the variants, each with its repetitions."""
+        summaries = []
+        for name, outcomes in self._groups(self.outcomes).items():
+            evaluated = [outcome for outcome in outcomes if outcome.means]
+            means, scores = [o.means for o in evaluated], [o.scores for o in evaluated]
+            summaries.append(Summary(name, means, len(outcomes), scores))
+        return summaries
 
-    def references(self) -> list[Row]:
-        """Give the other models that were measured, where all variants agree on their numbers.
+    def references(self) -> list[Summary]:
+        """Return the other models in the evaluations, if their results agree for all variants.
 
-        Their data are then the same. Over repetitions, such as folds, they may differ; where they
-        do not, one run stands for all.
+        The variants then have the same test data. Between repetitions, such as folds, the results
+        may differ; if they do not, the result of one run is returned.
         """
-        groups: dict[str, list[Outcome]] = {}
-        for outcome in self.outcomes:
-            if outcome.means:
-                groups.setdefault(outcome.variant.group, []).append(outcome)
+        groups = self._groups([outcome for outcome in self.outcomes if outcome.means])
         names = dict.fromkeys(name for outcome in self.outcomes for name in outcome.others)
         found = []
         for name in names:
-            sets = [[o.others.get(name, {}) for o in members] for members in groups.values()]
+            sets = [[o.others.get(name, {}) for o in outcomes] for outcomes in groups.values()]
             longest = max(sets, key=len)
-            if all(same(numbers, longest[: len(numbers)]) for numbers in sets):
-                steady = same(longest, longest[:1] * len(longest))
-                found.append(Row(name, longest[:1] if steady else longest, len(longest)))
+            if all(_equal(numbers, longest[: len(numbers)]) for numbers in sets):
+                constant = _equal(longest, longest[:1] * len(longest))
+                found.append(Summary(name, longest[:1] if constant else longest, len(longest)))
         return found
 
     def best(self, metric: MetricInfo) -> set[str]:
-        """Name the variants that are best by a metric, ties included; none among one."""
-        standings = {row.name: row.standing(metric.name) for row in self.rows()}
-        known = {name: value for name, value in standings.items() if not math.isnan(value)}
+        """Return the names of the best variants, ties included; none for a single variant."""
+        scores = {summary.name: summary.score(metric.name) for summary in self.summaries()}
+        known = {name: value for name, value in scores.items() if not math.isnan(value)}
         if len(known) < 2:
             return set()
         best = max(known.values()) if metric.higher_is_better else min(known.values())
         return {name for name, value in known.items() if value == best}
 
     def best_trial(self) -> Outcome | None:
-        """Give the run that is best on the validation images; None if none was validated."""
+        """Return the trial that is best on the validation images; None if none was validated."""
         best = next(iter(self.ranked()), None)
         if self.objective is None or best is None or math.isnan(best.validated):
             return None
         return best
 
     def ranked(self) -> list[Outcome]:
-        """Sort the runs of a search, the best on the validation images first."""
+        """Return the runs; those of a search in order of their value on the validation images."""
         if self.objective is None:
             return self.outcomes
         sign = -1 if self.objective.higher_is_better else 1
@@ -185,12 +182,20 @@ class Sweep:
         )
 
     def missing(self) -> list[Outcome]:
-        """List the runs that have no numbers."""
+        """Return the runs that have no results."""
         return [outcome for outcome in self.outcomes if not outcome.means]
 
+    @staticmethod
+    def _groups(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+        """Group the repetitions of each variant."""
+        groups: dict[str, list[Outcome]] = {}
+        for outcome in outcomes:
+            groups.setdefault(outcome.variant.group, []).append(outcome)
+        return groups
 
-def same(first: Sequence[Numbers], second: Sequence[Numbers]) -> bool:
-    """Tell whether two lists of numbers are the same to rounding; NaN is NaN."""
+
+def _equal(first: Sequence[Numbers], second: Sequence[Numbers]) -> bool:
+    """Return whether two lists of numbers are equal up to rounding; NaN equals NaN."""
     return len(first) == len(second) and all(
         one.keys() == two.keys()
         and all(np.isclose(one[key], two[key], rtol=1e-5, equal_nan=True) for key in one)
@@ -199,25 +204,25 @@ def same(first: Sequence[Numbers], second: Sequence[Numbers]) -> bool:
 
 
 def read_outcome(variant: Variant, run: Path, reason: str, validated: float = math.nan) -> Outcome:
-    """Read what the evaluation of a variant's run found, or keep the reason why there is none."""
+    """Read the evaluation of a run, unless there is a reason why it has none."""
     if reason:
         return Outcome(variant, run, reason=reason, validated=validated)
     means: dict[str, float] = {}
-    standings: dict[str, float] = {}
+    scores: dict[str, float] = {}
     others: dict[str, dict[str, float]] = {}
     for scale, path in tables_of(run).items():
         found = json.loads(path.read_text("utf-8"))
         *rest, own = found["models"]
         means |= _means(own, scale)
         for name, about in found["metrics"].items():
-            standings[f"{name}{scale}"] = _standing(own, name, about["signed"])
+            scores[f"{name}{scale}"] = _score(own, name, about["signed"])
         for other in rest:
             others.setdefault(other["model"], {}).update(_means(other, scale))
-    return Outcome(variant, run, means, standings, others, validated=validated)
+    return Outcome(variant, run, means, scores, others, validated=validated)
 
 
 def tables_of(run: Path) -> dict[str, Path]:
-    """Find the numbers on the test images, by what names their scale where there are several."""
+    """Return the files of the results; if there are several scales, by a suffix such as `` x2``."""
     folder = run / "evaluation"
     if (folder / "table.json").is_file():
         return {"": folder / "table.json"}
@@ -228,8 +233,8 @@ def _means(model: Mapping[str, Any], scale: str) -> dict[str, float]:
     return {f"{name}{scale}": _number(value) for name, value in model["mean"].items()}
 
 
-def _standing(model: Mapping[str, Any], metric: str, signed: bool) -> float:
-    """Give the mean; of a signed metric the root mean square, from mean and scatter."""
+def _score(model: Mapping[str, Any], metric: str, signed: bool) -> float:
+    """Return the mean; for a signed metric the root mean square, from mean and scatter."""
     mean, count = _number(model["mean"][metric]), model["measured"][metric]
     if not signed or count == 0:
         return mean
@@ -238,5 +243,5 @@ def _standing(model: Mapping[str, Any], metric: str, signed: bool) -> float:
 
 
 def _number(value: float | str | None) -> float:
-    """Read what strict JSON has no number for: null is what could not be measured."""
+    """Read a number of strict JSON, where null is a value that could not be measured."""
     return math.nan if value is None else float(value)

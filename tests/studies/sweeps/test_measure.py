@@ -1,4 +1,4 @@
-"""Sweeps of small networks: true runs in processes of their own."""
+"""Sweeps of small networks, which are trained in processes of their own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from command_line import Srkit
+from sweep_setup import run_jobs_here
 from training_setup import (
     Command,
     Tree,
@@ -30,12 +31,13 @@ from training_setup import (
 
 from srkit.components.registry import Registry
 from srkit.errors import TrainingError
+from srkit.studies.sweeps import measure
 from srkit.studies.sweeps.measure import failure, last_step, only_sweep
 from srkit.system.locks import locked
 from srkit.training.monitor import read_records
 
-#: Long enough that a kill after the first step falls inside the run.
-TOTAL = 60
+#: So many steps that a kill after the first falls inside the run.
+TOTAL = 40
 FIGURES = {"evaluation": {"examples": 0, "baselines": ["bicubic"]}}
 
 
@@ -50,7 +52,7 @@ def small(pictures: Path, *changes: Tree) -> Tree:
 
 
 def children_of(folder: Path) -> list[int]:
-    """List the processes whose command names a folder."""
+    """Return the processes that train in a folder."""
     listed = subprocess.run(
         ["ps", "-axwwo", "pid,args"], capture_output=True, text=True, check=True
     )
@@ -61,30 +63,40 @@ def children_of(folder: Path) -> list[int]:
     ]
 
 
-# --- what a user sees ---------------------------------------------------------------------------
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train the variants of a sweep in this process."""
+    monkeypatch.setattr(measure, "run_jobs", run_jobs_here)
 
 
-def test_a_killed_sweep_goes_on_and_a_failing_variant_is_named(
-    srkit: Srkit, pictures: Path, tmp_path: Path, registry: Registry
+# --- the command --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_killed_sweep_is_resumed_and_a_failed_variant_is_reported(
+    srkit: Srkit,
+    pictures: Path,
+    tmp_path: Path,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     variants: Any = {
         "net": {
-            "first": {"training.duration": 2},
-            "second": {"training.duration": TOTAL},
-            "third": {"training.optimiser.lr": 1e30, "training.duration": 3},
+            "long": {"training.duration": TOTAL, "training.validate_every": TOTAL},
+            "unstable": {"training.optimiser.lr": 1e30, "training.duration": 3},
         }
     }
     tree = small(pictures, {"variants": variants})
     path, folder = write_recipe(tree, tmp_path / "small.yaml"), tmp_path / "sweep"
-    second = folder / "variants" / "second"
+    long = folder / "variants" / "long"
 
     command = Command(["sweep", str(path), "--out", str(folder)], tmp_path / "log")
-    command.wait_until((second / "checkpoints" / "last.safetensors").is_file)
+    command.wait_until((long / "checkpoints" / "last.safetensors").is_file)
     assert command.kill(signal.SIGKILL) == -signal.SIGKILL
-    orphans = children_of(second)
-    assert orphans, "the variant goes on without its sweep"
+    orphans = children_of(long)
+    assert orphans, "the variant continues without its sweep"
     for orphan in orphans:
-        os.kill(orphan, signal.SIGSTOP)  # it would end before the next look at it
+        os.kill(orphan, signal.SIGSTOP)  # otherwise it could end too early
     refused = srkit("sweep", path, "--out", folder)
     for orphan in orphans:
         os.kill(orphan, signal.SIGKILL)
@@ -93,45 +105,41 @@ def test_a_killed_sweep_goes_on_and_a_failing_variant_is_named(
         f"error: {folder}: another sweep, or a variant whose sweep was killed, is running here; "
         "wait for its end, or stop it\n"
     )
-    assert last(second).state["step"] < TOTAL
-    while children_of(second):
+    assert last(long).state["step"] < TOTAL
+    while children_of(long):
         time.sleep(0.05)
 
+    monkeypatch.setattr(measure, "run_jobs", run_jobs_here)
     done = srkit("sweep", path, "--out", folder)
     assert done.status == 1
-    told = done.out.splitlines()
-    assert told[:4] == [
-        "first: trained already",
-        "second: goes on",
-        "second: done, 2 of 3",
-        "third: starts",
-    ]
-    reason = "the loss term 'l1' is nan at step 2; the last good checkpoint is kept. Lower the"
-    assert told[4].startswith(f"third: failed: {reason}")
+    lines = done.out.splitlines()
+    assert lines[:3] == ["long: resumes", "long: done, 1 of 2", "unstable: starts"]
+    reason = "the loss term 'l1' is nan at step 2"
+    assert lines[3].startswith(f"unstable: failed: {reason}")
     assert done.err == (
-        f"error: {folder}: failed: third; what they printed is in {folder / 'output'}\n"
+        f"error: {folder}: failed: unstable; their output is in {folder / 'output'}\n"
     )
-    whole = yaml.safe_load((folder / "recipes" / "second.yaml").read_text())
-    assert whole["name"] == "small-second"
+    whole = yaml.safe_load((folder / "recipes" / "long.yaml").read_text())
+    assert whole["name"] == "small-long"
     assert whole["variants"] == {}
     run(whole, tmp_path / "whole", registry)
-    assert_same_end(tmp_path / "whole", second)
+    assert_same_end(tmp_path / "whole", long)
 
     with (folder / "runs.csv").open() as file:
         runs = {row["run"]: row for row in csv.DictReader(file)}
-    assert runs["third"]["failure"].startswith(reason)
-    assert runs["third"]["psnr"] == "nan"
-    with (second / "evaluation" / "table.csv").open() as file:
+    assert runs["unstable"]["failure"].startswith(reason)
+    assert runs["unstable"]["psnr"] == "nan"
+    with (long / "evaluation" / "table.csv").open() as file:
         own = list(csv.DictReader(file))[-1]
-    assert own["model"] == "small-second"
-    assert float(runs["second"]["psnr"]) == pytest.approx(float(own["psnr"]), rel=1e-6)
+    assert own["model"] == "small-long"
+    assert float(runs["long"]["psnr"]) == pytest.approx(float(own["psnr"]), rel=1e-6)
     page = (folder / "report.html").read_text()
-    assert (folder / "variants" / "second" / "evaluation" / "report.html").is_file()
-    assert 'href="variants/second/evaluation/report.html"' in page
+    assert (folder / "variants" / "long" / "evaluation" / "report.html").is_file()
+    assert 'href="variants/long/evaluation/report.html"' in page
 
 
 def test_needs_are_trained_once_and_not_changed(
-    srkit: Srkit, pictures: Path, tmp_path: Path
+    srkit: Srkit, here: None, pictures: Path, tmp_path: Path
 ) -> None:
     write_recipe(small(pictures, {"name": "pretrain"}), tmp_path / "pretrain.yaml")
     more = {
@@ -152,13 +160,13 @@ def test_needs_are_trained_once_and_not_changed(
     assert again.status == 0
     assert again.out.splitlines()[:2] == [
         "needs.pretrained: trained already: runs/pretrain",
-        "lr-0.01: trained already",
+        "lr-0.01: already trained",
     ]
     changed = srkit("sweep", path, "training.batch_size=2")
     assert changed.err == (
-        "error: runs/small-sweep: holds variants of another recipe; choose another --out, or undo "
-        "this:\n  lr-0.01: training.batch_size: the run was started with 4, not 2; a resumed run "
-        "cannot change it\n"
+        "error: runs/small-sweep: contains variants of another recipe; choose another --out, or "
+        "undo these changes:\n  lr-0.01: training.batch_size: the run was started with 4, not 2; "
+        "a resumed run cannot change it\n"
     )
 
 
@@ -192,7 +200,7 @@ def test_all_variants_are_checked_before_the_first_is_trained(
     assert not (tmp_path / "runs").exists()
 
 
-def test_what_variants_cannot_be_compared_by(srkit: Srkit, pictures: Path, tmp_path: Path) -> None:
+def test_error_if_variants_cannot_be_compared(srkit: Srkit, pictures: Path, tmp_path: Path) -> None:
     bare = make_tree(pictures, {"variants": {"seed": [0, 1]}})
     path = write_recipe(bare, tmp_path / "small.yaml")
     assert srkit("sweep", path).err == (
@@ -206,11 +214,11 @@ def test_what_variants_cannot_be_compared_by(srkit: Srkit, pictures: Path, tmp_p
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_sweep_compares_what_there_is(
+def test_stopped_sweep_compares_finished_runs(
     number: int, srkit: Srkit, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_recipe(small(pictures, {"variants": {"seed": [0, 1]}}), tmp_path / "small.yaml")
-    # In place of a run, what a run does with signals.
+    # This program handles signals as a training run does.
     script = tmp_path / "python"
     script.write_text(
         "#!/bin/sh\ntrap 'echo stopped at step 7, state saved; exit 130' INT TERM\n"
@@ -230,7 +238,7 @@ def test_a_stopped_sweep_compares_what_there_is(
     done = srkit("sweep", path)
     thread.join()
     assert done.status == 128 + number
-    assert done.err == "stopped with 0 of 2 variants finished; the same command goes on\n"
+    assert done.err == "stopped with 0 of 2 variants finished; the same command resumes the sweep\n"
     assert "seed-0: not trained yet\nseed-1: not trained yet\n" in done.out
     assert output.read_text() == "ready\nstopped at step 7, state saved\n"
     assert "No result: not trained yet" in (output.parents[1] / "report.html").read_text()
@@ -247,10 +255,10 @@ def test_a_stopped_sweep_compares_what_there_is(
         ("Traceback\n  ...\nValueError: odd\n", 1, "ValueError: odd"),
         ("step 1\n", -signal.SIGKILL, "killed by SIGKILL"),
         ("", 7, "exit status 7"),
-        ("error: an old one, outlived\n", 0, ""),
+        ("error: an earlier one\n", 0, ""),
     ],
 )
-def test_why_a_process_failed(printed: str, status: int, reason: str, tmp_path: Path) -> None:
+def test_reason_of_a_failed_process(printed: str, status: int, reason: str, tmp_path: Path) -> None:
     output = tmp_path / "output.txt"
     output.write_text(printed)
     assert failure(output, status) == reason
@@ -272,7 +280,7 @@ def test_one_sweep_at_a_time(tmp_path: Path) -> None:
     assert not (folder / "lock").exists()
 
 
-def test_the_last_step_of_a_run_that_is_writing(tmp_path: Path) -> None:
+def test_last_step_while_a_run_is_writing(tmp_path: Path) -> None:
     records = tmp_path / "metrics.jsonl"
     assert last_step(records) == 0
     records.write_text("")
@@ -284,7 +292,9 @@ def test_the_last_step_of_a_run_that_is_writing(tmp_path: Path) -> None:
     assert last_step(records) == read_records(records)[-1]["step"]
 
 
-def test_networks_of_several_scales(srkit: Srkit, pictures: Path, tmp_path: Path) -> None:
+def test_networks_of_several_scales(
+    srkit: Srkit, here: None, pictures: Path, tmp_path: Path
+) -> None:
     changes: Tree = {
         "scale": [2, 3],
         "generator": None,
@@ -311,4 +321,4 @@ def test_networks_of_several_scales(srkit: Srkit, pictures: Path, tmp_path: Path
     assert (
         'href="variants/seed-0/evaluation/x2/report.html"' in (folder / "report.html").read_text()
     )
-    assert srkit("sweep", path, "--out", folder).out.startswith("seed-0: trained already\n")
+    assert srkit("sweep", path, "--out", folder).out.startswith("seed-0: already trained\n")

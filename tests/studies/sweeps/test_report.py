@@ -50,7 +50,7 @@ def printed(found: Sweep) -> str:
     return file.getvalue()
 
 
-def test_the_printed_table(sweep: Sweep) -> None:
+def test_printed_table(sweep: Sweep) -> None:
     lines = [" ".join(line.split()) for line in printed(sweep).splitlines()]
     assert lines[1] == "variant psnr [dB] ↑ shift [mas] → 0 seeds"
     assert lines[3:] == [
@@ -63,7 +63,7 @@ def test_the_printed_table(sweep: Sweep) -> None:
     ]
 
 
-def test_the_printed_trials_the_best_first(search: Sweep) -> None:
+def test_printed_trials_of_a_search(search: Sweep) -> None:
     lines = [" ".join(line.split()) for line in printed(search).splitlines()]
     assert lines[1] == "trial lr scale validation psnr [dB] ↑ psnr [dB] ↑"
     assert lines[3:] == [
@@ -75,7 +75,7 @@ def test_the_printed_trials_the_best_first(search: Sweep) -> None:
     ]
 
 
-def test_tables_on_disk(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = write_sweep(sweep, Path("sweep"))
     assert page == Path("sweep/report.html")
@@ -108,7 +108,7 @@ def test_tables_on_disk(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.Monkey
     }
 
 
-def test_the_page(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = write_sweep(sweep, Path("sweep")).read_text()
     assert 'href="variants/rrdb_seed-0/evaluation/report.html"' in text
@@ -122,9 +122,7 @@ def test_the_page(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert min(picture.size) > 100
 
 
-def test_the_page_of_a_search(
-    search: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_page_of_a_search(search: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = write_sweep(search, Path("sweep")).read_text()
     assert "Best on the validation images: t_seed-2" in text
@@ -133,16 +131,16 @@ def test_the_page_of_a_search(
     assert not Path("sweep/variants.png").exists()
 
 
-def test_nothing_to_draw_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_without_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = Path("sweep/variants/a")
     none = Outcome(Variant("a", "a", {}, {}), run, reason="not trained yet")
     text = write_sweep(Sweep("mine", [PSNR], [none]), Path("sweep")).read_text()
-    assert "the recipe as it is. No result: not trained yet" in text
+    assert "the recipe without changes. No result: not trained yet" in text
     assert not Path("sweep/variants.png").exists()
 
 
-def test_every_run_is_a_dot_and_the_others_are_lines(sweep: Sweep) -> None:
+def test_runs_are_dots_and_other_models_are_lines(sweep: Sweep) -> None:
     axis = variants_figure(sweep).axes[0]
     dots = [line.get_xdata().tolist() for line in axis.lines if line.get_marker() == "o"]
     assert [sorted(x) for x in dots] == [[30.0, 31.0], [31.0, 32.0]]
@@ -151,14 +149,14 @@ def test_every_run_is_a_dot_and_the_others_are_lines(sweep: Sweep) -> None:
     assert [label.get_text() for label in axis.get_yticklabels()] == ["<edsr>", "rrdb"]
 
 
-def test_a_logarithm_is_drawn_as_one(search: Sweep) -> None:
+def test_logarithmic_axes(search: Sweep) -> None:
     axes = search_figure(search).axes
     assert [axis.get_xscale() for axis in axes] == ["log", "linear"]
     assert [axis.get_xlabel() for axis in axes] == ["training.optimiser.lr", "scale"]
 
 
 @pytest.mark.parametrize("objective", [PSNR, SHIFT])
-def test_a_diverged_trial_does_not_squash_the_others(objective: MetricInfo) -> None:
+def test_diverged_trial_is_drawn_at_the_edge(objective: MetricInfo) -> None:
     sign = 1 if objective.higher_is_better else -1
     values = [30.0, 31.0, 32.0, 33.0, 34.0, -1e6]
     trials = [

@@ -1,4 +1,4 @@
-"""A search of a small network's numbers: true runs in processes of their own."""
+"""A search of the values of a small network."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from command_line import Srkit
 from optuna.distributions import FloatDistribution, IntDistribution
+from sweep_setup import PSNR, run_jobs_here
 from training_setup import Tree, last, make_pictures, make_tree, steps, validated, write_recipe
 
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError
 from srkit.recipe.parts import RangeSpec
 from srkit.recipe.recipe import parse_recipe
-from srkit.recipe.variants import Variant
-from srkit.studies.sweeps import search as searching
-from srkit.studies.sweeps.search import Trials, _distribution, plan_search
-from srkit.studies.sweeps.tasks import Setting, Task
+from srkit.recipe.variants import Variant, change
+from srkit.studies.sweeps import measure, search
+from srkit.studies.sweeps.runs import SweepSetup, VariantRun
+from srkit.studies.sweeps.search import TrialQueue, _distribution
 from srkit.system.files import write_file
 
 
@@ -31,10 +32,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def searched(pictures: Path, space: Any, trials: int = 2, **more: Any) -> Tree:
-    search: Tree = {"search": {"trials": trials, "space": space}}
+    spec: Tree = {"search": {"trials": trials, "space": space}}
     brief = steps(1, validate_every=1)
     figures: Tree = {"evaluation": {"examples": 0, "baselines": ["bicubic"]}}
-    return make_tree(pictures, validated(pictures), brief, figures, search, more)
+    return make_tree(pictures, validated(pictures), brief, figures, spec, more)
 
 
 SPACE = {
@@ -43,16 +44,19 @@ SPACE = {
 }
 
 
-# --- what a user sees ---------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------
 
 
-def test_a_search_goes_on_where_it_stopped(srkit: Srkit, pictures: Path, tmp_path: Path) -> None:
+def test_search_is_resumed(
+    srkit: Srkit, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "run_jobs", run_jobs_here)
     path = write_recipe(searched(pictures, SPACE), tmp_path / "small.yaml")
     assert srkit("sweep", path, "search.trials=1").status == 0
     done = srkit("sweep", path)
     assert (done.status, done.err) == (0, "")
     assert done.out.splitlines()[:3] == [
-        "trial-000: trained already",
+        "trial-000: already trained",
         "trial-001: starts",
         "trial-001: done, 2 of 2",
     ]
@@ -67,7 +71,7 @@ def test_a_search_goes_on_where_it_stopped(srkit: Srkit, pictures: Path, tmp_pat
     assert (folder / "search.png").is_file()
     other = srkit("sweep", path, "search.space={generator.features: {high: 16}}")
     assert other.status == 1
-    assert other.err.startswith(f"error: {folder.relative_to(tmp_path)}: holds a search of ")
+    assert other.err.startswith(f"error: {folder.relative_to(tmp_path)}: contains a search of ")
     assert other.err.endswith("; choose another --out\n")
 
 
@@ -88,8 +92,8 @@ def test_without_optuna(
         (
             ["search.space={name: {low: 0, high: 1}}", "data.validation=null", "variants.seed=[1]"],
             [
-                "search.space: 'name' is not searched; take it out",
-                "variants: a search has its own; take out either",
+                "search.space: 'name' cannot be searched; remove it",
+                "variants: cannot be combined with search; remove one",
                 "data.validation: missing; a search compares its trials on it",
             ],
         ),
@@ -115,7 +119,7 @@ def test_without_optuna(
         (["search.trials=0"], ["search.trials: got 0; expected greater than 0"]),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_trained(
+def test_errors_are_reported_before_anything_is_trained(
     changes: list[str], problems: list[str], srkit: Srkit, pictures: Path, tmp_path: Path
 ) -> None:
     path = write_recipe(searched(pictures, SPACE), tmp_path / "small.yaml")
@@ -128,91 +132,101 @@ def test_what_is_wrong_is_told_before_anything_is_trained(
 # --- trials, without training them --------------------------------------------------------------
 
 
+def prepared(variants: Sequence[Variant], setup: SweepSetup) -> list[VariantRun]:
+    """Prepare runs without building their components."""
+    runs = []
+    for variant in variants:
+        tree, _ = change(setup.tree, variant.changes)
+        recipe = parse_recipe(tree, setup.source)
+        runs.append(VariantRun(variant, recipe, [PSNR], 1, setup.folder))
+    return runs
+
+
+def _lr(run: VariantRun) -> float:
+    return run.recipe.training.optimiser.lr
+
+
 @pytest.fixture
-def setting(
+def setup(
     pictures: Path, tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> Setting:
-    """Give the setting of a search whose trials need no training to have a value."""
+) -> SweepSetup:
+    """Return a search whose trials have a value without training."""
     space = {"training.optimiser.lr": {"low": 1e-4, "high": 1.0, "log": True}}
-    tree = searched(pictures, space, trials=12)
-    base = parse_recipe(tree, "small.yaml")
-    monkeypatch.setattr(searching, "_validated", lambda task: -abs(_lr(task) - 0.01))
-    return Setting(base, tree, registry, tmp_path, "small.yaml", {})
+    tree = searched(pictures, space, trials=2)
+    monkeypatch.setattr(search, "prepare_runs", prepared)
+    monkeypatch.setattr(VariantRun, "validated", lambda run: -abs(_lr(run) - 0.01))
+    return SweepSetup(parse_recipe(tree, "small.yaml"), tree, registry, tmp_path, "small.yaml", {})
 
 
-def _lr(task: Task) -> float:
-    return task.recipe.training.optimiser.lr
+def opened(setup: SweepSetup, total: int = 2) -> TrialQueue:
+    queue = TrialQueue(setup)
+    queue.total = total
+    queue.open()
+    return queue
 
 
-def numbers(setting: Setting, *, until: int, failing: Sequence[str] = ()) -> list[float]:
-    """Go on with a search until so many trials, and list the numbers of the new ones."""
-    trials = Trials(setting, plan_search(setting))
+def rates(setup: SweepSetup, *, until: int, failing: Sequence[str] = ()) -> list[float]:
+    """Resume a search until it has so many trials, and return the values of the new ones."""
+    queue = opened(setup, until)
     found = []
-    for task in trials.pending(until):
-        found.append(_lr(task))
-        write_file(task.recipe_file, task.text())
-        write_file(task.output, "error: it failed\n")
-        trials.end(task.name, "it failed" if task.name in failing else "")
-        if not trials.reasons[task.name]:
-            write_file(task.table, "{}")
+    for run in queue.pending():
+        found.append(_lr(run))
+        write_file(run.recipe_file, run.text())
+        write_file(run.output, "error: it failed\n")
+        queue.end(run.name, "it failed" if run.name in failing else "")
+        if not queue.reasons[run.name]:
+            write_file(run.table, "{}")
     return found
 
 
-def test_a_search_that_goes_on_proposes_what_it_would_have(
-    setting: Setting, tmp_path: Path
-) -> None:
-    whole = numbers(setting, until=11)
-    parts = replace(setting, folder=tmp_path / "parts")
+def test_resumed_search_proposes_the_same_values(setup: SweepSetup, tmp_path: Path) -> None:
+    whole = rates(setup, until=11)
+    parts = replace(setup, folder=tmp_path / "parts")
     parts.folder.mkdir()
-    assert numbers(parts, until=4) + numbers(parts, until=11) == whole
+    assert rates(parts, until=4) + rates(parts, until=11) == whole
     assert len(set(whole)) == 11
     assert min(whole[10:]) > 1e-4
 
 
-def test_a_trial_that_failed_is_not_tried_again(setting: Setting) -> None:
-    numbers(setting, until=2, failing=["trial-001"])
-    again = Trials(setting, plan_search(setting))
+def test_failed_trial_is_not_repeated(setup: SweepSetup) -> None:
+    rates(setup, until=2, failing=["trial-001"])
+    again = opened(setup)
     assert again.reasons == {"trial-000": "", "trial-001": "it failed"}
-    assert list(again.pending(2)) == []
+    assert list(again.pending()) == []
 
 
-def test_a_trial_that_was_stopped_comes_first(setting: Setting) -> None:
-    trials = Trials(setting, plan_search(setting))
-    stopped = next(trials.pending(2))
-    again = Trials(setting, plan_search(setting))
-    first, second = again.pending(2)
+def test_stopped_trial_is_resumed_first(setup: SweepSetup) -> None:
+    stopped = next(opened(setup).pending())
+    first, second = opened(setup).pending()
     assert (first.name, second.name) == ("trial-000", "trial-001")
     assert _lr(first) == _lr(stopped)
 
 
-def test_a_trial_that_was_never_validated_has_failed(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+def test_trial_that_was_never_validated_has_failed(
+    setup: SweepSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "_validated", lambda task: math.nan)
-    trials = Trials(setting, plan_search(setting))
-    task = next(trials.pending(1))
-    trials.end(task.name, "")
-    assert trials.reasons == {"trial-000": "psnr was never measured on the validation images"}
+    monkeypatch.setattr(VariantRun, "validated", lambda run: math.nan)
+    queue = opened(setup, 1)
+    queue.end(next(queue.pending()).name, "")
+    assert queue.reasons == {"trial-000": "psnr was never measured on the validation images"}
 
 
-def test_proposals_that_make_no_recipe_are_told_and_left_out(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+def test_error_for_values_without_a_valid_recipe(
+    setup: SweepSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trials = Trials(setting, plan_search(setting))
-    planned = searching.plan
+    queue = opened(setup, 1)
 
-    def refuse(variants: Sequence[Variant], given: Setting) -> list[Task]:
-        raise RecipeError("small.yaml", [f"{variants[0].name}: odd"])
+    def refuse(variants: Sequence[Variant], setup: SweepSetup) -> list[VariantRun]:
+        raise RecipeError("small.yaml", [f"{variants[0].name}: invalid"])
 
-    monkeypatch.setattr(searching, "plan", refuse)
-    with pytest.raises(RecipeError, match="trial-000: odd"):
-        list(trials.pending(1))
-    monkeypatch.setattr(searching, "plan", planned)
-    again = Trials(setting, plan_search(setting))
-    assert [task.name for task in again.pending(1)] == ["trial-001"]
+    monkeypatch.setattr(search, "prepare_runs", refuse)
+    with pytest.raises(RecipeError, match="trial-000: invalid"):
+        list(queue.pending())
+    monkeypatch.setattr(search, "prepare_runs", prepared)
+    assert [run.name for run in opened(setup, 1).pending()] == ["trial-001"]
 
 
-def test_whole_ends_make_whole_numbers() -> None:
+def test_integer_ends_result_in_integers() -> None:
     whole = _distribution(RangeSpec(low=2, high=8, step=2))
     assert isinstance(whole, IntDistribution)
     assert (whole.low, whole.high, whole.step) == (2, 8, 2)
