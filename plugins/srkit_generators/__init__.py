@@ -7,7 +7,7 @@ SRKIT_API = 1
 
 @hookimpl
 def srkit_generators() -> dict[str, str]:
-    """Offer the networks."""
+    """Return the networks."""
     return {
         "edsr": "srkit_generators.edsr:EDSR",
         "foreign": "srkit_generators.foreign:Foreign",

@@ -1,4 +1,4 @@
-"""The blocks that a trunk is made of, by kind and number."""
+"""The blocks of a trunk, by kind and number."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from srkit_generators.dense_blocks import (
 )
 from srkit_generators.layers import Activation, conv, make_activation
 
-#: A kind of block, and how many of it.
+#: A kind of block and the number of blocks.
 ENTRY = re.compile(r"(\w+)(?: +x *([1-9]\d*))?")
 
 
 class Residual(nn.Sequential):
-    """Layers, given by name, within a residual: ``x + weight * layers(x)``."""
+    """Named layers as a residual branch: ``x + weight * layers(x)``."""
 
     def __init__(self, weight: float, **layers: nn.Module) -> None:
         super().__init__(OrderedDict(layers))
@@ -39,14 +39,14 @@ class Residual(nn.Sequential):
 
 
 class ChannelAttention(nn.Module):
-    """Weigh each channel by what all of them hold on average (Zhang et al. 2018, RCAN, sec. 3.3).
+    """Weight each channel by the channel means (Zhang et al. 2018, RCAN, section 3.3).
 
     Parameters
     ----------
     features
         Channels of the maps.
     reduction
-        How many times fewer channels lie between the two 1 x 1 convolutions.
+        Factor by which the number of channels is reduced between the two 1 x 1 convolutions.
     """
 
     def __init__(self, features: int, reduction: int = 16) -> None:
@@ -134,7 +134,7 @@ def rrdb(features: int, activation: Activation, weight: float = 1.0) -> nn.Modul
     return block
 
 
-#: What makes each kind of block from its features, its activation and its residual's weight.
+#: Factory of each kind of block, from its features, activation and residual weight.
 KINDS: dict[str, Callable[[int, Activation, float], nn.Module]] = {
     make.__name__: make
     for make in (attention, bottleneck, dense, preactivation, residual, residual_bn, rrdb)
@@ -142,12 +142,12 @@ KINDS: dict[str, Callable[[int, Activation, float], nn.Module]] = {
 
 
 def read_blocks(spec: BlockSpec) -> Iterator[tuple[str | None, int]]:
-    """Read what an option says of blocks: kinds (None is the network's own) and their numbers.
+    """Parse an option for blocks: kinds (None is the network's own block) and their numbers.
 
     Raises
     ------
     ValueError
-        If there is none, or one is of an unknown kind or form.
+        If it is empty, or an entry has an unknown kind or format.
     """
     entries = spec if isinstance(spec, list) else [spec]
     if not entries:
@@ -159,7 +159,7 @@ def read_blocks(spec: BlockSpec) -> Iterator[tuple[str | None, int]]:
         form = ENTRY.fullmatch(entry) if isinstance(entry, str) else None
         if form is None:
             raise ValueError(
-                f"got {entry!r}; expected a number of the network's own blocks, or a kind and a "
+                f"got {entry!r}; expected a number of the network's own blocks, a kind and a "
                 "number such as 'dense x8', or a list of these"
             )
         if form[1] not in KINDS:
@@ -168,14 +168,14 @@ def read_blocks(spec: BlockSpec) -> Iterator[tuple[str | None, int]]:
 
 
 def _readable(spec: BlockSpec) -> BlockSpec:
-    """Read the option for its errors: one that says what a block is, not one a type of it."""
+    """Validate the option; pydantic's own message would list an error for each type."""
     list(read_blocks(spec))
     return spec
 
 
 BlockSpec = PositiveInt | str | list[PositiveInt | str]
-#: The option of a network: a number of its own blocks, a kind and a number such as ``dense x8``,
-#: or a list of these from input to output.
+#: Option of a network: a number of its own blocks, a kind and a number such as ``dense x8``, or a
+#: list of these from input to output.
 Blocks = Annotated[BlockSpec, BeforeValidator(_readable)]
 
 
@@ -194,7 +194,7 @@ def make_blocks(
     spec
         See :data:`Blocks`.
     own
-        Makes the network's own block.
+        Factory of the network's own block.
     features, activation, weight
         Of the blocks of other kinds: channels, activation, weight of the residual branch.
 

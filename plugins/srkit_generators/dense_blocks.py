@@ -1,4 +1,4 @@
-"""Blocks whose convolutions see the outputs of all before them."""
+"""Dense blocks: each convolution sees the outputs of all preceding ones."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ INITIAL = 0.1
 class ResidualDenseBlock(nn.Module):
     """The block of RDN (Zhang et al. 2018, section 3.2).
 
-    Convolutions that each add `growth` channels to all that was seen before, and one of 1 x 1 that
-    fuses them, within a residual.
+    Convolutions that each append `growth` channels to all preceding ones, and a 1 x 1 convolution
+    that fuses them, as a residual branch.
 
     Parameters
     ----------
     features
         Channels of the input and the output.
     growth
-        Channels that each convolution adds.
+        Channels that each convolution appends.
     layers
         Number of those convolutions.
     activation
-        What follows each of them.
+        Activation after each of them.
     weight
         Weight of the residual branch.
     """
@@ -56,16 +56,16 @@ class ResidualDenseBlock(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions within a residual of ESRGAN (Wang et al. 2018, figure 4).
+    """The residual block of five convolutions of ESRGAN (Wang et al. 2018, figure 4).
 
     Parameters
     ----------
     features
         Channels of the input and the output.
     growth
-        Channels that each convolution but the last adds.
+        Channels that each convolution except the last appends.
     activation
-        What follows each of those.
+        Activation after each of these.
     """
 
     def __init__(self, features: int, growth: int, activation: Activation = "leaky_relu") -> None:
@@ -87,7 +87,7 @@ class DenseBlock(nn.Module):
 
 
 class ResidualInResidual(nn.Module):
-    """The residual-in-residual dense block of ESRGAN: three dense blocks within a residual.
+    """The residual-in-residual dense block of ESRGAN: three dense blocks as a residual branch.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class ResidualInResidual(nn.Module):
 
 
 def shrink_initial_weights(block: nn.Module) -> None:
-    """Draw small weights, which keep deep residual networks stable (Wang et al. 2018, sec. 3.1)."""
+    """Draw small initial weights for stable training (Wang et al. 2018, section 3.1)."""
     for layer in block.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)

@@ -28,7 +28,7 @@ from srkit_generators.upsamplers import (
     shuffle_directly,
 )
 
-#: Names of the authors' PyTorch code, and its range of values.
+#: Parameter names of the authors' PyTorch code, and its range of values.
 OFFICIAL_BLOCK = re.compile(r"body\.(\d+)\.body\.([02])\.(weight|bias)")
 OFFICIAL_OUTER = re.compile(r"(head\.0|body\.\d+|tail\.0\.\d|tail\.1)\.(weight|bias)")
 OFFICIAL_RANGE = 255
@@ -59,16 +59,16 @@ class EDSR(nn.Module):
     activation
         Activation in the blocks.
     upsampler
-        How features are enlarged; ``direct`` makes them the pixels of SR at once, without a layer
-        at SR's size.
+        How features are enlarged; ``direct`` converts them into the pixels of SR at once, without a
+        layer at SR's size.
     global_residual
-        Whether to add the bicubic enlargement of LR to the answer (VDSR, Kim et al. 2016).
+        Whether to add the bicubic enlargement of LR to the output (VDSR, Kim et al. 2016).
 
     Raises
     ------
     ValueError
-        If the scale is another one, the mean of RGB is to be taken from other channels, or a
-        block is unknown.
+        If the scale is not supported, the mean of RGB is requested for other than 3 channels, or
+        a block is unknown.
     """
 
     channels_last = True
@@ -124,7 +124,7 @@ class EDSR(nn.Module):
         return list_stages(self, ("head", "body", "body_end", "upsample", "tail"))
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the tensors of a checkpoint of this network, or of the authors' PyTorch code.
+        """Convert the tensors of a checkpoint of this network or of the authors' PyTorch code.
 
         The authors' networks work on values up to 255. Since all of their layers are homogeneous,
         they are the same in [0, 1] once their biases are divided by 255.
@@ -149,14 +149,14 @@ def take_official(
     Parameters
     ----------
     tensors, rename
-        The tensors, and what their names become.
+        The tensors, and the translation of their names.
     mean
-        What the network takes off images.
+        The colour that the network subtracts from images.
 
     Raises
     ------
     WeightsError
-        If they were trained on centred images and the network does not centre them.
+        If the weights were trained on centred images and the network does not centre them.
     """
     if "sub_mean.weight" in tensors and not mean.any():
         raise WeightsError(
@@ -172,7 +172,7 @@ def take_official(
 
 
 def official_name(name: str) -> str:
-    """Translate a name of the authors' code; others stay."""
+    """Translate a parameter name of the authors' code; other names are unchanged."""
     if match := OFFICIAL_BLOCK.fullmatch(name):
         block, layer, kind = match.groups()
         return f"body.{block}.conv{int(layer) // 2 + 1}.{kind}"

@@ -1,4 +1,4 @@
-"""Networks of others, built from what their weight files tell of them."""
+"""Third-party networks, built from their weight files by spandrel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from srkit.interfaces import Published
 from srkit.system import needs
 from srkit.weights import read_tensors
 
-#: Architectures whose calls are written for one image at a time.
+#: Architectures that process one image per call.
 ONE_BY_ONE = ("DRUNet", "DnCNN", "MMRealSR")
 
 
@@ -25,24 +25,25 @@ class Foreign(nn.Module):
     """Any of the about 40 architectures that spandrel recognises by their weights.
 
     Among them are ESRGAN, Compact (SRVGGNet), SPAN, SwinIR, HAT, DAT, RCAN, OmniSR and SAFMN. The
-    file is read without running code in it. Images are padded by reflection to the sides that the
-    architecture asks for, and the answer is cropped; where it does not stand the precision of the
-    run, it runs in fp32. Whether weights may be used and trained further is for their licence.
+    file is read without executing code in it. Images are padded by reflection to the size that the
+    architecture requires, and the output is cropped. If the architecture does not support the
+    precision of the run, it runs in fp32. The licence of the weights decides whether they may be
+    used and trained further.
 
     Parameters
     ----------
     scale, channels
-        What the file is expected to be for; None takes what it is for.
+        Expected scale and channels of the file; None accepts those of the file.
     weights
-        Weight file: safetensors, or what ``torch.save`` wrote.
+        Weight file: safetensors, or a file written by ``torch.save``.
     each_channel
-        Run a network of grey or RGB images on each channel by itself, as a grey image: for images
-        of any number of channels.
+        Run a network for grey or RGB images on each channel separately, as a grey image, so that
+        images may have any number of channels.
 
     Raises
     ------
     WeightsError
-        If the file is damaged, of no known architecture, or for something else than SR.
+        If the file is damaged, its architecture is unknown, or it is not for SR.
     ValueError
         If the network has another scale or number of channels.
 
@@ -77,15 +78,15 @@ class Foreign(nn.Module):
         if not each_channel and channels not in (None, own):
             raise ValueError(
                 f"{weights}: {descriptor.architecture.name} for {own} channels; expected "
-                f"{channels}; set each_channel to run it on each by itself"
+                f"{channels}; set each_channel to run it on each channel separately"
             )
         self.scale: int = descriptor.scale
         self.channels: int = channels or own
         self.repeats = own if each_channel else 0
         self.network: nn.Module = descriptor.model
-        # Nearly all gain, some twofold; torch refuses to lay out weights of five dimensions so.
+        # Nearly all run faster so; torch rejects five-dimensional weights in this layout.
         self.channels_last = all(weight.dim() < 5 for weight in self.network.parameters())
-        # The descriptor's own call clamps to [0, 1] and lets no gradient through.
+        # The descriptor's own call clamps to [0, 1] and passes no gradient.
         self._call = descriptor._call_fn
         self._one_by_one = descriptor.architecture.id in ONE_BY_ONE
         self._requirements = descriptor.size_requirements
@@ -105,7 +106,7 @@ class Foreign(nn.Module):
         return self._restore(lr)
 
     def _restore(self, lr: Tensor) -> Tensor:
-        """Bring the images into the shape that the network takes, and its answer back."""
+        """Convert the images to the shape that the network takes, and convert its output back."""
         height, width = lr.shape[-2:]
         x = lr
         if self.repeats:
@@ -117,7 +118,7 @@ class Foreign(nn.Module):
         return sr.mean(1).reshape(*lr.shape[:2], *sr.shape[2:]) if self.repeats else sr
 
     def stages(self) -> dict[str, nn.Module]:
-        """Name the layers and blocks in the order in which they run; then what is left."""
+        """Name the layers and blocks in the order in which they run, then the others."""
         named = dict(parts(self.network))
         trial = deepcopy(self).eval()
         ran: list[str] = []
@@ -130,12 +131,12 @@ class Foreign(nn.Module):
         return {name: named[name] for name in order}
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take a checkpoint of this network, or another weight file of its architecture.
+        """Convert a checkpoint of this network or another weight file of its architecture.
 
         Raises
         ------
         WeightsError
-            If the tensors are of no known architecture.
+            If the architecture of the tensors is unknown.
         """
         if tensors.keys() <= self.state_dict().keys():
             return dict(tensors)
@@ -144,12 +145,12 @@ class Foreign(nn.Module):
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> Any:
-    """Build the network that the tensors are of: spandrel's ``ImageModelDescriptor``.
+    """Build the network of the tensors as spandrel's ``ImageModelDescriptor``.
 
     Parameters
     ----------
     tensors
-        By their keys in the file.
+        Tensors by their keys in the file.
 
     Raises
     ------
@@ -162,27 +163,27 @@ def recognise(tensors: Mapping[str, Tensor]) -> Any:
         from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "torch.meshgrid")  # as architectures call it
+            warnings.filterwarnings("ignore", "torch.meshgrid")  # some architectures call it
             descriptor = ModelLoader().load_from_state_dict(dict(tensors))
     except UnsupportedModelError:
         raise WeightsError(
-            f"weights of no known architecture; their first keys are {first(tensors)}"
+            f"the architecture of these weights is unknown; their first keys are {first(tensors)}"
         ) from None
-    except Exception as error:  # many kinds: what looked like an architecture lacks some of it
+    except Exception as error:  # many kinds, if the weights resemble an architecture but differ
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise WeightsError(
-            f"like an architecture that spandrel knows, but refused ({reason}); their "
-            f"first keys are {first(tensors)}"
+            f"the weights resemble an architecture of spandrel but do not fit it ({reason}); "
+            f"their first keys are {first(tensors)}"
         ) from error
     if not isinstance(descriptor, ImageModelDescriptor):
         raise WeightsError(
-            f"{descriptor.architecture.name} takes a mask beside the image; expected a "
+            f"{descriptor.architecture.name} takes a mask in addition to the image; expected a "
             "network from image to image"
         )
     if descriptor.input_channels != descriptor.output_channels:
         raise WeightsError(
-            f"{descriptor.architecture.name} from {descriptor.input_channels} to "
-            f"{descriptor.output_channels} channels; expected as many out as in"
+            f"{descriptor.architecture.name} maps {descriptor.input_channels} to "
+            f"{descriptor.output_channels} channels; expected equal numbers"
         )
     return descriptor
 
@@ -193,7 +194,7 @@ def first(tensors: Mapping[str, Tensor], count: int = 5) -> str:
 
 
 def pad(images: Tensor, right: int, below: int) -> Tensor:
-    """Pad by reflection as far as the image reaches, then by repeating its border."""
+    """Pad by reflection as far as the image allows, then by repeating its border."""
     height, width = images.shape[-2:]
     near = (min(right, width - 1), min(below, height - 1))
     if any(near):
@@ -203,7 +204,7 @@ def pad(images: Tensor, right: int, below: int) -> Tensor:
 
 
 def parts(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Walk through layers and blocks, into what only holds some; bare parameters last."""
+    """Iterate over layers and blocks, descending into containers; bare parameters come last."""
     for name, child in network.named_children():
         wraps_one = len(list(child.children())) == 1 and next(child.parameters(False), None) is None
         if isinstance(child, nn.ModuleList | nn.Sequential) or wraps_one:

@@ -20,8 +20,8 @@ SLOPE = 0.2
 def make_activation(name: Activation, features: int) -> nn.Module:
     """Make an activation for ``(N, features, H, W)`` maps.
 
-    The ReLUs work in place: a convolution or a normalisation needs no output of its own for its
-    gradient. PReLU learns a slope for each channel (He et al. 2015).
+    The ReLUs work in place, since the gradient of a convolution or normalisation does not need its
+    output. PReLU learns a slope per channel (He et al. 2015).
     """
     if name == "relu":
         return nn.ReLU(inplace=True)
@@ -33,30 +33,30 @@ def make_activation(name: Activation, features: int) -> nn.Module:
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
-    """Make a convolution with an odd kernel that pads by zeros."""
+    """Make a convolution with an odd kernel and zero padding."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
 
-#: Of the DIV2K training images, RGB in [0, 1] (Lim et al. 2017).
+#: Mean colour of the DIV2K training images, RGB in [0, 1] (Lim et al. 2017).
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
 
 def mean_colour(channels: int, *, subtract: bool) -> Tensor:
-    """Give what a network takes off LR and adds to SR, ``(1, C, 1, 1)``: DIV2K's mean, or zero.
+    """Return the colour subtracted from LR and added to SR, ``(1, C, 1, 1)``: DIV2K's mean or 0.
 
     Raises
     ------
     ValueError
-        If the mean of RGB is to be taken from other channels.
+        If the mean of RGB is requested for other than 3 channels.
     """
     if subtract and channels != 3:
-        raise ValueError(f"subtract_mean is for images of 3 channels; got {channels}")
+        raise ValueError(f"subtract_mean requires images of 3 channels; got {channels}")
     mean = DIV2K_MEAN if subtract else (0.0,) * channels
     return torch.tensor(mean).view(1, -1, 1, 1)
 
 
 def check_luminance(channels: int) -> None:
-    """Refuse images that have no luminance.
+    """Check that images have a luminance.
 
     Raises
     ------
@@ -64,11 +64,11 @@ def check_luminance(channels: int) -> None:
         If they are not RGB.
     """
     if channels != 3:
-        raise ValueError(f"luminance is for images of 3 channels; got {channels}")
+        raise ValueError(f"luminance requires images of 3 channels; got {channels}")
 
 
 def change_luminance(images: Tensor, change: Tensor) -> Tensor:
-    """Add to the Y of RGB images and leave their chroma as it is.
+    """Add to the Y of RGB images and keep their chroma.
 
     Parameters
     ----------
@@ -77,41 +77,43 @@ def change_luminance(images: Tensor, change: Tensor) -> Tensor:
     change
         ``(N, 1, H, W)``, on the scale of :func:`srkit.functional.luma`.
     """
-    # The inverse of the conversion has Y in R, G and B alike.
+    # The inverse of the conversion adds Y equally to R, G and B.
     return images + change / sum(LUMA)
 
 
 def check_scale(name: str, scale: int, known: Sequence[int]) -> None:
-    """Refuse a scale that the network lacks.
+    """Check that the network supports a scale.
 
     Raises
     ------
     ValueError
-        If `scale` is none of `known`.
+        If `scale` is not in `known`.
     """
     if scale not in known:
         listed = f"{', '.join(map(str, known[:-1]))} and {known[-1]}"
-        raise ValueError(f"{name} has the scales {listed}; got {scale}")
+        raise ValueError(f"{name} supports the scales {listed}; got {scale}")
 
 
 def check_keys(name: str, found: Iterable[str], own: Iterable[str]) -> None:
-    """Refuse a checkpoint of which no key belongs to the network; the core reports lesser gaps.
+    """Check that at least one key of a checkpoint belongs to the network.
+
+    The core reports which keys are missing or superfluous.
 
     Raises
     ------
     WeightsError
-        If the two have no key in common; it lists the first of each.
+        If the two have no key in common; the message lists the first keys of each.
     """
     found, own = list(found), list(own)
     if not set(found) & set(own):
         raise WeightsError(
-            f"these are no weights of {name}: their first keys are {', '.join(found[:3])}; "
+            f"these are not weights of {name}: their first keys are {', '.join(found[:3])}; "
             f"expected keys such as {', '.join(own[:3])}"
         )
 
 
 def list_stages(network: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
-    """Give the named parts, from input to output; each block of ``body`` is a stage of its own."""
+    """Return the named parts from input to output; each block of ``body`` is a separate stage."""
     stages: dict[str, nn.Module] = {}
     for name in names:
         part = network.get_submodule(name)

@@ -1,4 +1,4 @@
-"""The multi-scale sibling of EDSR."""
+"""The multi-scale variant of EDSR."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from srkit_generators.layers import (
 )
 from srkit_generators.upsamplers import Upsampler, make_upsampler
 
-#: The scales of the authors' weights, in the order of their numbers in names.
+#: The scales of the authors' weights, in the order of their numbers in parameter names.
 OFFICIAL_SCALES = (2, 3, 4)
 OFFICIAL_PRE = re.compile(r"pre_process\.([012])\.([01])\.body\.([02])\.(weight|bias)")
 OFFICIAL_UPSAMPLE = re.compile(r"upsample\.([012])\.([02])\.(weight|bias)")
@@ -32,8 +32,8 @@ OFFICIAL_UPSAMPLE = re.compile(r"upsample\.([012])\.([02])\.(weight|bias)")
 class MDSR(nn.Module):
     """EDSR's multi-scale network (Lim et al. 2017, figure 5).
 
-    A head and a body are shared; each scale has two residual blocks of its own before the body,
-    with kernels of 5 x 5, and its own upsampler. The defaults are the network of the paper for x2,
+    The scales share head and body; each scale has two residual blocks with 5 x 5 kernels before the
+    body and its own upsampler. The defaults are the network of the paper for x2,
     x3 and x4: 7,953,987 parameters, the paper's 8.0 million and those of the authors' PyTorch code;
     their baseline of 16 blocks has 3,227,203.
 
@@ -61,8 +61,8 @@ class MDSR(nn.Module):
     Raises
     ------
     ValueError
-        If a scale is another one, the mean of RGB is to be taken from other channels, or a block
-        is unknown.
+        If a scale is not supported, the mean of RGB is requested for other than 3 channels, or a
+        block is unknown.
     """
 
     channels_last = True
@@ -126,7 +126,7 @@ class MDSR(nn.Module):
         return list_stages(self, ("head", *pre, "body", "body_end", *upsample, "tail"))
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the tensors of a checkpoint of this network, or of the authors' PyTorch code.
+        """Convert the tensors of a checkpoint of this network or of the authors' PyTorch code.
 
         Raises
         ------
@@ -141,7 +141,7 @@ class MDSR(nn.Module):
 
 
 def wide(features: int, activation: Activation, weight: float) -> nn.Module:
-    """Two convolutions of 5 x 5 within a residual, which give a scale more context."""
+    """Residual block of two 5 x 5 convolutions, which give a scale more context."""
     return Residual(
         weight,
         conv1=conv(features, features, kernel=5),
@@ -151,7 +151,7 @@ def wide(features: int, activation: Activation, weight: float) -> nn.Module:
 
 
 def official_name_of_mdsr(name: str) -> str:
-    """Translate a name of the authors' code; others stay."""
+    """Translate a parameter name of the authors' code; other names are unchanged."""
     if match := OFFICIAL_PRE.fullmatch(name):
         number, block, layer, kind = match.groups()
         return f"pre.x{OFFICIAL_SCALES[int(number)]}.{block}.conv{int(layer) // 2 + 1}.{kind}"

@@ -20,7 +20,7 @@ class RDN(nn.Module):
     """Residual dense network (Zhang et al. 2018, CVPR).
 
     The defaults are the network of the paper's tables, D = 16, C = 8, G = 64: 22,123,395
-    parameters at x2, 22,308,035 at x3, 22,271,107 at x4, as by the paper's equations.
+    parameters at x2, 22,308,035 at x3, 22,271,107 at x4, which follow from the paper's equations.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class RDN(nn.Module):
         Channels of the images.
     blocks
         Number of residual dense blocks (the paper's D), or a list from input to output such as
-        ``[8, residual x8]``. The outputs of all are fused.
+        ``[8, residual x8]``. The outputs of all blocks are fused.
     layers
-        Dense convolutions of each block of the network's own (C).
+        Dense convolutions in each of the network's own blocks (C).
     growth
-        Channels that each of them adds (G).
+        Channels that each of them appends (G).
     features
         Channels of the trunk (G0).
     activation
@@ -45,7 +45,7 @@ class RDN(nn.Module):
     Raises
     ------
     ValueError
-        If the scale is another one, or a block is unknown.
+        If the scale is not supported, or a block is unknown.
     """
 
     channels_last = True
@@ -100,12 +100,12 @@ class RDN(nn.Module):
         return list_stages(self, ("head", "shallow", "body", "fuse", "upsample", "tail"))
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the tensors of a checkpoint of this network.
+        """Convert the tensors of a checkpoint of this network.
 
         Raises
         ------
         WeightsError
-            If no name belongs to the network.
+            If no key belongs to the network.
         """
         check_keys("rdn", tensors, self.state_dict())
         return dict(tensors)

@@ -17,7 +17,7 @@ from srkit_generators.layers import SLOPE, Activation, check_keys, check_scale, 
 
 RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 
-#: Names outside the trunk in the first ESRGAN release.
+#: Parameter names outside the trunk in the first release of ESRGAN.
 OLD_NAMES = {
     "model.0": "conv_first",
     "model.3": "conv_up1",
@@ -34,8 +34,8 @@ class RRDB(nn.Module):
 
     The defaults are the published network: 16,697,987 parameters at x4, as in the authors' code.
     The scales 1 and 2 work on pixel-unshuffled images, as in Real-ESRGAN (Wang et al. 2021):
-    sides that are no multiple of 4 or 2 are padded by repeating the border, and the answer is
-    cropped. The scale 3 enlarges once, as in the first release of ESRGAN.
+    sides that are not a multiple of 4 or 2 are padded by repeating the border, and the output is
+    cropped. Scale 3 enlarges once, as in the first release of ESRGAN.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ class RRDB(nn.Module):
     features
         Channels of the trunk.
     growth
-        Channels that each dense convolution adds.
+        Channels that each dense convolution appends.
     activation
         Activation in the blocks.
 
     Raises
     ------
     ValueError
-        If the scale is another one, or a block is unknown.
+        If the scale is not supported, or a block is unknown.
     """
 
     channels_last = True
@@ -145,7 +145,7 @@ class RRDB(nn.Module):
         return [f"conv_up{number}" for number in range(1, len(self.steps) + 1)]
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rename the tensors of a checkpoint with the present or the first ESRGAN names.
+        """Convert the tensors of a checkpoint with the current or the first ESRGAN names.
 
         Raises
         ------
@@ -163,7 +163,7 @@ def activate(x: Tensor) -> Tensor:
 
 
 def new_name(name: str) -> str:
-    """Translate a name of the first ESRGAN release; others stay."""
+    """Translate a parameter name of the first ESRGAN release; other names are unchanged."""
     if match := OLD_BLOCK.fullmatch(name):
         block, dense, layer, kind = match.groups()
         return f"body.{block}.rdb{dense}.conv{layer}.{kind}"

@@ -1,4 +1,4 @@
-"""Small EDSR weights that ship with srkit; ``weights/README.md`` says how they were made."""
+"""Small EDSR weights that ship with srkit; ``weights/README.md`` describes their training."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ LICENCE = "Apache-2.0"
 
 
 def url_of(name: str) -> str:
-    """Say where weights of this package are."""
+    """Return the address of weights in this package."""
     return f"package:srkit_generators/weights/{name}.safetensors"
 
 
 def settings(scale: int, channels: int, blocks: int, features: int) -> dict[str, Any]:
-    """Give the options of a network without layers at SR's size."""
+    """Return the options of a network without layers at SR's size."""
     size = {"scale": scale, "channels": channels, "blocks": blocks, "features": features}
     return {**size, "upsampler": "direct", "global_residual": True}
 

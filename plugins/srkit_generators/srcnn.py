@@ -25,11 +25,11 @@ class SRCNN(nn.Module):
     """Three convolutions on a bicubically enlarged image (Dong et al. 2014, 2016).
 
     The defaults are the paper's 9-1-5; ``kernels: [9, 5, 5]`` is its largest. On luminance
-    (one channel, or ``luminance: true``) they have 8,032 and 57,184 weights, the paper's numbers,
-    beside the biases. Two variants for RGB: ``kernels: [5, 3, 9], features: [64, 128]`` with
+    (one channel, or ``luminance: true``) they have 8,032 and 57,184 weights without biases, as in
+    the paper. Two variants for RGB: ``kernels: [5, 3, 9], features: [64, 128]`` with
     109,827 parameters, and
     ``kernels: [5, 3, 5], features: [64, 128], shuffle: 2, residual: true, activation: leaky_relu``
-    with 81,123. Beyond the border the image is repeated, as in the authors' code.
+    with 81,123. The image is padded by repeating its border, as in the authors' code.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ class SRCNN(nn.Module):
     kernels
         Sides of the three convolutions, odd numbers of pixels.
     features
-        Channels after the first and after the second.
+        Channels after the first and second convolution.
     activation
-        What follows these two.
+        Activation after the first two convolutions.
     shuffle
         Factor of a pixel shuffle before the last convolution; the bicubic enlargement is smaller
         by it. It divides the scale, and its square divides the features.
     residual
-        Whether to add the bicubically enlarged image to the answer.
+        Whether to add the bicubically enlarged image to the output.
     luminance
         Whether to restore only the Y of RGB photographs in [0, 1], as in the paper; the chroma
         is the bicubically enlarged one.
@@ -55,8 +55,8 @@ class SRCNN(nn.Module):
     Raises
     ------
     ValueError
-        If the scale is another one, a kernel is even, `shuffle` does not fit, or the luminance of
-        other than RGB images is wanted.
+        If the scale is not supported, a kernel is even, `shuffle` does not fit, or `luminance` is
+        set for other than RGB images.
     """
 
     channels_last = True
@@ -113,12 +113,12 @@ class SRCNN(nn.Module):
         return list_stages(self, ("extraction", "mapping", "reconstruction"))
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the tensors of a checkpoint of this network.
+        """Convert the tensors of a checkpoint of this network.
 
         Raises
         ------
         WeightsError
-            If no name belongs to the network.
+            If no key belongs to the network.
         """
         check_keys("srcnn", tensors, self.state_dict())
         return dict(tensors)
@@ -127,12 +127,12 @@ class SRCNN(nn.Module):
 def check_shapes(
     kernels: tuple[int, ...], features: tuple[int, ...], shuffle: int, scale: int
 ) -> None:
-    """Refuse shapes that do not keep the size of the image.
+    """Check that the shapes keep the size of the image.
 
     Raises
     ------
     ValueError
-        If a kernel is even, or `shuffle` fits neither the scale nor the features.
+        If a kernel is even, or `shuffle` does not fit the scale or the features.
     """
     for kernel in kernels:
         if kernel % 2 == 0:
@@ -147,5 +147,5 @@ def check_shapes(
 
 
 def replicating(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """Make a convolution that keeps the size and repeats the border."""
+    """Make a convolution that keeps the size, with replicate padding."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="replicate")

@@ -27,7 +27,7 @@ class SRResNet(nn.Module):
 
     The defaults are the network of the paper: 1,550,659 parameters at x4, with a PReLU for each
     channel, as in krasserm/super-resolution (the authors' code is not public). SR has the range
-    of LR; the paper's reaches from -1 to 1.
+    of LR; in the paper it is -1 to 1.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ class SRResNet(nn.Module):
     upsampler
         How features are enlarged.
     global_residual
-        Whether to add the bicubic enlargement of LR to the answer (VDSR, Kim et al. 2016).
+        Whether to add the bicubic enlargement of LR to the output (VDSR, Kim et al. 2016).
 
     Raises
     ------
     ValueError
-        If the scale is another one, or a block is unknown.
+        If the scale is not supported, or a block is unknown.
     """
 
     channels_last = True
@@ -102,12 +102,12 @@ class SRResNet(nn.Module):
         return list_stages(self, ("head", "body", "body_end", "upsample", "tail"))
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the tensors of a checkpoint of this network.
+        """Convert the tensors of a checkpoint of this network.
 
         Raises
         ------
         WeightsError
-            If no name belongs to the network.
+            If no key belongs to the network.
         """
         check_keys("srresnet", tensors, self.state_dict())
         return dict(tensors)

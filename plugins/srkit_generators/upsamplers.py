@@ -25,17 +25,17 @@ def make_upsampler(
     Parameters
     ----------
     scale
-        A power of two, which is reached by doublings, or 3.
+        A power of two, reached by repeated doubling, or 3.
     features
         Channels.
     kind
-        ``pixel_shuffle``: sub-pixel convolutions (Shi et al. 2016). ``icnr``: the same, from a
-        start without checkerboards (Aitken et al. 2017). ``nearest``: each pixel is repeated,
-        then convolved (Odena et al. 2016). ``bilinear``: the same by linear interpolation, which
-        leaves no blocks either. ``transposed``: a transposed convolution that sees the
-        same 3 x 3 pixels as a sub-pixel convolution, and has as many weights.
+        ``pixel_shuffle``: sub-pixel convolutions (Shi et al. 2016). ``icnr``: the same with an
+        initialisation free of checkerboards (Aitken et al. 2017). ``nearest``: nearest-neighbour
+        enlargement and a convolution (Odena et al. 2016). ``bilinear``: bilinear enlargement and a
+        convolution, which leaves no blocks. ``transposed``: a transposed convolution that sees the
+        same 3 x 3 pixels as a sub-pixel convolution and has as many weights.
     activation
-        What follows each enlargement, if anything.
+        Activation after each enlargement, if any.
     """
     steps = [3] if scale == 3 else [2] * (scale.bit_length() - 1)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -60,7 +60,7 @@ def make_upsampler(
 def shuffle_directly(
     scale: int, features: int, channels: int
 ) -> tuple[nn.Sequential, nn.PixelShuffle]:
-    """Make an upsampler and a tail that turn features into the pixels of SR at once.
+    """Make an upsampler and a tail that convert features directly into the pixels of SR.
 
     No layer works at SR's size, which makes small networks fast (ESPCN, Shi et al. 2016).
 
@@ -76,7 +76,7 @@ def shuffle_directly(
 
 
 def add_enlarged(detail: Tensor, lr: Tensor) -> Tensor:
-    """Add the bicubic enlargement of LR to what a network found beyond it (VDSR, Kim et al. 2016).
+    """Add the bicubic enlargement of LR to the output of a network (VDSR, Kim et al. 2016).
 
     Under autocast, the sum has the precision of LR.
 
@@ -91,10 +91,10 @@ def add_enlarged(detail: Tensor, lr: Tensor) -> Tensor:
 
 
 def start_as_nearest(layer: nn.Conv2d, step: int) -> None:
-    """Let a sub-pixel convolution begin as a convolution whose pixels are repeated: ICNR.
+    """Initialise a sub-pixel convolution like nearest-neighbour enlargement of a convolution: ICNR.
 
-    The filters of all sub-pixels are alike (Aitken et al. 2017, equation 9), so that nothing
-    repeats with the period of `step`.
+    The filters of all sub-pixels are equal (Aitken et al. 2017, equation 9), so that no pattern
+    has the period `step`.
     """
     assert layer.bias is not None
     with torch.no_grad():

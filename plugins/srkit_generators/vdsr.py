@@ -1,4 +1,4 @@
-"""The very deep network, whose one set of weights serves several scales."""
+"""VDSR, a very deep network whose weights serve several scales."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from srkit_generators.layers import (
 class VDSR(nn.Module):
     """Very deep network on a bicubically enlarged image, for all scales at once (Kim et al. 2016).
 
-    It adds what is missing to the enlarged image. On luminance the defaults have the 664,704
-    weights of 20 layers of 64 filters, beside 1,217 biases; on all channels of RGB 667,008
-    weights. The scale decides only how much the image is enlarged first.
+    It predicts the residual of the enlarged image. With `luminance`, the defaults have the 664,704
+    weights of 20 layers of 64 filters and 1,217 biases; with all channels of RGB 667,008 weights.
+    The scale only decides how much the image is enlarged first.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ class VDSR(nn.Module):
         Whether to restore only the Y of RGB photographs in [0, 1], as in the paper; the chroma
         is the bicubically enlarged one.
     activation
-        What follows all convolutions but the last.
+        Activation after all convolutions except the last.
 
     Raises
     ------
     ValueError
-        If a scale is another one, or the luminance of other than RGB images is wanted.
+        If a scale is not supported, or `luminance` is set for other than RGB images.
     """
 
     channels_last = True
@@ -93,26 +93,26 @@ class VDSR(nn.Module):
         return list_stages(self, ("head", "body", "tail"))
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the tensors of a checkpoint of this network.
+        """Convert the tensors of a checkpoint of this network.
 
         Raises
         ------
         WeightsError
-            If no name belongs to the network.
+            If no key belongs to the network.
         """
         check_keys("vdsr", tensors, self.state_dict())
         return dict(tensors)
 
 
 def layer(inputs: int, outputs: int, activation: Activation) -> nn.Sequential:
-    """Make a convolution and what follows it."""
+    """Make a convolution followed by an activation."""
     return nn.Sequential(
         OrderedDict(conv=he_conv(inputs, outputs), activation=make_activation(activation, outputs))
     )
 
 
 def he_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """Make a convolution whose weights are drawn as He et al. (2015) do, as in the paper."""
+    """Make a convolution with the initialisation of He et al. (2015), as in the paper."""
     made = conv(inputs, outputs)
     assert made.bias is not None
     nn.init.kaiming_normal_(made.weight)

@@ -144,7 +144,7 @@ def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Regi
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"scale": 5}, "generator: rrdb has the scales 1, 2, 3 and 4; got 5"),
+        ({"scale": 5}, "generator: rrdb supports the scales 1, 2, 3 and 4; got 5"),
         (
             {"generator": {"type": "rdbb"}},
             "generator.type: unknown generator 'rdbb'; did you mean 'rrdb'?",
@@ -351,7 +351,7 @@ def test_everything_that_cannot_be_built_comes_at_once(wider: Registry) -> None:
     broken = {"dataset": {"type": "broken", "root": "nowhere"}, "crop": 130}
     found = problems(wider, scale=5, data={"train": broken}, metrics={"accuracy": {}})
     assert found == [
-        "generator: rrdb has the scales 1, 2, 3 and 4; got 5",
+        "generator: rrdb supports the scales 1, 2, 3 and 4; got 5",
         "data.train.dataset: nowhere: no such folder",
         "metrics.accuracy: needs a teacher; add one under 'teachers'",
     ]

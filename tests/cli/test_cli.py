@@ -250,7 +250,7 @@ def test_what_cannot_be_built_is_told_with_the_rest(srkit: Srkit, tmp_path: Path
     assert problems[0] == f"error: {path}: 5 problems"
     assert problems[1].strip() == "training.clip: got 'big'; expected a valid number"
     assert problems[2].strip().startswith("degradation.factr: unknown key 'factr'")
-    assert problems[3].strip() == "generator: rrdb has the scales 1, 2, 3 and 4; got 5"
+    assert problems[3].strip() == "generator: rrdb supports the scales 1, 2, 3 and 4; got 5"
     assert problems[4].strip().startswith("data.train.dataset: nowhere: no such folder")
     assert problems[5].strip().startswith("data.test.dataset: elsewhere: no such folder")
 

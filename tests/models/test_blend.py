@@ -160,7 +160,9 @@ def test_what_cannot_be_blended(runs: list[Path], tmp_path: Path, registry: Regi
     assert found == "'bicubic' has no weights to blend"
     path = tmp_path / "layers.safetensors"
     save_file({"layer": torch.zeros(1)}, path)
-    assert refused(path, runs[0], out, registry).startswith(f"{path}: these are no weights of rrdb")
+    assert refused(path, runs[0], out, registry).startswith(
+        f"{path}: these are not weights of rrdb"
+    )
     assert refused(runs[0], runs[1], tmp_path / "x.pth", registry) == (
         f"{tmp_path / 'x.pth'}: ends in '.pth'; expected .safetensors"
     )

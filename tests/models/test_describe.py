@@ -92,8 +92,8 @@ def test_an_interpolation(registry: Registry) -> None:
             "edsr: 1 problem\n  generator.blocks: expected key=value, such as "
             "training.batch_size=8",
         ),
-        (["edsr", "--scale", "5"], "edsr: 1 problem\n  generator: edsr has the scales 1, 2, 3, 4 "
-         "and 8; got 5"),
+        (["edsr", "--scale", "5"], "edsr: 1 problem\n  generator: edsr supports the "
+         "scales 1, 2, 3, 4 and 8; got 5"),
         (["edsr", "--size", "64"], "--size: got '64'; expected HEIGHTxWIDTH, such as 64x64"),
         (
             ["rrdb_small_x4", "blocks=2"],

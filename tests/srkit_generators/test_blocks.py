@@ -62,7 +62,7 @@ def test_reads_numbers_and_kinds(spec: Any, read: list[tuple[str | None, int]]) 
 
 
 FORMS = (
-    "expected a number of the network's own blocks, or a kind and a number such as 'dense x8', "
+    "expected a number of the network's own blocks, a kind and a number such as 'dense x8', "
     "or a list of these"
 )
 

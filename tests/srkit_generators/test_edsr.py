@@ -43,12 +43,12 @@ def test_shapes(scale: int, channels: int) -> None:
 
 
 def test_refuses_scale_5() -> None:
-    with pytest.raises(ValueError, match=r"^edsr has the scales 1, 2, 3, 4 and 8; got 5$"):
+    with pytest.raises(ValueError, match=r"^edsr supports the scales 1, 2, 3, 4 and 8; got 5$"):
         EDSR(scale=5, channels=3)
 
 
 def test_refuses_the_mean_colour_of_grey_images() -> None:
-    with pytest.raises(ValueError, match=r"^subtract_mean is for images of 3 channels; got 1$"):
+    with pytest.raises(ValueError, match=r"^subtract_mean requires images of 3 channels; got 1$"):
         EDSR(scale=2, channels=1, subtract_mean=True)
 
 
@@ -80,7 +80,9 @@ def test_stages_cover_every_parameter_once(scale: int) -> None:
 def test_adapts_its_own_names_only() -> None:
     net = small()
     net.load_state_dict(net.adapt(net.state_dict()), strict=True)
-    with pytest.raises(WeightsError, match=r"^these are no weights of edsr: their first keys are "):
+    with pytest.raises(
+        WeightsError, match=r"^these are not weights of edsr: their first keys are "
+    ):
         net.adapt({"fc.weight": torch.zeros(1)})
 
 

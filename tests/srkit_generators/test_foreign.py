@@ -1,4 +1,4 @@
-"""Networks of others: recognised, run on any size, trained, refused with reasons."""
+"""Third-party networks: recognised, run at any size, trained, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ NETWORKS = {
 
 
 def written(network: nn.Module, path: Path) -> Path:
-    """Write a network's weights, which are drawn anew with some spread in every tensor."""
+    """Write a network's weights, redrawn with some spread in every tensor."""
     generator = torch.Generator().manual_seed(3)
     state = network.state_dict()
     for tensor in state.values():
@@ -195,7 +195,7 @@ def test_noise_maps_are_made_for_each_image_of_a_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "precision", "stands"),
+    ("name", "precision", "supported"),
     [
         ("esrgan", torch.float16, True),
         ("esrgan", torch.bfloat16, True),
@@ -204,7 +204,7 @@ def test_noise_maps_are_made_for_each_image_of_a_batch(tmp_path: Path) -> None:
     ],
 )
 def test_autocast_only_where_the_network_stands_it(
-    name: str, precision: torch.dtype, stands: bool, files: Mapping[str, Path]
+    name: str, precision: torch.dtype, supported: bool, files: Mapping[str, Path]
 ) -> None:
     network = Foreign(scale=None, channels=None, weights=files[name]).eval()
     lr = random(1, 3, 16, 16)
@@ -212,7 +212,7 @@ def test_autocast_only_where_the_network_stands_it(
         exact = network(lr)
         with torch.autocast("cpu", precision):
             rounded = network(lr)
-    assert torch.equal(rounded, exact) is not stands
+    assert torch.equal(rounded, exact) is not supported
     torch.testing.assert_close(rounded.float(), exact, atol=0.1, rtol=0.1)
 
 
@@ -258,7 +258,9 @@ def test_weights_of_the_same_architecture_are_taken(tmp_path: Path) -> None:
     assert network.adapt(network.state_dict()).keys() == network.state_dict().keys()
     with pytest.raises(WeightsError) as caught:
         network.adapt({"a": torch.zeros(1)})
-    assert str(caught.value) == "weights of no known architecture; their first keys are a"
+    assert (
+        str(caught.value) == "the architecture of these weights is unknown; their first keys are a"
+    )
 
 
 def refused(weights: Path, scale: int | None = None, channels: int | None = None) -> str:
@@ -272,7 +274,7 @@ def test_another_scale_or_number_of_channels_is_refused(files: Mapping[str, Path
     assert refused(path, 4) == f"{path}: RealESRGAN Compact of scale 2; expected scale 4"
     assert refused(path, 2, 1) == (
         f"{path}: RealESRGAN Compact for 3 channels; expected 1; set each_channel to run it on "
-        "each by itself"
+        "each channel separately"
     )
 
 
@@ -290,8 +292,8 @@ def test_an_unknown_architecture_is_told_by_its_first_keys(tmp_path: Path) -> No
     path = tmp_path / "unknown.pth"
     torch.save({f"layer{i}": torch.zeros(1) for i in range(7)}, path)
     assert refused(path) == (
-        f"{path}: weights of no known architecture; their first keys are layer0, layer1, layer2, "
-        "layer3, layer4, ..."
+        f"{path}: the architecture of these weights is unknown; their first keys are layer0, "
+        "layer1, layer2, layer3, layer4, ..."
     )
 
 
@@ -299,8 +301,8 @@ def test_a_part_of_an_architecture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "half.safetensors"
     save_file({key: v for key, v in make_span().state_dict().items() if "block_3" not in key}, path)
     assert refused(path).startswith(
-        f"{path}: like an architecture that spandrel knows, but refused (Error(s) in loading "
-        "state_dict for SPAN: Missing key(s) in state_dict: "
+        f"{path}: the weights resemble an architecture of spandrel but do not fit it (Error(s) in "
+        "loading state_dict for SPAN: Missing key(s) in state_dict: "
     )
 
 
@@ -308,11 +310,12 @@ def test_networks_that_are_not_from_image_to_image_are_refused(tmp_path: Path) -
     path = tmp_path / "lama.safetensors"
     save_file(LaMa(in_nc=4, out_nc=3).state_dict(), path)
     assert refused(path) == (
-        f"{path}: LaMa takes a mask beside the image; expected a network from image to image"
+        f"{path}: LaMa takes a mask in addition to the image; expected a network from image to "
+        "image"
     )
     path = tmp_path / "grey.safetensors"
     save_file(ESRGAN(in_nc=3, out_nc=1, num_filters=4, num_blocks=1).state_dict(), path)
-    assert refused(path) == f"{path}: ESRGAN from 3 to 1 channels; expected as many out as in"
+    assert refused(path) == f"{path}: ESRGAN maps 3 to 1 channels; expected equal numbers"
 
 
 def test_a_grey_denoiser_has_scale_1(tmp_path: Path) -> None:

@@ -153,5 +153,5 @@ def test_the_body_may_come_from_edsr(tmp_path: Path) -> None:
 
 
 def test_bad_scale() -> None:
-    with pytest.raises(ValueError, match=r"^mdsr has the scales 1, 2, 3, 4 and 8; got 6$"):
+    with pytest.raises(ValueError, match=r"^mdsr supports the scales 1, 2, 3, 4 and 8; got 6$"):
         MDSR(scales=[2, 6], channels=3)

@@ -69,7 +69,7 @@ def test_other_blocks_are_fused_too() -> None:
 
 
 def test_refuses_scale_5() -> None:
-    with pytest.raises(ValueError, match=r"^rdn has the scales 1, 2, 3, 4 and 8; got 5$"):
+    with pytest.raises(ValueError, match=r"^rdn supports the scales 1, 2, 3, 4 and 8; got 5$"):
         RDN(scale=5, channels=3)
 
 
@@ -78,5 +78,5 @@ def test_stages_and_names() -> None:
     expected = ["head", "shallow", "body.0", "body.1", "fuse", "upsample", "tail"]
     assert list(net.stages()) == expected
     net.load_state_dict(net.adapt(net.state_dict()), strict=True)
-    with pytest.raises(WeightsError, match=r"^these are no weights of rdn: their first keys are "):
+    with pytest.raises(WeightsError, match=r"^these are not weights of rdn: their first keys are "):
         net.adapt({"fc.weight": torch.zeros(1)})

@@ -48,7 +48,7 @@ def test_shapes(scale: int, channels: int, size: tuple[int, int]) -> None:
 
 
 def test_refuses_scale_8() -> None:
-    with pytest.raises(ValueError, match=r"^rrdb has the scales 1, 2, 3 and 4; got 8$"):
+    with pytest.raises(ValueError, match=r"^rrdb supports the scales 1, 2, 3 and 4; got 8$"):
         RRDB(scale=8, channels=3)
 
 
@@ -104,7 +104,7 @@ def test_adapts_old_and_new_names() -> None:
 def test_refuses_the_tensors_of_another_network() -> None:
     tensors = {f"layer{i}.weight": torch.zeros(1) for i in range(5)}
     message = (
-        r"^these are no weights of rrdb: their first keys are layer0\.weight, layer1\.weight, "
+        r"^these are not weights of rrdb: their first keys are layer0\.weight, layer1\.weight, "
         r"layer2\.weight; expected keys such as conv_first\.weight, conv_first\.bias, "
         r"body\.0\.rdb1\.conv1\.weight$"
     )

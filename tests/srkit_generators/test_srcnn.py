@@ -79,7 +79,7 @@ def test_the_residual_adds_the_bicubic_image() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"scale": 5}, "srcnn has the scales 1, 2, 3, 4 and 8; got 5"),
+        ({"scale": 5}, "srcnn supports the scales 1, 2, 3, 4 and 8; got 5"),
         ({"kernels": (9, 2, 5)}, "kernels: 2 is even; expected odd numbers"),
         ({"scale": 3, "shuffle": 2}, "shuffle: 2 does not divide the scale 3"),
         (
@@ -97,7 +97,7 @@ def test_stages_and_names() -> None:
     net = SRCNN(scale=2, channels=3)
     assert list(net.stages()) == ["extraction", "mapping", "reconstruction"]
     net.load_state_dict(net.adapt(net.state_dict()), strict=True)
-    with pytest.raises(WeightsError, match=r"^these are no weights of srcnn: their first keys "):
+    with pytest.raises(WeightsError, match=r"^these are not weights of srcnn: their first keys "):
         net.adapt({"fc.weight": torch.zeros(1)})
 
 
@@ -120,5 +120,5 @@ def test_luminance_alone_is_restored(variant: dict[str, Any]) -> None:
 
 
 def test_luminance_of_other_than_rgb() -> None:
-    with pytest.raises(ValueError, match=r"^luminance is for images of 3 channels; got 1$"):
+    with pytest.raises(ValueError, match=r"^luminance requires images of 3 channels; got 1$"):
         SRCNN(scale=2, channels=1, luminance=True)

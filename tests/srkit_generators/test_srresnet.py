@@ -80,7 +80,7 @@ def test_global_residual_is_added_to_the_enlarged_image() -> None:
 
 
 def test_refuses_scale_5() -> None:
-    with pytest.raises(ValueError, match=r"^srresnet has the scales 1, 2, 3, 4 and 8; got 5$"):
+    with pytest.raises(ValueError, match=r"^srresnet supports the scales 1, 2, 3, 4 and 8; got 5$"):
         SRResNet(scale=5, channels=3)
 
 
@@ -88,5 +88,7 @@ def test_stages_and_names() -> None:
     net = small(1)
     assert list(net.stages()) == ["head", "body.0", "body.1", "body_end", "upsample", "tail"]
     net.load_state_dict(net.adapt(net.state_dict()), strict=True)
-    with pytest.raises(WeightsError, match=r"^these are no weights of srresnet: their first keys "):
+    with pytest.raises(
+        WeightsError, match=r"^these are not weights of srresnet: their first keys "
+    ):
         net.adapt({"fc.weight": torch.zeros(1)})

@@ -84,15 +84,15 @@ def test_contract_at_several_scales(luminance: bool) -> None:
 
 
 def test_bad_options() -> None:
-    with pytest.raises(ValueError, match=r"^vdsr has the scales 1, 2, 3, 4 and 8; got 5$"):
+    with pytest.raises(ValueError, match=r"^vdsr supports the scales 1, 2, 3, 4 and 8; got 5$"):
         VDSR(scales=[2, 5], channels=3)
-    with pytest.raises(ValueError, match=r"^luminance is for images of 3 channels; got 4$"):
+    with pytest.raises(ValueError, match=r"^luminance requires images of 3 channels; got 4$"):
         VDSR(scales=[2], channels=4, luminance=True)
 
 
 def test_foreign_weights_are_refused() -> None:
     message = (
-        "these are no weights of vdsr: their first keys are a.weight; expected keys such as "
+        "these are not weights of vdsr: their first keys are a.weight; expected keys such as "
         "head.conv.weight, head.conv.bias, body.0.conv.weight"
     )
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
