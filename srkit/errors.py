@@ -1,4 +1,4 @@
-"""Errors that a user can act on; the command line prints them without a traceback."""
+"""Errors that a user can fix; the command line prints them without a traceback."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = [
 
 
 class SrkitError(Exception):
-    """Something the user can mend: the message says what was found, expected, and what to do."""
+    """An error that the user can fix: its message says what is wrong and what to do."""
 
 
 class RecipeError(SrkitError):
-    """Everything that is wrong with a recipe, all at once.
+    """All problems of a recipe.
 
     Parameters
     ----------
     source
-        The recipe's file, or another name for where it came from.
+        The recipe's file, or another name for its origin.
     problems
-        One line each: ``path.in.recipe: what is wrong, and what was expected``.
+        A line for each: ``path.in.recipe: what is wrong, and what was expected``.
     rest
-        The recipe without its faulty keys, in which more may be found; None if nothing is left.
+        The recipe without its faulty keys, for further checks; None if nothing is left.
     """
 
     def __init__(self, source: str, problems: Sequence[str], rest: Any = None) -> None:
@@ -46,35 +46,35 @@ class RecipeError(SrkitError):
 
 
 class PluginError(SrkitError):
-    """A component that is unknown, offered twice, or whose plugin failed to load."""
+    """A component is unknown or offered twice, or its plugin cannot be loaded."""
 
 
 class DataError(SrkitError):
-    """A data set, a picture or a label that cannot be used; the message names the file."""
+    """A data set, an image or a label cannot be used; the message names the file."""
 
 
 class DownloadError(SrkitError):
-    """A file that cannot be downloaded or unpacked; the message names address and target."""
+    """A file cannot be downloaded or unpacked; the message names address and target."""
 
 
 class WeightsError(SrkitError):
-    """A weight file or checkpoint that is missing, damaged, unsafe, or made for another network."""
+    """A weight file or checkpoint is missing, damaged, unsafe, or made for another network."""
 
 
 class TrainingError(SrkitError):
-    """A run that cannot go on, such as one whose loss is no longer a number."""
+    """A run cannot continue, for instance since its loss is NaN."""
 
 
 class OutputError(SrkitError):
-    """A result that cannot be written, as on a full disk; what was written before is kept."""
+    """A result cannot be written, for instance to a full disk; earlier results are kept."""
 
 
 class GraphError(OutputError):
-    """A network that cannot become a graph, or whose graph answers otherwise than it does."""
+    """A network cannot be exported as a graph, or the graph's output differs from its own."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known names resemble `name`, or list the known ones.
+    """Return the known name that resembles an unknown one most, or list the known names.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def innermost(error: BaseException) -> str:
-    """Give the first cause of an error of another library, with its kind, in a line."""
+    """Return the type and message of the first cause of an error, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""Every registered component keeps its contract; to register one is to have it tested here."""
+"""Every registered component satisfies its contract; a new one is tested here automatically."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ COMPONENTS = [component for kind in KINDS for component in REGISTRY.components(k
 
 @dataclass(frozen=True)
 class Case:
-    """What a component needs in order to be tried; most need nothing.
+    """What the test of a component needs; most need nothing.
 
-    `options` are the component's; the text ``{folder}`` in one becomes the folder of made-up data.
-    `check` are extra arguments of the contract check.
+    In its `options`, the text ``{folder}`` is replaced by the folder of made-up data. `check` are
+    extra arguments of the contract check.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -56,12 +56,12 @@ def galaxies() -> torch.Tensor:
 
 
 def photographs() -> torch.Tensor:
-    """Cut two squares, (2, 3, 192, 192), out of a photograph."""
+    """Return two squares of a photograph, (2, 3, 192, 192)."""
     pixels = torch.from_numpy(astronaut().copy()).permute(2, 0, 1).float() / 255
     return torch.stack([pixels[:, :192, 100:292], pixels[:, 200:392, 200:392]])
 
 
-#: Metrics of sources, which noise has none of.
+#: Metrics of sources; noise has no sources.
 OF_SOURCES = (
     "aperture_flux_error",
     "centroid_shift",
@@ -153,7 +153,7 @@ CASES = {
 
 
 def write_2k(folder: Path, count: int, form: str, read: tuple[int, ...], ending: str = "") -> None:
-    """Write numbered files, of which only those that are read are pictures."""
+    """Write numbered files, of which only those in `read` are pictures."""
     folder.mkdir(parents=True)
     side = 12 if ending else 24
     for number in range(1, count + 1):
@@ -181,7 +181,7 @@ def write_truth(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Make up data: an ImageNet tree of two classes, pairs, some networks' weights."""
+    """A folder of made-up data: an ImageNet tree of two classes, pairs, weights of networks."""
     folder = tmp_path_factory.mktemp("contracts")
     generator = torch.Generator().manual_seed(0)
     for inside in ("train/n01440764", "train/n01443537", "val/n01440764", "val/n01443537"):
@@ -221,7 +221,7 @@ def prepare(component: Component, folder: Path, formats: Formats, case: Case) ->
         testing.check_component(component, **options)
     except AssertionError as error:
         pytest.fail(
-            f"{error}; if it cannot do without options, add them to CASES in {Path(__file__).name} "
+            f"{error}; if it needs options, add them to CASES in {Path(__file__).name} "
             f"under ({component.kind!r}, {component.name!r})"
         )
     opened = partial(open_network, registry=REGISTRY, scale=2)
@@ -248,6 +248,6 @@ def test_every_first_party_plugin_loads() -> None:
     assert REGISTRY.failures == []
 
 
-def test_every_case_is_of_a_component() -> None:
+def test_every_case_belongs_to_a_component() -> None:
     registered = {(component.kind, component.name) for component in COMPONENTS}
     assert set(CASES) <= registered

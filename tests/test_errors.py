@@ -15,7 +15,7 @@ from srkit.errors import (
 
 
 @pytest.mark.parametrize("kind", [DataError, OutputError, PluginError, TrainingError, WeightsError])
-def test_the_command_line_prints_every_kind(kind: type[SrkitError]) -> None:
+def test_every_error_is_an_srkit_error(kind: type[SrkitError]) -> None:
     assert issubclass(kind, SrkitError)
     assert str(kind("a.png: damaged")) == "a.png: damaged"
 
@@ -32,12 +32,12 @@ def test_recipe_error_counts_one_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "said"),
+    ("name", "known", "hint"),
     [
         ("rrbd", {"rrdb", "edsr"}, "did you mean 'rrdb'?"),
         ("unet", {"rrdb", "edsr"}, "known: edsr, rrdb"),
         ("unet", (), "none is known"),
     ],
 )
-def test_nearest(name: str, known: set[str], said: str) -> None:
-    assert nearest(name, known) == said
+def test_nearest(name: str, known: set[str], hint: str) -> None:
+    assert nearest(name, known) == hint

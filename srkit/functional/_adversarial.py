@@ -1,4 +1,4 @@
-"""The games of generator and discriminator, as pure functions of logits."""
+"""Adversarial losses of generator and discriminator, as pure functions of logits."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """Both sides of an adversarial loss.
+    """An adversarial loss, with its two sides.
 
     Parameters
     ----------
     generator
-        ``(real, fake) -> scalar`` that the generator lowers.
+        ``(real, fake) -> scalar`` that the generator minimises.
     discriminator
-        ``(real, fake) -> scalar`` that the discriminator lowers.
+        ``(real, fake) -> scalar`` that the discriminator minimises.
     relative
-        Whether the generator's side looks at the real images too.
+        Whether the generator's side depends on the real images, too.
     """
 
     generator: Callable[[Tensor, Tensor], Tensor]
@@ -38,12 +38,12 @@ def _is_fake(logits: Tensor) -> Tensor:
 
 
 def _relative(real: Tensor, fake: Tensor) -> Tensor:
-    """How much more real than the average fake, and how much less fake than the average real."""
+    """Penalise reals that seem less real than the mean fake, and fakes that seem more real."""
     return (_is_real(real - fake.mean()) + _is_fake(fake - real.mean())) / 2
 
 
-#: Goodfellow et al. 2014 (non-saturating); Mao et al. 2017 (a = 0, b = c = 1); Lim & Ye 2017;
-#: the relativistic average of Jolicoeur-Martineau 2019, which ESRGAN uses.
+#: By name: Goodfellow et al. 2014 (non-saturating); Mao et al. 2017 (a = 0, b = c = 1);
+#: Lim & Ye 2017; the relativistic average of Jolicoeur-Martineau 2019, as in ESRGAN.
 GAMES = {
     "vanilla": Game(
         generator=lambda real, fake: _is_real(fake),

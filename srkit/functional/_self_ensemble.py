@@ -1,4 +1,4 @@
-"""The geometric self-ensemble: one network, asked eight times."""
+"""The geometric self-ensemble: the mean over eight flips and rotations of the input."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: Mirrored or not, turned by so many right angles: the symmetries of the square.
+#: Mirrored or not, and rotated by a number of right angles: the symmetries of the square.
 TRANSFORMS = tuple((mirrored, turns) for mirrored in (False, True) for turns in range(4))
 
 
 def self_ensemble(generator: Callable[[Tensor], Tensor], lr: Tensor) -> tuple[Tensor, Tensor]:
-    """Restore mirrored and turned images, bring the answers back and average them.
+    """Restore flipped and rotated images, undo flips and rotations, and average.
 
-    The answers are gathered one by one (Welford 1962), so that memory is that of one pass and
-    three images of the size of SR. No gradients are recorded.
+    Mean and variance are updated image by image (Welford 1962): the memory is that of one pass
+    and three images of the size of SR. No gradients are recorded.
 
     Parameters
     ----------
     generator
-        From LR to SR, in evaluation mode.
+        A network from LR to SR, in evaluation mode.
     lr
-        ``(N, C, h, w)``; sides may differ.
+        ``(N, C, h, w)``, not necessarily square.
 
     Returns
     -------
     mean
-        ``(N, C, H, W)`` float32: the average SR.
+        ``(N, C, H, W)`` float32: the mean SR.
     variance
-        The same shape: unbiased variance of the eight answers, in the unit of `mean` squared.
+        Of the same shape: unbiased variance of the eight outputs, in the unit of `mean` squared.
 
     References
     ----------
@@ -49,11 +49,11 @@ def self_ensemble(generator: Callable[[Tensor], Tensor], lr: Tensor) -> tuple[Te
 
 
 def transform(images: Tensor, mirrored: bool, turns: int) -> Tensor:
-    """Mirror images left to right if wanted, then turn them by right angles."""
+    """Mirror images left to right if requested, then rotate them by right angles."""
     return torch.rot90(images.flip(-1) if mirrored else images, turns, (-2, -1))
 
 
 def undo(images: Tensor, mirrored: bool, turns: int) -> Tensor:
-    """Undo :func:`transform`."""
+    """Invert :func:`transform`."""
     turned = torch.rot90(images, -turns, (-2, -1))
     return turned.flip(-1) if mirrored else turned

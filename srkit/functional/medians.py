@@ -10,27 +10,28 @@ from torch import Tensor
 
 from srkit.functional.types import Values
 
-#: Values that are counted at once.
+#: Number of values that are counted at once.
 AT_ONCE = 2**22
 _BINS = 2**16
 _SIGN = np.uint32(2**31)
 
 
 def row_medians(parts: Callable[[], Iterable[Tensor]]) -> Tensor:
-    """Give the lower median of each row of a matrix that comes in parts.
+    """Compute the lower median of each row of a matrix that is read in parts.
 
-    The first pass counts values by the upper half of their bits, which are ordered as the values
-    are; the second those within the half that the median lies in. What is not finite is left out.
+    The first pass counts values by the upper half of their bits, whose order is that of the values.
+    The second pass counts the values that share the upper half of the median. Values that are not
+    finite are ignored.
 
     Parameters
     ----------
     parts
-        Gives the parts, ``(K, n)`` float32, anew each time that it is called.
+        Returns the parts, ``(K, n)`` float32; it is called twice.
 
     Returns
     -------
     Tensor
-        ``(K,)`` float32, as ``row.median()`` of all finite values; 0 in a row without any.
+        ``(K,)`` float32, equal to ``row.median()`` of the finite values; 0 in a row without any.
     """
     upper = _count(parts, None)
     ranks = [(int(row.sum()) - 1) // 2 for row in upper]
@@ -46,12 +47,12 @@ def row_medians(parts: Callable[[], Iterable[Tensor]]) -> Tensor:
 
 
 def _find(counts: Values, rank: int) -> int:
-    """Find the bin in which the value of a rank lies; the first where there are no values."""
+    """Return the bin that contains the value of a rank; the first if there are no values."""
     return int(np.searchsorted(counts.cumsum(), max(rank, 0), side="right")) % _BINS
 
 
 def _count(parts: Callable[[], Iterable[Tensor]], halves: Values | None) -> Values:
-    """Count values by the upper 16 bits of their keys, or by the lower of those in some halves."""
+    """Count values by the upper 16 bits of their keys, or by the lower 16 of those in `halves`."""
     counts: Values | None = None
     for part in parts():
         rows = part.detach().cpu().float().numpy()
@@ -70,7 +71,7 @@ def _count(parts: Callable[[], Iterable[Tensor]], halves: Values | None) -> Valu
 
 
 def _keys(values: Values) -> Values:
-    """Map floats to integers of the same order: negative ones have all bits turned."""
+    """Map floats to integers of the same order; all bits of negative ones are inverted."""
     bits = np.ascontiguousarray(values).view(np.uint32)
     return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 

@@ -29,20 +29,20 @@ def resize(
 ) -> Tensor:
     """Resize images, differentiably, with the geometry and borders of MATLAB's ``imresize``.
 
-    The centre of output pixel i lies at (i + 0.5) / factor in the input; beyond the border the
-    image is mirrored; weights are normalised. Floating values are neither rounded nor clipped, so
-    bicubic and Lanczos overshoot at edges; the arithmetic is in float32 or better, under autocast
-    too. Bytes are rounded to bytes after the rows and again after the columns, as in MATLAB.
+    The centre of output pixel i is at (i + 0.5) / factor in the input. The image is mirrored at
+    its borders, and weights are normalised. Floating values are neither rounded nor clipped, so
+    bicubic and Lanczos overshoot at edges; the arithmetic is in float32 or better, also under
+    autocast. Bytes are rounded after the rows and again after the columns, as in MATLAB.
 
     Parameters
     ----------
     images
-        ``(N, C, H, W)`` of a floating dtype or uint8, which the result keeps.
+        ``(N, C, H, W)`` of a floating dtype or uint8, which is that of the result, too.
     size
         Height and width of the result; ``ceil(factor * side)`` by default.
     factor
         Output pixels per input pixel on both axes; output side / input side by default. Give
-        both where the grids fit by a factor that is not the ratio of the sides.
+        both if the pixel grids are related by a factor other than the ratio of the sides.
     kernel
         ``bicubic`` is Keys' cubic convolution with a = -0.5, ``lanczos`` has three lobes,
         ``area`` is a box, and ``nearest`` takes one pixel.
@@ -68,7 +68,7 @@ def resize(
     if images.ndim != 4:
         raise ValueError(f"expected (N, C, H, W) images, got the shape {tuple(images.shape)}")
     if torch.compiler.is_compiling() and size is None and isinstance(factor, int):
-        return _enlarge(images, factor, kernel)  # the graph of a network is for any sides
+        return _enlarge(images, factor, kernel)  # an exported graph must accept any sides
     sides = images.shape[-2:]
     sizes = _sizes(sides, size, factor)
     factors = [factor or new / old for new, old in zip(sizes, sides, strict=True)]
@@ -103,28 +103,28 @@ def to_hr_grid(images: Tensor, batch: Batch, kernel: Kernel = "bicubic") -> Tens
 
 
 def resize_short_side(pixels: Tensor, short: int) -> Tensor:
-    """Resize pixels to a short side by torch: bicubic, antialiased, the borders not mirrored.
+    """Resize an image to a short side by torch: bicubic, antialiased, borders not mirrored.
 
-    Of floats the overshoot is kept. Bytes stay bytes, as with Pillow and torchvision's transforms,
-    whose result differs by 2 levels at most; that takes a fifth of the time.
+    Floats keep their overshoot. Bytes stay bytes; the result differs by at most 2 levels from that
+    of Pillow and torchvision's transforms, and takes a fifth of the time.
 
     Parameters
     ----------
     pixels
         ``(C, H, W)``, floating or uint8.
     short
-        Pixels of the short side; those of the long one are rounded down.
+        Length of the short side; that of the long side is rounded down.
     """
     height, width = pixels.shape[-2:]
     size = (short * height // min(height, width), short * width // min(height, width))
     if (height, width) == size:
         return pixels
-    # torch's own resizing: the same filter as above and, on large pictures, far cheaper.
+    # torch's own resizing has the same filter as above and is far faster on large images.
     return F.interpolate(pixels[None], size, mode="bicubic", antialias=True)[0]
 
 
 def _enlarge(images: Tensor, factor: int, kernel: Kernel) -> Tensor:
-    """Enlarge floating images by a whole factor without a look at their sides: a convolution."""
+    """Enlarge floating images of any sides by a whole factor, as a convolution."""
     reach = math.ceil(WIDTHS[kernel] / 2)
     centres = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5
     taps = torch.arange(-reach, reach + 1)
@@ -145,29 +145,29 @@ def _enlarge(images: Tensor, factor: int, kernel: Kernel) -> Tensor:
 
 
 def mirror_indices(pixels: Tensor, side: int) -> Tensor:
-    """Find pixels beyond the ends of an axis that goes on as its own mirror image.
+    """Return the indices of pixels on an axis that is extended by mirroring.
 
-    The pixel at the end comes twice, and the image is mirrored as often as due.
+    The pixel at each end is repeated, and the axis is mirrored as often as necessary.
 
     Parameters
     ----------
     pixels
-        Indices along the axis, of any shape, which may lie outside [0, side).
+        Indices of any shape, which can be outside [0, side).
     side
-        Pixels of the axis.
+        Length of the axis in pixels.
 
     Returns
     -------
     Tensor
         Indices in [0, side).
     """
-    period = torch.full_like(pixels, 2 * side)  # graphs for any side have no remainder by a number
+    period = torch.full_like(pixels, 2 * side)  # exported graphs lack the remainder by a number
     inside = pixels.remainder(period)
     return torch.minimum(inside, period - 1 - inside)
 
 
 def _bytes(values: Tensor) -> Tensor:
-    """Round halves up, as MATLAB does and torch does not."""
+    """Round halves up, as MATLAB does, unlike torch."""
     return torch.floor(values + 0.5).clamp(0, 255)
 
 
@@ -187,18 +187,18 @@ def _sizes(
 
 
 def resized_side(side: int, factor: float) -> int:
-    """Side of a resized image in pixels, ``ceil(factor * side)`` but for float error."""
+    """Return the side of a resized image, ``ceil(factor * side)`` despite float errors."""
     return max(1, math.ceil(factor * side - 1e-6))
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis of an image that is resized, of which parts are made.
+    """One axis of an image that is resized in parts.
 
     Parameters
     ----------
     side
-        Of the whole image.
+        Side of the whole image in pixels.
     factor
         Output pixels per input pixel.
     """
@@ -207,7 +207,7 @@ class Axis:
     factor: float
 
     def needed(self, start: int, stop: int, kernel: Kernel) -> tuple[int, int]:
-        """Tell which input pixels the output pixels from `start` up to `stop` are made of."""
+        """Return the range of input pixels on which output pixels [start, stop) depend."""
         pixels, _ = _taps(self, kernel, True, start, stop)
         return int(pixels.min()), int(pixels.max()) + 1
 
@@ -220,20 +220,20 @@ def resize_window(
     columns: tuple[int, int],
     kernel: Kernel,
 ) -> Tensor:
-    """Make a window of what :func:`resize` makes of a whole image.
+    """Compute a window of the result of :func:`resize` from a part of the image.
 
     Parameters
     ----------
     part
-        ``(N, C, h, w)``, floating: of the image, at least what :meth:`Axis.needed` tells.
+        ``(N, C, h, w)``, floating, with at least the pixels that :meth:`Axis.needed` returns.
     axes
-        The vertical one and the horizontal one.
+        The vertical and the horizontal axis.
     corner
         Row and column of the image at which the part begins.
     rows, columns
-        Where the window begins and ends in the resized image.
+        First row and column of the window in the resized image, and those after its last.
     kernel
-        As :func:`resize` takes it.
+        As for :func:`resize`.
     """
     matrices = [
         _part_of_weights(axis, kernel, first, side, *ends).to(part.device, torch.float32)
@@ -269,7 +269,7 @@ def nearest_pixels(side: int, new_side: int, start: int, stop: int) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-@torch.inference_mode(False)  # the cached tensor may serve a backward pass later
+@torch.inference_mode(False)  # the cached tensor can be used in a backward pass later
 def _weights(
     side: int,
     new_side: int,
@@ -279,7 +279,7 @@ def _weights(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Tensor:
-    """Weight of each input pixel in each output pixel, ``(new_side, side)``."""
+    """Return the weight of each input pixel in each output pixel, ``(new_side, side)``."""
     axis = Axis(side, factor)
     return _spread(*_taps(axis, kernel, antialias, 0, new_side), side).to(device, dtype)
 
@@ -287,7 +287,7 @@ def _weights(
 def _part_of_weights(
     axis: Axis, kernel: Kernel, first: int, side: int, start: int, stop: int
 ) -> Tensor:
-    """Weight of input pixels from `first` on in some output pixels, ``(stop - start, side)``."""
+    """Return weights of input pixels from `first` on in output pixels, ``(stop - start, side)``."""
     pixels, weights = _taps(axis, kernel, True, start, stop)
     return _spread(pixels - first, weights, side)
 
@@ -300,7 +300,7 @@ def _spread(pixels: Tensor, weights: Tensor, side: int) -> Tensor:
 def _taps(
     axis: Axis, kernel: Kernel, antialias: bool, start: int, stop: int
 ) -> tuple[Tensor, Tensor]:
-    """Give the input pixels that output pixels are made of, and their weights: ``(n, taps)``."""
+    """Return the input pixels of each output pixel, and their weights, ``(n, taps)`` each."""
     shrink = min(1.0, axis.factor) if antialias and kernel != "nearest" else 1.0
     width = WIDTHS[kernel] / shrink
     centres = (torch.arange(start, stop, dtype=torch.float64) + 0.5) / axis.factor - 0.5
@@ -322,5 +322,5 @@ def _kernel(x: Tensor, kernel: Kernel) -> Tensor:
         return torch.where(distance <= 1, near, torch.where(distance <= 2, far, 0.0))
     if kernel == "lanczos":
         return torch.where(distance < 3, torch.sinc(x) * torch.sinc(x / 3), 0.0)
-    # Half open, so that a pixel on the edge counts once; the margin absorbs float error.
+    # Half open, so that a pixel on the edge counts once; the margin absorbs float errors.
     return ((x >= -0.5 - 1e-9) & (x < 0.5 - 1e-9)).to(x.dtype)

@@ -1,6 +1,6 @@
-"""Measures of likeness between images, as pure functions: one number for each image.
+"""Measures of similarity between images, as pure functions: one number for each image.
 
-All take ``(N, C, H, W)`` images of equal shapes, compute in float32, and return ``(N,)``.
+They compare ``(N, C, H, W)`` images of equal shapes in float32, and return ``(N,)``.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ def difference(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 def mse(sr: Tensor, hr: Tensor) -> Tensor:
-    """Mean squared difference of each image, in the square of its unit."""
+    """Compute the mean squared difference of each image, in the square of its unit."""
     return difference(sr, hr).square().mean((1, 2, 3))
 
 
 def mae(sr: Tensor, hr: Tensor) -> Tensor:
-    """Mean absolute difference of each image, in its unit."""
+    """Compute the mean absolute difference of each image, in its unit."""
     return difference(sr, hr).abs().mean((1, 2, 3))
 
 
 def psnr(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
-    """Peak signal-to-noise ratio of each image, in dB; infinite for identical images.
+    """Compute the peak signal-to-noise ratio of each image in dB; infinite if identical.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ def psnr(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
 
 
 def ssim(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
-    """Structural similarity of each image (Wang et al. 2004), averaged over its channels.
+    """Compute the structural similarity of each image (Wang et al. 2004), mean over channels.
 
-    A Gaussian window of 11 x 11 pixels and standard deviation 1.5, only where it lies within the
-    image, and biased variances: the convention of the authors' MATLAB code.
+    As in the authors' MATLAB code, the window is a Gaussian of 11 x 11 pixels and standard
+    deviation 1.5 that lies within the image, and variances are biased.
 
     Parameters
     ----------
@@ -79,14 +79,14 @@ def ssim(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
         )
     from kornia.metrics import ssim as ssim_map
 
-    # Autocast would run the convolutions in bfloat16, too coarse for differences of squares.
+    # Autocast would run the convolutions in bf16, too coarse for differences of squares.
     with torch.autocast(sr.device.type, enabled=False):
         values: Tensor = ssim_map(sr.float(), hr.float(), SSIM_WINDOW, span, padding="valid")
     return values.mean((1, 2, 3))
 
 
 def ssim_blur(images: Tensor) -> Tensor:
-    """Average under the Gaussian window of the structural similarity, without padding."""
+    """Convolve with the Gaussian window of the structural similarity, without padding."""
     from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 
     window = get_gaussian_kernel1d(SSIM_WINDOW, SIGMA, device=images.device, dtype=images.dtype)
@@ -95,7 +95,7 @@ def ssim_blur(images: Tensor) -> Tensor:
 
 
 def luma(images: Tensor) -> Tensor:
-    """Y of ITU-R BT.601 in its range of 16 to 235 out of 255, as MATLAB's ``rgb2ycbcr``.
+    """Compute Y of ITU-R BT.601 in its range of 16 to 235 of 255, as MATLAB's ``rgb2ycbcr``.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def luma(images: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the images have other than 3 channels.
+        If the images do not have 3 channels.
     """
     if images.shape[1] != 3:
         raise ValueError(f"channel 'y' needs RGB images; got {images.shape[1]} channel(s)")
@@ -127,25 +127,25 @@ def metric_input(
     crop: int = 0,
     quantize: bool = False,
 ) -> Tensor:
-    """Bring images to what a protocol measures: black 0, white 1.
+    """Prepare images for a metric: black becomes 0, white 1; crop, round, take the luma.
 
     Parameters
     ----------
     images
         ``(N, C, H, W)``.
     data_range
-        The values of black and white; tensors have one for each image, ``(N, 1, 1, 1)``.
+        The values of black and white; as tensors, one for each image, ``(N, 1, 1, 1)``.
     channel
         All channels, or the luma of RGB.
     crop
-        Pixels to cut off at each border.
+        Pixels to remove at each border.
     quantize
-        Whether to clip to the data range and round to its 256 levels, as an 8-bit file would.
+        Whether to clip to the data range and round to 256 levels, as an 8-bit file would.
 
     Raises
     ------
     ValueError
-        If the crop leaves nothing, or the luma is asked of other than RGB images.
+        If the crop leaves no pixels, or the luma of images that are not RGB is requested.
     """
     height, width = images.shape[-2:]
     if min(height, width) <= 2 * crop:
@@ -158,12 +158,12 @@ def metric_input(
 
 
 def check_equal_shapes(sr: Tensor, hr: Tensor) -> None:
-    """Refuse images of different shapes.
+    """Check that SR and HR have the same shape.
 
     Raises
     ------
     ValueError
-        If they differ.
+        If their shapes differ.
     """
     if sr.shape != hr.shape:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Type aliases."""
+"""Types of arrays."""
 
 from __future__ import annotations
 
@@ -6,4 +6,5 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+#: A NumPy array of any type.
 Values = NDArray[Any]

@@ -61,7 +61,7 @@ def test_the_version(srkit: Srkit) -> None:
         (["train", "r.yaml", "--processes", "0"], "Invalid value for '--processes'"),
     ],
 )
-def test_a_command_that_is_misspelt(srkit: Srkit, arguments: list[str], message: str) -> None:
+def test_wrong_commands_and_options(srkit: Srkit, arguments: list[str], message: str) -> None:
     done = srkit(*arguments)
     assert (done.status, done.out) == (2, "")
     assert message in done.err
@@ -114,7 +114,7 @@ def test_plugins_as_json(srkit: Srkit, registry: Registry) -> None:
     ],
 )
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
-def test_plugins_that_are_unknown(
+def test_unknown_kinds_and_components(
     srkit: Srkit, arguments: list[str], message: str, form: list[str]
 ) -> None:
     assert srkit("plugins", *arguments, *form) == Done(1, "", f"error: {message}\n")
@@ -122,7 +122,7 @@ def test_plugins_that_are_unknown(
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("options", [[], ["--sample"]], ids=["full", "sample"])
-def test_what_recipe_show_prints_is_the_same_recipe(
+def test_recipe_show_prints_the_same_recipe(
     srkit: Srkit, path: Path, options: list[str], tmp_path: Path, registry: Registry
 ) -> None:
     done = srkit("recipe", "show", path, "seed=7", *options)
@@ -160,7 +160,7 @@ def test_recipe_check_without_data(srkit: Srkit, small: Path) -> None:
     assert srkit("recipe", "check", small) == Done(0, f"{small}: good; images: none\n", "")
 
 
-def test_recipe_check_downloads_nothing_and_says_what_a_run_will(
+def test_recipe_check_downloads_nothing_and_lists_downloads(
     srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -200,7 +200,7 @@ def test_recipe_check_downloads_nothing_and_says_what_a_run_will(
     assert "\n  teachers.first: torchvision has no classifier 'resnet99'; did you mean" in done.err
 
 
-def test_recipe_check_names_every_problem(srkit: Srkit, tmp_path: Path) -> None:
+def test_recipe_check_reports_every_problem(srkit: Srkit, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(BROKEN)
     expected = (
@@ -215,7 +215,7 @@ def test_recipe_check_names_every_problem(srkit: Srkit, tmp_path: Path) -> None:
     assert len(done.err.splitlines()) == 4
 
 
-def test_wrong_keys_and_wrong_options_are_told_together(srkit: Srkit, tmp_path: Path) -> None:
+def test_wrong_keys_and_wrong_options_are_reported_together(srkit: Srkit, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(BROKEN + "trainin: {}\ntraining: {clip: big}\n")
     done = srkit("train", path)
@@ -229,7 +229,9 @@ def test_wrong_keys_and_wrong_options_are_told_together(srkit: Srkit, tmp_path: 
     )
 
 
-def test_what_cannot_be_built_is_told_with_the_rest(srkit: Srkit, tmp_path: Path) -> None:
+def test_components_that_cannot_be_built_are_reported_too(
+    srkit: Srkit, tmp_path: Path
+) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(
         """
@@ -255,7 +257,7 @@ def test_what_cannot_be_built_is_told_with_the_rest(srkit: Srkit, tmp_path: Path
     assert problems[5].strip().startswith("data.test.dataset: elsewhere: no such folder")
 
 
-def test_a_wrong_scale_is_not_taken_for_the_default(srkit: Srkit, tmp_path: Path) -> None:
+def test_a_wrong_scale_is_not_replaced_by_the_default(srkit: Srkit, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(
         """
@@ -277,7 +279,7 @@ def test_recipe_schema(srkit: Srkit, registry: Registry) -> None:
 @pytest.mark.parametrize(
     "command", [["train"], ["finetune"], ["eval"], ["recipe", "show"], ["recipe", "check"]]
 )
-def test_a_recipe_that_is_missing(srkit: Srkit, command: list[str]) -> None:
+def test_a_missing_recipe(srkit: Srkit, command: list[str]) -> None:
     assert srkit(*command, "absent.yaml") == Done(
         1, "", "error: absent.yaml: 1 problem\n  no such file\n"
     )
@@ -342,7 +344,7 @@ def test_a_run_that_ends_early(
     assert srkit("train", small) == done
 
 
-def test_a_mistake_of_srkits_own_is_a_message_too(
+def test_an_unexpected_error_is_a_message(
     small: Path, srkit: Srkit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("srkit.training.loop.train", failing(ZeroDivisionError()))
@@ -352,15 +354,15 @@ def test_a_mistake_of_srkits_own_is_a_message_too(
     assert "Traceback" not in done.err
 
 
-def test_plugin_new_says_where_it_put_the_package(srkit: Srkit, tmp_path: Path) -> None:
-    told = "clouds: try it with: pip install -e 'clouds[test]' && pytest clouds\n"
-    assert srkit("plugin", "new", "clouds") == Done(0, told, "")
+def test_plugin_new_prints_the_folder_and_what_to_do(srkit: Srkit, tmp_path: Path) -> None:
+    message = "clouds: try it with: pip install -e 'clouds[test]' && pytest clouds\n"
+    assert srkit("plugin", "new", "clouds") == Done(0, message, "")
     assert (tmp_path / "clouds" / "pyproject.toml").is_file()
     message = "error: clouds: already exists; choose another name or folder\n"
     assert srkit("plugin", "new", "clouds") == Done(1, "", message)
 
 
-def test_an_installed_command_and_the_module_are_the_same(tmp_path: Path) -> None:
+def test_the_installed_command_and_the_module_do_the_same(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("srkit")
     for command in ([str(script)], [sys.executable, "-m", "srkit"]):
         done = subprocess.run(

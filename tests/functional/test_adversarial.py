@@ -26,7 +26,7 @@ def judged_fake(logits: Array) -> float:
 
 
 def relativistic(upper: Array, lower: Array) -> float:
-    """Jolicoeur-Martineau 2019, equations 8 to 10, halved: `upper` is to beat `lower`."""
+    """Jolicoeur-Martineau 2019, equations 8 to 10, halved: `upper` has to exceed `lower`."""
     return (judged_real(upper - lower.mean()) + judged_fake(lower - upper.mean())) / 2
 
 
@@ -77,22 +77,20 @@ def test_agrees_with_the_paper(name: str, shape: tuple[int, ...]) -> None:
         ("relativistic", np.log(2), np.log(2)),
     ],
 )
-def test_value_where_nothing_is_told_apart(
-    name: str, generator: float, discriminator: float
-) -> None:
+def test_value_of_undecided_logits(name: str, generator: float, discriminator: float) -> None:
     zeros = torch.zeros(4, 1)
     assert float(GAMES[name].generator(zeros, zeros)) == pytest.approx(generator)
     assert float(GAMES[name].discriminator(zeros, zeros)) == pytest.approx(discriminator)
 
 
-def test_relativistic_looks_at_differences_alone() -> None:
+def test_relativistic_depends_on_differences_only() -> None:
     real, fake = torch.randn(2, 6, 1, generator=torch.Generator().manual_seed(0))
     game = GAMES["relativistic"]
     torch.testing.assert_close(game.generator(real + 3, fake + 3), game.generator(real, fake))
 
 
 def gradients(side: Callable[..., torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Differentiate at undecided logits, by those of the real and of the fake images."""
+    """Return the gradients by the logits of real and of fake images, near undecided logits."""
     real = torch.tensor([0.3, -0.2, 0.1], requires_grad=True)
     fake = torch.tensor([0.1, 0.2, 0.4], requires_grad=True)
     by_real, by_fake = torch.autograd.grad(
@@ -102,8 +100,8 @@ def gradients(side: Callable[..., torch.Tensor]) -> tuple[torch.Tensor, torch.Te
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_sides_pull_against_each_other(name: str) -> None:
-    """Lowering its loss, the discriminator raises the real and lowers the fake logits."""
+def test_the_two_sides_have_opposite_gradients(name: str) -> None:
+    """The discriminator raises the real and lowers the fake logits; the generator raises these."""
     by_real, by_fake = gradients(GAMES[name].discriminator)
     assert (by_real < 0).all()
     assert (by_fake > 0).all()
@@ -112,7 +110,7 @@ def test_the_sides_pull_against_each_other(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_only_relative_games_show_the_generator_real_images(name: str) -> None:
+def test_only_relative_games_depend_on_real_images_in_the_generator(name: str) -> None:
     by_real, _ = gradients(GAMES[name].generator)
     assert bool((by_real > 0).all()) is GAMES[name].relative
     assert bool((by_real == 0).all()) is not GAMES[name].relative

@@ -1,4 +1,4 @@
-"""Medians of what comes in parts, against torch."""
+"""Medians of matrices in parts, compared with torch."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_equal_to_the_median_of_the_whole(count: int, monkeypatch: pytest.Monkey
     torch.testing.assert_close(found, rows.median(1).values, rtol=0, atol=0)
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_values_that_are_not_finite_are_ignored() -> None:
     rows = torch.tensor(
         [[3.0, torch.nan, 1.0, torch.inf], [torch.nan] * 4, [-1.0, -2.0, -3.0, 5.0]]
     )
     assert row_medians(lambda: iter([rows])).tolist() == [1.0, 0.0, -2.0]
 
 
-def test_many_alike() -> None:
+def test_many_equal_values() -> None:
     rows = torch.cat([torch.zeros(1, 600), torch.ones(1, 500)], 1)
     assert row_medians(lambda: rows.split(100, 1)).tolist() == [0.0]

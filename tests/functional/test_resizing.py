@@ -1,4 +1,4 @@
-"""Resizing against MATLAB's pictures and against Pillow."""
+"""Resizing compared with MATLAB and Pillow."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_bytes_equal_matlabs_imresize(shared: Path, scale: int) -> None:
 
 
 @pytest.mark.shared
-def test_floats_equal_matlabs_bytes_but_for_rounding(shared: Path) -> None:
+def test_floats_equal_matlabs_bytes_except_for_rounding(shared: Path) -> None:
     hr = _read(shared / "data/set5/HR/head.png").double()
     expected = _read(shared / "data/set5/X4/headx4.png")
-    # imresize rounds bytes between the axes: half a grey level more.
+    # imresize also rounds bytes between the axes, by half a grey level.
     assert (resize(hr, factor=0.25) - expected).abs().max() < 1.2
 
 
@@ -52,7 +52,7 @@ def test_agrees_with_pillow_away_from_the_border(kernel: Kernel, size: tuple[int
     image = torch.rand(50, 60, generator=torch.Generator().manual_seed(1))
     picture = PIL.Image.fromarray(image.numpy()).resize(size[::-1], PILLOW[kernel])
     ours = resize(image[None, None], size, kernel=kernel)[0, 0]
-    # Pillow drops what lies beyond the border, imresize mirrors it.
+    # Pillow ignores pixels beyond the border; imresize mirrors the image.
     margin = [slice(new // 5 + 1, -(new // 5) - 1) for new in size]
     expected = torch.from_numpy(np.array(picture))
     torch.testing.assert_close(ours[*margin], expected[*margin], atol=2e-5, rtol=0)
@@ -84,11 +84,11 @@ def test_area_averages_blocks_and_nearest_repeats_pixels() -> None:
     ("side", "factor", "expected"),
     [(256, 0.32, 82), (255, 1 / 3, 85), (49, 1 / 49, 1), (3, 0.1, 1)],
 )
-def test_side_is_rounded_up_but_for_float_error(side: int, factor: float, expected: int) -> None:
+def test_sides_are_rounded_up_despite_float_errors(side: int, factor: float, expected: int) -> None:
     assert resized_side(side, factor) == expected
 
 
-def test_a_factor_keeps_the_grids_aligned_where_the_ratio_of_sides_does_not() -> None:
+def test_a_factor_aligns_grids_that_the_ratio_of_sides_does_not() -> None:
     ramp = torch.arange(256.0).expand(1, 1, 256, 256)
     lr = resize(ramp, factor=0.32)
     back = resize(lr, (256, 256), factor=1 / 0.32)
@@ -102,7 +102,7 @@ def test_gradient_is_the_transposed_map() -> None:
     assert torch.autograd.gradcheck(lambda x: resize(x, factor=0.64), (image,))
 
 
-def test_gradient_flows_through_weights_first_made_in_inference_mode() -> None:
+def test_weights_cached_in_inference_mode_pass_gradients() -> None:
     image = torch.rand(1, 1, 31, 37)
     with torch.inference_mode():
         resize(image, factor=0.77)
@@ -137,7 +137,7 @@ def test_bad_shape() -> None:
         resize(torch.zeros(4, 4), factor=0.5)
 
 
-def test_a_mask_lies_where_its_pixels_lie() -> None:
+def test_a_resized_mask_is_aligned_with_the_image() -> None:
     mask = torch.zeros(1, 4, 6, dtype=torch.bool)
     mask[0, 1, 4] = True
     assert resize_mask(mask, (8, 12)).nonzero().tolist() == [
@@ -149,7 +149,7 @@ def test_a_mask_lies_where_its_pixels_lie() -> None:
 # --- to the grid of HR ---------------------------------------------------------------------
 
 
-def test_images_on_the_grid_of_hr_are_left_alone() -> None:
+def test_images_on_the_grid_of_hr_are_not_changed() -> None:
     hr = torch.rand(4, 3, 32, 32)
     batch = Batch(["a", "b", "c", "d"], hr, [0, 1, 2, 3], lr=hr[..., ::2, ::2], factor=0.5)
     sr = torch.rand(4, 3, 32, 32)
@@ -157,7 +157,7 @@ def test_images_on_the_grid_of_hr_are_left_alone() -> None:
     assert to_hr_grid(sr, replace(batch, factor=None)) is sr
 
 
-def test_images_are_brought_to_hr_by_the_exact_factor() -> None:
+def test_images_are_resized_to_hr_by_the_exact_factor() -> None:
     # 0.32 x 33 = 10.56 gives 11 LR pixels, whose SR of 44 spans 44 / 1.28 = 34.375 HR pixels.
     hr = torch.rand(1, 3, 33, 33)
     lr = resize(hr, factor=0.32)
@@ -171,8 +171,8 @@ def test_images_are_brought_to_hr_by_the_exact_factor() -> None:
     )
 
 
-def test_a_ramp_keeps_its_place_when_sr_is_brought_to_hr() -> None:
-    """An independent check of the geometry: position itself, as an image, comes back unshifted."""
+def test_a_ramp_is_not_shifted_when_sr_is_resized_to_hr() -> None:
+    """An independent check of the geometry: an image of its own coordinates is not shifted."""
     positions = (torch.arange(50) + 0.5).expand(1, 3, 50, 50)
     lr = resize(positions, factor=0.31)
     batch = Batch(["a"], positions, [0], lr=lr, factor=0.31)
@@ -182,7 +182,7 @@ def test_a_ramp_keeps_its_place_when_sr_is_brought_to_hr() -> None:
     torch.testing.assert_close(found, positions[..., inner, inner], atol=0.02, rtol=0)
 
 
-def test_sizes_decide_if_the_pairs_are_real() -> None:
+def test_real_pairs_are_aligned_by_their_sides() -> None:
     hr = torch.rand(4, 3, 32, 32)
     batch = Batch(["a", "b", "c", "d"], hr, [0, 1, 2, 3], lr=hr[..., ::2, ::2])
     sr = torch.rand(4, 3, 40, 40)

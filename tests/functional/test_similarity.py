@@ -17,7 +17,7 @@ from srkit.functional import similarity as metrics
 
 
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
-    """Two real pictures, and the same with noise: ``(2, 3, 96, 128)`` in [0, 1]."""
+    """Two photographs, and the same with noise: ``(2, 3, 96, 128)`` in [0, 1]."""
     pictures = [astronaut()[100:196, 150:278], coffee()[100:196, 200:328]]
     hr = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     generator = torch.Generator().manual_seed(0)
@@ -99,7 +99,7 @@ def test_ssim_keeps_its_precision_under_autocast() -> None:
     torch.testing.assert_close(found, metrics.ssim(sr, hr))
 
 
-def test_view_takes_data_range_crop_and_rounding_into_account() -> None:
+def test_metric_input_applies_data_range_crop_and_rounding() -> None:
     images = torch.tensor([-1.5, -1.0, 0.002, 1.0, 1.5]).view(1, 1, 1, 5).expand(1, 1, 3, 5)
     plain = metrics.metric_input(images, data_range=(-1, 1))
     torch.testing.assert_close(plain[0, 0, 0], torch.tensor([-0.25, 0, 0.501, 1, 1.25]))
@@ -108,7 +108,7 @@ def test_view_takes_data_range_crop_and_rounding_into_account() -> None:
     assert (rounded * 255).flatten().tolist() == [0, 128, 255]
 
 
-def test_view_gives_the_luma() -> None:
+def test_metric_input_of_the_luma() -> None:
     _, hr = pair()
     found = metrics.metric_input(2 * hr - 1, data_range=(-1, 1), channel="y", crop=4)
     torch.testing.assert_close(found, metrics.luma(hr)[..., 4:-4, 4:-4])

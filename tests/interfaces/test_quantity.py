@@ -1,4 +1,4 @@
-"""What pixel values mean travels with the weights."""
+"""The meaning of pixel values is stored with the weights."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ QUANTITY = Quantity("count / s", 27.0, 0.084, (0.0, COUNTS))
 
 
 class Halves:
-    """A stretch that depends on the image: a half of its peak becomes 1."""
+    """A stretch that depends on the image: half of its peak becomes 1."""
 
     def fit(self, images: torch.Tensor) -> torch.Tensor:
         return images.amax((1, 2, 3)).view(-1, 1) / 2
@@ -30,14 +30,14 @@ class Halves:
         return seen * fitted.view(-1, 1, 1, 1)
 
 
-def test_without_a_stretch_networks_see_the_flux() -> None:
+def test_without_a_stretch_the_network_input_is_the_flux() -> None:
     batch = Batch(["a"], torch.rand(1, 1, 4, 4), [0], lr=torch.rand(1, 1, 2, 2), unit="Jy")
     view = View.of(batch)
     assert view.seen is view.flux is batch
     assert view.to_seen(batch.hr) is view.to_flux(batch.hr) is batch.hr
 
 
-def test_hr_and_sr_are_stretched_as_lr_is() -> None:
+def test_hr_is_stretched_as_lr() -> None:
     hr, lr = torch.full((2, 1, 4, 4), 8.0), torch.tensor([2.0, 4.0]).view(2, 1, 1, 1)
     batch = Batch(["a", "b"], hr, [0, 1], lr=lr, unit="Jy", variance=lr, data_range=(0, 9))
     view = View.of(batch, Halves())
@@ -49,7 +49,7 @@ def test_hr_and_sr_are_stretched_as_lr_is() -> None:
     assert torch.equal(view.to_flux(seen.hr), hr)
 
 
-def test_standard_deviations_are_stretched_back_by_the_slope() -> None:
+def test_standard_deviations_are_converted_to_flux_by_the_slope() -> None:
     hr, lr = torch.full((2, 1, 4, 4), 8.0), torch.tensor([2.0, 4.0]).view(2, 1, 1, 1)
     batch = Batch(["a", "b"], hr, [0, 1], lr=lr)
     sigma = torch.full_like(hr, 0.5)
@@ -64,7 +64,7 @@ def test_standard_deviations_are_stretched_back_by_the_slope() -> None:
         assert torch.equal(view.sigma_to_flux(view.seen.hr, sigma), found)
 
 
-def test_labelled_images_without_lr_are_measured_themselves() -> None:
+def test_without_lr_the_stretch_is_fitted_to_hr() -> None:
     batch = Batch(["a"], torch.full((1, 1, 2, 2), 8.0), [0])
     assert View.of(batch, Halves()).seen.hr.unique().tolist() == [2.0]
 

@@ -1,4 +1,4 @@
-"""The contract checks refuse what breaks the contract."""
+"""The contract checks fail for components that violate the contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Measure = Callable[[Tensor, Batch], Tensor]
 
 @dataclass
 class Made:
-    """A metric of one function."""
+    """A metric that is defined by a function."""
 
     measure: Measure
     signed: bool = False
@@ -34,7 +34,7 @@ def excess(sr: Tensor, batch: Batch) -> Tensor:
     return (sr - batch.hr).mean((1, 2, 3))
 
 
-def test_a_signed_metric_is_the_better_the_closer_to_zero() -> None:
+def test_a_signed_metric_is_better_closer_to_zero() -> None:
     check_metric(Made(excess, signed=True))
     check_metric(Made(lambda sr, batch: -excess(sr, batch), signed=True))
     with pytest.raises(AssertionError, match=r"^it is signed, yet a perfect image gets \[1\.0, 1"):
@@ -47,7 +47,7 @@ def test_a_metric_without_a_sign_has_a_direction() -> None:
         check_metric(Made(lambda sr, batch: excess(sr, batch).abs(), higher_is_better=True))
 
 
-def test_images_in_which_there_is_nothing_to_measure_try_nothing() -> None:
+def test_nan_on_the_test_images_is_refused() -> None:
     bright = lambda sr, batch: torch.where(  # noqa: E731
         batch.hr.amax((1, 2, 3)) > 5, excess(sr, batch).abs(), math.nan
     )
@@ -68,7 +68,7 @@ def test_metrics_are_given_lr_pixel_scale_and_variance() -> None:
 
 
 class Likelihood:
-    """A Gaussian likelihood, or with the wrong sign one that rewards a wrong variance."""
+    """A Gaussian likelihood; with the wrong sign, one that rewards a wrong variance."""
 
     needs_variance = True
 
@@ -81,7 +81,7 @@ class Likelihood:
         return squares.mean() + self.sign * (misfit - misfit.detach())
 
 
-def test_a_loss_of_the_variance_leads_to_that_of_the_errors() -> None:
+def test_a_variance_loss_has_its_minimum_at_the_variance_of_the_errors() -> None:
     check_loss(Likelihood(1))
     message = "^the gradient has to lead to the variance that the errors have$"
     with pytest.raises(AssertionError, match=message):
@@ -89,7 +89,7 @@ def test_a_loss_of_the_variance_leads_to_that_of_the_errors() -> None:
 
 
 class Askew:
-    """One pair; its window of LR is a pixel off."""
+    """A pair whose window of LR is shifted by a pixel."""
 
     channels, classes, notes = 1, None, ()
 
