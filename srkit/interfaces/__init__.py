@@ -1,11 +1,11 @@
-"""What the core and the plugins agree on: data classes and the protocol of each component.
+"""Contracts between core and plugins: data classes and a protocol for each kind of component.
 
 A component is anything that satisfies one of these protocols; nothing has to be inherited.
-Its factory (a class or function with annotated, keyword-only parameters) is offered through the
-hook of its kind, see :mod:`srkit.hookspecs`.
+Its factory (a class or function with annotated, keyword-only parameters) is offered by the hook
+of its kind, see :mod:`srkit.hookspecs`.
 
 Pixels are float32 tensors, channels first. Photographs are RGB in [0, 1]; other data state
-their `data_range`, and nothing clamps them behind the user's back.
+their `data_range`, and the core does not clip them.
 """
 
 from srkit.interfaces.datasets import Archive, Dataset, Download, GroupedDataset, WindowedDataset

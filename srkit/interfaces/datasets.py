@@ -1,29 +1,26 @@
-"""Data sets, and what can be downloaded."""
+"""Data sets and downloads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from srkit.interfaces.samples import Extent, Sample, Window
-
-if TYPE_CHECKING:
-    pass
 
 
 @runtime_checkable
 class Dataset(Protocol):
-    """A sequence of samples; one that reads parts cheaply is a :class:`WindowedDataset`, too.
+    """A sequence of samples; it can also be a :class:`WindowedDataset` or `GroupedDataset`.
 
     Attributes
     ----------
     channels
-        Channels of every image.
+        Number of channels of every image.
     classes
         Class names by class index, or None for unlabelled data.
     notes
-        Lines that the user must see, such as how many files were skipped and why.
+        Messages for the user, such as how many files were skipped and why.
     """
 
     channels: int
@@ -31,39 +28,39 @@ class Dataset(Protocol):
     notes: Sequence[str]
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Return the number of samples."""
         ...
 
     def __getitem__(self, index: int, /) -> Sample:
-        """Read a sample; the same index always gives the same sample."""
+        """Read a sample; an index always returns the same sample."""
         ...
 
 
 @runtime_checkable
 class WindowedDataset(Protocol):
-    """A data set that reads part of a sample more cheaply than all of it: crops are read so."""
+    """A data set that can read a part of a sample; training reads its crops this way."""
 
     def extent(self, index: int, /) -> Extent:
-        """Tell how large a sample is, without reading it."""
+        """Return the size of a sample without reading it."""
         ...
 
     def window(self, index: int, window: Window, /) -> Sample:
-        """Read part of a sample: equal to ``window.cut(self[index])``."""
+        """Read part of a sample, equal to ``window.cut(self[index])``."""
         ...
 
 
 @runtime_checkable
 class GroupedDataset(Protocol):
-    """A data set whose samples lie in groups that are cheaper to read one after the other.
+    """A data set with groups of samples that are cheaper to read one after the other.
 
     Attributes
     ----------
     groups
-        Samples of each group; their indices follow one another, from the first group on.
+        Number of samples of each group; the indices of a group are consecutive.
     together
-        Groups whose samples training shuffles together.
+        Number of groups whose samples training shuffles together.
     local
-        Whether all of them are here; otherwise to read a sample may be to fetch its group.
+        Whether all groups are on this machine; otherwise reading a sample can download its group.
     """
 
     groups: Sequence[int]
@@ -71,7 +68,7 @@ class GroupedDataset(Protocol):
     local: bool
 
     def expect(self, groups: Sequence[int], /) -> None:
-        """Prepare groups, by their positions, that will be read soon."""
+        """Prepare groups, given by their positions, that will be read soon."""
         ...
 
 
@@ -82,14 +79,14 @@ class Archive:
     Parameters
     ----------
     url
-        A zip or tar archive, by http or https.
+        Address of a zip or tar archive, http or https.
     size
-        Bytes, where published.
+        Number of bytes, if published.
     checksum
-        Published checksum with its algorithm, ``sha256:9d0b...`` or ``md5:5d3f...``. Where none is
-        known, that of the first download is recorded: never invent one.
+        Published checksum with its algorithm, ``sha256:9d0b...`` or ``md5:5d3f...``. Without one,
+        that of the first download is recorded.
     strip
-        Leading folders of its members' paths that are dropped when it is unpacked.
+        Number of leading folders that are removed from the paths of its members.
     """
 
     url: str
@@ -99,28 +96,28 @@ class Archive:
 
     @property
     def name(self) -> str:
-        """Its file name."""
+        """The file name of the archive."""
         return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What `srkit data get` downloads and unpacks.
+    """A data set that `srkit data get` downloads and unpacks.
 
     Parameters
     ----------
     title
-        The data set's name and what this part of it is.
+        Name of the data set and of the part that is downloaded.
     homepage
-        Where its makers describe it.
+        Address at which its authors describe it.
     licence
-        Its terms as its makers state them, or that they state none.
+        Its terms as its authors state them, or that they state none.
     folder
-        Where it goes, below the folder of all data.
+        Where it is stored, relative to the folder of all data.
     archives
-        Its files, unpacked one after the other.
+        Its files, unpacked in this order.
     notes
-        What else the user should know before.
+        Messages for the user before the download.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Losses on images, on teachers' answers and on predicted variance."""
+"""Losses on images, on the outputs of teachers, and on predicted variances."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ class PixelLoss(Protocol):
     """A loss on images."""
 
     def __call__(self, sr: Tensor, batch: Batch, /) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: return a scalar."""
         ...
 
 
 @runtime_checkable
 class TeacherLoss(Protocol):
-    """A loss on a teacher's answers; the core asks the teacher once for all such losses.
+    """A loss on the outputs of a teacher, which runs once for all such losses.
 
-    It suits classifiers, unless its attribute ``tasks`` lists others of :data:`Task`.
+    The teacher is a classifier, unless the attribute ``tasks`` lists other values of :data:`Task`.
 
     Attributes
     ----------
     stages
-        The feature maps it reads, or patterns of their names such as ``fpn.*``; empty when the
-        logits suffice.
+        Names of the feature maps that it needs, or patterns such as ``fpn.*``; empty if it needs
+        the logits only.
     """
 
     stages: Sequence[str]
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch, /) -> Tensor:
-        """Compare the answer on SR with the one on HR: a scalar."""
+        """Compare the output on SR with that on HR: return a scalar."""
         ...
 
 
 @runtime_checkable
 class ViewLoss(Protocol):
-    """A loss that also looks at the data's own values, such as the noise of LR.
+    """A loss that also needs the data before the stretch, such as the noise of LR.
 
     Attributes
     ----------
@@ -55,13 +55,13 @@ class ViewLoss(Protocol):
     needs_view: bool
 
     def __call__(self, sr: Tensor, view: View, /) -> Tensor:
-        """Compare ``(N, C, H, W)`` images, as networks see them, with the view's HR: a scalar."""
+        """Compare ``(N, C, H, W)`` images, stretched, with ``view.seen.hr``: return a scalar."""
         ...
 
 
 @runtime_checkable
 class VarianceLoss(Protocol):
-    """A loss on images and the variance that is predicted of them, by `uncertainty` in a recipe.
+    """A loss on images and their predicted variance, for `uncertainty` in a recipe.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class VarianceLoss(Protocol):
     def __call__(self, sr: Tensor, log_variance: Tensor, batch: Batch, /) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar.
 
-        The log variance has the shape of SR: natural logarithm, in the unit of SR squared.
+        `log_variance` has the shape of SR: the natural logarithm, in the unit of SR squared.
         """
         ...
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from srkit.interfaces.networks import Answer
 from srkit.interfaces.samples import Batch
 
-if TYPE_CHECKING:
-    pass
-
 
 class Metric(Protocol):
-    """A number for each restored image.
+    """A metric on images: a number for each restored image.
 
     Attributes
     ----------
     higher_is_better
-        Direction.
+        Whether a larger number is better. A metric with the attribute ``signed = True`` is better
+        the closer it is to 0.
     unit
-        ``dB``, for instance; may be empty.
+        Such as ``dB``; can be empty.
     protocol
         How it is measured: channel, crop, rounding, data range.
     """
@@ -32,24 +30,24 @@ class Metric(Protocol):
     protocol: str
 
     def __call__(self, sr: Tensor, batch: Batch, /) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: return ``(N,)``."""
         ...
 
 
 @runtime_checkable
 class MappedMetric(Protocol):
-    """A metric that can tell where in the image its number comes from; the report shows it."""
+    """A metric that can also map how much each pixel contributes; the report shows it."""
 
     def map(self, sr: Tensor, batch: Batch, /) -> Tensor:
-        """Give ``(N, 1, H, W)`` in [0, 1] for ``(N, C, H, W)`` images."""
+        """Return ``(N, 1, H, W)`` in [0, 1] for ``(N, C, H, W)`` images."""
         ...
 
 
 @runtime_checkable
 class TeacherMetric(Protocol):
-    """A metric on a teacher's answers; attributes as in :class:`Metric` and `TeacherLoss`.
+    """A metric on the outputs of a teacher; attributes as in :class:`Metric` and `TeacherLoss`.
 
-    If its number for a set is no mean over the images, it is a :class:`PooledMetric`.
+    If its value for a data set is not the mean over images, it is a :class:`PooledMetric`.
     """
 
     higher_is_better: bool
@@ -58,13 +56,13 @@ class TeacherMetric(Protocol):
     stages: Sequence[str]
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch, /) -> Tensor:
-        """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
+        """Compare the output on SR with that on HR: return ``(N,)``."""
         ...
 
 
 @runtime_checkable
 class PooledMetric(Protocol):
-    """A metric on a teacher's answers whose number for a set is no mean over its images."""
+    """A metric on the outputs of a teacher whose value for a data set is not a mean."""
 
     higher_is_better: bool
     unit: str
@@ -72,9 +70,9 @@ class PooledMetric(Protocol):
     stages: Sequence[str]
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch, /) -> Sequence[Any]:
-        """Take what the number needs from each image: anything, on the CPU, that pickles."""
+        """Return for each image the data that `pool` needs: anything picklable, on the CPU."""
         ...
 
     def pool(self, parts: Sequence[Any], /) -> tuple[Sequence[float], float]:
-        """Give the number of each image by itself, NaN where it has none, and that of the set."""
+        """Return the value of each image by itself, NaN if it has none, and that of all images."""
         ...

@@ -14,20 +14,20 @@ from srkit.interfaces.samples import Batch, Boxes
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a teacher says of a batch of images.
+    """The output of a teacher on a batch of images.
 
     Parameters
     ----------
     logits
-        What it says, float32. Classification: class scores before the softmax, ``(N, classes)``.
-        Segmentation: those of every pixel of the images, ``(N, classes, H, W)``. Detection: those
-        of every anchor, ``(N, anchors, classes)``. Embedding: the embedding, ``(N, D)``.
+        Float32. Classification: class scores before the softmax, ``(N, classes)``. Segmentation:
+        those of every pixel, ``(N, classes, H, W)``. Detection: those of every anchor,
+        ``(N, anchors, classes)``. Embedding: the embedding, ``(N, D)``.
     features
-        The stages that were asked for: feature maps, ``(N, C, H, W)`` each, and outputs of a
-        detector's head, ``(N, anchors, K)``.
+        The requested stages: feature maps, ``(N, C, H, W)`` each, and outputs of a detector's
+        head, ``(N, anchors, K)``.
     find
-        Of a detector: gives the boxes that it finds in each image, the surest first, in pixels of
-        the images. It is called where they are wanted, since training does without.
+        For detectors: returns the boxes in each image, in pixels, the most confident first. It is
+        a function since training does not need the boxes.
     """
 
     logits: Tensor
@@ -37,18 +37,18 @@ class Answer:
 
 @runtime_checkable
 class Generator(Protocol):
-    """A super-resolution network: an :class:`torch.nn.Module` from LR to SR.
+    """A super-resolution network: a :class:`torch.nn.Module` from LR to SR.
 
     Attributes
     ----------
     scale
         Side of the SR image over the side of the LR image.
     channels
-        Channels of the images.
+        Number of channels of the images.
     channels_last
         Whether the network runs faster in the channels-last memory format.
     published
-        Weights that can be fetched by name, see :class:`Published`.
+        Weights that can be downloaded by name, see :class:`Published`.
     """
 
     scale: int
@@ -61,7 +61,7 @@ class Generator(Protocol):
         ...
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """Name the network's parts from input to output; every parameter is in one of them."""
+        """Return the parts of the network from input to output; each parameter is in one."""
         ...
 
     def adapt(self, tensors: Mapping[str, Tensor], /) -> dict[str, Tensor]:
@@ -71,14 +71,14 @@ class Generator(Protocol):
 
 @runtime_checkable
 class MultiScale(Protocol):
-    """What a generator of several scales has besides; its factory takes `scales`.
+    """A generator with several scales; its factory has the parameter `scales`.
 
     Attributes
     ----------
     scales
-        Those that it has, in the order of the recipe.
+        Its scales, in the order of the recipe.
     scale
-        The one that it restores at: the first, until another is set.
+        The current scale: the first, until another is set.
     """
 
     scales: Sequence[int]
@@ -92,18 +92,18 @@ class Published:
     Parameters
     ----------
     url
-        Where they are: an address, or ``package:NAME/PATH`` for a file in an installed package.
+        Address of the file, or ``package:NAME/PATH`` for a file in an installed package.
     sha256
         Checksum of the file, hexadecimal.
     licence
         SPDX identifier.
     settings
-        Options of the generator, and ``scale`` and ``channels``, that the weights were made for.
+        Options of the generator, and ``scale`` and ``channels``, that fit the weights.
     sections
-        What else of their recipe belongs to them: ``stretch`` and ``constraint``.
+        Sections of the recipe that belong to the weights: ``stretch`` and ``constraint``.
     default_for
-        What is restored with them where no model is named: ``pictures`` of levels or three colours,
-        or ``frames`` of other values.
+        Images for which they are the default model: ``pictures`` of 8 or 16 bits or three colours,
+        or ``frames`` with other values.
     """
 
     url: str
@@ -116,17 +116,17 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class TrainedNetwork:
-    """A network as a run trained it, for losses and metrics that compare SR with its output.
+    """A trained network, for losses and metrics that compare SR with its output.
 
-    A factory opens it by its parameter ``open_network``, which the core supplies.
+    A factory opens it with its parameter ``open_network``, which the core supplies.
 
     Parameters
     ----------
     name
         Name of the run or checkpoint, for tables.
     restore
-        Restores the LR of a batch: gives SR, ``(N, C, H, W)`` on the grid of HR, both in flux,
-        without gradients.
+        Restores the LR of a batch, in flux: returns SR in flux, ``(N, C, H, W)`` on the grid of
+        HR, without gradients.
     """
 
     name: str
@@ -139,31 +139,31 @@ OpenNetwork = Callable[[Path], TrainedNetwork]
 
 @runtime_checkable
 class Discriminator(Protocol):
-    """A network that tells real images from restored ones."""
+    """A network that distinguishes real from restored images."""
 
     def __call__(self, images: Tensor, /) -> Tensor:
-        """Score ``(N, C, H, W)`` images: logits of any shape that starts with N."""
+        """Score ``(N, C, H, W)`` images: return logits of any shape that starts with N."""
         ...
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Iterate over what the optimiser changes."""
+        """Iterate over the parameters to optimise."""
         ...
 
 
 @runtime_checkable
 class Teacher(Protocol):
-    """A network that judges images: an :class:`torch.nn.Module` that owns its normalisation.
+    """A frozen network to learn from: a :class:`torch.nn.Module` that normalises its input.
 
     It classifies images, unless its attribute ``task`` names another :data:`Task`.
 
     Attributes
     ----------
     stages
-        Names of its feature maps, shallow to deep; a detector's end with its head's outputs.
+        Names of its feature maps, from shallow to deep; for a detector, then its head's outputs.
     classes
         Number of classes; 0 for embeddings.
     class_names
-        Their names by index, or None where they have none.
+        Names of the classes by index, or None if they have no names.
     """
 
     stages: Sequence[str]
@@ -171,5 +171,5 @@ class Teacher(Protocol):
     class_names: Sequence[str] | None
 
     def __call__(self, images: Tensor, stages: Sequence[str] = (), /) -> Answer:
-        """Judge ``(N, 3, H, W)`` images in [0, 1]; features of the named stages on request."""
+        """Evaluate ``(N, 3, H, W)`` images in [0, 1], with the features of the named stages."""
         ...

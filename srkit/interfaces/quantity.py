@@ -1,4 +1,4 @@
-"""What pixel values mean: kept with trained weights, so that other images can be brought to it."""
+"""The meaning of pixel values; it is stored with weights, so that other images can be converted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from srkit.interfaces.samples import Batch
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What the pixel values of the images are that a network was trained on.
+    """The meaning of the pixel values of images, for instance those used for training.
 
     Parameters
     ----------
     unit
         Physical unit of the values; empty for photographs.
     zero_point
-        AB magnitude of one unit, where known.
+        AB magnitude of one unit, if known.
     pixel_scale
-        Side of an HR pixel on the sky in arcsec, where known.
+        Side of an HR pixel on the sky in arcsec, if known.
     data_range
         The values of black and white.
     """
@@ -32,12 +32,12 @@ class Quantity:
 
     @classmethod
     def of(cls, batch: Batch) -> Quantity:
-        """Take it from a batch."""
+        """Return the quantity of a batch."""
         return cls(batch.unit, batch.zero_point, batch.pixel_scale, batch.data_range)
 
     @classmethod
     def parse(cls, stored: Mapping[str, Any]) -> Quantity:
-        """Undo :meth:`dump`."""
+        """Read the result of :meth:`dump`."""
         low, high = stored["data_range"]
         return cls(**{**stored, "data_range": (low, high)})
 

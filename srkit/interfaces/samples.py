@@ -1,16 +1,13 @@
-"""Images, samples and batches: what data sets give and networks take."""
+"""Images, samples and batches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +19,9 @@ class Image:
     pixels
         ``(C, H, W)`` float32.
     data_range
-        The values of black and white; integers of any depth are brought to (0, 1).
+        The values of black and white; integers of any depth are scaled to (0, 1).
     metadata
-        What else the file holds, by the format's own names. Common ones are ``bits`` (of a value
+        The other content of the file, by names of the format. Common names are ``bits`` (of a value
         in the file; floats have 32), ``alpha`` (opacity, ``(1, H, W)`` in [0, 1]), ``frame`` (True
         for a frame of the sky, which is shown with its first row at the bottom) and ``notes``
         (messages for the user of `srkit upscale`).
@@ -35,27 +32,27 @@ class Image:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: What teachers tell of an image: its class, the class of each pixel, boxes around things, or a
-#: vector that is alike for what looks alike.
+#: The output of a teacher: the class of an image, the class of each pixel, boxes around objects,
+#: or a vector that is similar for similar images.
 Task = Literal["classification", "segmentation", "detection", "embedding"]
 
 
-#: Stands in a mask for pixels whose class nobody knows; they count nowhere.
+#: The value in a mask of pixels whose class is unknown; they are ignored.
 VOID = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Boxes around the K things in an image.
+    """Boxes around the K objects in an image.
 
     Parameters
     ----------
     corners
-        ``(K, 4)`` float32: left, top, right, bottom in pixels of HR, from its upper left corner.
+        ``(K, 4)`` float32: left, top, right, bottom in HR pixels from the upper left corner.
     labels
         ``(K,)`` int64, class indices.
     scores
-        ``(K,)`` in [0, 1], how sure a detector is of each; None where the boxes are the truth.
+        ``(K,)`` in [0, 1], the confidence of a detector; None if the boxes are the truth.
     """
 
     corners: Tensor
@@ -63,7 +60,7 @@ class Boxes:
     scores: Tensor | None = None
 
     def to(self, device: torch.device) -> Boxes:
-        """Copy them to a device."""
+        """Copy the boxes to a device."""
         scores = None if self.scores is None else self.scores.to(device)
         return Boxes(self.corners.to(device), self.labels.to(device), scores)
 
@@ -72,34 +69,34 @@ class Boxes:
 class Sample:
     """One item of a data set.
 
-    HR and LR are on one scale of surface brightness: a flat image has the same value in both.
-    Frames in flux per pixel are brought to flux per area of an LR pixel by their data set.
+    HR and LR have the same scale of surface brightness: a flat image has the same value in both.
+    Data sets convert frames in flux per pixel to flux per area of an LR pixel.
 
     Parameters
     ----------
     name
-        What identifies it to the user: a path relative to the data set's root, usually.
+        Identifies it to the user; usually a path relative to the data set's root.
     hr
         High-resolution image, ``(C, H, W)`` float32.
     lr
-        Low-resolution image where the data set has real pairs; None where a degradation makes it.
+        Low-resolution image of a real pair; None if a degradation computes it.
     label
-        Class index, for labelled data.
+        Class index of labelled data.
     data_range
         The values of black and white in `hr` and `lr`.
     unit
         Physical unit of the pixel values; empty for photographs.
     pixel_scale
-        Side of an HR pixel on the sky in arcsec, where known.
+        Side of an HR pixel on the sky in arcsec, if known.
     variance
-        Variance of the noise in `lr`, ``(C, h, w)`` in `unit` squared, where known.
+        Variance of the noise in `lr`, ``(C, h, w)`` in `unit` squared, if known.
     zero_point
-        AB magnitude of one unit, where known.
+        AB magnitude of one unit, if known.
     mask
-        Class index of every HR pixel, ``(H, W)`` int64, :data:`VOID` where unknown; None where
-        nobody has drawn any.
+        Class index of every HR pixel, ``(H, W)`` int64, :data:`VOID` where unknown; or None.
     boxes
-        Boxes around the things in a whole HR image, where known; crops and turned images have none.
+        Boxes around the objects in a whole HR image, if known; crops and flipped or rotated images
+        have none.
     """
 
     name: str
@@ -117,7 +114,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples stacked for a step.
+    """Samples that are stacked for a step.
 
     Parameters
     ----------
@@ -126,31 +123,31 @@ class Batch:
     hr
         ``(N, C, H, W)`` float32.
     seeds
-        One integer a sample, a pure function of run seed, epoch and index: what a random
-        degradation draws from, so that a resumed run sees the same images.
+        An integer for each sample, a function of run seed, epoch and index only: the seed of
+        random degradations, so that a resumed run has the same images.
     lr
-        ``(N, C, h, w)``; None until the degradation has run.
+        ``(N, C, h, w)``; None before the degradation.
     labels
         ``(N,)`` int64, or None for unlabelled data.
     data_range
         The values of black and white.
     factor
-        LR pixels per HR pixel along a side as the degradation has it, which rounding hides from
-        the shapes; None for real pairs.
+        LR pixels per HR pixel along a side according to the degradation, since sides are rounded;
+        None for real pairs.
     unit
         Physical unit of the pixel values; empty for photographs.
     pixel_scale
-        Side of an HR pixel on the sky in arcsec, where known.
+        Side of an HR pixel on the sky in arcsec, if known.
     variance
-        Variance of the noise in `lr`, ``(N, C, h, w)`` in `unit` squared, where known.
+        Variance of the noise in `lr`, ``(N, C, h, w)`` in `unit` squared, if known.
     zero_point
-        AB magnitude of one unit, where known.
+        AB magnitude of one unit, if known.
     masks
         ``(N, H, W)`` int64, :data:`VOID` where unknown, or None.
     boxes
         Boxes of each whole image, or None.
     pictures
-        Position in the data set and digest of each HR image, where answers on them are kept.
+        Position in the data set and digest of each HR image, if teacher outputs on them are kept.
     """
 
     names: Sequence[str]
@@ -199,14 +196,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Part of a sample: which rows and columns.
+    """A part of a sample, by rows and columns.
 
     Parameters
     ----------
     hr
         Rows and columns of HR.
     lr
-        Those of LR that show the same; None where the sample has no LR.
+        The same part of LR; None if the sample has no LR.
     """
 
     hr: tuple[slice, slice]
@@ -224,16 +221,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How large a sample is.
+    """The size of a sample.
 
     Parameters
     ----------
     name
-        The sample's.
+        Name of the sample.
     hr
         Height and width of HR.
     lr
-        Height and width of LR; None where the sample has none.
+        Height and width of LR; None if the sample has no LR.
     """
 
     name: str

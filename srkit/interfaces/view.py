@@ -1,4 +1,4 @@
-"""Between flux, which data and metrics are in, and what networks and losses see of it."""
+"""A batch before and after the stretch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from srkit.interfaces.samples import Batch
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A batch in flux, and as networks and losses see it.
+    """A batch in flux, and as the input of networks and losses.
 
     Parameters
     ----------
     flux
-        The batch in flux.
+        The batch in flux, the unit of the data.
     seen
-        The same, stretched; without a stretch the very same.
+        The stretched batch, which networks and losses see; the same object without a stretch.
     stretch, fitted
-        The map between them, and what it measured on the batch.
+        The stretch, and the parameters that it measured on the batch.
     """
 
     flux: Batch
@@ -32,7 +32,7 @@ class View:
 
     @classmethod
     def of(cls, batch: Batch, stretch: Stretch | None = None) -> View:
-        """Stretch a batch by what is measured on LR; on HR, where that is all there is."""
+        """Stretch a batch with parameters measured on LR, or on HR if there is no LR."""
         if stretch is None:
             return cls(batch, batch)
         fitted = stretch.fit(batch.hr if batch.lr is None else batch.lr)
@@ -42,30 +42,30 @@ class View:
         return cls(batch, seen, stretch, fitted)
 
     def to_seen(self, flux: Tensor) -> Tensor:
-        """Stretch images that belong to the batch."""
+        """Stretch images of the batch."""
         if self.stretch is None or self.fitted is None:
             return flux
         return self.stretch(flux, self.fitted)
 
     def to_flux(self, seen: Tensor) -> Tensor:
-        """Bring images that belong to the batch back to flux."""
+        """Convert stretched images of the batch to flux."""
         if self.stretch is None or self.fitted is None:
             return seen
         return self.stretch.inverse(seen, self.fitted)
 
     def sigma_to_flux(self, seen: Tensor, sigma: Tensor) -> Tensor:
-        """Bring standard deviations back to flux, to first order: times the inverse's slope.
+        """Convert standard deviations to flux, to first order: multiply by the inverse's slope.
 
         Parameters
         ----------
         seen
-            The images that they are about, stretched.
+            The stretched images.
         sigma
-            Of the same shape.
+            Standard deviations of the same shape.
         """
         if self.stretch is None or self.fitted is None:
             return sigma
-        # Copies are made, since tensors of inference mode take no part in gradients.
+        # Tensors of inference mode cannot require gradients, so they are copied.
         with torch.inference_mode(False), torch.enable_grad():
             start = seen.detach().clone().requires_grad_()
             flux = self.stretch.inverse(start, self.fitted.detach().clone())

@@ -229,9 +229,7 @@ def test_wrong_keys_and_wrong_options_are_reported_together(srkit: Srkit, tmp_pa
     )
 
 
-def test_components_that_cannot_be_built_are_reported_too(
-    srkit: Srkit, tmp_path: Path
-) -> None:
+def test_components_that_cannot_be_built_are_reported_too(srkit: Srkit, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(
         """
