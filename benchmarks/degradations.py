@@ -44,7 +44,7 @@ from srkit_photos.degradations.steps import (
 from srkit.components.registry import Registry
 from srkit.functional.resizing import resize
 from srkit.images.formats import Formats
-from srkit.system.allocator import keep_freed_memory
+from srkit.system.memory import keep_freed_memory
 
 Pixels = np.ndarray
 INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}

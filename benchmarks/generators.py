@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from srkit.components.options import build
 from srkit.components.registry import Registry
-from srkit.system.allocator import keep_freed_memory
+from srkit.system.memory import keep_freed_memory
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "srcnn": {"type": "srcnn"},

@@ -31,7 +31,7 @@ from torch import nn
 from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.recipe.recipe import Recipe, load_recipe
-from srkit.system.allocator import keep_freed_memory
+from srkit.system.memory import keep_freed_memory
 from srkit.training.loop import train
 from srkit.training.monitor import read_records
 

@@ -16,7 +16,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.errors import DataError, RecipeError
 from srkit.interfaces import Batch
 from srkit.recipe.recipe import Recipe
-from srkit.system.allocator import keep_freed_memory
+from srkit.system.memory import keep_freed_memory
 
 
 def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:

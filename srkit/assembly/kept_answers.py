@@ -24,7 +24,7 @@ from torch import nn
 from srkit import __version__
 from srkit.errors import OutputError
 from srkit.interfaces import Answer, Batch
-from srkit.system.digests import DIGEST
+from srkit.system.digests import DIGEST, add_tensors
 from srkit.system.files import atomic
 
 
@@ -42,10 +42,7 @@ def identify(teacher: nn.Module, options: Mapping[str, Any], circumstances: str)
     """
     digest = sha256(json.dumps([__version__, circumstances, dict(options)], default=str).encode())
     tensors = {**dict(teacher.named_parameters()), **dict(teacher.named_buffers())}
-    for name, tensor in sorted(tensors.items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name}{values.dtype}{tuple(values.shape)}".encode())
-        digest.update(values.view(-1).view(torch.uint8).numpy().tobytes())
+    add_tensors(digest, tensors)
     return digest.hexdigest()[:16]
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     try:
         app()
     except SrkitError as error:
-        from srkit.system.processes.launching import first_process
+        from srkit.system.processes.children import first_process
 
         if isinstance(error, RecipeError | TrainingError) and not first_process():
             raise SystemExit(1) from None  # the first process says the same

@@ -58,7 +58,7 @@ def _train(
 ) -> None:
     from srkit.assembly.build import SPLITS, read
     from srkit.components.registry import Registry
-    from srkit.system.processes.launching import launched
+    from srkit.system.processes.children import launched
 
     registry = Registry.discover()
     recipe = read(path, registry, overrides, sample=sample, splits=SPLITS)
@@ -102,7 +102,7 @@ def _launch(
     resume: bool,
     processes: int,
 ) -> None:
-    from srkit.system.processes.launching import launch
+    from srkit.system.processes.children import launch
 
     options = ["--out", str(folder), "--processes", str(processes)]
     options += [name for name, given in (("--sample", sample), ("--resume", resume)) if given]
@@ -113,7 +113,7 @@ def _launch(
 
 def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, resume: bool) -> None:
     from srkit.assembly.build import SPLITS, assemble
-    from srkit.system.processes.launching import first_process
+    from srkit.system.processes.children import first_process
     from srkit.training.loop import Stopped, train
 
     console, source = new_console(), str(path)

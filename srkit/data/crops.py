@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.interfaces import Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
-from srkit.system.digests import digest_of
+from srkit.system.digests import digest_of_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Draws:
             sample = random_crop(dataset[index], self.crop, self.scale, rng)
         for name in self.augment:
             sample = _augment(sample, name, rng)
-        picture = (index, digest_of(sample.hr)) if self.identified else None
+        picture = (index, digest_of_image(sample.hr)) if self.identified else None
         return Drawn(sample, int(rng.integers(2**63)), picture)
 
 

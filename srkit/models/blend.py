@@ -15,7 +15,7 @@ from srkit.assembly.build import RESTORING
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
 from srkit.models.open import INTERPOLATIONS, Model, Provenance, open_model
-from srkit.system.downloads import digest_of
+from srkit.system.digests import digest_of_file
 from srkit.system.files import write_file
 from srkit.weights.checkpoints import differing, read_state, save, starting_weights, tabulate
 from srkit.weights.files import read_tensors
@@ -150,5 +150,5 @@ def _state(base: Model, models: Mapping[str, Model | None], weight: float) -> di
 
 def _origin(name: str, model: Model | None) -> dict[str, Any]:
     path = Path(name)
-    origin = model.provenance if model else Provenance(path, digest_of(path))
+    origin = model.provenance if model else Provenance(path, digest_of_file(path))
     return {**asdict(origin), "path": str(origin.path)}

@@ -23,7 +23,7 @@ from srkit.interfaces import Constraint, MultiScale, Published, Stretch
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.trees import override
-from srkit.system.downloads import digest_of
+from srkit.system.digests import digest_of_file
 from srkit.weights.checkpoints import (
     checkpoint_of,
     read_state,
@@ -283,7 +283,7 @@ def _trained(name: str, path: Path, registry: Registry, wanted: float | None) ->
             "version of srkit"
         )
     trained_with = state["versions"]["srkit"]
-    provenance = Provenance(path, digest_of(path), assembly.recipe.name, trained_with)
+    provenance = Provenance(path, digest_of_file(path), assembly.recipe.name, trained_with)
     model = _assembled(name, assembly, provenance, Quantity.parse(state["quantity"]))
     return replace(model, head=assembly.uncertainty)
 
@@ -309,7 +309,7 @@ def _foreign(path: Path, registry: Registry) -> Model:
     factory = registry.get("generators", FOREIGN).factory
     generator = build(factory, {"weights": path}, scale=None, channels=None)
     generator.eval().requires_grad_(False)
-    provenance = Provenance(path, digest_of(path))
+    provenance = Provenance(path, digest_of_file(path))
     return Model(path.stem, generator, generator.scale, generator.channels, provenance=provenance)
 
 
@@ -329,7 +329,7 @@ def _published(name: str, registry: Registry) -> Model:
     assembly = assemble_restoring(tree, registry, name)
     assert assembly.generator is not None
     path = fetch(name, weights)
-    model = _assembled(name, assembly, Provenance(path, digest_of(path)), Quantity())
+    model = _assembled(name, assembly, Provenance(path, digest_of_file(path)), Quantity())
     warm_start(model.generator, starting_weights(name, assembly.generator), name)
     return model
 

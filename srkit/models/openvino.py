@@ -18,6 +18,7 @@ from srkit import __version__
 from srkit.errors import GraphError, OutputError
 from srkit.models.graphs import Restoration, Run, to_onnx, try_graph
 from srkit.system.cache import cache_folder
+from srkit.system.digests import add_tensors
 from srkit.system.extras import needs
 from srkit.system.files import write_file
 
@@ -133,7 +134,5 @@ def _digest_of(model: Model) -> str:
     """Name a network by all that its answers depend on, but for the code of its modules."""
     told = (__version__, torch.__version__, model.scale, repr(model.generator))
     digest = hashlib.sha256("\n".join(map(str, told)).encode())
-    for name, tensor in sorted(model.generator.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    add_tensors(digest, model.generator.state_dict())
     return digest.hexdigest()

@@ -1,16 +1,36 @@
-"""Digests of tensors."""
+"""Digests of files and tensors."""
 
 from __future__ import annotations
 
-from hashlib import sha256
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-#: Bytes of a digest of a picture.
+#: Bytes of the digest of an image.
 DIGEST = 16
 
 
-def digest_of(image: Tensor) -> bytes:
-    """Digest ``(C, H, W)`` pixels."""
+def digest_of_file(path: Path, algorithm: str = "sha256") -> str:
+    """Return the hexadecimal digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def digest_of_image(image: Tensor) -> bytes:
+    """Return a digest of ``(C, H, W)`` pixels, `DIGEST` bytes long."""
     shape = str(tuple(image.shape)).encode()
-    return sha256(shape + image.contiguous().numpy().tobytes()).digest()[:DIGEST]
+    return hashlib.sha256(shape + image.contiguous().numpy().tobytes()).digest()[:DIGEST]
+
+
+def add_tensors(digest: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Update a digest of hashlib with tensors: their names, types, shapes and values."""
+    import torch  # only here, since downloads need no torch
+
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}{values.dtype}{tuple(values.shape)}".encode())
+        digest.update(values.view(-1).view(torch.uint8).numpy().tobytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -22,6 +21,7 @@ from rich.progress import Progress
 
 from srkit import __version__
 from srkit.errors import DownloadError
+from srkit.system.digests import digest_of_file
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
 
@@ -33,12 +33,6 @@ PAUSES = (1, 2, 4, 8, 16)
 BLOCK = 1 << 20
 #: Bytes that have to stay free on the disk.
 RESERVE = 1 << 26
-
-
-def digest_of(path: Path, algorithm: str = "sha256") -> str:
-    """Checksum of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def verify(path: Path, checksum: str, name: str, remedy: str) -> None:
@@ -59,7 +53,7 @@ def verify(path: Path, checksum: str, name: str, remedy: str) -> None:
         If they differ.
     """
     algorithm, _, expected = checksum.partition(":")
-    found = digest_of(path, algorithm)
+    found = digest_of_file(path, algorithm)
     if found != expected:
         raise DownloadError(f"{name}: its {algorithm} is {found}, expected {expected}; {remedy}")
 
@@ -288,6 +282,6 @@ def _accept(partial: _Partial, checksum: str | None) -> None:
         partial.remove()
         raise
     if checksum is None:
-        write_file(recorded, f"{digest_of(partial.path)}  {partial.target.name}\n")
+        write_file(recorded, f"{digest_of_file(partial.path)}  {partial.target.name}\n")
     partial.path.replace(partial.target)
     partial.notes.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from srkit.functional._self_ensemble import self_ensemble
 from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
 from srkit.interfaces import Batch, Image, Upscaled
 from srkit.interfaces.view import View
-from srkit.system.allocator import keep_freed_memory
+from srkit.system.memory import keep_freed_memory
 from srkit.upscaling.groups import map_groups
 from srkit.upscaling.tiling import NEGLIGIBLE, OF_LEVELS, reach, restore_tiled, side_that_fits
 

@@ -26,7 +26,7 @@ from srkit.components.registry import Registry
 from srkit.errors import OutputError
 from srkit.interfaces import Answer, Batch
 from srkit.recipe.trees import merge
-from srkit.system.digests import digest_of
+from srkit.system.digests import digest_of_image
 
 
 class Asked:
@@ -42,7 +42,7 @@ class Asked:
 
 def batch_of(images: Tensor, *positions: int) -> Batch:
     chosen = images[list(positions)]
-    pictures = [(p, digest_of(image)) for p, image in zip(positions, chosen, strict=True)]
+    pictures = [(p, digest_of_image(image)) for p, image in zip(positions, chosen, strict=True)]
     return Batch([str(p) for p in positions], chosen, list(positions), pictures=pictures)
 
 

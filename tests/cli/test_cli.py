@@ -379,7 +379,7 @@ def test_more_processes_run_the_same_command(
         ran.append((processes, arguments))
         return 3
 
-    monkeypatch.setattr("srkit.system.processes.launching.launch", launch)
+    monkeypatch.setattr("srkit.system.processes.children.launch", launch)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     small.write_text(small.read_text() + "sample: {name: small}\n")
     options = ("--processes", "2", "--sample", "--resume", "--out", "runs/small")

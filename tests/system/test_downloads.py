@@ -21,7 +21,8 @@ from web_server import Web, serving
 
 from srkit.errors import DownloadError
 from srkit.system import downloads as downloading
-from srkit.system.downloads import digest_of, download
+from srkit.system.digests import digest_of_file
+from srkit.system.downloads import download
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -163,8 +164,8 @@ def test_a_file_that_is_there_is_verified(web: Web, target: Path) -> None:
     target.parent.mkdir()
     target.write_bytes(b"something else")
     message = (
-        f"{target}: its sha256 is {digest_of(target)}, expected {SHA256[7:]}; delete it and fetch "
-        f"{url(web)} again"
+        f"{target}: its sha256 is {digest_of_file(target)}, expected {SHA256[7:]}; delete it and "
+        f"fetch {url(web)} again"
     )
     fails(web, target, message)
     assert web.asked == []

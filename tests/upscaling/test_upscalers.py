@@ -20,7 +20,7 @@ from srkit.components.registry import Registry
 from srkit.errors import WeightsError
 from srkit.interfaces import Image, Published
 from srkit.models.open import Model, fresh_model, native_scale, open_model, published_models
-from srkit.system.downloads import digest_of
+from srkit.system.digests import digest_of_file
 from srkit.upscaling.size import Size
 from srkit.upscaling.upscalers import Upscalers, default_model, kind_of
 from srkit.weights.files import is_here
@@ -113,7 +113,7 @@ def test_weights_bring_their_stretch_and_constraint(
     save_file(EDSR(scale=2, channels=1, blocks=1, features=4).state_dict(), file)
     weights = Published(
         "package:some_nets/net.safetensors",
-        digest_of(file),
+        digest_of_file(file),
         "Apache-2.0",
         {"scale": 2, "channels": 1, **options},
         {"stretch": {"type": "asinh", "peak": "noise"}, "constraint": {"type": "flux"}},
@@ -143,7 +143,7 @@ def shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
         url = f"package:{package.name}/{name}.safetensors"
         shipped[name] = Published(
             url,
-            digest_of(file),
+            digest_of_file(file),
             "MIT",
             settings,
             default_for=kind,  # type: ignore[arg-type]

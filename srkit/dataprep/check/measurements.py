@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srkit.functional.resizing import resize
 from srkit.interfaces import VOID, Sample
-from srkit.system.digests import digest_of
+from srkit.system.digests import digest_of_image
 
 #: Side of the small grey image that is hashed, and of the hash itself.
 SMALL, BITS = 32, 8
@@ -107,7 +107,7 @@ def measure(sample: Sample, kind: str = "") -> Measurements:
         mean=float(finite.double().mean()) if finite.numel() else None,
         not_finite=sum(int((~image.isfinite()).sum()) for image in images),
         flat=flat,
-        digest=digest_of(hr),
+        digest=digest_of_image(hr),
         hash=hashed,
         grey=grey,
         shift=None if lr is None or flat else shift_between(hr, lr),

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from torch import nn
 
@@ -34,6 +33,7 @@ from srkit.studies.compression.results import (
     Measurement,
     Setting,
 )
+from srkit.system.digests import add_tensors
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
 
@@ -253,8 +253,7 @@ def _identity(recipe: Recipe, networks: Mapping[str, nn.Module]) -> str:
     digest = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode())
     for name, module in networks.items():
         digest.update(name.encode())
-        for tensor in module.state_dict().values():
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        add_tensors(digest, module.state_dict())
     return digest.hexdigest()
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from srkit.errors import SrkitError
-from srkit.system.allocator import return_freed_memory
 
 #: Seconds between two checks that the main process is still running.
 PERIOD = 2.0
@@ -33,6 +32,8 @@ def begin_worker(worker: int = 0) -> None:
     worker
         Its number, which changes nothing.
     """
+    from srkit.system.memory import return_freed_memory  # only here, since it imports torch
+
     return_freed_memory()
     if hasattr(os, "setpgrp"):
         os.setpgrp()

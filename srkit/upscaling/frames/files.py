@@ -24,7 +24,7 @@ from srkit.interfaces import (
     WindowedFormat,
 )
 from srkit.system.locks import locked
-from srkit.system.memory import return_freed_memory
+from srkit.system.memory import trim_memory
 from srkit.upscaling.frames.journal import Journal, Strip
 from srkit.upscaling.frames.windows import FrameUpscaler, RestoredWindow, Window
 from srkit.upscaling.jobs import PARTIAL, Job
@@ -252,7 +252,7 @@ def _write_strips(
                 journal.strips.append(Strip(start, stop, sink.digest(start, stop), total, count))
                 journal.write()
                 report(stop, frame.size[0])
-                return_freed_memory()  # the allocator would keep and fragment it
+                trim_memory()  # else the heap becomes fragmented
     except (OSError, OutputError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise OutputError(

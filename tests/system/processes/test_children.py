@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from srkit.errors import OutputError
-from srkit.system.processes.children import Job, run_jobs, surroundings
+from srkit.system.processes.children import Job, environment_of, run_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -112,10 +112,10 @@ def test_each_has_its_share_of_threads_and_its_gpu(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    found = [surroundings(slot, 3) for slot in range(3)]
+    found = [environment_of(slot, 3) for slot in range(3)]
     assert {each["OMP_NUM_THREADS"] for each in found} == {"2"}
     assert [each["CUDA_VISIBLE_DEVICES"] for each in found] == ["2", "5", "2"]
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    alone = surroundings(1, 3)
+    alone = environment_of(1, 3)
     assert (alone["OMP_NUM_THREADS"], alone["CUDA_VISIBLE_DEVICES"]) == ("7", "3")
