@@ -16,7 +16,7 @@ from srkit_astro.metrics.artefacts import (
     ArtefactLoss,
     ArtefactShare,
     artefact_map,
-    texture_likeness,
+    texture_similarity,
 )
 from srkit_astro.stretches import Asinh
 from torch import Tensor
@@ -42,7 +42,7 @@ def noise(seed: int, sigma: float, channels: int = 1) -> Tensor:
 
 
 def squares(*places: tuple[int, int, int]) -> Tensor:
-    """Noise far above SIGMA in squares, given by their corner and side."""
+    """Return noise far above SIGMA in squares, given by their corner and side."""
     where = torch.zeros(1, 1, SIDE, SIDE)
     for top, left, side in places:
         where[..., top : top + side, left : left + side] = 1
@@ -55,7 +55,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(factory: Callable[..., Any], scale: int, given: dict[str, Any]) -> Any:
-    """Build a loss or metric as a recipe of this scale does."""
+    """Build a loss or metric like a recipe of this scale."""
     opened = partial(open_network, registry=Registry.discover(), scale=scale)
     return build(factory, given, scale=scale, open_network=opened)
 
@@ -66,7 +66,7 @@ def lens(variance: bool = True) -> Batch:
     return Batch(["a"], GALAXY, [0], lr=lr, variance=known)
 
 
-def test_likeness_is_that_of_an_independent_implementation() -> None:
+def test_similarity_agrees_with_an_independent_implementation() -> None:
     first, second = noise(0, 1.0, 2) + 5, noise(1, 2.0, 2)
     allowed = noise(2, 0.3, 2).abs()
 
@@ -79,17 +79,17 @@ def test_likeness_is_that_of_an_independent_implementation() -> None:
 
     s1, s2, c = spread(first), spread(second), allowed.double().numpy() ** 2
     expected = ((2 * s1 * s2 + c) / (s1**2 + s2**2 + c)).mean(1, keepdims=True)
-    np.testing.assert_allclose(texture_likeness(first, second, allowed), expected, atol=1e-4)
+    np.testing.assert_allclose(texture_similarity(first, second, allowed), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("ratio", "likeness"), [(1, 1.0), (2, 0.8), (3, 0.6)])
-def test_without_noise_the_likeness_is_that_of_the_ratio(ratio: int, likeness: float) -> None:
+@pytest.mark.parametrize(("ratio", "similarity"), [(1, 1.0), (2, 0.8), (3, 0.6)])
+def test_without_noise_the_similarity_depends_on_the_ratio(ratio: int, similarity: float) -> None:
     image = noise(0, 1.0)
-    found = texture_likeness(ratio * image, image, torch.zeros_like(image))
-    torch.testing.assert_close(found, torch.full_like(found, likeness), atol=1e-4, rtol=0)
+    found = texture_similarity(ratio * image, image, torch.zeros_like(image))
+    torch.testing.assert_close(found, torch.full_like(found, similarity), atol=1e-4, rtol=0)
 
 
-def test_texture_that_the_noise_allows_is_no_artefact() -> None:
+def test_texture_that_noise_allows_is_not_an_artefact() -> None:
     gan = noise(0, SIGMA)
     nothing = torch.zeros_like(gan)
     assert not artefact_map(gan, nothing, SKY, allowance=2).any()
@@ -100,17 +100,17 @@ def test_texture_that_the_noise_allows_is_no_artefact() -> None:
     assert not in_the_galaxy.any()
 
 
-def test_texture_beyond_the_noise_is_found_where_it_is() -> None:
+def test_texture_beyond_the_noise_is_located() -> None:
     added = squares((40, 8, 16))
     found = artefact_map(GALAXY + added, GALAXY, SKY)
     inside = added != 0
     assert found[inside].float().mean() > 0.95
-    # The window reaches 5 pixels beyond.
-    reach = torch.nn.functional.max_pool2d(inside.float(), 11, 1, 5) > 0
-    assert not found[~reach].any()
+    # The window extends 5 pixels beyond.
+    near = torch.nn.functional.max_pool2d(inside.float(), 11, 1, 5) > 0
+    assert not found[~near].any()
 
 
-def test_a_checkerboard_is_found_on_a_slope_that_is_much_steeper() -> None:
+def test_a_checkerboard_is_found_on_a_steep_slope() -> None:
     y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
     slope = (x / 10).expand(1, 1, SIDE, SIDE)
     checkerboard = 3 * SIGMA * (1 - 2 * ((x + y) % 2))
@@ -118,14 +118,14 @@ def test_a_checkerboard_is_found_on_a_slope_that_is_much_steeper() -> None:
     assert artefact_map(slope + checkerboard, slope, SKY).all()
 
 
-def test_an_arc_that_was_lost_is_found_too() -> None:
+def test_missing_texture_is_found() -> None:
     arc = squares((40, 8, 16)).abs()
     assert artefact_map(GALAXY, GALAXY + arc, SKY)[..., 44:52, 12:20].all()
 
 
-def test_the_map_is_cleaned_as_scipy_does_it() -> None:
+def test_the_map_is_cleaned_by_opening_and_closing() -> None:
     gan = GALAXY + squares((5, 5, 3), (20, 40, 12), (44, 8, 14), (44, 25, 10))
-    raw = texture_likeness(gan, GALAXY, 3 * SKY)[0, 0].numpy() < 0.9
+    raw = texture_similarity(gan, GALAXY, 3 * SKY)[0, 0].numpy() < 0.9
     block = np.ones((5, 5), dtype=bool)
     expected = binary_closing(binary_opening(raw, block), block)
     found = artefact_map(gan, GALAXY, SKY, threshold=0.9, smallest=5)[0, 0].numpy()
@@ -133,13 +133,13 @@ def test_the_map_is_cleaned_as_scipy_does_it() -> None:
     assert found.any()
 
 
-def test_where_nothing_was_measured_there_are_no_artefacts() -> None:
+def test_infinite_noise_allows_any_texture() -> None:
     gan = GALAXY + squares((40, 8, 16))
     assert not artefact_map(gan, GALAXY, torch.full_like(SKY, torch.inf)).any()
 
 
 @pytest.mark.parametrize("variance", [True, False])
-def test_the_share_is_that_of_the_map(network: Path, variance: bool) -> None:
+def test_the_share_is_the_mean_of_the_map(network: Path, variance: bool) -> None:
     metric = make(ArtefactShare, 2, {"reference": network})
     batch = lens(variance)
     l2 = metric.detector.reference.restore(batch)
@@ -160,7 +160,7 @@ def _clipped_scatter(batch: Batch) -> Tensor:
     return torch.full_like(SKY, sigma_clipped_stats(batch.lr[0, 0].numpy())[2])
 
 
-def test_the_reference_restores_through_its_own_stretch(tmp_path: Path, network: Path) -> None:
+def test_the_reference_uses_its_own_stretch(tmp_path: Path, network: Path) -> None:
     stretch = {"type": "asinh", "peak": 3.0, "softening": 0.2}
     stretched = save_network(tmp_path / "l2.safetensors", stretch=stretch)
     metric = make(ArtefactShare, 2, {"reference": stretched})
@@ -173,7 +173,7 @@ def test_the_reference_restores_through_its_own_stretch(tmp_path: Path, network:
     torch.testing.assert_close(restored, asinh.inverse(seen, fitted))
 
 
-def test_the_loss_draws_artefacts_and_nothing_else_to_the_reference(network: Path) -> None:
+def test_the_loss_only_changes_artefacts(network: Path) -> None:
     loss = make(ArtefactLoss, 2, {"reference": network})
     batch = lens()
     view = View.of(batch, Asinh(peak=3.0, softening=0.2))
@@ -190,8 +190,8 @@ def test_the_loss_draws_artefacts_and_nothing_else_to_the_reference(network: Pat
     assert loss(view.to_seen(l2), view).item() == 0
 
 
-def test_bad_options_are_told(network: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^smallest: got 4; expected an odd number of pixels$"):
+def test_invalid_options_are_refused(network: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^smallest is 4; expected an odd number of pixels$"):
         make(ArtefactShare, 2, {"reference": network, "smallest": 4})
     with pytest.raises(WeightsError) as caught:
         make(ArtefactLoss, 3, {"reference": network})
@@ -216,7 +216,7 @@ def test_a_recipe_builds_the_metric_for_its_own_scale(network: Path) -> None:
     recipe = parse_recipe(tree, "here")
     assembly = assemble(recipe, Registry.discover(), "here", splits=())
     metric: Any = assembly.metrics["artefact_share"]
-    assert "less than 0.7 alike to that of l2; 1 times LR's noise" in metric.protocol
+    assert "similarity below 0.7 to that of l2; 1 times the noise of LR" in metric.protocol
     other = parse_recipe(tree | {"scale": 4}, "here")
     with pytest.raises(RecipeError) as caught:
         assemble(other, Registry.discover(), "here", splits=())
