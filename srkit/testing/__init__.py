@@ -1,8 +1,8 @@
-"""Contract checks for plugin authors: one for each kind of component.
+"""Contract checks for plugin authors, one for each kind of component.
 
-Call them in the tests of a plugin, on small instances of its components. A check raises
-AssertionError with a sentence that says what the contract is and what was found; it leaves the
-component as it was.
+Call them in the tests of a plugin, on small instances of its components. A check that fails raises
+AssertionError with a sentence that says what is required and what was found. Checks do not change
+the component.
 """
 
 from srkit.testing.components import check_command, check_component

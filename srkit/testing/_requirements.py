@@ -1,4 +1,4 @@
-"""What a contract check states, and the images it tries a component on."""
+"""Requirements that contract checks state, and the images with which they check components."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def require(condition: bool, sentence: str) -> None:
-    """Assert, also where Python runs with -O."""
+    """Assert a condition, even if Python runs with -O."""
     if not condition:
         raise AssertionError(sentence)
 
@@ -21,12 +21,11 @@ def members_of(protocol: type) -> list[str]:
 
 
 def require_attributes(component: object, protocol: type) -> None:
-    """Require everything that an interface names."""
+    """Require all members of a protocol."""
     for name in members_of(protocol):
         require(
             hasattr(component, name),
-            f"{type(component).__name__} lacks '{name}', which srkit.interfaces."
-            f"{protocol.__name__} explains",
+            f"{type(component).__name__} lacks '{name}', see srkit.interfaces.{protocol.__name__}",
         )
 
 
@@ -34,7 +33,7 @@ def require_shape(tensor: Tensor, shape: Sequence[int], what: str) -> None:
     """Require a shape."""
     require(
         tuple(tensor.shape) == tuple(shape),
-        f"{what} has to have the shape {tuple(shape)}, got {tuple(tensor.shape)}",
+        f"{what} must have the shape {tuple(shape)}, got {tuple(tensor.shape)}",
     )
 
 
@@ -45,24 +44,24 @@ def require_finite(tensor: Tensor, what: str) -> None:
 
 
 def require_gradient(gradient: Tensor | None, what: str) -> None:
-    """Require that a gradient arrives and is finite."""
+    """Require that a gradient exists and is finite."""
     if gradient is None:
         raise AssertionError(f"no gradient reaches {what}")
     require_finite(gradient, f"the gradient of {what}")
 
 
 def require_close(found: Tensor, expected: Tensor, sentence: str) -> None:
-    """Require equality but for rounding."""
+    """Require equality except for rounding."""
     require(torch.allclose(found, expected, rtol=1e-3, atol=1e-5), sentence)
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
-    """Draw values in [0, 1) without touching the global random numbers."""
+    """Draw values in [0, 1) without changing the state of the global generator."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def smooth(channels: int, height: int, width: int) -> Tensor:
-    """Draw a smooth random picture in [0, 1], which a lossy format keeps well."""
+    """Draw a smooth random image in [0, 1], which lossy compression changes little."""
     coarse = noise(1, channels, 4, 4)
     size = (height, width)
     return nn.functional.interpolate(coarse, size, mode="bilinear", align_corners=True)[0]

@@ -1,4 +1,4 @@
-"""Check a factory's or a command's signature and documentation."""
+"""Check the signature and the documentation of factories and commands."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def check_component(component: Component, /, **given: Any) -> None:
     Parameters
     ----------
     component
-        What the registry knows of it, ``registry.get(kind, name)``.
+        The component, ``registry.get(kind, name)``.
     **given
-        Options as a recipe would set them.
+        Options as a recipe sets them.
 
     Raises
     ------
@@ -38,24 +38,24 @@ def check_component(component: Component, /, **given: Any) -> None:
 
 
 def check_command(component: Component, /) -> None:
-    """Check a command: its signature, its documentation, and that the command line can offer it.
+    """Check a command: its signature, its documentation, and the types of its options.
 
     Parameters
     ----------
     component
-        What the registry knows of it, ``registry.get("commands", name)``.
+        The command, ``registry.get("commands", name)``.
 
     Raises
     ------
     AssertionError
         If a parameter is positional, variadic or not annotated, the docstring lacks a summary or
-        the meaning of an option, or an option has a type that the command line cannot parse.
+        the meaning of an option, or the command line cannot parse the type of an option.
     """
     _check_signature(component)
     try:
         make_command(component)
     except (RuntimeError, TypeError) as error:
-        message = f"{component.title}: the command line cannot offer it: {error}"
+        message = f"{component.title}: cannot be a command: {error}"
         raise AssertionError(message) from error
 
 
@@ -65,11 +65,11 @@ def _check_signature(component: Component) -> type[BaseModel]:
         model = options_model(factory, supplied)
     except (TypeError, NameError) as error:
         raise AssertionError(f"{where}: {error}") from error
-    require(bool(component.summary), f"{where}: the docstring has to open with a summary")
+    require(bool(component.summary), f"{where}: the docstring must begin with a summary")
     silent = [option.name for option in options(factory, supplied) if not option.meaning]
     require(
         not silent,
-        f"{where}: the docstring's 'Parameters' section has to say what these options mean: "
+        f"{where}: the docstring's 'Parameters' section must describe these options: "
         f"{', '.join(silent)}",
     )
     return model

@@ -1,4 +1,4 @@
-"""Check data sets, and what stands between them and networks."""
+"""Check data sets, degradations, stretches, constraints and downloads."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ def check_dataset(dataset: Dataset) -> None:
     Raises
     ------
     AssertionError
-        If it is empty, gives different samples for an index, has no end, cannot be pickled (which
-        worker processes need), or a sample breaks the rules of :class:`srkit.interfaces.Sample`.
+        If it is empty, returns different samples for an index, has no end, cannot be pickled (for
+        worker processes), or a sample violates :class:`srkit.interfaces.Sample`.
     """
     require_attributes(dataset, interfaces.Dataset)
     length = len(dataset)
-    require(length > 0, "a data set has to hold at least one sample; raise DataError otherwise")
+    require(length > 0, "a data set must contain at least one sample; otherwise raise DataError")
     copied = pickle.loads(pickle.dumps(dataset))
     for index in sorted({0, length // 2, length - 1}):
         sample = dataset[index]
         _check_sample(sample, dataset)
         for again, how in ((dataset[index], "read twice"), (copied[index], "read after pickling")):
             same = again.name == sample.name and torch.equal(again.hr, sample.hr)
-            require(same, f"sample {index} differs when {how}; it has to stay the same")
+            require(same, f"sample {index} differs when {how}; it must be the same")
     if isinstance(dataset, interfaces.WindowedDataset):
         _check_window(dataset, dataset[0])
     try:
         dataset[length]
     except IndexError:
         return
-    raise AssertionError(f"dataset[{length}] has to raise IndexError: the length is {length}")
+    raise AssertionError(f"dataset[{length}] must raise IndexError, since the length is {length}")
 
 
 def _check_window(dataset: interfaces.WindowedDataset, whole: Sample) -> None:
-    """Compare a window with the same part of the whole."""
+    """Compare a window with the same part of the whole sample."""
     lr = None if whole.lr is None else (whole.lr.shape[1], whole.lr.shape[2])
     extent = interfaces.Extent(whole.name, (whole.hr.shape[1], whole.hr.shape[2]), lr)
     require(dataset.extent(0) == extent, f"extent(0) is {dataset.extent(0)}, expected {extent}")
@@ -73,18 +73,18 @@ def _check_window(dataset: interfaces.WindowedDataset, whole: Sample) -> None:
     same = torch.equal(part.hr, expected.hr) and (part.lr is None) == (expected.lr is None)
     if part.lr is not None and expected.lr is not None:
         same = same and torch.equal(part.lr, expected.lr)
-    require(same, "a window has to equal the same part of the whole sample")
+    require(same, "a window must equal the same part of the whole sample")
 
 
 def _check_sample(sample: Sample, dataset: Dataset) -> None:
     images = {"hr": sample.hr} if sample.lr is None else {"hr": sample.hr, "lr": sample.lr}
     for name, image in images.items():
         what = f"{sample.name}: {name}"
-        require(image.dtype == torch.float32, f"{what} has to be float32, got {image.dtype}")
+        require(image.dtype == torch.float32, f"{what} must be float32, got {image.dtype}")
         shape = tuple(image.shape)
         require(
             image.ndim == 3 and shape[0] == dataset.channels,
-            f"{what} has to have the shape ({dataset.channels}, H, W), got {shape}",
+            f"{what} must have the shape ({dataset.channels}, H, W), got {shape}",
         )
         require_finite(image, what)
     _check_truth(sample)
@@ -93,7 +93,7 @@ def _check_sample(sample: Sample, dataset: Dataset) -> None:
     if dataset.classes is not None:
         count = len(dataset.classes)
         known = sample.label is not None and 0 <= sample.label < count
-        require(known, f"{sample.name}: the label has to be in 0..{count - 1}: {sample.label}")
+        require(known, f"{sample.name}: the label must be in 0..{count - 1}: {sample.label}")
 
 
 def _check_truth(sample: Sample) -> None:
@@ -102,14 +102,16 @@ def _check_truth(sample: Sample) -> None:
     if sample.mask is not None:
         require_shape(sample.mask, sides, f"{sample.name}: the mask")
         whole = sample.mask.dtype == torch.int64 and int(sample.mask.min()) >= interfaces.VOID
-        require(whole, f"{sample.name}: the mask has to hold int64 classes, or {interfaces.VOID}")
+        require(
+            whole, f"{sample.name}: the mask must consist of int64 classes, or {interfaces.VOID}"
+        )
     if sample.boxes is not None:
         count = len(sample.boxes.labels)
         require_shape(sample.boxes.corners, (count, 4), f"{sample.name}: the corners of boxes")
         left, top, right, bottom = sample.boxes.corners.unbind(1)
         inside = (left >= 0) & (top >= 0) & (right <= sides[1]) & (bottom <= sides[0])
         proper = bool((inside & (left < right) & (top < bottom)).all())
-        require(proper, f"{sample.name}: boxes have to lie in the image, corners in order")
+        require(proper, f"{sample.name}: boxes must be inside the image, with corners in order")
 
 
 def check_degradation(degradation: Degradation, channels: int = 3) -> None:
@@ -118,8 +120,8 @@ def check_degradation(degradation: Degradation, channels: int = 3) -> None:
     Raises
     ------
     AssertionError
-        If the size is not ``ceil(factor * side)``, a value is not finite, the images given are
-        changed, or a sample depends on anything but its own image and seed.
+        If the size is not ``ceil(factor * side)``, a value is not finite, the given images are
+        changed, or LR depends on anything but its own HR image and seed.
     """
     require_attributes(degradation, interfaces.Degradation)
     hr = noise(2, channels, 45, 51)
@@ -127,21 +129,21 @@ def check_degradation(degradation: Degradation, channels: int = 3) -> None:
     seeds = [7, 2**63 - 1]
     given = hr.clone()
     lr = degradation(hr, seeds)
-    require(torch.equal(hr, given), "a degradation must not change the images it is given")
+    require(torch.equal(hr, given), "a degradation must not change the given images")
     # The small amount keeps 0.07 * 100 = 7.000000000000001 from counting as 8.
     size = tuple(math.ceil(degradation.factor * side - 1e-6) for side in (45, 51))
     require_shape(lr, (2, channels, *size), f"LR at the factor {degradation.factor:g}")
-    require(lr.dtype == hr.dtype, f"LR has to keep the type {hr.dtype}, got {lr.dtype}")
+    require(lr.dtype == hr.dtype, f"LR must have the type {hr.dtype}, got {lr.dtype}")
     require_finite(lr, "LR")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         again = degradation(hr, seeds)
     require(
         torch.equal(again, lr),
-        "the same seeds have to give the same LR; draw from torch.Generator().manual_seed(seed)",
+        "equal seeds must result in equal LR; draw from torch.Generator().manual_seed(seed)",
     )
     single = torch.cat([degradation(hr[i : i + 1], seeds[i : i + 1]) for i in range(2)])
-    require_close(single, lr, "LR of a sample has to depend on its own seed and image only")
+    require_close(single, lr, "LR of a sample must depend on its own seed and image only")
 
 
 def check_stretch(stretch: Stretch, channels: int = 3) -> None:
@@ -150,36 +152,40 @@ def check_stretch(stretch: Stretch, channels: int = 3) -> None:
     Raises
     ------
     AssertionError
-        If flux does not come back, the order of fluxes changes, something is clipped, the images
-        given are changed, an image depends on others, or on its unit against its word.
+        If the inverse does not return the flux, the order of fluxes changes, values are clipped,
+        the given images are changed, an image depends on others, or a unitless stretch depends on
+        the unit.
     """
     require_attributes(stretch, interfaces.Stretch)
     flux = noise(2, channels, 9, 11) - 0.5
     flux[1] *= 1000
     given = flux.clone()
     fitted = stretch.fit(flux)
-    require(fitted.ndim == 2 and len(fitted) == 2, "fit has to give (N, K) numbers")
+    require(fitted.ndim == 2 and len(fitted) == 2, "fit must return (N, K) numbers")
     seen = stretch(flux, fitted)
-    require(torch.equal(flux, given), "a stretch must not change the images it is given")
+    require(torch.equal(flux, given), "a stretch must not change the given images")
     require_shape(seen, tuple(flux.shape), "the stretched images")
     require_finite(seen, "the stretched images")
     error = (stretch.inverse(seen, fitted) - flux).abs().amax((1, 2, 3))
     largest = flux.abs().amax((1, 2, 3))
-    require(bool((error <= 1e-6 * largest).all()), "flux has to come back within 1e-6 of the peak")
+    require(
+        bool((error <= 1e-6 * largest).all()),
+        "the inverse must return the flux within 1e-6 of the peak",
+    )
     for image, stretched in zip(flux, seen, strict=True):
         order = image.flatten().argsort()
         rising = (stretched.flatten()[order].diff() >= 0).all()
-        require(bool(rising), "a brighter pixel has to stay the brighter one")
+        require(bool(rising), "a brighter pixel must stay the brighter one")
         distinct = len(stretched.unique()) > 0.99 * len(image.unique())
-        require(distinct, "different fluxes have to stay different: nothing is clipped")
+        require(distinct, "different fluxes must stay different: nothing is clipped")
     if isinstance(stretch, interfaces.FrameStretch):
         parts = stretch.fit_parts(lambda: (flux[:, :, :4], flux[:, :, 4:]))
-        require_close(parts, fitted, "what is measured in parts has to be that of the whole")
+        require_close(parts, fitted, "fit_parts must return the result of fit")
     single = torch.cat([stretch(flux[i : i + 1], stretch.fit(flux[i : i + 1])) for i in range(2)])
-    require_close(single, seen, "a stretched image has to depend on itself only")
+    require_close(single, seen, "a stretched image must depend on its own flux only")
     if stretch.unitless:
         other = stretch(8 * flux, stretch.fit(8 * flux))
-        require_close(other, seen, "a unitless stretch has to give the same in any unit")
+        require_close(other, seen, "a unitless stretch must have the same result in any unit")
 
 
 def check_constraint(constraint: Constraint, channels: int = 3) -> None:
@@ -188,8 +194,8 @@ def check_constraint(constraint: Constraint, channels: int = 3) -> None:
     Raises
     ------
     AssertionError
-        If the shape changes, a value is not finite, SR or the batch is changed in place, no
-        gradient passes, or an image depends on others.
+        If the shape changes, a value is not finite, SR or the batch is changed in place, there is
+        no gradient, or an image depends on others.
     """
     require_attributes(constraint, interfaces.Constraint)
     lr, hr = noise(2, channels, 16, 18), noise(2, channels, 32, 36, seed=1)
@@ -198,41 +204,44 @@ def check_constraint(constraint: Constraint, channels: int = 3) -> None:
     given = sr.detach().clone(), lr.clone()
     kept = constraint(sr, batch)
     same = torch.equal(sr, given[0]) and torch.equal(lr, given[1])
-    require(same, "a constraint must not change the images it is given")
+    require(same, "a constraint must not change the given images")
     require_shape(kept, tuple(sr.shape), "constrained SR")
     require_finite(kept, "constrained SR")
-    require(kept.requires_grad, "a constraint has to be differentiable with respect to SR")
+    require(kept.requires_grad, "a constraint must be differentiable with respect to SR")
     (slope,) = torch.autograd.grad(kept.square().sum(), sr)
     require_gradient(slope, "SR")
     halves = [slice(0, 1), slice(1, 2)]
     alone = [replace(batch, names=["a"], hr=hr[i], seeds=[3], lr=lr[i]) for i in halves]
     single = torch.cat([constraint(sr[i], one) for i, one in zip(halves, alone, strict=True)])
-    require_close(single, kept, "constrained SR of an image has to depend on that image only")
+    require_close(single, kept, "constrained SR of an image must depend on that image only")
 
 
 def check_download(download: Download) -> None:
-    """Check what a download says, without any network.
+    """Check the fields of a download, without network access.
 
     Raises
     ------
     AssertionError
-        If its text is missing, its folder leads elsewhere, an address is no http address, two
-        archives have one name, or a checksum is malformed.
+        If a text is missing, its folder is outside the folder of all data, an address is not http
+        or https, two archives have the same name, or a checksum is malformed.
     """
     for name in ("title", "homepage", "licence", "folder"):
-        require(bool(getattr(download, name)), f"a download has to state its {name}")
+        require(bool(getattr(download, name)), f"a download must state its {name}")
     parts = download.folder.split("/")
     inside = not {"", ".."} & set(parts) and "\\" not in download.folder
-    require(inside, f"the folder has to lie below that of all data: '{download.folder}'")
+    require(inside, f"the folder must be inside the folder of all data: '{download.folder}'")
     names = [archive.name for archive in download.archives]
-    require(len(set(names)) == len(names) > 0, f"archives need different names, got {names}")
+    require(len(set(names)) == len(names) > 0, f"archives must have different names, got {names}")
     for archive in download.archives:
         http = archive.url.startswith(("http://", "https://"))
-        require(http and bool(archive.name), f"'{archive.url}' is no http address of a file")
         require(
-            archive.size is None or archive.size > 0, f"{archive.name}: its size is not above 0"
+            http and bool(archive.name),
+            f"'{archive.url}' is not an http address of a file",
         )
-        require(archive.strip >= 0, f"{archive.name}: strip is below 0")
+        require(
+            archive.size is None or archive.size > 0, f"{archive.name}: the size must be positive"
+        )
+        require(archive.strip >= 0, f"{archive.name}: strip must not be negative")
         if archive.checksum is not None:
             algorithm, _, digest = archive.checksum.partition(":")
             length = {"md5": 32, "sha256": 64}.get(algorithm)

@@ -19,7 +19,7 @@ from srkit.testing._requirements import (
     smooth,
 )
 
-#: What a format may be able to do besides.
+#: Optional protocols of a format.
 OPTIONAL = (
     interfaces.CalibratedFormat,
     interfaces.EnlargingFormat,
@@ -46,27 +46,27 @@ def check_image_format(
     folder
         An empty folder for the files.
     channels
-        Channels of the picture.
+        Number of channels of the image.
     tolerance
-        Largest difference that a round trip may make to values in [0, 1]; the default allows for
-        the rounding to 8 bits.
+        Largest allowed change of values in [0, 1] by writing and reading; by default that of
+        rounding to 8 bits.
 
     Raises
     ------
     AssertionError
-        If a picture comes back changed, a damaged file does not raise DataError that names it, or
-        the format has only some members of an optional protocol.
+        If an image changes, a damaged file does not raise DataError that names it, or the format
+        has only some members of an optional protocol.
     """
     require_attributes(image_format, interfaces.ImageFormat)
     for protocol in OPTIONAL:
         if any(hasattr(image_format, name) for name in members_of(protocol)):
             require_attributes(image_format, protocol)
-    require(bool(image_format.suffixes), "a format has to have a suffix")
-    pickle.loads(pickle.dumps(image_format))  # for the processes that share the files
+    require(bool(image_format.suffixes), "a format must have a suffix")
+    pickle.loads(pickle.dumps(image_format))  # worker processes need this
     for suffix in image_format.suffixes:
         require(
             suffix == suffix.lower() and suffix.startswith("."),
-            f"the suffix '{suffix}' has to start with a dot and be in lower case",
+            f"the suffix '{suffix}' must start with a dot and be in lower case",
         )
         path = folder / f"a picture{suffix}"
         picture = smooth(channels, 37, 45)
@@ -83,13 +83,13 @@ def check_image_format(
 
 
 def _check_picture(found: Image, picture: Tensor, tolerance: float, suffix: str) -> None:
-    require_shape(found.pixels, tuple(picture.shape), f"a picture read from {suffix}")
+    require_shape(found.pixels, tuple(picture.shape), f"an image read from {suffix}")
     require(
         found.pixels.dtype == torch.float32,
         f"{suffix}: pixels are {found.pixels.dtype}, not float32",
     )
     error = float((found.pixels - picture).abs().max())
-    # Half a float32 rounding beside the tolerance.
+    # 1e-6 allows for rounding to float32.
     require(
         error <= tolerance + 1e-6,
         f"a round trip through {suffix} changes values by up to {error:.4f}; "
@@ -98,22 +98,22 @@ def _check_picture(found: Image, picture: Tensor, tolerance: float, suffix: str)
 
 
 def _check_compression(image_format: LossyFormat, picture: Tensor) -> None:
-    """Compress the picture to two qualities."""
+    """Compress the image with two qualities."""
     sizes, errors = [], []
     for quality in (10, 90):
         content = image_format.compress(Image(picture), quality)
         found = image_format.decompress(content).pixels
-        require_shape(found, tuple(picture.shape), f"a picture compressed to quality {quality}")
+        require_shape(found, tuple(picture.shape), f"an image compressed to quality {quality}")
         sizes.append(len(content))
         errors.append(float((found - picture).square().mean()))
     require(
         sizes[0] < sizes[1] and errors[0] > errors[1],
-        "a higher quality has to take more bytes and to change the picture less",
+        "a higher quality must result in more bytes and a smaller change of the image",
     )
 
 
 def _check_windows(image_format: WindowedFormat, path: Path, picture: Tensor) -> None:
-    """Write the picture by windows, in two goes, and read it by rows."""
+    """Write the image by windows, reopening the file once, and read it by rows."""
     outline = Image(picture.to("meta"), metadata={"bits": 32})
     for fresh, (top, bottom) in ((True, (0, 20)), (False, (20, picture.shape[-2]))):
         sink = image_format.open_sink(path, outline, fresh=fresh)
@@ -121,27 +121,33 @@ def _check_windows(image_format: WindowedFormat, path: Path, picture: Tensor) ->
             sink.write(top, left, Image(picture[:, top:bottom, left:right], metadata={"bits": 32}))
         before = sink.digest(0, bottom)
         sink.write(0, 0, Image(picture[:, :1] + 1, metadata={"bits": 32}))
-        require(sink.digest(0, bottom) != before, "a digest has to tell one pixel from another")
+        require(sink.digest(0, bottom) != before, "a digest must depend on the pixels")
         sink.write(0, 0, Image(picture[:, :1], metadata={"bits": 32}))
-        require(sink.digest(0, bottom) == before, "a digest has to be of the pixels alone")
+        require(sink.digest(0, bottom) == before, "a digest must depend on the pixels only")
         if not fresh:
             sink.finish(outline)
         sink.close()
     source = image_format.open_source(path)
-    require(source is not None, f"{path.suffix}: a file written by windows has to be read by rows")
+    require(
+        source is not None,
+        f"{path.suffix}: a file that was written by windows must be readable by rows",
+    )
     assert source is not None
     pixels = source.outline.pixels
-    require(pixels.is_meta, "an outline has no values: its pixels are on the device 'meta'")
+    require(pixels.is_meta, "the pixels of an outline must be on the device 'meta'")
     require_shape(pixels, tuple(picture.shape), "an outline")
     parts = [source.rows(*rows).pixels for rows in ((0, 1), (1, 30), (30, pixels.shape[-2]))]
     source.close()
-    require(torch.equal(torch.cat(parts, 1), picture), "pixels have to come back by rows")
+    require(
+        torch.equal(torch.cat(parts, 1), picture),
+        "pixels that are read by rows must equal those written",
+    )
 
 
 def _check_refused(image_format: ImageFormat, path: Path, what: str) -> None:
     try:
         image_format.read(path)
     except DataError as error:
-        require(str(path) in str(error), f"the error for a damaged file has to name it: {error}")
+        require(str(path) in str(error), f"the error for a damaged file must name it: {error}")
         return
-    raise AssertionError(f"reading a {path.suffix} file {what} has to raise DataError")
+    raise AssertionError(f"reading a {path.suffix} file {what} must raise DataError")

@@ -23,7 +23,7 @@ from srkit.interfaces import (
     VarianceLoss,
 )
 from srkit.interfaces.view import View
-from srkit.testing._answers import CLASSES, made_up_boxes, perfect_answer, to_answer
+from srkit.testing._answers import CLASSES, perfect_answer, to_answer, true_boxes
 from srkit.testing._requirements import (
     noise,
     require,
@@ -36,21 +36,21 @@ from srkit.testing._requirements import (
 
 
 def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) -> None:
-    """Check a loss on random images, or on random answers of teachers of each of its tasks.
+    """Check a loss on random images, or on random outputs of teachers of each of its tasks.
 
     Parameters
     ----------
     loss
-        On images, on answers if it has the attribute `stages`, or on images and their variance if
-        it has the attribute `needs_variance`.
+        A loss on images; on teacher outputs if it has the attribute `stages`; on images and their
+        variance if it has the attribute `needs_variance`.
     channels, size
         Shape of the images in pixels.
 
     Raises
     ------
     AssertionError
-        If it is no finite scalar, its gradient is missing, not finite (also where SR equals HR),
-        or does not point uphill.
+        If it is not a finite scalar, or its gradient is missing, is not finite (even if SR equals
+        HR) or does not point uphill.
     """
     batch = _batch(channels, size)
     for task in _tasks(loss):
@@ -61,30 +61,30 @@ def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) 
 
 
 def _check_slope(loss: Loss, task: Task | None, batch: Batch) -> None:
-    """Check that a loss is a finite scalar that a step against its gradient lowers."""
+    """Check that a loss is a finite scalar, which a step against its gradient lowers."""
     inputs, evaluate = _as_function(loss, task, batch)
     start = inputs.clone().requires_grad_()
     value = evaluate(start)
     require_shape(value, (), "a loss")
     require_finite(value, "the loss")
-    require(value.requires_grad, "a loss has to be differentiable with respect to SR")
+    require(value.requires_grad, "a loss must be differentiable with respect to SR")
     (slope,) = torch.autograd.grad(value, start)
     require_gradient(slope, "SR")
     step = 1e-2 * slope / slope.norm()
     require(
         bool(evaluate(inputs - step) < evaluate(inputs + step)),
-        "a step against the gradient has to lower the loss",
+        "a step against the gradient must lower the loss",
     )
     perfect = _perfect(loss, task, batch).requires_grad_()
     (slope,) = torch.autograd.grad(evaluate(perfect), perfect)
-    require_finite(slope, "the gradient where SR equals HR")
+    require_finite(slope, "the gradient if SR equals HR")
     with torch.autocast("cpu", torch.bfloat16):
         require_finite(evaluate(inputs.bfloat16()), "the loss of bf16 images in autocast")
 
 
 def _check_variance(loss: VarianceLoss, sr: Tensor, batch: Batch) -> None:
-    """Check that the variance of the errors themselves is better than others."""
-    require(loss.needs_variance is True, "needs_variance has to be True")
+    """Check that the minimum is at the variance of the errors."""
+    require(loss.needs_variance is True, "needs_variance must be True")
     right = torch.full_like(sr, float((sr - batch.hr).square().mean().log()))
     at = right.clone().requires_grad_()
     (slope,) = torch.autograd.grad(loss(sr, at, batch), at)
@@ -93,7 +93,7 @@ def _check_variance(loss: VarianceLoss, sr: Tensor, batch: Batch) -> None:
         wrong.requires_grad_()
         (slope,) = torch.autograd.grad(loss(sr, wrong, batch), wrong)
         towards = bool(((wrong - right) * slope).sum() > 0)
-        require(towards, "the gradient has to lead to the variance that the errors have")
+        require(towards, "the gradient must lead to the variance of the errors")
 
 
 def check_metric(
@@ -102,30 +102,30 @@ def check_metric(
     size: tuple[int, int] = (32, 32),
     hr: Tensor | None = None,
 ) -> None:
-    """Check a metric on random images, or on random answers of teachers of each of its tasks.
+    """Check a metric on random images, or on random outputs of teachers of each of its tasks.
 
     SR is a mixture of HR and noise; LR has half the sides of HR and noise of variance 1.
 
     Parameters
     ----------
     metric
-        On images, or on answers if it has the attribute `stages`; with `pool` if it is pooled.
+        A metric on images, or on teacher outputs if it has the attribute `stages`.
     channels, size
         Shape of the images in pixels.
     hr
-        Images ``(2, C, H, W)`` of even sides, for a metric that finds nothing to measure in noise,
-        such as one of sources.
+        Images ``(2, C, H, W)`` with even sides, for a metric that cannot measure noise, such as one
+        of sources.
 
     Raises
     ------
     AssertionError
-        If it does not give a number for each image that depends on that image only, has no
-        protocol, finds a spoilt image better than a perfect one, or gives a map that is not of
-        the image's size and in [0, 1]; a signed metric is the better the closer to 0.
+        If it does not return a number for each image that depends on that image only, has no
+        protocol, prefers a degraded image to a perfect one (a signed metric is better closer to
+        0), or returns a map that is not in [0, 1] or not of the size of the image.
     """
     require_attributes(metric, interfaces.Metric)
-    require(isinstance(metric.higher_is_better, bool), "higher_is_better has to be a bool")
-    require(bool(metric.protocol.strip()), "protocol has to say how the number is measured")
+    require(isinstance(metric.higher_is_better, bool), "higher_is_better must be a bool")
+    require(bool(metric.protocol.strip()), "protocol must say how the metric is measured")
     batch = _batch(channels, size, hr)
     for task in _tasks(metric):
         _check_values(metric, task, batch)
@@ -133,85 +133,85 @@ def check_metric(
         shown = metric.map(_as_function(metric, None, batch)[0], batch)
         require_shape(shown, (len(batch), 1, *batch.hr.shape[-2:]), "the map of a metric")
         inside = bool(((shown >= 0) & (shown <= 1)).all())
-        require(inside, "the map of a metric has to be in [0, 1]")
+        require(inside, "the map of a metric must be in [0, 1]")
 
 
 def _check_values(
     metric: Metric | TeacherMetric | PooledMetric, task: Task | None, batch: Batch
 ) -> None:
-    """Check the numbers of a metric on spoilt images and on perfect ones."""
+    """Check the values of a metric on degraded and on perfect images."""
     inputs, evaluate = _as_function(metric, task, batch)
     values = evaluate(inputs)
     require_shape(values, (len(batch),), "the values of a metric")
-    require(values.is_floating_point(), f"a metric has to give floats, got {values.dtype}")
+    require(values.is_floating_point(), f"a metric must return floats, got {values.dtype}")
     best = evaluate(_perfect(metric, task, batch))
     require(
         not bool(best.isnan().any() or values.isnan().any()),
-        f"a perfect image gets {best.tolist()} and a spoilt one {values.tolist()}; NaN is for "
-        "images in which there is nothing to measure: check it on others, by `hr`",
+        f"a perfect image has the value {best.tolist()} and a degraded one {values.tolist()}; NaN "
+        "is for images that the metric cannot measure: set `hr` to others",
     )
     if not isinstance(metric, PooledMetric):
         alone = [
             _as_function(metric, task, _one(batch, i))[1](inputs[i : i + 1])
             for i in range(len(batch))
         ]
-        require_close(torch.cat(alone), values, "the value of an image has to depend on it alone")
+        require_close(torch.cat(alone), values, "the value of an image must depend on it alone")
     if getattr(metric, "signed", False):
         require(
             not bool((best.abs() > values.abs()).any()),
-            f"it is signed, yet a perfect image gets {best.tolist()} and a spoilt one, nearer to "
-            f"0, {values.tolist()}",
+            f"the metric is signed, but a perfect image has the value {best.tolist()} and a "
+            f"degraded one {values.tolist()}, which is closer to 0",
         )
         return
     worse = best < values if metric.higher_is_better else best > values
     require(
         not bool(worse.any()),
-        f"higher_is_better is {metric.higher_is_better}, yet a perfect image gets "
-        f"{best.tolist()} and a spoilt one {values.tolist()}",
+        f"higher_is_better is {metric.higher_is_better}, but a perfect image has the value "
+        f"{best.tolist()} and a degraded one {values.tolist()}",
     )
 
 
 def _tasks(measure: Any) -> Sequence[Task | None]:
-    """List the tasks of the teachers that a loss or metric is about; None if it asks none."""
+    """List the tasks of the teachers of a loss or metric; None if it needs no teacher."""
     return tasks_of(measure) if hasattr(measure, "stages") else [None]
 
 
 def _as_function(
     measure: Any, task: Task | None, batch: Batch
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Give a bad input to a loss or metric, and the loss or metric as a function of the input.
+    """Return a bad input of a loss or metric, and the loss or metric as a function of its input.
 
-    The input is SR, for what needs a variance with one of 0.01; for what judges by a teacher of a
-    task, one vector per image that holds the teacher's scores and the features of each stage.
+    The input is SR, with a variance of 0.01 if one is needed. With a teacher, it is a vector for
+    each image, of the teacher's scores and the features of each stage.
     """
     if task is None:
-        spoilt = torch.lerp(batch.hr, batch.hr.amax() * noise(*batch.hr.shape, seed=1), 0.2)
+        degraded = torch.lerp(batch.hr, batch.hr.amax() * noise(*batch.hr.shape, seed=1), 0.2)
         if isinstance(measure, VarianceLoss):
-            return spoilt, lambda sr: measure(sr, torch.full_like(batch.hr, math.log(0.01)), batch)
+            return degraded, lambda sr: measure(
+                sr, torch.full_like(batch.hr, math.log(0.01)), batch
+            )
         given = View.of(batch) if isinstance(measure, interfaces.ViewLoss) else batch
-        return spoilt, lambda sr: measure(sr, given)
+        return degraded, lambda sr: measure(sr, given)
     perfect = _perfect(measure, task, batch)
     target = to_answer(perfect, task, measure.stages, batch)
 
-    def judge(flat: Tensor) -> Tensor:
+    def evaluate(flat: Tensor) -> Tensor:
         found = measure(to_answer(flat, task, measure.stages, batch), target, batch)
         return _pooled(measure, found) if isinstance(measure, PooledMetric) else found
 
-    return -perfect + noise(len(batch), 1, seed=1), judge
+    return -perfect + noise(len(batch), 1, seed=1), evaluate
 
 
 def _pooled(metric: PooledMetric, parts: Sequence[Any]) -> Tensor:
-    """Give the numbers of images by themselves, after a look at that of the set."""
-    require(
-        len(parts) == 2, f"a pooled metric has to take a part of each of 2 images: {len(parts)}"
-    )
+    """Return the values of the images, after checking that of all images together."""
+    require(len(parts) == 2, f"a pooled metric must return data for each of 2 images: {len(parts)}")
     values, whole = metric.pool(pickle.loads(pickle.dumps(parts)))
-    require(isinstance(whole, float), f"the number of the set has to be a float: {whole!r}")
+    require(isinstance(whole, float), f"the value of all images must be a float: {whole!r}")
     return torch.tensor(values)
 
 
 def _perfect(measure: Any, task: Task | None, batch: Batch) -> Tensor:
-    """Give the input of :func:`_as_function` that is the original's own."""
+    """Return the best input of the function of :func:`_as_function`."""
     return batch.hr.clone() if task is None else perfect_answer(task, measure.stages, batch)
 
 
@@ -227,7 +227,7 @@ def _batch(channels: int, size: tuple[int, int], hr: Tensor | None = None) -> Ba
         pixel_scale=0.1,
         variance=torch.ones_like(lr),
         masks=torch.arange(2 * hr[0, 0].numel()).view(2, *hr.shape[-2:]) % CLASSES,
-        boxes=made_up_boxes(),
+        boxes=true_boxes(),
     )
 
 

@@ -43,10 +43,10 @@ def check_generator(generator: Generator) -> None:
     Raises
     ------
     AssertionError
-        If the size of SR is wrong at any scale, a gradient does not reach a parameter, `stages`
-        does not hold every parameter once and in order, the weights do not survive a safetensors
-        file and `adapt`, or, in evaluation mode, images of a batch affect each other, answers
-        differ, or bf16 autocast fails.
+        If the size of SR is wrong at any scale, a parameter has no gradient, `stages` does not
+        contain every parameter once and in order, or the weights change in a safetensors file and
+        `adapt`; or if, in evaluation mode, images of a batch affect each other, the output is not
+        deterministic, or bf16 autocast fails.
     """
     require_attributes(generator, interfaces.Generator)
     network = _copied(generator)
@@ -58,7 +58,7 @@ def check_generator(generator: Generator) -> None:
         set_scale(network, scale)
         sr = network(lr)
         require_shape(sr, shape, f"SR at scale {scale}")
-        require(sr.dtype == lr.dtype, f"SR has to keep the type {lr.dtype}, got {sr.dtype}")
+        require(sr.dtype == lr.dtype, f"SR must have the type {lr.dtype}, got {sr.dtype}")
         outputs.append(sr.flatten())
     _check_gradients(network, torch.cat(outputs))
     for scale, shape in shapes.items():
@@ -76,7 +76,7 @@ def _check_stages(network: Any, lr: Tensor) -> None:
     held = [id(p) for stage in stages.values() for p in stage.parameters()]
     for name, parameter in network.named_parameters():
         count = held.count(id(parameter))
-        require(count == 1, f"parameter '{name}' is in {count} stages; it has to be in exactly 1")
+        require(count == 1, f"parameter '{name}' is in {count} stages; it must be in exactly 1")
     reached: list[str] = []
     hooks = [
         stage.register_forward_pre_hook(lambda *_, name=name: reached.append(name))
@@ -87,13 +87,13 @@ def _check_stages(network: Any, lr: Tensor) -> None:
         hook.remove()
     ran = list(dict.fromkeys(reached))
     listed = [name for name in stages if name in ran]
-    require(ran == listed, f"stages() has to go from input to output: {ran}, got {listed}")
+    require(ran == listed, f"stages() must go from input to output: {ran}, got {listed}")
 
 
 def _check_published(name: str, weights: Published) -> None:
     require(
         re.fullmatch(r"[0-9a-f]{64}", weights.sha256) is not None,
-        f"published weights '{name}': sha256 has to be 64 hexadecimal digits",
+        f"published weights '{name}': sha256 must consist of 64 hexadecimal digits",
     )
     if weights.url.startswith("package:"):
         try:
@@ -103,9 +103,9 @@ def _check_published(name: str, weights: Published) -> None:
     else:
         require(
             weights.url.startswith("https://"),
-            f"published weights '{name}': the URL has to be https",
+            f"published weights '{name}': the URL must be https",
         )
-    require(bool(weights.licence), f"published weights '{name}' need a licence")
+    require(bool(weights.licence), f"published weights '{name}' must have a licence")
 
 
 def check_discriminator(
@@ -118,13 +118,13 @@ def check_discriminator(
     discriminator
         A module.
     channels, size
-        Shape of the images in pixels.
+        Number of channels, and sides in pixels, of the images.
 
     Raises
     ------
     AssertionError
-        If it does not give finite logits for every image, gradients do not reach the images and
-        every parameter, or the weights do not survive a safetensors file.
+        If it does not return finite logits for every image, the images or a parameter have no
+        gradient, or the weights change in a safetensors file.
     """
     require_attributes(discriminator, interfaces.Discriminator)
     network = _copied(discriminator)
@@ -132,7 +132,7 @@ def check_discriminator(
     logits = network(images)
     require(
         logits.ndim > 0 and len(logits) == 2,
-        f"logits of 2 images have to have a shape that starts with 2, got {tuple(logits.shape)}",
+        f"logits of 2 images must have a shape that starts with 2, got {tuple(logits.shape)}",
     )
     _check_gradients(network, logits)
     require_gradient(images.grad, "the images")
@@ -154,9 +154,10 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     Raises
     ------
     AssertionError
-        If logits are not float32 of the shape that its task has (also in bf16 autocast), features
-        are not those asked for or cost a second pass, an unknown stage is not refused, a gradient
-        does not reach the images, answers in evaluation mode differ, or a detector finds no boxes.
+        If logits are not float32 or do not have the shape of its task (also in bf16 autocast),
+        features are not the requested ones or need a second pass, an unknown stage is not refused,
+        the images have no gradient, outputs in evaluation mode are not deterministic, or a
+        detector finds no boxes.
     """
     require_attributes(teacher, interfaces.Teacher)
     network = _copied(teacher).eval()
@@ -166,7 +167,7 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     _check_answer(answer, teacher, size)
     require(
         passes == _count_passes(network, images, ())[0],
-        "features and logits have to come from one pass through the network",
+        "features and logits must result from a single pass through the network",
     )
     torch.autograd.backward(answer.logits.sum())
     require_gradient(images.grad, "the images")
@@ -177,7 +178,7 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
         network(images, ("no such stage",))
     except ValueError:
         return
-    raise AssertionError("an unknown stage has to raise ValueError that lists the known ones")
+    raise AssertionError("an unknown stage must raise ValueError that lists the known stages")
 
 
 def _check_answer(answer: Answer, teacher: Teacher, size: tuple[int, int]) -> None:
@@ -189,21 +190,19 @@ def _check_answer(answer: Answer, teacher: Teacher, size: tuple[int, int]) -> No
         "embedding": (2, *answer.logits.shape[1:2]),
     }
     require_shape(answer.logits, shapes[task], f"logits of {task}")
-    require(
-        answer.logits.dtype == torch.float32, f"logits have to be float32: {answer.logits.dtype}"
-    )
+    require(answer.logits.dtype == torch.float32, f"logits must be float32: {answer.logits.dtype}")
     require_finite(answer.logits, "the logits")
     found = sorted(answer.features)
-    require(found == sorted(stages), f"features of {sorted(stages)} were asked for, got {found}")
+    require(found == sorted(stages), f"features of {sorted(stages)} were requested, got {found}")
     for stage, features in answer.features.items():
         shape = tuple(features.shape)
         require(
             len(shape) in ((3, 4) if task == "detection" else (4,)) and shape[0] == 2,
-            f"features of '{stage}' have to have the shape (2, C, H, W), got {shape}",
+            f"features of '{stage}' must have the shape (2, C, H, W), got {shape}",
         )
     if task == "detection":
         given = [] if answer.find is None else answer.find()
-        require(len(given) == 2, "a detector has to find boxes in each of 2 images")
+        require(len(given) == 2, "a detector must return boxes for each of 2 images")
         for boxes in given:
             _check_boxes(boxes)
 
@@ -211,15 +210,15 @@ def _check_answer(answer: Answer, teacher: Teacher, size: tuple[int, int]) -> No
 def _check_boxes(boxes: Boxes) -> None:
     count = len(boxes.labels)
     require_shape(boxes.corners, (count, 4), "corners of boxes")
-    require(boxes.scores is not None, "boxes that a detector finds have to have scores")
+    require(boxes.scores is not None, "the boxes of a detector must have scores")
     assert boxes.scores is not None
     require_shape(boxes.scores, (count,), "scores of boxes")
     falling = bool((boxes.scores.diff() <= 0).all())
-    require(falling, "a detector has to give the surest box first")
+    require(falling, "a detector must return its boxes in the order of decreasing scores")
 
 
 def _count_passes(network: nn.Module, images: Tensor, stages: Sequence[str]) -> tuple[int, Answer]:
-    """Count how often the busiest layer runs."""
+    """Return how often the most frequently used layer runs, and the answer."""
     runs: list[int] = []
     layers = [layer for layer in network.modules() if next(layer.children(), None) is None]
     hooks = [
@@ -232,7 +231,7 @@ def _count_passes(network: nn.Module, images: Tensor, stages: Sequence[str]) -> 
 
 
 def _check_gradients(network: nn.Module, output: Tensor) -> None:
-    """Send back a random gradient, since a constant one vanishes in normalisation layers."""
+    """Propagate a random gradient, since a constant one vanishes in normalisation layers."""
     require_finite(output, "the output")
     torch.autograd.backward((output * noise(*output.shape)).sum())
     for name, parameter in network.named_parameters():
@@ -241,12 +240,12 @@ def _check_gradients(network: nn.Module, output: Tensor) -> None:
 
 
 def _check_evaluation(network: Callable[[Tensor], Tensor], images: Tensor) -> None:
-    """Check that evaluation mode is deterministic and takes each image by itself."""
+    """Check that evaluation mode is deterministic and treats images independently."""
     if isinstance(network, nn.Module):
         network.eval()
     with torch.no_grad():
         whole = network(images)
-        require(torch.equal(network(images), whole), "evaluation mode has to be deterministic")
+        require(torch.equal(network(images), whole), "evaluation mode must be deterministic")
         single = torch.cat([network(images[i : i + 1]) for i in range(len(images))])
     require_close(single, whole, "in evaluation mode, images must not affect each other")
 
@@ -261,7 +260,7 @@ def _check_autocast(network: nn.Module, images: Tensor, shape: Sequence[int]) ->
 def _check_weights(
     network: nn.Module, other: nn.Module, adapt: Callable[[dict[str, Tensor]], Any]
 ) -> None:
-    """Bring the weights of a network to another instance by way of a safetensors file."""
+    """Copy the weights of a network to another instance by a safetensors file."""
     state = network.state_dict()
     try:
         stored = load(save({name: tensor.contiguous() for name, tensor in state.items()}))
@@ -273,12 +272,12 @@ def _check_weights(
     try:
         other.load_state_dict(adapt(stored))
     except RuntimeError as error:
-        raise AssertionError(f"a network has to take its own weights back: {error}") from error
+        raise AssertionError(f"a network must be able to load its own weights: {error}") from error
     for name, tensor in other.state_dict().items():
-        require(torch.equal(tensor, state[name]), f"'{name}' changes when weights are read back")
+        require(torch.equal(tensor, state[name]), f"'{name}' changes in a safetensors file")
 
 
 def _copied(network: Any) -> Any:
-    """Copy a module in training mode, so that the caller's own stays as it is."""
-    require(isinstance(network, nn.Module), f"{type(network).__name__} has to be a torch module")
+    """Copy a module and set the copy to training mode."""
+    require(isinstance(network, nn.Module), f"{type(network).__name__} must be a torch module")
     return copy.deepcopy(network).train()

@@ -128,7 +128,7 @@ def test_the_contract_check_of_commands() -> None:
     def mute(*, size: int) -> None:
         """Do something."""
 
-    with pytest.raises(AssertionError, match="has to say what these options mean: size"):
+    with pytest.raises(AssertionError, match="must describe these options: size"):
         check_command(component(mute))
 
     def odd(*, size: dict[str, object]) -> None:
@@ -140,10 +140,10 @@ def test_the_contract_check_of_commands() -> None:
             Several.
         """
 
-    with pytest.raises(AssertionError, match="cannot offer it: parameter 'size' has") as caught:
+    with pytest.raises(AssertionError, match="cannot be a command: parameter 'size' has") as caught:
         check_command(component(odd))
     assert str(caught.value) == (
-        "command 'data count-stars': the command line cannot offer it: parameter 'size' has the "
+        "command 'data count-stars': cannot be a command: parameter 'size' has the "
         "type dict[str, object]; expected text, a number, true or false, a path, a Literal, or a "
         "list of one of these"
     )

@@ -227,10 +227,13 @@ def test_a_damaged_record(web: Web, srkit: Srkit, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"licence": ""}, "a download has to state its licence"),
-        ({"folder": "../up"}, "the folder has to lie below that of all data: '../up'"),
-        ({"archives": []}, r"archives need different names, got \[\]"),
-        ({"archives": [Archive("ftp://a/b.zip")]}, "'ftp://a/b.zip' is no http address of a file"),
+        ({"licence": ""}, "a download must state its licence"),
+        ({"folder": "../up"}, "the folder must be inside the folder of all data: '../up'"),
+        ({"archives": []}, r"archives must have different names, got \[\]"),
+        (
+            {"archives": [Archive("ftp://a/b.zip")]},
+            "'ftp://a/b.zip' is not an http address of a file",
+        ),
         (
             {"archives": [Archive("http://a/b.zip", checksum="sha256:ABC")]},
             "b.zip: expected a checksum such as sha256:9d0b..., in lower case, got 'sha256:ABC'",

@@ -20,5 +20,5 @@ def test_a_format_with_a_part_of_an_optional_protocol(tmp_path: Path) -> None:
     with pytest.raises(AssertionError) as caught:
         check_image_format(HalfCalibrated(), tmp_path)
     assert str(caught.value) == (
-        "HalfCalibrated lacks 'brightness', which srkit.interfaces.CalibratedFormat explains"
+        "HalfCalibrated lacks 'brightness', see srkit.interfaces.CalibratedFormat"
     )
