@@ -55,27 +55,22 @@ def rank(
     from srkit.studies.ranking.measure import rank as rank_models
     from srkit.studies.ranking.report import print_ranking, write_ranking
     from srkit.studies.ranking.testset import open_testset
-    from srkit.system.progress import progress_bars
 
     registry, console = Registry.discover(), new_console()
     chosen = scale or common_scale(models, registry)
     testset = open_testset(on, chosen, Formats.of(registry), lr)
-    with progress_bars(console) as bars:
-        task = bars.add_task("ranking", total=None)
-        found = rank_models(
-            models,
-            testset,
-            registry,
-            metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
-            by=by,
-            precision=precision,
-            self_ensemble=self_ensemble,
-            examples=examples,
-            seed=seed,
-            report=lambda name, done, total: bars.update(
-                task, description=name, completed=done, total=total
-            ),
-        )
+    found = rank_models(
+        models,
+        testset,
+        registry,
+        metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
+        by=by,
+        precision=precision,
+        self_ensemble=self_ensemble,
+        examples=examples,
+        seed=seed,
+        console=console,
+    )
     folder = out or Path("runs") / f"rank-{testset.title}-x{chosen}"
     page = write_ranking(found, folder)
     print_ranking(found, console)

@@ -21,7 +21,7 @@ from srkit.models.open import open_model
 from srkit.report.details import even_choice
 from srkit.studies.compare.report import write_comparison
 from srkit.studies.compare.results import Scene
-from srkit.studies.compare.scenes import Comparison, make_scene, restore
+from srkit.studies.compare.scenes import make_scene, restore
 from srkit.studies.consistency.pairs import read_known, read_restored
 from srkit.studies.metrics import build_metrics
 from srkit.upscaling.files import describe_failure
@@ -78,9 +78,10 @@ def compare_outputs(
     failed: list[str] = []
     for job in chosen:
         try:
-            comparison = _read_output(job, upscalers, metadata or {})
-            scenes.append(make_scene(comparison, registry, {}, share=1 / len(chosen)))
-            models |= dict.fromkeys(comparison.results)
+            one = read_restored(job, upscalers, metadata or {})[0]
+            results, share = {one.model.name: one.sr}, 1 / len(chosen)
+            scenes.append(make_scene(str(job), one.lr, results, one.scale, registry, share=share))
+            models |= dict.fromkeys(results)
         except Exception as error:
             failed.append(describe_failure(job, error))
             console.print(f"[red]failed[/] {escape(failed[-1])}", soft_wrap=True)
@@ -98,11 +99,6 @@ def _page_path(jobs: Sequence[Job]) -> Path:
         return Path(commonpath([job.target.path.parent.resolve() for job in jobs])) / "compare.html"
     target = jobs[0].target
     return target.path.with_name(f"{target.stem}_compare.html")
-
-
-def _read_output(job: Job, upscalers: AnyUpscaler, metadata: Mapping[str, Any]) -> Comparison:
-    one = read_restored(job, upscalers, metadata)[0]
-    return Comparison(str(job), one.lr, {one.model.name: one.sr}, one.scale)
 
 
 def compare_models(
@@ -164,8 +160,17 @@ def compare_models(
         names = MEASURED_METRICS if is_measured(lr) else LEVEL_METRICS
         channels = len(lr.pixels) if is_measured(lr) else 3
         metrics = build_metrics(names, registry, math.ceil(scale), channels)
-    comparison = Comparison(source.name, lr, results, scale, hr)
-    return make_scene(comparison, registry, metrics, centre=centre), list(results), metrics
+    scene = make_scene(
+        source.name,
+        lr,
+        results,
+        scale,
+        registry,
+        reference=hr,
+        metrics=metrics,
+        centre=centre,
+    )
+    return scene, list(results), metrics
 
 
 def _read_reference(path: Path, source: Path, lr: Image, scale: float, formats: Formats) -> Image:

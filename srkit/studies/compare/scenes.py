@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
@@ -31,9 +31,21 @@ MARGIN = 8
 Part = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """An image and the results to compare.
+def make_scene(
+    name: str,
+    lr: Image,
+    results: Mapping[str, Image],
+    scale: float,
+    registry: Registry,
+    *,
+    reference: Image | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    share: float = 1.0,
+    centre: tuple[float, float] | None = None,
+) -> Scene:
+    """Draw an image and its results as layers of a scene, and add a bicubic baseline.
+
+    Only a part of an image that is too large is shown.
 
     Parameters
     ----------
@@ -45,35 +57,10 @@ class Comparison:
         SR by model, in the values of `lr`.
     scale
         Ratio of the sides of SR and LR.
-    reference
-        HR in the values of `lr` and the size of SR, or None.
-    """
-
-    name: str
-    lr: Image
-    results: Mapping[str, Image]
-    scale: float
-    reference: Image | None = None
-
-
-def make_scene(
-    comparison: Comparison,
-    registry: Registry,
-    metrics: Mapping[str, Metric],
-    *,
-    share: float = 1.0,
-    centre: tuple[float, float] | None = None,
-) -> Scene:
-    """Draw an image and its results as layers of a scene, and add a bicubic baseline.
-
-    Only a part of an image that is too large is shown.
-
-    Parameters
-    ----------
-    comparison
-        The images.
     registry
         The available components.
+    reference
+        HR in the values of `lr` and the size of SR, if available.
     metrics
         Metrics of the whole image, which are measured if there is HR.
     share
@@ -86,30 +73,29 @@ def make_scene(
     DataError
         If a result cannot be measured.
     """
-    lr, scale, reference = comparison.lr, comparison.scale, comparison.reference
-    count = len(comparison.results) + 1 + (reference is not None)
+    count = len(results) + 1 + (reference is not None)
     side = min(LONGEST, math.sqrt(BUDGET * share / count))
     part = _part(lr, max(16, int(side / scale)), centre)
-    shown = {INPUT: crop(lr, part, 1)}
-    restored = dict(comparison.results)
+    shown, restored = {INPUT: crop(lr, part, 1)}, dict(results)
     if BASELINE not in restored:
         if reference is None:
             shown[BASELINE] = _baseline(lr, part, scale, registry)
         else:  # its scores are those of the whole image
             whole = _baseline(lr, (0, 0, *_size(lr)), scale, registry)
             restored = {BASELINE: whole, **restored}
-    shown |= {name: crop(sr, part, scale) for name, sr in restored.items()}
+    shown |= {model: crop(sr, part, scale) for model, sr in restored.items()}
     scores = {}
     if reference is not None:
         shown[HR] = crop(reference, part, scale)
-        scores = {name: _scores(sr, comparison, metrics) for name, sr in restored.items()}
+        for model, sr in restored.items():
+            scores[model] = _scores(name, sr, lr, reference, metrics or {})
     height, width = next(reversed(shown.values())).pixels.shape[-2:]
     uris, bar = draw(lr, list(shown.values()))
     layers = [
-        Layer(name, uri, width / image.pixels.shape[-1], scores.get(name, {}))
-        for (name, image), uri in zip(shown.items(), uris, strict=True)
+        Layer(layer, uri, width / image.pixels.shape[-1], scores.get(layer, {}))
+        for (layer, image), uri in zip(shown.items(), uris, strict=True)
     ]
-    return Scene(comparison.name, _title(comparison, part), width, height, layers, bar)
+    return Scene(name, _title(lr, scale, part), width, height, layers, bar)
 
 
 def crop(image: Image, part: Part, scale: float) -> Image:
@@ -174,23 +160,22 @@ def _baseline(lr: Image, part: Part, scale: float, registry: Registry) -> Image:
     return crop(sr, inner, scale)
 
 
-def _scores(sr: Image, comparison: Comparison, metrics: Mapping[str, Metric]) -> dict[str, float]:
+def _scores(
+    name: str, sr: Image, lr: Image, hr: Image, metrics: Mapping[str, Metric]
+) -> dict[str, float]:
     """Measure SR against HR, after rounding to 8 bits unless the values are measured."""
-    lr, hr = comparison.lr, comparison.reference
-    assert hr is not None
     pixels = sr.pixels if is_measured(lr) else rounded(sr.pixels, lr)
     channels = 3 if len(pixels) == 1 and not is_measured(lr) else -1
     sr_pixels, hr_pixels, lr_pixels = (
         each[None].float().expand(-1, channels, -1, -1) for each in (pixels, hr.pixels, lr.pixels)
     )
-    batch = Batch([comparison.name], hr_pixels, [0], lr=lr_pixels, data_range=hr.data_range)
+    batch = Batch([name], hr_pixels, [0], lr=lr_pixels, data_range=hr.data_range)
     return measure_image(sr_pixels, batch, metrics)
 
 
-def _title(comparison: Comparison, part: Part) -> str:
-    lr = comparison.lr
+def _title(lr: Image, scale: float, part: Part) -> str:
     width, height = _size(lr)
-    large = [resized_side(side, comparison.scale) for side in (width, height)]
+    large = [resized_side(side, scale) for side in (width, height)]
     title = f"{width} × {height} pixels, restored to {large[0]} × {large[1]}"
     if part != (0, 0, width, height):
         left, top, right, bottom = part

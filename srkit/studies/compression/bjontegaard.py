@@ -10,13 +10,16 @@ last release is of September 2023, and it prints warnings where this module retu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
+#: Rates, which are positive, such as bytes; and the quality at each, by any measure.
+RateCurve = tuple[Sequence[float], Sequence[float]]
 #: Minimum number of points of a curve.
 FEWEST = 3
 
@@ -28,32 +31,16 @@ class Delta:
     Parameters
     ----------
     value
-        The delta; None if it is undefined.
+        The delta; NaN if it is undefined.
     overlap
         Share of the total range of the two curves that they have in common, in [0, 1].
     reason
         Why the delta is undefined; otherwise empty.
     """
 
-    value: float | None
+    value: float = math.nan
     overlap: float = 0.0
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RateCurve:
-    """A curve of quality against rate.
-
-    Parameters
-    ----------
-    rates
-        ``(N,)``, positive, such as bytes.
-    values
-        ``(N,)``, any measure of quality.
-    """
-
-    rates: Sequence[float]
-    values: Sequence[float]
 
 
 def delta_quality(anchor: RateCurve, test: RateCurve) -> Delta:
@@ -61,7 +48,7 @@ def delta_quality(anchor: RateCurve, test: RateCurve) -> Delta:
 
     The mean is over the logarithm of the rate; for PSNR this is BD-PSNR.
     """
-    first, second = ((np.log10(curve.rates), np.array(curve.values)) for curve in (anchor, test))
+    first, second = ((np.log10(rates), np.array(values)) for rates, values in (anchor, test))
     return _average(first, second)
 
 
@@ -72,15 +59,13 @@ def delta_rate(anchor: RateCurve, test: RateCurve) -> Delta:
     unless the quality of both curves is strictly monotonic; repeated points count once.
     """
     for curve in (anchor, test):
-        points = np.unique(np.column_stack([curve.rates, curve.values]), axis=0)
+        points = np.unique(np.column_stack(curve), axis=0)
         steps = np.diff(points[:, 1])
         if not ((steps > 0).all() or (steps < 0).all()):
-            return Delta(None, reason="the values are not monotonic")
-    first, second = ((np.array(curve.values), np.log10(curve.rates)) for curve in (anchor, test))
+            return Delta(reason="the values are not monotonic")
+    first, second = ((np.array(values), np.log10(rates)) for rates, values in (anchor, test))
     found = _average(first, second)
-    if found.value is None:
-        return found
-    return Delta(100 * (10**found.value - 1), found.overlap)
+    return replace(found, value=100 * (10**found.value - 1))
 
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -91,14 +76,14 @@ def _average(anchor: Points, test: Points) -> Delta:
     curves = []
     for x, y in (anchor, test):
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            return Delta(None, reason="a value is not finite")
+            return Delta(reason="a value is not finite")
         distinct, places = np.unique(x, return_index=True)
         if len(distinct) < FEWEST:
-            return Delta(None, reason=f"a curve has fewer than {FEWEST} distinct points")
+            return Delta(reason=f"a curve has fewer than {FEWEST} distinct points")
         curves.append((distinct, y[places]))
     low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
     if high <= low:
-        return Delta(None, reason="the curves do not overlap")
+        return Delta(reason="the curves do not overlap")
     width = max(x[-1] for x, _ in curves) - min(x[0] for x, _ in curves)
     areas = [float(Akima1DInterpolator(x, y).integrate(low, high)) for x, y in curves]
     return Delta((areas[1] - areas[0]) / float(high - low), float((high - low) / width))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,7 @@ def write_compression(found: Compression, folder: Path) -> Path:
     summary = {
         "title": found.title,
         "images": len(found.images),
-        "metrics": {
-            info.name: {
-                "unit": info.unit,
-                "higher_is_better": info.higher_is_better,
-                "protocol": info.protocol,
-            }
-            for info in found.metrics
-        },
+        "metrics": {info.name: asdict(info) for info in found.metrics},
         "points": points,
         "deltas": deltas,
         "notes": lines,
@@ -124,22 +117,19 @@ def _unreached(found: Compression) -> list[str]:
 
 
 def _missing(deltas: Sequence[ModelDelta]) -> list[str]:
-    """Return a line for each reason why deltas are undefined, and the curves that it affects."""
+    """Return a line for each kind of delta and each reason why it is undefined."""
     curves: dict[tuple[str, str], list[str]] = {}
     for one in deltas:
         name = one.metric.name
         for kind, delta in ((name, one.quality), (f"bytes by {name}", one.rate)):
-            if delta.value is None:
+            if delta.reason:
                 curve = f"{one.format} {one.model}"
                 curves.setdefault((kind, delta.reason), []).append(curve)
-    every = list(dict.fromkeys(f"{one.format} {one.model}" for one in deltas))
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for (kind, reason), affected in curves.items():
-        where = "all curves" if affected == every else ", ".join(affected)
-        kinds.setdefault((where, reason), []).append(kind)
+    count = len({(one.format, one.model) for one in deltas})
     return [
-        f"no delta of {', '.join(names)} for {where}: {reason}"
-        for (where, reason), names in kinds.items()
+        f"no delta of {kind} for {'all curves' if len(names) == count else ', '.join(names)}: "
+        f"{reason}"
+        for (kind, reason), names in curves.items()
     ]
 
 
@@ -158,14 +148,12 @@ def _by_model(found: Compression) -> list[list[ModelDelta]]:
 
 
 def _quality_text(delta: ModelDelta) -> str:
-    value = delta.quality.value
-    if value is None:
-        return "–"
-    return ("+" if value > 0 else "") + format_value(delta.metric, value)
+    sign = "+" if delta.quality.value > 0 else ""
+    return sign + format_value(delta.metric, delta.quality.value)
 
 
 def _rate_text(delta: ModelDelta) -> str:
-    return "–" if delta.rate.value is None else f"{delta.rate.value:+.1f} %"
+    return "–" if delta.rate.reason else f"{delta.rate.value:+.1f} %"
 
 
 def _point_row(found: Compression, point: Point) -> dict[str, Any]:
@@ -186,10 +174,10 @@ def _delta_row(one: ModelDelta) -> dict[str, Any]:
         "format": one.format,
         "model": one.model,
         "metric": one.metric.name,
-        "quality_delta": math.nan if one.quality.value is None else one.quality.value,
+        "quality_delta": one.quality.value,
         "quality_overlap": one.quality.overlap,
         "quality_reason": one.quality.reason,
-        "rate_delta_percent": math.nan if one.rate.value is None else one.rate.value,
+        "rate_delta_percent": one.rate.value,
         "rate_overlap": one.rate.overlap,
         "rate_reason": one.rate.reason,
     }

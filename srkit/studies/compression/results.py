@@ -146,7 +146,7 @@ class Compression:
 
         def curve(form: str, model: str, metric: str) -> RateCurve:
             points = curves[form, model]
-            return RateCurve([p.size for p in points], [p.values[metric] for p in points])
+            return [p.size for p in points], [p.values[metric] for p in points]
 
         deltas = []
         for form, model in curves:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srkit.evaluation.panels import GAP, TITLE
-from srkit.evaluation.results import ModelResult
 from srkit.report.details import CELL, CropBox, add_cell, mark_box
 from srkit.report.pictures import Pixels
 from srkit.report.plotting import COLOURS, log_scale, panels, shorten, style
@@ -56,7 +55,10 @@ def ranking_sheet(ranking: Ranking) -> tuple[Figure, float]:
                 line, column = divmod(place, columns)
                 bottom = top - TITLE - CELL - line * (CELL + CAPTION)
                 axis = add_cell(figure, GAP + column * (CELL + GAP), bottom)
-                _show(axis, image, text)
+                # One channel is drawn in grey; of three, the colour map is ignored.
+                axis.imshow(image.squeeze(), "gray", vmin=0, vmax=1, interpolation="nearest")
+                axis.set_anchor("NW")
+                axis.text(0, -0.03, text, transform=axis.transAxes, va="top", fontsize=8)
                 if box is not None:
                     mark_box(axis, image, box)
     side = max(max(example.whole.shape[:2]) for example in ranking.examples)
@@ -65,24 +67,14 @@ def ranking_sheet(ranking: Ranking) -> tuple[Figure, float]:
 
 def _squares(ranking: Ranking, example: Example) -> Iterator[tuple[Pixels, str, CropBox | None]]:
     """Iterate over the squares of an example, with their captions and the box to mark in them."""
+    name = ranking.by.name.replace("_", " ")
     yield example.whole, "HR, whole", example.box
     yield example.hr, "HR", None
     yield example.lr, f"LR, 1/{ranking.scale}", None
     for rank, model in enumerate(ranking.evaluation.models, start=1):
         score = format_value(ranking.by, float(model.values[ranking.by.name][example.index]))
-        text = f"{rank}. {shorten(model.name, NAME_WIDTH)}\n{_name(ranking)} {score}"
+        text = f"{rank}. {shorten(model.name, NAME_WIDTH)}\n{name} {score}"
         yield example.models[model.name], f"{text} {ranking.by.unit}".rstrip(), None
-
-
-def _name(ranking: Ranking) -> str:
-    return ranking.by.name.replace("_", " ")
-
-
-def _show(axis: Axes, image: Pixels, text: str) -> None:
-    pixels = image[..., 0] if image.shape[2] == 1 else image
-    axis.imshow(pixels, "gray", vmin=0, vmax=1, interpolation="nearest")
-    axis.set_anchor("NW")
-    axis.text(0, -0.03, text, transform=axis.transAxes, va="top", fontsize=8)
 
 
 def cost_figure(ranking: Ranking) -> Figure:
@@ -116,10 +108,12 @@ def _against_cost(axis: Axes, ranking: Ranking, cost_of: Callable[[Cost], float]
         if not cost:
             axis.axhline(mean, color=colour, linestyle="--", linewidth=1)
             continue
+        ends = interval(model.values[ranking.by.name])
+        errors = None if ends is None else [[max(0, mean - ends[0])], [max(0, ends[1] - mean)]]
         axis.errorbar(
             cost,
             mean,
-            yerr=_errors(model, ranking, mean),
+            yerr=errors,
             color=colour,
             marker=MARKERS[number // len(COLOURS) % len(MARKERS)],
             markersize=11,
@@ -131,11 +125,6 @@ def _against_cost(axis: Axes, ranking: Ranking, cost_of: Callable[[Cost], float]
         axis.text(cost, mean, str(number + 1), color="white", fontsize=7, **MIDDLE)
     log_scale(axis, [cost_of(ranking.costs[model.name]) for model in ranking.evaluation.models])
     axis.margins(y=0.12)
-
-
-def _errors(model: ModelResult, ranking: Ranking, mean: float) -> list[list[float]] | None:
-    ends = interval(model.values[ranking.by.name])
-    return None if ends is None else [[max(0.0, mean - ends[0])], [max(0.0, ends[1] - mean)]]
 
 
 def cost_caption(ranking: Ranking) -> str:

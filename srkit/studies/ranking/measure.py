@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, product
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from rich.console import Console
 from torch import Tensor
 
 from srkit.components.crashes import describe, wants_traceback
@@ -26,10 +26,11 @@ from srkit.report.details import even_choice, most_detailed
 from srkit.report.metric_info import MetricInfo
 from srkit.report.pictures import Pixels, to_picture
 from srkit.studies.metrics import build_metrics, measure_image
-from srkit.studies.ranking.bootstrap import FEW, paired_difference
+from srkit.studies.ranking.bootstrap import FEW, Difference, paired_difference
 from srkit.studies.ranking.results import Cost, Example, Ranking
 from srkit.studies.ranking.testset import Pair, TestSet
 from srkit.system.memory import PeakMemory
+from srkit.system.progress import progress_bars
 from srkit.upscaling.tiling import LARGEST
 from srkit.upscaling.upscaler import ImageUpscaler, Precision, as_bands
 
@@ -40,9 +41,6 @@ METRICS_MEASURED = ("psnr", "ssim", "mae")
 #: Multiply-adds are counted on an LR image of this side, and reported for an SR image of this size.
 COUNTED_SIDE, REPORTED_SIZE = 64, (1280, 720)
 ENSEMBLE = " + self-ensemble"
-
-Floats = NDArray[np.float64]
-Report = Callable[[str, int, int], None]
 
 
 def default_metrics(pair: Pair, registry: Registry) -> list[str]:
@@ -84,7 +82,7 @@ def rank(
     examples: int = 4,
     seed: int = 0,
     device: torch.device | None = None,
-    report: Report = lambda name, done, total: None,
+    console: Console | None = None,
 ) -> Ranking:
     """Rank models on a test set.
 
@@ -110,8 +108,8 @@ def rank(
         Seed of the bootstrap.
     device
         Where to compute; by default a GPU if available.
-    report
-        Called with the name of the model and the number of images done and in total.
+    console
+        Where to show progress; by default on standard error.
 
     Returns
     -------
@@ -135,18 +133,18 @@ def rank(
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     ranker = _Ranker(testset, built, even_choice(len(testset), examples), device, precision)
     failures: dict[str, str] = {}
-    for reference in dict.fromkeys(references):
-        for ensemble in (False, True) if self_ensemble else (False,):
-            if ensemble and (reference in INTERPOLATIONS or reference in failures):
-                continue
-            try:
-                ranker.measure(reference, registry, ensemble, report)
-            except SrkitError as error:
-                failures[reference + ENSEMBLE * ensemble] = str(error)
-            except Exception as error:  # such as a bug in a plugin; the other models are ranked
-                if wants_traceback():
-                    raise
-                failures[reference + ENSEMBLE * ensemble] = describe(error)
+    passes = (False, True) if self_ensemble else (False,)
+    for reference, ensemble in product(dict.fromkeys(references), passes):
+        if ensemble and (reference in INTERPOLATIONS or reference in failures):
+            continue
+        try:
+            ranker.measure(reference, registry, ensemble, console)
+        except SrkitError as error:
+            failures[reference + ENSEMBLE * ensemble] = str(error)
+        except Exception as error:  # such as a bug in a plugin; the other models are ranked
+            if wants_traceback():
+                raise
+            failures[reference + ENSEMBLE * ensemble] = describe(error)
     if not ranker.results:
         reasons = "\n  ".join(f"{name}: {why}" for name, why in failures.items())
         raise SrkitError(f"no model could be ranked\n  {reasons}")
@@ -181,7 +179,9 @@ class _Ranker:
         smallest = testset[int(np.argmin(sizes))]
         self._measure_image(smallest.hr.pixels.float(), smallest)
 
-    def measure(self, reference: str, registry: Registry, ensemble: bool, report: Report) -> None:
+    def measure(
+        self, reference: str, registry: Registry, ensemble: bool, console: Console | None
+    ) -> None:
         """Open a model, and restore and measure every image."""
         large = self.testset[self._largest].lr
         memory = PeakMemory(self.device)
@@ -201,16 +201,16 @@ class _Ranker:
         values: dict[str, list[float]] = {metric: [] for metric in self.metrics}
         crops: dict[int, Pixels] = {}
         seconds, count = 0.0, len(self.testset)
-        for index, pair in enumerate(self.testset):
-            report(name, index, count)
-            start = time.perf_counter()
-            pixels = upscaler(pair.lr).pixels
-            seconds += time.perf_counter() - start
-            sr = rounded(pixels, pair.hr) if pair.is_8_bit else pixels
-            for metric, value in self._measure_image(sr, pair).items():
-                values[metric].append(value)
-            if index in self.examples:
-                crops[index] = self.examples[index].box.cut(_displayed(sr, pair))
+        with progress_bars(console) as bars:
+            for index, pair in enumerate(bars.track(self.testset, count, description=name)):
+                start = time.perf_counter()
+                pixels = upscaler(pair.lr).pixels
+                seconds += time.perf_counter() - start
+                sr = rounded(pixels, pair.hr) if pair.is_8_bit else pixels
+                for metric, value in self._measure_image(sr, pair).items():
+                    values[metric].append(value)
+                if index in self.examples:
+                    crops[index] = self.examples[index].box.cut(_displayed(sr, pair))
         arrays = {metric: np.array(each) for metric, each in values.items()}
         passes = len(as_bands(large.pixels, model.channels, [])) * (8 if ensemble else 1)
         self.costs[name] = Cost(*_count(model, passes), seconds / count, memory.peak)
@@ -233,29 +233,15 @@ class _Ranker:
             return math.isnan(value), sign * value
 
         models = sorted(self.results, key=key)
-        leads = {
+        leads: dict[str, Difference | None] = {
             model.name: paired_difference(model.values[by], after.values[by], metric, seed=seed)
             for model, after in pairwise(models)
         }
-        evaluation = Evaluation(
-            title=f"{self.testset.title}, scale {self.testset.scale}",
-            names=self.names,
-            labels=None,
-            label_source="",
-            classes=None,
-            metrics=infos,
-            models=models,
-            notes=self._notes(),
-        )
-        return Ranking(
-            evaluation,
-            metric,
-            self.testset.scale,
-            self.costs,
-            {**leads, models[-1].name: None},
-            failures,
-            [self.examples[index] for index in sorted(self.examples)],
-        )
+        title, scale = f"{self.testset.title}, scale {self.testset.scale}", self.testset.scale
+        found = Evaluation(title, self.names, None, "", None, infos, models, self._notes())
+        leads |= {models[-1].name: None}
+        examples = list(self.examples.values())
+        return Ranking(found, metric, scale, self.costs, leads, failures, examples)
 
     def _notes(self) -> list[str]:
         where = f"a CPU with {torch.get_num_threads()} thread(s)"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import TaskID
+from rich.progress import Progress, TaskID
 
 from srkit.errors import TrainingError
 from srkit.studies.sweeps.report import print_sweep, write_sweep
@@ -54,7 +54,8 @@ def sweep(queue: RunQueue, *, processes: int, console: Console) -> Sweep:
     folder = queue.setup.folder
     with only_sweep(folder):
         queue.open()
-        with SweepProgress(console, queue.total) as progress:
+        with progress_bars(console) as bars:
+            progress = SweepProgress(bars, queue.total)
             for name, reason in queue.reasons.items():
                 progress.skip(name, reason)
 
@@ -114,24 +115,16 @@ class SweepProgress:
 
     Parameters
     ----------
-    console
-        Where to show it.
+    bars
+        The bars.
     total
         The number of runs.
     """
 
-    def __init__(self, console: Console, total: int) -> None:
-        self._console, self._total, self._done = console, total, 0
+    def __init__(self, bars: Progress, total: int) -> None:
+        self._bars, self._total, self._done = bars, total, 0
+        self._all = bars.add_task("variants", total=total)
         self._running: dict[str, tuple[VariantRun, TaskID]] = {}
-        self._bars = progress_bars(console)
-        self._all = self._bars.add_task("variants", total=total)
-
-    def __enter__(self) -> SweepProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.stop()
 
     def skip(self, name: str, reason: str) -> None:
         """Show a run that had ended before, and why if it failed."""
@@ -148,26 +141,26 @@ class SweepProgress:
 
     def update(self, running: list[Job]) -> None:
         """Show how far the running jobs are."""
-        if self._console.is_terminal:
+        if not self._bars.disable:
             for job in running:
                 run, bar = self._running[job.name]
                 self._bars.update(bar, completed=last_step(run.folder / "metrics.jsonl"))
 
     def end(self, name: str, reason: str) -> None:
         """Show that a run has ended, and why if it failed."""
-        _, bar = self._running.pop(name)
-        self._bars.remove_task(bar)
-        if not reason:
+        self._bars.remove_task(self._running.pop(name)[1])
+        if reason:
+            self._print(f"{name}: failed: {reason}")
+        else:
             self._count()
-        done = f"done, {self._done} of {self._total}"
-        self._print(f"{name}: " + (f"failed: {reason}" if reason else done))
+            self._print(f"{name}: done, {self._done} of {self._total}")
 
     def _count(self) -> None:
         self._done += 1
-        self._bars.update(self._all, completed=self._done)
+        self._bars.advance(self._all)
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._bars.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def last_step(records: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,16 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
         If a file cannot be written.
     """
     writer = ReportWriter(folder)
-    _write_table(found, writer)
-    _write_runs(found, writer)
+    names = [metric.name for metric in found.metrics]
+    header = ["variant", "runs", *(f"{name}{end}" for name in names for end in ("", "/sd"))]
+    rows = (
+        [each.name, len(each.runs)]
+        + [number for name in names for number in (each.mean(name), each.deviation(name))]
+        for each in [*found.summaries(), *found.references()]
+    )
+    writer.csv("table.csv", header, rows)
+    runs = [_run_row(found, outcome) for outcome in found.outcomes]
+    writer.csv("runs.csv", runs[0], (row.values() for row in runs))
     writer.json("table.json", _summary(found, folder))
     _write_figure(found, writer)
     return writer.page(
@@ -159,35 +168,19 @@ def _count(summary: Summary) -> str:
     return str(done) if done == summary.planned else f"{done} of {summary.planned}"
 
 
-def _write_table(found: Sweep, writer: ReportWriter) -> None:
-    names = [metric.name for metric in found.metrics]
-    writer.csv(
-        "table.csv",
-        ["variant", "runs", *(f"{name}{end}" for name in names for end in ("", "/sd"))],
-        (
-            [each.name, len(each.runs)]
-            + [number for name in names for number in (each.mean(name), each.deviation(name))]
-            for each in [*found.summaries(), *found.references()]
-        ),
-    )
-
-
-def _write_runs(found: Sweep, writer: ReportWriter) -> None:
-    axes = list(dict.fromkeys(axis for o in found.outcomes for axis in o.variant.choices))
-    names = [metric.name for metric in found.metrics]
-    validation = [] if found.objective is None else [f"validation/{found.objective.name}"]
-    writer.csv(
-        "runs.csv",
-        ["run", "variant", *axes, *names, *validation, "failure"],
-        (
-            [outcome.variant.name, outcome.variant.group]
-            + [outcome.variant.choices.get(axis, "") for axis in axes]
-            + [outcome.mean(name) for name in names]
-            + ([outcome.validated] if validation else [])
-            + [outcome.reason]
-            for outcome in found.outcomes
-        ),
-    )
+def _run_row(found: Sweep, outcome: Outcome) -> dict[str, Any]:
+    axes = dict.fromkeys(axis for each in found.outcomes for axis in each.variant.choices)
+    validated = {}
+    if found.objective is not None:
+        validated[f"validation/{found.objective.name}"] = outcome.validated
+    return {
+        "run": outcome.variant.name,
+        "variant": outcome.variant.group,
+        **{axis: outcome.variant.choices.get(axis, "") for axis in axes},
+        **{metric.name: outcome.mean(metric.name) for metric in found.metrics},
+        **validated,
+        "failure": outcome.reason,
+    }
 
 
 def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
@@ -208,13 +201,7 @@ def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
         "objective": None if found.objective is None else found.objective.name,
         "best_trial": None if best is None else best.variant.name,
         "metrics": {
-            metric.name: {
-                "unit": metric.unit,
-                "higher_is_better": metric.higher_is_better,
-                "signed": metric.signed,
-                "protocol": metric.protocol,
-                "best": sorted(found.best(metric)),
-            }
+            metric.name: {**asdict(metric), "best": sorted(found.best(metric))}
             for metric in found.metrics
         },
         "variants": [row(summary) for summary in found.summaries()],

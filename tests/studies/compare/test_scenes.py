@@ -18,7 +18,7 @@ from srkit.functional.resizing import resize
 from srkit.interfaces import Image
 from srkit.studies.compare import scenes
 from srkit.studies.compare.results import Layer, Scene
-from srkit.studies.compare.scenes import Comparison, make_scene
+from srkit.studies.compare.scenes import make_scene
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -36,9 +36,7 @@ def _enlarged(image: Image, scale: int = 2) -> Image:
 
 
 def _scene(lr: Image, registry: Registry, scale: int = 2, **options: Any) -> Scene:
-    return make_scene(
-        Comparison("a", lr, {"sr": _enlarged(lr, scale)}, scale), registry, {}, **options
-    )
+    return make_scene("a", lr, {"sr": _enlarged(lr, scale)}, scale, registry, **options)
 
 
 def _pixels(layer: Layer, mode: str) -> Any:
@@ -101,7 +99,7 @@ def test_diverged_values_do_not_hide_the_other_layers(registry: Registry) -> Non
     pixels = torch.rand(1, 8, 8, generator=GENERATOR)
     lr = Image(pixels, (0.0, 1.0), {"bits": 32})
     diverged = Image(_enlarged(lr).pixels * 1e6, (0.0, 1.0), {"bits": 32})
-    scene = make_scene(Comparison("a", lr, {"sr": diverged}, 2), registry, {})
+    scene = make_scene("a", lr, {"sr": diverged}, 2, registry)
     assert len(np.unique(_pixels(scene.layers[0], "RGB").sum(-1))) > 20
 
 
@@ -136,5 +134,5 @@ def test_part_of_a_large_image(
 
 def test_baseline_is_not_shown_twice(registry: Registry) -> None:
     lr = Image(torch.rand(3, 8, 8, generator=GENERATOR), (0.0, 1.0), {"bits": 8})
-    scene = make_scene(Comparison("a", lr, {"bicubic": _enlarged(lr)}, 2), registry, {})
+    scene = make_scene("a", lr, {"bicubic": _enlarged(lr)}, 2, registry)
     assert [layer.name for layer in scene.layers] == ["input", "bicubic"]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from srkit.studies.compression.bjontegaard import RateCurve, delta_quality
+from srkit.studies.compression.bjontegaard import delta_quality
 from srkit.studies.compression.results import HR, Compression
 
 
@@ -9,7 +9,7 @@ def test_deltas_are_against_hr_of_the_same_format(found: Compression) -> None:
     for one in found.deltas():
         name = one.metric.name
         first, second = (
-            RateCurve([p.size for p in curve], [p.values[name] for p in curve])
+            ([p.size for p in curve], [p.values[name] for p in curve])
             for curve in (curves[one.format, HR], curves[one.format, one.model])
         )
         assert one.quality == delta_quality(first, second)
