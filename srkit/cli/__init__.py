@@ -30,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(train.train)
-app.command()(train.finetune)
+app.command(name="finetune", help=train.FINETUNE)(train.train)
 app.command()(sweep.sweep)
 app.command(name="eval")(evaluate.evaluate)
 app.command()(plugins.plugins)

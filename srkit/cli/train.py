@@ -1,4 +1,4 @@
-"""`srkit train` and `srkit finetune`, which train what a recipe needs first."""
+"""`srkit train` and `srkit finetune`, which first train the recipes that a recipe needs."""
 
 from __future__ import annotations
 
@@ -17,52 +17,42 @@ if TYPE_CHECKING:
     from srkit.components.registry import Registry
     from srkit.recipe.recipe import Recipe
 
-Out = Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
-Processes = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
+#: Help of the command that refuses recipes without starting weights.
+FINETUNE = "Train from the weights that `start` of a recipe names, freezing the stages it freezes."
 
 
 def train(
+    context: typer.Context,
     recipe: RecipeFile,
     overrides: Overrides = None,
     sample: Sample = False,
-    out: Out = None,
-    resume: Resume = False,
-    processes: Processes = 1,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the last checkpoint.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
 ) -> None:
-    """Train what a recipe says, then evaluate it on its test data."""
-    _train(recipe, overrides or [], sample, out, resume, processes)
-
-
-def finetune(
-    recipe: RecipeFile,
-    overrides: Overrides = None,
-    sample: Sample = False,
-    out: Out = None,
-    resume: Resume = False,
-    processes: Processes = 1,
-) -> None:
-    """Train from the weights that the recipe's `start` names, freezing what it freezes."""
-    _train(recipe, overrides or [], sample, out, resume, processes, needs_start=True)
+    """Train a recipe, then evaluate it on its test data."""
+    command = str(context.info_name)
+    _train(command, recipe, overrides or [], sample, out, resume, processes)
 
 
 def _train(
+    command: str,
     path: Path,
     overrides: list[str],
     sample: bool,
     out: Path | None,
     resume: bool,
     processes: int,
-    *,
-    needs_start: bool = False,
 ) -> None:
     from srkit.assembly.build import SPLITS, read
     from srkit.components.registry import Registry
-    from srkit.system.processes.children import launched
+    from srkit.system.processes.children import launch, launched
 
     registry = Registry.discover()
     recipe = read(path, registry, overrides, sample=sample, splits=SPLITS)
-    if needs_start and recipe.start is None:
+    if command == "finetune" and recipe.start is None:
         raise SrkitError(f"{path}: start: missing; finetune needs weights to start from")
     folder = out or run_folder(recipe, sample)
     if recipe.needs and not launched():
@@ -70,8 +60,10 @@ def _train(
         train_needs(recipe, registry, sample, folder, processes)
         resume = resume and (folder / "recipe.yaml").is_file()  # perhaps only a need was stopped
     if processes > 1 and not launched():
-        command = "finetune" if needs_start else "train"
-        _launch(command, path, overrides, sample, folder, resume, processes)
+        options = ["--out", str(folder), "--processes", str(processes)]
+        options += [name for name, given in (("--sample", sample), ("--resume", resume)) if given]
+        if status := launch(processes, [command, str(path), *options, "--", *overrides]):
+            raise SystemExit(status)
         return
     if recipe.needs:
         recipe = with_needs(recipe, path, registry, sample, folder)
@@ -81,7 +73,7 @@ def _train(
 def _check(recipe: Recipe, registry: Registry, path: Path) -> None:
     """Report what is wrong with a recipe before the runs that it needs are trained.
 
-    What waits for these runs can be built only afterwards, so that the recipe is assembled again.
+    Some components need these runs to be built, so that the recipe is assembled again afterwards.
     """
     from srkit.assembly.build import SPLITS, assemble
     from srkit.assembly.device import move, set_up_process
@@ -93,24 +85,6 @@ def _check(recipe: Recipe, registry: Registry, path: Path) -> None:
     rehearse(assembly, process, str(path))
 
 
-def _launch(
-    command: str,
-    path: Path,
-    overrides: list[str],
-    sample: bool,
-    folder: Path,
-    resume: bool,
-    processes: int,
-) -> None:
-    from srkit.system.processes.children import launch
-
-    options = ["--out", str(folder), "--processes", str(processes)]
-    options += [name for name, given in (("--sample", sample), ("--resume", resume)) if given]
-    status = launch(processes, [command, str(path), *options, "--", *overrides])
-    if status:
-        raise SystemExit(status)
-
-
 def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, resume: bool) -> None:
     from srkit.assembly.build import SPLITS, assemble
     from srkit.system.processes.children import first_process
@@ -118,8 +92,8 @@ def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, re
 
     console, source = new_console(), str(path)
     try:
-        # The test data are built too: that they are missing is not to be found after hours.
-        # No name refers to what is built, so that the evaluation has the memory for itself.
+        # The test data are built, too, so that missing ones are reported now, not after hours.
+        # No name refers to the assembly, so that its memory is free for the evaluation.
         checkpoint = train(
             assemble(recipe, registry, source, splits=SPLITS),
             folder,
@@ -151,4 +125,4 @@ def train_needs(
             continue
         print(f"needs.{name}: training {recipe.needs[name]}")
         begun = (run / "checkpoints" / "last.safetensors").is_file()
-        _train(Path(recipe.needs[name]), [], sample, run, begun, processes)
+        _train("train", Path(recipe.needs[name]), [], sample, run, begun, processes)

@@ -16,7 +16,7 @@ from torch import nn
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
 from srkit.assembly.device import memory_format, move, set_up_process
-from srkit.assembly.start import begin_from
+from srkit.assembly.start import load_starting_weights
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, WeightsError
 from srkit.evaluation.classifier import classify
@@ -164,7 +164,7 @@ def networks_of(assembly: Assembly, run: Path, *, trained: bool = True) -> dict[
     start, others = assembly.recipe.start, assembly.recipe.evaluation.models
     if start is not None and start.weights not in others.values():
         untuned = deepcopy(generator)
-        begin_from(untuned, assembly.recipe)
+        load_starting_weights(untuned, assembly.recipe)
         networks[f"{Path(start.weights).stem} (untuned)"] = untuned
     for name, weights in others.items():
         networks[name] = deepcopy(generator)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
+
 from torch import nn
 
-from srkit.assembly.start import frozen_stages, kept_parameters
 from srkit.errors import TrainingError
 from srkit.interfaces import Generator
 from srkit.recipe.parts import StartSpec
 from srkit.recipe.values import Span
 
 
+def frozen_stages(freeze: Mapping[str, Span], stages: Iterable[str]) -> dict[str, Span]:
+    """Return how long each stage is frozen; the last pattern that matches a stage decides."""
+    return {
+        stage: span
+        for stage in stages
+        for span in [span for pattern, span in freeze.items() if fnmatch(stage, pattern)][-1:]
+    }
+
+
 class Freezing:
     """What of a network is frozen, as a pure function of the step.
 
-    Parameters that will train later stay among those that several processes share, so that they
-    can be trained when the processes are set up.
+    What is frozen for good is frozen at once, so that no optimiser is made for it. Parameters that
+    train later stay among those that several processes share when they are set up. Reinitialised
+    parameters always train.
 
     Parameters
     ----------
@@ -31,11 +43,19 @@ class Freezing:
         self._frozen: list[tuple[nn.Module, Span, list[nn.Parameter]]] = []
         if start is not None:
             stages = generator.stages()
-            self._frozen = [
-                (stages[name], span, kept_parameters(generator, stages[name], start))
-                for name, span in frozen_stages(start.frozen, stages).items()
-            ]
+            kept = {
+                parameter
+                for name, parameter in generator.named_parameters()
+                if not any(fnmatch(name, pattern) for pattern in start.reinitialise)
+            }
+            for name, span in frozen_stages(start.frozen, stages).items():
+                parameters = [each for each in stages[name].parameters() if each in kept]
+                self._frozen.append((stages[name], span, parameters))
         self._still = [stage for stage, _, _ in self._frozen]
+        for _, span, parameters in self._frozen:
+            if span == "always":
+                for parameter in parameters:
+                    parameter.requires_grad_(False)
 
     def hold(self, step: int, steps_per_epoch: float) -> None:
         """Freeze the stages that are frozen at a step, and let the others train.

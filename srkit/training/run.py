@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from srkit.assembly.assembly import Assembly, wanted_stages
 from srkit.assembly.device import move, set_up_process
 from srkit.assembly.kept_answers import KeptAnswers, identify
-from srkit.assembly.start import begin_from, begin_head_from
+from srkit.assembly.start import load_starting_head, load_starting_weights
 from srkit.data.order import Share
 from srkit.data.truth import task_of
 from srkit.errors import RecipeError, TrainingError
@@ -306,10 +306,10 @@ def start(assembly: Assembly, folder: Path, *, source: str, resume: bool) -> Run
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
     move(assembly, process.device)
     notes = assembly.notes()
-    if recipe.start is not None and assembly.generator is not None:
-        begin_from(assembly.generator, recipe, fresh_only=checkpoint is not None)
-        if assembly.uncertainty is not None and checkpoint is None:
-            notes.append(begin_head_from(assembly.uncertainty, recipe.start.weights))
+    if checkpoint is None and recipe.start is not None and assembly.generator is not None:
+        load_starting_weights(assembly.generator, recipe)
+        if assembly.uncertainty is not None:
+            notes.append(load_starting_head(assembly.uncertainty, recipe.start.weights))
     for name, spec in recipe.teachers.items():
         teacher: Any = assembly.teachers[name]
         teacher.eval().requires_grad_(spec.trainable)

@@ -12,7 +12,7 @@ from srkit_generators.mdsr import MDSR
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srkit.assembly.start import begin_from
+from srkit.assembly.start import load_starting_weights
 from srkit.data.scales import set_scale
 from srkit.errors import WeightsError
 from srkit.interfaces import Generator, MultiScale
@@ -146,7 +146,7 @@ def test_the_body_may_come_from_edsr(tmp_path: Path) -> None:
     net = small()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     start = {"weights": str(tmp_path / "edsr.safetensors"), "reinitialise": ["pre.*", "upsample.*"]}
-    begin_from(net, parse_recipe({"name": "x", "start": start}, "here"))
+    load_starting_weights(net, parse_recipe({"name": "x", "start": start}, "here"))
     for name, value in net.state_dict().items():
         own = name.startswith(("pre.", "upsample."))
         assert torch.equal(value, before[name] if own else edsr.state_dict()[name]), name

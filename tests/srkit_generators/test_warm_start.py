@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from srkit.assembly.start import begin_from
+from srkit.assembly.start import load_starting_weights
 from srkit.components.options import build
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
 from srkit.recipe.recipe import Recipe, parse_recipe
+from srkit.training.freezing import Freezing
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "edsr": {"blocks": 2, "features": 8},
@@ -58,7 +59,9 @@ def test_only_what_enlarges_starts_afresh(
     net: Any = make(registry, name, scale)
     fresh = {key: value.clone() for key, value in net.state_dict().items()}
     stages = list(net.stages())[:2]
-    begin_from(net, starting(path, reinitialise=patterns, freeze=stages))
+    recipe = starting(path, reinitialise=patterns, freeze=stages)
+    load_starting_weights(net, recipe)
+    Freezing(net, recipe.start)
     begun = tuple(pattern.partition("*")[0] for pattern in patterns)
     for key, tensor in net.state_dict().items():
         assert torch.equal(tensor, fresh[key] if key.startswith(begun) else state[key]), key
@@ -75,6 +78,6 @@ def test_nothing_else_may_differ(
     name, path, _ = doubled
     net: Any = make(registry, name, scale)
     with pytest.raises(WeightsError, match=r"keys? differs?\. Change .*start\.reinitialise\n") as e:
-        begin_from(net, starting(path, reinitialise=["tail.*"]))
+        load_starting_weights(net, starting(path, reinitialise=["tail.*"]))
     keys = [line.split()[0] for line in str(e.value).splitlines()[2:]]
     assert keys and all(key.startswith("upsample.") for key in keys)

@@ -26,14 +26,13 @@ from training_setup import (
 )
 
 from srkit.assembly.build import assemble
-from srkit.assembly.start import freeze, frozen_stages
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError
 from srkit.recipe.parts import StartSpec
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
 from srkit.recipe.values import Length
-from srkit.training.freezing import Freezing
+from srkit.training.freezing import Freezing, frozen_stages
 from srkit.weights.checkpoints import load
 
 
@@ -72,14 +71,14 @@ def test_a_list_freezes_for_good() -> None:
     given = start(freeze=["head", "tail"])
     assert given.frozen == {"head": "always", "tail": "always"}
     net: Any = Net()
-    freeze(net, given)
+    Freezing(net, given)
     assert trained(net) == ["norm.weight", "norm.bias"]
     net = Net()
-    freeze(net, start(freeze=["head", "tail"], reinitialise=["head.bias", "tail.*"]))
+    Freezing(net, start(freeze=["head", "tail"], reinitialise=["head.bias", "tail.*"]))
     expected = ["head.bias", "norm.weight", "norm.bias", "tail.weight", "tail.bias"]
     assert trained(net) == expected
     net = Net()
-    freeze(net, start())
+    Freezing(net, start())
     assert len(trained(net)) == 6
 
 
@@ -87,10 +86,9 @@ def test_what_is_frozen_depends_on_the_step_alone() -> None:
     net: Any = Net()
     spans = {"head": "always", "norm": 2, "tail": "0.5 epochs"}
     given = start(freeze=spans, reinitialise=["tail.bias"])
-    freeze(net, given)
+    freezing = Freezing(net, given)
     later = [name for name, _ in net.named_parameters() if not name.startswith("head")]
     assert trained(net) == later  # those of several processes are set up with these
-    freezing = Freezing(net, given)
     norm, tail = ["norm.weight", "norm.bias"], ["tail.weight", "tail.bias"]
     states = {0: tail[1:], 1: tail[1:], 2: norm + tail[1:], 4: norm + tail[1:], 5: norm + tail}
     for step in (0, 1, 2, 4, 5, 1, 5, 0):
