@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from srkit import __version__
 from srkit.errors import GraphError, OutputError
 from srkit.models.graphs import Restoration, Run, to_onnx, try_graph
-from srkit.system.cache import cache_folder
 from srkit.system.digests import add_tensors
 from srkit.system.extras import needs
 from srkit.system.files import write_file
+from srkit.system.folders import cache_folder
 
 if TYPE_CHECKING:
     from srkit.models.open import Model

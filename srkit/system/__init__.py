@@ -1,10 +1,9 @@
-"""Disk, memory, network and processes; knows no image."""
+"""Disk, memory, network and processes; independent of images."""
 
-from srkit.system.cache import cache_folder
 from srkit.system.downloads import download, verify
 from srkit.system.extras import needs
 from srkit.system.files import atomic, remove_partials, write_file
-from srkit.system.folders import check_same, claimed
+from srkit.system.folders import cache_folder, check_same, claimed
 from srkit.system.processes.signals import gathered_signals, resumable
 from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress_bars

@@ -1,4 +1,4 @@
-"""Unpack archives that strangers made: what could do harm is refused, and nothing is left of it."""
+"""Unpack archives from untrusted sources: harmful ones are refused, and nothing of them is left."""
 
 from __future__ import annotations
 
@@ -7,62 +7,53 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from srkit.errors import DownloadError
 
-#: How many times its own size an archive may unpack to; of text it may be 20, of pictures 1.
+#: Largest ratio of the unpacked size to the size of an archive; text may have 20, images 1.
 RATIO = 100
-#: How many members an archive may have.
+#: Largest number of files in an archive.
 MEMBERS = 1_000_000
-#: What a damaged archive raises, or one that is encrypted.
+#: Archives may unpack to this many bytes, however small they are.
+LEAST = 1 << 20
+#: The errors that a damaged or encrypted archive raises.
 _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError)
-#: Bytes copied at a time.
-BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A file in an archive: its name, the bytes that it says it has, and its content."""
-
-    name: str
-    size: int
-    content: IO[bytes]
+#: Writes the content of a member to a path.
+_Extract = Callable[[Path], None]
 
 
 def unpack(archive: Path, folder: Path, *, strip: int = 0) -> dict[str, int]:
-    """Unpack a zip or tar archive, whole or not at all.
+    """Unpack a zip or tar archive, completely or not at all.
 
-    Members are unpacked beside their places and moved there when all are whole; files that stand
-    there are replaced.
+    Members are unpacked to a temporary folder and moved to their places when all are complete;
+    existing files are replaced.
 
     Parameters
     ----------
     archive
-        The content decides of which kind it is.
+        The archive; its kind is determined from its content.
     folder
-        Where its members go; made if absent.
+        Where the members are unpacked; created if needed.
     strip
-        Leading folders of each member's path that are dropped.
+        Number of leading folders that are dropped from the path of each member.
 
     Returns
     -------
     dict
-        Size in bytes of each file by its path in `folder`, POSIX style.
+        Size in bytes of each file, by its POSIX path relative to `folder`.
 
     Raises
     ------
     DownloadError
-        If it is damaged or of another kind; if a member has an absolute path, one with ``..``, or
-        is a link or a device; or if it would unpack to more than `RATIO` times its size.
+        If the archive is damaged or of another kind; if a member has an absolute path or one with
+        ``..``, or is a link or a device; or if it would unpack to more than `RATIO` times its size.
     """
     staging = folder / f".{archive.name}.unpacking"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
         try:
             sizes = _extract(archive, staging, strip)
             for name in sizes:
@@ -77,48 +68,46 @@ def unpack(archive: Path, folder: Path, *, strip: int = 0) -> dict[str, int]:
         ) from error
     except OSError as error:
         raise DownloadError(
-            f"{archive}: cannot be unpacked into {folder} ({error}); make room, or choose another "
-            "folder"
+            f"{archive}: cannot be unpacked into {folder} ({error}); free some space or choose "
+            "another folder"
         ) from error
     if not sizes:
-        raise DownloadError(f"{archive}: holds no file; delete it and download it again")
+        raise DownloadError(f"{archive}: contains no files; delete it and download it again")
     return sizes
 
 
 def _extract(archive: Path, folder: Path, strip: int) -> dict[str, int]:
-    """Write the members below a folder, stopping at what must not be written."""
-    limit = max(RATIO * archive.stat().st_size, BLOCK)
+    """Write the members to a folder, up to the first one that has to be refused."""
+    limit = max(RATIO * archive.stat().st_size, LEAST)
     sizes: dict[str, int] = {}
-    for number, member in enumerate(_members(archive)):
-        name = _safe(archive, member.name, strip)
-        limit -= member.size
+    for number, (member, size, extract) in enumerate(_members(archive)):
+        name = _safe_name(archive, member, strip)
+        limit -= size
         if limit < 0 or number >= MEMBERS:
             raise DownloadError(
                 f"{archive}: refused, since it would unpack to more than {RATIO} times its size or "
                 f"{MEMBERS} files"
             )
-        if name is None:
-            continue
-        place = folder / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("wb") as file:
-            shutil.copyfileobj(member.content, file, BLOCK)
-        sizes[name] = place.stat().st_size
+        if name is not None:
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            extract(place)
+            sizes[name] = place.stat().st_size
     return sizes
 
 
-def _safe(archive: Path, name: str, strip: int) -> str | None:
-    """Give the path below the folder, or None for what lies in the dropped folders themselves."""
+def _safe_name(archive: Path, name: str, strip: int) -> str | None:
+    """Return the path relative to the folder; None for files in the folders that are dropped."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
         raise DownloadError(
             f"{archive}: refused, since its member '{name}' would be written outside the folder"
         )
-    parts = path.parts[strip:]
-    return "/".join(parts) or None
+    return "/".join(path.parts[strip:]) or None
 
 
-def _members(archive: Path) -> Iterator[_Member]:
+def _members(archive: Path) -> Iterator[tuple[str, int, _Extract]]:
+    """Iterate over the files in an archive: name, size in bytes, and what writes the content."""
     if zipfile.is_zipfile(archive):
         yield from _in_zip(archive)
     elif tarfile.is_tarfile(archive):
@@ -129,26 +118,31 @@ def _members(archive: Path) -> Iterator[_Member]:
         )
 
 
-def _in_zip(archive: Path) -> Iterator[_Member]:
+def _in_zip(archive: Path) -> Iterator[tuple[str, int, _Extract]]:
     with zipfile.ZipFile(archive) as zipped:
+
+        def extract(place: Path) -> None:
+            with zipped.open(info) as content, place.open("wb") as file:
+                shutil.copyfileobj(content, file)
+
         for info in zipped.infolist():
             if stat.S_ISLNK(info.external_attr >> 16):
                 raise _link(archive, info.filename)
             if not info.is_dir():
-                with zipped.open(info) as content:
-                    yield _Member(info.filename, info.file_size, content)
+                yield info.filename, info.file_size, extract
 
 
-def _in_tar(archive: Path) -> Iterator[_Member]:
+def _in_tar(archive: Path) -> Iterator[tuple[str, int, _Extract]]:
     with tarfile.open(archive) as tar:
+
+        def extract(place: Path) -> None:
+            tar.extract(info.replace(name=place.name, deep=False), place.parent, filter="data")
+
         for info in tar:
-            if info.isdir():
-                continue
-            content = tar.extractfile(info) if info.isfile() else None
-            if content is None:
+            if not (info.isfile() or info.isdir()):
                 raise _link(archive, info.name)
-            with content:
-                yield _Member(info.name, info.size, content)
+            if info.isfile():
+                yield info.name, info.size, extract
 
 
 def _link(archive: Path, name: str) -> DownloadError:

@@ -1,4 +1,4 @@
-"""Download files: taken up where they stopped, verified, whole or not at all."""
+"""Download files: interrupted downloads are resumed, and complete ones verified."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from srkit import __version__
 from srkit.errors import DownloadError
@@ -25,9 +25,9 @@ from srkit.system.digests import digest_of_file
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
 
-#: Seconds without a byte after which a connection counts as dead.
+#: Seconds without a byte after which a connection counts as broken.
 TIMEOUT = 60
-#: Seconds to wait before each attempt to take up a connection that broke.
+#: Seconds to wait before each attempt to resume a download whose connection broke.
 PAUSES = (1, 2, 4, 8, 16)
 #: Bytes read at a time.
 BLOCK = 1 << 20
@@ -45,7 +45,7 @@ def verify(path: Path, checksum: str, name: str, remedy: str) -> None:
     checksum
         Algorithm and hexadecimal digest, such as ``sha256:9d0b...`` or ``md5:5d3f...``.
     name, remedy
-        What the error calls the file, and what it says is to be done.
+        The name of the file in the error, and what the error advises.
 
     Raises
     ------
@@ -61,24 +61,25 @@ def verify(path: Path, checksum: str, name: str, remedy: str) -> None:
 def download(
     url: str, target: Path, *, checksum: str | None = None, console: Console | None = None
 ) -> Path:
-    """Download a file, unless it is there; go on with what an earlier attempt left.
+    """Download a file, unless it exists; resume what an earlier attempt left.
 
-    What has arrived lies in ``NAME.partial`` beside the target, and ``NAME.partial.json`` says of
-    which version of the file it is: a server that has another one by now sends it from its start.
-    A connection that breaks is taken up again. Processes that want the same file wait for one of
-    them.
+    This is implemented here, and not by a library such as pooch, because those do not resume
+    interrupted downloads. The bytes received so far are in ``NAME.partial`` beside the target;
+    ``NAME.partial.json`` records which version of the file they belong to. If the server has
+    another version by then, the download starts again. A connection that breaks is opened again.
+    Processes that need the same file wait for one of them to download it.
 
     Parameters
     ----------
     url
-        http or https.
+        An http or https address.
     target
-        The file; its folder is made if absent.
+        The file; its folder is created if needed.
     checksum
-        As :func:`verify` takes it. Where none is known, that of the first download is written to
-        ``NAME.sha256``, which later ones are compared with.
+        See :func:`verify`. If it is None, the checksum of the first download is written to
+        ``NAME.sha256``, and later ones are compared with it.
     console
-        Where the progress is shown; by default on a terminal's error output.
+        Where to show progress; by default on standard error.
 
     Returns
     -------
@@ -88,13 +89,12 @@ def download(
     Raises
     ------
     DownloadError
-        If it cannot be downloaded whole, the disk is too small, or the checksum differs. It names
-        the address and the target.
+        If the download fails, the disk is too small, or the checksum differs.
     """
     if not url.startswith(("http://", "https://")):
         raise DownloadError(f"{url}: expected an address that begins with http:// or https://")
     if target.is_file():
-        return _verify_kept(target, checksum, url)
+        return _verify_existing(target, checksum, url)
     lock = target.with_name(f".{target.name}.lock")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,10 +105,10 @@ def download(
                 _accept(partial, checksum)
     except OSError as error:
         raise DownloadError(
-            f"{url} could not be downloaded ({error}); try again to go on from where it stopped, "
-            f"or fetch it elsewhere and put it at {target}"
+            f"{url} could not be downloaded ({error}); try again, which resumes the download, or "
+            f"download it elsewhere and save it as {target}"
         ) from error
-    lock.unlink(missing_ok=True)  # whoever still waits for it finds the target
+    lock.unlink(missing_ok=True)  # processes that still wait for it will find the target
     return target
 
 
@@ -116,20 +116,19 @@ def _recorded(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
-def _verify_kept(target: Path, checksum: str | None, url: str) -> Path:
-    """Verify a file that is there, where anything is known of it."""
-    remedy = f"delete it and fetch {url} again"
+def _verify_existing(target: Path, checksum: str | None, url: str) -> Path:
+    """Verify a file that exists, if its checksum is known."""
     recorded = _recorded(target)
     if checksum is None and recorded.is_file():
         checksum = f"sha256:{recorded.read_text().split()[0]}"
     if checksum is not None:
-        verify(target, checksum, str(target), remedy)
+        verify(target, checksum, str(target), f"delete it and download {url} again")
     return target
 
 
 @dataclass(frozen=True, slots=True)
 class _Partial:
-    """What there is of a file so far."""
+    """The part of a file that has been received."""
 
     url: str
     target: Path
@@ -146,7 +145,7 @@ class _Partial:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def version(self) -> str | None:
-        """Give what the server called the version that this is part of, if it is known."""
+        """Return the server's name for the version that this is part of, if it is known."""
         with suppress(OSError, ValueError):
             notes = json.loads(self.notes.read_text())
             if notes["url"] == self.url:
@@ -165,23 +164,23 @@ class _Partial:
         self.notes.unlink(missing_ok=True)
 
 
-class _BrokenOffError(OSError):
+class _InterruptedError(OSError):
     """A connection that ended before the file did."""
 
 
-#: What a connection that breaks raises.
+#: The errors of a connection that breaks.
 _BREAKS = (http.client.HTTPException, ConnectionError, TimeoutError)
 
 
 def _receive(partial: _Partial, console: Console | None) -> None:
-    """Bring a partial file to its whole length; a connection that breaks is taken up again."""
-    with progress_bars(console, unit="bytes") as bar:
-        task = bar.add_task(partial.target.name, total=None)
+    """Receive the rest of a file; a connection that breaks is opened again."""
+    with progress_bars(console, unit="bytes") as bars:
+        task = bars.add_task(partial.target.name, total=None)
         failures, most = 0, -1
         while True:
             try:
-                return _request(partial, bar, task)
-            except (_BrokenOffError, urllib.error.URLError) as error:
+                return _request(partial, bars, task)
+            except (_InterruptedError, urllib.error.URLError) as error:
                 if isinstance(error, urllib.error.URLError) and most < 0:
                     raise  # there is no connection, or no such file
                 failures = 0 if partial.size() > most else failures + 1
@@ -191,8 +190,8 @@ def _receive(partial: _Partial, console: Console | None) -> None:
             time.sleep(PAUSES[failures])
 
 
-def _request(partial: _Partial, bar: Progress, task: Any) -> None:
-    """Ask once for what is missing, and append what comes."""
+def _request(partial: _Partial, bars: Progress, task: TaskID) -> None:
+    """Request the missing part once, and append the answer."""
     version, have = partial.version(), partial.size()
     headers = {"User-Agent": f"srkit/{__version__}"}
     if have and version is not None:
@@ -205,39 +204,39 @@ def _request(partial: _Partial, bar: Progress, task: Any) -> None:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         if error.headers.get("Content-Range") == f"bytes */{have}":
-            return  # it was whole, and only its last step had not been done
+            return  # it is complete, but was not renamed
         partial.remove()
-        raise _BrokenOffError(f"the server has no bytes after {have}") from error
+        raise _InterruptedError(f"the server has no bytes after {have}") from error
     except _BREAKS as error:
-        raise _BrokenOffError(f"the connection broke: {error}") from error
+        raise _InterruptedError(f"the connection broke: {error}") from error
     with answer:
         start = _start_of(answer)
         if start not in (0, have):
-            raise OSError(f"the server sent bytes from {start} on, not from {have}")
+            raise OSError(f"the server sent bytes from {start}, not from {have}")
         if start == 0:
             partial.begin(_version(answer))
         length = answer.headers.get("Content-Length")
         total = None if length is None else start + int(length)
         if total is not None:
             _check_space(partial, total - start)
-        bar.update(task, total=total, completed=start)
-        _append(partial, answer, bar, task)
+        bars.update(task, total=total, completed=start)
+        _append(partial, answer, bars, task)
     if total is not None and partial.size() != total:
-        raise _BrokenOffError(f"the connection ended after {partial.size()} of {total} bytes")
+        raise _InterruptedError(f"the connection ended after {partial.size()} of {total} bytes")
 
 
 def _start_of(answer: Any) -> int:
-    """Tell at which byte an answer begins."""
+    """Return the position in the file at which an answer starts."""
     if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0
     found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
     if found is None:
-        raise OSError("the server's partial answer does not say where it begins")
+        raise OSError("the server's partial answer does not state where it starts")
     return int(found[1])
 
 
 def _version(answer: Any) -> str | None:
-    """Give the server's name for this version of the file, if it can be asked for again."""
+    """Return the server's name for this version of the file, if it can be requested again."""
     tag = answer.headers.get("ETag")
     if tag is not None and not tag.startswith("W/"):
         return str(tag)
@@ -245,14 +244,14 @@ def _version(answer: Any) -> str | None:
     return None if modified is None else str(modified)
 
 
-def _append(partial: _Partial, answer: Any, bar: Progress, task: Any) -> None:
+def _append(partial: _Partial, answer: Any, bars: Progress, task: TaskID) -> None:
     with partial.path.open("ab") as file:
         try:
             while block := answer.read(BLOCK):
                 file.write(block)
-                bar.advance(task, len(block))
+                bars.advance(task, len(block))
         except _BREAKS as error:
-            raise _BrokenOffError(f"the connection broke: {error}") from error
+            raise _InterruptedError(f"the connection broke: {error}") from error
         finally:
             file.flush()
             os.fsync(file.fileno())
@@ -262,25 +261,24 @@ def _check_space(partial: _Partial, needed: int) -> None:
     free = shutil.disk_usage(partial.target.parent).free
     if needed + RESERVE > free:
         raise DownloadError(
-            f"{partial.target}: {needed / 1e9:.2f} GB of {partial.url} are missing and "
-            f"{free / 1e9:.2f} GB are free; make room, or choose another disk"
+            f"{partial.target}: {needed / 1e9:.2f} GB of {partial.url} remain to be downloaded, "
+            f"{free / 1e9:.2f} GB are free; free some space or choose another disk"
         )
 
 
 def _accept(partial: _Partial, checksum: str | None) -> None:
-    """Verify what has arrived whole and give it its name, or remove it."""
+    """Verify a complete file and give it its name; remove it if its checksum differs."""
     recorded = _recorded(partial.target)
-    try:
-        if checksum is not None:
-            remedy = f"try again, or fetch it elsewhere and put it at {partial.target}"
-            verify(partial.path, checksum, f"{partial.url}, just downloaded", remedy)
-        elif recorded.is_file():
-            known = f"sha256:{recorded.read_text().split()[0]}"
-            remedy = f"that of the first download, in {recorded}; delete that file to trust this"
+    known, remedy = checksum, f"try again, or download it elsewhere and save it as {partial.target}"
+    if known is None and recorded.is_file():
+        known = f"sha256:{recorded.read_text().split()[0]}"
+        remedy = f"this was that of the first download; to accept the new one, delete {recorded}"
+    if known is not None:
+        try:
             verify(partial.path, known, f"{partial.url}, just downloaded", remedy)
-    except DownloadError:
-        partial.remove()
-        raise
+        except DownloadError:
+            partial.remove()
+            raise
     if checksum is None:
         write_file(recorded, f"{digest_of_file(partial.path)}  {partial.target.name}\n")
     partial.path.replace(partial.target)

@@ -1,8 +1,9 @@
-"""Output folders that a command fills, and resumes filling when it is called again."""
+"""The cache folder, and output folders that a command fills and resumes filling later."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,18 @@ from srkit.system.locks import locked
 
 #: The lock file in such a folder.
 LOCK = ".lock"
+
+
+def cache_folder() -> Path:
+    """Return the folder of downloaded weights and the like.
+
+    It is ``$SRKIT_CACHE``, or else ``srkit`` in the user's cache folder.
+    """
+    given = os.environ.get("SRKIT_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "srkit"
 
 
 @contextmanager

@@ -80,8 +80,8 @@ def trim_memory() -> None:
 def keep_freed_memory() -> None:
     """Let this process keep freed memory for the next step on a CPU; without glibc, do nothing.
 
-    By default glibc maps every large tensor anew and unmaps it when it is freed. The kernel then
-    zeroes each page again at every step, in one thread: a fifth of a training step or more.
+    By default glibc maps memory for every large tensor and unmaps it when it is freed. The kernel
+    then zeroes each page again at every step, in one thread: a fifth of a training step or more.
     The peak stays about the same; memory is no longer returned between the peaks.
     """
     _call("mallopt", (_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))

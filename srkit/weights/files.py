@@ -16,8 +16,8 @@ from torch import Tensor
 
 from srkit.errors import DownloadError, WeightsError
 from srkit.interfaces import Published
-from srkit.system.cache import cache_folder
 from srkit.system.downloads import download, verify
+from srkit.system.folders import cache_folder
 
 #: Endings of exported networks, which are no weight files.
 GRAPHS = (".onnx", ".pt2")

@@ -1,4 +1,4 @@
-"""A disk that runs full."""
+"""Simulate a full disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def small_disk(most: int) -> Iterator[None]:
-    """Let no file of this process grow beyond so many bytes; its own output may be a file too."""
+    """Limit the size in bytes of the files of this process, its own output included."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
     try:

@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub on this machine: repositories, commits, large files."""
+"""A fake Hugging Face hub on this machine, with repositories, commits and large files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-#: The one token that may write, as its owner.
+#: The only token with write access, and its user.
 TOKEN, OWNER = "hf_good", "me"
 
 
 @dataclass
 class Repository:
-    """Files by commit, and which commit each branch is at."""
+    """Files by commit, and the commit of each branch."""
 
     private: bool
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Repository:
 
 @dataclass
 class Hub:
-    """What the stand-in holds, where it is, and what was asked for, such as ``POST /api/...``."""
+    """The contents of the fake hub, its address, and its requests, such as ``POST /api/...``."""
 
     repositories: dict[str, Repository] = field(default_factory=dict)
     large: dict[str, bytes] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Hub:
     asked: list[str] = field(default_factory=list)
 
     def make(self, name: str, files: dict[str, bytes]) -> str:
-        """Put a public repository there; its commit is given."""
+        """Add files to a public repository, and return the commit."""
         repository = self.repositories.setdefault(name, Repository(private=False))
         return repository.add(files)
 
@@ -69,7 +69,7 @@ class Hub:
                 self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 path = unquote(urlsplit(self.path).path)
                 hub.asked.append(f"{self.command} {path}")
-                ways = [
+                routes = [
                     (r"HEAD|GET", r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.resolve),
                     (r"POST", r"/api/repos/create", self.create),
                     (r"POST", r"/api/validate-yaml", self.validate),
@@ -79,11 +79,11 @@ class Hub:
                     (r"POST", r"/large/(\w+)/verify", self.verify),
                     (r"POST", r"/api/models/([^/]+/[^/]+)/commit/([^/]+)", self.commit),
                 ]
-                for method, pattern, way in ways:
+                for method, pattern, route in routes:
                     found = re.fullmatch(pattern, path)
                     if found and re.fullmatch(method, self.command):
-                        return way(*found.groups())
-                return self.answer({"error": "no such way"}, 404)
+                        return route(*found.groups())
+                return self.answer({"error": "no such route"}, 404)
 
             def answer(
                 self, content: bytes | dict[str, Any], status: int = 200, **headers: str
@@ -114,7 +114,7 @@ class Hub:
             def resolve(self, name: str, revision: str, path: str) -> None:
                 repository = hub.repositories.get(name)
                 if repository is None or (repository.private and self.token() != TOKEN):
-                    # The hub does not tell strangers whether there is one.
+                    # The hub does not reveal to other users whether it exists.
                     status = 404 if self.token() == TOKEN else 401
                     return self.answer({}, status, X_Error_Code="RepoNotFound")
                 commit = repository.branches.get(revision, revision)
@@ -206,7 +206,7 @@ class Hub:
 
 @contextmanager
 def serving(hub: Hub) -> Iterator[Hub]:
-    """Serve until the block ends; the address is in ``hub.address``."""
+    """Serve until the end of the block, at ``hub.address``."""
     with ThreadingHTTPServer(("127.0.0.1", 0), hub.handler()) as server:
         hub.address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

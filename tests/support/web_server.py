@@ -1,4 +1,4 @@
-"""A web server on this machine whose faults can be chosen."""
+"""A web server on this machine that fails on demand."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Web:
-    """What is served, how badly, and what was asked for.
+    """The files of the server, how it fails, and its requests.
 
     Parameters
     ----------
     files
         Content by path, such as ``/a.zip``.
     ranges
-        Whether parts of a file are sent.
+        Whether the server supports requests for a part of a file.
     tag
-        The ETag; None sends none.
+        The ETag; None for none.
     stops
-        Bytes after which the first connections break off, one after the other.
+        Numbers of bytes after which the first connections are closed, one for each.
     held
-        What connections wait for before they break off.
+        An event that connections wait for before they are closed.
     address, asked
-        Where it is, and the ``Range`` of each request so far.
+        The address of the server, and the ``Range`` of each request so far.
     """
 
     files: dict[str, bytes]
@@ -83,7 +83,7 @@ class Web:
 
 @contextmanager
 def serving(web: Web) -> Iterator[Web]:
-    """Serve until the block ends; the address is in ``web.address``."""
+    """Serve until the end of the block, at ``web.address``."""
     with ThreadingHTTPServer(("127.0.0.1", 0), web.handler()) as server:
         web.address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -1,4 +1,4 @@
-"""Archives, whole, damaged and meant to do harm."""
+"""Intact, damaged and harmful archives."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def refuses(archive: Path, folder: Path, message: str) -> None:
-    """Check that nothing is left of a refused archive."""
+    """Check that an archive is refused, and that nothing of it is left."""
     with pytest.raises(DownloadError, match=f"^{re.escape(str(archive))}: {message}$"):
         unpack(archive, folder)
     assert not folder.exists() or list(folder.iterdir()) == []
@@ -83,7 +83,7 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_paths_that_lead_outside(tmp_path: Path, kind: str, name: str) -> None:
+def test_paths_outside_the_folder(tmp_path: Path, kind: str, name: str) -> None:
     make = zipped if kind == "zip" else tarred
     archive = make(tmp_path / "a", {**FILES, name: b"harm"})
     message = f"refused, since its member '{re.escape(name)}' would be written outside the folder"
@@ -110,7 +110,7 @@ def test_links_in_zip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_decompression_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     make = zipped if kind == "zip" else tarred
     message = "refused, since it would unpack to more than 100 times its size or 1000000 files"
     refuses(make(tmp_path / "a", {"zeros": bytes(3_000_000)}), tmp_path / "out", message)
@@ -120,7 +120,7 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> No
     refuses(make(tmp_path / "a", FILES), tmp_path / "out", message)
 
 
-def test_a_zip_that_lies_about_a_size(tmp_path: Path) -> None:
+def test_a_zip_with_a_wrong_size(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", {"zeros": bytes(3_000_000)})
     content = path.read_bytes().replace((3_000_000).to_bytes(4, "little"), b"\x10\0\0\0")
     path.write_bytes(content)
@@ -140,7 +140,7 @@ def test_damaged(tmp_path: Path, kind: str) -> None:
     refuses(path, tmp_path / "out", r"damaged \(.+\); delete it and download it again")
 
 
-def test_no_archive_and_an_empty_one(tmp_path: Path) -> None:
+def test_another_file_and_an_empty_archive(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_text("<html>not found</html>")
     refuses(
@@ -148,7 +148,9 @@ def test_no_archive_and_an_empty_one(tmp_path: Path) -> None:
         tmp_path / "out",
         "neither a zip nor a tar archive; delete it and download it again",
     )
-    refuses(zipped(path, {}), tmp_path / "out", "holds no file; delete it and download it again")
+    refuses(
+        zipped(path, {}), tmp_path / "out", "contains no files; delete it and download it again"
+    )
 
 
 def test_an_encrypted_zip(tmp_path: Path) -> None:

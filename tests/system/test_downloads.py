@@ -20,7 +20,7 @@ import pytest
 from web_server import Web, serving
 
 from srkit.errors import DownloadError
-from srkit.system import downloads as downloading
+from srkit.system import downloads
 from srkit.system.digests import digest_of_file
 from srkit.system.downloads import download
 
@@ -31,8 +31,8 @@ MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloading, "PAUSES", (0, 0, 0))
-    monkeypatch.setattr(downloading, "BLOCK", 1000)
+    monkeypatch.setattr(downloads, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(downloads, "BLOCK", 1000)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -71,7 +71,7 @@ def test_downloads_once(web: Web, target: Path, checksum: str) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["net.bin"]
 
 
-def test_a_broken_connection_is_taken_up_where_it_stopped(web: Web, target: Path) -> None:
+def test_a_broken_connection_is_resumed(web: Web, target: Path) -> None:
     web.stops = [100_000, 50_000]
     download(url(web), target, checksum=SHA256)
     assert web.asked == [None, "bytes=100000-", "bytes=150000-"]
@@ -79,7 +79,7 @@ def test_a_broken_connection_is_taken_up_where_it_stopped(web: Web, target: Path
 
 
 @pytest.mark.parametrize("fault", ["no ranges", "no tag"])
-def test_a_server_without_parts_sends_all_again(web: Web, target: Path, fault: str) -> None:
+def test_a_server_without_ranges_sends_the_file_again(web: Web, target: Path, fault: str) -> None:
     web.stops = [100_000]
     if fault == "no ranges":
         web.ranges = False
@@ -90,11 +90,11 @@ def test_a_server_without_parts_sends_all_again(web: Web, target: Path, fault: s
     assert len(web.asked) == 2
 
 
-def test_truncated_answers_end_it_and_the_next_call_goes_on(web: Web, target: Path) -> None:
+def test_repeated_truncation_is_an_error_and_the_next_call_resumes(web: Web, target: Path) -> None:
     web.stops = [200_000, 0, 0, 0]
     message = (
         f"{url(web)} could not be downloaded (the connection ended after 200000 of 300000 bytes); "
-        "try again to go on from where it stopped, or fetch it elsewhere and put it at "
+        "try again, which resumes the download, or download it elsewhere and save it as "
         f"{target}"
     )
     fails(web, target, message)
@@ -105,7 +105,7 @@ def test_truncated_answers_end_it_and_the_next_call_goes_on(web: Web, target: Pa
     assert names(target) == ["net.bin"]
 
 
-def test_a_killed_process_is_taken_up(web: Web, target: Path) -> None:
+def test_the_download_of_a_killed_process_is_resumed(web: Web, target: Path) -> None:
     web.stops, web.held = [150_000], threading.Event()
     code = (
         "import sys; from pathlib import Path; from srkit.system import downloads\n"
@@ -129,7 +129,7 @@ def test_a_killed_process_is_taken_up(web: Web, target: Path) -> None:
     assert target.read_bytes() == CONTENT
 
 
-def test_another_version_is_not_joined_to_the_first(web: Web, target: Path) -> None:
+def test_another_version_of_the_file_is_not_appended(web: Web, target: Path) -> None:
     web.stops = [100_000, 0, 0, 0]
     with pytest.raises(DownloadError, match="ended after 100000 of 300000 bytes"):
         download(url(web), target)
@@ -139,9 +139,7 @@ def test_another_version_is_not_joined_to_the_first(web: Web, target: Path) -> N
 
 
 @pytest.mark.parametrize("more", [b"", b"more"])
-def test_a_partial_file_that_is_whole_already_or_too_long(
-    web: Web, target: Path, more: bytes
-) -> None:
+def test_a_partial_file_that_is_complete_or_too_long(web: Web, target: Path, more: bytes) -> None:
     target.parent.mkdir()
     target.with_name("net.bin.partial").write_bytes(CONTENT + more)
     notes = json.dumps({"url": url(web), "version": web.tag})
@@ -154,18 +152,18 @@ def test_a_partial_file_that_is_whole_already_or_too_long(
 def test_wrong_checksum(web: Web, target: Path) -> None:
     message = (
         f"{url(web)}, just downloaded: its sha256 is {SHA256[7:]}, expected {'0' * 64}; try again, "
-        f"or fetch it elsewhere and put it at {target}"
+        f"or download it elsewhere and save it as {target}"
     )
     fails(web, target, message, "sha256:" + "0" * 64)
     assert names(target) == []
 
 
-def test_a_file_that_is_there_is_verified(web: Web, target: Path) -> None:
+def test_an_existing_file_is_verified(web: Web, target: Path) -> None:
     target.parent.mkdir()
     target.write_bytes(b"something else")
     message = (
         f"{target}: its sha256 is {digest_of_file(target)}, expected {SHA256[7:]}; delete it and "
-        f"fetch {url(web)} again"
+        f"download {url(web)} again"
     )
     fails(web, target, message)
     assert web.asked == []
@@ -180,19 +178,19 @@ def test_an_unknown_checksum_is_recorded_and_compared_with(web: Web, target: Pat
     web.files["/net.bin"] = b"forged"
     message = (
         f"{url(web)}, just downloaded: its sha256 is {hashlib.sha256(b'forged').hexdigest()}, "
-        f"expected {SHA256[7:]}; that of the first download, in {recorded}; delete that file to "
-        "trust this"
+        f"expected {SHA256[7:]}; this was that of the first download; to accept the new one, "
+        f"delete {recorded}"
     )
     fails(web, target, message, None)
     assert names(target) == ["net.bin.sha256"]
 
 
 def test_a_full_disk(web: Web, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = SimpleNamespace(free=downloading.RESERVE + 299_999)
+    usage = SimpleNamespace(free=downloads.RESERVE + 299_999)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     message = (
-        f"{target}: 0.00 GB of {url(web)} are missing and 0.07 GB are free; make room, or choose "
-        "another disk"
+        f"{target}: 0.00 GB of {url(web)} remain to be downloaded, 0.07 GB are free; free some "
+        "space or choose another disk"
     )
     fails(web, target, message)
     usage.free += 1
@@ -202,8 +200,8 @@ def test_a_full_disk(web: Web, target: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_no_such_file_on_the_server(web: Web, target: Path) -> None:
     del web.files["/net.bin"]
     message = (
-        f"{url(web)} could not be downloaded (HTTP Error 404: Not Found); try again to go on from "
-        f"where it stopped, or fetch it elsewhere and put it at {target}"
+        f"{url(web)} could not be downloaded (HTTP Error 404: Not Found); try again, which "
+        f"resumes the download, or download it elsewhere and save it as {target}"
     )
     fails(web, target, message)
     assert len(web.asked) == 1
@@ -216,8 +214,8 @@ def test_offline(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     message = (
         "http://data.example/net.bin could not be downloaded (<urlopen error [Errno -3] Temporary "
-        "failure in name resolution>); try again to go on from where it stopped, or fetch it "
-        f"elsewhere and put it at {target}"
+        "failure in name resolution>); try again, which resumes the download, or download it "
+        f"elsewhere and save it as {target}"
     )
     with pytest.raises(DownloadError, match=f"^{re.escape(message)}$"):
         download("http://data.example/net.bin", target)
@@ -230,11 +228,11 @@ def test_other_schemes_are_refused(target: Path) -> None:
         download("file:///etc/passwd", target)
 
 
-def test_processes_that_want_the_same_file_download_it_once(web: Web, target: Path) -> None:
-    wanting = [threading.Thread(target=download, args=(url(web), target)) for _ in range(3)]
-    for thread in wanting:
+def test_processes_that_need_the_same_file_download_it_once(web: Web, target: Path) -> None:
+    threads = [threading.Thread(target=download, args=(url(web), target)) for _ in range(3)]
+    for thread in threads:
         thread.start()
-    for thread in wanting:
+    for thread in threads:
         thread.join()
     assert target.read_bytes() == CONTENT
     assert web.asked == [None]

@@ -17,7 +17,7 @@ def test_a_missing_package_is_named_with_its_extra() -> None:
         importlib.import_module("nowhere_to_be_found")
 
 
-def test_the_failure_of_another_package_is_left_alone() -> None:
+def test_an_error_of_another_package_is_not_changed() -> None:
     with pytest.raises(ModuleNotFoundError), needs("sep", "astro"):
         importlib.import_module("nowhere_to_be_found")
 

@@ -23,14 +23,14 @@ def test_writes_bytes_and_text(tmp_path: Path, content: bytes | str) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_replaces_what_stood_there(tmp_path: Path) -> None:
+def test_replaces_an_existing_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_file(path, "long before")
     write_file(path, "now")
     assert path.read_text() == "now"
 
 
-def test_disk_that_runs_full(tmp_path: Path) -> None:
+def test_a_full_disk(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_file(path, "before")
     message = (
@@ -42,7 +42,7 @@ def test_disk_that_runs_full(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_disk_that_is_full_when_it_is_forced(
+def test_a_disk_that_turns_out_full_at_fsync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:
@@ -61,7 +61,7 @@ def test_disk_that_is_full_when_it_is_forced(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     path = tmp_path / "out" / "a.txt"
     with pytest.raises(OutputError, match=rf"^{re.escape(str(path))}: cannot be written \(.+\); "):
@@ -69,7 +69,7 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "a file"
 
 
-def test_path_that_is_a_folder(tmp_path: Path) -> None:
+def test_a_path_that_is_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.mkdir()
     with pytest.raises(OutputError, match=r"cannot be written \(.*Is a directory"):
@@ -87,7 +87,7 @@ write_file(Path(sys.argv[1]), "now")
 """
 
 
-def test_killed_while_it_writes(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_while_it_writes(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_file(path, "before")
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
-from srkit.system.cache import cache_folder
+from srkit.system.folders import cache_folder
 from srkit.weights.files import NESTED_KEYS, fetch, read_tensors
 
 TENSORS = {"conv.weight": torch.arange(12.0).view(3, 4), "conv.bias": torch.ones(3)}
@@ -188,7 +188,7 @@ def test_wrong_checksum_leaves_nothing(served: Published) -> None:
     wrong = Published(served.url, "0" * 64, served.licence)
     message = (
         f"weights 'net': {wrong.url}, just downloaded: its sha256 is {served.sha256}, expected "
-        f"{'0' * 64}; try again, or fetch it elsewhere and put it at "
+        f"{'0' * 64}; try again, or download it elsewhere and save it as "
         f"{cache_folder() / 'net.safetensors'}; or name a local file instead"
     )
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
@@ -225,9 +225,9 @@ def test_offline_says_which_file_to_put_where(
         monkeypatch.delenv(name, raising=False)
     message = (
         "weights 'net': http://weights.example/folder/net.pth could not be downloaded (<urlopen "
-        "error [Errno -3] Temporary failure in name resolution>); try again to go on from where "
-        f"it stopped, or fetch it elsewhere and put it at {tmp_path / 'net.pth'}; or name a local "
-        "file instead"
+        "error [Errno -3] Temporary failure in name resolution>); try again, which resumes the "
+        f"download, or download it elsewhere and save it as {tmp_path / 'net.pth'}; or name a "
+        "local file instead"
     )
     with pytest.raises(WeightsError, match=f"^{re.escape(message)}$"):
         fetch("net", published)

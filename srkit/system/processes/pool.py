@@ -20,7 +20,7 @@ import torch
 
 #: How often the process of an item may die before the item is given up.
 DEATHS = 2
-#: What a message says of such an item.
+#: The reason that is given for such an item.
 DIED_TWICE = "its process died twice, possibly for lack of memory"
 
 Item = TypeVar("Item")

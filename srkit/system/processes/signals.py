@@ -1,4 +1,4 @@
-"""Ctrl-C and the like, noted until it is a good moment to stop."""
+"""Receive SIGINT and SIGTERM without being interrupted."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from typing import Any
 
 @contextmanager
 def gathered_signals() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM while this lasts; a second one acts at once.
+    """Record SIGINT and SIGTERM instead of acting on them; a second one acts at once.
 
-    In another thread than the main one, which alone may catch signals, nothing is noted.
+    Only the main thread can handle signals; in other threads, none are recorded.
 
     Yields
     ------
     list of int
-        The signals that came, to be looked at from time to time.
+        The signals received so far, to be checked from time to time.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def record(number: int, frame: FrameType | None) -> None:
         received.append(number)
         signal.signal(number, before[number])
 
     before: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
-        signal.signal(number, note)
+        signal.signal(number, record)
     try:
         yield received
     finally:

@@ -23,14 +23,14 @@ Result = TypeVar("Result")
 def begin_worker(worker: int = 0) -> None:
     """Prepare a worker process of a ``DataLoader``, as its ``worker_init_fn``.
 
-    Ctrl-C reaches the main process alone, which needs its workers until it has saved. A main
-    process that is killed takes them with it: they would wait for ever for somebody to take what
-    they have read. The memory that a worker holds stays flat over an epoch.
+    Ctrl-C reaches the main process only, which needs its workers until it has saved its state.
+    If the main process is killed, its workers end, too: they would wait forever for it to fetch
+    what they have read. The memory use of a worker stays constant over an epoch.
 
     Parameters
     ----------
     worker
-        Its number, which changes nothing.
+        Index of the worker; unused.
     """
     from srkit.system.memory import return_freed_memory  # only here, since it imports torch
 
@@ -95,7 +95,7 @@ def _unchanged(result: Result) -> Result:
 
 
 def _end_with(parent: int) -> None:
-    """End this process once it has another parent, since its own is gone."""
+    """End this process when its parent has ended, which gives it another one."""
     while os.getppid() == parent:
         time.sleep(PERIOD)
     os._exit(1)

@@ -14,7 +14,7 @@ from srkit.system.processes.children import Job, environment_of, run_jobs
 
 @pytest.fixture(autouse=True)
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a job's one argument be a line of shell in place of a command of srkit."""
+    """Run the argument of a job as a line of shell instead of a command of srkit."""
     script = tmp_path / "shell"
     script.write_text('#!/bin/sh\nexec sh -c "$4"\n')
     script.chmod(0o755)
@@ -41,7 +41,7 @@ def test_jobs_end_with_their_status_and_output(tmp_path: Path) -> None:
     assert (tmp_path / "bad.txt").read_text() == "wrong\n"
 
 
-def test_so_many_run_at_a_time_and_the_next_is_asked_for_when_there_is_room(
+def test_the_next_job_is_requested_when_a_process_is_free(
     tmp_path: Path,
 ) -> None:
     asked, seen = [], []
@@ -61,7 +61,7 @@ def test_so_many_run_at_a_time_and_the_next_is_asked_for_when_there_is_room(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_handed_on_and_nothing_more_starts(tmp_path: Path, number: int) -> None:
+def test_a_signal_is_forwarded_and_no_other_job_starts(tmp_path: Path, number: int) -> None:
     waits = "trap 'echo saved; exit 1' INT TERM; echo ready; while :; do sleep 0.05; done"
     before = signal.getsignal(number)
     ended: list[str] = []
@@ -85,7 +85,7 @@ def test_a_signal_is_handed_on_and_nothing_more_starts(tmp_path: Path, number: i
     assert signal.getsignal(number) is before
 
 
-def test_nothing_is_left_running_when_something_else_goes_wrong(tmp_path: Path) -> None:
+def test_no_process_is_left_after_an_error(tmp_path: Path) -> None:
     def watch(running: list[Job]) -> None:
         if running[0].output.read_text():
             raise RuntimeError("watching failed")
@@ -108,7 +108,7 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
         )
 
 
-def test_each_has_its_share_of_threads_and_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_process_has_its_share_of_threads_and_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")

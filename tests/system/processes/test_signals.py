@@ -1,4 +1,4 @@
-"""A signal stops a run after its state is saved, and the run goes on as if unbroken."""
+"""A signal stops a run after its state is saved; resumed, the run ends as an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers end with the process that they work for."""
+"""Worker processes end with their main process; results and errors come in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from srkit.errors import DataError
 from srkit.system.processes.workers import map_in_workers
 
-#: Starts workers that read far more than anybody takes, and tells their numbers.
+#: Starts workers that read far more than is fetched from them, and prints their process IDs.
 MAIN = """
 import os, time
 import torch
@@ -32,7 +32,7 @@ time.sleep(600)
 """
 
 
-def is_there(process: int) -> bool:
+def is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -49,7 +49,7 @@ def test_workers_end_with_a_main_process_that_is_killed() -> None:
         assert all(os.getpgid(worker) == worker for worker in workers), "Ctrl-C would reach them"
         main.send_signal(signal.SIGKILL)
     for _ in range(600):
-        if not any(is_there(worker) for worker in workers):
+        if not any(is_running(worker) for worker in workers):
             return
         time.sleep(0.1)
     for worker in workers:
