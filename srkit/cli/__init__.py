@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints. A module holds a command, or a group of them."""
+"""The command line: parse, call, print. A module contains a command or a group of commands."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ app.add_typer(plugins.app, name="plugin")
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is printed without a traceback."""
+    """Run the command line; errors that the user can fix are printed without a traceback."""
     try:
         app()
     except SrkitError as error:
         from srkit.system.processes.children import first_process
 
         if isinstance(error, RecipeError | TrainingError) and not first_process():
-            raise SystemExit(1) from None  # the first process says the same
+            raise SystemExit(1) from None  # the first process prints the error
         fail(str(_located(error) if isinstance(error, RecipeError) else error))
     except OSError as error:
-        # A full disk or a missing right, met where no better words were at hand.
+        # Such as a full disk or a missing permission that no better message describes.
         fail(f"{error.filename or 'the system'}: {error.strerror or error}")
     except Exception as error:
         from srkit.components.crashes import describe, wants_traceback
@@ -76,7 +76,7 @@ def _located(error: RecipeError) -> RecipeError:
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Handle options that stand before a command."""
+    """Handle options that precede a command."""
     if show:
         from srkit import __version__
 

@@ -31,7 +31,7 @@ def evaluate(
         typer.Option(help="Output folder; evaluation or compression in the run folder."),
     ] = None,
 ) -> None:
-    """Compare a run with its baselines on the test data: table, pictures, page."""
+    """Compare a run with baselines on its test data: tables, images, report."""
     from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.evaluation.run import evaluate

@@ -20,13 +20,13 @@ def export(
     ],
     file_format: Annotated[
         Literal["safetensors", "onnx", "torch"] | None,
-        typer.Option("--format", help="What to write; the ending of the file by default."),
+        typer.Option("--format", help="File format; by default that of the file extension."),
     ] = None,
     scale: Annotated[
-        int | None, typer.Option(min=1, help="Which, of a model of several scales.")
+        int | None, typer.Option(min=1, help="The scale, for a model with several scales.")
     ] = None,
 ) -> None:
-    """Write a model into one file: for srkit, or as a graph that runs without it."""
+    """Write a model to one file: for srkit, or as a graph that runs without srkit."""
     from srkit.components.registry import Registry
     from srkit.models.export import export as write
 

@@ -19,9 +19,11 @@ Model = Annotated[
     typer.Argument(metavar="MODEL", help="Run folder, checkpoint, weight file or published name."),
 ]
 Licence = Annotated[
-    str | None, typer.Option(help="Of the weights: an SPDX identifier, such as apache-2.0.")
+    str | None, typer.Option(help="Licence of the weights: an SPDX identifier, such as apache-2.0.")
 ]
-Scale = Annotated[int | None, typer.Option(min=1, help="Which, of a model of several scales.")]
+Scale = Annotated[
+    int | None, typer.Option(min=1, help="The scale, for a model with several scales.")
+]
 
 
 @app.command(name="card")
@@ -29,12 +31,13 @@ def write_card(
     model: Model,
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
     repository: Annotated[
-        str | None, typer.Option("--for", metavar="OWNER/NAME", help="Where it will be on the hub.")
+        str | None,
+        typer.Option("--for", metavar="OWNER/NAME", help="Its future repository on the hub."),
     ] = None,
     licence: Licence = None,
     scale: Scale = None,
 ) -> None:
-    """Write what `push` would upload, to look at and edit: weights, model card, preview."""
+    """Write the folder that `push` uploads, for editing: weights, model card, preview."""
     from srkit.components.registry import Registry
     from srkit.models.card import CARD, write_folder
 
@@ -50,14 +53,14 @@ def push(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Run folder, checkpoint, weight file, published name, or a folder of `card`.",
+            help="Run folder, checkpoint, weight file, published name, or a folder from `card`.",
         ),
     ],
     repository: Annotated[
-        str, typer.Argument(metavar="OWNER/NAME", help="Made where it is not there.")
+        str, typer.Argument(metavar="OWNER/NAME", help="Repository; created if it does not exist.")
     ],
     private: Annotated[
-        bool, typer.Option("--private", help="Of a repository that is made.")
+        bool, typer.Option("--private", help="Make a new repository private.")
     ] = False,
     licence: Licence = None,
     scale: Scale = None,
@@ -72,7 +75,7 @@ def push(
     prepared = Path(model)
     if (prepared / WEIGHTS).is_file():
         if licence or scale:
-            fail(f"{model}: is written already; change its {CARD}, or push the model itself")
+            fail(f"{model}: already written; edit its {CARD}, or push the model itself")
         address = upload(prepared, repository, private=private)
     else:
         with TemporaryDirectory() as place:

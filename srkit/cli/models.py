@@ -13,7 +13,7 @@ from srkit.cli.output import new_console, print_json
 from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
 
-app = typer.Typer(help="Look at models, and blend them.", no_args_is_help=True, cls=CommandGroup)
+app = typer.Typer(help="Show and interpolate models.", no_args_is_help=True, cls=CommandGroup)
 
 
 @app.command(name="show")
@@ -27,18 +27,17 @@ def show_model(
     ],
     options: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Options of a generator by name."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Options of a generator."),
     ] = None,
     scale: Annotated[int | None, typer.Option(min=1, help="Scale of SR.")] = None,
-    channels: Annotated[
-        int | None, typer.Option(min=1, help="Channels of a generator by name.")
-    ] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Channels of a generator.")] = None,
     size: Annotated[
-        str, typer.Option(metavar="HEIGHTxWIDTH", help="LR picture that the costs are for.")
+        str,
+        typer.Option(metavar="HEIGHTxWIDTH", help="Size of LR for which the costs are computed."),
     ] = "64x64",
-    depth: Annotated[int, typer.Option(min=1, help="Levels of blocks within blocks.")] = 2,
+    depth: Annotated[int, typer.Option(min=1, help="Levels of nested blocks.")] = 2,
     graph: Annotated[
-        Path | None, typer.Option(help="Draw its stages: a .png, .svg or .pdf file.")
+        Path | None, typer.Option(help="Draw the stages to a .png, .svg or .pdf file.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -62,14 +61,14 @@ def show_model(
 
 @app.command(name="interpolate")
 def interpolate_models(
-    first: Annotated[str, typer.Argument(help="A run folder, a checkpoint, a weight file.")],
-    second: Annotated[str, typer.Argument(help="Another of the same architecture.")],
+    first: Annotated[str, typer.Argument(help="A run folder, a checkpoint or a weight file.")],
+    second: Annotated[str, typer.Argument(help="Another one with the same architecture.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A .safetensors file.")],
     weight: Annotated[
-        float, typer.Option(min=0, max=1, help="Of the second: 0 is the first alone.")
+        float, typer.Option(min=0, max=1, help="Weight of the second; 0 is the first alone.")
     ] = 0.5,
 ) -> None:
-    """Blend the weights of two networks: (1 - weight) of the first, weight of the second."""
+    """Interpolate the weights of two networks: (1 - weight) * first + weight * second."""
     from srkit.components.registry import Registry
     from srkit.models.blend import interpolate
 

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options of several commands."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ Overrides = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as training.batch_size=8."),
 ]
 Sample = Annotated[
-    bool, typer.Option("--sample", help="Run on data that needs no download, in minutes.")
+    bool, typer.Option("--sample", help="Run on a few data that need no download, in minutes.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Everything, as JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]

@@ -1,4 +1,4 @@
-"""How commands print, and how they fail."""
+"""Printing of results and errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def new_console(*, stderr: bool = False) -> Console:
-    """Make the console that tables and progress are shown on.
+    """Create the console for tables and progress.
 
     Parameters
     ----------
     stderr
-        Leave standard output to the result itself.
+        Print to standard error, since standard output is for the result.
     """
     from rich.console import Console
 
@@ -31,6 +31,6 @@ def print_json(tree: object) -> None:
 
 def fail(message: str) -> NoReturn:
     """Print an error and exit with status 1."""
-    # In one write, newline included: the lines of several processes stay whole.
+    # One write, newline included, so that lines of several processes do not mix.
     sys.stderr.write(f"error: {message}\n")
     raise SystemExit(1)

@@ -11,15 +11,15 @@ from srkit.cli.options import Json
 from srkit.cli.output import new_console, print_json
 from srkit.components.commands import CommandGroup
 
-app = typer.Typer(help="Make plugins.", no_args_is_help=True, cls=CommandGroup)
+app = typer.Typer(help="Create plugins.", no_args_is_help=True, cls=CommandGroup)
 
 
 def plugins(
     kind: Annotated[str | None, typer.Argument(help="datasets, generators, losses, ...")] = None,
-    name: Annotated[str | None, typer.Argument(help="A component.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of a component.")] = None,
     json: Json = False,
 ) -> None:
-    """List the components there are, from which distribution, with their options."""
+    """List the installed components with their options and distributions."""
     from srkit.components import listing
     from srkit.components.registry import Registry
 
@@ -33,9 +33,9 @@ def plugins(
 @app.command(name="new")
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the distribution.")],
-    folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path(),
+    folder: Annotated[Path, typer.Option(help="Parent of its folder.")] = Path(),
 ) -> None:
-    """Start a plugin package with a working component and its tests."""
+    """Create a plugin package with working components and tests."""
     from srkit.components.scaffold import create_plugin
 
     project = create_plugin(name, folder)

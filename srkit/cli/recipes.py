@@ -8,12 +8,12 @@ from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import print_json
 from srkit.components.commands import CommandGroup
 
-app = typer.Typer(help="Look at recipes and check them.", no_args_is_help=True, cls=CommandGroup)
+app = typer.Typer(help="Show and check recipes.", no_args_is_help=True, cls=CommandGroup)
 
 
 @app.command()
 def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
-    """Print a recipe with everything it extends, every override and every default."""
+    """Print a recipe with everything that it extends, all overrides and all defaults."""
     import yaml
 
     from srkit.assembly.build import complete, read
@@ -27,7 +27,7 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
 
 @app.command()
 def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
-    """Check a recipe: build its components and try them on a few images, without any download."""
+    """Check a recipe: build its components and run them on a few images, without downloads."""
     from accelerate import PartialState
 
     from srkit.assembly.build import SPLITS, assemble, read
@@ -39,7 +39,7 @@ def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = Fals
     built = assemble(loaded, registry, str(recipe), splits=SPLITS, download=False)
     rehearse(built, PartialState(cpu=True), str(recipe), fetch=False)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
-    print(f"{recipe}: good; images: {sizes or 'none'}")
+    print(f"{recipe}: valid; images: {sizes or 'none'}")
     for note in built.notes():
         print(note)
     for path, addresses in built.downloads.items():

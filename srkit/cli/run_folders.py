@@ -1,4 +1,4 @@
-"""Where runs lie: that of a recipe, and beside it those of the recipes that it needs."""
+"""Run folders: that of a recipe, and beside it those of the recipes that it needs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def run_folder(recipe: Recipe, sample: bool) -> Path:
-    """Give the folder of a run that is told no other."""
+    """Return the default folder of a run."""
     return Path("runs") / (f"{recipe.name}-sample" if sample else recipe.name)
 
 
 def with_needs(
     recipe: Recipe, path: Path, registry: Registry, sample: bool, folder: Path
 ) -> Recipe:
-    """Put the run folders of a recipe's needs in their places."""
+    """Insert the run folders of a recipe's needs into the recipe."""
     from srkit.recipe.needs import resolve
     from srkit.weights.runs import is_trained
 
@@ -29,7 +29,7 @@ def with_needs(
         if not is_trained(run, needed):
             flag = " --sample" if sample else ""
             raise TrainingError(
-                f"{path}: needs.{name}: {run} holds no finished run; train it first: "
+                f"{path}: needs.{name}: {run} does not contain a finished run; train it first: "
                 f"srkit train {recipe.needs[name]}{flag} --out {run}"
             )
     return resolve(recipe, {name: run for name, (_, run) in needs.items()}, str(path))
@@ -38,7 +38,7 @@ def with_needs(
 def needs_of(
     recipe: Recipe, registry: Registry, sample: bool, folder: Path
 ) -> dict[str, tuple[Recipe, Path]]:
-    """Give the recipe and the run folder of each need: its runs stand beside each other."""
+    """Return the recipe and the run folder of each need."""
     from srkit.assembly.build import read
 
     found = {}

@@ -153,11 +153,11 @@ def test_recipe_check_builds_the_sample_of_a_recipe(srkit: Srkit, name: str) -> 
     path = RECIPES[0].with_name(f"{name}.yaml")
     done = srkit("recipe", "check", path, "--sample")
     assert (done.status, done.err) == (0, "")
-    assert done.out.startswith(f"{path}: good; images: train ")
+    assert done.out.startswith(f"{path}: valid; images: train ")
 
 
 def test_recipe_check_without_data(srkit: Srkit, small: Path) -> None:
-    assert srkit("recipe", "check", small) == Done(0, f"{small}: good; images: none\n", "")
+    assert srkit("recipe", "check", small) == Done(0, f"{small}: valid; images: none\n", "")
 
 
 def test_recipe_check_downloads_nothing_and_lists_downloads(
@@ -182,7 +182,7 @@ def test_recipe_check_downloads_nothing_and_lists_downloads(
     site, hub = "https://download.pytorch.org/models", tmp_path / "hub" / "checkpoints"
     real = "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth"
     lines = [
-        f"{path}: good; images: none",
+        f"{path}: valid; images: none",
         f"teachers.first: a run will download {site}/resnet18-f37072fd.pth",
         "teachers.second: a run will download https://huggingface.co/timm/resnet18.a1_in1k",
         f"losses.vgg_perceptual: a run will download {site}/vgg19-dcbb9e9d.pth",

@@ -149,7 +149,7 @@ def test_what_is_wrong_is_told_before_needs_are_trained(
 def test_eval_needs_the_runs(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
     judge = tmp_path / "judge.yaml"
     assert srkit("eval", chain).err == (
-        f"error: {chain}: needs.judge: runs/judge holds no finished run; train it first: "
+        f"error: {chain}: needs.judge: runs/judge does not contain a finished run; train it first: "
         f"srkit train {judge} --out runs/judge\n"
     )
 

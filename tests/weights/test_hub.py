@@ -105,7 +105,7 @@ def test_a_folder_of_card_is_pushed_as_it_is(
     assert srkit("hub", "push", folder, "me/net", "--licence", "mit") == (
         1,
         "",
-        f"error: {folder}: is written already; change its README.md, or push the model itself\n",
+        f"error: {folder}: already written; edit its README.md, or push the model itself\n",
     )
 
 
