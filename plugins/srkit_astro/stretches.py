@@ -109,6 +109,8 @@ class Asinh(Linear):
         Flux that becomes 0; ``image`` uses the median of each LR image.
     """
 
+    _curve = staticmethod(torch.asinh)
+
     def __init__(
         self,
         *,
@@ -118,7 +120,7 @@ class Asinh(Linear):
     ) -> None:
         super().__init__(peak=peak, offset=offset)
         self.softening = softening
-        self._top = float(torch.asinh(torch.tensor(1 / softening, dtype=torch.float64)))
+        self._top = float(self._curve(torch.tensor(1 / softening, dtype=torch.float64)))
 
     def compress(self, values: Tensor) -> Tensor:
         """Map x to asinh(x / softening) / asinh(1 / softening)."""
@@ -144,15 +146,7 @@ class Log(Asinh):
         Flux that becomes 0; ``image`` uses the median of each LR image.
     """
 
-    def __init__(
-        self,
-        *,
-        peak: PositiveFloat | OfImageOrNoise,
-        softening: PositiveFloat = 0.05,
-        offset: float | OfImage = 0.0,
-    ) -> None:
-        super().__init__(peak=peak, softening=softening, offset=offset)
-        self._top = float(torch.log1p(torch.tensor(1 / softening, dtype=torch.float64)))
+    _curve = staticmethod(torch.log1p)
 
     def compress(self, values: Tensor) -> Tensor:
         """Map x to sign(x) log(1 + |x| / softening) / log(1 + 1 / softening)."""

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from srkit.interfaces import Sample
-from srkit_astro.extra import needs
 from srkit_astro.instruments.cameras import AcsF814W, HscI
-from srkit_astro.simulation.cache import SampleCache
 from srkit_astro.simulation.galaxy_population import GalaxyPopulation
 from srkit_astro.simulation.lens_population import Galaxy
-from srkit_astro.simulation.observations import ACS, HSC, CameraPair, random_streams
+from srkit_astro.simulation.observations import (
+    ACS,
+    HSC,
+    CameraPair,
+    Floats,
+    Simulation,
+    renderer,
+)
 
 #: Galaxies down to 23.5 mag in i, with the number counts of a deep survey.
 DEEP = GalaxyPopulation()
 
 
-class GalaxySimulation:
+class GalaxySimulation(Simulation):
     """Galaxies observed by Hubble (HR) and Hyper Suprime-Cam (LR); needs ``srkit[astro]``.
 
     Each image shows a single galaxy with an elliptical Sérsic profile. The cameras and the unit are
@@ -63,10 +65,6 @@ class GalaxySimulation:
         If lenstronomy is not installed.
     """
 
-    channels = 1
-    classes = None
-    notes: Sequence[str] = ()
-
     def __init__(
         self,
         *,
@@ -84,46 +82,19 @@ class GalaxySimulation:
         white: float = 19.0,
         oversampling: PositiveInt = 2,
     ) -> None:
-        _renderer()  # imported before workers are started, which inherit it
+        renderer()  # imported before workers are started, which inherit it
         self.population = population
-        self.split, self.length, self.seed = split, length, seed
-        self.cameras = CameraPair(
-            scale,
-            size,
-            oversampling,
-            hr_camera,
-            lr_camera,
-            hr_noise,
-            lr_noise,
-            white,
-            with_lr=lr == "camera",
+        with_lr = lr == "camera"
+        cameras = CameraPair(
+            scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white, with_lr
         )
-        self.cache = SampleCache()
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < self.length:
-            raise IndexError(f"no galaxy {index}: there are {self.length}")
-        return self.cache.get(index, self._simulate)
-
-    def _simulate(self, index: int) -> Sample:
-        _, hr_noise, lr_noise = random_streams(self.seed, self.split, index, 3)
-        name = f"{self.split}_{index:06d}"
-        return self.cameras.sample(name, self.observe(index), (hr_noise, lr_noise))
+        super().__init__(cameras, seed, split, range(length))
 
     def galaxy(self, index: int) -> Galaxy:
         """Return the true parameters of a sample."""
-        return self.population.draw(random_streams(self.seed, self.split, index, 1)[0])
+        return self.population.draw(self._streams(index)[0])
 
-    def observe(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def observe(self, index: int) -> tuple[Floats, Floats]:
         """Return HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
-        return self.cameras.observe(_renderer()(self.galaxy(index), *self.cameras.sampling))
-
-
-def _renderer() -> Callable[..., NDArray[Any]]:
-    """Import the renderer when it is needed: importing lenstronomy takes seconds."""
-    with needs("lenstronomy"):
-        from srkit_astro.simulation.sky import render_galaxy
-    return render_galaxy
+        sky = renderer().render_galaxy(self.galaxy(index), *self.cameras.sampling)
+        return self.cameras.observe(sky)

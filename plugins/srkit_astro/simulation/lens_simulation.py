@@ -10,24 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from srkit.interfaces import Sample
-from srkit_astro.extra import needs
 from srkit_astro.instruments.cameras import AcsF814W, HscI
 from srkit_astro.pairs.splits import check_folds
-from srkit_astro.simulation.cache import SampleCache
 from srkit_astro.simulation.lens_population import POPULATIONS, Lens, LensPopulation
-from srkit_astro.simulation.observations import ACS, HSC, CameraPair, random_streams
+from srkit_astro.simulation.observations import (
+    ACS,
+    HSC,
+    CameraPair,
+    Floats,
+    Simulation,
+    renderer,
+)
 from srkit_astro.simulation.source_images import SourceFolder
 from srkit_astro.simulation.substructure import Subhalo, Vortex, draw_subhalos, draw_vortex
 
@@ -35,7 +37,7 @@ from srkit_astro.simulation.substructure import Subhalo, Vortex, draw_subhalos, 
 CLASSES = ("none", "cdm", "vortex")
 
 
-class LensSimulation:
+class LensSimulation(Simulation):
     """Strong lenses observed by Hubble (HR) and Hyper Suprime-Cam (LR); needs ``srkit[astro]``.
 
     The light of an exponential galaxy is deflected by a singular isothermal ellipsoid with external
@@ -109,8 +111,6 @@ class LensSimulation:
         no such fold.
     """
 
-    channels = 1
-
     def __init__(
         self,
         *,
@@ -135,56 +135,31 @@ class LensSimulation:
         oversampling: PositiveInt = 2,
         arcs: Annotated[float, Field(gt=0, lt=1)] | None = None,
     ) -> None:
-        _renderer()  # imported before workers are started, which inherit it
+        renderer()  # imported before workers are started, which inherit it
         self.classes = CLASSES if substructure == "all" else None
         self.population = POPULATIONS[population] if isinstance(population, str) else population
         self.population.draw(np.random.default_rng(0))  # an impossible population is refused here
         if sources is None and source_pixel_scale is not None:
             raise ValueError("source_pixel_scale needs sources, the folder of the images")
         self.sources = None if sources is None else SourceFolder(sources, source_pixel_scale)
-        self.notes: Sequence[str] = ()
         if self.sources:
             self.notes = (f"using {len(self.sources.images)} images in {sources} as sources",)
-        self.seed = seed
-        group = len(CLASSES) if self.classes else 1
-        self.pool, self.numbers = _lenses(split, length, folds, fold, group)
-        self.substructure, self.share = substructure, substructure_share
-        self.cameras = CameraPair(
-            scale,
-            size,
-            oversampling,
-            hr_camera,
-            lr_camera,
-            hr_noise,
-            lr_noise,
-            white,
-            with_lr=lr == "camera",
+        self.substructure, self.share, self.arcs = substructure, substructure_share, arcs
+        with_lr = lr == "camera"
+        cameras = CameraPair(
+            scale, size, oversampling, hr_camera, lr_camera, hr_noise, lr_noise, white, with_lr
         )
-        self.arcs = arcs
-        self.cache = SampleCache()
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(f"no lens {index}: there are {len(self)}")
-        return self.cache.get(index, self._simulate)
+        group = len(CLASSES) if self.classes else 1
+        super().__init__(cameras, seed, *_lenses(split, length, folds, fold, group))
 
     def _simulate(self, index: int) -> Sample:
-        number = self.numbers[index]
-        _, hr_noise, lr_noise, _ = self._streams(index)
-        sample = self.cameras.sample(
-            f"{self.pool}_{number:06d}",
-            self.observe(index),
-            (hr_noise, lr_noise),
-            label=number % len(CLASSES) if self.classes is not None else None,
-        )
-        return sample if self.arcs is None else replace(sample, mask=self._mask(index, self.arcs))
+        label = self.numbers[index] % len(CLASSES) if self.classes is not None else None
+        mask = None if self.arcs is None else self._mask(index, self.arcs)
+        return replace(super()._simulate(index), label=label, mask=mask)
 
     def lens(self, index: int) -> tuple[Lens, tuple[Subhalo, ...] | Vortex]:
         """Return the lens of a sample, and its substructure."""
-        rng, *_ = self._streams(index)
+        rng = self._streams(index)[0]
         lens = self.population.draw(rng)
         number = self.numbers[index]
         kind = CLASSES[number % len(CLASSES)] if self.substructure == "all" else self.substructure
@@ -193,28 +168,24 @@ class LensSimulation:
         draw = draw_subhalos if kind == "cdm" else draw_vortex
         return lens, draw(lens, self.share, rng)
 
-    def observe(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def observe(self, index: int) -> tuple[Floats, Floats]:
         """Return HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
-        return self.cameras.observe(self._render(index, _renderer().render))
+        return self.cameras.observe(self._render(index, renderer().render))
 
     def _mask(self, index: int, fraction: float) -> Tensor:
         """Return the mask of the arcs in HR, ``(H, W)``."""
-        light, _ = self.cameras.observe(self._render(index, _renderer().render_arcs))
+        light, _ = self.cameras.observe(self._render(index, renderer().render_arcs))
         return torch.from_numpy((light >= fraction * light.max()).astype(np.int64))
 
-    def _render(self, index: int, render: Callable[..., NDArray[Any]]) -> NDArray[Any]:
+    def _render(self, index: int, render: Callable[..., Floats]) -> Floats:
         image = () if self.sources is None else (self.sources.draw(self._streams(index)[3]),)
         return render(*self.lens(index), *self.cameras.sampling, *image)
-
-    def _streams(self, index: int) -> list[np.random.Generator]:
-        """Return the generators of a sample for lens, noise of HR, noise of LR, source image."""
-        return random_streams(self.seed, self.pool, self.numbers[index], 4)
 
 
 def _lenses(
     split: str, length: int, folds: int | None, fold: int | None, group: int
 ) -> tuple[str, Sequence[int]]:
-    """Return the pool of lenses to draw from, and their numbers in it; groups share a fold."""
+    """Return the split to draw lenses from, and their numbers in it; groups share a fold."""
     check_folds(folds, fold)
     if folds is None or fold is None:
         return split, range(length)
@@ -227,9 +198,3 @@ def _lenses(
         )
     validates = split == "validation"
     return "train", [n for n in range(length) if (n // group % folds == fold) == validates]
-
-
-def _renderer() -> ModuleType:
-    """Import the renderer when it is needed: importing lenstronomy takes seconds."""
-    with needs("lenstronomy"):
-        return import_module("srkit_astro.simulation.sky")

@@ -1,8 +1,12 @@
-"""Simulated observations of one sky with two cameras, as pairs of HR and LR."""
+"""Simulated observations of one sky with two cameras, and data sets of them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,16 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srkit.interfaces import Sample
+from srkit_astro.extra import needs
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT, AcsF814W, HscI, flux_of
 
 Floats = NDArray[Any]
 SPLITS = ("train", "validation", "test")
 ACS, HSC = AcsF814W(), HscI()
-
-
-def random_streams(seed: int, split: str, index: int, count: int) -> list[np.random.Generator]:
-    """Return independent random generators of a sample; the first do not depend on their number."""
-    return np.random.default_rng([seed, SPLITS.index(split), index]).spawn(count)
+#: Bytes that a data set caches in each process: 2,700 pairs of 64 and 128 pixels.
+CACHE = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class CameraPair:
     hr_noise: bool
     lr_noise: bool
     white: float
-    with_lr: bool = True
+    with_lr: bool
 
     @property
     def data_range(self) -> tuple[float, float]:
@@ -82,8 +84,7 @@ class CameraPair:
         self,
         name: str,
         images: tuple[Floats, Floats],
-        streams: tuple[np.random.Generator, np.random.Generator],
-        label: int | None = None,
+        streams: Sequence[np.random.Generator],
     ) -> Sample:
         """Return a sample of HR and LR, with noise added from their random generators."""
         hr, lr = images[0], images[1] if self.with_lr else None
@@ -97,13 +98,76 @@ class CameraPair:
             name,
             _tensor(hr),
             None if lr is None else _tensor(lr),
-            label=label,
             data_range=self.data_range,
             unit=UNIT,
             pixel_scale=pixel / self.scale,
             variance=None if variance is None else _tensor(variance),
             zero_point=ZERO_POINT,
         )
+
+
+class Simulation(ABC):
+    """A data set of simulated pairs, cached up to `CACHE` bytes per process.
+
+    Samples are never evicted. If an epoch exceeds the cache, and each has another order, the cached
+    part is therefore found in every epoch; the least recently used samples would mostly be evicted
+    before they are needed again.
+
+    Parameters
+    ----------
+    cameras
+        The cameras.
+    seed
+        Seed of the data set.
+    split
+        Split that the samples are drawn from.
+    numbers
+        Numbers of the samples in that split.
+    """
+
+    channels = 1
+    classes: Sequence[str] | None = None
+    notes: Sequence[str] = ()
+
+    def __init__(self, cameras: CameraPair, seed: int, split: str, numbers: Sequence[int]) -> None:
+        self.cameras, self.seed, self.split, self.numbers = cameras, seed, split, numbers
+        self._cached: dict[int, Sample] = {}
+        self._free = CACHE
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"no sample {index}: there are {len(self)}")
+        if index in self._cached:
+            return self._cached[index]
+        sample = self._simulate(index)
+        images = (sample.hr, sample.lr, sample.variance, sample.mask)
+        size = sum(image.nbytes for image in images if image is not None)
+        if size <= self._free:
+            self._free -= size
+            self._cached[index] = sample
+        return sample
+
+    @abstractmethod
+    def observe(self, index: int) -> tuple[Floats, Floats]:
+        """Return HR and LR of a sample without noise, ``(H, W)`` and ``(h, w)``."""
+
+    def _simulate(self, index: int) -> Sample:
+        name = f"{self.split}_{self.numbers[index]:06d}"
+        return self.cameras.sample(name, self.observe(index), self._streams(index)[1:3])
+
+    def _streams(self, index: int) -> list[np.random.Generator]:
+        """Return the generators of a sample for the sky, noise of HR, noise of LR, source image."""
+        key = [self.seed, SPLITS.index(self.split), self.numbers[index]]
+        return np.random.default_rng(key).spawn(4)
+
+
+def renderer() -> ModuleType:
+    """Import :mod:`.sky` when it is needed: importing lenstronomy takes seconds."""
+    with needs("lenstronomy"):
+        return import_module("srkit_astro.simulation.sky")
 
 
 def _block_mean(image: Floats, side: int) -> Floats:

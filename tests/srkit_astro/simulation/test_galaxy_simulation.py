@@ -139,7 +139,7 @@ def test_samples_without_lr() -> None:
 
 
 def test_an_index_out_of_range_is_refused() -> None:
-    with pytest.raises(IndexError, match="no galaxy 30: there are 30"):
+    with pytest.raises(IndexError, match="no sample 30: there are 30"):
         make()[30]
 
 

@@ -249,7 +249,7 @@ def test_masks_mark_the_light_of_the_source() -> None:
 
 
 def test_an_index_out_of_range_is_refused() -> None:
-    with pytest.raises(IndexError, match="no lens 30: there are 30"):
+    with pytest.raises(IndexError, match="no sample 30: there are 30"):
         make()[30]
 
 
