@@ -7,7 +7,7 @@ SRKIT_API = 1
 
 @hookimpl
 def srkit_discriminators() -> dict[str, str]:
-    """Offer the discriminators."""
+    """Return the discriminators."""
     return {
         "esrgan": "srkit_adversaries.vgg:ESRGAN",
         "patchgan": "srkit_adversaries.patch:PatchGAN",

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 class PatchGAN(nn.Module):
     """The 70 x 70 discriminator of pix2pix (Isola et al. 2017), without its condition.
 
-    2,765,633 parameters for RGB; 2,768,705 for 6 channels, as the authors' code has for an image
-    and its condition.
+    2,765,633 parameters for RGB; 2,768,705 for 6 channels, as in the authors' code for an image and
+    its condition.
 
     Parameters
     ----------
     channels
         Channels of the images.
     features
-        Channels of the first convolution; they double thrice.
+        Channels of the first convolution; they double three times.
     """
 
     def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:

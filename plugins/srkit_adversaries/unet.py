@@ -19,7 +19,7 @@ class UNetSN(nn.Module):
     channels
         Channels of the images.
     features
-        Channels of the first convolution; they double thrice on the way down.
+        Channels of the first convolution; they double three times on the way down.
     """
 
     def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:
@@ -43,7 +43,7 @@ class UNetSN(nn.Module):
         x2 = activate(self.conv2(x1))
         x = activate(self.conv3(x2))
         for layer, skip in ((self.conv4, x2), (self.conv5, x1), (self.conv6, x0)):
-            # To the size of the skip, not twice the size: sides need not be multiples of 8.
+            # To the size of the skip connection: sides need not be multiples of 8.
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = activate(layer(x)) + skip
         scores: Tensor = self.conv9(activate(self.conv8(activate(self.conv7(x)))))
@@ -63,7 +63,7 @@ def keeping(inputs: int, outputs: int) -> nn.Conv2d:
 def normalised(layer: nn.Conv2d) -> nn.Conv2d:
     """Divide the weights by their largest singular value (Miyato et al. 2018).
 
-    The older of torch's two functions, since it gives the tensors their published names.
+    The older of torch's two functions, since it keeps the published tensor names.
     """
     wrapped: nn.Conv2d = spectral_norm(layer)
     return wrapped

@@ -1,4 +1,4 @@
-"""Discriminators that give an image one score, in the manner of VGG."""
+"""VGG-like discriminators, which give one score per image."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 
 class ImageScore(nn.Module):
-    """Convolutions that halve the image again and again, and two linear layers.
+    """Convolutions that repeatedly halve the image, followed by two linear layers.
 
     Parameters
     ----------
     channels
         Channels of the images.
     widths
-        Channels of the convolutions, one number for each halving.
+        Channels of the convolutions, one number per halving.
     kernel
         Side of the strided convolutions.
     side
-        Side that the last feature maps are pooled to.
+        Side to which the last feature maps are pooled.
     hidden
         Width of the first linear layer.
     """
@@ -51,19 +51,19 @@ class ImageScore(nn.Module):
 
 
 class SRGAN(ImageScore):
-    """The discriminator of SRGAN (Ledig et al. 2017), less its sigmoid: it gives logits.
+    """The discriminator of SRGAN (Ledig et al. 2017), without its sigmoid: it returns logits.
 
     The last feature maps are pooled to 6 x 6, their size for the paper's crops of 96 pixels, so
-    that images of any size from 32 pixels can be judged. 23,563,649 parameters: those of
-    krasserm/super-resolution (the authors' code is not public) less 1,856 biases before batch
-    normalisation, which cannot matter.
+    that images of any size from 32 pixels are accepted. 23,563,649 parameters: those of
+    krasserm/super-resolution (the authors' code is not public) without 1,856 biases before
+    batch normalisation, which have no effect.
 
     Parameters
     ----------
     channels
         Channels of the images.
     features
-        Channels of the first convolution; they double thrice.
+        Channels of the first convolution; they double three times.
     """
 
     def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:
@@ -72,10 +72,10 @@ class SRGAN(ImageScore):
 
 
 class ESRGAN(ImageScore):
-    """The discriminator that ESRGAN (Wang et al. 2018) was trained with.
+    """The discriminator with which ESRGAN (Wang et al. 2018) was trained.
 
     The last feature maps are pooled to 4 x 4, their size for the paper's crops of 128 pixels, so
-    that images of any size from 64 pixels can be judged. 14,499,401 parameters, as the authors'
+    that images of any size from 64 pixels are accepted. 14,499,401 parameters, like the authors'
     VGGStyleDiscriminator in BasicSR.
 
     Parameters
@@ -83,7 +83,7 @@ class ESRGAN(ImageScore):
     channels
         Channels of the images.
     features
-        Channels of the first convolution; they double thrice.
+        Channels of the first convolution; they double three times.
     """
 
     def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:
@@ -92,7 +92,7 @@ class ESRGAN(ImageScore):
 
 
 def normalised(inputs: int, outputs: int, kernel: int, *, stride: int) -> list[nn.Module]:
-    """Make a convolution, batch normalisation, which makes its bias needless, and a leaky ReLU."""
+    """Make a convolution without bias, batch normalisation, and a leaky ReLU."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), activation()]
 

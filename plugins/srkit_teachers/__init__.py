@@ -7,7 +7,7 @@ SRKIT_API = 1
 
 @hookimpl
 def srkit_teachers() -> dict[str, str]:
-    """Offer networks that classify, segment, detect and embed."""
+    """Return networks that classify, segment, detect and embed."""
     return {
         "efficientnet_lite0": "srkit_teachers.classifiers.efficientnet_lite0:EfficientNetLite0",
         "timm": "srkit_teachers.classifiers.timm_models:Timm",
@@ -23,7 +23,7 @@ def srkit_teachers() -> dict[str, str]:
 
 @hookimpl
 def srkit_losses() -> dict[str, str]:
-    """Offer the losses on answers, and the perceptual loss, which brings its own network."""
+    """Return the losses on answers, and the perceptual loss, which has its own network."""
     return {
         "cross_entropy": "srkit_teachers.losses:CrossEntropy",
         "detection_mse": "srkit_teachers.detection:DetectionMSE",
@@ -39,7 +39,7 @@ def srkit_losses() -> dict[str, str]:
 
 @hookimpl
 def srkit_metrics() -> dict[str, str]:
-    """Offer the metrics on answers, and LPIPS and DISTS, which bring their own networks."""
+    """Return the metrics on answers, and LPIPS and DISTS, which have their own networks."""
     return {
         "accuracy": "srkit_teachers.metrics:Accuracy",
         "agreement": "srkit_teachers.metrics:Agreement",

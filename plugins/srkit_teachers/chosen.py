@@ -1,4 +1,4 @@
-"""Answers about some of a teacher's classes: scores, labels, probabilities among these alone."""
+"""Answers restricted to some of a teacher's classes: scores, labels and probabilities."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from srkit.errors import DataError
 from srkit.interfaces import VOID, Answer, Batch
 from srkit_teachers.imagenet import imagenet_names
 
-#: Classes that have wnids and names.
+#: Number of classes that have WordNet IDs and names.
 NAMED = 1000
 
 
 class Chosen:
-    """What a loss or metric looks at: all classes of a teacher, or a choice of them.
+    """The classes that a loss or metric uses: all classes of a teacher, or a subset.
 
     Parameters
     ----------
     classes
-        The choice, or None for all. Wnids and names are those of ImageNet's 1000.
+        The subset, or None for all. WordNet IDs and names are those of ImageNet's 1000 classes.
     reader
-        Who looks, for errors.
+        The loss or metric, for error messages.
 
     Raises
     ------
     ValueError
-        If the choice makes no sense, see :func:`srkit.data.classes.choose_classes`.
+        If the subset is invalid, see :func:`srkit.data.classes.choose_classes`.
     """
 
     def __init__(self, classes: Choice | None, reader: str) -> None:
@@ -49,7 +49,7 @@ class Chosen:
         return f", among {len(self._indices)} classes" if self._indices else ""
 
     def logits(self, answer: Answer) -> Tensor:
-        """Give the scores of the chosen classes in float32, ``(N, K)`` or ``(N, K, H, W)``.
+        """Return the scores of the chosen classes in float32, ``(N, K)`` or ``(N, K, H, W)``.
 
         Raises
         ------
@@ -59,28 +59,28 @@ class Chosen:
         logits = answer.logits.float()
         if not self._indices:
             return logits
-        axis = 2 if logits.ndim == 3 else 1  # a detector's come by anchors
+        axis = 2 if logits.ndim == 3 else 1  # a detector has scores per anchor
         count = logits.shape[axis]
         if self._named and count != NAMED:
             raise DataError(
                 f"the {self._reader}: its classes are chosen by the names of ImageNet's {NAMED}, "
-                f"but the teacher tells {count}; choose by index"
+                f"but the teacher has {count}; choose by index"
             )
         if self._indices[-1] >= count:
             raise DataError(
-                f"the {self._reader}: class {self._indices[-1]} is none of the teacher's {count}"
+                f"the {self._reader}: the teacher has {count} classes, no class {self._indices[-1]}"
             )
         return logits.index_select(axis, torch.tensor(self._indices, device=logits.device))
 
     def truth(self, batch: Batch, answer: Answer) -> Tensor:
-        """Give the place of each label among the chosen classes, ``(N,)``; of masks that of pixels.
+        """Return the index of each label or mask pixel among the chosen classes, ``(N, ...)``.
 
         Pixels of other classes count as unknown.
 
         Raises
         ------
         DataError
-            If there are no labels or masks, or a label is none of the chosen classes.
+            If there are no labels or masks, or a label is not one of the chosen classes.
         """
         count = answer.logits.shape[1]
         labels = truth_of(answer.logits, batch, self._reader)
@@ -91,7 +91,7 @@ class Chosen:
         if labels.ndim > 1:
             return torch.where(labels == VOID, VOID, places[labels.clamp(min=0)])
         found = places[labels]
-        # To look at labels on an accelerator would make the host wait for it at every step.
+        # Reading labels on an accelerator would make the host wait for it at every step.
         if found.is_cpu and bool((found < 0).any()):
             name, label = next(
                 (name, int(label))
@@ -99,7 +99,7 @@ class Chosen:
                 if place < 0
             )
             raise DataError(
-                f"{name}: its label is {label}, which is none of the {len(self._indices)} classes "
-                f"of the {self._reader}; leave such images out, or choose more classes"
+                f"{name}: its label {label} is not one of the {len(self._indices)} classes of the "
+                f"{self._reader}; remove such images or choose more classes"
             )
         return found

@@ -1,4 +1,4 @@
-"""The loss and the metric of what a teacher detects."""
+"""The loss and the metric for detectors."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from srkit_teachers.detectors.regions import RegionAnswer
 class DetectionMSE:
     """Mean squared differences of a detector's feature pyramid and of its head's outputs.
 
-    Each level of the pyramid, and each output of the head, counts as much as any other: hints and
+    The levels of the pyramid have equal weights, as have the outputs of the head: hints and
     outputs of Chen et al. 2017 ("Learning efficient object detection models with knowledge
-    distillation"), with squared differences for both. Of a detector of two stages, Faster R-CNN,
-    the outputs of the second count, too: class scores and box regression of the regions that the
-    first proposes in HR, pooled from HR and from SR. They are 0 where it proposes none.
+    distillation"), with squared differences for both. For a two-stage detector, Faster R-CNN, the
+    outputs of the second stage are included: class scores and box regression of the regions that
+    the first stage proposes in HR, pooled from HR and from SR. They are 0 if it proposes none.
 
     Parameters
     ----------
     pyramid
         Weight of the mean over the levels.
     head
-        Weight of the mean over the outputs; with 0 no region is looked at.
+        Weight of the mean over the outputs; with 0 no regions are evaluated.
 
     Raises
     ------
@@ -44,7 +44,7 @@ class DetectionMSE:
 
     def __init__(self, *, pyramid: NonNegativeFloat = 1.0, head: NonNegativeFloat = 1.0) -> None:
         if pyramid == head == 0:
-            raise ValueError("pyramid and head are both 0; nothing is left to compare")
+            raise ValueError("pyramid and head are both 0; set at least one to a positive weight")
         self._weights = {"fpn.": pyramid, "head.": head}
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
@@ -65,15 +65,15 @@ class DetectionMSE:
 
 
 def _difference(given: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared difference; 0 where there is nothing, with a gradient of 0."""
+    """Mean squared difference; 0 with a gradient of 0 for empty tensors."""
     return F.mse_loss(given, wanted) if given.numel() else given.sum()
 
 
 class MeanAveragePrecision:
-    """Mean average precision of the boxes found in SR, as COCO has it (Lin et al. 2014).
+    """Mean average precision of the boxes found in SR, as defined by COCO (Lin et al. 2014).
 
     The mean over the intersections over union 0.50, 0.55 ... 0.95 and over the classes that occur,
-    of at most 100 boxes an image. torchmetrics computes it (``srkit[detection]``).
+    with at most 100 boxes per image. torchmetrics computes it (``srkit[detection]``).
 
     Raises
     ------
@@ -83,7 +83,7 @@ class MeanAveragePrecision:
 
     higher_is_better = True
     unit = ""
-    protocol = "COCO's: IoU 0.50 to 0.95, at most 100 boxes an image, boxes of all images together"
+    protocol = "COCO: IoU 0.50 to 0.95, at most 100 boxes per image, boxes of all images pooled"
     stages: Sequence[str] = ()
     tasks: Sequence[Task] = ("detection",)
 
@@ -93,7 +93,7 @@ class MeanAveragePrecision:
     def __call__(
         self, answer: Answer, target: Answer, batch: Batch
     ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """Take the boxes found in each image and the true ones.
+        """Return the boxes found in each image and the true boxes.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class MeanAveragePrecision:
         ]
 
     def pool(self, parts: Sequence[Any]) -> tuple[list[float], float]:
-        """Give the precision in each image by itself, NaN where there is no box, and in all."""
+        """Return the precision of each image, NaN if it has no box, and of all images."""
         return [_precision([part]) for part in parts], _precision(parts)
 
 
@@ -131,4 +131,4 @@ def _precision(parts: Sequence[Any]) -> float:
     counter = _counter()
     counter.update([found for found, _ in parts], [true for _, true in parts])
     value = float(counter.compute()["map"])
-    return value if value >= 0 else float("nan")  # -1 stands for no true box
+    return value if value >= 0 else float("nan")  # -1 means no true box

@@ -1,4 +1,4 @@
-"""The loss and the metrics of what a teacher embeds."""
+"""The loss and the metrics for embeddings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from srkit.interfaces import Answer, Batch, Task
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-#: Cosines that differ by less differ by rounding.
+#: Cosines that differ by less are considered equal.
 EQUAL = 1e-6
 
 
 class EmbeddingCosine:
-    """One less the cosine between the embeddings of SR and HR, the mean over images.
+    """One minus the cosine between the embeddings of SR and HR, averaged over images.
 
-    As Fang et al. 2021 ("SEED") and others distil; for squared differences take `logit_mse`.
+    Used for distillation by Fang et al. 2021 ("SEED"); for squared differences use `logit_mse`.
     """
 
     stages: Sequence[str] = ()
@@ -48,16 +48,16 @@ class EmbeddingSimilarity:
 
 
 class RecallAtK:
-    """Whether the original of an SR image is among the k images that are most like it.
+    """Whether the original of an SR image is among the k most similar images.
 
     All originals of the set are ranked by the cosine of their embeddings with that of SR; the
-    number of the set is the share of images whose own original is among the first k. Among others
-    that are as much like SR, within 1e-6, lots are drawn: an image counts by the odds.
+    value of the set is the share of images whose own original is among the first k. Ties within
+    1e-6 count with the probability that a random order has the original among the first k.
 
     Parameters
     ----------
     k
-        How many of the most similar originals count.
+        Number of most similar originals that count.
     """
 
     higher_is_better = True
@@ -70,12 +70,12 @@ class RecallAtK:
         self.protocol = f"the original among the {k} of the whole set with the highest cosine"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> list[Pair]:
-        """Take the directions of the embeddings of SR and of the original."""
+        """Return the directions of the embeddings of SR and of the original."""
         sr, hr = (F.normalize(one.logits.float(), dim=1).cpu().numpy() for one in (answer, target))
         return list(zip(sr, hr, strict=True))
 
     def pool(self, parts: Sequence[Any]) -> tuple[list[float], float]:
-        """Tell of each image whether its original is found, 1, 0 or the odds, and the mean."""
+        """Return whether each original is found (1, 0 or a probability), and the mean."""
         sr, hr = (np.stack(side) for side in zip(*parts, strict=True))
         found = []
         for index, one in enumerate(sr):

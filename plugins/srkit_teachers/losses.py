@@ -1,4 +1,4 @@
-"""Losses on a teacher's answers, in float32 whatever precision the networks run in."""
+"""Losses on a teacher's answers, computed in float32 at any precision of the networks."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from srkit.errors import DataError
 from srkit.interfaces import VOID, Answer, Batch, Task
 from srkit_teachers.chosen import Chosen
 
-#: Tasks whose scores are those of classes that exclude each other.
+#: Tasks with scores of mutually exclusive classes.
 OF_CLASSES: tuple[Task, ...] = ("classification", "segmentation")
 
 
 class LogitMSE:
     """Mean squared difference of the scores: distillation with scores, as DarioNet does.
 
-    Scores are those before the softmax: of images, of pixels (segmentation) or of anchors
-    (detection); of an embedding they are its components. The mean is over all of them.
+    The scores before the softmax, of images, pixels (segmentation) or anchors (detection); for an
+    embedding, its components. The mean is over all of them.
 
     Parameters
     ----------
     classes
-        Compare the scores of these classes alone: indices, wnids or names of ImageNet's, or a file
-        that lists them; by default all.
+        Compare only the scores of these classes: indices, WordNet IDs or names of ImageNet, or a
+        file that lists them; by default all.
     """
 
     stages: Sequence[str] = ()
@@ -48,17 +48,17 @@ class LogitMSE:
 class LogitKL:
     """Divergence of the softened class probabilities from the teacher's (Hinton et al. 2015).
 
-    T^2 KL(softmax(target / T) || softmax(answer / T)), the mean over images, for segmentation over
-    all their pixels (Liu et al. 2019, "Structured knowledge distillation for semantic
-    segmentation", equation 1); the factor keeps the gradient's size when T changes.
+    T^2 KL(softmax(target / T) || softmax(answer / T)), averaged over images, for segmentation over
+    all pixels (Liu et al. 2019, "Structured knowledge distillation for semantic segmentation",
+    equation 1). The factor keeps the size of the gradient independent of T.
 
     Parameters
     ----------
     temperature
-        T, by which the scores are divided.
+        Temperature T, by which the scores are divided.
     classes
-        Of which to take the probabilities, among these alone: indices, wnids or names of
-        ImageNet's, or a file that lists them; by default all.
+        Compute the probabilities among these classes only: indices, WordNet IDs or names of
+        ImageNet, or a file that lists them; by default all.
     """
 
     stages: Sequence[str] = ()
@@ -79,12 +79,12 @@ class LogitKL:
 
 
 class SoftIoU:
-    """One less the intersection over union of what is segmented in SR and in HR.
+    """One minus the intersection over union of the segmentations of SR and HR.
 
     Rahman & Wang 2016 ("Optimizing intersection-over-union in deep neural networks"), over all
-    pixels of the batch: HR's classes are the teacher's best, SR's its probabilities. Where SR says
-    too little to be sure, `logit_kl` is lowest at probabilities that call hardly a pixel a rare
-    class; this loss is not.
+    pixels of the batch, with the teacher's best class on HR and its probabilities on SR. If SR
+    leaves the class uncertain, `logit_kl` is minimised by probabilities that assign hardly any
+    pixel to a rare class; this loss is not.
 
     Parameters
     ----------
@@ -106,13 +106,14 @@ class SoftIoU:
         Raises
         ------
         DataError
-            If a class is averaged that the teacher does not tell.
+            If a class to be averaged is not one of the teacher's.
         """
         given = answer.logits.float().softmax(1)
         count = given.shape[1]
         if self.classes is not None and max(self.classes) >= count:
             raise DataError(
-                f"the loss 'soft_iou': class {max(self.classes)} is none of the teacher's {count}"
+                f"the loss 'soft_iou': the teacher has {count} classes, no class "
+                f"{max(self.classes)}"
             )
         wanted = F.one_hot(target.logits.argmax(1), count).movedim(-1, 1)
         both = (given * wanted).sum((0, 2, 3))
@@ -122,15 +123,15 @@ class SoftIoU:
 
 
 class CrossEntropy:
-    """Cross-entropy of the class probabilities with the data's labels or, of pixels, its masks.
+    """Cross-entropy of the class probabilities with the labels or, per pixel, masks of the data.
 
     Parameters
     ----------
     label_smoothing
-        Share of the probability that is spread evenly over all classes (Szegedy et al. 2016).
+        Probability mass that is spread evenly over all classes (Szegedy et al. 2016).
     classes
-        Of which to take the probabilities, among these alone: indices, wnids or names of
-        ImageNet's, or a file that lists them; by default all. Labels are still those of all.
+        Compute the probabilities among these classes only: indices, WordNet IDs or names of
+        ImageNet, or a file that lists them; by default all. Labels still refer to all classes.
     """
 
     stages: Sequence[str] = ()
@@ -146,12 +147,12 @@ class CrossEntropy:
         self._chosen = Chosen(classes, "loss 'cross_entropy'")
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
-        """Judge the scores on SR by ``batch.labels`` or ``batch.masks``: a scalar.
+        """Compare the scores on SR with ``batch.labels`` or ``batch.masks``: a scalar.
 
         Raises
         ------
         DataError
-            If the batch has none, or a label that is none of the classes.
+            If the batch has neither, or a label is not one of the classes.
         """
         return F.cross_entropy(
             self._chosen.logits(answer),
@@ -168,7 +169,7 @@ class FeatureL1:
     ----------
     stages
         Weight of each stage of the teacher, for instance ``{layer3: 1.0}``; a pattern such as
-        ``fpn.*`` gives each stage that it matches this weight.
+        ``fpn.*`` gives this weight to each stage that it matches.
     """
 
     tasks: Sequence[Task] = TASKS
@@ -189,7 +190,7 @@ class FeatureMSE:
     ----------
     stages
         Weight of each stage of the teacher, for instance ``{layer3: 1.0}``; a pattern such as
-        ``fpn.*`` gives each stage that it matches this weight.
+        ``fpn.*`` gives this weight to each stage that it matches.
     """
 
     tasks: Sequence[Task] = TASKS
@@ -211,7 +212,7 @@ def weighted_distance(
 ) -> Tensor:
     """Sum the weighted distances of named feature maps: a scalar, computed in float32.
 
-    Weights are by name, or by patterns of names.
+    The keys of the weights are names or patterns of names.
     """
     terms = [
         weight * distance(given[name].float(), wanted[name].float())

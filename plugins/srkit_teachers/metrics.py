@@ -18,13 +18,13 @@ from srkit_teachers.losses import OF_CLASSES
 class ScoreMSE:
     """Mean squared difference of the scores on SR and on the original, over the classes.
 
-    They are the scores of the image, of its pixels or of a detector's anchors, or the components
-    of an embedding.
+    The scores of the image, of its pixels or of a detector's anchors, or the components of an
+    embedding.
 
     Parameters
     ----------
     classes
-        The classes that count, as if there were no others: indices, wnids or names of ImageNet's,
+        The classes to use, as if there were no others: indices, WordNet IDs or names of ImageNet,
         or a file that lists them; by default all.
     """
 
@@ -44,12 +44,12 @@ class ScoreMSE:
 
 
 class CrossEntropy:
-    """Cross-entropy of the class probabilities on SR with the labels or, of pixels, the masks.
+    """Cross-entropy of the class probabilities on SR with the labels or, per pixel, the masks.
 
     Parameters
     ----------
     classes
-        The classes that count, as if there were no others: indices, wnids or names of ImageNet's,
+        The classes to use, as if there were no others: indices, WordNet IDs or names of ImageNet,
         or a file that lists them; by default all.
     """
 
@@ -68,12 +68,12 @@ class CrossEntropy:
 
 
 class CrossEntropyGap:
-    """Cross-entropy on SR less that on the original: what the images lost for the teacher.
+    """Cross-entropy on SR minus that on the original: the loss of information for the teacher.
 
     Parameters
     ----------
     classes
-        The classes that count, as if there were no others: indices, wnids or names of ImageNet's,
+        The classes to use, as if there were no others: indices, WordNet IDs or names of ImageNet,
         or a file that lists them; by default all.
     """
 
@@ -84,7 +84,7 @@ class CrossEntropyGap:
 
     def __init__(self, *, classes: Choice | None = None) -> None:
         self._chosen = Chosen(classes, "metric 'cross_entropy_gap'")
-        self.protocol = f"SR less original, labels or masks of the data, natural log{self._chosen}"
+        self.protocol = f"SR minus original, labels or masks of the data, natural log{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
@@ -93,15 +93,15 @@ class CrossEntropyGap:
 
 
 class Accuracy:
-    """Whether the label is among the best classes on SR, 1 or 0; of pixels, the share of them.
+    """Whether the label is among the best classes on SR (1 or 0); for masks, the share of pixels.
 
     Parameters
     ----------
     top
-        How many of the best classes count.
+        Number of best classes that count.
     classes
-        The classes to choose the best of: indices, wnids or names of ImageNet's, or a file that
-        lists them; by default all. Labels are still those of all.
+        The classes to choose the best from: indices, WordNet IDs or names of ImageNet, or a file
+        that lists them; by default all. Labels still refer to all classes.
     """
 
     higher_is_better = True
@@ -120,26 +120,26 @@ class Accuracy:
         Raises
         ------
         DataError
-            If the batch has no labels or masks, or a label that is none of the classes.
+            If the batch has no labels or masks, or a label is not one of the classes.
         ValueError
             If `top` exceeds the number of classes.
         """
         logits = self._chosen.logits(answer)
         classes = logits.shape[1]
         if self.top > classes:
-            raise ValueError(f"top is {self.top}, but the teacher tells only {classes} classes")
+            raise ValueError(f"top is {self.top}, but the teacher has only {classes} classes")
         truth = self._chosen.truth(batch, answer)
         best = logits.topk(self.top, dim=1).indices
         return _image_mean((best == truth[:, None]).any(dim=1), truth != VOID)
 
 
 class Agreement:
-    """Whether the best class on SR is that on the original, 1 or 0; of pixels, the share of them.
+    """Whether SR and original have the same best class (1 or 0); for masks, the share of pixels.
 
     Parameters
     ----------
     classes
-        The classes that count, as if there were no others: indices, wnids or names of ImageNet's,
+        The classes to use, as if there were no others: indices, WordNet IDs or names of ImageNet,
         or a file that lists them; by default all.
     """
 
@@ -165,6 +165,6 @@ def _cross_entropy(chosen: Chosen, answer: Answer, batch: Batch) -> Tensor:
 
 
 def _image_mean(values: Tensor, known: Tensor) -> Tensor:
-    """Average over what is known of each image, ``(N, ...)``: shape ``(N,)``, NaN if nothing is."""
+    """Average the known values of each image, ``(N, ...)``: ``(N,)``, NaN if there are none."""
     count = known.view(len(known), -1).sum(1)
     return (values.float() * known).view(len(values), -1).sum(1) / count

@@ -34,12 +34,12 @@ class VGGPerceptual(nn.Module):
     distance
         ``l1`` is the mean absolute, ``l2`` the mean squared difference.
     before_activation
-        Whether to compare the convolutions' outputs (ESRGAN) or those rectified (SRGAN).
+        Whether to compare the outputs of the convolutions (ESRGAN) or of their ReLUs (SRGAN).
 
     Raises
     ------
     ValueError
-        If a layer is unknown or none is named.
+        If a layer is unknown or no layer is given.
     WeightsError
         If the weights are missing, damaged, or not VGG19's.
     """
@@ -68,7 +68,7 @@ class VGGPerceptual(nn.Module):
 
     @staticmethod
     def downloads(*, weights: Path | None, **_: Any) -> list[str]:
-        """List the address of the published weights, unless they are here or a file is named."""
+        """List the address of the published weights, unless they are cached or a file is given."""
         return absent(PUBLISHED) if weights is None else []
 
     @staticmethod
@@ -86,12 +86,12 @@ class VGGPerceptual(nn.Module):
         return weighted_distance(self.distance, self.layers, self._maps(sr), wanted)
 
     def _maps(self, images: Tensor) -> dict[str, Tensor]:
-        """Feature maps of the chosen layers in one pass."""
+        """Compute the feature maps of the chosen layers in one pass."""
         names = {LAYERS[layer]: layer for layer in self.layers}
         x = (images.float() - self.mean) / self.std
         maps = {}
         for index, module in enumerate(self.features):
-            # Out of place: an activation must not overwrite the map before it.
+            # Out of place: an activation must not overwrite its input.
             x = F.relu(x) if isinstance(module, nn.ReLU) else module(x)
             if index in names:
                 maps[names[index]] = x if self.before_activation else F.relu(x)
@@ -99,7 +99,7 @@ class VGGPerceptual(nn.Module):
 
 
 def _layers(features: nn.Sequential) -> dict[str, int]:
-    """Index VGG's convolutions by block and place: the blocks end with a pooling."""
+    """Index VGG's convolutions by block and position; each block ends with a pooling."""
     block, place, found = 1, 0, {}
     for index, module in enumerate(features):
         if isinstance(module, nn.MaxPool2d):
@@ -111,7 +111,7 @@ def _layers(features: nn.Sequential) -> dict[str, int]:
 
 
 def _empty() -> nn.Sequential:
-    """VGG19's features without values."""
+    """Build VGG19's features without values."""
     with torch.device("meta"):
         features: nn.Sequential = vgg19(init_weights=False).features
     return features
@@ -142,6 +142,6 @@ def _published() -> Mapping[str, Tensor]:
     return tensors
 
 
-#: Place of each convolution among the modules of VGG19's features.
+#: Index of each convolution among the modules of VGG19's features.
 LAYERS = _layers(_empty())
 PUBLISHED = VGG19_Weights.IMAGENET1K_V1

@@ -1,4 +1,4 @@
-"""The mean intersection over union of what a teacher segments."""
+"""The mean intersection over union of segmentations."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 class MeanIoU:
     """Mean intersection over union of the segmentation of SR with the masks (Everingham 2015).
 
-    The pixels of the whole set are counted for each class, then the classes averaged, without those
-    that neither masks nor answers have. torchmetrics counts.
+    The pixels of the whole set are counted per class, then the classes are averaged, without those
+    that occur neither in masks nor in answers. torchmetrics counts.
 
     Parameters
     ----------
@@ -41,26 +41,26 @@ class MeanIoU:
         self.protocol = f"pixels of all images counted together, mean over {chosen}, masks"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> list[NDArray[np.int64]]:
-        """Count the pixels of each image by true and told class: ``(classes, classes)`` each.
+        """Count the pixels of each image by true and predicted class: ``(classes, classes)`` each.
 
         Raises
         ------
         DataError
-            If the batch has no masks, or such as the teacher does not tell.
+            If the batch has no masks, or masks with classes that the teacher does not have.
         ValueError
-            If a class is averaged that the teacher does not tell.
+            If a class to be averaged is not one of the teacher's.
         """
         count = answer.logits.shape[1]
         masks = masks_of(batch, count, "metric 'miou'")
         if self.classes is not None and max(self.classes) >= count:
-            raise ValueError(f"classes has {max(self.classes)}; the teacher tells 0 to {count - 1}")
+            raise ValueError(f"classes has {max(self.classes)}; the teacher has 0 to {count - 1}")
         return [
-            multiclass_confusion_matrix(told, mask, count, ignore_index=VOID).cpu().numpy()
-            for told, mask in zip(answer.logits.argmax(1), masks, strict=True)
+            multiclass_confusion_matrix(predicted, mask, count, ignore_index=VOID).cpu().numpy()
+            for predicted, mask in zip(answer.logits.argmax(1), masks, strict=True)
         ]
 
     def pool(self, parts: Sequence[Any]) -> tuple[list[float], float]:
-        """Give the mean IoU of each image by itself, and that of all."""
+        """Return the mean IoU of each image and of the whole set."""
         return [self._mean(counts) for counts in parts], self._mean(np.sum(parts, axis=0))
 
     def _mean(self, counts: NDArray[np.int64]) -> float:

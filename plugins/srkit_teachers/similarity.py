@@ -1,4 +1,4 @@
-"""LPIPS and DISTS: how alike two pictures are to a classifier, weighted as people see it."""
+"""LPIPS and DISTS: perceptual distances from the features of a classifier."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from srkit.functional import check_equal_shapes, metric_input
 from srkit.interfaces import Batch
 from srkit_teachers.classifiers.torchvision_models import absent, place
 
-#: The classifier that each network of LPIPS is, with the weights that torchmetrics reads.
+#: The classifier of each LPIPS network, with the weights that torchmetrics reads.
 CLASSIFIERS: dict[str, WeightsEnum] = {
     "alex": AlexNet_Weights.DEFAULT,
     "vgg": VGG16_Weights.DEFAULT,
 }
-#: Fewest pixels on a side that leave something after the networks' poolings.
+#: Smallest side in pixels that the networks' poolings do not reduce to nothing.
 SMALLEST = 32
 SEEN = "clipped and rounded to 8 bits, grey as RGB, not cropped"
 
@@ -30,8 +30,8 @@ SEEN = "clipped and rounded to 8 bits, grey as RGB, not cropped"
 class LPIPS:
     """Learned perceptual image patch similarity (Zhang et al. 2018), version 0.1.
 
-    Distance of a classifier's features, weighted as people judged. torchmetrics computes it, with
-    torchvision's weights of the classifier, which are downloaded the first time.
+    Distance of a classifier's features with weights fitted to human judgements. torchmetrics
+    computes it with torchvision's weights of the classifier, which are downloaded once.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class LPIPS:
     Raises
     ------
     WeightsError
-        If the classifier's weights are damaged, or are not here and cannot be downloaded.
+        If the classifier's weights are damaged, or not cached and not downloadable.
     """
 
     higher_is_better = False
@@ -55,7 +55,7 @@ class LPIPS:
 
     @staticmethod
     def downloads(*, network: Literal["alex", "vgg"] = "alex") -> list[str]:
-        """List the address of the weights, unless they are here."""
+        """List the address of the weights, unless they are cached."""
         return absent(CLASSIFIERS[network])
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
@@ -69,13 +69,13 @@ class LPIPS:
 class DISTS:
     """Deep image structure and texture similarity (Ding et al. 2020).
 
-    Tolerant of textures that are other in detail but alike in kind. torchmetrics computes it, with
-    torchvision's weights of VGG16, which are downloaded the first time.
+    Tolerant of textures that differ in detail but are of the same kind. torchmetrics computes it
+    with torchvision's weights of VGG16, which are downloaded once.
 
     Raises
     ------
     WeightsError
-        If the weights are damaged, or are not here and cannot be downloaded.
+        If the weights are damaged, or not cached and not downloadable.
     """
 
     higher_is_better = False
@@ -88,7 +88,7 @@ class DISTS:
 
     @staticmethod
     def downloads() -> list[str]:
-        """List the address of the weights, unless they are here."""
+        """List the address of the weights, unless they are cached."""
         return absent(CLASSIFIERS["vgg"])
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
@@ -101,7 +101,7 @@ class DISTS:
 
 @contextmanager
 def _weights(weights: WeightsEnum, metric: str) -> Iterator[None]:
-    """Say what to do where the weights cannot be had; leave the random numbers as they were."""
+    """Raise a clear error if the weights are unavailable; preserve the random state."""
     path = place(weights)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -109,17 +109,17 @@ def _weights(weights: WeightsEnum, metric: str) -> Iterator[None]:
     except Exception as error:  # urllib, http.client, torch and pickle raise different kinds
         if path.is_file():
             raise WeightsError(
-                f"{path}: not the weights that {metric} needs ({type(error).__name__}); delete it "
-                f"and fetch {weights.url} again"
+                f"{path}: not the weights that {metric} needs ({type(error).__name__}); delete the "
+                f"file and download {weights.url} again"
             ) from error
         raise WeightsError(
             f"{metric} needs torchvision's weights, which could not be downloaded ({error}); "
-            f"fetch {weights.url} elsewhere and put it at {path}"
+            f"download {weights.url} on another machine and copy it to {path}"
         ) from error
 
 
 def _pictures(sr: Tensor, batch: Batch, metric: str) -> tuple[Tensor, Tensor]:
-    """Bring both images to RGB in [0, 1]."""
+    """Convert both images to RGB in [0, 1]."""
     check_equal_shapes(sr, batch.hr)
     channels, height, width = sr.shape[1:]
     if channels not in (1, 3):

@@ -88,8 +88,8 @@ def test_a_label_that_was_not_chosen() -> None:
     labels = LABELS.clone()
     labels[5] = 3
     message = (
-        "5.png: its label is 3, which is none of the 3 classes of the metric 'accuracy'; leave "
-        "such images out, or choose more classes"
+        "5.png: its label 3 is not one of the 3 classes of the metric 'accuracy'; remove "
+        "such images or choose more classes"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         metrics.Accuracy(classes=SOME)(ANSWER, TARGET, batch(labels))
@@ -98,11 +98,11 @@ def test_a_label_that_was_not_chosen() -> None:
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ([1, 9], "the metric 'accuracy': class 9 is none of the teacher's 9"),
+        ([1, 9], "the metric 'accuracy': the teacher has 9 classes, no class 9"),
         (
             ["tench", "goldfish"],
             "the metric 'accuracy': its classes are chosen by the names of ImageNet's 1000, but "
-            "the teacher tells 9; choose by index",
+            "the teacher has 9; choose by index",
         ),
     ],
 )
@@ -182,7 +182,7 @@ def test_efficientnet_lite0_with_a_new_head() -> None:
 
 @pytest.mark.parametrize("classes", [None, [1, 2]])
 def test_a_new_head_needs_a_number(classes: Any) -> None:
-    message = "^new_head: needs to know how many classes; set 'classes' to a number$"
+    message = "^new_head: requires a number of classes; set 'classes' to a number$"
     for factory in (Timm, Torchvision):
         with pytest.raises(ValueError, match=message):
             factory(model="resnet18", weights="random", classes=classes, new_head=True)
@@ -192,7 +192,7 @@ def test_a_new_head_needs_a_number(classes: Any) -> None:
 
 def test_another_number_than_the_published() -> None:
     message = (
-        "^the published weights tell 1000 classes, not 7; leave out 'classes', name a file, or "
+        "^the published weights have 1000 classes, not 7; remove 'classes', give a file, or "
         "train with new_head: true or weights: random$"
     )
     with pytest.raises(ValueError, match=message):

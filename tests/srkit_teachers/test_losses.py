@@ -153,6 +153,6 @@ def test_soft_iou_by_hand() -> None:
     found = SoftIoU(classes=[0, 2])(Answer(given), Answer(wanted), of_pixels)
     assert float(found) == pytest.approx(1 - (shares[0] + shares[2]) / 2, rel=1e-5)
     assert float(SoftIoU()(Answer(1e3 * wanted), Answer(wanted), of_pixels)) < 1e-5
-    expected = "^the loss 'soft_iou': class 3 is none of the teacher's 3$"
+    expected = "^the loss 'soft_iou': the teacher has 3 classes, no class 3$"
     with pytest.raises(DataError, match=expected):
         SoftIoU(classes=[3])(Answer(given), Answer(wanted), of_pixels)

@@ -90,5 +90,5 @@ def test_unlabelled_data(metric: Any) -> None:
 
 
 def test_more_than_all_classes() -> None:
-    with pytest.raises(ValueError, match="top is 7, but the teacher tells only 6 classes"):
+    with pytest.raises(ValueError, match="top is 7, but the teacher has only 6 classes"):
         Accuracy(top=7)(ANSWER, TARGET, batch())

@@ -118,6 +118,6 @@ def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", refuse)
-    expected = r"weights of vgg19 could not be downloaded \(no network\); fetch https://.*vgg19"
+    expected = r"weights of vgg19 could not be downloaded \(no network\); download https://.*vgg19"
     with pytest.raises(WeightsError, match=expected):
         VGGPerceptual()

@@ -77,7 +77,7 @@ def test_no_masks_and_wrong_ones() -> None:
     )
     with pytest.raises(DataError, match=expected):
         MeanIoU()(answer(TOLD), answer(TOLD), batch(masks))
-    with pytest.raises(ValueError, match=r"^classes has 5; the teacher tells 0 to 2$"):
+    with pytest.raises(ValueError, match=r"^classes has 5; the teacher has 0 to 2$"):
         MeanIoU(classes=[1, 5])(answer(TOLD), answer(TOLD), batch(MASKS))
 
 

@@ -130,8 +130,8 @@ def test_without_network_it_says_which_file_to_put_where(
         metric()
     assert str(caught.value) == (
         f"{metric.__name__} needs torchvision's weights, which could not be downloaded (no route "
-        f"to host); fetch https://download.pytorch.org/models/{name} elsewhere and put it at "
-        f"{no_weights / 'checkpoints' / name}"
+        f"to host); download https://download.pytorch.org/models/{name} on another machine and "
+        f"copy it to {no_weights / 'checkpoints' / name}"
     )
 
 
@@ -142,7 +142,7 @@ def test_damaged_weights_are_named(no_weights: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         similarity.LPIPS()
     assert str(caught.value) == (
-        f"{path}: not the weights that LPIPS needs (UnpicklingError); delete it and fetch "
+        f"{path}: not the weights that LPIPS needs (UnpicklingError); delete the file and download "
         "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth again"
     )
 

@@ -1,4 +1,4 @@
-"""What all classifiers share: normalisation, input size, stages, float32 scores."""
+"""The base of all classifiers: normalisation, input size, stages, float32 scores."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from srkit.functional import resize
 from srkit.interfaces import Answer
 from srkit.weights import read_tensors, trained_teacher
 
-#: ``published``: by the mean and standard deviation of the published weights, for photographs in
-#: [0, 1]. ``image``: every image by its own, over all its channels, for values of any range.
+#: ``published``: with the mean and standard deviation of the published weights, for photographs in
+#: [0, 1]. ``image``: with those of each image, over all its channels, for values of any range.
 Normalise = Literal["published", "image"]
 
-#: How many classes a network has, or which of its classes it tells.
+#: The number of classes of a network, or the subset that it reports.
 Classes = PositiveInt | Choice
 
 
 class Classifier(nn.Module, ABC):
     """A classifier of images that owns its normalisation.
 
-    A subclass says in :meth:`judge` how its network is run.
+    A subclass implements :meth:`judge`, which runs its network.
 
     Parameters
     ----------
@@ -40,25 +40,25 @@ class Classifier(nn.Module, ABC):
     classes
         Number of classes.
     class_names
-        Their names by index, or None where they have none.
+        Their names by index, or None if they have no names.
     chosen
-        Indices of the classes to tell, as if there were no others; None tells all.
+        Indices of the classes to report, as if there were no others; None reports all.
     mean, std
         Per channel, of RGB images in [0, 1].
     normalise
-        By what images are normalised.
+        How images are normalised.
     channels
-        Channels of the network's images; one of 3 takes grey images as well.
+        Channels of the network's images; a network of 3 channels accepts grey images as well.
     input_size
-        Side in pixels that images are resized to; None leaves them as they are.
+        Side in pixels to which images are resized; None keeps their size.
     fixed_size
-        The only side that the network takes, if it is so limited.
+        The only side that the network accepts, if any.
 
     Raises
     ------
     ValueError
-        If `input_size` is not the size that the network is limited to, or a network of other than
-        3 channels is to be normalised by what is published for RGB.
+        If `input_size` differs from `fixed_size`, or a network of other than 3 channels is to be
+        normalised as published for RGB.
     """
 
     channels_last = True
@@ -84,13 +84,13 @@ class Classifier(nn.Module, ABC):
         super().__init__()
         if fixed_size not in (None, input_size):
             raise ValueError(
-                f"this network takes only {fixed_size} x {fixed_size} images; set input_size: "
-                f"{fixed_size}, and images of other sizes are resized to it"
+                f"this network accepts only {fixed_size} x {fixed_size} images; set input_size: "
+                f"{fixed_size} to resize other images"
             )
         if normalise == "published" and channels != 3:
             raise ValueError(
                 f"a network of {channels} channel{'' if channels == 1 else 's'} has no published "
-                "normalisation, which is that of RGB; set normalise: image"
+                "normalisation, which is for RGB; set normalise: image"
             )
         self.network = network
         self.normalise = normalise
@@ -107,20 +107,20 @@ class Classifier(nn.Module, ABC):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor, stages: Sequence[str] = ()) -> Answer:
-        """Judge images in one pass through the network.
+        """Classify images in one pass through the network.
 
         Parameters
         ----------
         images
             ``(N, C, H, W)`` of the network's channels, or ``(N, 1, H, W)`` for RGB networks; in
-            [0, 1] unless each image is normalised by itself.
+            [0, 1] unless each image is normalised separately.
         stages
             Names of the feature maps to return.
 
         Raises
         ------
         ValueError
-            If a stage is unknown, or the images have other channels.
+            If a stage is unknown, or the images have another number of channels.
         """
         self.check_stages(stages)
         logits, features = self.judge(self._prepare(images), stages)
@@ -129,12 +129,12 @@ class Classifier(nn.Module, ABC):
         return Answer(logits.float(), features)
 
     def check_stages(self, stages: Sequence[str]) -> None:
-        """Refuse a stage that is unknown.
+        """Check that stages are known.
 
         Raises
         ------
         ValueError
-            Naming those that there are.
+            If one is unknown; the message lists the known stages.
         """
         for stage in stages:
             if stage not in self.stages:
@@ -153,18 +153,20 @@ class Classifier(nn.Module, ABC):
                 1: "grey images, (N, 1, H, W)",
                 3: "RGB or grey images, (N, 3, H, W) or (N, 1, H, W)",
             }.get(self.channels, f"images of {self.channels} channels")
-            raise ValueError(f"this teacher judges {expected}; got the shape {tuple(images.shape)}")
+            raise ValueError(
+                f"this teacher expects {expected}; got the shape {tuple(images.shape)}"
+            )
         if self.input_size is not None:
             images = resize(images, size=(self.input_size, self.input_size))
         images = images.float()
         if self.normalise == "image":
             return standardise(images).expand(-1, self.channels, -1, -1)
-        # Grey images broadcast to three channels here.
+        # Grey images are broadcast to three channels here.
         return (images - self.mean) / self.std
 
 
 def standardise(images: Tensor) -> Tensor:
-    """Take from each image its mean and divide by its standard deviation, over all its channels.
+    """Subtract from each image its mean and divide by its standard deviation, over all channels.
 
     A flat image becomes zero.
 
@@ -179,32 +181,33 @@ def standardise(images: Tensor) -> Tensor:
 
 
 def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], Classes | None]:
-    """Read the weights of a file, or of the classifier that a run trained.
+    """Read the weights of a file or of a classifier trained by a run.
 
     Parameters
     ----------
     path
         A weight file, a checkpoint, or a run folder: its best checkpoint, else its last.
     normalise
-        How the images will be normalised, which has to be as in the run.
+        How the images will be normalised; it must match the run.
 
     Returns
     -------
     tensors
-        By the network's own keys.
+        Tensors by the network's own keys.
     classes
-        How many, or which, the run's recipe says; None where none does.
+        Their number or subset in the recipe of the run; None if it has neither.
 
     Raises
     ------
     WeightsError
-        If there is no such file or run, it is damaged, or was trained on other images.
+        If there is no such file or run, it is damaged, or it was trained with another
+        normalisation.
     """
     trained = trained_teacher(path)
     tensors = read_tensors(path) if trained is None else trained.tensors
     if trained is not None and trained.options.get("normalise", normalise) != normalise:
         raise WeightsError(
-            f"{path}: trained with normalise: {trained.options['normalise']}, not {normalise}; set "
+            f"{path}: trained with normalise: {trained.options['normalise']}, not {normalise}; use "
             "the same"
         )
     if all(key.startswith("network.") for key in tensors):
@@ -214,20 +217,20 @@ def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], C
 
 
 def split_classes(classes: Classes | None) -> tuple[int | None, Choice | None]:
-    """Tell a number of classes from a choice among those that a network has."""
+    """Distinguish a number of classes from a subset of the network's classes."""
     return (classes, None) if classes is None or isinstance(classes, int) else (None, classes)
 
 
 def check_new_head(classes: Classes | None, new_head: bool) -> None:
-    """Refuse a new head that is not told how many classes it has.
+    """Check that a new head has a number of classes.
 
     Raises
     ------
     ValueError
-        If there is to be one, of no number of classes.
+        If a new head is requested without a number of classes.
     """
     if new_head and not isinstance(classes, int):
-        raise ValueError("new_head: needs to know how many classes; set 'classes' to a number")
+        raise ValueError("new_head: requires a number of classes; set 'classes' to a number")
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -238,14 +241,14 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
     network
         Receives the weights.
     tensors
-        By the network's own keys.
+        Tensors by the network's own keys.
     source
-        Where they come from, for the error.
+        Origin of the tensors, for error messages.
 
     Raises
     ------
     WeightsError
-        If any key is missing, unexpected, or of another shape.
+        If any key is missing or unexpected, or has another shape.
     """
     own = network.state_dict()
     problems = [f"{key} is missing" for key in own if key not in tensors]
@@ -265,12 +268,12 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
 
 
 def check_model(library: str, model: str, known: Sequence[str], kind: str = "classifier") -> None:
-    """Refuse a model name that a library does not know.
+    """Check that a library has a model.
 
     Raises
     ------
     ValueError
-        Naming those that resemble it.
+        If it does not; the message lists similar names.
     """
     if model in known:
         return
@@ -280,7 +283,7 @@ def check_model(library: str, model: str, known: Sequence[str], kind: str = "cla
 
 
 def check_classes(classes: int | None, published: int) -> None:
-    """Refuse a number of classes that published weights do not have.
+    """Check the number of classes of published weights.
 
     Raises
     ------
@@ -289,6 +292,6 @@ def check_classes(classes: int | None, published: int) -> None:
     """
     if classes not in (None, published):
         raise ValueError(
-            f"the published weights tell {published} classes, not {classes}; leave out 'classes', "
-            "name a file, or train with new_head: true or weights: random"
+            f"the published weights have {published} classes, not {classes}; remove 'classes', "
+            "give a file, or train with new_head: true or weights: random"
         )

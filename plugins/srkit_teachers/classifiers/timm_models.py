@@ -28,7 +28,7 @@ from srkit_teachers.classifiers.classifier import (
 )
 from srkit_teachers.imagenet import imagenet_names
 
-#: Files of weights in a repository of the hub, the first preferred.
+#: Weight files in a repository of the hub, in order of preference.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -38,15 +38,15 @@ class TimmClassifier(Classifier):
     Parameters
     ----------
     network
-        As ``timm.create_model`` makes it.
+        The network, as returned by ``timm.create_model``.
     input_size
-        Side in pixels that images are resized to; None leaves them as they are.
+        Side in pixels to which images are resized; None keeps their size.
     normalise
-        By what images are normalised.
+        How images are normalised.
     channels
         Channels of the network's images.
     choice
-        Which of the network's classes to tell; None for all.
+        Subset of the network's classes to report; None for all.
     """
 
     def __init__(
@@ -81,33 +81,33 @@ class TimmClassifier(Classifier):
 class Timm(TimmClassifier):
     """Any classifier of timm (Wightman 2019), with the normalisation of its weights.
 
-    Its stages are timm's feature levels, such as ``layer3`` or ``blocks.4``. A network that starts
-    afresh has the recipe's channels; published ones take RGB, and grey images as well.
+    Its stages are timm's feature levels, such as ``layer3`` or ``blocks.4``. A network with random
+    weights has the recipe's channels; published networks accept RGB and grey images.
 
     Parameters
     ----------
     model
         Name, with or without the tag of its weights: ``resnet50`` or ``resnet50.a1_in1k``.
     weights
-        A local file, or the folder of a run that trained this classifier; ``random`` for one that
-        is to be trained; None downloads the published ones.
+        A local file, or the folder of a run that trained this classifier; ``random`` for training
+        from scratch; None downloads the published weights.
     classes
-        Number of classes; by default those of the run or of the published weights. Or which of
-        them to tell, as if there were no others: their indices, wnids or names of ImageNet's, or
-        a file that lists them. They are numbered from 0 in the order that they have among all.
+        Number of classes; by default that of the run or of the published weights. Or a subset, as
+        if there were no others: indices, WordNet IDs or names of ImageNet, or a file that lists
+        them. They are renumbered from 0 in their original order.
     new_head
-        Begin the last layer afresh, for a number of `classes` of your own, to be trained.
+        Reinitialise the last layer for training with your own number of `classes`.
     input_size
-        Side in pixels that images are resized to; by default they keep their size.
+        Side in pixels to which images are resized; by default they keep their size.
     normalise
-        ``published`` takes images in [0, 1]; ``image`` brings each image of any range to mean 0
-        and standard deviation 1.
+        ``published`` expects images in [0, 1]; ``image`` normalises each image of any range to
+        mean 0 and standard deviation 1.
 
     Raises
     ------
     ValueError
-        If the model is unknown, is no classifier, takes only another input size, or cannot judge
-        images of the recipe's channels so.
+        If the model is unknown, is not a classifier, requires another input size, or does not
+        accept images with the recipe's channels.
     WeightsError
         If the weights are missing, damaged, or made for another network.
     """
@@ -129,7 +129,7 @@ class Timm(TimmClassifier):
         if weights is None:
             if channels not in (1, 3):
                 raise ValueError(
-                    f"published weights judge RGB or grey images, not {channels} channels; name a "
+                    f"published weights accept RGB or grey images, not {channels} channels; give a "
                     "file or a run as 'weights'"
                 )
             channels = 3
@@ -146,7 +146,7 @@ class Timm(TimmClassifier):
             network = timm.create_model(model, num_classes=count, in_chans=channels)
             load_weights(network, tensors, str(weights))
         if network.num_classes < 1:
-            raise ValueError(f"'{model}' of timm has no classes; it only makes features")
+            raise ValueError(f"'{model}' of timm has no classes; it only computes features")
         if new_head:
             network.reset_classifier(classes)
             choice = None
@@ -156,7 +156,7 @@ class Timm(TimmClassifier):
 
     @staticmethod
     def downloads(*, model: str, weights: Path | str | None, **_: Any) -> list[str]:
-        """List where the published weights come from, unless they are here or are not wanted."""
+        """List the address of the published weights, unless they are cached or not needed."""
         check_model("timm", model, [*timm.list_models(), *timm.list_pretrained()])
         return absent_weights(model) if weights is None else []
 
@@ -164,7 +164,7 @@ class Timm(TimmClassifier):
 def run_levels(
     network: Any, images: Tensor, levels: Sequence[int]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Run a network of timm once: what it answers, and its feature levels by their names."""
+    """Run a network of timm once: its output, and its feature levels by name."""
     if not levels:
         return network(images), {}
     depths = sorted(set(levels))
@@ -174,7 +174,7 @@ def run_levels(
 
 
 def _takes_rgb(model: str, tensors: Mapping[str, Tensor]) -> bool:
-    """Tell whether the first layer of a model's weights reads three channels."""
+    """Return whether the first layer of a model's weights has three input channels."""
     cfg = timm.get_pretrained_cfg(model)
     first = cfg.first_conv if cfg else None
     names = (first,) if isinstance(first, str) else tuple(first or ())
@@ -184,7 +184,7 @@ def _takes_rgb(model: str, tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _class_names(network: Any) -> Sequence[str] | None:
-    """Names of ImageNet's classes, for a network that was made for one of its subsets."""
+    """Return the names of ImageNet's classes, for a network made for one of its subsets."""
     subset = infer_imagenet_subset(network)
     if subset is None or network.num_classes != network.pretrained_cfg["num_classes"]:
         return None
@@ -193,7 +193,7 @@ def _class_names(network: Any) -> Sequence[str] | None:
 
 
 def _known_names(network: Any) -> int | list[tuple[str, ...]]:
-    """Give what each class is called, or how many there are where nobody knows."""
+    """Return the names of each class, or the number of classes if the names are unknown."""
     if _class_names(network) is None:
         count: int = network.num_classes
         return count
@@ -201,24 +201,24 @@ def _known_names(network: Any) -> int | list[tuple[str, ...]]:
 
 
 def _published_cfg(model: str) -> Any:
-    """Find what timm knows of a model's published weights."""
+    """Return timm's configuration of a model's published weights."""
     cfg = timm.get_pretrained_cfg(model, allow_unregistered=False)
     if not cfg.has_weights:
         raise WeightsError(
-            f"timm publishes no weights of '{model}'; name a local file as 'weights', or another "
+            f"timm publishes no weights of '{model}'; give a local file as 'weights', or another "
             "model"
         )
     return cfg
 
 
 def absent_weights(model: str) -> list[str]:
-    """List where a model's published weights come from, unless they are here."""
+    """List the address of a model's published weights, unless they are cached."""
     cfg = _published_cfg(model)
     return [] if _is_here(cfg) else [_address(cfg)]
 
 
 def _is_here(cfg: Any) -> bool:
-    """Tell whether the weights are in the hub's or torch's cache."""
+    """Return whether the weights are in the cache of the hub or of torch."""
     if not cfg.hf_hub_id:
         checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
         return (checkpoints / str(cfg.url).rpartition("/")[2]).is_file()
@@ -242,6 +242,6 @@ def published_network(model: str, classes: int | None) -> Any:
         source = f"hub repository {cfg.hf_hub_id}" if cfg.hf_hub_id else cfg.url
         raise WeightsError(
             f"the weights of timm's '{model}' could not be downloaded "
-            f"({type(error).__name__}); fetch model.safetensors of {source} elsewhere and name the "
-            "file as 'weights'"
+            f"({type(error).__name__}); download model.safetensors of {source} on another machine "
+            "and give the file as 'weights'"
         ) from error

@@ -29,13 +29,13 @@ from srkit_teachers.classifiers.classifier import (
 )
 from srkit_teachers.imagenet import imagenet_names
 
-#: Where torchvision's convolutional networks change resolution or block, by module name.
+#: Modules at which torchvision's convolutional networks change resolution or block.
 _STAGE = re.compile(
     r"layer\d|stage\d|conv5|blocks\.\d+|trunk_output\.block\d|features\.(\d+|denseblock\d)"
     r"|layers\.\d+|inception\w+|Mixed_\w+"
 )
 
-#: Two networks differ with and without published weights, unless told not to.
+#: Options that make two networks equal with and without published weights.
 _INCEPTION = {"transform_input": True, "init_weights": True}
 _BUILDING: dict[str, dict[str, bool]] = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
 
@@ -44,8 +44,8 @@ class Torchvision(Classifier):
     """Any classifier of torchvision, with the normalisation of its weights.
 
     Its stages are modules of convolutional networks, such as ``layer3`` or ``features.5``;
-    transformers have none here: take them from timm. Its networks take RGB, and grey images as
-    well; for other channels take one of timm.
+    transformers have none here: use those of timm. The networks accept RGB and grey images; for
+    other channels use timm.
 
     Parameters
     ----------
@@ -53,24 +53,24 @@ class Torchvision(Classifier):
         Name, such as ``resnet50``.
     weights
         Name of published weights, such as ``IMAGENET1K_V1``; a local file; the folder of a run
-        that trained this classifier; or ``random`` for one that is to be trained. ``DEFAULT`` are
+        that trained this classifier; or ``random`` for training from scratch. ``DEFAULT`` is
         torchvision's best.
     classes
-        Number of classes; by default those of the run or of the published weights. Or which of
-        them to tell, as if there were no others: their indices, wnids or names of ImageNet's, or
-        a file that lists them. They are numbered from 0 in the order that they have among all.
+        Number of classes; by default that of the run or of the published weights. Or a subset, as
+        if there were no others: indices, WordNet IDs or names of ImageNet, or a file that lists
+        them. They are renumbered from 0 in their original order.
     new_head
-        Begin the last layer afresh, for a number of `classes` of your own, to be trained.
+        Reinitialise the last layer for training with your own number of `classes`.
     input_size
-        Side in pixels that images are resized to; by default they keep their size.
+        Side in pixels to which images are resized; by default they keep their size.
     normalise
-        ``published`` takes images in [0, 1]; ``image`` brings each image of any range to mean 0
-        and standard deviation 1.
+        ``published`` expects images in [0, 1]; ``image`` normalises each image of any range to
+        mean 0 and standard deviation 1.
 
     Raises
     ------
     ValueError
-        If the model or the name of the weights is unknown, or the model takes only another input
+        If the model or the name of the weights is unknown, or the model requires another input
         size.
     WeightsError
         If the weights are missing, damaged, or made for another network.
@@ -126,19 +126,19 @@ class Torchvision(Classifier):
 
     @staticmethod
     def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
-        """List the address of the published weights, unless they are here."""
+        """List the address of the published weights, unless they are cached."""
         entry = _weights_of(model).get(str(weights))
         return [] if entry is None else absent(entry)
 
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
         answer, features = run_keeping(self.network, images, stages)
-        # In training, networks with auxiliary classifiers return theirs beside the scores.
+        # In training mode, networks with auxiliary classifiers also return their scores.
         return getattr(answer, "logits", answer), features
 
 
 def _choose(choice: Choice | None, names: Sequence[str] | None, count: int) -> Sequence[int] | None:
-    """Find the indices of the chosen classes, which go by ImageNet's names and torchvision's."""
+    """Return the indices of chosen classes, by the names of ImageNet and of torchvision."""
     if choice is None:
         return None
     if names is None:
@@ -148,7 +148,7 @@ def _choose(choice: Choice | None, names: Sequence[str] | None, count: int) -> S
 
 
 def _renew_head(network: nn.Module, known: int, classes: int) -> None:
-    """Put a fresh layer of other classes in the place of the last one."""
+    """Replace the last layer by a new one for other classes."""
     for name, module in reversed(list(network.named_modules())):
         parent = network.get_submodule(name.rpartition(".")[0])
         if isinstance(module, nn.Linear) and module.out_features == known:
@@ -167,14 +167,14 @@ def _weights_of(model: str) -> Mapping[str, WeightsEnum]:
 
 
 def weights_of(model: str) -> Mapping[str, WeightsEnum]:
-    """Give the published weights of a model that torchvision has, by name."""
+    """Return torchvision's published weights of a model, by name."""
     members: Mapping[str, WeightsEnum] = get_model_weights(model).__members__
     return members
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A network with its weights, the number of its classes, and their names where known."""
+    """A network with its weights, the number of its classes, and their names if known."""
 
     network: Any
     classes: int
@@ -189,25 +189,25 @@ def open_network(
     normalise: Normalise,
     build: Callable[[int, Mapping[str, Tensor]], nn.Module],
 ) -> Opened:
-    """Open a network that tells all classes of its weights.
+    """Open a network with all classes of its weights.
 
     Parameters
     ----------
     model
-        Name; it is known.
+        A known name.
     weights
         Name of published weights, a file, the folder of a run, or ``random``.
     classes
         Their number; by default that of the weights.
     normalise
-        As the weights of a run have to have it.
+        Required normalisation of the weights of a run.
     build
-        Builds the network for a number of classes and the tensors that it will be given.
+        Builds the network for a number of classes and its tensors.
 
     Raises
     ------
     ValueError
-        If the name of the weights is unknown, or published ones have other classes.
+        If the name of the weights is unknown, or published weights have other classes.
     WeightsError
         If the weights are missing, damaged, or made for another network.
     """
@@ -231,7 +231,7 @@ def open_network(
 def run_keeping(
     network: nn.Module, images: Tensor, stages: Sequence[str]
 ) -> tuple[Any, dict[str, Tensor]]:
-    """Run a network once: what it answers, and what the modules of these names made of it."""
+    """Run a network once: its output, and the outputs of the named modules."""
     features: dict[str, Tensor] = {}
     handles = [
         network.get_submodule(stage).register_forward_hook(_keeper(features, stage))
@@ -252,13 +252,13 @@ def _keeper(features: dict[str, Tensor], stage: str) -> Callable[[nn.Module, Any
 
 
 def _stages(network: nn.Module) -> list[str]:
-    if isinstance(network, SwinTransformer):  # channels stand last in its maps
+    if isinstance(network, SwinTransformer):  # its maps are channels-last
         return []
     return [name for name, _ in network.named_modules() if _STAGE.fullmatch(name)]
 
 
 def keep_inputs(network: Any) -> None:
-    """Let no activation overwrite the feature map before it."""
+    """Keep activations from overwriting their input."""
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
@@ -273,32 +273,32 @@ def published_network(model: str, entry: WeightsEnum) -> Any:
 
 
 def place(weights: WeightsEnum) -> Path:
-    """Say where torchvision keeps weights that it downloaded."""
+    """Return the path of weights downloaded by torchvision."""
     name: str = weights.url.rpartition("/")[2]
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
 def absent(weights: WeightsEnum) -> list[str]:
-    """List the address of published weights, unless they are here."""
+    """List the address of published weights, unless they are cached."""
     return [] if place(weights).is_file() else [weights.url]
 
 
 def missing(what: str, entry: WeightsEnum, error: Exception) -> WeightsError:
-    """Say how to get published weights that could not be downloaded."""
+    """Return an error that explains how to get weights that could not be downloaded."""
     return WeightsError(
-        f"torchvision's weights of {what} could not be downloaded ({error}); fetch {entry.url} "
-        "elsewhere and name the file as 'weights'"
+        f"torchvision's weights of {what} could not be downloaded ({error}); download {entry.url} "
+        "on another machine and give the file as 'weights'"
     )
 
 
 def read_file(
     weights: str | Path, model: str, published: Mapping[str, Any], normalise: Normalise
 ) -> tuple[dict[str, Tensor], Classes | None]:
-    """Read the weights of a file or run for a model; an unknown name is told with known ones."""
+    """Read the weights of a file or run for a model; an error lists known names."""
     path = Path(weights)
     if not path.suffix and not path.exists():
         raise ValueError(
-            f"torchvision has no weights '{weights}' of {model}, and there is no such file or run; "
+            f"torchvision has no weights '{weights}' of {model}, and no such file or run exists; "
             f"{nearest(str(weights), [*published, 'random'])}"
         )
     return read_weights(path, normalise)

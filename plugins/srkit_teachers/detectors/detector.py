@@ -1,4 +1,4 @@
-"""Detection networks of torchvision: feature pyramids, heads, and the boxes that they find."""
+"""Detection networks of torchvision: feature pyramids, heads and detected boxes."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from srkit_teachers.classifiers.torchvision_models import (
 )
 from srkit_teachers.detectors.regions import RegionAnswer, judge, propose
 
-#: Sides of the images that the feature pyramids see are multiples of this, as torchvision has it.
+#: Images are padded to multiples of this for the feature pyramids, as in torchvision.
 MULTIPLE = 32
-#: torchvision normalises its detectors' images by those of ImageNet.
+#: Mean and standard deviation of ImageNet, used by torchvision's detectors.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-#: What the outputs of the heads are called.
+#: Names of the outputs of the heads.
 OUTPUTS = {"cls_logits": "scores", "bbox_regression": "boxes", "bbox_ctrness": "centres"}
 
 
 class TorchvisionDetection(Classifier):
-    """RetinaNet, FCOS or Faster R-CNN of torchvision, to learn from, with a feature pyramid.
+    """RetinaNet, FCOS or Faster R-CNN of torchvision with a feature pyramid, as a teacher.
 
     Lin et al. 2017 ("Focal loss"), Tian et al. 2019, Ren et al. 2015. Its stages are the levels of
     the pyramid, ``fpn.0`` and so on, and the outputs of the head at every anchor: ``head.scores``
     and ``head.boxes``, of FCOS also ``head.centres``; of Faster R-CNN they are those of the
-    network that proposes regions, and the loss ``detection_mse`` adds what its box head says of
-    these. It takes RGB in [0, 1], and grey images as well.
+    region proposal network, and the loss ``detection_mse`` adds the outputs of its box head. It
+    accepts RGB and grey images in [0, 1].
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ class TorchvisionDetection(Classifier):
         Name, such as ``retinanet_resnet50_fpn``.
     weights
         Name of published weights, such as ``COCO_V1``; a local file; or ``random``. ``DEFAULT``
-        are torchvision's best.
+        is torchvision's best.
     classes
-        Number of classes, with the background; by default those of the published weights, COCO's.
+        Number of classes, with the background; by default that of the published weights (COCO).
     input_size
-        Shorter side in pixels that images are resized to; by default they keep their size. The
-        published weights learnt from images of 800.
+        Shorter side in pixels to which images are resized; by default they keep their size. The
+        published weights were trained on images of 800 pixels.
 
     Raises
     ------
@@ -100,25 +100,25 @@ class TorchvisionDetection(Classifier):
 
     @staticmethod
     def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
-        """List the address of the published weights, unless they are here."""
+        """List the address of the published weights, unless they are cached."""
         _check(model)
         entry = weights_of(model).get(str(weights))
         return [] if entry is None else absent(entry)
 
     def forward(self, images: Tensor, stages: Sequence[str] = ()) -> Answer:
-        """Judge ``(N, 3, H, W)`` images in [0, 1] in one pass through pyramid and head.
+        """Run ``(N, 3, H, W)`` images in [0, 1] through pyramid and head in one pass.
 
         Parameters
         ----------
         images
-            ``(N, 1, H, W)`` where they are grey.
+            Images; ``(N, 1, H, W)`` if they are grey.
         stages
             Names of the levels and outputs to return.
 
         Returns
         -------
         Answer
-            Of Faster R-CNN a :class:`~srkit_teachers.detectors.regions.RegionAnswer`.
+            For Faster R-CNN, a :class:`~srkit_teachers.detectors.regions.RegionAnswer`.
         """
         self.check_stages(stages)
         size = images.shape[-2:]
@@ -148,11 +148,11 @@ class TorchvisionDetection(Classifier):
         )
 
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Give the scores of the anchors and nothing else: :meth:`forward` does all."""
+        """Return only the scores of the anchors; :meth:`forward` returns everything."""
         return self._run(images)[1]["scores"], {}
 
     def _run(self, images: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Give levels of the pyramid and outputs of the head, in float32."""
+        """Return levels of the pyramid and outputs of the head, in float32."""
         network: Any = self.network
         maps = {name: level.float() for name, level in network.backbone(images).items()}
         levels = list(maps.values())
@@ -177,13 +177,13 @@ def _check(model: str) -> None:
 
 
 def _levels(network: Any) -> list[str]:
-    """Name the levels of a pyramid, which only running it tells."""
+    """Return the names of the levels of a pyramid, which are known only after running it."""
     mode = network.training
     with torch.no_grad():
         maps = network.eval().backbone(torch.zeros(1, 3, 64, 64))
         if hasattr(network, "roi_heads"):
-            # It guesses the levels' scales from the first images and keeps them for all others;
-            # of images that padding makes much larger they would be wrong.
+            # It infers the scales of the levels from the first images and keeps them; they would be
+            # wrong for images that padding enlarges much.
             network.roi_heads.box_roi_pool(maps, [torch.zeros(0, 4)], [(64, 64)])
     network.train(mode)
     return [f"fpn.{name}" for name in maps]
@@ -198,7 +198,7 @@ def _by_anchor(levels: Sequence[Tensor], numbers: int) -> Tensor:
 def _find(
     network: Any, images: ImageList, maps: dict[str, Tensor], outputs: Mapping[str, Tensor]
 ) -> list[dict[str, Tensor]]:
-    """Find boxes in padded images, as torchvision does after the same steps."""
+    """Detect boxes in padded images, as torchvision does after the same steps."""
     found: list[dict[str, Tensor]]
     if hasattr(network, "rpn"):
         found, _ = network.roi_heads(maps, propose(network, images, maps), images.image_sizes)

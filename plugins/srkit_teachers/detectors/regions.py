@@ -1,4 +1,4 @@
-"""The second stage of detectors that propose regions: what it says of regions of any image."""
+"""The second stage of two-stage detectors, applied to given regions of any image."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from srkit.interfaces import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionAnswer(Answer):
-    """What a detector of two stages says: of the anchors at once, of regions where it is asked.
+    """The answer of a two-stage detector: of anchors at once, of regions on request.
 
-    Two images of one size are compared by what is said of the same regions in both.
+    Two images of the same size are compared by the outputs for the same regions.
 
     Parameters
     ----------
     propose
-        Gives the regions that the first stage proposes, ``(K, 4)`` for each image: left, top,
-        right, bottom in pixels as the network sees them.
+        Returns the regions proposed by the first stage, ``(K, 4)`` for each image: left, top,
+        right, bottom in pixels of the network's input.
     judge
-        Gives the outputs of the second stage for some regions of each image, those of all images
-        joined. Their names begin with ``head.``. Gradients pass through what is pooled from the
-        feature maps, and not through the regions.
+        Returns the outputs of the second stage for given regions of each image, concatenated over
+        images. Their names begin with ``head.``. Gradients pass through the pooled feature maps
+        but not through the regions.
     """
 
     propose: Callable[[], Sequence[Tensor]]
@@ -35,21 +35,21 @@ class RegionAnswer(Answer):
 
 
 def propose(network: Any, images: ImageList, maps: Mapping[str, Tensor]) -> list[Tensor]:
-    """Propose regions, the likeliest first, as a Faster R-CNN of torchvision in ``eval()`` does.
+    """Propose regions, most likely first, like a Faster R-CNN of torchvision in ``eval()``.
 
     Parameters
     ----------
     network
         The detector.
     images
-        ``(N, 3, H, W)``, normalised and padded, with their sizes before.
+        Images ``(N, 3, H, W)``, normalised and padded, with their original sizes.
     maps
         The levels of their feature pyramid.
 
     Returns
     -------
     list of Tensor
-        ``(K, 4)`` for each image; K is no more than the network's own limit, and may be 0.
+        ``(K, 4)`` for each image; K is limited by the network and may be 0.
     """
     regions: list[Tensor]
     with torch.no_grad(), torch.autocast(images.tensors.device.type, enabled=False):
@@ -65,14 +65,14 @@ def judge(
     Parameters
     ----------
     network, images, maps
-        As of :func:`propose`.
+        As in :func:`propose`.
     regions
         ``(K, 4)`` for each image.
 
     Returns
     -------
     dict
-        Float32, of the R regions of all images: ``head.region_scores``, class scores before the
+        Float32, for the R regions of all images: ``head.region_scores``, class scores before the
         softmax, ``(R, classes)``; ``head.region_boxes``, the regression of the box for each class,
         ``(R, 4 x classes)``.
     """

@@ -1,4 +1,4 @@
-"""Embeddings of timm: DINOv2, the pictures' side of CLIP, and the last features of any network."""
+"""Embeddings of timm: DINOv2, the image encoder of CLIP, and the features of any network."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from srkit_teachers.classifiers.timm_models import absent_weights, published_net
 
 
 class TimmEmbedding(Classifier):
-    """Any network of timm as one that embeds images, such as DINOv2 or CLIP.
+    """Any network of timm that embeds images, such as DINOv2 or CLIP.
 
-    Oquab et al. 2023, Radford et al. 2021. The embedding is what the network makes of an image
-    before it classifies; of CLIP's networks it is their projection beside the texts'. Its stages
-    are timm's feature levels, such as ``blocks.11``. It takes RGB in [0, 1], and grey images as
-    well.
+    Oquab et al. 2023, Radford et al. 2021. The embedding is the feature vector before the
+    classification layer; for CLIP, the projection into the space shared with texts. Its stages are
+    timm's feature levels, such as ``blocks.11``. It accepts RGB and grey images in [0, 1].
 
     Parameters
     ----------
@@ -35,15 +34,15 @@ class TimmEmbedding(Classifier):
         Name, with or without the tag of its weights, such as ``vit_small_patch14_dinov2.lvd142m``
         or ``vit_base_patch16_clip_224.openai``.
     weights
-        A local file; ``random``; None downloads the published ones.
+        A local file or ``random``; None downloads the published weights.
     input_size
-        Side in pixels that images are resized to; by default that of the network's training. Of a
-        vision transformer a multiple of its patches' side; its positions are interpolated.
+        Side in pixels to which images are resized; by default that of the network's training. For a
+        vision transformer, a multiple of the patch size; its positions are interpolated.
 
     Raises
     ------
     ValueError
-        If the model is unknown, or cannot take images of this size.
+        If the model is unknown, or does not accept images of this size.
     WeightsError
         If the weights are missing, damaged, or made for another network.
     """
@@ -85,7 +84,7 @@ class TimmEmbedding(Classifier):
 
     @staticmethod
     def downloads(*, model: str, weights: Path | str | None, **_: Any) -> list[str]:
-        """List where the published weights come from, unless they are here or are not wanted."""
+        """List the address of the published weights, unless they are cached or not needed."""
         check_model("timm", model, [*timm.list_models(), *timm.list_pretrained()], "network")
         return absent_weights(model) if weights is None else []
 
@@ -95,15 +94,17 @@ class TimmEmbedding(Classifier):
 
 
 def embeds_by_its_head(model: str, network: Any) -> bool:
-    """Tell whether the last layer is the projection of CLIP, and not one of classes."""
+    """Return whether the last layer is the projection of CLIP rather than a classifier."""
     return "clip" in model and infer_imagenet_subset(network) is None
 
 
 def _resize_input(network: Any, model: str, size: int) -> None:
     """Interpolate the positions of a vision transformer for images of another size."""
     if not hasattr(network, "set_input_size"):
-        raise ValueError(f"input_size is {size}; '{model}' takes none but its own: leave it out")
+        raise ValueError(
+            f"input_size is {size}; '{model}' accepts only its own size: remove input_size"
+        )
     patch = network.patch_embed.patch_size[0]
     if size % patch:
-        raise ValueError(f"input_size is {size}; '{model}' takes multiples of {patch}")
+        raise ValueError(f"input_size is {size}; '{model}' accepts multiples of {patch}")
     network.set_input_size(img_size=(size, size))

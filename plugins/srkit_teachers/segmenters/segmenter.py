@@ -1,4 +1,4 @@
-"""What all segmentation networks share: scores of every pixel of the images that they are given."""
+"""The base of all segmentation networks: scores of every pixel."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Segmenter(Classifier):
     task: Task = "segmentation"
 
     def forward(self, images: Tensor, stages: Sequence[str] = ()) -> Answer:
-        """Judge images in one pass through the network: scores ``(N, classes, H, W)``.
+        """Segment images in one pass through the network: scores ``(N, classes, H, W)``.
 
-        Scores on a coarser grid, or on that of the `input_size`, are interpolated bilinearly.
+        Scores on a coarser grid or at `input_size` are interpolated bilinearly.
 
         Parameters
         ----------
         images
-            ``(N, C, H, W)``, as for a classifier.
+            Images ``(N, C, H, W)``, as for a classifier.
         stages
             Names of the feature maps to return.
         """

@@ -25,7 +25,7 @@ from srkit_teachers.classifiers.torchvision_models import (
 )
 from srkit_teachers.segmenters.segmenter import Segmenter
 
-#: Where the backbones change resolution or block, by module name.
+#: Modules at which the backbones change resolution or block.
 _STAGE = re.compile(r"backbone\.(layer\d|\d+)")
 
 
@@ -33,8 +33,8 @@ class TorchvisionSegmentation(Segmenter):
     """Any segmentation network of torchvision: DeepLabV3, FCN, LR-ASPP.
 
     Chen et al. 2017 ("Rethinking atrous convolution"), Long et al. 2015, Howard et al. 2019. Its
-    stages are modules of the backbone, such as ``backbone.layer3``. It takes RGB, and grey images
-    as well.
+    stages are modules of the backbone, such as ``backbone.layer3``. It accepts RGB and grey
+    images.
 
     Parameters
     ----------
@@ -42,15 +42,15 @@ class TorchvisionSegmentation(Segmenter):
         Name, such as ``deeplabv3_resnet50``.
     weights
         Name of published weights, such as ``COCO_WITH_VOC_LABELS_V1``; a local file; the folder of
-        a run that trained this network; or ``random`` for one that is to be trained. ``DEFAULT``
-        are torchvision's best.
+        a run that trained this network; or ``random`` for training from scratch. ``DEFAULT`` is
+        torchvision's best.
     classes
-        Number of classes; by default those of the run or of the published weights.
+        Number of classes; by default that of the run or of the published weights.
     input_size
-        Side in pixels that images are resized to; by default they keep their size.
+        Side in pixels to which images are resized; by default they keep their size.
     normalise
-        ``published`` takes images in [0, 1]; ``image`` brings each image of any range to mean 0
-        and standard deviation 1.
+        ``published`` expects images in [0, 1]; ``image`` normalises each image of any range to
+        mean 0 and standard deviation 1.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class TorchvisionSegmentation(Segmenter):
 
     @staticmethod
     def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
-        """List the address of the published weights, unless they are here."""
+        """List the address of the published weights, unless they are cached."""
         _check(model)
         entry = weights_of(model).get(str(weights))
         return [] if entry is None else absent(entry)
@@ -102,7 +102,7 @@ def _check(model: str) -> None:
 
 
 def _untrained(model: str, classes: int, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build a network, with the auxiliary head of training if the weights have one."""
+    """Build a network, with the auxiliary training head if the weights have one."""
     auxiliary = any(key.startswith("aux_classifier.") for key in tensors)
     network: nn.Module = get_model(
         model, weights=None, weights_backbone=None, num_classes=classes, aux_loss=auxiliary

@@ -1,4 +1,4 @@
-"""U-Net, a segmentation network to be trained from the start."""
+"""U-Net, a segmentation network for training from scratch."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from srkit_teachers.segmenters.segmenter import Segmenter
 class UNet(Segmenter):
     """U-Net (Ronneberger et al. 2015) with batch normalisation, for images of any range and size.
 
-    It brings each image to mean 0 and standard deviation 1. Its stages are the feature maps before
-    each halving, ``down.0`` and so on, and the one at the bottom.
+    It normalises each image to mean 0 and standard deviation 1. Its stages are the feature maps
+    before each downsampling, ``down.0`` and so on, and the one at the bottom.
 
     Parameters
     ----------
     weights
-        A local file, or the folder of a run that trained this network; ``random`` for one that is
-        to be trained.
+        A local file, or the folder of a run that trained this network; ``random`` for training
+        from scratch.
     classes
-        Number of classes; by default those of the run, or 2.
+        Number of classes; by default that of the run, or 2.
     features
-        Channels at full resolution; each halving doubles them.
+        Channels at full resolution; each downsampling doubles them.
     depth
-        How often the resolution is halved.
+        Number of downsamplings by 2.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class _Network(nn.Module):
         super().__init__()
         widths = [features * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(map(_block, [channels, *widths[:-1]], widths))
-        # From the bottom up: each sees what comes from below and, beside it, what was there before.
+        # From the bottom up: each level sees the level below and its own skip connection.
         self.up = nn.ModuleList(
             _block(below + beside, beside)
             for below, beside in zip(widths[:0:-1], widths[-2::-1], strict=True)
@@ -98,7 +98,7 @@ class _Network(nn.Module):
 
 
 def _block(channels: int, features: int) -> nn.Sequential:
-    """Two convolutions, each normalised and rectified."""
+    """Make two convolutions, each with batch normalisation and a ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels, features, 3, padding=1, bias=False),
         nn.BatchNorm2d(features),

@@ -226,7 +226,7 @@ def test_unknown_model() -> None:
 
 def test_unknown_name_of_weights() -> None:
     expected = (
-        r"torchvision has no weights 'IMAGENET1K_V7' of resnet18, and there is no such file or "
+        r"torchvision has no weights 'IMAGENET1K_V7' of resnet18, and no such file or "
         r"run; did you mean 'IMAGENET1K_V1'\?"
     )
     with pytest.raises(ValueError, match=expected):
@@ -234,7 +234,7 @@ def test_unknown_name_of_weights() -> None:
 
 
 def test_published_weights_fix_the_classes() -> None:
-    expected = r"the published weights tell 1000 classes, not 7; leave out 'classes'"
+    expected = r"the published weights have 1000 classes, not 7; remove 'classes'"
     with pytest.raises(ValueError, match=expected):
         Torchvision(model="resnet18", classes=7)
     with pytest.raises(ValueError, match=expected):
@@ -247,7 +247,7 @@ def test_unpublished_weights() -> None:
 
 
 def test_features_without_classes() -> None:
-    with pytest.raises(ValueError, match=r"has no classes; it only makes features"):
+    with pytest.raises(ValueError, match=r"has no classes; it only computes features"):
         Timm(model="vit_small_patch14_dinov2", weights="random", input_size=518)
 
 
@@ -255,7 +255,7 @@ def test_features_without_classes() -> None:
     ("factory", "model"), [(Timm, "vit_tiny_patch16_224"), (Torchvision, "vit_b_16")]
 )
 def test_fixed_input_size(factory: Any, model: str) -> None:
-    with pytest.raises(ValueError, match=r"takes only 224 x 224 images; set input_size: 224"):
+    with pytest.raises(ValueError, match=r"accepts only 224 x 224 images; set input_size: 224"):
         factory(model=model, weights="random")
 
 
@@ -278,8 +278,8 @@ def test_offline_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WeightsEnum, "get_state_dict", refuse)
     expected = (
         r"torchvision's weights of resnet18's IMAGENET1K_V1 could not be downloaded "
-        r"\(no network\); fetch https://.*/resnet18-\w+\.pth elsewhere and name the file as "
-        r"'weights'"
+        r"\(no network\); download https://.*/resnet18-\w+\.pth on another machine and give the "
+        r"file as 'weights'"
     )
     with pytest.raises(WeightsError, match=expected):
         Torchvision(model="resnet18")
@@ -291,9 +291,9 @@ def test_offline_timm(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", refuse)
     expected = (
-        r"the weights of timm's 'resnet18' could not be downloaded \(OSError\); fetch "
-        r"model.safetensors of hub repository timm/resnet18.a1_in1k elsewhere and name the file "
-        r"as 'weights'"
+        r"the weights of timm's 'resnet18' could not be downloaded \(OSError\); download "
+        r"model.safetensors of hub repository timm/resnet18.a1_in1k on another machine and give "
+        r"the file as 'weights'"
     )
     with pytest.raises(WeightsError, match=expected):
         Timm(model="resnet18")

@@ -87,11 +87,11 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
         ({}, r"w.pth: holds 0 tensors; expected 1"),
         (
             {"_bn.bias": torch.zeros(3)},
-            r"w.pth: _bn.bias \(3,\) stands where bn.weight \(3,\) is expected",
+            r"w.pth: _bn.bias \(3,\) is in the place of bn.weight \(3,\)",
         ),
         (
             {"_bn.weight": torch.zeros(4)},
-            r"w.pth: _bn.weight \(4,\) stands where bn.weight \(3,\) is expected",
+            r"w.pth: _bn.weight \(4,\) is in the place of bn.weight \(3,\)",
         ),
     ],
 )

@@ -75,7 +75,7 @@ def test_the_core_supplies_the_channels() -> None:
     (5, "images of 5 channels"),
 ])  # fmt: skip
 def test_images_of_other_channels(channels: int, expected: str) -> None:
-    message = rf"^this teacher judges {expected}; got the shape \(2, 3, 48, 48\)$"
+    message = rf"^this teacher expects {expected}; got the shape \(2, 3, 48, 48\)$"
     with pytest.raises(ValueError, match=message):
         pupil(channels=channels)(frames(2, 3, 48, 48))
 
@@ -118,7 +118,7 @@ def test_rgb_networks_standardise_grey_images_too() -> None:
 
 def test_one_channel_has_no_published_normalisation() -> None:
     expected = (
-        "^a network of 1 channel has no published normalisation, which is that of RGB; set "
+        "^a network of 1 channel has no published normalisation, which is for RGB; set "
         "normalise: image$"
     )
     with pytest.raises(ValueError, match=expected):
@@ -127,7 +127,7 @@ def test_one_channel_has_no_published_normalisation() -> None:
 
 def test_published_weights_judge_no_other_channels() -> None:
     expected = (
-        "^published weights judge RGB or grey images, not 4 channels; name a file or a run as "
+        "^published weights accept RGB or grey images, not 4 channels; give a file or a run as "
         "'weights'$"
     )
     with pytest.raises(ValueError, match=expected):
@@ -187,7 +187,7 @@ def test_a_run_that_trained_no_single_classifier(
 
 def test_a_run_with_another_normalisation(tmp_path: Path) -> None:
     write_run(tmp_path, net=Timm(model="test_resnet", weights="random"))
-    message = f"{tmp_path}: trained with normalise: published, not image; set the same"
+    message = f"{tmp_path}: trained with normalise: published, not image; use the same"
     with fails(message):
         Timm(model="test_resnet", weights=tmp_path, normalise="image")
 

@@ -122,7 +122,7 @@ def test_the_loss_by_hand() -> None:
     )
     expected = 2.0 * (part["fpn.0"] + part["fpn.1"]) / 2 + 0.5 * part["head.scores"]
     assert float(found) == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ValueError, match=r"^pyramid and head are both 0; nothing is left to comp"):
+    with pytest.raises(ValueError, match=r"^pyramid and head are both 0; set at least one"):
         DetectionMSE(pyramid=0, head=0)
 
 

@@ -49,7 +49,7 @@ def test_another_size_interpolates_the_positions(images: Tensor) -> None:
     teacher = TimmEmbedding(model="test_vit", weights="random", input_size=4 * patch).eval()
     with torch.no_grad():
         assert teacher(images).logits.shape == (2, 64)
-    expected = f"^input_size is {4 * patch + 1}; 'test_vit' takes multiples of {patch}$"
+    expected = f"^input_size is {4 * patch + 1}; 'test_vit' accepts multiples of {patch}$"
     with pytest.raises(ValueError, match=expected):
         TimmEmbedding(model="test_vit", weights="random", input_size=4 * patch + 1)
 

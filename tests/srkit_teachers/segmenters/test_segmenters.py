@@ -76,12 +76,12 @@ def test_published_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(WeightsEnum, "get_state_dict", fails)
     expected = (
         r"^torchvision's weights of lraspp_mobilenet_v3_large's COCO_WITH_VOC_LABELS_V1 could not "
-        r"be downloaded \(no network\); fetch https://download\.pytorch\.org/models/"
-        r"lraspp_mobilenet_v3_large-\w+\.pth elsewhere and name the file as 'weights'$"
+        r"be downloaded \(no network\); download https://download\.pytorch\.org/models/"
+        r"lraspp_mobilenet_v3_large-\w+\.pth on another machine and give the file as 'weights'$"
     )
     with pytest.raises(WeightsError, match=expected):
         TorchvisionSegmentation(model=SMALL)
-    with pytest.raises(ValueError, match=r"^the published weights tell 21 classes, not 4; leave"):
+    with pytest.raises(ValueError, match=r"^the published weights have 21 classes, not 4; remove"):
         TorchvisionSegmentation(model=SMALL, classes=4)
 
 
