@@ -227,7 +227,7 @@ def test_unknown_model() -> None:
 def test_unknown_name_of_weights() -> None:
     expected = (
         r"torchvision has no weights 'IMAGENET1K_V7' of resnet18, and no such file or "
-        r"run; did you mean 'IMAGENET1K_V1'\?"
+        r"run exists; did you mean 'IMAGENET1K_V1'\?"
     )
     with pytest.raises(ValueError, match=expected):
         Torchvision(model="resnet18", weights="IMAGENET1K_V7")
