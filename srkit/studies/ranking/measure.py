@@ -81,7 +81,6 @@ def rank(
     self_ensemble: bool = False,
     examples: int = 4,
     seed: int = 0,
-    device: torch.device | None = None,
     console: Console | None = None,
 ) -> Ranking:
     """Rank models on a test set.
@@ -106,8 +105,6 @@ def rank(
         Number of images on the sheet, evenly spread over the test set.
     seed
         Seed of the bootstrap.
-    device
-        Where to compute; by default a GPU if available.
     console
         Where to show progress; by default on standard error.
 
@@ -130,8 +127,7 @@ def rank(
     by = by or names[0]
     names += [] if by in names else [by]
     built = build_metrics(names, registry, testset.scale, len(first.hr.pixels))
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    ranker = _Ranker(testset, built, even_choice(len(testset), examples), device, precision)
+    ranker = _Ranker(testset, built, even_choice(len(testset), examples), precision)
     failures: dict[str, str] = {}
     passes = (False, True) if self_ensemble else (False,)
     for reference, ensemble in product(dict.fromkeys(references), passes):
@@ -159,11 +155,10 @@ class _Ranker:
         testset: TestSet,
         metrics: Mapping[str, Metric],
         shown: Sequence[int],
-        device: torch.device,
         precision: Precision,
     ) -> None:
-        self.testset, self.metrics = testset, metrics
-        self.device, self.precision = device, precision
+        self.testset, self.metrics, self.precision = testset, metrics, precision
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.names: list[str] = []
         self.examples: dict[int, Example] = {}
         self.results: list[ModelResult] = []
