@@ -55,8 +55,7 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
         for each in [*found.summaries(), *found.references()]
     )
     writer.csv("table.csv", header, rows)
-    runs = [_run_row(found, outcome) for outcome in found.outcomes]
-    writer.csv("runs.csv", runs[0], (row.values() for row in runs))
+    _write_runs(found, writer)
     writer.json("table.json", _summary(found, folder))
     _write_figure(found, writer)
     return writer.page(
@@ -168,19 +167,19 @@ def _count(summary: Summary) -> str:
     return str(done) if done == summary.planned else f"{done} of {summary.planned}"
 
 
-def _run_row(found: Sweep, outcome: Outcome) -> dict[str, Any]:
-    axes = dict.fromkeys(axis for each in found.outcomes for axis in each.variant.choices)
-    validated = {}
-    if found.objective is not None:
-        validated[f"validation/{found.objective.name}"] = outcome.validated
-    return {
-        "run": outcome.variant.name,
-        "variant": outcome.variant.group,
-        **{axis: outcome.variant.choices.get(axis, "") for axis in axes},
-        **{metric.name: outcome.mean(metric.name) for metric in found.metrics},
-        **validated,
-        "failure": outcome.reason,
-    }
+def _write_runs(found: Sweep, writer: ReportWriter) -> None:
+    axes = list(dict.fromkeys(axis for o in found.outcomes for axis in o.variant.choices))
+    names = [metric.name for metric in found.metrics]
+    validation = [] if found.objective is None else [f"validation/{found.objective.name}"]
+    rows = (
+        [outcome.variant.name, outcome.variant.group]
+        + [outcome.variant.choices.get(axis, "") for axis in axes]
+        + [outcome.mean(name) for name in names]
+        + [outcome.validated for _ in validation]
+        + [outcome.reason]
+        for outcome in found.outcomes
+    )
+    writer.csv("runs.csv", ["run", "variant", *axes, *names, *validation, "failure"], rows)
 
 
 def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
