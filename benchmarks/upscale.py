@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from srkit import Upscaler, load_model
-from srkit.models.anatomy import count_multiply_adds
+from srkit.models.costs import count_multiply_adds
 
 Levels = NDArray[np.uint8]
 

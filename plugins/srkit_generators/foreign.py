@@ -53,6 +53,7 @@ class Foreign(nn.Module):
     """
 
     channels_last = True
+    reads_foreign_weights = True
     published: ClassVar[Mapping[str, Published]] = {}
 
     def __init__(

@@ -41,17 +41,17 @@ def show_model(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a model's layers, parameters, multiply-adds and receptive field."""
+    """Show layers, parameters, multiply-adds and receptive field of a model."""
     from srkit.components.registry import Registry
-    from srkit.models import describe as describing
+    from srkit.models.description import as_json, describe, print_description
     from srkit.models.open import find_model
 
     found = find_model(model, Registry.discover(), options or [], scale=scale, channels=channels)
-    description = describing.describe(found, _size(size), depth)
+    description = describe(found, _size(size), depth)
     if json:
-        print_json(describing.as_json(description))
+        print_json(as_json(description))
     else:
-        describing.show(description, new_console())
+        print_description(description, new_console())
     if graph is not None:
         from srkit.models.diagram import draw_flow
 
@@ -70,9 +70,9 @@ def interpolate_models(
 ) -> None:
     """Interpolate the weights of two networks: (1 - weight) * first + weight * second."""
     from srkit.components.registry import Registry
-    from srkit.models.blend import interpolate
+    from srkit.models.weight_interpolation import interpolate_weights
 
-    interpolate(first, second, weight, out, Registry.discover())
+    interpolate_weights(first, second, weight, out, Registry.discover())
     print(f"{out}: {1 - weight:g} of {first} and {weight:g} of {second}")
 
 

@@ -39,6 +39,10 @@ class Answer:
 class Generator(Protocol):
     """A super-resolution network: a :class:`torch.nn.Module` from LR to SR.
 
+    Third-party weight files are opened by the generator that has a class attribute
+    ``reads_foreign_weights`` that is true. Its factory takes the file as `weights`, and None as
+    `scale` and `channels`.
+
     Attributes
     ----------
     scale

@@ -1,4 +1,4 @@
-"""A folder for the Hugging Face hub: weights, a preview and a model card, all from the run."""
+"""A folder for the Hugging Face hub: weights, a preview and a model card, from a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import yaml
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError
-from srkit.models.anatomy import count_parameters
+from srkit.models.costs import count_parameters
 from srkit.models.export import facts_of, open_to_export, to_safetensors
 from srkit.models.open import Model, published_models
+from srkit.report.metric_info import MetricInfo
 from srkit.report.pages import render_page
+from srkit.report.tables import heading
 from srkit.system.files import write_file
 from srkit.weights.checkpoints import read_state
 from srkit.weights.hub import PREFIX, WEIGHTS
@@ -27,17 +29,17 @@ CARD, PREVIEW = "README.md", "preview.png"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a run left besides its weights; all of it may be missing.
+class RunFiles:
+    """The files of a run other than its weights, as far as they exist.
 
     Parameters
     ----------
     state
-        What its checkpoint holds besides tensors.
+        State of its checkpoint, without tensors.
     evaluation
         ``table.json`` of its evaluation.
     panels
-        The picture of its examples.
+        The figure of its examples.
     """
 
     state: Mapping[str, Any] | None = None
@@ -45,8 +47,8 @@ class Run:
     panels: Path | None = None
 
     @classmethod
-    def of(cls, model: Model) -> Run:
-        """Find what lies around a model's checkpoint.
+    def of(cls, model: Model) -> RunFiles:
+        """Find the files beside the checkpoint of a model.
 
         Raises
         ------
@@ -83,33 +85,34 @@ def write_folder(
     Parameters
     ----------
     reference, registry, scale
-        As :func:`srkit.models.export.export` takes them.
+        As for :func:`srkit.models.export.export`.
     folder
-        A new or an empty one.
+        A new or empty folder.
     repository
-        ``OWNER/NAME`` on the hub, which the card tells how to load.
+        ``OWNER/NAME`` on the hub, for the instructions on the card.
     licence
-        Of the weights: an SPDX identifier. None takes that of published weights, else states none.
+        SPDX identifier of the licence of the weights; None for that of published weights, or no
+        statement.
 
     Returns
     -------
     Model
-        What was written.
+        The model that was written.
 
     Raises
     ------
     OutputError
-        If the folder holds files, or cannot be written.
+        If the folder contains files, or cannot be written.
     SrkitError
-        As :func:`srkit.models.export.export` does.
+        As for :func:`srkit.models.export.export`.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{folder}: is there already; choose another folder, or remove it")
+        raise OutputError(f"{folder}: already exists; choose another folder, or remove it")
     model = open_to_export(reference, registry, scale=scale)
     known = published_models(registry)
     if licence is None and reference in known:
         licence = known[reference][1].licence
-    weights, run = to_safetensors(model, facts_of(model)), Run.of(model)
+    weights, run = to_safetensors(model, facts_of(model)), RunFiles.of(model)
     write_file(folder / WEIGHTS, weights)
     if run.panels is not None:
         shutil.copyfile(run.panels, folder / PREVIEW)
@@ -118,18 +121,18 @@ def write_folder(
 
 
 def card(
-    model: Model, run: Run, *, repository: str | None = None, licence: str | None = None
+    model: Model, run: RunFiles, *, repository: str | None = None, licence: str | None = None
 ) -> str:
-    """Write a model card: Markdown with YAML in front, as the hub reads it.
+    """Return a model card: Markdown after a YAML header, as the hub reads it.
 
     Parameters
     ----------
     model
-        What it is about.
+        The model.
     run
-        What is known of its training.
+        The files of its run.
     repository, licence
-        As :func:`write_folder` takes them.
+        As for :func:`write_folder`.
     """
     recipe = run.state["recipe"] if run.state is not None else {}
     name = repository.partition("/")[2] if repository else model.name
@@ -149,8 +152,8 @@ def card(
     )
 
 
-def _front(model: Model, run: Run, name: str, licence: str | None) -> dict[str, Any]:
-    """Give what the hub reads of a model; ``model-index`` are its results."""
+def _front(model: Model, run: RunFiles, name: str, licence: str | None) -> dict[str, Any]:
+    """Return the YAML header for the hub; ``model-index`` contains the results."""
     tags = ["super-resolution", "image-super-resolution", f"x{model.scale}"]
     if model.recipe is not None and model.recipe.generator is not None:
         tags.append(model.recipe.generator.type)
@@ -170,14 +173,14 @@ def _front(model: Model, run: Run, name: str, licence: str | None) -> dict[str, 
 
 
 def _scores(evaluation: Mapping[str, Any] | None) -> dict[str, float]:
-    """Give the model's own means: those of the last model of the table."""
+    """Return the means of the model, which is the last of the table."""
     if evaluation is None:
         return {}
     means = evaluation["models"][-1]["mean"]
     return {name: mean for name, mean in means.items() if isinstance(mean, int | float)}
 
 
-def _entry(run: Run, scores: Mapping[str, float]) -> dict[str, Any]:
+def _entry(run: RunFiles, scores: Mapping[str, float]) -> dict[str, Any]:
     assert run.evaluation is not None
     protocols = run.evaluation["metrics"]
     return {
@@ -190,8 +193,8 @@ def _entry(run: Run, scores: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def _test_set(run: Run) -> str | None:
-    """Name the kind of data set that was evaluated on: validation where there is no test."""
+def _test_set(run: RunFiles) -> str | None:
+    """Return the type of the data set of the evaluation: test, otherwise validation."""
     data = run.state["recipe"].get("data", {}) if run.state is not None else {}
     source = data.get("test") or data.get("validation")
     return None if source is None else str(source["dataset"]["type"])
@@ -200,10 +203,10 @@ def _test_set(run: Run) -> str | None:
 def _summary(model: Model, recipe: Mapping[str, Any]) -> str:
     described = " ".join(str(recipe.get("description", "")).split())
     kind = type(model.generator).__name__
-    told = f"{described.rstrip('.')}. " if described else ""
+    begin = f"{described.rstrip('.')}. " if described else ""
     return (
-        f"{told}A super-resolution network ({kind}) whose images have {model.scale} times as many "
-        "pixels a side as those that it is given, made with srkit."
+        f"{begin}A super-resolution network ({kind}), trained with srkit, that enlarges images to "
+        f"{model.scale} times as many pixels per side."
     )
 
 
@@ -220,7 +223,7 @@ def _network(model: Model) -> dict[str, str]:
         "Values": values,
     }
     if quantity.pixel_scale is not None:
-        facts["Pixels of HR"] = f"{quantity.pixel_scale:g} arcsec"
+        facts["Pixel scale of HR"] = f"{quantity.pixel_scale:g} arcsec"
     if recipe is not None:
         tree = recipe.dump()
         for key in ("generator", "stretch", "constraint"):
@@ -232,7 +235,7 @@ def _network(model: Model) -> dict[str, str]:
 
 
 def _training(recipe: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, str]:
-    """Tell how a run was trained, in the words of its recipe."""
+    """Return the facts of the training from the recipe."""
     given, facts = recipe["training"], {}
     data = recipe.get("data", {}).get("train")
     if data is not None:
@@ -249,7 +252,7 @@ def _training(recipe: Mapping[str, Any], state: Mapping[str, Any] | None) -> dic
     facts["Optimiser"] = _component(given["optimiser"])
     facts["Schedule"] = _component(given["schedule"])
     if given.get("ema"):
-        facts["Averaged weights"] = f"decay {given['ema']:g} a step"
+        facts["Averaged weights"] = f"decay {given['ema']:g} per step"
     if state is not None and "versions" in state:
         facts["Versions"] = ", ".join(
             f"{name} {state['versions'][name]}"
@@ -260,24 +263,24 @@ def _training(recipe: Mapping[str, Any], state: Mapping[str, Any] | None) -> dic
 
 
 def _component(spec: Mapping[str, Any] | Sequence[Any]) -> str:
-    """Write a part of a recipe, or several, in a line: ``bicubic (quantize: false)``."""
+    """Return one or several components of a recipe as a line: ``bicubic (quantize: false)``."""
     if not isinstance(spec, Mapping):
         return ", then ".join(_component(each) for each in spec)
     options = {k: v for k, v in spec.items() if k != "type" and v is not None}
-    told = ", ".join(f"{key}: {json.dumps(value)}" for key, value in options.items())
-    told = told.replace("|", "\\|")
+    text = ", ".join(f"{key}: {json.dumps(value)}" for key, value in options.items())
+    text = text.replace("|", "\\|")
     if "type" not in spec:
-        return told
-    return f"`{spec['type']}`" + (f" ({told})" if told else "")
+        return text
+    return f"`{spec['type']}`" + (f" ({text})" if text else "")
 
 
-def _results(run: Run) -> dict[str, Any] | None:
-    """Lay out the table of an evaluation."""
+def _results(run: RunFiles) -> dict[str, Any] | None:
+    """Return the table of an evaluation."""
     evaluation, test_set = run.evaluation, _test_set(run)
     if evaluation is None:
         return None
     metrics = evaluation["metrics"]
-    heads = [_head(name, each) for name, each in metrics.items()]
+    headings = [heading(MetricInfo(name=name, **each)) for name, each in metrics.items()]
     rows = [
         [row["model"], *(_cell(row["mean"][m], row["standard_error"][m]) for m in metrics)]
         for row in evaluation["models"]
@@ -286,18 +289,11 @@ def _results(run: Run) -> dict[str, Any] | None:
     return {
         "images": f"On {'1 image' if count == 1 else f'{count} images'}"
         + (f" of `{test_set}`" if test_set else ""),
-        "columns": ["", *heads],
+        "columns": ["", *headings],
         "rows": rows,
         "protocols": [(name, each["protocol"]) for name, each in metrics.items()],
         "notes": evaluation["notes"],
     }
-
-
-def _head(name: str, metric: Mapping[str, Any]) -> str:
-    """Write a metric with its unit and which way is better."""
-    unit = f" [{metric['unit']}]" if metric["unit"] else ""
-    way = "↑" if metric["higher_is_better"] else "↓"
-    return f"{name}{unit} {'→ 0' if metric.get('signed') else way}"
 
 
 def _cell(mean: Any, error: Any) -> str:
@@ -308,24 +304,24 @@ def _cell(mean: Any, error: Any) -> str:
 
 def _limits(recipe: Mapping[str, Any]) -> str:
     degradation = recipe.get("degradation")
-    seen = (
+    images = (
         f"images degraded by {_component(_without_folders(degradation))}"
         if degradation
         else "images like those of its training"
     )
     return (
-        f"The network knows {seen}. SR of others may lack detail, or show detail that is not "
-        "there; `srkit upscale --check` says where the input does not support it."
+        f"The network was trained for {images}. SR of other images may lack detail, or show detail "
+        "that does not exist; `srkit upscale --check` reports where the input does not support it."
     )
 
 
 def _shown(recipe: Mapping[str, Any]) -> Any:
-    """Give what of a recipe is about this run."""
+    """Return the keys of a recipe that describe this run."""
     return _without_folders({k: v for k, v in recipe.items() if k not in ("sample", "variants")})
 
 
 def _without_folders(tree: Any) -> Any:
-    """Leave of absolute paths the last part, which is not about whose machine it was."""
+    """Reduce absolute paths to their last part, which does not depend on the machine."""
     if isinstance(tree, Mapping):
         return {key: _without_folders(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

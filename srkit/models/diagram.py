@@ -1,4 +1,4 @@
-"""Draw how data flow through the stages of a network."""
+"""The diagram of the data flow through the stages of a network."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
 
 from srkit.errors import OutputError
-from srkit.models.anatomy import LR, Stage
+from srkit.models.data_flow import LR, Stage
 from srkit.report.plotting import COLOURS, DPI, GREY, style
 from srkit.system.files import write_file
 
-#: Kinds of picture, by file ending.
+#: Supported file extensions.
 FORMATS = (".png", ".svg", ".pdf")
 
-#: Half the width and height of a box, in the units of the drawing: 1 from box to box.
+#: Half the width and height of a box; the distance between boxes is 1.
 HALF_WIDTH, HALF_HEIGHT = 1.7, 0.3
 #: Distance between the lanes of skip connections.
 LANE = 0.22
 
 
 def draw_flow(stages: Sequence[Stage], title: str, path: Path) -> Path:
-    """Draw stages as boxes from LR down to SR; what skips some runs beside them.
+    """Draw stages as boxes from LR down to SR, with skip connections beside them.
 
     Parameters
     ----------
     stages
-        As :func:`srkit.models.anatomy.flow` gives them; neighbours of a kind are drawn as one.
+        The stages from :func:`srkit.models.data_flow.trace_stages`; a chain of equal stages is
+        drawn as one box.
     title
-        Of the picture.
+        Title of the diagram.
     path
         A PNG, SVG or PDF file.
 
     Raises
     ------
     OutputError
-        If the file has another ending or cannot be written.
+        If the file has another extension or cannot be written.
     """
     if path.suffix.lower() not in FORMATS:
         raise OutputError(f"{path}: ends in '{path.suffix}'; expected {', '.join(FORMATS)}")
     start = Stage(LR, "", 0, (), ())
-    boxes = [start, *together(stages)]
+    boxes = [start, *merge_chains(stages)]
     rows = {box.name: -row for row, box in enumerate(boxes)}
     lanes = assign_lanes(boxes)
     right = HALF_WIDTH + LANE * (max(lanes.values(), default=0) + 2)
@@ -70,8 +71,8 @@ def draw_flow(stages: Sequence[Stage], title: str, path: Path) -> Path:
     return write_file(path, data.getvalue())
 
 
-def together(stages: Sequence[Stage]) -> list[Stage]:
-    """Put neighbours that are alike and fed by each other alone together, named by both ends."""
+def merge_chains(stages: Sequence[Stage]) -> list[Stage]:
+    """Merge consecutive equal stages whose inputs are their predecessors only; name both ends."""
     groups: list[list[Stage]] = []
     for stage in stages:
         group = groups[-1] if groups else []
@@ -98,24 +99,24 @@ def together(stages: Sequence[Stage]) -> list[Stage]:
 
 
 def _same(one: Stage, other: Stage) -> bool:
-    """Compare all but names and sources."""
+    """Return whether two stages are equal except for names and sources."""
     return replace(one, name="", sources=()) == replace(other, name="", sources=())
 
 
 def _kind(box: Stage) -> str:
-    """Class of the stages in a box."""
+    """Return the class of the stages in a box."""
     return box.type.rpartition(" × ")[2]
 
 
 def _renamed(group: Sequence[Stage], names: dict[str, str]) -> tuple[str, ...]:
-    """Name what flows into a group from outside by the groups it comes from."""
+    """Return the names of the groups from which a group gets its inputs."""
     own = names[group[0].name]
     sources = [names.get(source, source) for stage in group for source in stage.sources]
     return tuple(dict.fromkeys(source for source in sources if source != own))
 
 
 def assign_lanes(boxes: Sequence[Stage]) -> dict[tuple[str, str], int]:
-    """Give each connection that skips boxes a lane beside them, short ones inside long ones."""
+    """Assign each skip connection to a lane beside the boxes, short ones inside long ones."""
     rows = {box.name: row for row, box in enumerate(boxes)}
     skips = sorted(
         (rows[box.name] - rows[source], source, box.name)
@@ -166,7 +167,7 @@ def _draw_step(axes: Axes, y: float) -> None:
 
 
 def _draw_skip(axes: Axes, above: float, below: float, lane: int) -> None:
-    """Draw a way out on the right, down a lane, and back in."""
+    """Draw a line out to the right, down a lane, and back into a box."""
     x = HALF_WIDTH + LANE * (lane + 1)
     start, end = above - HALF_HEIGHT / 2, below + HALF_HEIGHT / 2
     corners = [(HALF_WIDTH, start), (x, start), (x, end), (HALF_WIDTH + 0.08, end)]

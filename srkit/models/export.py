@@ -1,4 +1,4 @@
-"""`srkit export`: a model in one file, for srkit itself or for programs without it."""
+"""`srkit export`: a model in one file, for srkit or for other programs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from srkit.assembly.build import RESTORING, assemble_restoring
 from srkit.components.registry import Registry
 from srkit.errors import GraphError, OutputError, WeightsError
 from srkit.models.graphs import to_onnx, to_torch
-from srkit.models.open import FOREIGN, INTERPOLATIONS, Model, open_model
+from srkit.models.open import INTERPOLATIONS, Model, open_model
 from srkit.system.files import write_file
 from srkit.weights.checkpoints import read_state, warm_start
 from srkit.weights.files import read_tensors
 
-#: What a model is exported as.
+#: Formats of exported models.
 Format = Literal["safetensors", "onnx", "torch"]
-#: The ending of each format's files.
+#: File extension of each format.
 SUFFIXES: dict[Format, str] = {"safetensors": ".safetensors", "onnx": ".onnx", "torch": ".pt2"}
 
 
@@ -35,22 +35,22 @@ def export(
     file_format: Format | None = None,
     scale: int | None = None,
 ) -> Path:
-    """Write a model into one file, whole or not at all.
+    """Write a model to one file, whole or not at all.
 
     Parameters
     ----------
     reference
-        As :func:`srkit.models.open.open_model` takes it; averaged weights are exported where it has
-        them.
+        The model, as for :func:`srkit.models.open.open_model`; averaged weights are exported if it
+        has them.
     out
-        The file. Its ending tells the format; one without an ending gets that of `file_format`.
+        The file. Its extension selects the format; without one, that of `file_format` is added.
     registry
         Where components come from.
     file_format
-        ``safetensors``: weights, and what srkit needs to restore with them. ``onnx`` and
-        ``torch``: a graph of everything from LR to SR, tried before it is written.
+        ``safetensors``: weights, and what srkit needs to restore images with them. ``onnx`` and
+        ``torch``: a graph of everything from LR to SR, tested before it is written.
     scale
-        Which, of a model of several scales.
+        The scale to export, for a model of several scales.
 
     Returns
     -------
@@ -60,8 +60,8 @@ def export(
     Raises
     ------
     OutputError
-        If the file is there already, the format is not clear, the model has no such graph, or the
-        file cannot be written.
+        If the file exists, the format is not clear, the model cannot be converted to a graph, or
+        the file cannot be written.
     WeightsError
         If there is no such model, or it has no weights.
     PluginError
@@ -73,11 +73,11 @@ def export(
     try:
         return write_file(out, make(model, facts_of(model)))
     except GraphError as error:
-        raise OutputError(f"{error}; export it as safetensors, which srkit opens") from error
+        raise OutputError(f"{error}; export it as safetensors for use with srkit") from error
 
 
 def open_to_export(reference: str | Path, registry: Registry, *, scale: int | None = None) -> Model:
-    """Open a model that has weights, with those of one scale alone.
+    """Open a model with weights, reduced to one scale.
 
     Raises
     ------
@@ -85,20 +85,19 @@ def open_to_export(reference: str | Path, registry: Registry, *, scale: int | No
         If there is no such model, or it has no weights.
     """
     if str(reference) in INTERPOLATIONS:
-        raise WeightsError(f"'{reference}' is an interpolation: it has no weights to export")
+        raise WeightsError(f"'{reference}' is an interpolation without weights to export")
     return _of_one_scale(open_model(reference, registry, scale=scale), registry)
 
 
 def facts_of(model: Model) -> dict[str, Any]:
-    """Tell everything that an exported file says of its model: plain data, for JSON.
+    """Return everything that an exported file states about its model: plain data, for JSON.
 
     Returns
     -------
     dict
-        ``scale``, ``channels``; ``quantity``, what pixel values are; ``recipe``, its parts that
-        restore and the degradation that was restored; ``versions``, that of srkit that it was
-        trained with; ``exported``, the name and the checksum of what was exported, and the version
-        of srkit that did it.
+        ``scale``, ``channels``; ``quantity``, the pixel values; ``recipe``, the parts that restore
+        images, and the degradation of the training; ``versions``, the version of srkit that trained
+        the model; ``exported``, its name and checksum, and the version of srkit that exported it.
     """
     facts: dict[str, Any] = {
         "scale": model.scale,
@@ -122,26 +121,27 @@ def facts_of(model: Model) -> dict[str, Any]:
 
 
 def to_safetensors(model: Model, facts: Mapping[str, Any]) -> bytes:
-    """Give a model as a safetensors file that :func:`srkit.models.open.open_model` opens by itself.
+    """Return a model as a safetensors file that :func:`srkit.models.open.open_model` opens.
 
-    The generator's tensors stand under their own keys, those of a head that predicts the variance
-    under ``uncertainty/``, and `facts` as JSON under ``srkit`` in the metadata. A weight file of
-    others keeps its keys and gets no metadata: it tells by its tensors what network it is for.
+    The tensors of the generator have their own keys, those of a head that predicts the variance
+    begin with ``uncertainty/``, and `facts` are stored as JSON under ``srkit`` in the metadata. A
+    third-party weight file keeps its keys and gets no metadata, since its network is recognised by
+    the tensors.
 
     Raises
     ------
     OutputError
-        If the network can only be built beside another file.
+        If the network can only be built with another weight file.
     """
     if model.recipe is None:
         assert model.provenance.path is not None
         return _safetensors(read_tensors(model.provenance.path), {})
     assert model.recipe.generator is not None
-    if model.recipe.generator.type == FOREIGN:
+    if getattr(model.generator, "reads_foreign_weights", False):
         raise OutputError(
             f"{model.name}: its network is built from another weight file, "
-            f"{model.recipe.generator.options['weights']}, which this format cannot hold; export "
-            "it as onnx or torch"
+            f"{model.recipe.generator.options['weights']}, which this format cannot contain; "
+            "export it as onnx or torch"
         )
     tensors = model.generator.state_dict()
     if model.head is not None:
@@ -156,7 +156,7 @@ def _safetensors(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> byt
 
 
 def _of_one_scale(model: Model, registry: Registry) -> Model:
-    """Leave out what a network of several scales has for others than the model's."""
+    """Remove the parts of a network of several scales that are for other scales."""
     if model.recipe is None or len(model.recipe.scales) == 1:
         return model
     tree = model.recipe.dump() | {"scale": model.scale}
@@ -169,19 +169,19 @@ def _of_one_scale(model: Model, registry: Registry) -> Model:
 
 
 def _target(out: Path, file_format: Format | None) -> tuple[Path, Format]:
-    """Agree on the file and its format.
+    """Determine the file and its format.
 
     Raises
     ------
     OutputError
-        If its ending tells none or another one, or it is there already.
+        If its extension is unknown or that of another format, or the file exists.
     """
     if not out.suffix and file_format is not None:
         out = out.with_name(out.name + SUFFIXES[file_format])
-    told = next((each for each in get_args(Format) if SUFFIXES[each] == out.suffix), None)
-    if told is None or file_format not in (None, told):
-        wanted = [SUFFIXES[file_format]] if file_format else list(SUFFIXES.values())
-        raise OutputError(f"{out}: ends in '{out.suffix}'; expected {' or '.join(wanted)}")
+    found = next((each for each in get_args(Format) if SUFFIXES[each] == out.suffix), None)
+    if found is None or file_format not in (None, found):
+        expected = [SUFFIXES[file_format]] if file_format else list(SUFFIXES.values())
+        raise OutputError(f"{out}: ends in '{out.suffix}'; expected {' or '.join(expected)}")
     if out.exists():
-        raise OutputError(f"{out}: is there already; choose another name, or remove it")
-    return out, told
+        raise OutputError(f"{out}: already exists; choose another name, or remove it")
+    return out, found

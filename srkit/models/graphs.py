@@ -1,4 +1,4 @@
-"""A model as a graph that runs without srkit: ONNX, or torch.export's own."""
+"""Models as graphs that run without srkit: ONNX and torch.export."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from srkit.interfaces.view import View
 from srkit.models.open import Model
 from srkit.system.extras import needs
 
-#: How far a graph's answers may be from the network's, in units of the range of values.
+#: Maximum difference of the outputs of graph and network, in units of the range of values.
 TOLERANCE = 1e-4
-#: Shapes ``(N, h, w)`` that a graph is tried on, none of them the one it was traced with.
-TRIED = ((2, 17, 23), (1, 31, 19))
-#: Shape that it is traced with; a 1 would be taken for a constant.
+#: Shapes ``(N, h, w)`` on which a graph is tested, other than the one with which it was traced.
+TESTED = ((2, 17, 23), (1, 31, 19))
+#: Shape with which it is traced; a 1 would become a constant.
 TRACED = (2, 12, 16)
-#: How far apart the values lie that a stretch's slope is measured between: its own range is 1.
+#: Half the distance of the values between which the slope of a stretch, of range 1, is measured.
 STEP = 2**-9
-#: The axes of LR that may have any length.
+#: The axes of LR of any length.
 FREE_AXES = {0: "batch", 2: "height", 3: "width"}
 
 #: SR, or SR and its standard deviation.
-Answer = Tensor | tuple[Tensor, ...]
-Run = Callable[[Tensor], Answer]
+Output = Tensor | tuple[Tensor, ...]
+Run = Callable[[Tensor], Output]
 
 
 class Restoration(nn.Module):
-    """Everything from LR to SR in the model's own values: stretch, network, constraint, variance.
+    """Everything from LR to SR in the pixel values: stretch, network, constraint and variance.
 
-    It works in fp32, on the CPU, on copies of the network's weights.
+    It runs in fp32 on the CPU, on copies of the weights.
 
     Parameters
     ----------
     model
-        What restores.
+        The model.
     """
 
     def __init__(self, model: Model) -> None:
@@ -57,13 +57,13 @@ class Restoration(nn.Module):
         self.stretch, self.constraint = model.stretch, model.constraint
         self.outputs = ("sr",) if model.head is None else ("sr", "sigma")
 
-    def forward(self, lr: Tensor) -> Answer:
+    def forward(self, lr: Tensor) -> Output:
         """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``.
 
         Returns
         -------
         Tensor or tuple of Tensor
-            SR; where the model predicts its variance, SR and the standard deviation of each value.
+            SR; if the model predicts its variance, SR and the standard deviation of each value.
         """
         view = self._view(lr)
         assert view.seen.lr is not None
@@ -91,7 +91,7 @@ class Restoration(nn.Module):
 
 
 def _slope(view: View, seen: Tensor) -> Tensor:
-    """Give how much faster flux changes than what networks see of it: no graph has gradients."""
+    """Return the slope of the inverse stretch by differences, since graphs have no gradients."""
     if view.stretch is None:
         return torch.ones_like(seen)
     return (view.to_flux(seen + STEP) - view.to_flux(seen - STEP)).abs() / (2 * STEP)
@@ -103,22 +103,22 @@ def _copied(network: nn.Module) -> nn.Module:
 
 
 def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
-    """Give a model as an ONNX file, tried in onnxruntime.
+    """Return a model as an ONNX file, after a test in onnxruntime.
 
-    The graph takes ``lr``, ``(batch, channels, height, width)`` float32, and gives ``sr``, and
-    ``sigma`` where the model predicts its variance. Batch, height and width are free.
+    The input of the graph is ``lr``, ``(batch, channels, height, width)`` float32, the output
+    ``sr``, and ``sigma`` if the model predicts its variance. Batch, height and width are free.
 
     Parameters
     ----------
     model
-        What to give; its stretch and its constraint become part of the graph.
+        The model; stretch and constraint become part of the graph.
     facts
-        What the file says of it, as JSON under ``srkit`` in its ``metadata_props``.
+        Stored as JSON under ``srkit`` in ``metadata_props``.
 
     Raises
     ------
     GraphError
-        If a part of it has no ONNX operator, or the graph answers otherwise than the network.
+        If a part of it has no ONNX operator, or the output of the graph differs from the network's.
     PluginError
         If the packages of ``srkit[export]`` are missing.
     """
@@ -127,7 +127,7 @@ def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
             __import__(package)
     restoration, example = Restoration(model), _noise(model, TRACED)
     with _refusing(model, "an ONNX graph"), torch.no_grad():
-        restoration(example)  # what parts keep for later is no part of the graph
+        restoration(example)  # fills caches, which must not become part of the graph
         program = torch.onnx.export(
             restoration,
             (example,),
@@ -140,7 +140,7 @@ def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
     assert program is not None
     proto = program.model_proto
     proto.producer_name, proto.producer_version = "srkit", __version__
-    proto.doc_string = f"{model.name}: super-resolution, {model.scale} times as many pixels a side"
+    proto.doc_string = f"{model.name}: super-resolution, {model.scale} times the pixels per side"
     entry = proto.metadata_props.add()
     entry.key, entry.value = "srkit", json.dumps(facts)
     for output in proto.graph.output:
@@ -148,36 +148,38 @@ def to_onnx(model: Model, facts: Mapping[str, Any]) -> bytes:
             side = output.type.tensor_type.shape.dim[axis]
             side.dim_param = f"{model.scale}*{FREE_AXES[axis]}"
     content: bytes = proto.SerializeToString()
-    try_graph(model, restoration, lambda: _session(content), "onnxruntime")
+    check_graph(model, restoration, lambda: _session(content), "onnxruntime")
     return content
 
 
 def to_torch(model: Model, facts: Mapping[str, Any]) -> bytes:
-    """Give a model as a file of ``torch.export.save`` (``.pt2``), tried after loading it again.
+    """Return a model as a file of ``torch.export.save`` (``.pt2``), after a test.
 
     Parameters
     ----------
     model
-        As :func:`to_onnx` takes it.
+        The model, as for :func:`to_onnx`.
     facts
-        What the file says of it, as JSON in its extra file ``srkit.json``.
+        Stored as JSON in the extra file ``srkit.json``.
 
     Raises
     ------
     GraphError
-        If a part of it cannot be traced, or the graph answers otherwise than the network.
+        If a part of it cannot be traced, or the output of the graph differs from the network's.
     """
     restoration, example = Restoration(model), _noise(model, TRACED)
     free = dict.fromkeys(FREE_AXES, torch.export.Dim.AUTO)
     file = io.BytesIO()
     with _refusing(model, "a torch.export graph"), torch.no_grad():
-        restoration(example)  # what parts keep for later is no part of the graph
-        # Or else the graph is for even sides alone where the example's happen to be even.
+        restoration(example)  # fills caches, which must not become part of the graph
+        # Otherwise a graph traced with even sides is valid for even sides only.
         with symbolic_shapes.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
             program = torch.export.export(restoration, (example,), dynamic_shapes={"lr": free})
         torch.export.save(program, file, extra_files={"srkit.json": json.dumps(facts)})
     content = file.getvalue()
-    try_graph(model, restoration, lambda: torch.export.load(io.BytesIO(content)).module(), "torch")
+    check_graph(
+        model, restoration, lambda: torch.export.load(io.BytesIO(content)).module(), "torch"
+    )
     return content
 
 
@@ -187,7 +189,7 @@ def _session(content: bytes) -> Run:
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def run(lr: Tensor) -> Answer:
+    def run(lr: Tensor) -> Output:
         return tuple(map(torch.from_numpy, session.run(None, {"lr": lr.numpy()})))
 
     return run
@@ -195,30 +197,37 @@ def _session(content: bytes) -> Run:
 
 @contextmanager
 def _refusing(model: Model, what: str) -> Iterator[None]:
-    """Tell what fails while a graph is made as something that the user can act on."""
-    unread = io.StringIO()
+    """Raise errors of the conversion in a form that the user can act on."""
+    ignored = io.StringIO()
     try:
-        # What torch tells of its own parts while it traces is of no use to whoever exports.
-        with warnings.catch_warnings(), redirect_stdout(unread), redirect_stderr(unread):
+        # The messages of torch about its own parts do not help the user.
+        with warnings.catch_warnings(), redirect_stdout(ignored), redirect_stderr(ignored):
             warnings.simplefilter("ignore")
             logging.disable()
             yield
     except Exception as error:  # torch raises many kinds
-        raise GraphError(f"{model.name}: cannot become {what} ({innermost(error)})") from error
+        raise GraphError(
+            f"{model.name}: cannot be converted to {what} ({innermost(error)})"
+        ) from error
     finally:
         logging.disable(logging.NOTSET)
 
 
-def try_graph(model: Model, network: Restoration, load: Callable[[], Run], where: str) -> None:
-    """Compare a graph with the network on noise.
+def check_graph(model: Model, network: Restoration, load: Callable[[], Run], runtime: str) -> Run:
+    """Load a graph, and compare it with the network on noise.
+
+    Returns
+    -------
+    callable
+        The loaded graph.
 
     Raises
     ------
     GraphError
-        If it takes only some sizes, or differs.
+        If it accepts only some sizes, or its output differs.
     """
     run: Run | None = None
-    for shape in TRIED:
+    for shape in TESTED:
         lr = _noise(model, shape)
         with torch.no_grad():
             expected = network(lr)
@@ -228,35 +237,37 @@ def try_graph(model: Model, network: Restoration, load: Callable[[], Run], where
             except Exception as error:  # runtimes raise many kinds
                 count, height, width = shape
                 raise GraphError(
-                    f"{model.name}: its graph does not run in {where} on {count} images of "
+                    f"{model.name}: its graph does not run in {runtime} on {count} images of "
                     f"{height} x {width} pixels ({innermost(error)})"
                 ) from error
         for one, other in zip(_parts(found), _parts(expected), strict=True):
-            _compare(model, one, other, where)
+            _compare(model, one, other, runtime)
+    assert run is not None
+    return run
 
 
-def _parts(answer: Answer) -> tuple[Tensor, ...]:
-    return (answer,) if isinstance(answer, Tensor) else tuple(answer)
+def _parts(output: Output) -> tuple[Tensor, ...]:
+    return (output,) if isinstance(output, Tensor) else tuple(output)
 
 
-def _compare(model: Model, found: Tensor, expected: Tensor, where: str) -> None:
+def _compare(model: Model, found: Tensor, expected: Tensor, runtime: str) -> None:
     if found.shape != expected.shape:
         raise GraphError(
-            f"{model.name}: its graph gives {tuple(found.shape)} in {where}; expected "
-            f"{tuple(expected.shape)}"
+            f"{model.name}: the output of its graph in {runtime} has the shape "
+            f"{tuple(found.shape)}; expected {tuple(expected.shape)}"
         )
     low, high = model.quantity.data_range
     span = max(high - low, float(expected.max() - expected.min()))
     off = float((found - expected).abs().max()) / span
     if not off <= TOLERANCE:
         raise GraphError(
-            f"{model.name}: its graph differs in {where} from the network by {off:.2g} of the "
-            f"range of values; at most {TOLERANCE:g} is allowed"
+            f"{model.name}: the output of its graph in {runtime} differs from the network's by "
+            f"{off:.2g} of the range of values; at most {TOLERANCE:g} is allowed"
         )
 
 
 def _noise(model: Model, shape: tuple[int, int, int]) -> Tensor:
-    """Draw images between black and white."""
+    """Return images of random values in the data range."""
     count, height, width = shape
     low, high = model.quantity.data_range
     source = torch.Generator().manual_seed(0)

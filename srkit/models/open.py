@@ -1,10 +1,10 @@
-"""One way to name a model: a run, a checkpoint, weights of others, an interpolation."""
+"""Open a model by its name: a run, a checkpoint, a third-party weight file, an interpolation."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -34,16 +34,13 @@ from srkit.weights.files import fetch
 from srkit.weights.hub import Reference, download, is_on_hub
 from srkit.weights.runs import name_of_run
 
-#: Interpolations that enlarge; `area` only repeats pixels then, as `nearest` does.
+#: Interpolations that enlarge images, without `area`, which then is the same as `nearest`.
 INTERPOLATIONS = tuple(kernel for kernel in get_args(Kernel) if kernel != "area")
-
-#: The generator that reads weight files of other origins.
-FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a model comes from; None where that does not apply.
+    """The origin of a model; None for what does not apply.
 
     Parameters
     ----------
@@ -52,15 +49,19 @@ class Provenance:
     sha256
         Checksum of the file, hexadecimal.
     recipe
-        Name of the recipe that it was trained by.
+        Name of the recipe of its training.
     srkit
-        Version of srkit that it was trained with.
+        Version of srkit that trained it.
     """
 
     path: Path | None = None
     sha256: str | None = None
     recipe: str | None = None
     srkit: str | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """Return the origin as plain data."""
+        return asdict(self) | {"path": None if self.path is None else str(self.path)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +71,23 @@ class Model:
     Parameters
     ----------
     name
-        What tables call it.
+        Name in tables.
     generator
         From LR to SR, as :class:`srkit.interfaces.Generator`; in evaluation mode, on the CPU.
     scale
         Side of the SR image over the side of the LR image.
     channels
-        Channels of the images; None where any number will do.
+        Channels of the images; None for any number.
     stretch, constraint
-        What the network was trained behind, and what its answers keep of LR; None without.
+        Those of the training, if any.
     quantity
-        What the pixel values are of the images that it was trained on.
+        The pixel values of the images on which it was trained.
     provenance
-        Where it comes from.
+        Its origin.
     recipe
-        What it can be built from again; None for foreign weights and interpolations.
+        The recipe from which it was built; None for third-party weights and interpolations.
     head
-        Predicts the variance of SR, where the network was trained with one.
+        Predicts the variance of SR, if the network was trained with one.
     """
 
     name: str
@@ -101,8 +102,12 @@ class Model:
     head: VarianceHead | None = None
 
 
+#: Defaults of models that were not trained by a run.
+UNKNOWN, PHOTOGRAPHS = Provenance(), Quantity()
+
+
 class Interpolation(nn.Module):
-    """An interpolation in a generator's place.
+    """An interpolation with the interface of a generator.
 
     Parameters
     ----------
@@ -125,11 +130,11 @@ class Interpolation(nn.Module):
         return resize(lr, factor=self.scale, kernel=self.kernel)
 
     def stages(self) -> dict[str, nn.Module]:
-        """Name no part: there is nothing to train."""
+        """Return no stages, since there is nothing to train."""
         return {}
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take no weights."""
+        """Return the tensors unchanged, since there are no weights."""
         return dict(tensors)
 
 
@@ -140,37 +145,37 @@ def open_model(
     scale: int | None = None,
     at_least: float | None = None,
 ) -> Model:
-    """Find a model by any of its names, and load it.
+    """Open a model by its name.
 
     Parameters
     ----------
     reference
-        A run folder (its best checkpoint, else its last), a checkpoint of srkit, a weight file
-        of another origin, ``hf:OWNER/NAME`` on the Hugging Face hub (see :mod:`srkit.weights.hub`),
-        the name of published weights, or an interpolation: ``nearest``, ``bilinear``,
-        ``bicubic`` or ``lanczos``. Averaged weights are taken where the run has them.
+        A run folder (its best checkpoint, otherwise its last), a checkpoint of srkit, a third-party
+        weight file, ``hf:OWNER/NAME`` on the Hugging Face hub (see :mod:`srkit.weights.hub`), the
+        name of published weights, or an interpolation: ``nearest``, ``bilinear``, ``bicubic`` or
+        ``lanczos``. Averaged weights are used if the run has them.
     registry
         Where components come from.
     scale
-        The scale that is wanted; None takes the model's own, if it has but one.
+        The required scale; None for the only scale of the model.
     at_least
-        Instead, for whoever resizes SR: of several scales the smallest that is not below this, or
-        else the largest.
+        Use instead of `scale` if SR will be resized: chooses the smallest of several scales that is
+        not below this, otherwise the largest.
 
     Raises
     ------
     WeightsError
-        If there is no such model, its file is damaged, it has another scale, or several of which
-        none is chosen.
+        If there is no such model, its file is damaged, it has another scale, or it has several
+        scales of which none is chosen.
     RecipeError
-        If a component of the checkpoint's recipe cannot be built here.
+        If a component of the checkpoint's recipe cannot be built.
     PluginError
         If a package that it needs is missing.
     """
     text, path = str(reference), Path(reference)
     if text in INTERPOLATIONS:
         return _interpolation(text, at_least if scale is None else scale)
-    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, then replaced
+    with torch.random.fork_rng(devices=[]):  # random weights are drawn, then replaced
         model = _open(text, path, registry, at_least if scale is None else scale)
     if scale is not None and scale != model.scale:
         raise WeightsError(f"{text}: a model of scale {model.scale}; expected scale {scale}")
@@ -193,7 +198,7 @@ def _open(text: str, path: Path, registry: Registry, scale: float | None) -> Mod
 
 def _interpolation(kernel: Any, wanted: float | None) -> Model:
     if wanted is None:
-        raise WeightsError(f"'{kernel}' enlarges by any scale; say by which")
+        raise WeightsError(f"'{kernel}' enlarges by any scale; give the scale")
     scale = math.ceil(wanted)
     return Model(kernel, Interpolation(kernel, scale).eval(), scale, None)
 
@@ -206,25 +211,25 @@ def find_model(
     scale: int | None = None,
     channels: int | None = None,
 ) -> Model:
-    """Build a registered generator afresh, or else :func:`open_model`.
+    """Build a generator by its name, or open a model.
 
     Parameters
     ----------
     reference, registry, scale
-        As :func:`open_model` takes them, or the name of a generator.
+        As for :func:`open_model`; `reference` may also be the name of a generator.
     options, channels
-        As :func:`fresh_model` takes them: only for a generator.
+        As for :func:`fresh_model`, for a generator only.
 
     Raises
     ------
     SrkitError
-        As those two do; also if options are given for something else than a generator.
+        As for both functions; also if options are given for anything but a generator.
     """
     if reference in registry.names("generators"):
         return fresh_model(reference, registry, options, scale=scale, channels=channels)
     if options or channels:
         raise PluginError(
-            f"'{reference}' is no generator; options and channels are for those alone"
+            f"'{reference}' is not a generator; only generators have options and channels"
         )
     return open_model(reference, registry, scale=scale)
 
@@ -237,34 +242,34 @@ def fresh_model(
     scale: int | None = None,
     channels: int | None = None,
 ) -> Model:
-    """Build a registered generator with fresh weights.
+    """Build a generator with random weights.
 
     Parameters
     ----------
     name
-        The generator's.
+        Name of the generator.
     registry
         Where it comes from.
     options
         ``key=value`` each.
     scale, channels
-        As a recipe has them; its defaults where they are None.
+        As in a recipe; None for the defaults of a recipe.
 
     Raises
     ------
     RecipeError
-        With everything that is wrong with the options, the scale and the channels.
+        With every problem of the options, the scale and the channels.
     """
     given = {"scale": scale, "channels": channels}
     tree: Mapping[str, Any] = {k: v for k, v in given.items() if v is not None}
     tree = {"name": name, **tree, "generator": {"type": name}}
     tree = override(tree, [f"generator.{option}" for option in options], name)
     with torch.random.fork_rng(devices=[]):
-        return _assembled(name, assemble_restoring(tree, registry, name), Provenance(), Quantity())
+        return _assembled(name, assemble_restoring(tree, registry, name))
 
 
 def native_scale(model: Model, wanted: float) -> int:
-    """Tell which of a model's own scales :func:`open_model` takes where `wanted` is wanted."""
+    """Return the scale of a model that :func:`open_model` chooses for at least `wanted`."""
     if isinstance(model.generator, Interpolation):
         return math.ceil(wanted)
     if isinstance(model.generator, MultiScale):
@@ -279,17 +284,21 @@ def _trained(name: str, path: Path, registry: Registry, wanted: float | None) ->
     assert state is not None
     if state.get("quantity") is None:
         raise WeightsError(
-            f"{path}: does not say what its training images' values were; train it with this "
+            f"{path}: does not state the pixel values of its training images; train it with this "
             "version of srkit"
         )
     trained_with = state["versions"]["srkit"]
     provenance = Provenance(path, digest_of_file(path), assembly.recipe.name, trained_with)
-    model = _assembled(name, assembly, provenance, Quantity.parse(state["quantity"]))
-    return replace(model, head=assembly.uncertainty)
+    return _assembled(name, assembly, provenance, Quantity.parse(state["quantity"]))
 
 
-def _assembled(name: str, assembly: Assembly, provenance: Provenance, quantity: Quantity) -> Model:
-    """Make a model of what was built from a recipe."""
+def _assembled(
+    name: str,
+    assembly: Assembly,
+    provenance: Provenance = UNKNOWN,
+    quantity: Quantity = PHOTOGRAPHS,
+) -> Model:
+    """Return the built components of a recipe as a model."""
     generator: Any = assembly.generator
     return Model(
         name,
@@ -301,12 +310,17 @@ def _assembled(name: str, assembly: Assembly, provenance: Provenance, quantity: 
         quantity,
         provenance,
         assembly.recipe,
+        assembly.uncertainty,
     )
 
 
 def _foreign(path: Path, registry: Registry) -> Model:
-    """Open a weight file that does not say of itself what network it is for."""
-    factory = registry.get("generators", FOREIGN).factory
+    """Open a third-party weight file by the generator that recognises its network."""
+    factories = (factory for _, factory in _generators(registry))
+    readers = (each for each in factories if getattr(each, "reads_foreign_weights", False))
+    factory = next(readers, None)
+    if factory is None:
+        raise WeightsError(f"{path}: not a checkpoint of srkit, and no generator reads other files")
     generator = build(factory, {"weights": path}, scale=None, channels=None)
     generator.eval().requires_grad_(False)
     provenance = Provenance(path, digest_of_file(path))
@@ -314,11 +328,11 @@ def _foreign(path: Path, registry: Registry) -> Model:
 
 
 def _published(name: str, registry: Registry) -> Model:
-    """Open weights that a generator publishes under a name, downloading them the first time."""
+    """Open the published weights of a generator, which are downloaded when first used."""
     known = published_models(registry)
     if name not in known:
         raise WeightsError(
-            f"'{name}' is no run folder, weight file, published name or interpolation; "
+            f"'{name}' is not a run folder, weight file, published name or interpolation; "
             f"{nearest(name, [*INTERPOLATIONS, *known])}"
         )
     component, weights = known[name]
@@ -329,18 +343,25 @@ def _published(name: str, registry: Registry) -> Model:
     assembly = assemble_restoring(tree, registry, name)
     assert assembly.generator is not None
     path = fetch(name, weights)
-    model = _assembled(name, assembly, Provenance(path, digest_of_file(path)), Quantity())
+    model = _assembled(name, assembly, Provenance(path, digest_of_file(path)))
     warm_start(model.generator, starting_weights(name, assembly.generator), name)
     return model
 
 
 def published_models(registry: Registry) -> dict[str, tuple[Component, Published]]:
-    """Name the weights that generators publish, with the generator of each."""
+    """Return the published weights of all generators by name, each with its generator."""
     found: dict[str, tuple[Component, Published]] = {}
-    for component in registry.components("generators"):
-        try:
-            weights: Mapping[str, Published] = getattr(component.factory, "published", {})
-        except PluginError:
-            continue  # its own use tells what is wrong with it
+    for component, factory in _generators(registry):
+        weights: Mapping[str, Published] = getattr(factory, "published", {})
         found |= {name: (component, one) for name, one in weights.items()}
     return found
+
+
+def _generators(registry: Registry) -> Iterator[tuple[Component, Callable[..., Any]]]:
+    """Iterate over the generators that can be imported."""
+    for component in registry.components("generators"):
+        try:
+            factory = component.factory
+        except PluginError:
+            continue  # reported when it is used
+        yield component, factory

@@ -1,4 +1,4 @@
-"""A network that OpenVINO runs in place of torch: on the CPU, its layers joined."""
+"""Networks that OpenVINO runs instead of torch: on the CPU, with fused layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from srkit import __version__
 from srkit.errors import GraphError, OutputError
-from srkit.models.graphs import Restoration, Run, to_onnx, try_graph
+from srkit.models.graphs import Restoration, Run, check_graph, to_onnx
 from srkit.system.digests import add_tensors
 from srkit.system.extras import needs
 from srkit.system.files import write_file
@@ -30,22 +30,22 @@ HINTS = {False: "f32", True: "bf16"}
 
 
 class OpenVINONetwork(nn.Module):
-    """A model's network as OpenVINO runs it on the CPU; may serve several threads.
+    """The network of a model, run by OpenVINO on the CPU; safe for several threads.
 
-    The network becomes an ONNX graph, which is kept in the cache of srkit, under a name made of its
-    architecture and its weights. Sums, concatenations and activations are computed within the
-    convolutions before them. Every graph is tried against the network before it is used.
+    The network is converted to an ONNX graph, which is kept in the cache of srkit under a digest of
+    its architecture and weights. Sums, concatenations and activations are computed within the
+    convolutions before them. Every graph is compared with the network before it is used.
 
     Parameters
     ----------
     model
-        Whose network it is; its stretch, constraint and variance stay outside.
+        The model; its stretch, constraint and variance are not included.
 
     Raises
     ------
     OutputError
-        If the network cannot become a graph, the graph answers otherwise, or the cache cannot be
-        written to.
+        If the network cannot be converted, the output of the graph differs, or the cache cannot be
+        written.
     PluginError
         If the packages of ``srkit[openvino]`` are missing.
     """
@@ -59,9 +59,9 @@ class OpenVINONetwork(nn.Module):
         self._runs: dict[bool, Run] = {}
         bare = replace(model, stretch=None, constraint=None, head=None)
         try:
-            self._runs[False] = self._kept_or_made(bare)
+            self._runs[False] = self._cached_or_converted(bare)
         except GraphError as error:
-            raise OutputError(f"{error}; leave the engine out, and torch runs it") from error
+            raise OutputError(f"{error}; run it by torch, without --engine") from error
 
     def forward(self, lr: Tensor) -> Tensor:
         """Restore ``(N, C, h, w)`` images: in bf16 under autocast, else in fp32."""
@@ -73,27 +73,21 @@ class OpenVINONetwork(nn.Module):
         assert isinstance(sr, Tensor)
         return sr
 
-    def _kept_or_made(self, model: Model) -> Run:
-        """Give the network in fp32, from the cache if it is there and right."""
+    def _cached_or_converted(self, model: Model) -> Run:
+        """Return the network in fp32, from the cache if its graph is there and correct."""
         path = cache_folder() / "openvino" / f"{_digest_of(model)}.onnx"
         restoration = Restoration(model)
-        with _locked(path):
-            if path.is_file():
-                with suppress(GraphError):  # as of a generator whose code was changed since
-                    return self._tried(model, restoration, path)
-            write_file(path, to_onnx(model, {}))
-        return self._tried(model, restoration, path)
-
-    def _tried(self, model: Model, restoration: Restoration, path: Path) -> Run:
-        run: list[Run] = []
 
         def load() -> Run:
             self._graph = self._core.read_model(path)
-            run.append(self._compiled(rounded=False))
-            return run[0]
+            return self._compiled(rounded=False)
 
-        try_graph(model, restoration, load, "OpenVINO")
-        return run[0]
+        with _locked(path):
+            if path.is_file():
+                with suppress(GraphError):  # as of a generator whose code has changed
+                    return check_graph(model, restoration, load, "OpenVINO")
+            write_file(path, to_onnx(model, {}))
+        return check_graph(model, restoration, load, "OpenVINO")
 
     def _compiled(self, *, rounded: bool) -> Run:
         settings = {
@@ -111,28 +105,28 @@ class OpenVINONetwork(nn.Module):
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep other processes from making the same file while this lasts.
+    """Wait until no other process converts the same network, and hold the lock.
 
     Raises
     ------
     OutputError
-        If its folder cannot be written to.
+        If the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock")).acquire()
     except OSError as error:
         raise OutputError(
-            f"{path.parent}: cannot be written ({error.strerror}); name another folder for what "
-            "srkit keeps: SRKIT_CACHE"
+            f"{path.parent}: cannot be written ({error.strerror}); set SRKIT_CACHE to another "
+            "folder"
         ) from error
     with lock:
         yield
 
 
 def _digest_of(model: Model) -> str:
-    """Name a network by all that its answers depend on, but for the code of its modules."""
-    told = (__version__, torch.__version__, model.scale, repr(model.generator))
-    digest = hashlib.sha256("\n".join(map(str, told)).encode())
+    """Return a digest of all that the output depends on, except the code of the modules."""
+    architecture = (__version__, torch.__version__, model.scale, repr(model.generator))
+    digest = hashlib.sha256("\n".join(map(str, architecture)).encode())
     add_tensors(digest, model.generator.state_dict())
     return digest.hexdigest()

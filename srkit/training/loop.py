@@ -33,7 +33,7 @@ from srkit.evaluation.results import Evaluation
 from srkit.interfaces import Batch
 from srkit.interfaces.quantity import Quantity
 from srkit.interfaces.view import View
-from srkit.models.anatomy import flow, weighted_layers
+from srkit.models.data_flow import trace_stages, weighted_layers
 from srkit.recipe.trees import flatten
 from srkit.report.writer import ReportWriter
 from srkit.system.processes.signals import gathered_signals
@@ -122,7 +122,7 @@ def _introduce(run: Run, monitor: Monitor) -> None:
         with evaluating(run.assembly), torch.compiler.set_stance("force_eager"):
             lr = torch.zeros(1, generator.channels, GRAPH_SIDE, GRAPH_SIDE)
             lr = lr.to(run.process.device)
-            monitor.graph(flow(generator, weighted_layers(generator), lr))
+            monitor.graph(trace_stages(generator, weighted_layers(generator), lr))
 
 
 def loop(run: Run) -> None:

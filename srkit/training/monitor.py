@@ -24,7 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from srkit.errors import OutputError
-from srkit.models.anatomy import LR, Stage
+from srkit.models.data_flow import LR, Stage
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
 

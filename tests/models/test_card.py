@@ -15,7 +15,7 @@ from training_setup import Tree, make_pictures, make_tree, run, steps, validated
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError
-from srkit.models.card import Run, card, write_folder
+from srkit.models.card import RunFiles, card, write_folder
 from srkit.models.open import open_model
 from srkit.recipe.trees import merge
 
@@ -107,7 +107,7 @@ def test_what_people_read(
     assert f"| Degradation | {degraded} |" in lines
     assert '| Losses | `l1` (channel: "rgb", weight: 1.0) |' in lines
     assert "| Steps | 2 of 2 steps, batches of 4 |" in lines
-    assert "| Averaged weights | decay 0.5 a step |" in lines
+    assert "| Averaged weights | decay 0.5 per step |" in lines
     assert "On 4 images of `image_folder`: mean ± standard error." in lines
     table = lines.index("|  | psnr [dB] ↑ | flux_error [mag] → 0 |")
     assert lines[table + 1 : table + 5] == [
@@ -139,7 +139,7 @@ def test_a_published_model_states_its_licence(tmp_path: Path, registry: Registry
 
 def test_no_licence_is_made_up(tmp_path: Path, registry: Registry) -> None:
     net = open_model(save_network(tmp_path / "net.safetensors"), registry)
-    assert "license" not in yaml.safe_load(card(net, Run()).split("---")[1])
+    assert "license" not in yaml.safe_load(card(net, RunFiles()).split("---")[1])
 
 
 def test_the_command(srkit: Srkit, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_command(srkit: Srkit, tmp_path: Path) -> None:
     assert srkit(*given) == (
         1,
         "",
-        "error: out: is there already; choose another folder, or remove it\n",
+        "error: out: already exists; choose another folder, or remove it\n",
     )
 
 

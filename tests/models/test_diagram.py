@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from srkit.errors import OutputError
-from srkit.models.anatomy import SR, Stage
-from srkit.models.diagram import assign_lanes, draw_flow, together
+from srkit.models.data_flow import SR, Stage
+from srkit.models.diagram import assign_lanes, draw_flow, merge_chains
 
 
 def stage(name: str, *sources: str, kind: str = "Block", parameters: int = 10) -> Stage:
@@ -27,11 +27,11 @@ FLOW = [
 ]
 
 
-def test_neighbours_of_a_kind_are_put_together() -> None:
+def test_neighbours_of_a_kind_are_put_merge_chains() -> None:
     """But for one that something else flows into, and one of another size."""
 
     def summed(stages: list[Stage]) -> list[tuple[str, str, int, set[str]]]:
-        return [(b.name, b.type, b.parameters, {*b.sources}) for b in together(stages)]
+        return [(b.name, b.type, b.parameters, {*b.sources}) for b in merge_chains(stages)]
 
     assert summed(FLOW) == [
         ("head", "Conv2d", 10, {"LR"}),

@@ -167,7 +167,7 @@ def test_a_run_of_a_network_of_others_needs_its_file(tmp_path: Path, registry: R
     found = refused(registry, tmp_path / "tuned.safetensors", tmp_path / "out.safetensors")
     assert found == (
         f"tuned: its network is built from another weight file, {weights}, which this format "
-        "cannot hold; export it as onnx or torch"
+        "cannot contain; export it as onnx or torch"
     )
     assert not (tmp_path / "out.safetensors").exists()
 
@@ -196,7 +196,7 @@ def test_the_command(srkit: Srkit, tmp_path: Path) -> None:
         (["-o", "a"], "a: ends in ''; expected .safetensors or .onnx or .pt2"),
         (
             ["-o", "net.safetensors"],
-            "net.safetensors: is there already; choose another name, or remove it",
+            "net.safetensors: already exists; choose another name, or remove it",
         ),
         (
             ["-o", "a.onnx", "--scale", "3"],
@@ -213,5 +213,5 @@ def test_what_is_refused(srkit: Srkit, tmp_path: Path, given: list[str], message
 
 def test_an_interpolation_has_no_weights(registry: Registry, tmp_path: Path) -> None:
     assert refused(registry, "bicubic", tmp_path / "a.onnx", scale=2) == (
-        "'bicubic' is an interpolation: it has no weights to export"
+        "'bicubic' is an interpolation without weights to export"
     )

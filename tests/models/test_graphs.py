@@ -158,7 +158,7 @@ def test_what_has_no_graph_is_told(
         FORMATS[file_format](model, {})
     text = str(caught.value)
     what = {"onnx": "an ONNX graph", "torch": "a torch.export graph"}[file_format]
-    assert text.startswith(f"moody: cannot become {what} (")
+    assert text.startswith(f"moody: cannot be converted to {what} (")
     assert text.endswith(")")
     assert "\n" not in text
     assert capfd.readouterr() == ("", "")
@@ -169,10 +169,14 @@ def test_what_has_no_graph_is_told(
     [
         (
             2,
-            r"srcnn: its graph differs in onnxruntime from the network by [\d.]+ of the range of "
-            r"values; at most 0\.0001 is allowed",
+            r"srcnn: the output of its graph in onnxruntime differs from the network's by [\d.]+ "
+            r"of the range of values; at most 0\.0001 is allowed",
         ),
-        (1, r"srcnn: its graph gives \(2, 3, 17, 23\) in onnxruntime; expected \(2, 3, 34, 46\)"),
+        (
+            1,
+            r"srcnn: the output of its graph in onnxruntime has the shape \(2, 3, 17, 23\); "
+            r"expected \(2, 3, 34, 46\)",
+        ),
     ],
 )
 def test_a_graph_that_answers_otherwise_is_not_written(

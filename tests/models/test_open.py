@@ -164,10 +164,10 @@ def test_foreign_weights(tmp_path: Path, registry: Registry) -> None:
 
 def test_what_is_no_model(folder: Path, tmp_path: Path, registry: Registry) -> None:
     assert refused("bicubik", registry, 2) == (
-        "'bicubik' is no run folder, weight file, published name or interpolation; did you mean "
+        "'bicubik' is not a run folder, weight file, published name or interpolation; did you mean "
         "'bicubic'?"
     )
-    assert refused("bicubic", registry) == "'bicubic' enlarges by any scale; say by which"
+    assert refused("bicubic", registry) == "'bicubic' enlarges by any scale; give the scale"
     assert refused(folder, registry, 4) == f"{folder}: a model of scale 2; expected scale 4"
     assert re.match(f"{re.escape(str(tmp_path))}: no run folder; ", refused(tmp_path, registry))
     broken = tmp_path / "broken.safetensors"

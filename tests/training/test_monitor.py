@@ -25,7 +25,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from srkit.errors import OutputError, TrainingError
-from srkit.models.anatomy import Stage
+from srkit.models.data_flow import Stage
 from srkit.training.monitor import Monitor, forget_after, read_records
 
 VALUES = {"step": 20, "epoch": 0.5, "loss/l1": 0.125, "images_per_second": 1234.5678}

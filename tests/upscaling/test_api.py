@@ -132,7 +132,7 @@ def test_a_bare_network() -> None:
     network, model = srkit.load_model("bicubic", scale=3)
     assert network(torch.rand(2, 5, 4, 6)).shape == (2, 5, 12, 18)
     assert (model.name, model.scale, model.channels) == ("bicubic", 3, None)
-    with pytest.raises(WeightsError, match=r"^'no_such' is no run folder, weight file,"):
+    with pytest.raises(WeightsError, match=r"^'no_such' is not a run folder, weight file,"):
         srkit.load_model("no_such")
 
 

@@ -21,9 +21,9 @@ from training_setup import make_pictures, make_tree, run, steps
 
 from srkit.components.registry import Registry
 from srkit.errors import OutputError, WeightsError
-from srkit.models.blend import interpolate
 from srkit.models.card import write_folder
 from srkit.models.open import open_model
+from srkit.models.weight_interpolation import interpolate_weights
 from srkit.weights.checkpoints import load, starting_weights
 from srkit.weights.hub import Reference, download, is_here, upload
 
@@ -89,7 +89,7 @@ def test_what_is_pushed_is_opened(
     assert isinstance(model.generator, EDSR)
     found, own = starting_weights("hf:me/edsr_mini", model.generator), load(net).groups["generator"]
     assert all(torch.equal(found[key], own[key]) for key in own)
-    interpolate("hf:me/edsr_mini", str(net), 0.5, tmp_path / "blend.safetensors", registry)
+    interpolate_weights("hf:me/edsr_mini", str(net), 0.5, tmp_path / "blend.safetensors", registry)
 
 
 def test_a_folder_of_card_is_pushed_as_it_is(

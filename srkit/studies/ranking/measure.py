@@ -19,7 +19,7 @@ from srkit.errors import DataError, SrkitError
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.images.levels import rounded
 from srkit.interfaces import Batch, Metric
-from srkit.models.anatomy import count_multiply_adds, count_parameters
+from srkit.models.costs import count_multiply_adds, count_parameters
 from srkit.models.open import INTERPOLATIONS, Interpolation, Model, open_model
 from srkit.report.colour_scales import brightness_scale
 from srkit.report.details import even_choice, most_detailed

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from srkit_generators.rrdb import RRDB
 
 from srkit.components.registry import Registry
-from srkit.models.anatomy import receptive_field
-from srkit.models.describe import as_json, describe
+from srkit.models.description import as_json, describe
 from srkit.models.open import open_model
+from srkit.models.receptive_field import receptive_field
 
 SMALL = ("edsr", "blocks=2", "features=8", "--scale", "2")
 
@@ -97,11 +97,11 @@ def test_an_interpolation(registry: Registry) -> None:
         (["edsr", "--size", "64"], "--size: got '64'; expected HEIGHTxWIDTH, such as 64x64"),
         (
             ["rrdb_small_x4", "blocks=2"],
-            "'rrdb_small_x4' is no generator; options and channels are for those alone",
+            "'rrdb_small_x4' is not a generator; only generators have options and channels",
         ),
         (["rrdb_small_x4", "--scale", "2"],
          "rrdb_small_x4: a model of scale 4; expected scale 2"),
-        (["edsr", "--graph", "x.gif"], "x.gif: ends in '.gif'; expected .png, .svg, .pdf"),
+        ([*SMALL, "--graph", "x.gif"], "x.gif: ends in '.gif'; expected .png, .svg, .pdf"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_shown(arguments: list[str], message: str, srkit: Srkit) -> None:

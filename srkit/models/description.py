@@ -1,4 +1,4 @@
-"""Describe a model: where it is from, what it costs, how far it sees, its layers."""
+"""The description of a model: origin, costs, receptive field, layers and stages."""
 
 from __future__ import annotations
 
@@ -9,59 +9,52 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from srkit.models.anatomy import (
-    Field,
-    Layer,
-    Stage,
-    count_multiply_adds,
-    count_parameters,
-    flow,
-    list_layers,
-    receptive_field,
-)
+from srkit.models.costs import Layer, count_multiply_adds, count_parameters, list_layers
+from srkit.models.data_flow import Stage, trace_stages
 from srkit.models.open import Model
+from srkit.models.receptive_field import ReceptiveField, receptive_field
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What can be told of a model.
+    """The description of a model.
 
     Parameters
     ----------
     model
         The model.
     size
-        Height and width of the LR picture that multiply-adds and shapes are for.
+        Height and width of the LR image for which multiply-adds and shapes are given.
     parameters, multiply_adds
         Of the whole network.
     field
         Its receptive field.
     layers
-        Layers and blocks as they ran.
+        Layers and blocks in the order of execution.
     stages
-        Its stages and what flows into each; the last is SR.
+        Its stages with their inputs; the last is SR.
     """
 
     model: Model
     size: tuple[int, int]
     parameters: int
     multiply_adds: int
-    field: Field
+    field: ReceptiveField
     layers: list[Layer]
     stages: list[Stage]
 
 
 def describe(model: Model, size: tuple[int, int] = (64, 64), depth: int = 2) -> Description:
-    """Measure a model on a picture of noise.
+    """Describe a model by running it on an image of noise.
 
     Parameters
     ----------
     model
-        What to describe.
+        The model.
     size
-        Height and width of the LR picture.
+        Height and width of the LR image.
     depth
-        How many levels of blocks within blocks to list.
+        Number of levels of nested blocks to list.
     """
     network: Any = model.generator
     channels = model.channels or 1
@@ -73,20 +66,19 @@ def describe(model: Model, size: tuple[int, int] = (64, 64), depth: int = 2) -> 
         count_multiply_adds(network, lr)[""],
         receptive_field(network, channels),
         list_layers(network, lr, depth),
-        flow(network, network.stages(), lr),
+        trace_stages(network, network.stages(), lr),
     )
 
 
 def as_json(description: Description) -> dict[str, Any]:
-    """Convert to plain data."""
+    """Return a description as plain data."""
     model = description.model
-    origin = asdict(model.provenance)
     return {
         "name": model.name,
         "type": type(model.generator).__name__,
         "scale": model.scale,
         "channels": model.channels,
-        "provenance": origin | {"path": origin["path"] and str(origin["path"])},
+        "provenance": model.provenance.dump(),
         "parameters": description.parameters,
         "size": list(description.size),
         "multiply_adds": description.multiply_adds,
@@ -96,8 +88,8 @@ def as_json(description: Description) -> dict[str, Any]:
     }
 
 
-def show(description: Description, console: Console) -> None:
-    """Print the facts, then the layers."""
+def print_description(description: Description, console: Console) -> None:
+    """Print the facts and the layers."""
     facts = [f"{name:<15}  {text}" for name, text in _facts(description).items()]
     for line in (_title(description.model), *facts):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -14,8 +14,8 @@ from training_setup import Tree, make_pictures, make_tree, run, steps
 
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
-from srkit.models.blend import interpolate
 from srkit.models.open import open_model
+from srkit.models.weight_interpolation import interpolate_weights
 from srkit.recipe.trees import merge
 from srkit.weights.checkpoints import load, read_state
 
@@ -52,12 +52,12 @@ def files(tmp_path: Path, **changes: int) -> list[Path]:
 
 
 def blended(first: Path, second: Path, weight: float, out: Path, registry: Registry) -> None:
-    interpolate(str(first), str(second), weight, out, registry)
+    interpolate_weights(str(first), str(second), weight, out, registry)
 
 
 def refused(first: str | Path, second: str | Path, out: Path, registry: Registry) -> str:
     with pytest.raises(WeightsError) as caught:
-        interpolate(str(first), str(second), 0.5, out, registry)
+        interpolate_weights(str(first), str(second), 0.5, out, registry)
     assert not out.exists()
     return str(caught.value)
 
@@ -118,7 +118,7 @@ def test_a_run_and_a_file(
 
 def test_published_weights(tmp_path: Path, registry: Registry) -> None:
     out = tmp_path / "same.safetensors"
-    interpolate("rrdb_small_x4", "rrdb_small_x4", 0.3, out, registry)
+    interpolate_weights("rrdb_small_x4", "rrdb_small_x4", 0.3, out, registry)
     expected = open_model("rrdb_small_x4", registry).generator(LR)
     torch.testing.assert_close(open_model(out, registry).generator(LR), expected)
 
@@ -135,7 +135,7 @@ def test_other_architectures_are_refused_with_the_keys(tmp_path: Path, registry:
     one, two = files(tmp_path, blocks=2)
     message = refused(one, two, tmp_path / "x.safetensors", registry)
     head, table = message.split("\n", 1)
-    assert head == f"{one} and {two} are of different architectures"
+    assert head == f"{one} and {two} have different architectures"
     assert table.splitlines()[0].split("  ")[1:2] == ["key"]
     assert "body.1.rdb1.conv1.bias" in table
     assert "... and 10 more" in table
@@ -148,8 +148,8 @@ def test_other_images_are_refused(
     run(merge(tree, change), tmp_path / "stretched", registry)
     message = refused(runs[0], tmp_path / "stretched", tmp_path / "x.safetensors", registry)
     start = (
-        f"{runs[0]} and {tmp_path / 'stretched'} are made for different images or by different "
-        "options: stretch is None and {'type': 'asinh', "
+        f"{runs[0]} and {tmp_path / 'stretched'} have different images or options: "
+        "stretch is None and {'type': 'asinh', "
     )
     assert message.startswith(start)
 
@@ -157,7 +157,7 @@ def test_other_images_are_refused(
 def test_what_cannot_be_blended(runs: list[Path], tmp_path: Path, registry: Registry) -> None:
     out = tmp_path / "x.safetensors"
     found = refused("rrdb_small_x4", "bicubic", out, registry)
-    assert found == "'bicubic' has no weights to blend"
+    assert found == "'bicubic' has no weights to interpolate"
     path = tmp_path / "layers.safetensors"
     save_file({"layer": torch.zeros(1)}, path)
     assert refused(path, runs[0], out, registry).startswith(
@@ -166,6 +166,6 @@ def test_what_cannot_be_blended(runs: list[Path], tmp_path: Path, registry: Regi
     assert refused(runs[0], runs[1], tmp_path / "x.pth", registry) == (
         f"{tmp_path / 'x.pth'}: ends in '.pth'; expected .safetensors"
     )
-    message = "the weight has to lie in [0, 1]; got 1.5"
+    message = "the weight must be in [0, 1]; got 1.5"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         blended(*runs, 1.5, out, registry)

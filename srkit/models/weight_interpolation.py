@@ -1,9 +1,8 @@
-"""Interpolate between the weights of two networks."""
+"""Interpolation between the weights of two networks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,42 +21,41 @@ from srkit.weights.files import read_tensors
 from srkit.weights.hub import local
 
 
-def interpolate(
+def interpolate_weights(
     first: str, second: str, weight: float, out: Path, registry: Registry
 ) -> dict[str, Tensor]:
-    """Blend the weights of two networks of one architecture, and write what comes out.
+    """Interpolate between two networks of the same architecture, and write the result to a file.
 
-    Every weight is ``(1 - weight) * first + weight * second``: network interpolation, by which
-    ESRGAN is made less noisy (Wang et al. 2018, section 3.4). Both have to go back to a common
-    start, as the second fine-tuned from the first; others blend to nothing of use. Integers are
-    the first's.
+    Every parameter is ``(1 - weight) * first + weight * second``, which makes ESRGAN less noisy
+    (Wang et al. 2018, section 3.4). Both networks must have a common start, such as the second
+    fine-tuned from the first; otherwise the result is useless. Integers are those of the first.
 
     Parameters
     ----------
     first, second
-        As :func:`srkit.models.open.open_model` takes them.
+        Models, as for :func:`srkit.models.open.open_model`.
     weight
-        Of the second, from 0 to 1.
+        Weight of the second, from 0 to 1.
     out
-        A safetensors file, a checkpoint where one of the two is, that ``open_model`` opens.
+        A safetensors file, which ``open_model`` opens: a checkpoint if one of the two is.
     registry
         Where components come from.
 
     Returns
     -------
     dict of Tensor
-        The weights.
+        The interpolated parameters.
 
     Raises
     ------
     WeightsError
-        If the two are of different architectures, with a table of the keys that differ, or are
-        made for different images.
+        If the architectures differ, with a table of the keys that differ, or the networks were
+        trained for different images.
     ValueError
         If the weight is outside [0, 1].
     """
     if not 0 <= weight <= 1:
-        raise ValueError(f"the weight has to lie in [0, 1]; got {weight:g}")
+        raise ValueError(f"the weight must be in [0, 1]; got {weight:g}")
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: ends in '{out.suffix}'; expected .safetensors")
     first, second = local(first), local(second)
@@ -67,7 +65,7 @@ def interpolate(
     rows = differing(one, two)
     if rows:
         raise WeightsError(
-            f"{first} and {second} are of different architectures\n  "
+            f"{first} and {second} have different architectures\n  "
             + tabulate(rows, "in the first", "in the second")
         )
     blend = {
@@ -83,7 +81,7 @@ def interpolate(
 
 
 def _open(name: str, registry: Registry) -> Model | None:
-    """Open a model; None for a weight file of others, which need not stand by itself.
+    """Open a model; None for a third-party weight file, whose architecture need not be known.
 
     Raises
     ------
@@ -94,17 +92,17 @@ def _open(name: str, registry: Registry) -> Model | None:
     if path.is_file() and read_state(path) is None:
         return None
     if name in INTERPOLATIONS:
-        raise WeightsError(f"'{name}' has no weights to blend")
+        raise WeightsError(f"'{name}' has no weights to interpolate")
     return open_model(name, registry, at_least=1)
 
 
 def _base(models: Mapping[str, Model | None]) -> Model | None:
-    """Choose whose network the blend is for; None where both are files of others.
+    """Return the model of whose network the result is; None if both are third-party files.
 
     Raises
     ------
     WeightsError
-        If the two see images in different ways.
+        If the two process images in different ways.
     """
     opened = [(name, model) for name, model in models.items() if model is not None]
     if not opened:
@@ -115,14 +113,14 @@ def _base(models: Mapping[str, Model | None]) -> Model | None:
         for key in mine:
             if mine[key] != yours[key]:
                 raise WeightsError(
-                    f"{name} and {other} are made for different images or by different options: "
-                    f"{key} is {mine[key]} and {yours[key]}"
+                    f"{name} and {other} have different images or options: {key} is {mine[key]} "
+                    f"and {yours[key]}"
                 )
     return base
 
 
 def _restoring(model: Model) -> dict[str, Any]:
-    """What of two models has to be equal for their weights to be blended."""
+    """Return what must be equal for two models."""
     assert model.recipe is not None
     tree = model.recipe.dump()
     parts = {key: tree.get(key) for key in RESTORING if key not in ("name", "seed")}
@@ -130,7 +128,7 @@ def _restoring(model: Model) -> dict[str, Any]:
 
 
 def _weights(name: str, base: Model | None) -> Mapping[str, Tensor]:
-    """Read weights by the keys of the base, or by those of the file."""
+    """Read parameters by the keys of the base, or by those of the file."""
     if base is None:
         return read_tensors(Path(name))
     generator: Any = base.generator
@@ -138,7 +136,7 @@ def _weights(name: str, base: Model | None) -> Mapping[str, Tensor]:
 
 
 def _state(base: Model, models: Mapping[str, Model | None], weight: float) -> dict[str, Any]:
-    """What stands beside the tensors: the base's recipe, and what the blend is of."""
+    """Return the state of the checkpoint: the recipe of the base, and the origin of both."""
     assert base.recipe is not None
     return {
         "recipe": base.recipe.dump(),
@@ -150,5 +148,4 @@ def _state(base: Model, models: Mapping[str, Model | None], weight: float) -> di
 
 def _origin(name: str, model: Model | None) -> dict[str, Any]:
     path = Path(name)
-    origin = model.provenance if model else Provenance(path, digest_of_file(path))
-    return {**asdict(origin), "path": str(origin.path)}
+    return (model.provenance if model else Provenance(path, digest_of_file(path))).dump()
