@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from srkit_generators.foreign import Foreign
 from srkit_generators.rrdb import RRDB
 from training_setup import Tree, last, make_pictures, make_tree, run, steps, validated
 
@@ -162,7 +163,7 @@ def test_foreign_weights(tmp_path: Path, registry: Registry) -> None:
     torch.testing.assert_close(model.generator(LR), network.eval()(LR), atol=1e-5, rtol=0)
 
 
-def test_what_is_no_model(folder: Path, tmp_path: Path, registry: Registry) -> None:
+def test_references_that_are_not_models(folder: Path, tmp_path: Path, registry: Registry) -> None:
     assert refused("bicubik", registry, 2) == (
         "'bicubik' is not a run folder, weight file, published name or interpolation; did you mean "
         "'bicubic'?"
@@ -177,4 +178,15 @@ def test_what_is_no_model(folder: Path, tmp_path: Path, registry: Registry) -> N
     picture.write_bytes(b"\x89PNG")
     assert refused(picture, registry) == (
         f"{picture}: no PyTorch checkpoint, it begins with b'\\x89P'; copy or download it again"
+    )
+
+
+def test_third_party_files_need_a_generator_that_reads_them(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save({"params": RRDB(scale=4, channels=3, blocks=1, features=8).state_dict()}, path)
+    monkeypatch.setattr(Foreign, "reads_foreign_weights", False)
+    assert refused(path, registry) == (
+        f"{path}: not a checkpoint of srkit, and no generator reads other files"
     )
