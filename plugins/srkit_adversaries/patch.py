@@ -9,15 +9,15 @@ from torch import Tensor, nn
 class PatchGAN(nn.Module):
     """The 70 x 70 discriminator of pix2pix (Isola et al. 2017), without its condition.
 
-    2,765,633 parameters for RGB; 2,768,705 for 6 channels, as in the authors' code for an image and
-    its condition.
+    It has 2,765,633 parameters for RGB, and 2,768,705 for 6 channels, like the authors' code for an
+    image and its condition.
 
     Parameters
     ----------
     channels
         Channels of the images.
     features
-        Channels of the first convolution; they double three times.
+        Channels of the first convolution; they are doubled three times.
     """
 
     def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:
@@ -43,6 +43,6 @@ class PatchGAN(nn.Module):
 
 
 def initialise(layer: nn.Module) -> None:
-    """Draw the initial weights as the paper does: Gaussian, standard deviation 0.02."""
+    """Initialise the weights as in the paper: Gaussian, with a standard deviation of 0.02."""
     if isinstance(layer, nn.Conv2d):
         nn.init.normal_(layer.weight, 0.0, 0.02)

@@ -1,4 +1,4 @@
-"""VGG-like discriminators, which give one score per image."""
+"""VGG-like discriminators, with one score per image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class ImageScore(nn.Module):
-    """Convolutions that repeatedly halve the image, followed by two linear layers.
+    """Convolutions that halve the image several times, followed by two linear layers.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class ImageScore(nn.Module):
     kernel
         Side of the strided convolutions.
     side
-        Side to which the last feature maps are pooled.
+        Side that the last feature maps are pooled to.
     hidden
         Width of the first linear layer.
     """
@@ -53,17 +53,17 @@ class ImageScore(nn.Module):
 class SRGAN(ImageScore):
     """The discriminator of SRGAN (Ledig et al. 2017), without its sigmoid: it returns logits.
 
-    The last feature maps are pooled to 6 x 6, their size for the paper's crops of 96 pixels, so
-    that images of any size from 32 pixels are accepted. 23,563,649 parameters: those of
-    krasserm/super-resolution (the authors' code is not public) without 1,856 biases before
-    batch normalisation, which have no effect.
+    The last feature maps are pooled to 6 x 6, their size for crops of 96 pixels as in the paper, so
+    that images of any size from 32 pixels can be scored. It has 23,563,649 parameters: those of
+    krasserm/super-resolution (the authors' code is not public) without 1,856 biases before batch
+    normalisation, which have no effect.
 
     Parameters
     ----------
     channels
         Channels of the images.
     features
-        Channels of the first convolution; they double three times.
+        Channels of the first convolution; they are doubled three times.
     """
 
     def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:
@@ -72,18 +72,18 @@ class SRGAN(ImageScore):
 
 
 class ESRGAN(ImageScore):
-    """The discriminator with which ESRGAN (Wang et al. 2018) was trained.
+    """The discriminator that ESRGAN (Wang et al. 2018) was trained with.
 
-    The last feature maps are pooled to 4 x 4, their size for the paper's crops of 128 pixels, so
-    that images of any size from 64 pixels are accepted. 14,499,401 parameters, like the authors'
-    VGGStyleDiscriminator in BasicSR.
+    The last feature maps are pooled to 4 x 4, their size for crops of 128 pixels as in the paper,
+    so that images of any size from 64 pixels can be scored. It has 14,499,401 parameters, like the
+    authors' VGGStyleDiscriminator in BasicSR.
 
     Parameters
     ----------
     channels
         Channels of the images.
     features
-        Channels of the first convolution; they double three times.
+        Channels of the first convolution; they are doubled three times.
     """
 
     def __init__(self, *, channels: int, features: PositiveInt = 64) -> None:
@@ -92,11 +92,11 @@ class ESRGAN(ImageScore):
 
 
 def normalised(inputs: int, outputs: int, kernel: int, *, stride: int) -> list[nn.Module]:
-    """Make a convolution without bias, batch normalisation, and a leaky ReLU."""
+    """Return a convolution without bias, batch normalisation and a leaky ReLU."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), activation()]
 
 
 def activation() -> nn.Module:
-    """Make the leaky ReLU of both papers."""
+    """Return the leaky ReLU of both papers."""
     return nn.LeakyReLU(0.2, inplace=True)

@@ -7,7 +7,7 @@ SRKIT_API = 1
 
 @hookimpl
 def srkit_datasets() -> dict[str, str]:
-    """Register real pairs, simulated lenses and simulated galaxies."""
+    """Return the data sets of real pairs, simulated lenses and simulated galaxies."""
     return {
         "galaxy_simulation": "srkit_astro.simulation.galaxy_simulation:GalaxySimulation",
         "lens_pairs": "srkit_astro.pairs.dataset:LensPairs",
@@ -17,32 +17,32 @@ def srkit_datasets() -> dict[str, str]:
 
 @hookimpl
 def srkit_degradations() -> dict[str, str]:
-    """Register degradations by a telescope."""
+    """Return the degradations by a telescope."""
     module = "srkit_astro.instruments.degradations"
     return {"hst_to_hsc": f"{module}:HstToHsc", "psf_noise": f"{module}:PsfNoise"}
 
 
 @hookimpl
 def srkit_commands() -> dict[str, str]:
-    """Register the command that makes pairs of HSC and HST images."""
+    """Return the command that makes pairs of HSC and HST images."""
     return {"data pair": "srkit_astro.pairing.pair:pair"}
 
 
 @hookimpl
 def srkit_constraints() -> dict[str, str]:
-    """Register the conservation of flux."""
+    """Return the constraint that conserves flux."""
     return {"flux": "srkit_astro.constraints:Flux"}
 
 
 @hookimpl
 def srkit_losses() -> dict[str, str]:
-    """Register the loss that suppresses artefacts of adversarial training."""
+    """Return the loss that suppresses artefacts of adversarial training."""
     return {"artefacts": "srkit_astro.metrics.artefacts:ArtefactLoss"}
 
 
 @hookimpl
 def srkit_metrics() -> dict[str, str]:
-    """Register metrics of flux, shape, detail, sources, artefacts and consistency."""
+    """Return the metrics of flux, shape, detail, sources, artefacts and consistency."""
     return {
         "aperture_flux_error": "srkit_astro.metrics.photometry:ApertureFluxError",
         "artefact_share": "srkit_astro.metrics.artefacts:ArtefactShare",
@@ -65,12 +65,12 @@ def srkit_metrics() -> dict[str, str]:
 
 @hookimpl
 def srkit_stretches() -> dict[str, str]:
-    """Register the stretches."""
+    """Return the stretches."""
     module = "srkit_astro.stretches"
     return {"asinh": f"{module}:Asinh", "linear": f"{module}:Linear", "log": f"{module}:Log"}
 
 
 @hookimpl
 def srkit_image_formats() -> dict[str, str]:
-    """Register FITS."""
+    """Return the format FITS."""
     return {"fits": "srkit_astro.files.fits:Fits"}

@@ -7,7 +7,7 @@ SRKIT_API = 1
 
 @hookimpl
 def srkit_losses() -> dict[str, str]:
-    """Offer the losses."""
+    """Return the losses."""
     return {
         "charbonnier": "srkit_pixels.losses:Charbonnier",
         "gaussian_nll": "srkit_pixels.losses:GaussianNLL",
@@ -20,7 +20,7 @@ def srkit_losses() -> dict[str, str]:
 
 @hookimpl
 def srkit_metrics() -> dict[str, str]:
-    """Offer the metrics."""
+    """Return the metrics."""
     return {
         "mae": "srkit_pixels.metrics:MAE",
         "mse": "srkit_pixels.metrics:MSE",
@@ -36,5 +36,5 @@ def srkit_metrics() -> dict[str, str]:
 
 @hookimpl
 def srkit_commands() -> dict[str, str]:
-    """Offer the command that fits NIQE."""
+    """Return the command that fits NIQE."""
     return {"data fit-niqe": "srkit_pixels.niqe:fit_niqe"}

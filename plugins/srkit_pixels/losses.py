@@ -1,4 +1,4 @@
-"""Losses on pixels, in float32 whatever precision the network runs in."""
+"""Losses on pixels, computed in float32 for any precision of the network."""
 
 from __future__ import annotations
 
@@ -14,79 +14,69 @@ from srkit.interfaces import Batch
 Channel = Literal["rgb", "y"]
 
 
-def check_channel(channel: Channel, channels: int) -> Channel:
-    """Refuse the luma of images that have none.
+class _ChannelLoss:
+    """A loss on all channels or on luma."""
 
-    Raises
-    ------
-    ValueError
-        If they are not RGB.
-    """
-    if channel == "y" and channels != 3:
-        raise ValueError(f"channel 'y' is of images of 3 channels; got {channels}")
-    return channel
+    def __init__(self, *, channels: int = 3, channel: Channel = "rgb") -> None:
+        if channel == "y" and channels != 3:
+            raise ValueError(f"channel 'y' needs RGB images; got {channels} channels")
+        self.channel = channel
 
-
-def gap(sr: Tensor, batch: Batch, channel: Channel) -> Tensor:
-    """Subtract HR from SR in what is compared."""
-    if channel == "rgb":
-        return difference(sr, batch.hr)
-    return difference(luma(sr), luma(batch.hr))
+    def _difference(self, sr: Tensor, batch: Batch) -> Tensor:
+        if self.channel == "rgb":
+            return difference(sr, batch.hr)
+        return difference(luma(sr), luma(batch.hr))
 
 
-class L1:
+class L1(_ChannelLoss):
     """Mean absolute difference.
 
     Parameters
     ----------
     channel
-        ``rgb``: all channels; ``y``: the luma of RGB images, for networks that restore no other.
+        ``rgb`` compares all channels; ``y`` the luma of RGB images, for networks that only restore
+        luma.
 
     Raises
     ------
     ValueError
-        If the luma is asked of other than RGB images.
+        If `channel` is ``y`` and images are not RGB.
     """
-
-    def __init__(self, *, channels: int = 3, channel: Channel = "rgb") -> None:
-        self.channel = check_channel(channel, channels)
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
-        return gap(sr, batch, self.channel).abs().mean()
+        return self._difference(sr, batch).abs().mean()
 
 
-class MSE:
+class MSE(_ChannelLoss):
     """Mean squared difference.
 
     Parameters
     ----------
     channel
-        ``rgb``: all channels; ``y``: the luma of RGB images, for networks that restore no other.
+        ``rgb`` compares all channels; ``y`` the luma of RGB images, for networks that only restore
+        luma.
 
     Raises
     ------
     ValueError
-        If the luma is asked of other than RGB images.
+        If `channel` is ``y`` and images are not RGB.
     """
-
-    def __init__(self, *, channels: int = 3, channel: Channel = "rgb") -> None:
-        self.channel = check_channel(channel, channels)
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
-        return gap(sr, batch, self.channel).square().mean()
+        return self._difference(sr, batch).square().mean()
 
 
 class Charbonnier:
-    """Smooth relative of the mean absolute difference (Charbonnier et al. 1994; Lai et al. 2017).
+    """Smooth approximation of L1 (Charbonnier et al. 1994; Lai et al. 2017).
 
     The mean of sqrt(d^2 + epsilon^2) over the differences d.
 
     Parameters
     ----------
     epsilon
-        Difference, in pixel values, below which the loss turns from linear to quadratic.
+        Difference in pixel values below which the loss is approximately quadratic.
     """
 
     def __init__(self, *, epsilon: PositiveFloat = 1e-3) -> None:
@@ -102,12 +92,12 @@ class MSSSIM(nn.Module):
 
     ``alpha * (1 - MS-SSIM) + (1 - alpha) * G * |d|``, where G is the Gaussian of the coarsest scale
     and d the difference over the width of the data range. The scales are Gaussians of 0.5, 1, 2, 4
-    and 8 pixels on the full image, which is padded by zeros. Computed by kornia.
+    and 8 pixels on the full image, which is padded with zeros. Computed by kornia.
 
     Parameters
     ----------
     alpha
-        Share of the structural similarity, from 0 to 1; the paper's is 0.84.
+        Weight of the structural similarity, from 0 to 1; 0.84 in the paper.
 
     References
     ----------
@@ -132,9 +122,9 @@ class MSSSIM(nn.Module):
 
 
 class TotalVariation:
-    """Mean absolute difference of neighbouring pixels of SR, down and across (Rudin et al. 1992).
+    """Mean absolute difference of vertical and horizontal neighbours in SR (Rudin et al. 1992).
 
-    A weak prior for smooth images; it does not look at HR. Computed by kornia.
+    A weak prior for smooth images, which does not use HR. Computed by kornia.
     """
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
@@ -146,18 +136,19 @@ class TotalVariation:
 
 
 class GaussianNLL:
-    """Negative log-likelihood of HR under a Gaussian about SR, of the variance that is predicted.
+    """Negative log-likelihood of HR under a Gaussian around SR with the predicted variance.
 
-    The mean of (log v + d^2 / v) / 2 over the differences d and variances v, in nat, less the
-    constant log(2 pi) / 2 (Nix & Weigend 1994). It trains both: SR, and the head that `uncertainty`
-    in the recipe adds.
+    The mean of (log v + d^2 / v) / 2 over the differences d and variances v, in nat, without the
+    constant log(2 pi) / 2 (Nix & Weigend 1994). It trains both SR and the variance head, which
+    `uncertainty` in the recipe adds. Unlike torch's GaussianNLLLoss it takes the logarithm of the
+    variance, so that no variance has to be clipped.
 
     Parameters
     ----------
     beta
-        Weight of a pixel by v^beta, through which no gradient goes (Seitzer et al. 2022): 0 is the
-        likelihood itself, which neglects what is uncertain; 1 trains SR as the squared error does;
-        0.5 is what the paper recommends.
+        Pixels are weighted by v^beta, without gradient (Seitzer et al. 2022). 0 is the likelihood
+        itself, which neglects uncertain pixels; 1 trains SR like the squared error; the paper
+        recommends 0.5.
 
     References
     ----------

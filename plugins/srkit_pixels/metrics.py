@@ -1,4 +1,4 @@
-"""Metrics on pixels: one number for each image, with the protocol it was measured by."""
+"""Metrics on pixels: one value per image, with a description of the protocol."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 from srkit.functional import check_equal_shapes, mae, metric_input, mse, psnr, ssim
 from srkit.interfaces import Batch
 
-#: Pixels to leave out at each border; ``scale``: as many as an LR pixel has along its side.
+#: Pixels to crop at each border; ``scale`` crops as many as the scale.
 Crop = NonNegativeInt | Literal["scale"]
-#: What is 0 and 1: the values of black and white of the data, or the extremes of each HR image.
+#: The values of 0 and 1: black and white of the data, or the extremes of each HR image.
 Range = Literal["data", "image"]
-MIN_MAX = "SR and HR by the minimum and maximum of each HR image"
+MIN_MAX = "SR and HR normalised by the minimum and maximum of each HR image"
 
 
 class Protocol:
-    """What PSNR and SSIM look at; see :class:`PSNR` for the parameters."""
+    """The protocol of PSNR and SSIM; for the parameters see :class:`PSNR`."""
 
     def __init__(
         self, channel: Literal["rgb", "y"], crop: Crop, quantize: bool, ends: Range
@@ -30,15 +30,15 @@ class Protocol:
         self.ends = ends
 
     def __str__(self) -> str:
-        seen = "Y of BT.601 (16 to 235)" if self.channel == "y" else "all channels"
+        channel = "Y of BT.601 (16 to 235)" if self.channel == "y" else "all channels"
         pixels = "as many pixels as the scale" if self.crop == "scale" else f"{self.crop} pixels"
         crop = f"{pixels} cropped" if self.crop else "not cropped"
         rounding = "clipped and rounded to 8 bits" if self.quantize else "not rounded"
         peak = "width of the data range" if self.ends == "data" else f"1, {MIN_MAX}"
-        return f"{seen}, {crop}, {rounding}, peak = {peak}"
+        return f"{channel}, {crop}, {rounding}, peak = {peak}"
 
     def views(self, sr: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Bring both images to what is measured."""
+        """Prepare both images according to the protocol."""
         check_equal_shapes(sr, batch.hr)
         ends = batch.data_range if self.ends == "data" else extremes(batch.hr)
         crop = scale_of(batch) if self.crop == "scale" else self.crop
@@ -56,7 +56,7 @@ class Protocol:
 
 
 def scale_of(batch: Batch) -> int:
-    """Round the side of an LR pixel to HR pixels.
+    """Return the scale of a batch, rounded.
 
     Raises
     ------
@@ -64,12 +64,12 @@ def scale_of(batch: Batch) -> int:
         If the batch has no LR images.
     """
     if batch.lr is None:
-        raise ValueError("crop 'scale' needs LR images to tell the scale; give a number of pixels")
+        raise ValueError("crop 'scale' needs LR images; set a number of pixels instead")
     return round(batch.hr.shape[-1] / batch.lr.shape[-1])
 
 
 def extremes(hr: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the smallest and the largest value of each image, ``(N, 1, 1, 1)``."""
+    """Return the smallest and the largest value of each image, ``(N, 1, 1, 1)``."""
     return hr.float().amin((1, 2, 3), keepdim=True), hr.float().amax((1, 2, 3), keepdim=True)
 
 
@@ -79,15 +79,15 @@ class PSNR:
     Parameters
     ----------
     channel
-        ``rgb``: all channels together; ``y``: the luma of RGB images.
+        ``rgb`` measures all channels together, ``y`` the luma of RGB images.
     crop
-        Pixels to leave out at each border; ``scale``: as many as the scale, as many papers do.
+        Pixels to crop at each border; ``scale`` crops as many as the scale, like many papers.
     quantize
-        Whether to clip and round to 8 bits first, as a picture file would.
+        Whether to clip and round to 8 bits first, like a picture file.
     range
-        ``data``: of the data, the same for all images; ``image``: the minimum and maximum of each
-        HR image become 0 and 1, as where images are normalised one by one, which gives other
-        numbers. Undefined for an HR image that is constant.
+        ``data`` uses the data range, the same for all images. ``image`` normalises SR and HR by the
+        minimum and maximum of each HR image, like studies that normalise each image; the numbers
+        differ. Undefined for constant HR images.
     """
 
     higher_is_better = True
@@ -105,25 +105,25 @@ class PSNR:
         self.protocol = str(self._protocol)
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         return psnr(*self._protocol.views(sr, batch))
 
 
 class SSIM:
-    """Structural similarity (Wang et al. 2004), with the conventions of its MATLAB code.
+    """Structural similarity (Wang et al. 2004), with the conventions of the authors' MATLAB code.
 
     Parameters
     ----------
     channel
-        ``rgb``: the mean over the channels; ``y``: the luma of RGB images.
+        ``rgb`` averages over the channels, ``y`` measures the luma of RGB images.
     crop
-        Pixels to leave out at each border; ``scale``: as many as the scale, as many papers do.
+        Pixels to crop at each border; ``scale`` crops as many as the scale, like many papers.
     quantize
-        Whether to clip and round to 8 bits first, as a picture file would.
+        Whether to clip and round to 8 bits first, like a picture file.
     range
-        ``data``: of the data, the same for all images; ``image``: the minimum and maximum of each
-        HR image become 0 and 1, as where images are normalised one by one, which gives other
-        numbers. Undefined for an HR image that is constant.
+        ``data`` uses the data range, the same for all images. ``image`` normalises SR and HR by the
+        minimum and maximum of each HR image, like studies that normalise each image; the numbers
+        differ. Undefined for constant HR images.
     """
 
     higher_is_better = True
@@ -141,12 +141,12 @@ class SSIM:
         self.protocol = f"{self._protocol}, Gaussian 11 x 11 window without padding"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         return ssim(*self._protocol.views(sr, batch))
 
 
 def psnr_y() -> PSNR:
-    """PSNR of the field's tables: Y of 8-bit pictures, as many pixels cropped as the scale."""
+    """PSNR as in most papers: Y of 8-bit pictures, as many pixels cropped as the scale."""
     return PSNR(channel="y", crop="scale", quantize=True)
 
 
@@ -156,7 +156,7 @@ def psnr_rgb() -> PSNR:
 
 
 def ssim_y() -> SSIM:
-    """SSIM of the field's tables: Y of 8-bit pictures, as many pixels cropped as the scale."""
+    """SSIM as in most papers: Y of 8-bit pictures, as many pixels cropped as the scale."""
     return SSIM(channel="y", crop="scale", quantize=True)
 
 
@@ -166,13 +166,13 @@ def ssim_rgb() -> SSIM:
 
 
 class MSE:
-    """Mean squared difference, in the square of the data's unit.
+    """Mean squared difference, in the square of the unit of the data.
 
     Parameters
     ----------
     range
-        ``data``: the data's own unit; ``image``: the minimum and maximum of each HR image become
-        0 and 1. Undefined for an HR image that is constant.
+        ``data`` uses the unit of the data; ``image`` normalises SR and HR by the minimum and
+        maximum of each HR image. Undefined for constant HR images.
     """
 
     higher_is_better = False
@@ -180,11 +180,11 @@ class MSE:
 
     def __init__(self, *, range: Range = "data") -> None:
         self._per_image = range == "image"
-        scaling = MIN_MAX if self._per_image else "in the data's own unit"
+        scaling = MIN_MAX if self._per_image else "in the unit of the data"
         self.protocol = f"all channels, not cropped, not rounded, {scaling}"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         error = mse(sr, batch.hr)
         if not self._per_image:
             return error
@@ -194,12 +194,12 @@ class MSE:
 
 
 class MAE:
-    """Mean absolute difference, in the data's unit."""
+    """Mean absolute difference, in the unit of the data."""
 
     higher_is_better = False
     unit = ""
-    protocol = "all channels, not cropped, not rounded, in the data's own unit"
+    protocol = "all channels, not cropped, not rounded, in the unit of the data"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
         return mae(sr, batch.hr)

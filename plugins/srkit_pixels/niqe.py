@@ -1,4 +1,7 @@
-"""How natural a picture looks, without its original: NIQE."""
+"""NIQE: the naturalness of a picture, measured without HR.
+
+None of the libraries that srkit depends on provides it. The tests compare it with basicsr.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +30,18 @@ from srkit.system import write_file
 
 Floats = NDArray[np.float64]
 
-#: Side of a block in pixels, and the share of a picture's greatest sharpness at which a block
-#: tells of what is in focus; as in the authors' release.
+#: Side of a block in pixels, and sharpness of a block in focus relative to the sharpest block of
+#: the picture; both as in the authors' release.
 BLOCK, SHARP = 96, 0.75
-#: Standard deviation of the local means, in pixels, and radius of their window.
+#: Standard deviation of the window of local means in pixels, and its radius.
 SIGMA, RADIUS = 7 / 6, 3
-#: What counts as no difference, of 255.
+#: Largest difference, of 255, that counts as 0.
 FLAT = 1e-4
-#: Features of a block: 18 on each of two scales.
+#: Number of features of a block: 18 on each of two scales.
 FEATURES = 36
-#: Neighbours whose products are looked at: beside, below, and on the two diagonals.
+#: Offsets of neighbours whose products are used: horizontal, vertical and the two diagonals.
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
-#: Shapes that a distribution may have, and the ratio of its moments at each.
+#: Shapes of the distribution to choose from, and the ratio of its moments for each.
 SHAPES = np.arange(200, 10001) / 1000
 RATIOS = gamma(2 / SHAPES) ** 2 / (gamma(1 / SHAPES) * gamma(3 / SHAPES))
 PUBLISHED = "niqe_pristine.npz"
@@ -46,7 +49,7 @@ PUBLISHED = "niqe_pristine.npz"
 
 @dataclass(frozen=True, slots=True)
 class Pristine:
-    """What blocks of pristine pictures look like: a multivariate normal distribution.
+    """The features of blocks of pristine pictures: a multivariate normal distribution.
 
     Parameters
     ----------
@@ -61,24 +64,24 @@ class Pristine:
 
     @classmethod
     def read(cls, path: Path) -> Pristine:
-        """Read what :meth:`write` wrote.
+        """Read a file written by :meth:`write`.
 
         Raises
         ------
         DataError
-            If the file is missing, damaged, or holds something else.
+            If the file is missing, damaged, or contains something else.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 mean, covariance = arrays["mean"], arrays["covariance"]
         except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise DataError(
-                f"{path}: holds no parameters of NIQE ({error}); make some with "
+                f"{path}: cannot be read as parameters of NIQE ({error}); create them with "
                 "'srkit data fit-niqe'"
             ) from error
         if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES):
             raise DataError(
-                f"{path}: holds a mean of shape {mean.shape} and a covariance of shape "
+                f"{path}: the mean has the shape {mean.shape} and the covariance "
                 f"{covariance.shape}; expected ({FEATURES},) and ({FEATURES}, {FEATURES})"
             )
         return cls(mean, covariance)
@@ -91,24 +94,24 @@ class Pristine:
 
 
 class NIQE:
-    """Natural image quality evaluator (Mittal, Soundararajan & Bovik 2013): needs no original.
+    """Natural image quality evaluator (Mittal, Soundararajan & Bovik 2013), without reference.
 
-    How far the statistics of a picture's blocks of 96 x 96 pixels are from those of pristine
-    pictures; the smaller the more natural. Undefined for pictures of less than two blocks. Pictures
-    of few blocks, as of Set5, make it noisy. It knows photographs: of nothing else it tells.
+    The distance of the statistics of 96 x 96 blocks of a picture from those of pristine pictures;
+    smaller is more natural. Undefined for pictures with fewer than two blocks, and noisy for
+    pictures with few blocks, such as those of Set5. It is only meaningful for photographs.
 
     Parameters
     ----------
     crop
-        Pixels to leave out at each border.
+        Pixels to crop at each border.
     model
-        What pristine pictures look like, a file of `srkit data fit-niqe`; by default what the
-        authors found in 125 photographs.
+        Statistics of pristine pictures, a file of `srkit data fit-niqe`; by default those of the
+        authors for 125 photographs.
 
     Raises
     ------
     DataError
-        If the file holds no such parameters.
+        If the file does not contain such statistics.
     """
 
     higher_is_better = False
@@ -121,12 +124,12 @@ class NIQE:
         source = "the authors' pristine pictures" if model is None else model.name
         cropped = f"{crop} pixels cropped" if crop else "not cropped"
         self.protocol = (
-            f"Y of BT.601 (16 to 235), grey as it is, clipped and rounded to 8 bits, {cropped}, "
-            f"blocks of {BLOCK} x {BLOCK}, against {source}"
+            f"Y of BT.601 (16 to 235) or grey, clipped and rounded to 8 bits, {cropped}, "
+            f"blocks of {BLOCK} x {BLOCK}, compared with {source}"
         )
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images: shape ``(N,)``, NaN for less than two blocks."""
+        """Measure ``(N, C, H, W)`` images: shape ``(N,)``, NaN for fewer than two blocks."""
         check_equal_shapes(sr, batch.hr)
         channel: Any = "rgb" if sr.shape[1] == 1 else "y"
         view = metric_input(
@@ -137,7 +140,7 @@ class NIQE:
 
 
 def distance(pristine: Pristine, grey: Floats) -> float:
-    """Measure how far a picture, ``(H, W)`` in [0, 255], is from pristine ones: equation 10."""
+    """Return the distance of a picture, ``(H, W)`` in [0, 255], from pristine ones: equation 10."""
     if (grey.shape[0] // BLOCK) * (grey.shape[1] // BLOCK) < 2:
         return float("nan")
     found, _ = features(grey)
@@ -150,7 +153,7 @@ def distance(pristine: Pristine, grey: Floats) -> float:
 
 
 def features(grey: Floats) -> tuple[Floats, Floats]:
-    """Describe each block of a picture.
+    """Compute the features of each block of a picture.
 
     Parameters
     ----------
@@ -160,7 +163,7 @@ def features(grey: Floats) -> tuple[Floats, Floats]:
     Returns
     -------
     features
-        ``(B, 36)``; NaN where a block is flat.
+        ``(B, 36)``; NaN for flat blocks.
     sharpness
         ``(B,)``: mean of the local standard deviation.
     """
@@ -171,7 +174,7 @@ def features(grey: Floats) -> tuple[Floats, Floats]:
     for picture, side in ((fine, BLOCK), (coarse, BLOCK // 2)):
         mean = _smooth(picture)
         deviation = np.sqrt(np.abs(_smooth(picture**2) - mean**2))
-        # Where it is flat, rounding must not decide on which side of 0 a value lies.
+        # In flat areas, rounding must not decide on the sign of a value.
         difference = np.where(np.abs(picture - mean) < FLAT, 0.0, picture - mean)
         scales.append(_block_features(_blocks(difference / (deviation + 1), side)))
         if side == BLOCK:
@@ -185,14 +188,14 @@ def _smooth(picture: Floats) -> Floats:
 
 
 def _blocks(picture: Floats, side: int) -> Floats:
-    """Cut into ``(B, side, side)``."""
+    """Cut a picture into blocks, ``(B, side, side)``."""
     rows, columns = (n // side for n in picture.shape)
     cut = picture.reshape(rows, side, columns, side).swapaxes(1, 2)
     return cut.reshape(-1, side, side)
 
 
 def _block_features(blocks: Floats) -> Floats:
-    """Describe the values of each block and the products of neighbours: ``(B, 18)``."""
+    """Return features of the values of each block and the products of neighbours: ``(B, 18)``."""
     shape, left, right = _fit(blocks)
     found = [shape, (left + right) / 2]
     for step in NEIGHBOURS:
@@ -205,17 +208,17 @@ def _block_features(blocks: Floats) -> Floats:
 def _fit(blocks: Floats) -> tuple[Floats, Floats, Floats]:
     """Fit an asymmetric generalised normal distribution to each block, by its moments.
 
-    Shape, left and right scale, ``(B,)`` each (Lasmar, Stitou & Berthoumieu 2009).
+    Returns shape, left scale and right scale, each ``(B,)`` (Lasmar, Stitou & Berthoumieu 2009).
     """
     values = blocks.reshape(len(blocks), -1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a flat block has no shape: NaN
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN for flat blocks
         left, right = (
             np.sqrt((values**2 * side).sum(1) / side.sum(1)) for side in (values < 0, values > 0)
         )
-        lean = left / right
+        asymmetry = left / right
         ratio = np.abs(values).mean(1) ** 2 / (values**2).mean(1)
-        ratio *= (lean**3 + 1) * (lean + 1) / (lean**2 + 1) ** 2
-    # The nearest of the shapes tried, as in the authors' release; beyond them, the last.
+        ratio *= (asymmetry**3 + 1) * (asymmetry + 1) / (asymmetry**2 + 1) ** 2
+    # The nearest of the given shapes, as in the authors' release.
     above = np.clip(np.searchsorted(RATIOS, ratio), 1, len(SHAPES) - 1)
     nearer = above - (ratio - RATIOS[above - 1] < RATIOS[above] - ratio)
     shape = np.where(np.isfinite(ratio), SHAPES[nearer], np.nan)
@@ -224,7 +227,7 @@ def _fit(blocks: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def fit(pictures: Iterable[Floats]) -> Pristine:
-    """Learn what pristine pictures look like, from their sharp blocks.
+    """Fit the distribution of features to the sharp blocks of pristine pictures.
 
     Parameters
     ----------
@@ -234,7 +237,7 @@ def fit(pictures: Iterable[Floats]) -> Pristine:
     Raises
     ------
     ValueError
-        If there are fewer than 37 sharp blocks, too few for a covariance.
+        If there are fewer than 37 sharp blocks, which are needed for the covariance.
     """
     chosen = []
     for picture in pictures:
@@ -243,40 +246,40 @@ def fit(pictures: Iterable[Floats]) -> Pristine:
     blocks = np.concatenate(chosen) if chosen else np.empty((0, FEATURES))
     if len(blocks) <= FEATURES:
         raise ValueError(
-            f"{len(blocks)} sharp blocks of {BLOCK} x {BLOCK} pixels; at least {FEATURES + 1} are "
-            "needed, and some hundreds are better"
+            f"found {len(blocks)} sharp blocks of {BLOCK} x {BLOCK} pixels; at least "
+            f"{FEATURES + 1} are needed, and several hundred recommended"
         )
     return Pristine(blocks.mean(0), np.cov(blocks, rowvar=False))
 
 
 def fit_niqe(*, pictures: Path, out: Path) -> None:
-    """Learn what NIQE takes for natural from a folder of pristine pictures.
+    """Fit the statistics of NIQE to a folder of pristine pictures.
 
-    The sharp blocks of each picture count (Mittal, Soundararajan & Bovik 2013, section II.C). Name
-    the file as the metric's option `model`.
+    The sharp blocks of each picture are used (Mittal, Soundararajan & Bovik 2013, section II.C).
+    Set the option `model` of the metric to the file.
 
     Parameters
     ----------
     pictures
         Folder of pictures without blur, noise or compression.
     out
-        File to write, NAME.npz.
+        Output file, NAME.npz.
 
     Raises
     ------
     DataError
-        If the folder holds no pictures, one of them is too small, or there are too few.
+        If the folder contains no pictures or too few, or one of them is too small.
     """
     formats = Formats.of(Registry.discover())
     paths = sorted(path for path in pictures.glob("*") if formats.knows(path))
     if not paths:
-        raise DataError(f"{pictures}: holds no picture; expected a folder of pristine ones")
+        raise DataError(f"{pictures}: contains no pictures; expected a folder of pristine ones")
     try:
         pristine = fit(_grey(path, formats) for path in paths)
     except ValueError as error:
         raise DataError(f"{pictures}: {error}") from error
     pristine.write(out)
-    print(f"{out}: what {len(paths)} pictures look like")
+    print(f"{out}: statistics of {len(paths)} pictures")
 
 
 def _grey(path: Path, formats: Formats) -> Floats:
@@ -287,8 +290,8 @@ def _grey(path: Path, formats: Formats) -> Floats:
     )
     if min(view.shape[-2:]) < BLOCK:
         raise DataError(
-            f"{path}: has {view.shape[-2]} x {view.shape[-1]} pixels; expected at least "
-            f"{BLOCK} x {BLOCK}"
+            f"{path}: the picture has {view.shape[-2]} x {view.shape[-1]} pixels; expected at "
+            f"least {BLOCK} x {BLOCK}"
         )
     grey: Floats = (255 * view[0, 0]).double().numpy().round()
     return grey
