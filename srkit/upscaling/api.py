@@ -19,8 +19,9 @@ from srkit.interfaces import Image, ObjectFormat, Upscaled
 from srkit.models.open import Model, open_model
 from srkit.upscaling.groups import map_groups
 from srkit.upscaling.images import upscale_images
+from srkit.upscaling.network import Engine
 from srkit.upscaling.size import Size
-from srkit.upscaling.upscaler import Engine, ImageUpscaler, Precision
+from srkit.upscaling.upscaler import ImageUpscaler, Precision
 from srkit.upscaling.upscalers import Upscalers
 
 

@@ -1,4 +1,4 @@
-"""Restore images with all that their files say."""
+"""Restore images together with their metadata."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from srkit import __version__
 from srkit.interfaces import CalibratedFormat, EnlargingFormat, Image, Upscaled
-from srkit.models.open import Model
-from srkit.upscaling.opacity import upscale_pictures
+from srkit.upscaling.alpha import upscale_pictures
 from srkit.upscaling.upscaler import ImageUpscaler
 
 
@@ -22,37 +21,44 @@ def upscale_images(
     metadata: Mapping[str, Any],
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[tuple[Image, list[str]]]:
-    """Restore images, and tell what the user should know of how each was made.
+    """Restore images, and collect messages for the user.
 
     Parameters
     ----------
     images
-        As their format reads them.
+        The images, as their format reads them.
     image_format
-        Knows what their metadata mean: ``calibrate`` and ``enlarge`` are asked, where it has them.
+        Interprets their metadata, if it is a :class:`srkit.interfaces.CalibratedFormat`, and
+        updates them, if it is a :class:`srkit.interfaces.EnlargingFormat`.
     upscaler
-        What restores.
+        Restores them.
     metadata
-        What the user says of all images in place of their files, such as ``zero_point``.
+        Metadata that the user states for all images, such as ``zero_point``.
     report
-        Called with the LR pixels done and in all, for each band.
+        Receives the LR pixels done and in total, for each band.
+
+    Returns
+    -------
+    list of tuple
+        SR and the messages for each image.
 
     Raises
     ------
     DataError
         If an image cannot be restored.
     """
-    given = [describe_source(image, image_format, metadata) for image in images]
+    sources = [describe_source(image, image_format, metadata) for image in images]
+    lines = history(upscaler, metadata)
     found = []
-    for lr, parts in zip(given, upscale_pictures(upscaler, given, report), strict=True):
-        sr = finish_image(lr, image_format, upscaler, history(upscaler, metadata), *parts)
-        told = lr.metadata.get("notes", []), parts[0].notes, sr.metadata.get("notes", [])
-        found.append((sr, [note for notes in told for note in notes]))
+    for lr, parts in zip(sources, upscale_pictures(upscaler, sources, report), strict=True):
+        sr = finish_image(lr, image_format, upscaler, lines, *parts)
+        notes = lr.metadata.get("notes", []), parts[0].notes, sr.metadata.get("notes", [])
+        found.append((sr, [note for some in notes for note in some]))
     return found
 
 
 def describe_source(image: Image, image_format: object, metadata: Mapping[str, Any]) -> Image:
-    """Note what the file and the user say of an image that is to be restored."""
+    """Add metadata that the file and the user state."""
     known = image_format.calibrate(image) if isinstance(image_format, CalibratedFormat) else image
     return replace(known, metadata={**known.metadata, **metadata})
 
@@ -65,7 +71,7 @@ def finish_image(
     upscaled: Upscaled,
     alpha: Tensor | None,
 ) -> Image:
-    """Give SR what its LR file says, and its opacity."""
+    """Give SR the metadata of its LR file, and its opacity."""
     if isinstance(image_format, EnlargingFormat):
         sr = image_format.enlarge(lr, upscaled, upscaler.scale, lines)
     else:
@@ -74,21 +80,21 @@ def finish_image(
     return sr if alpha is None else replace(sr, metadata={**sr.metadata, "alpha": alpha})
 
 
-def history(upscaler: ImageUpscaler, given: Mapping[str, Any]) -> list[str]:
-    """Say by what an image was restored, and what the user gave, in lines for its header."""
-    model: Model = upscaler.model
+def history(upscaler: ImageUpscaler, metadata: Mapping[str, Any]) -> list[str]:
+    """Describe how an image is restored, in lines for the header of its file."""
+    model, network = upscaler.model, upscaler.network
     origin = model.provenance
     lines = [f"srkit {__version__} upscale: scale {upscaler.scale:g}, model {model.name}"]
     if origin.recipe is not None:
         lines.append(f"recipe {origin.recipe}, trained with srkit {origin.srkit}")
     if origin.sha256 is not None:
         lines.append(f"sha256 of the weights {origin.sha256}")
-    if upscaler.engine != "torch":
-        lines.append(f"network run by {upscaler.engine}")
-    if upscaler.self_ensemble:
+    if network.engine != "torch":
+        lines.append(f"network run by {network.engine}")
+    if network.self_ensemble:
         lines.append("mean over eight flips and turns")
-    if upscaler.uncertainty and model.head is None:
-        lines.append("mean over eight flips and turns; UNCERTAINTY is their scatter, no error bar")
-    if "zero_point" in given:
-        lines.append(f"zero point {given['zero_point']:g} by the user")
+    if network.uncertainty and model.head is None:
+        lines.append("mean over eight flips and turns; UNCERTAINTY is their scatter, not an error")
+    if "zero_point" in metadata:
+        lines.append(f"zero point {metadata['zero_point']:g} by the user")
     return lines

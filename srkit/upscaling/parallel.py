@@ -18,8 +18,9 @@ from srkit.interfaces import WindowedFormat
 from srkit.system.processes.pool import DIED_TWICE, Pool, Setup, in_order, run_in_pool
 from srkit.system.progress import progress_bars
 from srkit.upscaling.files import FileResult, FileUpscaler, Summary
-from srkit.upscaling.frames.survey import Survey
-from srkit.upscaling.frames.windows import Fitted, FrameUpscaler, RestoredWindow, Window
+from srkit.upscaling.frames.geometry import Window
+from srkit.upscaling.frames.statistics import FrameStatistics
+from srkit.upscaling.frames.windows import Fitted, FrameUpscaler, RestoredWindow
 from srkit.upscaling.jobs import Job
 from srkit.upscaling.request import Request
 
@@ -105,7 +106,7 @@ def share_windows(
 def open_windows(
     request: Request,
     file: ImageFile,
-    known: Survey,
+    known: FrameStatistics,
     side: int,
     fitted: Fitted,
     device: str | None,

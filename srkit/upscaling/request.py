@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from srkit.components.registry import Registry
+from srkit.upscaling.network import Engine
 from srkit.upscaling.size import Size
-from srkit.upscaling.upscaler import Engine, Precision
+from srkit.upscaling.upscaler import Precision
 from srkit.upscaling.upscalers import Upscalers
 
 

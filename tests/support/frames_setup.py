@@ -11,7 +11,7 @@ import pytest
 from srkit.images.formats import ImageFile
 from srkit.interfaces import Image
 from srkit.upscaling.frames import files as frame_files
-from srkit.upscaling.frames import survey as surveying
+from srkit.upscaling.frames import statistics
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def by_windows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(frame_files, "LARGE", 0)
         patch.setattr(frame_files, "SMALL_FILE", 0)
-        patch.setattr(surveying, "BAND", 1000)
+        patch.setattr(statistics, "BAND", 1000)
         patch.setattr(ImageFile, "read_pages", None)  # reads a whole image
         yield
 

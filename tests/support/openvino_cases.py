@@ -142,7 +142,9 @@ def test_a_graph_that_answers_otherwise_is_not_used(
 
 
 def test_what_is_wrong_with_the_settings_is_told(model: Model) -> None:
-    with pytest.raises(ValueError, match="the engine is one of torch, openvino, got 'tensorrt'"):
+    with pytest.raises(
+        ValueError, match="the engine must be one of torch, openvino; got 'tensorrt'"
+    ):
         ImageUpscaler(model, engine="tensorrt")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="runs on the CPU, got the device cuda"):
         ImageUpscaler(model, engine="openvino", device="cuda")

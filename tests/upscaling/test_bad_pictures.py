@@ -76,9 +76,8 @@ def test_values_that_are_none(srkit: Srkit, tmp_path: Path) -> None:
     values[4, 4] = np.inf
     tifffile.imwrite(tmp_path / "b.tif", values)
     done = srkit("upscale", "b.tif", "-m", "bicubic")
-    assert (
-        done.out
-        == "b.tif: 15 pixels without a value: none in SR either\n1 restored by bicubic: b_x2.tif\n"
+    assert done.out == (
+        "b.tif: 15 pixels have no value, and none in SR either\n1 restored by bicubic: b_x2.tif\n"
     )
     found = tifffile.imread(tmp_path / "b_x2.tif")
     assert np.isnan(found[:4]).all()

@@ -14,7 +14,7 @@ from srkit.functional.resizing import resize
 from srkit.interfaces import Image
 from srkit.interfaces.quantity import Quantity
 from srkit.models.open import Model, open_model
-from srkit.upscaling.opacity import upscale_picture
+from srkit.upscaling.alpha import upscale_picture
 from srkit.upscaling.upscaler import ImageUpscaler
 
 
@@ -41,9 +41,9 @@ def test_any_bands_through_any_network(channels: int | None, bands: int) -> None
     found = _upscaler(channels)(Image(pixels))
     torch.testing.assert_close(found.pixels, _twice(pixels))
     stated = {
-        (1, 5): ["5 bands, restored one by one"],
-        (3, 1): ["a network for colour: the only band stands in for red, green and blue"],
-        (3, 4): ["a network for colour: each of 4 bands stands in for red, green and blue"],
+        (1, 5): ["5 bands are restored one by one"],
+        (3, 1): ["the network is for RGB: the only band is used as red, green and blue"],
+        (3, 4): ["the network is for RGB: each of 4 bands is used as red, green and blue"],
     }
     assert found.notes == stated.get((channels, bands), [])
 
@@ -51,7 +51,7 @@ def test_any_bands_through_any_network(channels: int | None, bands: int) -> None
 def test_bands_that_no_network_of_two_takes() -> None:
     with pytest.raises(DataError) as caught:
         _upscaler(2)(Image(torch.rand(3, 4, 4)))
-    assert str(caught.value) == "has 3 channels, and the network 2"
+    assert str(caught.value) == "has 3 channels, but the network expects 2"
 
 
 def test_values_keep_range_and_sign() -> None:
@@ -107,7 +107,7 @@ def test_holes_stay_holes() -> None:
     found = _upscaler(1)(Image(pixels))
     expected = _twice(pixels).nan_to_num(torch.nan, torch.nan, torch.nan)
     torch.testing.assert_close(found.pixels, expected, equal_nan=True)
-    assert found.notes[-1] == "2 pixels without a value: none in SR either"
+    assert found.notes[-1] == "2 pixels have no value, and none in SR either"
 
 
 def test_nothing_but_holes() -> None:
@@ -174,20 +174,21 @@ def test_sigma_of_a_head_goes_through_the_stretch_and_the_scale() -> None:
 
 def test_what_cannot_be_asked_for() -> None:
     model = Model("near", _Nearest(), 2, 1)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^the precision is one of auto, bf16, fp32, got 'fp8'$"):
+    with pytest.raises(
+        ValueError, match=r"^the precision must be one of auto, bf16, fp32; got 'fp8'$"
+    ):
         ImageUpscaler(model, precision="fp8")  # type: ignore[arg-type]
     bicubic = open_model("bicubic", Registry.discover(), scale=2)
     with pytest.raises(WeightsError) as caught:
         ImageUpscaler(bicubic, uncertainty=True)
     assert str(caught.value) == (
-        "'bicubic' is an interpolation, which does not know how sure it is; leave the uncertainty "
-        "out"
+        "'bicubic' is an interpolation, whose uncertainty is unknown; drop the option"
     )
 
 
 def test_what_fits_is_not_divided_and_needs_no_margin(monkeypatch: pytest.MonkeyPatch) -> None:
     """To measure the margin takes longer than to restore a picture of this size."""
-    monkeypatch.setattr("srkit.upscaling.upscaler.reach", lambda *asked: pytest.fail("measured"))
+    monkeypatch.setattr("srkit.upscaling.network.reach", lambda *asked: pytest.fail("measured"))
     image = Image(torch.rand(1, 100, 90))
     found = ImageUpscaler(Model("near", _Nearest(), 2, 1))(image)  # type: ignore[arg-type]
     torch.testing.assert_close(found.pixels, _twice(image.pixels))
@@ -207,8 +208,8 @@ def test_what_8_bits_hide_does_not_narrow_the_margin_of_floats() -> None:
     upscaler = ImageUpscaler(model, tile=16)
     pixels = torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0))
     upscaler(Image(pixels, metadata={"bits": 8}))
-    assert upscaler._needs.margin(rounded=True) == 1
-    assert upscaler.margin == 32
+    assert upscaler.network.margin(rounded=True) == 1
+    assert upscaler.network.margin() == 32
     whole = ImageUpscaler(model, tile=40)(Image(pixels)).pixels
     torch.testing.assert_close(upscaler(Image(pixels)).pixels, whole, atol=1e-6, rtol=0)
 

@@ -235,9 +235,9 @@ def test_copies_for_another_scale_measure_the_network_once(
         "edsr", Registry.discover(), ["blocks=1", "features=4"], scale=2, channels=1
     )
     upscalers = Upscalers(model, Registry.discover(), Size(width=300))
-    margin = upscalers.for_image(image(9, 20)).margin
+    margin = upscalers.for_image(image(9, 20)).network.margin()
     monkeypatch.setattr(
-        "srkit.upscaling.upscaler.reach", lambda *asked: pytest.fail("measured again")
+        "srkit.upscaling.network.reach", lambda *asked: pytest.fail("measured again")
     )
-    assert upscalers.for_image(image(9, 60)).margin == margin
+    assert upscalers.for_image(image(9, 60)).network.margin() == margin
     assert torch.is_tensor(next(model.generator.parameters()))

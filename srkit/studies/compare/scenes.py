@@ -18,7 +18,7 @@ from srkit.models.open import open_model
 from srkit.studies.compare.figures import draw, has_colour_scale
 from srkit.studies.compare.results import Layer, Scene
 from srkit.studies.metrics import measure_image
-from srkit.upscaling.opacity import upscale_picture
+from srkit.upscaling.alpha import upscale_picture
 from srkit.upscaling.upscaler import ImageUpscaler
 
 INPUT, BASELINE, HR = "input", "bicubic", "HR"

@@ -15,7 +15,7 @@ from torch import Tensor
 from srkit.images.levels import is_measured
 from srkit.interfaces import Image
 from srkit.studies.consistency.degradation import Redegradation
-from srkit.upscaling.upscaler import filled
+from srkit.upscaling.normalisation import filled
 
 #: Residuals beyond so many standard deviations of the noise, or levels of 8 bits, are not
 #: supported.

@@ -31,8 +31,9 @@ from srkit.studies.ranking.results import Cost, Example, Ranking
 from srkit.studies.ranking.testset import Pair, TestSet
 from srkit.system.memory import PeakMemory
 from srkit.system.progress import progress_bars
+from srkit.upscaling.normalisation import as_bands
 from srkit.upscaling.tiling import LARGEST
-from srkit.upscaling.upscaler import ImageUpscaler, Precision, as_bands
+from srkit.upscaling.upscaler import ImageUpscaler, Precision
 
 #: Metrics that are measured by default, of 8-bit images and of measured values. Metrics whose
 #: weights would have to be downloaded are left out.
@@ -207,7 +208,7 @@ class _Ranker:
                 if index in self.examples:
                     crops[index] = self.examples[index].box.cut(_displayed(sr, pair))
         arrays = {metric: np.array(each) for metric, each in values.items()}
-        passes = len(as_bands(large.pixels, model.channels, [])) * (8 if ensemble else 1)
+        passes = len(as_bands(large.pixels, model.channels)) * (8 if ensemble else 1)
         self.costs[name] = Cost(*_count(model, passes), seconds / count, memory.peak)
         self.results.append(ModelResult(name, arrays, None, seconds))
         for index, crop in crops.items():

@@ -25,8 +25,9 @@ from srkit.interfaces import (
 )
 from srkit.system.locks import locked
 from srkit.system.memory import trim_memory
+from srkit.upscaling.frames.geometry import Window
 from srkit.upscaling.frames.journal import Journal, Strip
-from srkit.upscaling.frames.windows import FrameUpscaler, RestoredWindow, Window
+from srkit.upscaling.frames.windows import FrameUpscaler, RestoredWindow
 from srkit.upscaling.jobs import PARTIAL, Job
 from srkit.upscaling.upscalers import AnyUpscaler
 
@@ -175,7 +176,7 @@ def _upscale(
     resumed = journal.read() and partial.is_file()
     if resumed:
         frame.side = journal.side
-    outline, _ = frame.described(0.0, 0)
+    outline, _ = frame.describe()
     check_size(*frame.size, job.target)
     lost = what_is_lost(outline, job.target)
     sink, notes = _open_sink(job.target.format, partial, outline, journal, resumed)
@@ -183,7 +184,7 @@ def _upscale(
         _write_strips(job, frame, sink, journal, restore, report)
         total = sum(strip.total for strip in journal.strips)
         count = sum(strip.count for strip in journal.strips)
-        finished, told = frame.described(total, count)
+        finished, told = frame.describe(total, count)
         sink.finish(finished)
     partial.replace(job.target.path)
     journal.remove()
@@ -264,17 +265,17 @@ def _write_strips(
 def _task(job: Job, frame: FrameUpscaler) -> dict[str, Any]:
     """Describe the work as plain data: if any of it changes, the work starts over."""
     path, upscaler = job.source.path, frame.upscaler
-    status, model = path.stat(), upscaler.model
+    status, model, network = path.stat(), upscaler.model, upscaler.network
     return {
         "srkit": __version__,
         "input": [str(path.resolve()), status.st_size, status.st_mtime_ns, frame.known.digest],
         "model": [model.name, model.scale, model.provenance.sha256],
         "scale": upscaler.scale,
-        "self_ensemble": upscaler.self_ensemble,
-        "uncertainty": upscaler.uncertainty,
+        "self_ensemble": network.self_ensemble,
+        "uncertainty": network.uncertainty,
         "precision": upscaler.precision,
-        "tile": upscaler.given_tile,
-        "device": upscaler.device.type,
-        "engine": upscaler.engine,
+        "tile": network.given_tile,
+        "device": network.device.type,
+        "engine": network.engine,
         "given": {name: repr(value) for name, value in frame.metadata.items()},
     }

@@ -165,8 +165,8 @@ def test_images_without_a_zero_point_need_the_option(
     with pytest.raises(FailedError) as caught:
         upscale_file(source, target, ImageUpscaler(_model(registry)), formats)
     assert str(caught.value) == (
-        f"{source}: states no zero point, and the network was trained on calibrated fluxes "
-        "(AB 27); give the zero point (--zero-point)"
+        f"{source}: states no zero point, but the network was trained on calibrated fluxes "
+        "(AB 27); give it with --zero-point"
     )
     upscale_file(source, target, ImageUpscaler(_model(registry)), formats, zero_point=26.5)
     assert "zero point 26.5 by the user" in list(fits.getheader(target)["HISTORY"])
@@ -178,7 +178,7 @@ def test_nan_is_preserved(tmp_path: Path, registry: Registry, formats: Formats) 
     fits.PrimaryHDU(values, fits.getheader(tmp_path / "lens.fits")).writeto(tmp_path / "nan.fits")
     source, target = tmp_path / "nan.fits", tmp_path / "sr.fits"
     notes = upscale_file(source, target, ImageUpscaler(_model(registry)), formats)
-    assert notes == ["2 pixels without a value: none in SR either"]
+    assert notes == ["2 pixels have no value, and none in SR either"]
     sr = fits.getdata(target)
     expected = np.zeros(sr.shape, bool)
     expected[4:8, 10:12] = True
@@ -191,7 +191,8 @@ def test_another_pixel_scale_is_noted(tmp_path: Path, registry: Registry, format
     upscaler = ImageUpscaler(_model(registry, constrained=False))
     note, flux = upscale_file(source, target, upscaler, formats)
     assert note == (
-        "pixels of 0.36 arcsec, while the network was trained on 0.168: its PSF is another"
+        "the pixel scale is 0.36 arcsec but the network was trained at 0.168; its PSF will not "
+        "match"
     )
     assert flux.startswith("the model changes the total flux by ")  # it is not trained
 

@@ -15,7 +15,6 @@ from srkit.components.registry import Registry
 from srkit.interfaces import Image
 from srkit.interfaces.quantity import Quantity
 from srkit.models.open import Model, open_model
-from srkit.upscaling.frames.survey import survey
 from srkit.upscaling.frames.windows import FrameUpscaler
 from srkit.upscaling.images import upscale_images
 from srkit.upscaling.upscaler import ImageUpscaler
@@ -32,10 +31,10 @@ def _network(channels: int = 1, **options: Any) -> Model:
 def _by_windows(upscaler: ImageUpscaler, image: Image) -> tuple[Image, list[str]]:
     """Restore an image, and compare where its windows are with where they should be."""
     source = Held(image)
-    frame = FrameUpscaler(upscaler, source, None, {}, survey(source))
+    frame = FrameUpscaler(upscaler, source, None, {})
     parts = [frame.restore(window) for strip in frame.strips() for window in frame.windows(strip)]
     assert len(parts) > 4
-    outline, notes = frame.described(
+    outline, notes = frame.describe(
         sum(part.total for part in parts), sum(part.count for part in parts)
     )
     pixels = torch.full(outline.pixels.shape, -99.0)
@@ -128,7 +127,7 @@ def test_the_spread_of_the_ensemble() -> None:
     image = _image()
     image.pixels[0, 5, 5] = torch.nan
     source = Held(image)
-    frame = FrameUpscaler(upscaler, source, Sigmas(), {}, survey(source))
+    frame = FrameUpscaler(upscaler, source, Sigmas(), {})
     whole = upscaler(image)
     assert whole.sigma is not None
     for strip in frame.strips():
@@ -150,7 +149,7 @@ def test_windows_of_a_wide_frame_are_lower(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("srkit.upscaling.frames.windows.BAND", 83 * 10)
     upscaler = ImageUpscaler(_network(), tile=24)
     source = Held(_image())
-    frame = FrameUpscaler(upscaler, source, None, {}, survey(source))
+    frame = FrameUpscaler(upscaler, source, None, {})
     assert frame.strips()[:2] == [(0, 20), (20, 40)]
     assert frame.strips()[-1] == (120, 122)
     _compare(upscaler, _image())

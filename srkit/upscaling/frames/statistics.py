@@ -1,4 +1,4 @@
-"""What has to be known of a whole frame before a part of it can be restored."""
+"""Statistics of a whole frame, which restoring a part of it requires."""
 
 from __future__ import annotations
 
@@ -13,67 +13,70 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.functional.medians import row_medians
 from srkit.interfaces import Image, ImageSource
-from srkit.upscaling.upscaler import NO_VALUES
+from srkit.upscaling.normalisation import NO_VALUES
 
 #: Values that are read at once.
 BAND = 2**22
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """Numbers about a frame, gathered band by band.
+class FrameStatistics:
+    """Statistics of a frame.
 
     Parameters
     ----------
     data_range
         The values of black and white.
     holes
-        How many values are NaN or infinite.
+        Number of values that are NaN or infinite.
     medians
-        Of each channel's finite values, ``(C,)``, where there are holes.
-    mean, scatter
-        Mean of the values, and of their absolute values; NaN left out.
+        Median of each channel's finite values, ``(C,)``, if there are holes.
+    mean, mean_absolute
+        Mean of the values, and of their absolute values; without NaN.
     opacity
-        The lowest and the highest, where there is opacity.
+        The lowest and the highest, if there is an alpha channel.
     digest
-        Checksum of all that was read.
+        Checksum of all values.
     """
 
     data_range: tuple[float, float]
     holes: int
     medians: Tensor | None
     mean: float
-    scatter: float
+    mean_absolute: float
     opacity: tuple[float, float] | None
     digest: str
 
 
-def survey(source: ImageSource) -> Survey:
-    """Read a frame once, and three times if it has holes.
+def frame_statistics(source: ImageSource) -> FrameStatistics:
+    """Compute the statistics of a frame by reading it once, or three times if it has holes.
 
     Raises
     ------
     DataError
         If the file is damaged, or no pixel has a value.
     """
-    tally = _Tally()
-    for band in bands(source):
-        tally.add(band)
-    if not tally.finite:
+    sums = _Sums()
+    for band in read_bands(source):
+        sums.add(band)
+    if not sums.finite:
         raise DataError(NO_VALUES)
-    holes = source.outline.pixels.numel() - tally.finite
-    return Survey(
-        source.data_range(tally.low, tally.high),
+    holes = source.outline.pixels.numel() - sums.finite
+    medians = None
+    if holes:
+        medians = row_medians(lambda: (band.pixels.flatten(1) for band in read_bands(source)))
+    return FrameStatistics(
+        source.data_range(sums.low, sums.high),
         holes,
-        row_medians(lambda: (band.pixels.flatten(1) for band in bands(source))) if holes else None,
-        tally.total / tally.count,
-        tally.absolute / tally.count,
-        (tally.clearest, tally.densest) if "alpha" in source.outline.metadata else None,
-        f"{tally.digest:08x}",
+        medians,
+        sums.total / sums.count,
+        sums.absolute / sums.count,
+        (sums.lowest_alpha, sums.highest_alpha) if "alpha" in source.outline.metadata else None,
+        f"{sums.digest:08x}",
     )
 
 
-def bands(source: ImageSource) -> Iterator[Image]:
+def read_bands(source: ImageSource) -> Iterator[Image]:
     """Read a frame from top to bottom, some rows at a time."""
     channels, height, width = source.outline.pixels.shape
     rows = max(1, BAND // (channels * width))
@@ -82,15 +85,15 @@ def bands(source: ImageSource) -> Iterator[Image]:
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Sums:
     low: float = math.inf
     high: float = -math.inf
     finite: int = 0
     count: int = 0
     total: float = 0.0
     absolute: float = 0.0
-    clearest: float = math.inf
-    densest: float = -math.inf
+    lowest_alpha: float = math.inf
+    highest_alpha: float = -math.inf
     digest: int = 0
 
     def add(self, band: Image) -> None:
@@ -107,8 +110,8 @@ class _Tally:
         self.absolute += float(stated.abs().sum(dtype=torch.float64))
         alpha = band.metadata.get("alpha")
         if alpha is not None:
-            self.clearest = min(self.clearest, float(alpha.min()))
-            self.densest = max(self.densest, float(alpha.max()))
+            self.lowest_alpha = min(self.lowest_alpha, float(alpha.min()))
+            self.highest_alpha = max(self.highest_alpha, float(alpha.max()))
         for plane in (pixels, alpha, band.metadata.get("mask")):
             if plane is not None:
                 self.digest = zlib.crc32(plane.contiguous().numpy().data, self.digest)

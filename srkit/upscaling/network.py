@@ -1,0 +1,188 @@
+"""Run the network of a model on images of any size, in the values that it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from srkit.errors import WeightsError
+from srkit.functional._self_ensemble import self_ensemble as average_over_turns
+from srkit.interfaces import Batch, View
+from srkit.system.memory import keep_freed_memory
+from srkit.upscaling.tiling import NEGLIGIBLE, OF_LEVELS, reach, restore_tiled, side_that_fits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from srkit.models.open import Model
+
+#: What runs the network.
+Engine = Literal["torch", "openvino"]
+#: Images up to this side are never tiled, so that nothing has to be measured for them.
+WHOLE = 64
+
+
+class NetworkRunner:
+    """Runs the network of a model, with its stretch, its constraint and its uncertainty.
+
+    Its parameters are those of :class:`srkit.upscaling.upscaler.ImageUpscaler`; thread-safe.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        self_ensemble: bool,
+        uncertainty: bool,
+        tile: int | None,
+        device: torch.device | str | None,
+        engine: Engine,
+    ) -> None:
+        if engine not in get_args(Engine):
+            listed = ", ".join(get_args(Engine))
+            raise ValueError(f"the engine must be one of {listed}; got {engine!r}")
+        if tile is not None and tile < 1:
+            raise ValueError(f"the tile must be positive, got {tile}")
+        if uncertainty and model.channels is None:
+            raise WeightsError(
+                f"'{model.name}' is an interpolation, whose uncertainty is unknown; drop the option"
+            )
+        self.model, self.engine = model, engine
+        self.self_ensemble, self.uncertainty, self.given_tile = self_ensemble, uncertainty, tile
+        on_gpu = torch.cuda.is_available() and engine == "torch"
+        self.device = torch.device(device or ("cuda" if on_gpu else "cpu"))
+        if engine == "openvino" and self.device.type != "cpu":
+            raise ValueError(f"the engine openvino runs on the CPU, got the device {device}")
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        if model.head is not None:
+            model.head.to(self.device)
+        channels_last = model.generator.channels_last
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        self._torch_network = model.generator.to(self.device).to(memory_format=self._layout)
+        self._network: nn.Module = self._torch_network
+        if engine == "openvino" and model.channels is not None:
+            from srkit.models.openvino import OpenVINONetwork
+
+            self._network = OpenVINONetwork(model)
+        self._margins: dict[bool, int] = {}
+
+    def margin(self, *, rounded: bool = False) -> int:
+        """Return the LR pixels around a tile that affect it, in fp32 or rounded to bf16."""
+        if rounded not in self._margins:
+            negligible = OF_LEVELS if rounded else NEGLIGIBLE
+            with torch.no_grad(), self._autocast(rounded=rounded):
+                channels = self.model.channels or 1
+                self._margins[rounded] = reach(self._network, channels, self.device, negligible)
+        return self._margins[rounded]
+
+    def tile(self, *, rounded: bool = False) -> int:
+        """Return the side of a tile in LR pixels, without its margin."""
+        return self.given_tile or self._side_that_fits(self.margin(rounded=rounded))
+
+    @cached_property
+    def _largest_whole(self) -> int:
+        """The side of the largest image that is restored without tiles."""
+        return self._side_that_fits(0)
+
+    def _side_that_fits(self, margin: int) -> int:
+        channels = self.model.channels or 1
+        return side_that_fits(self._torch_network, channels, self.device, margin)
+
+    def _autocast(self, *, rounded: bool) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=rounded)
+
+    def restore(
+        self,
+        lr: Tensor,
+        *,
+        rounded: bool,
+        pixel_scale: float | None,
+        fitted: Tensor | None = None,
+        piece: bool = False,
+        report: Callable[[int, int], None] = lambda done, total: None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Restore images at the scale of the model.
+
+        Parameters
+        ----------
+        lr
+            ``(N, channels, h, w)``, in the values of the model.
+        rounded
+            Whether to compute in bf16.
+        pixel_scale
+            Side of an LR pixel in arcsec, if it is known.
+        fitted
+            What the stretch measured on the whole images, ``(N, K)``; by default it is measured
+            here.
+        piece
+            Whether these are pieces of an image, which are tiled only if memory runs out.
+        report
+            Receives the LR pixels done and in total.
+
+        Returns
+        -------
+        sr, sigma
+            SR and, if requested, its standard deviation, float32.
+        """
+        with torch.no_grad(), self._autocast(rounded=rounded):
+            lr = lr.to(self.device, memory_format=self._layout)
+            view = self.view(lr, pixel_scale, fitted)
+            assert view.seen.lr is not None
+            longest = max(lr.shape[-2:])
+            answer = restore_tiled(
+                self._apply,
+                view.seen.lr,
+                self.model.scale,
+                longest if piece or self._fits(longest) else self.tile(rounded=rounded),
+                lambda: self.margin(rounded=rounded),
+                report,
+            )
+            seen, variance = answer[:, : lr.shape[1]], answer[:, lr.shape[1] :]
+            with torch.autocast(self.device.type, enabled=False):  # fluxes must not be rounded
+                sr = view.to_flux(seen)
+                if self.model.constraint is not None:
+                    sr = self.model.constraint(sr, view.flux)
+                if not self.uncertainty:
+                    return sr, None
+                return sr, view.sigma_to_flux(view.to_seen(sr), variance.sqrt())
+
+    def _fits(self, longest: int) -> bool:
+        """Return whether an image is not tiled, so that its margin need not be measured."""
+        if self.given_tile is not None:
+            return longest <= self.given_tile
+        return longest <= WHOLE or longest <= self._largest_whole
+
+    def _apply(self, lr: Tensor) -> Tensor:
+        """Return SR in stretched values and, if requested, its variance as further channels."""
+        head = self.model.head
+        if self.self_ensemble or (self.uncertainty and head is None):
+            sr, variance = average_over_turns(self._network, lr)
+        else:
+            sr = variance = self._network(lr).float()
+        if not self.uncertainty:
+            return sr
+        return torch.cat([sr, variance if head is None else head(lr, sr).exp()], 1)
+
+    def view(self, lr: Tensor, pixel_scale: float | None, fitted: Tensor | None = None) -> View:
+        """Stretch LR, with what is measured on it by default; HR has only a shape."""
+        scale, quantity = self.model.scale, self.model.quantity
+        height, width = (scale * side for side in lr.shape[-2:])
+        batch = Batch(
+            names=["image"] * len(lr),
+            hr=lr.new_zeros(()).expand(*lr.shape[:2], height, width),
+            seeds=[0] * len(lr),
+            lr=lr,
+            data_range=quantity.data_range,
+            unit=quantity.unit,
+            pixel_scale=pixel_scale / scale if pixel_scale else quantity.pixel_scale,
+        )
+        stretch = self.model.stretch
+        if stretch is None:
+            return View(batch, batch)
+        fitted = stretch.fit(lr) if fitted is None else fitted.to(lr)
+        return View(batch, replace(batch, lr=stretch(lr, fitted)), stretch, fitted)
