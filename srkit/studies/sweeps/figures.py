@@ -23,7 +23,7 @@ NAME_WIDTH = 36
 
 def variants_figure(found: Sweep) -> Figure:
     """Draw each metric by variant: every run as a dot, with mean and standard deviation."""
-    rows = [summary for summary in found.summaries() if summary.runs]
+    rows = [summary for summary in found.summaries() if summary.evaluated]
     with style():
         figure, axes = panels(len(found.metrics), 3, (3.9, 1.2 + 0.3 * len(rows)))
         for axis, metric in zip(axes, found.metrics, strict=True):

@@ -50,7 +50,7 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
     names = [metric.name for metric in found.metrics]
     header = ["variant", "runs", *(f"{name}{end}" for name in names for end in ("", "/sd"))]
     rows = (
-        [each.name, len(each.runs)]
+        [each.name, each.evaluated]
         + [number for name in names for number in (each.mean(name), each.deviation(name))]
         for each in [*found.summaries(), *found.references()]
     )
@@ -163,8 +163,8 @@ def _value_text(value: Any) -> str:
 
 
 def _count(summary: Summary) -> str:
-    done = len(summary.runs)
-    return str(done) if done == summary.planned else f"{done} of {summary.planned}"
+    done, planned = summary.evaluated, len(summary.outcomes)
+    return str(done) if done == planned else f"{done} of {planned}"
 
 
 def _write_runs(found: Sweep, writer: ReportWriter) -> None:
@@ -189,7 +189,7 @@ def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
     def row(summary: Summary) -> dict[str, Any]:
         return {
             "name": summary.name,
-            "runs": len(summary.runs),
+            "runs": summary.evaluated,
             "mean": {name: summary.mean(name) for name in names},
             "standard_deviation": {name: summary.deviation(name) for name in names},
         }

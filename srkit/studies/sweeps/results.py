@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,40 +61,38 @@ class Summary:
     ----------
     name
         Name of the variant or model.
-    runs
-        The means of each run that has results.
-    planned
-        The number of runs that are planned.
-    scores
-        As in :class:`Outcome`; empty for models that are not ranked.
+    outcomes
+        The results of each repetition.
     """
 
     name: str
-    runs: Sequence[Numbers]
-    planned: int
-    scores: Sequence[Numbers] = ()
+    outcomes: Sequence[Outcome]
+
+    @property
+    def evaluated(self) -> int:
+        """The number of repetitions that have results."""
+        return sum(bool(outcome.means) for outcome in self.outcomes)
 
     def values(self, metric: str) -> list[float]:
-        """Return a metric of each run that has it."""
-        return _values(self.runs, metric)
+        """Return a metric of each repetition that has it."""
+        return _known(outcome.mean(metric) for outcome in self.outcomes)
 
     def mean(self, metric: str) -> float:
-        """Return the mean of a metric over the runs; NaN if none has it."""
+        """Return the mean of a metric over the repetitions; NaN if none has it."""
         return _mean(self.values(metric))
 
     def deviation(self, metric: str) -> float:
-        """Return the sample standard deviation over the runs; NaN for fewer than two."""
+        """Return the sample standard deviation over the repetitions; NaN for fewer than two."""
         values = self.values(metric)
         defined = len(values) > 1 and np.isfinite(values).all()
         return float(np.std(values, ddof=1)) if defined else math.nan
 
     def score(self, metric: str) -> float:
-        """Return the mean of the score over the runs; NaN if none has it."""
-        return _mean(_values(self.scores, metric))
+        """Return the mean of the score over the repetitions; NaN if none has it."""
+        return _mean(_known(outcome.scores.get(metric, math.nan) for outcome in self.outcomes))
 
 
-def _values(runs: Sequence[Numbers], metric: str) -> list[float]:
-    values = [run.get(metric, math.nan) for run in runs]
+def _known(values: Iterable[float]) -> list[float]:
     return [value for value in values if not math.isnan(value)]
 
 
@@ -131,12 +129,10 @@ class Sweep:
 
     def summaries(self) -> list[Summary]:
         """Return the variants, each with its repetitions."""
-        summaries = []
-        for name, outcomes in self._groups(self.outcomes).items():
-            evaluated = [outcome for outcome in outcomes if outcome.means]
-            means, scores = [o.means for o in evaluated], [o.scores for o in evaluated]
-            summaries.append(Summary(name, means, len(outcomes), scores))
-        return summaries
+        groups: dict[str, list[Outcome]] = {}
+        for outcome in self.outcomes:
+            groups.setdefault(outcome.variant.group, []).append(outcome)
+        return [Summary(name, outcomes) for name, outcomes in groups.items()]
 
     def references(self) -> list[Summary]:
         """Return the other models in the evaluations, if their results agree for all variants.
@@ -144,15 +140,16 @@ class Sweep:
         The variants then have the same test data. Between repetitions, such as folds, the results
         may differ; if they do not, the result of one run is returned.
         """
-        groups = self._groups([outcome for outcome in self.outcomes if outcome.means])
-        names = dict.fromkeys(name for outcome in self.outcomes for name in outcome.others)
         found = []
-        for name in names:
-            sets = [[o.others.get(name, {}) for o in outcomes] for outcomes in groups.values()]
+        for name in dict.fromkeys(name for outcome in self.outcomes for name in outcome.others):
+            sets = [
+                [replace(o, means=o.others.get(name, {})) for o in summary.outcomes if o.means]
+                for summary in self.summaries()
+            ]
             longest = max(sets, key=len)
-            if all(_equal(numbers, longest[: len(numbers)]) for numbers in sets):
+            if all(_equal(outcomes, longest) for outcomes in sets):
                 constant = _equal(longest, longest[:1] * len(longest))
-                found.append(Summary(name, longest[:1] if constant else longest, len(longest)))
+                found.append(Summary(name, longest[:1] if constant else longest))
         return found
 
     def best(self, metric: MetricInfo) -> set[str]:
@@ -185,21 +182,13 @@ class Sweep:
         """Return the runs that have no results."""
         return [outcome for outcome in self.outcomes if not outcome.means]
 
-    @staticmethod
-    def _groups(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-        """Group the repetitions of each variant."""
-        groups: dict[str, list[Outcome]] = {}
-        for outcome in outcomes:
-            groups.setdefault(outcome.variant.group, []).append(outcome)
-        return groups
 
-
-def _equal(first: Sequence[Numbers], second: Sequence[Numbers]) -> bool:
-    """Return whether two lists of numbers are equal up to rounding; NaN equals NaN."""
-    return len(first) == len(second) and all(
-        one.keys() == two.keys()
-        and all(np.isclose(one[key], two[key], rtol=1e-5, equal_nan=True) for key in one)
-        for one, two in zip(first, second, strict=True)
+def _equal(first: Sequence[Outcome], second: Sequence[Outcome]) -> bool:
+    """Return whether the means of repetitions that both have are equal up to rounding."""
+    return all(
+        one.means.keys() == two.means.keys()
+        and all(np.isclose(one.means[k], two.means[k], 1e-5, equal_nan=True) for k in one.means)
+        for one, two in zip(first, second, strict=False)
     )
 
 

@@ -25,7 +25,7 @@ def test_repetitions_are_averaged() -> None:
     values = [30.0, 31.0, 33.5]
     found = sweep_of(*(make_outcome("a", i, psnr=value) for i, value in enumerate(values)))
     (summary,) = found.summaries()
-    assert (summary.name, summary.planned, len(summary.runs)) == ("a", 3, 3)
+    assert (summary.name, len(summary.outcomes), summary.evaluated) == ("a", 3, 3)
     assert summary.mean("psnr") == pytest.approx(statistics.mean(values))
     assert summary.deviation("psnr") == pytest.approx(statistics.stdev(values))
 
@@ -34,15 +34,15 @@ def test_run_without_results_is_planned_but_not_counted() -> None:
     failed = Outcome(Variant("a_1", "a", {}, {}), Path("a_1"), reason="killed by SIGKILL")
     found = sweep_of(make_outcome("a", 0, psnr=30.0), failed)
     (summary,) = found.summaries()
-    assert (summary.planned, len(summary.runs), summary.mean("psnr")) == (2, 1, 30.0)
+    assert (len(summary.outcomes), summary.evaluated, summary.mean("psnr")) == (2, 1, 30.0)
     assert math.isnan(summary.deviation("psnr"))
     assert found.missing() == [failed]
 
 
 def test_metric_that_was_not_measured_is_nan() -> None:
-    assert math.isnan(Summary("a", [], 2).mean("psnr"))
-    assert math.isnan(Summary("a", [{"psnr": math.nan}], 1).mean("psnr"))
-    assert math.isnan(Summary("a", [{"psnr": math.inf}] * 2, 2).deviation("psnr"))
+    assert math.isnan(Summary("a", []).mean("psnr"))
+    assert math.isnan(Summary("a", [make_outcome("a", 0, psnr=math.nan)]).mean("psnr"))
+    assert math.isnan(Summary("a", [make_outcome("a", 0, psnr=math.inf)] * 2).deviation("psnr"))
 
 
 def test_best_needs_several_variants() -> None:
@@ -64,7 +64,7 @@ def test_other_models_are_shown_if_all_variants_agree() -> None:
         *(make_outcome("a", i, others=both, psnr=30.0) for i in range(2)),
         *(make_outcome("b", i, others=other, psnr=30.0) for i in range(2)),
     )
-    assert [(each.name, each.mean("psnr"), len(each.runs)) for each in found.references()] == [
+    assert [(each.name, each.mean("psnr"), each.evaluated) for each in found.references()] == [
         ("bicubic", 28.0, 1)
     ]
 
