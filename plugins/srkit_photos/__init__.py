@@ -7,7 +7,7 @@ SRKIT_API = 1
 
 @hookimpl
 def srkit_datasets() -> dict[str, str]:
-    """Offer folders and shards, ImageNet, DIV2K and kin, and installed packages' pictures."""
+    """Return folders and shards, ImageNet, DIV2K and others, and pictures of installed packages."""
     return {
         "benchmark_set": "srkit_photos.datasets.benchmark_sets:benchmark_set",
         "coco_boxes": "srkit_photos.datasets.annotated:CocoBoxes",
@@ -26,13 +26,13 @@ def srkit_datasets() -> dict[str, str]:
 
 @hookimpl
 def srkit_commands() -> dict[str, str]:
-    """Offer the packing of pictures into shards."""
+    """Return the command that packs pictures into shards."""
     return {"data shard": "srkit_photos.shards.command:shard"}
 
 
 @hookimpl
 def srkit_degradations() -> dict[str, str]:
-    """Offer plain shrinking, single steps of a photograph's life, and its whole life."""
+    """Return downscaling, single steps such as blur and JPEG, and Real-ESRGAN and BSRGAN."""
     plain, step = "srkit_photos.degradations.downscaling", "srkit_photos.degradations.single_steps"
     return {
         "area": f"{plain}:Area",
@@ -53,7 +53,7 @@ def srkit_degradations() -> dict[str, str]:
 
 @hookimpl
 def srkit_downloads() -> dict[str, str]:
-    """Offer DIV2K, Flickr2K, Tiny ImageNet and sets to test on."""
+    """Return DIV2K, Flickr2K, Tiny ImageNet and test sets."""
     module = "srkit_photos.downloads"
     return {
         "benchmark_set": f"{module}:benchmark_set",
@@ -65,7 +65,7 @@ def srkit_downloads() -> dict[str, str]:
 
 @hookimpl
 def srkit_image_formats() -> dict[str, str]:
-    """Offer the formats of Pillow, TIFF, and the arrays of NumPy."""
+    """Return the formats of Pillow, TIFF, and NumPy arrays."""
     return {
         "avif": "srkit_photos.formats.pillow_formats:Avif",
         "jpeg": "srkit_photos.formats.pillow_formats:Jpeg",

@@ -1,9 +1,9 @@
 """What `srkit data get` can download.
 
-The checksums and sizes of DIV2K are those that TensorFlow Datasets verifies its downloads with
-(``tensorflow_datasets/datasets/div2k/checksums.tsv``); the MD5 of Flickr2K and Urban100 stand in
-the loaders of catalyst-team/esrgan and deepinv, that of Tiny ImageNet in many
-research repositories, which agree on its size, too. The makers publish none.
+The checksums and sizes of DIV2K are those of TensorFlow Datasets
+(``tensorflow_datasets/datasets/div2k/checksums.tsv``). The MD5 sums of Flickr2K and Urban100 are in
+the loaders of catalyst-team/esrgan and deepinv, that of Tiny ImageNet in many research
+repositories, which also agree on its size. The authors publish no checksums.
 """
 
 from __future__ import annotations
@@ -75,26 +75,26 @@ DIV2K_ARCHIVES = {
     ),
 }
 
-#: Terms of the sets to test on, as far as their makers state any.
+#: Terms of the test sets, if their authors state any.
 BENCHMARK_LICENCES = {
-    "Set5": "its makers state none",
-    "Set14": "its makers state none",
+    "Set5": "not stated by its authors",
+    "Set14": "not stated by its authors",
     "B100": "from the Berkeley Segmentation Dataset: non-commercial research and education",
-    "Urban100": "photographs from Flickr under Creative Commons licences, as its paper says",
+    "Urban100": "photographs from Flickr under Creative Commons licences, according to its paper",
 }
 
 
 def div2k(
     *, lr: Literal["bicubic", "unknown", "none"] = "none", scale: Literal[2, 3, 4] = 2
 ) -> Download:
-    """DIV2K: 800 photographs to train on, 100 to validate.
+    """DIV2K: 800 training and 100 validation photographs.
 
     Parameters
     ----------
     lr
-        The official LR pictures, too, of one scale.
+        Also download the official LR pictures of one scale.
     scale
-        Of the LR pictures.
+        Scale of the LR pictures.
     """
     parts = ["HR", *([] if lr == "none" else [f"LR_{lr}_X{scale}"])]
     archives = []
@@ -104,20 +104,20 @@ def div2k(
     return Download(
         title=f"DIV2K: {' and '.join(parts)}, train and validation",
         homepage=_DIV2K,
-        licence="academic research only; the copyright is that of each picture's owner",
+        licence="academic research only; the copyright belongs to the owner of each picture",
         folder="DIV2K",
         archives=archives,
     )
 
 
 def flickr2k(*, source: Literal["mirror", "authors"] = "mirror") -> Download:
-    """Flickr2K: 2650 photographs to train on.
+    """Flickr2K: 2650 training photographs.
 
     Parameters
     ----------
     source
-        ``mirror`` has HR alone; the ``authors``' archive has LR, too, but their server has been
-        reported not to answer since 2024.
+        ``mirror`` has only HR; the ``authors``' archive also has LR, but their server has been
+        reported as unavailable since 2024.
     """
     if source == "authors":
         archive = Archive(
@@ -130,20 +130,20 @@ def flickr2k(*, source: Literal["mirror", "authors"] = "mirror") -> Download:
     return Download(
         title="Flickr2K: HR" + (", LR bicubic and unknown" if source == "authors" else ""),
         homepage="https://github.com/limbee/NTIRE2017",
-        licence="its makers state none; each picture has its photographer's, on Flickr",
+        licence="not stated by its authors; each picture has its photographer's licence on Flickr",
         folder="Flickr2K",
         archives=[archive],
-        notes=["a mirror of others, not the makers'"] if source == "mirror" else (),
+        notes=["a third-party mirror, not the authors' server"] if source == "mirror" else (),
     )
 
 
 def benchmark_set(*, name: Literal["Set5", "Set14", "B100", "Urban100"]) -> Download:
-    """Sets to test on, HR: Set5, Set14, B100 or Urban100.
+    """Test sets, HR: Set5, Set14, B100 or Urban100.
 
     Parameters
     ----------
     name
-        Which; Manga109 is given on request at http://www.manga109.org.
+        Name of the set; Manga109 is available on request at http://www.manga109.org.
     """
     there = {"B100": "BSD100"}.get(name, name)
     known = {"Urban100": "md5:65d9d84a34b72c6f7ca1e26a12df1e4c"}
@@ -158,7 +158,7 @@ def benchmark_set(*, name: Literal["Set5", "Set14", "B100", "Urban100"]) -> Down
                 checksum=known.get(name),
             )
         ],
-        notes=["a mirror of others, not the makers'"],
+        notes=["a third-party mirror, not the authors' server"],
     )
 
 
@@ -167,7 +167,7 @@ def tiny_imagenet() -> Download:
     return Download(
         title="Tiny ImageNet: train, val, and test without labels",
         homepage="https://www.kaggle.com/c/tiny-imagenet",
-        licence="its makers state none; its pictures are ImageNet's: non-commercial research",
+        licence="not stated by its authors; pictures from ImageNet: non-commercial research",
         folder="TinyImageNet",
         archives=[
             Archive(

@@ -1,4 +1,4 @@
-"""Blur kernels of photographs: a lens's, a filter's, a moving camera's."""
+"""Blur kernels of photographs: defocus, low-pass filters and motion."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor
 
 Shape = Literal["gaussian", "generalised", "plateau", "sinc", "line"]
 
-#: Radians a pixel: below, the first zero of a sinc lies beyond any kernel that is drawn.
+#: Radians per pixel; below it, the first zero of a sinc lies beyond any kernel.
 LEAST_CUTOFF = 1e-3
-#: Pixels: a narrower Gaussian is no blur, and its formula would divide by 0.
+#: Pixels; a narrower Gaussian does not blur, and 0 would cause a division by zero.
 LEAST_SIGMA = 0.01
-#: Points on a line per pixel of its length.
+#: Sampling points per pixel of a line's length.
 POINTS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One kernel, by its numbers.
+    """The parameters of a kernel.
 
     Parameters
     ----------
@@ -32,19 +32,19 @@ class Kernel:
         (Wang et al. 2021, Real-ESRGAN, section 3.1). ``sinc``, the circular low-pass filter
         (section 3.3, equation 4). ``line``, the path of uniform motion.
     size
-        Odd side in pixels; beyond it the kernel is 0.
+        Odd side in pixels; outside the kernel is 0.
     sigma
         Standard deviations along the two axes in pixels.
     angle
-        Of the first axis, or of the line, from the x axis towards growing y, in radians.
+        Angle of the first axis or of the line, from the x axis towards increasing y, in radians.
     power
         Beta of the generalised Gaussian and of the plateau.
     cutoff
-        Of the sinc, in radians a pixel, at most pi.
+        Cutoff frequency of the sinc in radians per pixel, at most pi.
     length
-        Of the line, in pixels.
+        Length of the line in pixels.
     shift
-        Along both axes, in pixels: where the blur's centre lies right of and below the pixel's.
+        Offset of the kernel's centre to the right of and below the pixel's, in pixels.
     """
 
     shape: Shape
@@ -58,7 +58,7 @@ class Kernel:
 
 
 def draw_kernels(kernels: Sequence[Kernel], device: torch.device | None = None) -> Tensor:
-    """Evaluate kernels on one grid, each with the sum 1: ``(N, k, k)``, k the largest size."""
+    """Evaluate normalised kernels on one grid: ``(N, k, k)``, k is the largest size."""
     side = max(kernel.size for kernel in kernels)
     half = side // 2
     drawn = torch.empty(len(kernels), side, side, dtype=torch.float64)
@@ -71,7 +71,7 @@ def draw_kernels(kernels: Sequence[Kernel], device: torch.device | None = None) 
 
 
 def _evaluate(kernel: Kernel) -> Tensor:
-    """Give ``(size, size)`` values, not normalised; a few microseconds each on the CPU."""
+    """Return ``(size, size)`` values, not normalised; takes a few microseconds on the CPU."""
     offsets = torch.arange(kernel.size, dtype=torch.float64) - kernel.size // 2 - kernel.shift
     y, x = offsets[:, None], offsets
     if kernel.shape == "sinc":
@@ -93,7 +93,7 @@ def _sinc(x: Tensor, y: Tensor, cutoff: float) -> Tensor:
 
 
 def _line(offsets: Tensor, length: float, angle: float) -> Tensor:
-    """Average bilinear interpolation along the path: each point falls on the four pixels nearby."""
+    """Average bilinear interpolation along the path: each point contributes to four pixels."""
     count = POINTS * math.ceil(length) + 1
     path = (torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5
     rows, columns = (

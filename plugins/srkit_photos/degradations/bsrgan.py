@@ -1,9 +1,9 @@
-"""The degradation that BSRGAN learns from: steps of a photograph's life in random order.
+"""The degradation of BSRGAN: blur, downscaling, noise and JPEG in random order.
 
 Zhang, Liang, Van Gool & Timofte, "Designing a practical degradation model for deep blind image
 super-resolution", ICCV 2021 (arXiv:2103.14006), sections 3 and 4. Numbers are those of the authors'
-utils/utils_blindsr.py, `degradation_bsrgan`. Its noise of a camera's sensor needs a model of the
-camera's processing, which that function leaves out unless it is given one; so it is here.
+utils/utils_blindsr.py, `degradation_bsrgan`. Camera sensor noise requires a model of the camera's
+image processing; like that function without such a model, this module omits it.
 """
 
 from __future__ import annotations
@@ -35,34 +35,35 @@ Qualities = Annotated[tuple[Quality, Quality], Rising]
 Level = Annotated[int, Field(ge=0)]
 Levels = Annotated[tuple[Level, Level], Rising]
 
-#: Sides of kernels (2 * random.randint(2, 11) + 3).
+#: Kernel sizes (2 * random.randint(2, 11) + 3).
 SIDES = tuple(range(7, 26, 2))
-#: What interpolates (random.choice([1, 2, 3]) of OpenCV's linear, cubic and area).
+#: Interpolation (random.choice([1, 2, 3]) of OpenCV's linear, cubic and area).
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic", "area")
-#: Odds that the first shrinking interpolates, rather than blurs and takes every n-th pixel.
+#: Probability that the first downscaling interpolates instead of blurring and subsampling.
 INTERPOLATES = 0.75
-#: Odds of noise that is the same in all channels, and of noise of each channel's own; the rest is
-#: of correlated channels.
+#: Probabilities of noise that is equal in all channels and independent in each; otherwise the noise
+#: of the channels is correlated.
 GREY, OWN = 0.4, 0.4
 
 
 class Bsrgan(DrawnToScale):
-    """Blur twice, shrink twice, add noise and compress in random order, as BSRGAN (Zhang 2021).
+    """Blur twice, downscale twice, add noise and compress in random order: BSRGAN (Zhang 2021).
 
-    Photographs in [0, 1], grey or RGB. The second shrinking comes after the first, and a JPEG at
-    the end; all else is in any order. LR is rounded to 8 bits. Paper: arXiv:2103.14006, sections 3
-    and 4; names in brackets are those of the authors' utils_blindsr.py.
+    For photographs in [0, 1], grey or RGB. The second downscaling follows the first, and a JPEG
+    compression is last; all other steps are in random order. LR is rounded to 8 bits. Paper:
+    arXiv:2103.14006, sections 3 and 4; names in brackets are those of the authors'
+    utils_blindsr.py.
 
     Parameters
     ----------
     halve_share
-        Odds that, at a scale of 4, HR is halved before all else (scale2_prob).
+        Probability that HR is first downscaled by 2 if the scale is 4 (scale2_prob).
     jpeg_share
-        Odds of the JPEG among the steps in random order (jpeg_prob); the one at the end is certain.
+        Probability of the JPEG among the steps in random order (jpeg_prob); the last is certain.
     jpeg_quality
-        Range of libjpeg's quality of both, drawn in whole numbers.
+        Range of libjpeg's quality of both, drawn as integers.
     noise
-        Range of the standard deviation of the noise in 8-bit grey levels, drawn in whole numbers
+        Range of the standard deviation of the noise in 8-bit grey levels, drawn as integers
         (noise_level1, noise_level2).
     """
 
@@ -83,7 +84,7 @@ class Bsrgan(DrawnToScale):
         self.jpeg_quality, self.noise = jpeg_quality, noise
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> list[Step]:
-        """Draw the steps of an image of this height and width."""
+        """Draw the steps for an image of this height and width."""
         lr, scale = self.lr_size(size), self.scale
         steps: list[Step] = []
         if scale == 4 and odds(rng, self.halve_share):
@@ -117,7 +118,7 @@ class Bsrgan(DrawnToScale):
 
 
 def _blur(scale: int, rng: np.random.Generator) -> Blur:
-    """Draw an anisotropic or a round Gaussian, wider for larger scales (add_blur)."""
+    """Draw an anisotropic or isotropic Gaussian, wider for larger scales (add_blur)."""
     side = int(rng.choice(SIDES))
     if odds(rng, 0.5):
         # The authors draw the variances along the two axes.
@@ -128,13 +129,13 @@ def _blur(scale: int, rng: np.random.Generator) -> Blur:
 
 
 def _shrink(size: tuple[int, int], scale: int, rng: np.random.Generator) -> list[Step]:
-    """Draw the first shrinking: by up to twice the scale, or to every n-th pixel of a blur."""
+    """Draw the first downscaling: by up to twice the scale, or blurring and subsampling."""
     if odds(rng, INTERPOLATES):
         factor = 1 / rng.uniform(1, 2 * scale)
         height, width = (max(1, int(side * factor)) for side in size)
         return [Resize((height, width), _interpolation(rng))]
     sigma = float(rng.uniform(0.1, 0.6 * scale))
-    # The pixel that is kept becomes the middle of its n x n.
+    # The sampled pixel becomes the centre of its n x n pixels.
     kernel = Kernel("gaussian", 25, (sigma, sigma), shift=-(scale - 1) / 2)
     return [Blur(kernel), Subsample(scale)]
 

@@ -1,4 +1,4 @@
-"""Degradations that only shrink the image."""
+"""Degradations that only downscale the image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Factor = Annotated[float, Field(gt=0, le=1)]
 
 
 class _Shrink:
-    """Shrink by one kernel; see :func:`srkit.functional.resize`."""
+    """Downscale with one kernel; see :func:`srkit.functional.resize`."""
 
     kernel: ClassVar[Kernel]
 
@@ -35,7 +35,7 @@ class _Shrink:
         self.antialias = antialias
 
     def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Shrink ``(N, C, H, W)`` images to ``ceil(factor * side)``; nothing is random."""
+        """Downscale ``(N, C, H, W)`` images to ``ceil(factor * side)``; deterministic."""
         if not self.quantize:
             return self._resize(hr)
         levels = torch.floor(hr * 255 + 0.5).clamp(0, 255).to(torch.uint8)
@@ -46,17 +46,17 @@ class _Shrink:
 
 
 class Bicubic(_Shrink):
-    """Shrink by Keys' cubic convolution, as MATLAB's imresize does; overshoot at edges is kept.
+    """Downscale by Keys' cubic convolution, like MATLAB's imresize; overshoot at edges is kept.
 
     Parameters
     ----------
     factor
         Side of the LR image over the side of the HR image; 1 / scale by default.
     quantize
-        Compute in 8-bit grey levels, as for a picture file: data in [0, 1] only. Gives MATLAB's
-        very values for 8-bit pictures.
+        Compute in 8-bit grey levels, as for a picture file: data in [0, 1] only. The result equals
+        MATLAB's for 8-bit pictures.
     antialias
-        Widen the kernel by 1 / factor, so that fine detail does not alias.
+        Widen the kernel by 1 / factor to avoid aliasing.
 
     References
     ----------
@@ -68,7 +68,7 @@ class Bicubic(_Shrink):
 
 
 class Bilinear(_Shrink):
-    """Shrink by linear interpolation.
+    """Downscale by linear interpolation.
 
     Parameters
     ----------
@@ -77,14 +77,14 @@ class Bilinear(_Shrink):
     quantize
         Compute in 8-bit grey levels, as for a picture file: data in [0, 1] only.
     antialias
-        Widen the kernel by 1 / factor, so that fine detail does not alias.
+        Widen the kernel by 1 / factor to avoid aliasing.
     """
 
     kernel = "bilinear"
 
 
 class Lanczos(_Shrink):
-    """Shrink by a windowed sinc of three lobes; overshoot at edges is kept.
+    """Downscale by a windowed sinc of three lobes; overshoot at edges is kept.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Lanczos(_Shrink):
     quantize
         Compute in 8-bit grey levels, as for a picture file: data in [0, 1] only.
     antialias
-        Widen the kernel by 1 / factor, so that fine detail does not alias.
+        Widen the kernel by 1 / factor to avoid aliasing.
 
     References
     ----------
@@ -105,14 +105,14 @@ class Lanczos(_Shrink):
 
 
 class _Plain(_Shrink):
-    """Shrink by a kernel whose width is not for choice."""
+    """Downscale with a kernel of fixed width."""
 
     def __init__(self, *, scale: int, factor: Factor | None = None, quantize: bool = False) -> None:
         super().__init__(scale=scale, factor=factor, quantize=quantize)
 
 
 class Area(_Plain):
-    """Shrink by averaging the pixels whose centres lie in the LR pixel.
+    """Downscale by averaging the pixels whose centres lie in the LR pixel.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class Area(_Plain):
 
 
 class Nearest(_Plain):
-    """Shrink by taking the pixel nearest to the LR pixel's centre; detail aliases.
+    """Downscale by taking the pixel nearest to the LR pixel's centre, with aliasing.
 
     Parameters
     ----------

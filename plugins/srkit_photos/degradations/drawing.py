@@ -1,4 +1,4 @@
-"""Degradations of photographs: what happens to an image is drawn from its seed, then done."""
+"""Random degradations of photographs: the steps of an image are drawn from its seed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _rising(given: tuple[Any, Any]) -> tuple[Any, Any]:
     return given
 
 
-#: Makes two numbers of a recipe the ends of a range.
+#: Validates two numbers of a recipe as the ends of a range.
 Rising = AfterValidator(_rising)
 
 
 class Drawn(ABC):
-    """A degradation of photographs in [0, 1] by steps that are drawn for each image.
+    """A degradation of photographs in [0, 1] by steps drawn for each image.
 
     Attributes
     ----------
@@ -38,24 +38,24 @@ class Drawn(ABC):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Sequence[Step]:
-        """Draw what happens to an image of this height and width."""
+        """Draw the steps for an image of this height and width."""
 
     def programme(self, seed: int, size: tuple[int, int]) -> Sequence[Step]:
-        """Draw what happens to the image of a seed."""
+        """Draw the steps for the image with a seed."""
         return self.draw(np.random.default_rng(seed), size)
 
     def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Degrade ``(N, C, H, W)`` images in [0, 1]; nothing of an image depends on another."""
+        """Degrade ``(N, C, H, W)`` images in [0, 1], each independently of the others."""
         height, width = hr.shape[-2:]
         programmes = [self.programme(seed, (height, width)) for seed in seeds]
         return take_all(hr.float(), programmes).to(hr.dtype)
 
 
 class DrawnToScale(Drawn):
-    """One whose LR has 1 / scale of HR's sides.
+    """A random degradation whose LR has 1 / scale of HR's sides.
 
-    Where HR is no multiple of the scale, its last row and column are repeated up to one, so that
-    the pixels of LR lie where they should.
+    If a side of HR is not a multiple of the scale, its last row or column is repeated up to one, so
+    that the pixels of LR keep their positions.
     """
 
     def __init__(self, scale: int) -> None:
@@ -68,16 +68,16 @@ class DrawnToScale(Drawn):
         return super().__call__(whole, seeds)
 
     def lr_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Give LR's height and width."""
+        """Return LR's height and width."""
         height, width = (resized_side(side, self.factor) for side in size)
         return height, width
 
 
 def seed_for_noise(rng: np.random.Generator) -> int:
-    """Draw a seed for a field of noise."""
+    """Draw a seed for noise."""
     return int(rng.integers(2**63))
 
 
 def odds(rng: np.random.Generator, probability: float) -> bool:
-    """Decide by chance."""
+    """Return True with a given probability."""
     return bool(rng.random() < probability)

@@ -1,11 +1,11 @@
-"""JPEG: through a file in memory on the CPU; elsewhere as libjpeg computes it, many at once.
+"""JPEG compression: by Pillow on the CPU; elsewhere a batched equivalent of libjpeg.
 
-Baseline JPEG of 8 bits (ITU-T T.81) as JFIF files have it: YCbCr, chroma halved along both axes
-(4:2:0), blocks of 8 x 8 cosines, the quantisation tables of T.81's annex K scaled by libjpeg's
-quality, and libjpeg's smooth enlarging of the chroma. Entropy coding loses nothing and is left out.
+Baseline 8-bit JPEG (ITU-T T.81) as in JFIF files: YCbCr, chroma subsampled by 2 along both axes
+(4:2:0), 8 x 8 cosine transforms, the quantisation tables of T.81's annex K scaled by libjpeg's
+quality, and libjpeg's smooth upsampling of the chroma. Entropy coding is lossless and omitted.
 
-kornia's ``jpeg_codec_differentiable`` is meant for gradients: its soft rounding and its plain
-enlarging of the chroma leave it 1.1 to 1.5 grey levels from libjpeg on average.
+By hand, since kornia's ``jpeg_codec_differentiable`` is designed for gradients: its soft rounding
+and plain chroma upsampling deviate from libjpeg by 1.1 to 1.5 grey levels on average.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136286, -0.714136286), (1.0, 1.772, 0.0
 
 
 def through_files(images: Sequence[Tensor], qualities: Sequence[int]) -> list[Tensor]:
-    """Compress and decompress images on the CPU by Pillow; all as of :func:`compress`."""
+    """Compress and decompress images on the CPU by Pillow, like :func:`compress`."""
     check_channels(images[0].shape[0])
     made = []
     for image, quality in zip(images, qualities, strict=True):
@@ -73,7 +73,7 @@ def compress(images: Sequence[Tensor], qualities: Sequence[int]) -> list[Tensor]
     Parameters
     ----------
     images
-        N images ``(C, h, w)`` in [0, 1], RGB or grey, each of its own size; what lies beyond is
+        N images ``(C, h, w)`` in [0, 1], RGB or grey, each of its own size; values outside are
         clipped.
     qualities
         libjpeg's quality for each, from 1 to 100.
@@ -81,17 +81,17 @@ def compress(images: Sequence[Tensor], qualities: Sequence[int]) -> list[Tensor]
     Returns
     -------
     list of Tensor
-        Of the sizes of `images`: whole grey levels / 255.
+        Images of the sizes of `images`: integer grey levels / 255.
 
     Raises
     ------
     ValueError
-        If the images have neither one channel nor three.
+        If the images do not have one or three channels.
     """
     channels = images[0].shape[0]
     check_channels(channels)
     sizes = [(image.shape[1], image.shape[2]) for image in images]
-    # A block of halved chroma covers 16 pixels.
+    # A block of subsampled chroma covers 16 pixels.
     height, width = (-(-max(sides) // 16) * 16 for sides in zip(*sizes, strict=True))
     canvas = images[0].new_zeros(len(images), channels, height, width, dtype=torch.float32)
     for place, image in zip(canvas, images, strict=True):
@@ -110,25 +110,25 @@ def compress(images: Sequence[Tensor], qualities: Sequence[int]) -> list[Tensor]
 
 
 def check_channels(channels: int) -> None:
-    """Refuse images that no JPEG file holds."""
+    """Check that a JPEG file can hold the images."""
     if channels not in (1, 3):
-        raise ValueError(f"a JPEG file has 1 channel or 3, these images have {channels}")
+        raise ValueError(f"a JPEG file has 1 or 3 channels; these images have {channels}")
 
 
 def quantisation(table: Table, qualities: Tensor) -> Tensor:
-    """Scale a table as libjpeg does for each quality: ``(N, 8, 8)``."""
+    """Scale a table for each quality like libjpeg: ``(N, 8, 8)``."""
     percent = torch.where(qualities < 50, (5000 / qualities).floor(), 200 - 2 * qualities)
     plain = torch.tensor(table, dtype=percent.dtype, device=percent.device)
     return ((plain * percent[:, None, None] + 50) / 100).floor().clamp(1, 255)
 
 
 def _colour(levels: Tensor, sizes: Sequence[Size], qualities: Tensor) -> Tensor:
-    """Code RGB levels, each image's last row and column repeated beyond its size."""
+    """Encode and decode RGB levels; the last row and column of each image is repeated."""
     ycc = _mix(levels, TO_YCC)
     ycc[:, 1:] += 128
     ycc.round_()
     halves = [(-(-height // 2), -(-width // 2)) for height, width in sizes]
-    # libjpeg lengthens rows before it halves them, and columns afterwards.
+    # libjpeg pads rows before subsampling, and columns afterwards.
     chroma = _hold(_halve(ycc[:, 1:]), [(height, levels.shape[-1] // 2) for height, _ in halves])
     chroma = _code(chroma, quantisation(CHROMINANCE, qualities))
     chroma = _enlarge(_hold(chroma, halves)) - 128
@@ -137,7 +137,7 @@ def _colour(levels: Tensor, sizes: Sequence[Size], qualities: Tensor) -> Tensor:
 
 
 def _hold(planes: Tensor, sizes: Sequence[Size]) -> Tensor:
-    """Repeat each image's last row and column beyond its size."""
+    """Pad each image by repeating its last row and column."""
     height, width = planes.shape[-2:]
     if len(set(sizes)) == 1:
         rows, columns = sizes[0]
@@ -160,7 +160,7 @@ def _mix(channels: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
 
 
 def _halve(chroma: Tensor) -> Tensor:
-    """Average 2 x 2 pixels; halves are rounded down and up in turn, as in libjpeg."""
+    """Average 2 x 2 pixels; halves are alternately rounded down and up, as in libjpeg."""
     tall = chroma[..., ::2, :] + chroma[..., 1::2, :]
     sums = tall[..., ::2] + tall[..., 1::2]
     bias = 1 + torch.arange(sums.shape[-1], device=chroma.device) % 2
@@ -168,29 +168,29 @@ def _halve(chroma: Tensor) -> Tensor:
 
 
 def _code(planes: Tensor, steps: Tensor) -> Tensor:
-    """Quantise cosine coefficients: whole grey levels ``(N, C, H, W)`` of whole blocks."""
+    """Quantise cosine coefficients: integer grey levels ``(N, C, H, W)`` of whole blocks."""
     count, channels, height, width = planes.shape
     cosines = _cosines(planes.device)
     wide = steps.to(planes).repeat(1, 1, width // BLOCK)[:, None]
-    # Strips (N, C H / 8, 8, W) of blocks side by side.
+    # Rows of blocks, (N, C H / 8, 8, W).
     strips = (planes - 128).reshape(count, channels * height // BLOCK, BLOCK, width)
-    # libjpeg's transform keeps eighths, and its quantiser rounds halves away from 0.
+    # libjpeg's transform has a resolution of 1/8, and its quantiser rounds halves away from 0.
     found = _along_rows(cosines @ strips, cosines.T).mul_(8).add_(0.5).floor_().div_(8)
     kept = found.div(wide).abs_().add_(0.5).floor_().copysign_(found).mul_(wide)
     restored = cosines.T @ _along_rows(kept, cosines)
-    # Halves, which flat blocks give, are rounded up; the thousandth absorbs float error.
+    # Halves, which occur in flat blocks, are rounded up; the thousandth absorbs float errors.
     return restored.add_(128.501).floor_().clamp_(0, 255).view(planes.shape)
 
 
 def _along_rows(strips: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply every eight neighbours of a row by a matrix."""
+    """Multiply each group of eight pixels of a row by a matrix."""
     return (strips.reshape(-1, BLOCK) @ matrix).view(strips.shape)
 
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # the cached tensor may be used outside later
 def _cosines(device: torch.device) -> Tensor:
-    """Give the orthonormal cosine transform: row k is the k-th frequency."""
+    """Return the orthonormal cosine transform: row k is the k-th frequency."""
     place = torch.arange(BLOCK, dtype=torch.float64)
     basis = torch.cos((2 * place + 1) * place[:, None] * math.pi / (2 * BLOCK)) / 2
     basis[0] /= math.sqrt(2)
@@ -198,9 +198,9 @@ def _cosines(device: torch.device) -> Tensor:
 
 
 def _enlarge(chroma: Tensor) -> Tensor:
-    """Double both axes by linear interpolation in whole numbers, as libjpeg does.
+    """Upsample both axes by 2 by linear interpolation of integers, like libjpeg.
 
-    A pixel is made of 3 parts of the nearer and 1 of the next, along each axis.
+    The weights along each axis are 3/4 for the nearest and 1/4 for the next pixel.
     """
     framed = F.pad(chroma, (1,) * 4, mode="replicate")
     middle = 3 * framed[..., 1:-1, :]
@@ -209,7 +209,7 @@ def _enlarge(chroma: Tensor) -> Tensor:
     for row, next_row in enumerate((framed[..., :-2, :], framed[..., 2:, :])):
         tall = middle + next_row
         nearer = 3 * tall[..., 1:-1]
-        # Halves are rounded up on the left of a pixel and down on its right.
+        # Halves are rounded up in the left half of a pixel and down in its right half.
         result[..., row::2, ::2] = nearer.add(tall[..., :-2]).add_(8)
         result[..., row::2, 1::2] = nearer.add_(tall[..., 2:]).add_(7)
     return result.div_(16).floor_()

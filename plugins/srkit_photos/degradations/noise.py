@@ -1,4 +1,4 @@
-"""Noise of photographs, in 8-bit grey levels: Gaussian, of one or correlated colours, and shot."""
+"""Noise of photographs in 8-bit grey levels: Gaussian, correlated Gaussian and Poisson."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ def gaussian(image: Tensor, sigma: float, seed: int, *, grey: bool = False) -> T
     sigma
         Standard deviation in grey levels, 1 / 255.
     seed
-        Of the noise.
+        Seed of the noise.
     grey
-        The same noise in all channels.
+        Add the same noise to all channels.
     """
     shape = (1, *image.shape[1:]) if grey else image.shape
     return (image + _normal(shape, seed, image) * (sigma / 255)).clamp_(0, 1)
 
 
 def correlated(image: Tensor, sigma: float, mixture: Tensor, seed: int) -> Tensor:
-    """Add Gaussian noise whose channels are mixtures of independent ones; clipped to [0, 1].
+    """Add Gaussian noise with correlated channels; the result is clipped to [0, 1].
 
     Parameters
     ----------
     image
         ``(C, h, w)`` in [0, 1].
     sigma
-        Standard deviation of the independent ones in grey levels, 1 / 255.
+        Standard deviation of the independent components in grey levels, 1 / 255.
     mixture
         ``(C, C)``; its product with its transpose is the covariance in units of `sigma` squared.
     seed
-        Of the noise.
+        Seed of the noise.
     """
     drawn = _normal(image.shape, seed, image).flatten(1)
     noise = (mixture.to(drawn) @ drawn).view(image.shape)
@@ -44,10 +44,10 @@ def correlated(image: Tensor, sigma: float, mixture: Tensor, seed: int) -> Tenso
 
 
 def poisson(image: Tensor, strength: float, seed: int, *, grey: bool = False) -> Tensor:
-    """Add the noise of counted light, as Real-ESRGAN does; the result is clipped to [0, 1].
+    """Add Poisson noise like Real-ESRGAN; the result is clipped to [0, 1].
 
-    White counts ``2 ** ceil(log2(n))``, n the number of different grey levels in the image; the
-    difference from what was expected is multiplied by `strength`.
+    White corresponds to ``2 ** ceil(log2(n))`` photons, n is the number of distinct grey levels of
+    the image; the deviation from the expected count is multiplied by `strength`.
 
     Parameters
     ----------
@@ -56,15 +56,15 @@ def poisson(image: Tensor, strength: float, seed: int, *, grey: bool = False) ->
     strength
         Factor of the noise.
     seed
-        Of the noise.
+        Seed of the noise.
     grey
-        Count the luminance, and add the same noise to all channels.
+        Draw from the luminance, and add the same noise to all channels.
     """
     seen = _luminance(image) if grey else image
     levels = (seen * 255).round().clamp(0, 255)
-    # Marking levels, unlike counting them, leaves the number on the device.
+    # Unlike counting distinct levels, marking them keeps the number on the device.
     marks = torch.zeros(256, device=image.device).scatter_(0, levels.flatten().long(), 1.0)
-    # A little less, since a device's logarithm of a power of 2 may lie above it.
+    # Slightly less, since a device's logarithm of a power of 2 may be rounded up.
     white = torch.exp2((marks.sum().log2() - 1e-4).ceil())
     expected = levels / 255
     counted = torch.poisson(expected * white, generator=_source(seed, image.device))
@@ -72,7 +72,7 @@ def poisson(image: Tensor, strength: float, seed: int, *, grey: bool = False) ->
 
 
 def _luminance(image: Tensor) -> Tensor:
-    """Weight RGB as ITU-R BT.601; of any other number of channels take the mean."""
+    """Return the luminance of RGB (ITU-R BT.601), or the mean of other channels."""
     if len(image) != 3:
         return image.mean(0, keepdim=True)
     weights = torch.tensor([0.2989, 0.587, 0.114], device=image.device)

@@ -1,9 +1,9 @@
-"""The degradation that Real-ESRGAN learns from: photographs that were processed twice.
+"""The second-order degradation of Real-ESRGAN: photographs that were processed twice.
 
 Wang, Xie, Dong & Shan, "Real-ESRGAN: Training real-world blind super-resolution with pure synthetic
-data", ICCVW 2021 (arXiv:2107.10833), sections 3.1 to 3.3. Numbers that the paper leaves open are
-those of the authors' options/train_realesrgan_x4plus.yml and realesrgan/data/realesrgan_dataset.py,
-which agree with the paper wherever both state one.
+data", ICCVW 2021 (arXiv:2107.10833), sections 3.1 to 3.3. Numbers that the paper does not state
+are those of the authors' options/train_realesrgan_x4plus.yml and
+realesrgan/data/realesrgan_dataset.py, which agree with the paper where both state one.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Sizes = Annotated[tuple[Positive, Positive], Rising]
 Levels = Annotated[tuple[NonNegative, NonNegative], Rising]
 Qualities = Annotated[tuple[Quality, Quality], Rising]
 
-#: Kinds of kernels and their shares: whether a kernel has two widths and a direction
-#: (kernel_list, kernel_prob).
+#: Kinds of kernels with their probabilities, and whether they are anisotropic (kernel_list,
+#: kernel_prob).
 KERNELS: tuple[tuple[Shape, bool, float], ...] = (
     ("gaussian", False, 0.45),
     ("gaussian", True, 0.25),
@@ -49,7 +49,7 @@ KERNELS: tuple[tuple[Shape, bool, float], ...] = (
     ("plateau", False, 0.12),
     ("plateau", True, 0.03),
 )
-#: Sides of kernels (kernel_range): odd, up to blur_kernel_size.
+#: Kernel sizes (kernel_range): odd, up to blur_kernel_size.
 SIDES = tuple(range(7, 22, 2))
 #: Beta of the generalised Gaussian and of the plateau (betag_range, betap_range).
 POWERS: dict[Shape, tuple[float, float]] = {"generalised": (0.5, 4.0), "plateau": (1.0, 2.0)}
@@ -58,7 +58,7 @@ INTERPOLATIONS: tuple[Interpolation, ...] = ("area", "bilinear", "bicubic")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of blur, resizing, noise and JPEG: chances and ranges."""
+    """One round of blur, resizing, noise and JPEG: probabilities and ranges."""
 
     blur_share: float
     sinc_share: float
@@ -72,12 +72,13 @@ class Round:
 
 
 class SecondOrder(DrawnToScale):
-    """Blur, resize, add noise and compress twice, as Real-ESRGAN does (Wang et al. 2021).
+    """Blur, resize, add noise and compress twice, like Real-ESRGAN (Wang et al. 2021).
 
-    Photographs in [0, 1], grey or RGB. Kernels are isotropic and anisotropic Gaussians, generalised
-    Gaussians and plateaus, or sincs; noise is Gaussian or Poisson, in colours or grey; the second
-    JPEG comes before or after the last resizing and a sinc filter. LR is rounded to 8 bits. What
-    has no option here is as published. HR stays as it is: to sharpen it is Real-ESRGAN+.
+    For photographs in [0, 1], grey or RGB. Kernels are isotropic and anisotropic Gaussians,
+    generalised Gaussians and plateaus, or sincs; noise is Gaussian or Poisson, in colour or grey;
+    the second JPEG compression precedes or follows the last resizing and a sinc filter. LR is
+    rounded to 8 bits. Everything without an option is as published. HR is not sharpened, unlike in
+    Real-ESRGAN+.
 
     Paper: arXiv:2107.10833, sections 3.1 to 3.3 and 4.1; option names in brackets are those of the
     authors' train_realesrgan_x4plus.yml.
@@ -85,27 +86,27 @@ class SecondOrder(DrawnToScale):
     Parameters
     ----------
     blur_sigma, blur_sigma2
-        Range of the kernels' widths in pixels in the first round and in the second (blur_sigma).
+        Range of the kernel widths in pixels in the first and the second round (blur_sigma).
     sinc_share, sinc_share2
-        Odds that a round's kernel is a sinc (sinc_prob).
+        Probability that the kernel of a round is a sinc (sinc_prob).
     second_blur_share
-        Odds that the second round blurs (second_blur_prob).
+        Probability that the second round blurs (second_blur_prob).
     resize_shares, resize_shares2
-        Odds that a round enlarges, shrinks and keeps the size (resize_prob).
+        Probabilities that a round enlarges, reduces and keeps the size (resize_prob).
     resize_range, resize_range2
-        Smallest and largest factor of a round's resizing, about 1 (resize_range).
+        Smallest and largest resizing factor of a round, around 1 (resize_range).
     gaussian_share, gaussian_share2
-        Odds that a round's noise is Gaussian, not Poisson (gaussian_noise_prob).
+        Probability that the noise of a round is Gaussian, not Poisson (gaussian_noise_prob).
     gaussian_sigma, gaussian_sigma2
-        Range of its standard deviation in 8-bit grey levels (noise_range).
+        Range of the standard deviation of Gaussian noise in 8-bit grey levels (noise_range).
     poisson_strength, poisson_strength2
         Range of the factor of Poisson noise (poisson_scale_range).
     grey_share, grey_share2
-        Odds that noise is the same in all channels (gray_noise_prob).
+        Probability that the noise is equal in all channels (gray_noise_prob).
     jpeg_quality, jpeg_quality2
-        Range of libjpeg's quality, drawn in whole numbers (jpeg_range).
+        Range of libjpeg's quality, drawn as integers (jpeg_range).
     final_sinc_share
-        Odds of the sinc filter at the end (final_sinc_prob).
+        Probability of the final sinc filter (final_sinc_prob).
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class SecondOrder(DrawnToScale):
                 raise ValueError(f"{name}: {list(shares)} add up to {sum(shares):g}; expected 1")
         for name, factors in (("resize_range", resize_range), ("resize_range2", resize_range2)):
             if not factors[0] <= 1 <= factors[1]:
-                raise ValueError(f"{name}: got {list(factors)}; expected 1 between the two")
+                raise ValueError(f"{name}: got {list(factors)}; expected a range that contains 1")
         self.first = Round(
             blur_share=1.0,
             sinc_share=sinc_share,
@@ -168,7 +169,7 @@ class SecondOrder(DrawnToScale):
         self.final_sinc_share = final_sinc_share
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> list[Step]:
-        """Draw the steps of an image of this height and width."""
+        """Draw the steps for an image of this height and width."""
         lr = self.lr_size(size)
         steps = [*_round(self.first, rng, size), _jpeg(self.jpeg_quality, rng)]
         steps += _round(self.second, rng, lr)
@@ -197,7 +198,7 @@ def _round(options: Round, rng: np.random.Generator, size: tuple[int, int]) -> I
 def _kernel(options: Round, rng: np.random.Generator) -> Kernel:
     side = int(rng.choice(SIDES))
     if odds(rng, options.sinc_share):
-        # Small kernels cannot hold the rings of a low cut-off (realesrgan_dataset.py).
+        # Small kernels cannot contain the rings of a low cutoff (realesrgan_dataset.py).
         return _sinc(rng, side, math.pi / 3 if side < 13 else math.pi / 5)
     kind = rng.choice(len(KERNELS), p=[share for _, _, share in KERNELS])
     shape, directed, _ = KERNELS[kind]
@@ -210,7 +211,7 @@ def _kernel(options: Round, rng: np.random.Generator) -> Kernel:
 
 
 def _power(shape: Shape, rng: np.random.Generator) -> float:
-    """Draw beta: below or above 1 at even odds."""
+    """Draw beta, below or above 1 with equal probability."""
     if shape not in POWERS:
         return 1.0
     low, high = POWERS[shape]

@@ -1,4 +1,4 @@
-"""Single steps of a photograph's degradation, which a recipe lists in the order that it wants."""
+"""Single steps of a photograph's degradation, which a recipe can list in any order."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 Qualities = Annotated[tuple[Quality, Quality], Rising]
 Factor = Annotated[float, Field(gt=0, le=1)]
 
-#: Standard deviations from the centre to the edge of a Gaussian kernel.
+#: Radius of a Gaussian kernel in standard deviations.
 REACH = 4
 
 
 class GaussianBlur(Drawn):
-    """Blur by a Gaussian whose width each image draws; the size stays.
+    """Gaussian blur with a random width per image; keeps the size.
 
     Parameters
     ----------
     sigma
         Range of the standard deviation in pixels.
     anisotropic
-        Draw two widths, along two axes of any direction.
+        Draw two widths along perpendicular axes of random direction.
     """
 
     factor = 1.0
@@ -59,9 +59,9 @@ class GaussianBlur(Drawn):
 
 
 class MotionBlur(Drawn):
-    """Blur as a camera does that moves evenly along a line while it exposes; the size stays.
+    """Motion blur of a camera that moves uniformly along a line; keeps the size.
 
-    Every point becomes a line, sampled by bilinear interpolation, centred where the point was.
+    Every point becomes a line centred on it, sampled by bilinear interpolation.
 
     Parameters
     ----------
@@ -84,14 +84,14 @@ class MotionBlur(Drawn):
 
 
 class Noise(Drawn):
-    """Add Gaussian noise whose strength each image draws; clipped to [0, 1].
+    """Add Gaussian noise with a random strength per image; clipped to [0, 1].
 
     Parameters
     ----------
     sigma
         Range of the standard deviation in 8-bit grey levels, 1 / 255 of white.
     grey
-        The same noise in all channels.
+        Add the same noise to all channels.
     """
 
     factor = 1.0
@@ -105,17 +105,17 @@ class Noise(Drawn):
 
 
 class ShotNoise(Drawn):
-    """Add the noise of counted light (Poisson), whose strength each image draws.
+    """Add Poisson noise with a random strength per image.
 
-    White counts at most 256, fewer for an image of fewer grey levels, as in Real-ESRGAN (Wang et
-    al. 2021); the result is clipped to [0, 1].
+    White corresponds to at most 256 photons, and fewer for an image with fewer grey levels, as in
+    Real-ESRGAN (Wang et al. 2021); the result is clipped to [0, 1].
 
     Parameters
     ----------
     strength
         Range of the factor of the noise.
     grey
-        Count the luminance: the same noise in all channels.
+        Draw from the luminance and add the same noise to all channels.
     """
 
     factor = 1.0
@@ -129,15 +129,15 @@ class ShotNoise(Drawn):
 
 
 class JpegCompression(Drawn):
-    """Compress as a JPEG file and decompress, by a quality that each image draws; the size stays.
+    """Compress and decompress as JPEG with a random quality per image; keeps the size.
 
-    Photographs in [0, 1], grey or RGB, rounded to 8 bits. Chroma is halved (4:2:0), tables and
-    rounding are libjpeg's.
+    For photographs in [0, 1], grey or RGB, rounded to 8 bits. Chroma is subsampled (4:2:0); tables
+    and rounding are libjpeg's.
 
     Parameters
     ----------
     quality
-        Range of libjpeg's quality, drawn in whole numbers.
+        Range of libjpeg's quality, drawn as integers.
     """
 
     factor = 1.0
@@ -152,16 +152,16 @@ class JpegCompression(Drawn):
 
 
 class Downscale(Drawn):
-    """Shrink by any factor, by a kernel that each image draws; overshoot at edges is kept.
+    """Downscale by any factor with a random kernel per image; overshoot at edges is kept.
 
     Parameters
     ----------
     factor
         Side of the LR image over the side of the HR image; 1 / scale by default.
     kernels
-        What each image draws from, at even odds.
+        Kernels to draw from, with equal probability.
     antialias
-        Widen the kernels by 1 / factor, so that fine detail does not alias.
+        Widen the kernels by 1 / factor to avoid aliasing.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Downscale(Drawn):
     ) -> None:
         self.factor = 1 / scale if factor is None else factor
         if not kernels:
-            raise ValueError("kernels: got none; expected at least one")
+            raise ValueError("kernels: empty; expected at least one kernel")
         self.kernels, self.antialias = kernels, antialias
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> list[Step]:

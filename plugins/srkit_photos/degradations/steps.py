@@ -1,8 +1,8 @@
-"""Steps of a degradation, and how images go through their own steps together.
+"""Steps of a degradation, applied to many images together.
 
-What happens to an image is drawn first, as a list of steps with all their numbers; then the steps
-are taken. Images differ in the order of their steps and in size, so they do not form one tensor:
-those that wait for a step of the same kind take it together.
+The steps of each image are drawn first, with all their parameters, then applied. Images differ in
+the order of their steps and in size, so they do not form one tensor: images whose next step is of
+the same kind are processed together.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from srkit_photos.degradations.blur_kernels import Kernel, draw_kernels
 from srkit_photos.degradations.blurring import blur
 from srkit_photos.degradations.jpeg_compression import compress, through_files
 
-#: How OpenCV and torch name it, without antialiasing; `imresize` is MATLAB's antialiased bicubic.
+#: Names of OpenCV and torch, without antialiasing; `imresize` is MATLAB's antialiased bicubic.
 Interpolation = Literal["area", "bilinear", "bicubic", "imresize"]
 
 
 class Step(Protocol):
-    """One thing that happens to an image."""
+    """One step of a degradation."""
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Give each image ``(C, h, w)``, each of its own size, after its own step."""
+        """Apply to each image ``(C, h, w)``, each of its own size, its own step."""
         ...
 
 
@@ -44,25 +44,25 @@ class Blur:
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Blur all by one transform."""
+        """Blur all images by one transform."""
         kernels = [step.kernel for step in steps]
         return blur(images, draw_kernels(kernels, images[0].device))
 
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """Bring to a height and width."""
+    """Resize to a height and width."""
 
     size: tuple[int, int]
     interpolation: Interpolation
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Resize one after the other: their sizes differ."""
+        """Resize one image after the other, since their sizes differ."""
         return [step.resized(image) for step, image in zip(steps, images, strict=True)]
 
     def resized(self, image: Tensor) -> Tensor:
-        """Resize one image; what overshoots at edges is kept."""
+        """Resize one image; overshoot at edges is kept."""
         if self.size == image.shape[-2:]:
             return image
         if self.interpolation == "imresize":
@@ -72,7 +72,7 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Shrink:
-    """Shrink by a factor as :func:`srkit.functional.resize` does."""
+    """Downscale by a factor, see :func:`srkit.functional.resize`."""
 
     factor: float
     kernel: ResizingKernel
@@ -80,24 +80,24 @@ class Shrink:
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Shrink one after the other."""
+        """Downscale one image after the other."""
         return [step.shrunk(image) for step, image in zip(steps, images, strict=True)]
 
     def shrunk(self, image: Tensor) -> Tensor:
-        """Shrink one image to ``ceil(factor * side)``; what overshoots at edges is kept."""
+        """Downscale one image to ``ceil(factor * side)``; overshoot at edges is kept."""
         factor, antialias = self.factor, self.antialias
         return resize(image[None], factor=factor, kernel=self.kernel, antialias=antialias)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Subsample:
-    """Keep one row and column of so many, from the first on."""
+    """Keep every n-th row and column, beginning with the first."""
 
     every: int
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Look at a part of each."""
+        """Subsample each image."""
         return [
             image[:, :: step.every, :: step.every]
             for step, image in zip(steps, images, strict=True)
@@ -106,7 +106,7 @@ class Subsample:
 
 @dataclass(frozen=True, slots=True)
 class GaussianNoise:
-    """Add Gaussian noise of so many grey levels; channels may be one, or mixtures."""
+    """Add Gaussian noise in grey levels; channels may be equal or correlated."""
 
     sigma: float
     seed: int
@@ -115,7 +115,7 @@ class GaussianNoise:
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Draw for each from its own seed."""
+        """Draw the noise of each image from its own seed."""
         return [step.noisy(image) for step, image in zip(steps, images, strict=True)]
 
     def noisy(self, image: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class GaussianNoise:
 
 @dataclass(frozen=True, slots=True)
 class PoissonNoise:
-    """Add the noise of counted light, so many times as strong as it is."""
+    """Add Poisson noise, multiplied by a factor."""
 
     strength: float
     seed: int
@@ -135,7 +135,7 @@ class PoissonNoise:
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Draw for each from its own seed."""
+        """Draw the noise of each image from its own seed."""
         return [
             photo_noise.poisson(image, step.strength, step.seed, grey=step.grey)
             for step, image in zip(steps, images, strict=True)
@@ -144,13 +144,13 @@ class PoissonNoise:
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
-    """Compress and decompress, by libjpeg's quality."""
+    """Compress and decompress as JPEG, with libjpeg's quality."""
 
     quality: int
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Compress by Pillow, which is fastest on the CPU, or elsewhere all at once."""
+        """Compress by Pillow on the CPU, where it is fastest, or elsewhere all at once."""
         way = through_files if images[0].device.type == "cpu" else compress
         return way(images, [step.quality for step in steps])
 
@@ -161,19 +161,19 @@ class Quantise:
 
     @classmethod
     def take(cls, steps: Sequence[Self], images: Sequence[Tensor]) -> list[Tensor]:
-        """Round each."""
+        """Round each image."""
         return [(image * 255).round_().clamp_(0, 255).div_(255) for image in images]
 
 
 def take_all(images: Tensor, programmes: Sequence[Sequence[Step]]) -> Tensor:
-    """Let every image take its own steps.
+    """Apply to every image its own steps.
 
     Parameters
     ----------
     images
         ``(N, C, H, W)``.
     programmes
-        For each image its steps, in order. All images end with one size.
+        The steps of each image in order. The results must have equal sizes.
 
     Returns
     -------
@@ -181,14 +181,14 @@ def take_all(images: Tensor, programmes: Sequence[Sequence[Step]]) -> Tensor:
         ``(N, C, h, w)``.
     """
     if images.device.type == "cpu":
-        # Nothing is gained by a common canvas, which would have to be as large as the largest.
+        # A common canvas has no advantage: it would have the size of the largest image.
         pairs = zip(images, programmes, strict=True)
         return torch.stack([_walk([image], [steps])[0] for image, steps in pairs])
     return torch.stack(_walk(list(images), programmes))
 
 
 def _walk(images: list[Tensor], programmes: Sequence[Sequence[Step]]) -> list[Tensor]:
-    """Take steps until none is left, always those that most images wait for."""
+    """Apply all steps, always next the kind that most images are waiting for."""
     waiting = [deque(steps) for steps in programmes]
     while any(waiting):
         kinds = Counter(type(steps[0]) for steps in waiting if steps)

@@ -90,6 +90,6 @@ def test_values_beyond_black_and_white_are_clipped() -> None:
 
 
 def test_two_channels_are_refused() -> None:
-    message = "a JPEG file has 1 channel or 3, these images have 2"
+    message = "a JPEG file has 1 or 3 channels; these images have 2"
     with pytest.raises(ValueError, match=re.escape(message)):
         compress([torch.rand(2, 8, 8)], [50])

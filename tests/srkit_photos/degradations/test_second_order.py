@@ -160,14 +160,14 @@ def test_grey_pictures() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 4}, "a JPEG file has 1 channel or 3, these images have 4"),
+        ({"channels": 4}, "a JPEG file has 1 or 3 channels; these images have 4"),
         (
             {"resize_shares": (0.5, 0.4, 0.2)},
             "resize_shares: [0.5, 0.4, 0.2] add up to 1.1; expected 1",
         ),
         (
             {"resize_range2": (1.1, 1.2)},
-            "resize_range2: got [1.1, 1.2]; expected 1 between the two",
+            "resize_range2: got [1.1, 1.2]; expected a range that contains 1",
         ),
     ],
 )

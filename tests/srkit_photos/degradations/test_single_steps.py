@@ -116,6 +116,6 @@ def test_bad_options(registry: Registry, name: str, chosen: dict[str, Any], prob
 
 
 def test_no_kernel_at_all(registry: Registry) -> None:
-    message = "kernels: got none; expected at least one"
+    message = "kernels: empty; expected at least one kernel"
     with pytest.raises(ValueError, match=re.escape(message)):
         make(registry, "downscale", kernels=[])
