@@ -1,4 +1,4 @@
-"""Pictures with masks, or with boxes around what is in them."""
+"""Pictures with masks or bounding boxes."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from srkit.interfaces import VOID, Boxes, Sample
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.formats.opening import open_picture
 
-#: Pillow's modes of pictures whose values are numbers of classes.
+#: Pillow's modes of pictures whose values can be class indices.
 INDEXED = ("1", "L", "P", "I", "I;16")
 
 
 class SegmentationFolder:
-    """Pictures in a folder, and masks of the same names in another: the class of every pixel.
+    """Pictures in one folder and masks of the same names in another: the class of every pixel.
 
-    A mask is a PNG of one channel or with a palette, of its picture's size, as those of Pascal VOC,
-    ADE20K and Cityscapes are. Pictures stay whole.
+    A mask is a PNG with one channel or a palette and has the size of its picture, as in Pascal VOC,
+    ADE20K and Cityscapes. Pictures are not cropped.
 
     Parameters
     ----------
     root
-        Folder of the pictures and its subfolders; hidden files are left out.
+        Folder of the pictures; subfolders are included, hidden files are ignored.
     masks
-        Folder of the masks, at the same paths with the ending ``.png``.
+        Folder of the masks, at the same relative paths with the extension ``.png``.
     unknown
-        Value of pixels whose class nobody knows, which count nowhere; null where there are none.
+        Value of pixels of unknown class, which are ignored; null if there are none.
     mode
-        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+        ``rgb`` repeats grey three times; ``grey`` converts colours to luma (BT.601).
     start, stop
-        Take the pictures from one position in the sorted list to before another; negative
+        Use the pictures from position `start` of the sorted list to before `stop`; negative
         positions count from the end.
 
     Raises
@@ -68,14 +68,14 @@ class SegmentationFolder:
         names = find_pictures(root, formats.suffixes)
         self._names = names[start:stop]
         if not self._names:
-            raise ValueError(f"start {start} and stop {stop} leave none of {len(names)} pictures")
+            raise ValueError(f"start {start} and stop {stop} select none of {len(names)} pictures")
         self._root, self._masks, self._unknown = root, masks, unknown
         self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
         missing = [name for name in self._names if not self._mask_of(name).is_file()]
         if missing:
-            first = f"{self._mask_of(missing[0])}: no such mask, of {root / missing[0]}"
+            first = f"{self._mask_of(missing[0])}: no such mask of {root / missing[0]}"
             more = len(missing) - 1
-            raise DataError(f"{first}; so it is with {more} more" if more else first)
+            raise DataError(f"{first}; {more} more masks are missing" if more else first)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -96,10 +96,12 @@ class SegmentationFolder:
         except (OSError, SyntaxError, PIL.UnidentifiedImageError) as error:
             raise DataError(f"{path}: cannot be read as a mask ({error})") from error
         if kind not in INDEXED:
-            raise DataError(f"{path}: is a picture of mode {kind}; a mask has one value a pixel")
+            raise DataError(
+                f"{path}: has the mode {kind}; expected a mask with one value per pixel"
+            )
         if values.shape != size:
             raise DataError(
-                f"{path}: has {values.shape[1]}x{values.shape[0]} pixels, its picture "
+                f"{path}: has {values.shape[1]}x{values.shape[0]} pixels, but its picture has "
                 f"{size[1]}x{size[0]}"
             )
         if self._unknown is not None:
@@ -108,28 +110,27 @@ class SegmentationFolder:
 
 
 class CocoBoxes:
-    """Pictures with boxes around what is in them, from a JSON file in COCO's format.
+    """Pictures with bounding boxes from a JSON file in COCO's format.
 
-    The labels are COCO's own category numbers, which torchvision's detectors tell. Boxes of crowds
-    are left out, and so are those of no area; what reaches over the border is cut off. Pictures
-    stay whole.
+    The labels are COCO's category numbers, which torchvision's detectors predict. Boxes of crowds
+    and boxes without area are ignored; boxes are clipped at the border. Pictures are not cropped.
 
     Parameters
     ----------
     root
-        Folder that the file names are relative to.
+        Folder to which the file names are relative.
     annotations
         The JSON file, such as ``instances_val2017.json``.
     mode
-        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+        ``rgb`` repeats grey three times; ``grey`` converts colours to luma (BT.601).
     start, stop
-        Take the pictures from one position in the list, sorted by file name, to before another;
+        Use the pictures from position `start` of the list, sorted by file name, to before `stop`;
         negative positions count from the end.
 
     Raises
     ------
     DataError
-        If the file or a picture cannot be used, or a box lies outside of its picture.
+        If the file or a picture cannot be used, or a box lies outside its picture.
     """
 
     classes = None
@@ -149,12 +150,12 @@ class CocoBoxes:
         boxes = _read_boxes(annotations)
         self._boxes = [(name, boxes[name]) for name in sorted(boxes)][start:stop]
         if not self._boxes:
-            raise ValueError(f"start {start} and stop {stop} leave none of {len(boxes)} pictures")
-        over = sum(told.over_the_border() for _, told in self._boxes)
+            raise ValueError(f"start {start} and stop {stop} select none of {len(boxes)} pictures")
+        over = sum(known.over_the_border() for _, known in self._boxes)
         if over:
             self.notes.append(
-                f"{annotations}: {over} boxes reach over the border of their picture by more than "
-                "a pixel; that part is cut off"
+                f"{annotations}: {over} boxes extend beyond their picture by more than a pixel; "
+                "they are clipped"
             )
         self._root = root
         self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
@@ -163,21 +164,21 @@ class CocoBoxes:
         return len(self._boxes)
 
     def __getitem__(self, index: int) -> Sample:
-        name, told = self._boxes[index]
+        name, known = self._boxes[index]
         pixels, data_range = self._reader.read(self._root / name)
         height, width = pixels.shape[1:]
-        if told.size not in (None, (width, height)):
+        if known.size not in (None, (width, height)):
             raise DataError(
-                f"{self._root / name}: has {width}x{height} pixels, and its boxes are for "
-                f"{told.size[0]}x{told.size[1]}; shrink both or neither"
+                f"{self._root / name}: has {width}x{height} pixels, but its boxes are for "
+                f"{known.size[0]}x{known.size[1]}; resize both or neither"
             )
-        table = torch.tensor(told.boxes, dtype=torch.float64).view(-1, 5)
+        table = torch.tensor(known.boxes, dtype=torch.float64).view(-1, 5)
         corners = torch.cat([table[:, :2], table[:, :2] + table[:, 2:4]], 1).float()
         outside = (corners[:, 2:] < 0) | (corners[:, :2] > torch.tensor([width, height]))
         if outside.any():
             place = int(outside.any(1).nonzero()[0])
             raise DataError(
-                f"{self._root / name}: the box {told.boxes[place][:4]} lies outside of its "
+                f"{self._root / name}: the box {known.boxes[place][:4]} lies outside its "
                 f"{width}x{height} pixels"
             )
         corners = corners.clamp(min=0).minimum(torch.tensor([width, height] * 2).float())
@@ -188,12 +189,12 @@ class CocoBoxes:
 
 @dataclass(slots=True)
 class Things:
-    """What COCO's file says of a picture.
+    """The entry of a picture in COCO's file.
 
     Parameters
     ----------
     size
-        Width and height, where they are told.
+        Width and height, if known.
     boxes
         Left, top, width, height and category of each.
     """
@@ -202,7 +203,7 @@ class Things:
     boxes: list[list[float]] = field(default_factory=list)
 
     def over_the_border(self) -> int:
-        """Count the boxes that reach out of the picture by more than rounding, if that is known."""
+        """Count the boxes that extend beyond the picture by more than rounding, if known."""
         if self.size is None:
             return 0
         width, height = self.size
@@ -213,7 +214,7 @@ class Things:
 
 
 def _read_boxes(path: Path) -> dict[str, Things]:
-    """Read the boxes in each picture, by file name."""
+    """Read the boxes of each picture, by file name."""
     try:
         content: Any = json.loads(path.read_text("utf-8"))
         images = {image["id"]: image for image in content["images"]}
@@ -222,10 +223,12 @@ def _read_boxes(path: Path) -> dict[str, Things]:
         for place, entry in enumerate(content["annotations"]):
             where = f"{path}: annotations[{place}]"
             if entry["image_id"] not in images:
-                raise DataError(f"{where} is of image {entry['image_id']}, which 'images' lacks")
+                raise DataError(
+                    f"{where} refers to image {entry['image_id']}, which is missing in 'images'"
+                )
             if known and entry["category_id"] not in known:
                 raise DataError(
-                    f"{where} is of category {entry['category_id']}, which 'categories' lacks"
+                    f"{where} has category {entry['category_id']}, which is missing in 'categories'"
                 )
             left, top, width, height = map(float, entry["bbox"])
             if width < 0 or height < 0:
@@ -239,11 +242,11 @@ def _read_boxes(path: Path) -> dict[str, Things]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else f"{error}"
         raise DataError(
-            f"{path}: cannot be read as COCO's annotations of boxes ({what}); expected 'images' "
+            f"{path}: cannot be read as COCO annotations ({what}); expected 'images' "
             "and 'annotations', as in instances_val2017.json"
         ) from error
     if not any(one.boxes for one in found.values()):
-        raise DataError(f"{path}: holds no box; for pictures without boxes take image_folder")
+        raise DataError(f"{path}: contains no boxes; use image_folder for pictures without boxes")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Decoded pictures kept on disk as uncompressed arrays, of which a crop reads only its rows."""
+"""A cache of decoded pictures as uncompressed arrays, so that a crop reads only its rows."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from srkit.functional import Values
 from srkit.images import Formats
 from srkit.system import atomic, progress_bars
 
-#: Threads that decode, at most; each holds a few copies of a picture.
+#: Maximum number of decoding threads; each holds a few copies of a picture.
 THREADS = 8
 
 
 class ArrayCache:
-    """Arrays of the pictures that are given, written where they are missing.
+    """Arrays of given pictures; missing arrays are written.
 
-    A picture's array has the picture's size and time of change in its name: one that has changed
-    is decoded anew, and what was stopped goes on. An array is ``(H, W)`` or ``(H, W, C)``, uint8
-    or uint16, in the .npy format; opacity is left out.
+    The name of an array contains the size and modification time of its picture: a picture that
+    changed is decoded again, and an interrupted run resumes. An array is ``(H, W)`` or
+    ``(H, W, C)``, uint8 or uint16, in the .npy format; opacity is dropped.
 
     Parameters
     ----------
     folder
-        Where the arrays go; several data sets may share it.
+        Folder of the arrays; several data sets may share it.
     pictures
         The picture files.
     formats
-        What reads them.
+        Image formats that read them.
     console
-        Where the progress is shown; by default on a terminal's error output.
+        Where progress is shown; by default the standard error of a terminal.
 
     Raises
     ------
@@ -57,11 +57,11 @@ class ArrayCache:
         self._arrays = {picture: _place(folder, picture) for picture in pictures}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock"):  # of several processes, one decodes
+            with FileLock(folder / ".lock"):  # only one process decodes
                 self._fill(formats, console)
         except OSError as error:
             raise DataError(
-                f"{folder}: the cache cannot be written ({error}); make room, or choose another "
+                f"{folder}: cannot write the cache ({error}); free disk space or choose another "
                 "cache"
             ) from error
 
@@ -81,20 +81,20 @@ class ArrayCache:
         Raises
         ------
         DataError
-            If it is gone or damaged.
+            If it is missing or damaged.
         """
         path = self._arrays[picture]
         try:
             array: Values = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{path}: not the array of {picture} ({error}); delete it, and it is made again"
+                f"{path}: not the array of {picture} ({error}); delete it to recreate it"
             ) from error
         return array
 
 
 def _place(folder: Path, picture: Path) -> Path:
-    """Name the array of a picture in its present state."""
+    """Return the file name of the array of a picture in its current state."""
     try:
         state = picture.stat()
     except OSError as error:
@@ -106,12 +106,12 @@ def _place(folder: Path, picture: Path) -> Path:
 
 
 def _write(picture: Path, place: Path, formats: Formats) -> None:
-    """Decode a picture and write its array whole, in the place of one of an earlier state."""
+    """Decode a picture and write its array, replacing that of an earlier state."""
     image = formats.read(picture)
     bits = image.metadata.get("bits")
     if bits not in (8, 16):
         raise DataError(
-            f"{picture}: a cache holds pictures of 8 or 16 bits, not of {bits}; leave the cache out"
+            f"{picture}: the cache supports pictures of 8 or 16 bits, not {bits}; remove `cache`"
         )
     levels = (image.pixels.movedim(0, -1) * (2**bits - 1)).round().numpy()
     levels = levels.astype(np.uint8 if bits == 8 else np.uint16)

@@ -1,4 +1,4 @@
-"""The sets that papers of super-resolution test on."""
+"""The test sets of super-resolution papers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from srkit.images import Formats
 from srkit_photos.datasets.pairs import Pair, PicturePairs
 from srkit_photos.datasets.reading import Mode
 
-#: How many pictures the sets have.
+#: Number of pictures of each set.
 SIZES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "Manga109": 109}
-#: Sets that ``srkit data get benchmark_set`` has.
+#: Sets that ``srkit data get benchmark_set`` downloads.
 OBTAINABLE = ("Set5", "Set14", "B100", "Urban100")
 
 
@@ -26,27 +26,27 @@ def benchmark_set(
     lr: Literal["files", "none"] = "none",
     mode: Mode = "rgb",
 ) -> PicturePairs:
-    """A set to test on, such as Set5, Set14, B100, Urban100 or Manga109, by its folder.
+    """A test set such as Set5, Set14, B100, Urban100 or Manga109 in a folder.
 
-    HR is cut to a multiple of the recipe's scale, at the bottom and on the right, as papers do.
+    HR is cropped at the bottom and on the right to a multiple of the recipe's scale, as in papers.
 
     Parameters
     ----------
     name
-        ``Set5``, ``Set14``, ``B100``, ``Urban100``, ``Manga109``, or that of a set of your own.
+        ``Set5``, ``Set14``, ``B100``, ``Urban100``, ``Manga109``, or the name of your own set.
     root
-        The folder, ``data/NAME`` by default. HR is in ``HR``, in ``NAME_HR``, or lies there.
+        The folder, ``data/NAME`` by default. HR is in ``HR``, in ``NAME_HR``, or in the folder.
     lr
-        ``files`` takes LR from ``LR/X2``, ``LR_bicubic/X2`` or ``X2`` beside HR, for the recipe's
-        scale; the files are named as in HR, with or without ``x2`` behind. With ``none`` the
-        recipe's degradation makes it.
+        ``files`` reads LR from ``LR/X2``, ``LR_bicubic/X2`` or ``X2`` beside HR, for the recipe's
+        scale; the files have the names of HR with or without the suffix ``x2``. With ``none``, the
+        recipe's degradation creates LR.
     mode
-        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+        ``rgb`` repeats grey three times; ``grey`` converts colours to luma (BT.601).
 
     Raises
     ------
     DataError
-        If a folder or a picture is missing; it says how to obtain it.
+        If a folder or a picture is missing; the message says how to obtain it.
     """
     folder = root or Path("data") / name
     hr = _pictures(_hr_folder(folder, name), formats.suffixes, _remedy(folder, name))
@@ -61,10 +61,10 @@ def benchmark_set(
 
 def _remedy(folder: Path, name: str) -> str:
     if name not in OBTAINABLE:
-        return "put its HR pictures there"
+        return "copy its HR pictures there"
     out = "" if folder.parent == Path("data") else f" --out {folder.parent}"
     command = f"srkit data get benchmark_set name={name}{out}"
-    return f"put its HR pictures there, or fill it by: {command}"
+    return f"copy its HR pictures there, or run: {command}"
 
 
 def _hr_folder(folder: Path, name: str) -> Path:
@@ -81,13 +81,13 @@ def _lr_folder(folder: Path, scale: int) -> Path:
             return place
     named = ", ".join(str(place) for place in places)
     raise DataError(
-        f"{folder}: no LR pictures of scale {scale}; looked for {named}; set lr to none, and a "
+        f"{folder}: no LR pictures of scale {scale} in {named}; set lr to none and add a "
         "degradation"
     )
 
 
 def _pictures(folder: Path, suffixes: Collection[str], remedy: str) -> list[Path]:
-    """List the pictures that lie in a folder itself, sorted."""
+    """List the pictures in a folder, without subfolders, sorted."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {remedy}")
     endings = tuple(suffixes)
@@ -97,7 +97,7 @@ def _pictures(folder: Path, suffixes: Collection[str], remedy: str) -> list[Path
         if path.name.lower().endswith(endings) and not path.name.startswith(".")
     )
     if not found:
-        raise DataError(f"{folder}: holds no pictures; {remedy}")
+        raise DataError(f"{folder}: contains no pictures; {remedy}")
     return found
 
 
@@ -107,5 +107,6 @@ def _partner(hr: Path, folder: Path, scale: int) -> Path:
         if found.is_file():
             return found
     raise DataError(
-        f"{folder}: lacks {hr.stem}x{scale}{hr.suffix}, the LR of {hr}; add it, or set lr to none"
+        f"{folder}: {hr.stem}x{scale}{hr.suffix}, the LR of {hr}, is missing; add it, or set lr to "
+        "none"
     )

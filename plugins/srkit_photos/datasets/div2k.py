@@ -37,31 +37,31 @@ def div2k(
     mode: Mode = "rgb",
     cache: Path | None = None,
 ) -> PicturePairs | CachedPairs:
-    """DIV2K: 1000 photographs of 2K, with the LR pictures of the NTIRE 2017 challenge.
+    """DIV2K: 1000 photographs in 2K resolution with the LR pictures of the NTIRE 2017 challenge.
 
     Parameters
     ----------
     split
-        ``train`` is 1 to 800, ``validation`` 801 to 900, which papers test on; ``test`` is 901 to
-        1000, of which HR was never published.
+        ``train`` is 1 to 800, ``validation`` 801 to 900, used as the test set in papers; ``test``
+        is 901 to 1000, whose HR was never published.
     root
-        Folder that ``srkit data get div2k`` fills, with ``DIV2K_train_HR`` and others.
+        Folder created by ``srkit data get div2k``, with ``DIV2K_train_HR`` and others.
     lr
         The official LR pictures of the recipe's scale, 2, 3 or 4: ``bicubic`` by MATLAB's
-        imresize, or ``unknown``, blurred and shrunk by an unpublished kernel; with ``none`` the
-        recipe's degradation makes them.
+        imresize, or ``unknown``, with an unpublished blur kernel. With ``none``, the recipe's
+        degradation creates LR.
     first, last
-        Take the pictures from this number to that, such as 801 to 810.
+        First and last number of the pictures to use, such as 801 and 810.
     mode
-        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+        ``rgb`` repeats grey three times; ``grey`` converts colours to luma (BT.601).
     cache
-        Folder for decoded pictures: crops are read from there, without decoding a whole picture.
-        It takes 3 bytes a pixel, and is filled once, now.
+        Folder for decoded pictures: crops are read from it without decoding whole pictures. It
+        takes 3 bytes per pixel and is filled when the data set is opened for the first time.
 
     Raises
     ------
     DataError
-        If a folder or a picture is missing; it says by which command it comes.
+        If a folder or a picture is missing; the message shows the command that downloads it.
 
     References
     ----------
@@ -83,27 +83,27 @@ def flickr2k(
     mode: Mode = "rgb",
     cache: Path | None = None,
 ) -> PicturePairs | CachedPairs:
-    """Flickr2K: 2650 photographs of 2K for training, by the authors of EDSR.
+    """Flickr2K: 2650 training photographs in 2K resolution, by the authors of EDSR.
 
     Parameters
     ----------
     root
-        Folder that ``srkit data get flickr2k`` fills: ``000001.png`` and so on, there, in
+        Folder created by ``srkit data get flickr2k``: ``000001.png`` and so on are in it, in
         ``Flickr2K_HR`` or in ``Flickr2K``.
     lr
         The authors' LR pictures of the recipe's scale, 2, 3 or 4, which only their own archive
-        has; with ``none`` the recipe's degradation makes them.
+        contains. With ``none``, the recipe's degradation creates LR.
     first, last
-        Take the pictures from this number to that.
+        First and last number of the pictures to use.
     mode
-        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+        ``rgb`` repeats grey three times; ``grey`` converts colours to luma (BT.601).
     cache
-        As of ``div2k``.
+        As in ``div2k``.
 
     Raises
     ------
     DataError
-        If a folder or a picture is missing; it says by which command it comes.
+        If a folder or a picture is missing; the message shows the command that downloads it.
 
     References
     ----------
@@ -129,18 +129,18 @@ def df2k(
     Parameters
     ----------
     div2k_root, flickr2k_root
-        Folders of the two, as ``div2k`` and ``flickr2k`` take them.
+        Folders of the two, as in ``div2k`` and ``flickr2k``.
     lr
-        As of these two.
+        As in these two.
     mode
-        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+        ``rgb`` repeats grey three times; ``grey`` converts colours to luma (BT.601).
     cache
-        As of ``div2k``.
+        As in ``div2k``.
 
     Raises
     ------
     DataError
-        If a folder or a picture is missing; it says by which command it comes.
+        If a folder or a picture is missing; the message shows the command that downloads it.
     """
     first = _div2k_pairs(div2k_root, "train", lr, scale, None, None)
     second = _flickr2k_pairs(flickr2k_root, lr, scale, None, None)
@@ -153,7 +153,7 @@ def _div2k_pairs(
     part, lowest, highest = SPLITS[split]
     numbers = _numbers(first, last, lowest, highest)
     names = [f"{number:04d}" for number in numbers]
-    note = "; the HR pictures of the test split were never published: papers use validation"
+    note = "; the HR pictures of the test split were never published; papers use validation"
     what = "div2k" if lr == "none" else f"div2k lr={lr} scale={_official(scale)}"
     command = _command(what, root, "DIV2K")
     hr_command = command + (note if split == "test" else "")
@@ -169,7 +169,7 @@ def _flickr2k_pairs(
     root: Path, lr: Lr, scale: int, first: int | None, last: int | None
 ) -> list[Pair]:
     names = [f"{number:06d}" for number in _numbers(first, last, 1, FLICKR2K)]
-    places = [root / "Flickr2K_HR", root / "Flickr2K"]  # of the authors' archive, of the mirror's
+    places = [root / "Flickr2K_HR", root / "Flickr2K"]  # the authors' archive, the mirror's
     place = next((folder for folder in places if folder.is_dir()), root)
     hr = _complete(place, names, "", _command("flickr2k", root, "Flickr2K"))
     if lr == "none":
@@ -183,14 +183,14 @@ def _flickr2k_pairs(
 def _official(scale: int) -> int:
     if scale not in (2, 3, 4):
         raise ValueError(
-            f"there are official LR pictures of the scales 2, 3 and 4, not of {scale}; set lr to "
-            "none, and a degradation"
+            f"official LR pictures exist for the scales 2, 3 and 4, not {scale}; set lr to none "
+            "and add a degradation"
         )
     return scale
 
 
 def _numbers(first: int | None, last: int | None, lowest: int, highest: int) -> range:
-    """Give the numbers of the pictures that are taken."""
+    """Return the numbers of the pictures to use."""
     start, stop = first or lowest, last or highest
     if not lowest <= start <= stop <= highest:
         raise ValueError(
@@ -200,15 +200,15 @@ def _numbers(first: int | None, last: int | None, lowest: int, highest: int) -> 
 
 
 def _command(what: str, root: Path, folder: str) -> str:
-    """Say what fills a folder."""
+    """Return the command that creates a folder."""
     if root.name != folder:
         return f"run: srkit data get {what}; then set root to data/{folder}"
     out = "" if root.parent == Path("data") else f" --out {root.parent}"
-    return f"fill it by: srkit data get {what}{out}"
+    return f"run: srkit data get {what}{out}"
 
 
 def _complete(folder: Path, names: list[str], ending: str, command: str) -> list[Path]:
-    """List the pictures of a folder, of which none may be missing."""
+    """List the pictures of a folder, all of which must exist."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {command}")
     present = {path.name for path in folder.iterdir()}
@@ -216,6 +216,6 @@ def _complete(folder: Path, names: list[str], ending: str, command: str) -> list
     missing = [name for name in wanted if name not in present]
     if missing:
         raise DataError(
-            f"{folder}: lacks {missing[0]} ({len(missing)} of {len(wanted)} are missing); {command}"
+            f"{folder}: {missing[0]} is missing ({len(missing)} of {len(wanted)}); {command}"
         )
     return [folder / name for name in wanted]

@@ -36,30 +36,30 @@ def image_folder(
     Parameters
     ----------
     root
-        The folder. Hidden files are left out; opacity is ignored.
+        The folder. Hidden files and opacity are ignored.
     labels
-        CSV file with the columns ``path``, relative to the root, and ``class_index``, from 0; one
-        row a picture. Other columns are ignored.
+        CSV file with the columns ``path``, relative to the root, and ``class_index``, from 0, with
+        one row per picture. Other columns are ignored.
     classes
-        Number of classes, which no label may reach, or ``imagenet`` for its 1000 classes with
-        their names; by default the largest label decides.
+        Number of classes, which must exceed every label, or ``imagenet`` for its 1000 classes with
+        their names; by default the largest label determines it.
     size
-        Shrink the short side to this many pixels (bicubic, antialiased, clipped to the data
-        range) and cut out the central square; by default pictures stay whole.
+        Resize the short side to this many pixels (bicubic, antialiased, clipped to the data
+        range) and crop the central square; by default pictures are not changed.
     enlarge
-        Enlarge pictures whose short side is below the size, instead of refusing them.
+        Enlarge pictures whose short side is below `size` instead of raising an error.
     mode
-        ``rgb`` repeats grey three times; ``grey`` takes the luma of colours (BT.601).
+        ``rgb`` repeats grey three times; ``grey`` converts colours to luma (BT.601).
     start, stop
-        Take the pictures from one position in the sorted list to before another; negative
-        positions count from the end, so ``stop: 600`` is the first 600, ``start: -100`` the last.
+        Use the pictures from position `start` of the sorted list to before `stop`; negative
+        positions count from the end: ``stop: 600`` is the first 600, ``start: -100`` the last 100.
     fraction
-        Take this share of those, evenly over the classes, chosen by the seed.
+        Use this share of them, evenly over the classes, chosen by the seed.
     seed
-        Decides which pictures the fraction takes.
+        Seed of the choice by `fraction`.
     unreadable
-        ``error`` stops at a picture that is damaged, or too small for the size or the crop;
-        ``skip`` decodes every picture once at the start and leaves such out, with a note.
+        ``error`` stops at a picture that is damaged or too small for the size or the crop;
+        ``skip`` decodes every picture once at the start and skips such pictures, with a note.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def image_folder(
         If the folder, a picture or a label cannot be used.
     """
     if classes is not None and labels is None:
-        raise ValueError("classes are given but no labels; add a labels file")
+        raise ValueError("classes requires labels; add a labels file")
     names = find_pictures(root, formats.suffixes)
     entries = [Entry(name) for name in names]
     class_names = None
@@ -77,7 +77,7 @@ def image_folder(
         class_names = _class_names(labels, entries, classes)
     entries = entries[start:stop]
     if not entries:
-        raise ValueError(f"start {start} and stop {stop} leave none of {len(names)} pictures")
+        raise ValueError(f"start {start} and stop {stop} select none of {len(names)} pictures")
     if fraction is not None:
         entries = pick(entries, fraction, seed)
     return Photos(
@@ -99,7 +99,7 @@ def read_labels(path: Path, names: Sequence[str]) -> dict[str, int]:
     Raises
     ------
     DataError
-        If a line is wrong, names an absent picture or names it twice, or a picture has no line.
+        If a line is invalid, names a missing picture or a picture twice, or a picture has no line.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such labels file")
@@ -109,21 +109,23 @@ def read_labels(path: Path, names: Sequence[str]) -> dict[str, int]:
         columns = rows.fieldnames or []
         if not {"path", "class_index"} <= set(columns):
             raise DataError(
-                f"{path}: its columns are {', '.join(columns)}; expected path and class_index"
+                f"{path}: has the columns {', '.join(columns)}; expected path and class_index"
             )
         for row in rows:
             where = f"{path}, line {rows.line_num}"
             name, index = row["path"], row["class_index"] or ""
             if name not in present:
-                raise DataError(f"{where}: there is no picture '{name}'")
+                raise DataError(f"{where}: no such picture '{name}'")
             if name in labels:
-                raise DataError(f"{where}: '{name}' has a label already")
+                raise DataError(f"{where}: '{name}' already has a label")
             if not (index.isascii() and index.isdigit()):
                 raise DataError(f"{where}: the class index is '{index}'; expected 0, 1, 2, ...")
             labels[name] = int(index)
     missing = [name for name in names if name not in labels]
     if missing:
-        raise DataError(f"{path}: {len(missing)} pictures have no label, such as '{missing[0]}'")
+        raise DataError(
+            f"{path}: {len(missing)} pictures have no label, for example '{missing[0]}'"
+        )
     return labels
 
 
@@ -140,7 +142,7 @@ def _class_names(
     for entry in entries:
         if entry.label is not None and entry.label >= len(names):
             raise DataError(
-                f"{labels}: '{entry.name}' has class {entry.label}; of {len(names)} classes the "
-                f"last is {len(names) - 1}"
+                f"{labels}: '{entry.name}' has class {entry.label}; the last of {len(names)} "
+                f"classes is {len(names) - 1}"
             )
     return names

@@ -16,7 +16,7 @@ from srkit.errors import DataError
 from srkit.images import Formats, find_pictures
 from srkit_photos.datasets.photos import Entry, Photos, Unreadable, only_of, pick
 
-#: Where the devkit's archive unpacks to.
+#: Folder in the devkit's archive.
 DEVKIT = Path("ILSVRC2012_devkit_t12/data")
 
 
@@ -31,33 +31,33 @@ def imagenet(
     seed: int = 0,
     unreadable: Unreadable = "error",
 ) -> Photos:
-    """ImageNet (ILSVRC2012) with its 1000 classes, RGB, cut to squares.
+    """ImageNet (ILSVRC2012) with its 1000 classes, RGB, cropped to squares.
 
     Parameters
     ----------
     root
-        Folder with ``train/<wnid>/`` and ``val``, see ``data/imagenet/README.md``. ``val`` has
-        folders by wnid, or lies flat beside ``ILSVRC2012_devkit_t12``. Classes may be missing.
+        Folder with ``train/<wnid>/`` and ``val``, see ``data/imagenet/README.md``. ``val`` has one
+        folder per WordNet ID, or is flat beside ``ILSVRC2012_devkit_t12``. Classes may be missing.
     split
-        ``validation`` and ``test`` are the two halves of every class of ``val``, always the same.
+        ``validation`` and ``test`` are fixed halves of every class of ``val``.
     size
-        Side in pixels: the short side is brought to it (bicubic, antialiased, clipped to the data
-        range), and the central square is cut out. Smaller pictures are enlarged.
+        Side in pixels: the short side is resized to it (bicubic, antialiased, clipped to the data
+        range), and the central square is cropped. Smaller pictures are enlarged.
     fraction
-        Take this share of the split, evenly over the classes, chosen by the seed.
+        Use this share of the split, evenly over the classes, chosen by the seed.
     classes
-        Take the pictures of these classes alone, by name, wnid or index; labels are places in this
-        list.
+        Use only pictures of these classes, by name, WordNet ID or index; labels are positions in
+        this list.
     seed
-        Decides which pictures the fraction takes.
+        Seed of the choice by `fraction`.
     unreadable
-        ``error`` stops at a picture that is damaged; ``skip`` decodes every picture once at the
-        start and leaves such out, with a note.
+        ``error`` stops at a damaged picture; ``skip`` decodes every picture once at the start and
+        skips damaged ones, with a note.
 
     Raises
     ------
     DataError
-        If the folders are not laid out so, or a picture cannot be used.
+        If the folders have another layout, or a picture cannot be used.
 
     References
     ----------
@@ -78,7 +78,7 @@ def imagenet(
         entries = only_of(entries, indices)
         called = [called[index] for index in indices]
         if not entries:
-            raise DataError(f"{folder}: holds no picture of the {len(indices)} chosen classes")
+            raise DataError(f"{folder}: contains no picture of the {len(indices)} chosen classes")
     if fraction is not None:
         entries = pick(entries, fraction, seed)
     return Photos(
@@ -121,7 +121,7 @@ def _label_by_folder(folder: Path, names: Sequence[str]) -> list[Entry]:
         wnid = name.partition("/")[0]
         if wnid not in class_indices():
             raise DataError(
-                f"{folder / name}: '{wnid}' is no class of ILSVRC2012; expected folders such as "
+                f"{folder / name}: '{wnid}' is not a class of ILSVRC2012; expected folders such as "
                 "n01440764"
             )
         entries.append(Entry(name, class_indices()[wnid]))
@@ -143,7 +143,7 @@ def _label_flat(root: Path, names: Sequence[str]) -> list[Entry]:
 
 
 def _ground_truth(root: Path) -> list[int]:
-    """Class index of each validation picture, by the devkit's files."""
+    """Return the class index of each validation picture from the devkit's files."""
     path = root / DEVKIT / "ILSVRC2012_validation_ground_truth.txt"
     meta = path.with_name("meta.mat")
     for file in (path, meta):
@@ -156,17 +156,17 @@ def _ground_truth(root: Path) -> list[int]:
     try:
         return [class_indices()[wnids[int(line)]] for line in path.read_text().split()]
     except (KeyError, ValueError) as error:
-        raise DataError(f"{path}: not the devkit's: {error} is no class id of {meta}") from error
+        raise DataError(f"{path}: not the devkit's: {error} is not a class ID in {meta}") from error
 
 
 def _devkit_wnids(path: Path) -> dict[int, str]:
-    """Wnid of each of the devkit's own class numbers, which are not in wnid order."""
+    """Return the WordNet ID of each of the devkit's class numbers, which have another order."""
     try:
         from scipy.io import loadmat
     except ModuleNotFoundError as error:
         raise DataError(
-            f"{path}: reading it needs scipy; install srkit[sample], or sort val into folders by "
-            "wnid"
+            f"{path}: reading it requires scipy; install srkit[sample], or sort val into folders "
+            "by WordNet ID"
         ) from error
     try:
         rows: Any = loadmat(path, squeeze_me=True)["synsets"]

@@ -1,4 +1,4 @@
-"""Pictures with the LR files that belong to them."""
+"""Pictures with their LR files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from srkit_photos.datasets.reading import Mode, to_mode
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An HR picture, and its LR where there is one.
+    """An HR picture, and its LR if there is one.
 
     Parameters
     ----------
     name
-        The sample's.
+        Name of the sample.
     hr, lr
-        Their files.
+        The files.
     """
 
     name: str
@@ -34,20 +34,20 @@ class Pair:
 
 
 class PicturePairs:
-    """Pictures, decoded whole whenever they are asked for; pickles.
+    """Pictures that are decoded whole on access; can be pickled.
 
     Parameters
     ----------
     formats
-        What reads the files.
+        Image formats that read the files.
     pairs
         The pictures, in order.
     mode
         Colours of the samples.
     multiple
-        HR is cut, at the bottom and on the right, to sides that are multiples of this.
+        HR is cropped at the bottom and on the right to multiples of this.
     notes
-        What the user must see.
+        Lines that the user must see.
     """
 
     classes = None
@@ -79,17 +79,17 @@ class PicturePairs:
     def _read(self, path: Path) -> Tensor:
         image = self._formats.read(path)
         if image.data_range != (0.0, 1.0) or not image.pixels.isfinite().all():
-            raise DataError(f"{path}: its values are not within 0 and 1; expected a photograph")
+            raise DataError(f"{path}: has values outside [0, 1]; expected a photograph")
         return to_mode(path, image.pixels, self._mode)
 
 
 class CachedPairs:
-    """Pictures read from arrays on disk, whole or a window of them; pickles.
+    """Pictures read whole or by window from arrays on disk; can be pickled.
 
     Parameters
     ----------
     formats, pairs, mode
-        As :class:`PicturePairs` takes them.
+        As in :class:`PicturePairs`.
     cache
         Folder of the arrays, see :class:`~srkit_photos.datasets.array_cache.ArrayCache`.
     """
@@ -121,11 +121,11 @@ class CachedPairs:
         return self.window(index, Window(everything, everything))
 
     def extent(self, index: int) -> Extent:
-        """Tell how large a sample is, from the headers that were read at the start."""
+        """Return the size of a sample, from the headers read at the start."""
         return self._extents[index]
 
     def window(self, index: int, window: Window) -> Sample:
-        """Read part of a sample: of each array only the rows that it needs."""
+        """Read part of a sample: only the necessary rows of each array."""
         pair = self._pairs[index]
         hr = self._cut(pair.hr, window.hr)
         if pair.lr is None or window.lr is None:
@@ -140,7 +140,7 @@ class CachedPairs:
 def picture_pairs(
     formats: Formats, pairs: Sequence[Pair], mode: Mode, cache: Path | None
 ) -> PicturePairs | CachedPairs:
-    """Give pictures that are read through a cache where there is one."""
+    """Return pictures that are read through the cache, if there is one."""
     if cache is None:
         return PicturePairs(formats=formats, pairs=pairs, mode=mode)
     return CachedPairs(formats=formats, pairs=pairs, cache=cache, mode=mode)

@@ -1,4 +1,4 @@
-"""The data set behind every collection of picture files."""
+"""The data set of every collection of picture files."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from srkit_photos.datasets.reading import Mode, PhotoReader
 
 Unreadable = Literal["error", "skip"]
 
-#: Skipped pictures that a note names.
+#: Maximum number of skipped pictures in a note.
 NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A picture file: its path relative to the root, POSIX style, and its class index."""
+    """A picture file: its POSIX path relative to the root, and its class index."""
 
     name: str
     label: int | None = None
 
 
 class Photos:
-    """Picture files as samples; pickles, and reads a file when it is asked for.
+    """Picture files as samples, read on access; can be pickled.
 
     Parameters
     ----------
     formats
-        What reads the files.
+        Image formats that read the files.
     root
-        Folder that the names are relative to.
+        Folder to which the names are relative.
     entries
         The pictures, in order.
     size
-        Side of the square samples in pixels; None keeps pictures whole.
+        Side of the square samples in pixels; None keeps pictures unchanged.
     enlarge
-        Whether pictures below that size are enlarged; otherwise they cannot be used.
+        Whether smaller pictures are enlarged; otherwise they are errors.
     mode
         Colours of the samples.
     classes
         Class names, or None for unlabelled pictures.
     unreadable
-        With ``skip``, every picture is decoded once now; those that cannot be used are left out
-        and noted.
+        With ``skip``, every picture is decoded once at the start; those that cannot be used are
+        skipped with a note.
     least_side
-        Pixels below which ``skip`` leaves a picture out, since training cuts so large a square.
+        Side below which ``skip`` skips a picture, since training crops squares of this side.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Photos:
         if unreadable == "skip":
             self._skip_unusable(least_side)
         if not self._entries:
-            raise DataError(f"{root}: no picture is left of {len(entries)}")
+            raise DataError(f"{root}: none of {len(entries)} pictures can be used")
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -93,7 +93,7 @@ class Photos:
                 height, width = self[index].hr.shape[-2:]
                 if min(height, width) < least_side:
                     raise DataError(
-                        f"{self._root / entry.name}: {width}x{height} pixels are too few for a "
+                        f"{self._root / entry.name}: {width}x{height} pixels are too small for a "
                         f"crop of {least_side}"
                     )
             except DataError as error:
@@ -108,10 +108,11 @@ class Photos:
 
 
 def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:
-    """Choose a fraction of the entries, the same from every class as nearly as can be.
+    """Choose a fraction of the entries, as evenly over the classes as possible.
 
-    A hash of seed and name decides, not a generator: adding a picture displaces hardly any other,
-    and every version of every library chooses the same. The order is kept.
+    The choice depends on a hash of seed and name, not on a random generator: adding a picture
+    displaces hardly any other, and every version of every library chooses the same. The order is
+    kept.
     """
 
     def draw(entry: Entry) -> bytes:
@@ -120,7 +121,7 @@ def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:
     by_class: dict[int | None, list[Entry]] = {}
     for entry in sorted(entries, key=draw):
         by_class.setdefault(entry.label, []).append(entry)
-    # Each class's first half comes before any class's second half.
+    # The first half of every class precedes the second half of any class.
     ranked = [
         ((rank + 0.5) / len(members), draw(entry), entry)
         for members in by_class.values()
@@ -132,7 +133,7 @@ def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:
 
 
 def only_of(entries: Sequence[Entry], indices: Sequence[int]) -> list[Entry]:
-    """Take the entries of some classes, and number these classes anew."""
+    """Select the entries of some classes and renumber these classes."""
     places = {index: place for place, index in enumerate(indices)}
     return [
         Entry(entry.name, places[entry.label])

@@ -1,4 +1,4 @@
-"""From the file of a photograph to the pixels of a sample."""
+"""From a photograph's file to the pixels of a sample."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Range = tuple[float, float]
 
 
 class PhotoReader:
-    """Decodes pictures and brings them to size and colours.
+    """Decodes pictures, and converts their size and colours.
 
-    Pictures of 8 bits stay bytes until they are cut: shrinking rounds to bytes, as torchvision's
-    and Pillow's does.
+    Pictures of 8 bits remain bytes until they are cropped: resizing rounds to bytes, as in
+    torchvision and Pillow.
 
     Parameters
     ----------
     formats
-        What reads the files.
+        Image formats that read the files.
     size
-        Side of the squares in pixels, see :func:`centre_square`; None keeps pictures whole.
+        Side of the squares in pixels, see :func:`centre_square`; None keeps pictures unchanged.
     enlarge
-        Whether pictures below that size are enlarged; otherwise they cannot be used.
+        Whether smaller pictures are enlarged; otherwise they are errors.
     mode
         Colours of the pixels, see :func:`to_mode`.
     """
@@ -41,22 +41,22 @@ class PhotoReader:
     def read(
         self, path: Path, content: bytes | None = None, window: Window | None = None
     ) -> tuple[Tensor, Range]:
-        """Give ``(C, H, W)`` float32 pixels of a file, and their data range.
+        """Return the ``(C, H, W)`` float32 pixels of a file and their data range.
 
         Parameters
         ----------
         path
-            Has the file's ending, and names it in errors.
+            Path with the file's extension, for error messages.
         content
-            The file, where it lies in memory.
+            Content of the file, if it is in memory.
         window
-            The part of the picture that is wanted.
+            The part of the picture to read.
 
         Raises
         ------
         DataError
-            If it cannot be decoded, has other than 1 or 3 channels, values that are not finite, or
-            is too small.
+            If the file cannot be decoded, does not have 1 or 3 channels, has values that are not
+            finite, or is too small.
         """
         pixels, data_range = self._formats.levels(path, content, self._size), (0.0, 1.0)
         if pixels is None:
@@ -65,7 +65,7 @@ class PhotoReader:
             pixels, data_range = image.pixels, image.data_range
             if not pixels.isfinite().all():
                 raise DataError(
-                    f"{path}: holds values that are not finite; fill them, or leave the picture out"
+                    f"{path}: has values that are not finite; replace them or remove the picture"
                 )
         if self._size is not None:
             pixels = centre_square(path, pixels, self._size, enlarge=self._enlarge)
@@ -74,14 +74,14 @@ class PhotoReader:
         if pixels.dtype == torch.uint8:
             pixels = pixels.contiguous().float().div_(255)
         elif self._size is not None:
-            pixels = pixels.clamp(*data_range)  # shrunk bytes are within it already
+            pixels = pixels.clamp(*data_range)  # resized bytes are already within it
         return to_mode(path, pixels, self._mode), data_range
 
 
 def to_mode(path: Path, pixels: Tensor, mode: Mode) -> Tensor:
     """Convert ``(C, H, W)`` grey or RGB pixels; grey is luma by Rec. ITU-R BT.601."""
     if len(pixels) not in (1, 3):
-        raise DataError(f"{path}: it has {len(pixels)} channels; expected 1 or 3")
+        raise DataError(f"{path}: has {len(pixels)} channels; expected 1 or 3")
     if mode == "rgb":
         return pixels.expand(3, -1, -1).contiguous()
     if len(pixels) == 1:
@@ -90,28 +90,28 @@ def to_mode(path: Path, pixels: Tensor, mode: Mode) -> Tensor:
 
 
 def centre_square(path: Path, pixels: Tensor, size: int, *, enlarge: bool = False) -> Tensor:
-    """Bring the short side to `size` and cut out the central square, as torchvision does.
+    """Resize the short side to `size` and crop the central square, like torchvision.
 
     Parameters
     ----------
     path
-        For the error.
+        Path for error messages.
     pixels
-        ``(C, H, W)``; bicubic and antialiased, the result can leave the data range.
+        ``(C, H, W)``; the bicubic, antialiased result can exceed the data range.
     size
         Side in pixels.
     enlarge
-        Whether a smaller picture may be enlarged.
+        Whether smaller pictures are enlarged.
 
     Raises
     ------
     DataError
-        If the picture would have to be enlarged and may not.
+        If the picture is too small and `enlarge` is False.
     """
     height, width = pixels.shape[-2:]
     if min(height, width) < size and not enlarge:
         raise DataError(
-            f"{path}: {width} x {height} pixels; size {size} needs a short side of at least "
+            f"{path}: has {width} x {height} pixels; size {size} requires a short side of at least "
             f"{size}: lower the size, or enlarge or remove the picture"
         )
     pixels = resize_short_side(pixels, size)

@@ -1,4 +1,4 @@
-"""A small labelled data set that needs no download: ten photographs, each a class."""
+"""A small labelled data set without download: ten photographs, one class each."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from srkit.interfaces import Sample
 from srkit_photos.datasets.samples import SPLITS, locate
 from srkit_photos.datasets.tiny_imagenet import enlarged
 
-#: A class each; the other picture of the motorcycle is the same scene.
+#: One class each; the other picture of the motorcycle shows the same scene.
 SCENES = sorted(
     picture for split in SPLITS.values() for picture in split if "motorcycle_right" not in picture
 )
-#: Crops that fit side by side on the short side of a photograph.
+#: Crops along the short side of a photograph.
 ROWS = 5
 
 
 class SampleScenes:
-    """Small crops of ten photographs that scikit-image and scikit-learn ship, a class each.
+    """Small crops of ten photographs shipped with scikit-image and scikit-learn, one class each.
 
-    Every photograph is brought to a short side of five crops and cut into squares side by side,
-    of which three of five train, one validates and one tests: none shares a pixel with another.
-    To tell them apart is to tell which photograph a crop is of.
+    Every photograph is resized to a short side of five crops and cut into adjacent squares without
+    overlap: three of five for training, one for validation, one for testing. The task is to
+    recognise the photograph of a crop.
 
     Parameters
     ----------
     split
-        Which crops.
+        Crops to use.
     size
         Side of the crops in pixels.
     enlarge_to
-        As of ``tiny_imagenet``: LR is the crop, HR the crop enlarged to this side; by default the
+        As in ``tiny_imagenet``: LR is the crop, HR the crop enlarged to this side; by default the
         crop is HR.
 
     Raises
@@ -73,7 +73,7 @@ class SampleScenes:
 
 
 def _crops(picture: str, formats: Formats, size: int, split: str) -> list[tuple[str, Tensor]]:
-    """Name and cut the crops of a photograph that belong to a split."""
+    """Return the names and crops of a photograph in a split."""
     pixels = resize_short_side(formats.read(locate(picture)).pixels, ROWS * size).clamp(0, 1)
     rows, columns = (side // size for side in pixels.shape[-2:])
     return [
@@ -88,5 +88,5 @@ def _crops(picture: str, formats: Formats, size: int, split: str) -> list[tuple[
 
 
 def _split_of(row: int, column: int) -> str:
-    """Deal the squares out so that every split has some of each row and column."""
+    """Assign the squares so that every split has some of each row and column."""
     return {0: "validation", 1: "test"}.get((row + 2 * column) % 5, "train")

@@ -1,4 +1,4 @@
-"""Real photographs that need no download: those in scikit-image's and scikit-learn's wheels."""
+"""Real photographs without download, from the wheels of scikit-image and scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from srkit_photos.datasets.reading import centre_square
 _SKIMAGE = "skimage/data"
 _SKLEARN = "sklearn/datasets/images"
 
-#: The pictures of each split; no scene is in two of them.
+#: The pictures of each split; no scene is in two splits.
 SPLITS = {
     "train": (
         f"{_SKIMAGE}/astronaut.png",
@@ -37,11 +37,11 @@ SPLITS = {
 
 
 class SamplePhotos:
-    """Crops of the colour photographs that scikit-image and scikit-learn ship, unlabelled.
+    """Unlabelled crops of the colour photographs shipped with scikit-image and scikit-learn.
 
-    Each picture gives its central square, shrunk to `size` so that objects are whole, and, from
-    the picture shrunk to a short side of at most twice that, as many crops as fit side by side.
-    They are kept in memory.
+    Each picture gives its central square, resized to `size` so that objects are whole, and all
+    adjacent crops of the picture resized to a short side of at most twice `size`. They are kept in
+    memory.
 
     Train: astronaut, china, hubble_deep_field, ihc, motorcycle_left, motorcycle_right, retina,
     rocket. Validation: coffee. Test: chelsea, flower.
@@ -49,7 +49,7 @@ class SamplePhotos:
     Parameters
     ----------
     split
-        Which pictures; no scene is in two splits.
+        Pictures to use; no scene is in two splits.
     size
         Side of the crops in pixels, at most 300.
 
@@ -84,7 +84,7 @@ class SamplePhotos:
 
 
 def _crops(picture: str, formats: Formats, size: int) -> Iterator[tuple[str, Tensor]]:
-    """Name and cut the crops of a picture."""
+    """Return the names and crops of a picture."""
     path = locate(picture)
     pixels = formats.read(path).pixels
     yield "whole", centre_square(path, pixels, size).clamp(0, 1)
@@ -98,9 +98,9 @@ def _crops(picture: str, formats: Formats, size: int) -> Iterator[tuple[str, Ten
 
 
 def locate(picture: str) -> Path:
-    """Say where a picture of an installed package is, such as ``skimage/data/coffee.png``."""
+    """Return the path of a picture in an installed package: ``skimage/data/coffee.png``."""
     package, _, inside = picture.partition("/")
-    spec = find_spec(package)  # where it is; importing it would take a second
+    spec = find_spec(package)  # importing the package would take a second
     if spec is None or spec.origin is None:
         raise DataError(
             f"{picture}: the package that ships it is not installed; install srkit[sample]"

@@ -1,4 +1,4 @@
-"""Tiny ImageNet: 200 of ImageNet's classes, in pictures of 64 pixels."""
+"""Tiny ImageNet: 200 of ImageNet's classes in pictures of 64 pixels."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from srkit_photos.datasets.reading import centre_square
 
 
 class EnlargedPhotos(Photos):
-    """Pictures of which there is no HR: LR is the picture, HR the picture enlarged.
+    """Pictures without HR: LR is the picture, HR the picture enlarged.
 
     Parameters
     ----------
     side
         Side of HR in pixels.
     photos
-        As :class:`srkit_photos.datasets.photos.Photos` takes them.
+        As in :class:`srkit_photos.datasets.photos.Photos`.
     """
 
     def __init__(self, *, side: int, **photos: Any) -> None:
@@ -37,7 +37,7 @@ class EnlargedPhotos(Photos):
 
 
 def enlarged(sample: Sample, side: int) -> Sample:
-    """Make LR of a picture and HR of the same, enlarged (bicubic, clipped to the data range)."""
+    """Return a picture as LR and its enlargement as HR (bicubic, clipped to the data range)."""
     hr = centre_square(Path(sample.name), sample.hr, side, enlarge=True)
     return replace(sample, lr=sample.hr, hr=hr.clamp(*sample.data_range))
 
@@ -53,35 +53,35 @@ def tiny_imagenet(
     seed: int = 0,
     unreadable: Unreadable = "error",
 ) -> Photos:
-    """Tiny ImageNet: 100,000 pictures of 200 classes to train on, 10,000 to validate, 64 x 64.
+    """Tiny ImageNet: 100,000 training and 10,000 validation pictures of 200 classes, 64 x 64.
 
-    The classes are numbered by their sorted wnids, which is their order among ImageNet's 1000: a
-    teacher of these with ``classes: ROOT/wnids.txt`` numbers them alike.
+    The classes are numbered by their sorted WordNet IDs, which is their order among ImageNet's
+    1000 classes: an ImageNet teacher with ``classes: ROOT/wnids.txt`` uses the same numbers.
 
     Parameters
     ----------
     split
-        ``validation`` and ``test`` are the two halves of every class of ``val``, always the same;
-        its makers' own test pictures have no published labels.
+        ``validation`` and ``test`` are fixed halves of every class of ``val``; the original test
+        pictures have no published labels.
     root
-        Folder that ``srkit data get tiny_imagenet`` fills.
+        Folder created by ``srkit data get tiny_imagenet``.
     enlarge_to
-        Side in pixels: LR is the picture itself, and HR the picture enlarged to this (bicubic),
-        since there is none; by default the picture is HR, and the recipe's degradation makes LR.
+        Side in pixels: LR is the picture, and HR the picture enlarged to this side (bicubic). By
+        default the picture is HR, and the recipe's degradation creates LR.
     classes
-        Take these classes only: indices, wnids, names, or a file that lists them.
+        Use only these classes: indices, WordNet IDs, names, or a file that lists them.
     fraction
-        Take this share of the split, evenly over the classes, chosen by the seed.
+        Use this share of the split, evenly over the classes, chosen by the seed.
     seed
-        Decides which pictures the fraction takes.
+        Seed of the choice by `fraction`.
     unreadable
-        ``error`` stops at a picture that is damaged; ``skip`` decodes every picture once at the
-        start and leaves such out, with a note.
+        ``error`` stops at a damaged picture; ``skip`` decodes every picture once at the start and
+        skips damaged ones, with a note.
 
     Raises
     ------
     DataError
-        If the folder is not laid out as the archive is, or a picture cannot be used.
+        If the folder does not have the layout of the archive, or a picture cannot be used.
 
     References
     ----------
@@ -112,13 +112,13 @@ def tiny_imagenet(
 
 
 def class_names(root: Path) -> dict[str, list[str]]:
-    """Read the names of each class, by its wnid; a name that several have gets the wnid."""
+    """Read the names of each class by its WordNet ID, which is appended to ambiguous names."""
     wnids = [line.strip() for line in _lines(root, "wnids.txt") if line.strip()]
     described = dict(line.rstrip("\n").split("\t", 1) for line in _lines(root, "words.txt")
                      if "\t" in line)  # fmt: skip
     missing = [wnid for wnid in wnids if wnid not in described]
     if missing:
-        raise DataError(f"{root / 'words.txt'}: does not tell what {missing[0]} is")
+        raise DataError(f"{root / 'words.txt'}: has no name for {missing[0]}")
     names = {wnid: described[wnid].split(", ") for wnid in wnids}
     first = [called[0] for called in names.values()]
     return {
@@ -128,19 +128,19 @@ def class_names(root: Path) -> dict[str, list[str]]:
 
 
 def _train(root: Path, wnids: Sequence[str], formats: Formats) -> list[Entry]:
-    """List the training pictures, each in the folder of its class."""
+    """List the training pictures, which are in one folder per class."""
     numbers = {wnid: number for number, wnid in enumerate(wnids)}
     entries = []
     for name in find_pictures(_folder(root, "train"), formats.suffixes):
         wnid = name.partition("/")[0]
         if wnid not in numbers:
-            raise DataError(f"{root / 'train' / name}: '{wnid}' is none of {root / 'wnids.txt'}")
+            raise DataError(f"{root / 'train' / name}: '{wnid}' is not in {root / 'wnids.txt'}")
         entries.append(Entry(f"train/{name}", numbers[wnid]))
     return entries
 
 
 def _val(root: Path, wnids: Sequence[str]) -> list[Entry]:
-    """List the validation pictures, whose classes a file tells."""
+    """List the validation pictures, whose classes are in a file."""
     folder, path = _folder(root, "val/images"), root / "val/val_annotations.txt"
     present = {file.name for file in folder.iterdir()}
     numbers = {wnid: number for number, wnid in enumerate(wnids)}
@@ -151,12 +151,12 @@ def _val(root: Path, wnids: Sequence[str]) -> list[Entry]:
         if not name:
             continue
         if name not in present:
-            raise DataError(f"{path}, line {place}: there is no picture '{name}' in {folder}")
+            raise DataError(f"{path}, line {place}: no picture '{name}' in {folder}")
         if wnid not in numbers:
-            raise DataError(f"{path}, line {place}: '{wnid}' is none of {root / 'wnids.txt'}")
+            raise DataError(f"{path}, line {place}: '{wnid}' is not in {root / 'wnids.txt'}")
         entries.append(Entry(f"val/images/{name}", numbers[wnid]))
     if not entries:
-        raise DataError(f"{path}: lists no picture")
+        raise DataError(f"{path}: lists no pictures")
     return entries
 
 
@@ -172,7 +172,7 @@ def _lines(root: Path, name: str) -> list[str]:
     except FileNotFoundError:
         raise DataError(f"{root / name}: no such file; {_remedy(root)}") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{root / name}: no text ({error}); {_remedy(root)}") from error
+        raise DataError(f"{root / name}: not a text file ({error}); {_remedy(root)}") from error
 
 
 def _remedy(root: Path) -> str:
@@ -180,4 +180,4 @@ def _remedy(root: Path) -> str:
     if root.name != "TinyImageNet":
         return f"run: {command}; then set root to data/TinyImageNet"
     out = "" if root.parent == Path("data") else f" --out {root.parent}"
-    return f"fill it by: {command}{out}"
+    return f"run: {command}{out}"

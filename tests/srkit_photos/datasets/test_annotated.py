@@ -65,19 +65,19 @@ def test_masks_that_cannot_be_used(pictures: Path, formats: Formats) -> None:
     masks = pictures.parent / "masks"
     write_mask(masks / "b.png", np.zeros((10, 14)))
     inner = masks / "inner" / "a.png"
-    with refused(f"{inner}: no such mask, of {pictures / 'inner/a.png'}"):
+    with refused(f"{inner}: no such mask of {pictures / 'inner/a.png'}"):
         SegmentationFolder(formats=formats, root=pictures, masks=masks)
     write_mask(inner, np.zeros((10, 13)))
     dataset = SegmentationFolder(formats=formats, root=pictures, masks=masks)
-    with refused(f"{inner}: has 13x10 pixels, its picture 14x10"):
+    with refused(f"{inner}: has 13x10 pixels, but its picture has 14x10"):
         dataset[1]
     write_mask(inner, np.zeros((10, 14, 3)))
-    with refused(f"{inner}: is a picture of mode RGB; a mask has one value a pixel"):
+    with refused(f"{inner}: has the mode RGB; expected a mask with one value per pixel"):
         dataset[1]
     inner.write_bytes(b"no picture")
     with refused(f"{inner}: cannot be read as a mask (no picture of a known format)"):
         dataset[1]
-    with pytest.raises(ValueError, match=r"^start 5 and stop None leave none of 2 pictures$"):
+    with pytest.raises(ValueError, match=r"^start 5 and stop None select none of 2 pictures$"):
         SegmentationFolder(formats=formats, root=pictures, masks=masks, start=5)
 
 
@@ -108,18 +108,18 @@ def test_boxes_in_cocos_format(pictures: Path, formats: Formats) -> None:
 
 def test_annotations_that_cannot_be_used(pictures: Path, formats: Formats) -> None:
     path = annotate(pictures, {"image_id": 5, "category_id": 1, "bbox": [0, 0, 1, 1]})
-    with refused(f"{path}: annotations[0] is of image 5, which 'images' lacks"):
+    with refused(f"{path}: annotations[0] refers to image 5, which is missing in 'images'"):
         CocoBoxes(formats=formats, root=pictures, annotations=path)
-    begin = f"{path}: cannot be read as COCO's annotations of boxes ("
+    begin = f"{path}: cannot be read as COCO annotations ("
     path.write_text("[]", "utf-8")
     with refused(begin):
         CocoBoxes(formats=formats, root=pictures, annotations=path)
     path.write_text('{"annotations": []}', "utf-8")
     with refused(f"{begin}'images' is missing); expected 'images' and 'annotations'"):
         CocoBoxes(formats=formats, root=pictures, annotations=path)
-    with refused(f"{pictures / 'gone.json'}: cannot be read as COCO's annotations of boxes ("):
+    with refused(f"{pictures / 'gone.json'}: cannot be read as COCO annotations ("):
         CocoBoxes(formats=formats, root=pictures, annotations=pictures / "gone.json")
-    with refused(f"{annotate(pictures)}: holds no box; for pictures without boxes take image_fol"):
+    with refused(f"{annotate(pictures)}: contains no boxes; use image_folder for pictures with"):
         CocoBoxes(formats=formats, root=pictures, annotations=path)
     annotate(pictures, {"image_id": 4, "category_id": 1, "bbox": [3, 3, -1, 2]})
     with refused(f"{path}: annotations[0] is -1 wide and 2 high; expected [left, top, width, hei"):
@@ -129,13 +129,13 @@ def test_annotations_that_cannot_be_used(pictures: Path, formats: Formats) -> No
 def test_boxes_that_do_not_fit_their_picture(pictures: Path, formats: Formats) -> None:
     path = annotate(pictures, {"image_id": 9, "category_id": 1, "bbox": [14.5, 0, 2, 2]})
     dataset = CocoBoxes(formats=formats, root=pictures, annotations=path)
-    with refused(f"{pictures / 'b.jpg'}: the box [14.5, 0.0, 2.0, 2.0] lies outside of its 14x10"):
+    with refused(f"{pictures / 'b.jpg'}: the box [14.5, 0.0, 2.0, 2.0] lies outside its 14x10"):
         dataset[0]
     tree = json.loads(path.read_text("utf-8"))
     tree["images"][1] |= {"width": 28, "height": 20}
     path.write_text(json.dumps(tree), "utf-8")
     dataset = CocoBoxes(formats=formats, root=pictures, annotations=path)
-    with refused(f"{pictures / 'b.jpg'}: has 14x10 pixels, and its boxes are for 28x20; shrink bo"):
+    with refused(f"{pictures / 'b.jpg'}: has 14x10 pixels, but its boxes are for 28x20; resize bo"):
         dataset[0]
     tree["images"][1] |= {"width": 14, "height": 10}
     tree["annotations"] = [
@@ -145,21 +145,21 @@ def test_boxes_that_do_not_fit_their_picture(pictures: Path, formats: Formats) -
     path.write_text(json.dumps(tree), "utf-8")
     dataset = CocoBoxes(formats=formats, root=pictures, annotations=path)
     assert dataset.notes == [
-        f"{path}: 2 boxes reach over the border of their picture by more than a pixel; that part "
-        "is cut off"
+        f"{path}: 2 boxes extend beyond their picture by more than a pixel; they are clipped"
     ]
     boxes = dataset[0].boxes
     assert boxes is not None
     assert boxes.corners.tolist() == [[0, 0, 14, 10], [0, 0, 3, 5], [10, 5, 14, 8]]
     tree["categories"] = [{"id": 3}]
     path.write_text(json.dumps(tree), "utf-8")
-    with refused(f"{path}: annotations[0] is of category 1, which 'categories' lacks"):
+    with refused(f"{path}: annotations[0] has category 1, which is missing in 'categories'"):
         CocoBoxes(formats=formats, root=pictures, annotations=path)
 
 
 def test_missing_masks_are_counted(pictures: Path, formats: Formats, tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     with refused(
-        f"{tmp_path / 'masks' / 'b.png'}: no such mask, of {pictures / 'b.jpg'}; so it is"
+        f"{tmp_path / 'masks' / 'b.png'}: no such mask of {pictures / 'b.jpg'}; 1 more masks are "
+        "missing"
     ):
         SegmentationFolder(formats=formats, root=pictures, masks=tmp_path / "masks")

@@ -137,9 +137,9 @@ def test_errors(tmp_path: Path, formats: Formats, pictures: list[Path]) -> None:
     fails(cache, absent, f"{absent}: cannot be read (No such file or directory)")
     floats = tmp_path / "in/float.tiff"
     tifffile.imwrite(floats, np.zeros((20, 20), np.float32))
-    message = f"{floats}: a cache holds pictures of 8 or 16 bits, not of 32; leave the cache out"
+    message = f"{floats}: the cache supports pictures of 8 or 16 bits, not 32; remove `cache`"
     fails(cache, floats, message)
-    message = f"{pictures[0]}/cache: the cache cannot be written ("
+    message = f"{pictures[0]}/cache: cannot write the cache ("
     fails(pictures[0] / "cache", pictures[1], message)
     ArrayCache(cache, pictures[:1], formats)
     (array,) = cache.glob("*/a.png.*.npy")

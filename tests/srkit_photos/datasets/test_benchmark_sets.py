@@ -64,15 +64,15 @@ def fails(formats: Formats, message: str, **options: object) -> None:
 def test_what_is_missing(formats: Formats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     message = (
-        "data/Set14: no such folder; put its HR pictures there, or fill it by: srkit data get "
+        "data/Set14: no such folder; copy its HR pictures there, or run: srkit data get "
         "benchmark_set name=Set14"
     )
     fails(formats, message, name="Set14")
-    message = "data/Manga109: no such folder; put its HR pictures there"
+    message = "data/Manga109: no such folder; copy its HR pictures there"
     fails(formats, message, name="Manga109")
     (tmp_path / "sets/B100/HR").mkdir(parents=True)
     message = (
-        "sets/B100/HR: holds no pictures; put its HR pictures there, or fill it by: srkit data get "
+        "sets/B100/HR: contains no pictures; copy its HR pictures there, or run: srkit data get "
         "benchmark_set name=B100 --out sets"
     )
     fails(formats, message, name="B100", root=Path("sets/B100"))
@@ -82,10 +82,10 @@ def test_missing_lr(formats: Formats, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     write_picture(Path("mine/HR/a.png"), 20, 20)
     message = (
-        "mine: no LR pictures of scale 2; looked for mine/LR/X2, mine/LR_bicubic/X2, mine/X2; set "
-        "lr to none, and a degradation"
+        "mine: no LR pictures of scale 2 in mine/LR/X2, mine/LR_bicubic/X2, mine/X2; set "
+        "lr to none and add a degradation"
     )
     fails(formats, message, name="mine", root=Path("mine"), lr="files")
     Path("mine/X2").mkdir()
-    message = "mine/X2: lacks ax2.png, the LR of mine/HR/a.png; add it, or set lr to none"
+    message = "mine/X2: ax2.png, the LR of mine/HR/a.png, is missing; add it, or set lr to none"
     fails(formats, message, name="mine", root=Path("mine"), lr="files")

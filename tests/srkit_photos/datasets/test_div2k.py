@@ -63,22 +63,22 @@ def test_hr_alone_for_any_scale_and_in_grey(formats: Formats, root: Path) -> Non
     [
         (
             {},
-            "{root}/DIV2K_train_HR: lacks 0004.png (797 of 800 are missing); fill it by: srkit "
+            "{root}/DIV2K_train_HR: 0004.png is missing (797 of 800); run: srkit "
             "data get div2k --out {out}",
         ),
         (
             {"split": "test"},
-            "{root}/DIV2K_test_HR: no such folder; fill it by: srkit data get div2k --out {out}; "
-            "the HR pictures of the test split were never published: papers use validation",
+            "{root}/DIV2K_test_HR: no such folder; run: srkit data get div2k --out {out}; "
+            "the HR pictures of the test split were never published; papers use validation",
         ),
         (
             {"lr": "bicubic", "scale": 3, "last": 3},
-            "{root}/DIV2K_train_LR_bicubic/X3: no such folder; fill it by: srkit data get div2k "
+            "{root}/DIV2K_train_LR_bicubic/X3: no such folder; run: srkit data get div2k "
             "lr=bicubic scale=3 --out {out}",
         ),
         (
             {"root": Path("data/DIV2K"), "lr": "unknown", "scale": 4},
-            "data/DIV2K/DIV2K_train_HR: no such folder; fill it by: srkit data get div2k "
+            "data/DIV2K/DIV2K_train_HR: no such folder; run: srkit data get div2k "
             "lr=unknown scale=4",
         ),
         (
@@ -88,7 +88,7 @@ def test_hr_alone_for_any_scale_and_in_grey(formats: Formats, root: Path) -> Non
         ),
         (
             {"root": Path("data/DIV2K")},
-            "data/DIV2K/DIV2K_train_HR: no such folder; fill it by: srkit data get div2k",
+            "data/DIV2K/DIV2K_train_HR: no such folder; run: srkit data get div2k",
         ),
     ],
 )
@@ -110,8 +110,8 @@ def test_what_is_missing_is_named_with_its_command(
     [
         (
             {"lr": "unknown", "scale": 8, "last": 3},
-            "there are official LR pictures of the scales 2, 3 and 4, not of 8; set lr to none, "
-            "and a degradation",
+            "official LR pictures exist for the scales 2, 3 and 4, not 8; set lr to none "
+            "and add a degradation",
         ),
         ({"first": 801}, "first 801 and last 800 do not fit; the pictures are 1 to 800"),
         ({"first": 3, "last": 2}, "first 3 and last 2 do not fit; the pictures are 1 to 800"),
@@ -137,7 +137,7 @@ def test_flickr2k_wherever_an_archive_puts_it(
     with pytest.raises(DataError) as caught:
         flickr2k(formats=formats, scale=2, root=root)
     assert str(caught.value) == (
-        f"{root / inside}: lacks 000003.png (2648 of 2650 are missing); fill it by: srkit data get "
+        f"{root / inside}: 000003.png is missing (2648 of 2650); run: srkit data get "
         f"flickr2k --out {tmp_path}"
     )
     with pytest.raises(DataError, match="srkit data get flickr2k source=authors --out"):
@@ -155,5 +155,5 @@ def test_df2k_is_both(formats: Formats, tmp_path: Path, registry: Registry) -> N
     )
     assert len(data) == 3450
     (tmp_path / "Flickr2K/002650.png").unlink()
-    with pytest.raises(DataError, match=r"lacks 002650\.png \(1 of 2650 are missing\); fill it by"):
+    with pytest.raises(DataError, match=r"002650\.png is missing \(1 of 2650\); run"):
         df2k(formats=formats, scale=4, **options)

@@ -128,7 +128,7 @@ def test_a_picture_with_holes_is_refused(tmp_path: Path, formats: Formats) -> No
     with pytest.raises(DataError) as caught:
         image_folder(formats=formats, root=tmp_path)[0]
     assert str(caught.value) == (
-        f"{path}: holds values that are not finite; fill them, or leave the picture out"
+        f"{path}: has values that are not finite; replace them or remove the picture"
     )
 
 
@@ -145,13 +145,16 @@ def test_labels(tree: Path, labels: Path, formats: Formats) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,class_index\n", "labels.csv: its columns are file, class_index; expected path and"),
-        ("path,class_index\nnone.jpg,1\n", "labels.csv, line 2: there is no picture 'none.jpg'"),
-        ("path,class_index\ntop.PNG,1\ntop.PNG,1\n", "line 3: 'top.PNG' has a label already"),
+        ("file,class_index\n", "labels.csv: has the columns file, class_index; expected path and"),
+        ("path,class_index\nnone.jpg,1\n", "labels.csv, line 2: no such picture 'none.jpg'"),
+        ("path,class_index\ntop.PNG,1\ntop.PNG,1\n", "line 3: 'top.PNG' already has a label"),
         ("path,class_index\ntop.PNG,1.5\n", "line 2: the class index is '1.5'; expected 0, 1, 2"),
         ("path,class_index\ntop.PNG,-1\n", "line 2: the class index is '-1'; expected 0, 1, 2"),
         ("path,class_index\ntop.PNG\n", "line 2: the class index is ''; expected 0, 1, 2"),
-        ("path,class_index\ntop.PNG,1\n", f"9 pictures have no label, such as '{WNIDS[0]}/0.jpg'"),
+        (
+            "path,class_index\ntop.PNG,1\n",
+            f"9 pictures have no label, for example '{WNIDS[0]}/0.jpg'",
+        ),
     ],
 )
 def test_bad_labels(tree: Path, formats: Formats, text: str, message: str) -> None:
@@ -161,10 +164,10 @@ def test_bad_labels(tree: Path, formats: Formats, text: str, message: str) -> No
 
 
 def test_label_outside_the_classes(tree: Path, labels: Path, formats: Formats) -> None:
-    message = r"labels\.csv: '.*/2\.jpg' has class 2; of 2 classes the last is 1"
+    message = r"labels\.csv: '.*/2\.jpg' has class 2; the last of 2 classes is 1"
     with pytest.raises(DataError, match=message):
         image_folder(formats=formats, root=tree, labels=labels, classes=2)
-    with pytest.raises(ValueError, match="classes are given but no labels"):
+    with pytest.raises(ValueError, match="classes requires labels"):
         image_folder(formats=formats, root=tree, classes=2)
     with pytest.raises(DataError, match=r"absent\.csv: no such labels file"):
         image_folder(formats=formats, root=tree, labels=tree / "absent.csv")
@@ -178,7 +181,7 @@ def test_slices(tree: Path, formats: Formats) -> None:
     everything = names()
     assert names(stop=6) == everything[:6]
     assert names(start=-4) == everything[-4:]
-    with pytest.raises(ValueError, match="start 10 and stop None leave none of 10 pictures"):
+    with pytest.raises(ValueError, match="start 10 and stop None select none of 10 pictures"):
         names(start=10)
 
 
@@ -213,9 +216,7 @@ def test_damaged_pictures(tree: Path, formats: Formats) -> None:
     data = image_folder(formats=formats, root=tree, size=24)
     with pytest.raises(DataError, match=r"0\.jpg: cannot be decoded"):
         data[0]
-    message = (
-        r"tiny\.png: 9 x 30 pixels; size 24 needs a short side of at least 24: lower the size, or"
-    )
+    message = r"tiny\.png: has 9 x 30 pixels; size 24 requires a short side of at least 24: lower"
     with pytest.raises(DataError, match=message):
         data[9]
     data = image_folder(formats=formats, root=tree, size=24, unreadable="skip")
@@ -223,8 +224,8 @@ def test_damaged_pictures(tree: Path, formats: Formats) -> None:
     (note,) = data.notes
     assert note.startswith("skipped 2 of 11 pictures:\n")
     assert "0.jpg: cannot be decoded" in note
-    assert "tiny.png: 9 x 30 pixels" in note
-    with pytest.raises(DataError, match="no picture is left of 11"):
+    assert "tiny.png: has 9 x 30 pixels" in note
+    with pytest.raises(DataError, match="none of 11 pictures can be used"):
         image_folder(formats=formats, root=tree, size=50, unreadable="skip")
 
 
@@ -242,7 +243,7 @@ def test_pictures_too_small_for_the_crop_are_skipped_in_training(
     )
     data = assemble(recipe, registry, "here", splits=("train", "validation")).data
     assert (len(data["train"]), len(data["validation"])) == (10, 11)
-    note = f"skipped 1 of 11 pictures:\n  {small}: 40x29 pixels are too few for a crop of 30"
+    note = f"skipped 1 of 11 pictures:\n  {small}: 40x29 pixels are too small for a crop of 30"
     assert (list(data["train"].notes), list(data["validation"].notes)) == ([note], [])
 
 
@@ -315,7 +316,7 @@ def test_imagenet_of_some_classes(ilsvrc: Path, formats: Formats) -> None:
     assert [(data[k].name, data[k].label) for k in range(len(data))] == expected
     with pytest.raises(DataError) as caught:
         imagenet(formats=formats, root=ilsvrc, split="train", classes=[7, 8])
-    assert str(caught.value) == f"{ilsvrc / 'train'}: holds no picture of the 2 chosen classes"
+    assert str(caught.value) == f"{ilsvrc / 'train'}: contains no picture of the 2 chosen classes"
 
 
 def test_sample_scenes_share_no_pixel(formats: Formats) -> None:
@@ -370,7 +371,7 @@ def test_imagenet_bad_trees(ilsvrc: Path, formats: Formats) -> None:
     with pytest.raises(DataError, match=r"nowhere.train: no such folder"):
         imagenet(formats=formats, root=ilsvrc / "nowhere", split="train")
     _picture(ilsvrc / "train/cats/1.JPEG")
-    with pytest.raises(DataError, match="'cats' is no class of ILSVRC2012; expected folders"):
+    with pytest.raises(DataError, match="'cats' is not a class of ILSVRC2012; expected folders"):
         imagenet(formats=formats, root=ilsvrc, split="train")
 
 
@@ -381,7 +382,7 @@ def test_imagenet_bad_devkit(tmp_path: Path, formats: Formats) -> None:
         imagenet(formats=formats, root=tmp_path, split="test")
     devkit = tmp_path / "ILSVRC2012_devkit_t12/data"
     (devkit / "ILSVRC2012_validation_ground_truth.txt").write_text("77\n")
-    with pytest.raises(DataError, match=r"not the devkit's: 77 is no class id of .*meta\.mat"):
+    with pytest.raises(DataError, match=r"not the devkit's: 77 is not a class ID in .*meta\.mat"):
         imagenet(formats=formats, root=tmp_path, split="test")
     (devkit / "meta.mat").write_text("damaged")
     with pytest.raises(DataError, match=r"meta\.mat: not the devkit's"):

@@ -98,33 +98,32 @@ def test_some_classes_are_numbered_anew(root: Path, formats: Formats) -> None:
             "val/val_annotations.txt",
             b"val_0.JPEG\tn01443537\t0\t0\t9\t9\nlost.JPEG\tn01443537\n",
             "validation",
-            "{root}/val/val_annotations.txt, line 2: there is no picture 'lost.JPEG' in "
-            "{root}/val/images",
+            "{root}/val/val_annotations.txt, line 2: no picture 'lost.JPEG' in {root}/val/images",
         ),
         (
             "val/val_annotations.txt",
             b"val_0.JPEG\tn09999999\n",
             "test",
-            "{root}/val/val_annotations.txt, line 1: 'n09999999' is none of {root}/wnids.txt",
+            "{root}/val/val_annotations.txt, line 1: 'n09999999' is not in {root}/wnids.txt",
         ),
         (
             "val/val_annotations.txt",
             b"",
             "test",
-            "{root}/val/val_annotations.txt: lists no picture",
+            "{root}/val/val_annotations.txt: lists no pictures",
         ),
         (
             "wnids.txt",
             b"n01443537\n",
             "train",
-            "{root}/train/n02012849/images/n02012849_0.JPEG: 'n02012849' is none of "
+            "{root}/train/n02012849/images/n02012849_0.JPEG: 'n02012849' is not in "
             "{root}/wnids.txt",
         ),
         (
             "words.txt",
             b"n01443537\tgoldfish\n",
             "train",
-            "{root}/words.txt: does not tell what n02012849 is",
+            "{root}/words.txt: has no name for n02012849",
         ),
     ],
 )
@@ -140,7 +139,7 @@ def test_a_tree_that_contradicts_itself(
 @pytest.mark.parametrize(
     ("folder", "remedy"),
     [
-        ("away/TinyImageNet", "fill it by: srkit data get tiny_imagenet --out {tmp}/away"),
+        ("away/TinyImageNet", "run: srkit data get tiny_imagenet --out {tmp}/away"),
         ("mine", "run: srkit data get tiny_imagenet; then set root to data/TinyImageNet"),
     ],
 )
