@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from srkit.components.registry import KINDS, Component, Failure, Registry
+from srkit.components.registry import KINDS, Component, Registry
 from srkit.errors import PluginError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
     from rich.table import Table
 
@@ -25,16 +27,26 @@ def show(registry: Registry, kind: str | None, name: str | None, console: Consol
     PluginError
         If the kind or name is unknown, or the component cannot be used.
     """
-    if kind is None:
-        console.print(_overview(registry))
-    elif name is None:
-        console.print(_kind(registry.components(kind)))
-    else:
+    if kind is not None and name is not None:
         _show_component(registry.get(kind, name), console)
-    if name is None and registry.failures:
-        console.print(_failures(registry.failures))
-        if any(failure.details for failure in registry.failures):
-            console.print("`srkit plugins --json` has the tracebacks.", highlight=False)
+        return
+    if kind is None:
+        table = _table("name", "summary", "from")
+        for each in KINDS:
+            table.add_row(f"[bold]{each}[/]")
+            _add_rows(table, ((c.name, c.summary, c.source) for c in registry.components(each)))
+            table.add_row()
+    else:
+        table = _table("name", "summary", "options", "from")
+        rows = ((c.name, c.summary, _names(c), c.source) for c in registry.components(kind))
+        _add_rows(table, rows)
+    console.print(table)
+    if registry.failures:
+        table = _table("plugin", "cannot be used because", "from")
+        _add_rows(table, ((f.plugin, f.reason, f.source) for f in registry.failures))
+        console.print(table)
+    if any(failure.details for failure in registry.failures):
+        console.print("`srkit plugins --json` has the tracebacks.", highlight=False)
 
 
 def as_json(
@@ -55,7 +67,7 @@ def as_json(
     """
     if kind is not None and name is not None:
         component = registry.get(kind, name)
-        return {**_origin(component), "options": _options(component)}
+        return {**_origin(component), "options": [asdict(each) for each in _options(component)]}
     if kind is not None:
         return [_entry(component) for component in registry.components(kind)]
     return {
@@ -67,26 +79,17 @@ def as_json(
 def _entry(component: Component) -> dict[str, Any]:
     """Describe a component; of a broken one, give the error in place of the options."""
     try:
-        return {**_origin(component), "options": _options(component)}
+        return {**_origin(component), "options": [asdict(each) for each in _options(component)]}
     except PluginError as error:
         return {**_origin(component), "error": str(error)}
 
 
 def _origin(component: Component) -> dict[str, str]:
-    return {
-        "kind": component.kind,
-        "name": component.name,
-        "summary": component.summary,
-        "distribution": component.distribution,
-        "version": component.version,
-    }
+    names = ("kind", "name", "summary", "distribution", "version")
+    return {name: getattr(component, name) for name in names}
 
 
-def _options(component: Component) -> list[dict[str, str | None]]:
-    return [asdict(option) for option in _described(component)]
-
-
-def _described(component: Component) -> list[Option]:
+def _options(component: Component) -> list[Option]:
     from srkit.components.options import options, supplied_to  # slow to import
 
     try:
@@ -98,53 +101,23 @@ def _described(component: Component) -> list[Option]:
         ) from error
 
 
-def _overview(registry: Registry) -> Table:
-    table = _table("name", "summary", "from")
-    for kind in KINDS:
-        table.add_row(f"[bold]{kind}[/]")
-        for component in registry.components(kind):
-            table.add_row(*_plain(component.name, component.summary, component.source))
-        table.add_row()
-    return table
-
-
-def _kind(components: list[Component]) -> Table:
-    table = _table("name", "summary", "options", "from")
-    for component in components:
-        names = _option_names(component)
-        table.add_row(*_plain(component.name, component.summary, names, component.source))
-    return table
-
-
-def _option_names(component: Component) -> str:
-    entry = _entry(component)
-    if "error" in entry:
-        return str(entry["error"])
-    return ", ".join(option["name"] for option in entry["options"]) or "none"
+def _names(component: Component) -> str:
+    """Return the names of a component's options, or why it cannot be used."""
+    try:
+        return ", ".join(option.name for option in _options(component)) or "none"
+    except PluginError as error:
+        return str(error)
 
 
 def _show_component(component: Component, console: Console) -> None:
-    found = _described(component)
+    options = _options(component)
     heading = f"{component.title} of {component.source}"
     console.print(heading, markup=False, highlight=False, style="bold")
     console.print(component.summary, markup=False, highlight=False)
     console.print()
-    console.print(_options_table(found) if found else "It has no options.")
-
-
-def _options_table(found: list[Option]) -> Table:
     table = _table("name", "type", "default", "meaning")
-    for option in found:
-        default = "required" if option.default is None else option.default
-        table.add_row(*_plain(option.name, option.type, default, option.meaning))
-    return table
-
-
-def _failures(failures: list[Failure]) -> Table:
-    table = _table("plugin", "cannot be used because", "from")
-    for failure in failures:
-        table.add_row(*_plain(failure.plugin, failure.reason, failure.source))
-    return table
+    _add_rows(table, ((o.name, o.type, o.default or "required", o.meaning) for o in options))
+    console.print(table if options else "It has no options.")
 
 
 def _table(*columns: str) -> Table:
@@ -157,8 +130,9 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _plain(*cells: str) -> list[str]:
-    """Remove the marks of literals; escape ``dict[str, float]``, which looks like a style."""
+def _add_rows(table: Table, rows: Iterable[tuple[str, ...]]) -> None:
+    """Add text without the marks of literals; ``dict[str, float]`` is not read as a style."""
     from rich.markup import escape
 
-    return [escape(cell.replace("``", "")) for cell in cells]
+    for row in rows:
+        table.add_row(*(escape(cell.replace("``", "")) for cell in row))

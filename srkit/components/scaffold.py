@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator
 from importlib.metadata import version
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from srkit.errors import PluginError
 from srkit.hookspecs import API_VERSION
@@ -53,12 +50,15 @@ def create_plugin(name: str, folder: Path) -> Path:
         "api_version": API_VERSION,
     }
     environment = Environment(
-        undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+        loader=PackageLoader("srkit.components", "templates/plugin"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
-    for path, template in _templates(files("srkit.components") / "templates" / "plugin"):
+    for path in environment.list_templates():
         target = project / path.replace(PACKAGE, package).removesuffix(".j2")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(environment.from_string(template).render(values), encoding="utf-8")
+        target.write_text(environment.get_template(path).render(values), encoding="utf-8")
     return project
 
 
@@ -85,13 +85,3 @@ def next_version(version: str) -> str:
     """Return the next version that may change the plugin interface: a minor one before 1.0."""
     major, minor = map(int, re.findall(r"\d+", version)[:2])
     return f"0.{minor + 1}" if major == 0 else str(major + 1)
-
-
-def _templates(folder: Traversable, inside: str = "") -> Iterator[tuple[str, str]]:
-    """Iterate over the relative path and the text of every template."""
-    for entry in folder.iterdir():
-        path = f"{inside}{entry.name}"
-        if entry.is_dir():
-            yield from _templates(entry, f"{path}/")
-        else:
-            yield path, entry.read_text(encoding="utf-8")

@@ -232,17 +232,5 @@ def _batch(channels: int, size: tuple[int, int], hr: Tensor | None = None) -> Ba
 
 
 def _one(batch: Batch, index: int) -> Batch:
-    part = slice(index, index + 1)
-    assert batch.labels is not None and batch.lr is not None and batch.variance is not None
-    assert batch.masks is not None and batch.boxes is not None
-    return replace(
-        batch,
-        names=batch.names[part],
-        hr=batch.hr[part],
-        seeds=batch.seeds[part],
-        lr=batch.lr[part],
-        labels=batch.labels[part],
-        variance=batch.variance[part],
-        masks=batch.masks[part],
-        boxes=batch.boxes[part],
-    )
+    names = ("names", "hr", "seeds", "lr", "labels", "variance", "masks", "boxes")
+    return replace(batch, **{name: getattr(batch, name)[index : index + 1] for name in names})
