@@ -29,8 +29,8 @@ from rich.table import Table
 from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.interfaces import WindowedFormat
+from srkit.report._tables import csv_text
 from srkit.report.plotting import panels, png, style
-from srkit.report.tables import csv_text
 from srkit.system.files import write_file
 
 #: `srkit` with another number of pixels above which frames are restored by windows.

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 from srkit.report.plotting import COLOURS, GREY, WORSE, panels, style
 from srkit.report.writer import ReportWriter
 

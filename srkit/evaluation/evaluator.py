@@ -25,7 +25,7 @@ from srkit.evaluation.restorers import Restorer, baseline, image_of
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.interfaces import Answer, Batch, Dataset, PooledMetric, TeacherMetric
 from srkit.interfaces.view import View
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 
 
 @dataclass(slots=True)

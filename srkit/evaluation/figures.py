@@ -16,7 +16,8 @@ from srkit.evaluation.calibration import LEVELS, REMOVED, Calibration
 from srkit.evaluation.class_scores import ClassScores
 from srkit.evaluation.classification import MICRO, Classification, Roc
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.report.metric_info import ORIGINAL, MetricInfo
+from srkit.report._metric_info import ORIGINAL, MetricInfo
+from srkit.report._tables import NAMED, format_value, heading
 from srkit.report.plotting import (
     BETTER,
     COLOURS,
@@ -27,7 +28,6 @@ from srkit.report.plotting import (
     shorten,
     style,
 )
-from srkit.report.tables import NAMED, format_value, heading
 
 Floats = NDArray[np.float64]
 

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 
 from srkit.evaluation.class_scores import class_scores
 from srkit.evaluation.results import Evaluation
+from srkit.report._details import CELL, CropBox, add_cell, mark_box, most_detailed
+from srkit.report._metric_info import ORIGINAL
+from srkit.report._pictures import ImageRow, Pixels
+from srkit.report._tables import format_value
 from srkit.report.colour_scales import (
     DIFFERENCES,
     MAPS,
@@ -25,11 +29,7 @@ from srkit.report.colour_scales import (
     extension,
     label_bar,
 )
-from srkit.report.details import CELL, CropBox, add_cell, mark_box, most_detailed
-from srkit.report.metric_info import ORIGINAL
-from srkit.report.pictures import ImageRow, Pixels
 from srkit.report.plotting import BETTER, WORSE, shorten, style
-from srkit.report.tables import format_value
 
 #: Returns what is shown of each image, by index.
 Render = Callable[[Sequence[int]], list[ImageRow]]

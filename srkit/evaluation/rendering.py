@@ -11,7 +11,7 @@ from srkit.assembly.device import evaluating
 from srkit.evaluation.evaluator import Evaluator
 from srkit.evaluation.restorers import Restorer, image_of
 from srkit.interfaces import Batch, MappedMetric
-from srkit.report.pictures import ImageRow, Pixels, to_picture, to_row
+from srkit.report._pictures import ImageRow, Pixels, to_picture, to_row
 
 
 def render(

@@ -26,9 +26,9 @@ from srkit.evaluation.figures import (
 from srkit.evaluation.panels import Render, changed_images, image_panels
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import explanations, summary_text, write_tables
-from srkit.report.details import even_choice
-from srkit.report.metric_info import LOWER, ORIGINAL
-from srkit.report.tables import format_value, heading
+from srkit.report._details import even_choice
+from srkit.report._metric_info import LOWER, ORIGINAL
+from srkit.report._tables import format_value, heading
 from srkit.report.writer import ReportWriter
 
 #: With fewer images or classes, figures of classes would show noise and are not drawn.

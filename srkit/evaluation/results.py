@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from srkit.evaluation.calibration import Calibration
 from srkit.evaluation.classification import Classification
+from srkit.report._metric_info import LOWER, ORIGINAL, MetricInfo
 from srkit.report.colour_scales import MAD
-from srkit.report.metric_info import LOWER, ORIGINAL, MetricInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from srkit.evaluation.calibration import LEVELS, ONE_SIGMA, REMOVED, TWO_SIGMA, 
 from srkit.evaluation.class_scores import ClassScores, class_scores
 from srkit.evaluation.classification import MICRO, Classification
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.report.metric_info import LOWER, ORIGINAL, MetricInfo
-from srkit.report.tables import NAMED, Column, format_value, heading, print_columns
+from srkit.report._metric_info import LOWER, ORIGINAL, MetricInfo
+from srkit.report._tables import NAMED, Column, format_value, heading, print_columns
 from srkit.report.writer import ReportWriter
 
 

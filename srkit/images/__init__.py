@@ -13,14 +13,12 @@ from srkit.images.arrays import (
 )
 from srkit.images.find import find_pictures
 from srkit.images.formats import Formats
-from srkit.images.levels import is_measured, rounded
-from srkit.images.limits import allow, allowed_pixels, check_pixels
+from srkit.images.limits import allowed_pixels, check_pixels
 from srkit.images.stored_rows import StoredArray, chunks
 
 __all__ = [
     "Formats",
     "StoredArray",
-    "allow",
     "allowed_pixels",
     "array_of_image",
     "channel_axis",
@@ -29,11 +27,9 @@ __all__ = [
     "find_pictures",
     "image_of_array",
     "image_of_values",
-    "is_measured",
     "lay_out",
     "outline_of",
     "range_between",
-    "rounded",
     "to_depth",
     "to_image",
 ]

@@ -17,9 +17,9 @@ from srkit.errors import DataError, OutputError
 from srkit.models.costs import count_parameters
 from srkit.models.export import facts_of, open_to_export, to_safetensors
 from srkit.models.open import Model, published_models
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
+from srkit.report._tables import heading
 from srkit.report.pages import render_page
-from srkit.report.tables import heading
 from srkit.system.files import write_file
 from srkit.weights.checkpoints import read_state
 from srkit.weights.hub import PREFIX, WEIGHTS

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from srkit.report.metric_info import ORIGINAL
-from srkit.report.tables import short_number
+from srkit.report._metric_info import ORIGINAL
+from srkit.report._tables import short_number
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",

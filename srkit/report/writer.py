@@ -9,9 +9,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from srkit.report._tables import csv_text, strict
 from srkit.report.pages import Picture, render_page
 from srkit.report.plotting import DPI, png
-from srkit.report.tables import csv_text, strict
 from srkit.system.files import write_file
 
 
@@ -44,7 +44,7 @@ class ReportWriter:
         return self._write(name, csv_text(header, rows))
 
     def json(self, name: str, tree: Any) -> Path:
-        """Write plain data as strict JSON; see :func:`~srkit.report.strict`."""
+        """Write plain data as strict JSON; NaN becomes null, infinite values become text."""
         text = json.dumps(strict(tree), indent=2, ensure_ascii=False, allow_nan=False)
         return self._write(name, text + "\n")
 

@@ -17,7 +17,7 @@ from rich.markup import escape
 from srkit.components.crashes import describe, wants_traceback
 from srkit.errors import OutputError, SrkitError
 from srkit.functional.resizing import resized_side
-from srkit.images.fidelity import check_size, check_values, what_is_lost
+from srkit.images._fidelity import check_size, check_values, what_is_lost
 from srkit.interfaces import Image, ImageFormat
 from srkit.system.progress import progress_bars
 from srkit.upscaling.frames.files import (

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
-from srkit.images.levels import is_measured
+from srkit.images._levels import is_measured
 from srkit.interfaces import Image
 from srkit.models.open import INTERPOLATIONS, Model, native_scale, open_model, published_models
 from srkit.upscaling.size import Size

@@ -26,8 +26,8 @@ from srkit.evaluation.figures import (
 )
 from srkit.evaluation.panels import CELL, image_panels
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.report.metric_info import MetricInfo
-from srkit.report.pictures import ImageRow
+from srkit.report._metric_info import MetricInfo
+from srkit.report._pictures import ImageRow
 from srkit.report.plotting import colours, png, shorten
 from srkit.report.writer import ReportWriter
 

@@ -18,7 +18,7 @@ from PIL import Image
 from srkit.errors import DataError
 from srkit.evaluation.report import write_report
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.report.pictures import ImageRow
+from srkit.report._pictures import ImageRow
 
 
 def render(indices: list[int]) -> list[ImageRow]:

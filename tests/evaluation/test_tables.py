@@ -25,7 +25,7 @@ from sklearn.metrics import auc
 
 from srkit.evaluation.classification import Classification
 from srkit.evaluation.tables import print_table, write_tables
-from srkit.report.tables import heading
+from srkit.report._tables import heading
 from srkit.report.writer import ReportWriter
 
 

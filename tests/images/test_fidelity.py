@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from srkit.errors import DataError
-from srkit.images.fidelity import check_size, what_is_lost
+from srkit.images._fidelity import check_size, what_is_lost
 from srkit.images.formats import ImageFile
 from srkit.interfaces import FormatLimits, Image
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from srkit.report.details import even_choice
+from srkit.report._details import even_choice
 
 
 def test_even_choice_spans_the_set() -> None:

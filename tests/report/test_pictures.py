@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from srkit.interfaces import Batch
-from srkit.report.pictures import is_photograph, to_picture, to_row
+from srkit.report._pictures import is_photograph, to_picture, to_row
 
 
 def batch_of(channels: int, data_range: tuple[float, float] = (0.0, 1.0), unit: str = "") -> Batch:

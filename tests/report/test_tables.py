@@ -7,8 +7,8 @@ import math
 import pytest
 from evaluation_setup import ACCURACY, CROSS_ENTROPY, PSNR
 
-from srkit.report.metric_info import MetricInfo
-from srkit.report.tables import format_value
+from srkit.report._metric_info import MetricInfo
+from srkit.report._tables import format_value
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from PIL import Image
 
 from srkit.errors import OutputError
 from srkit.evaluation.results import Evaluation
-from srkit.report import ReportWriter, strict
+from srkit.report import ReportWriter
+from srkit.report._tables import strict
 
 
 def test_a_table_is_written_with_its_header(tmp_path: Path) -> None:

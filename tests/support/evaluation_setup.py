@@ -10,7 +10,7 @@ import numpy as np
 
 from srkit.evaluation.classification import Classification
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 
 PSNR = MetricInfo("psnr", "dB", True, "RGB, no crop")
 ACCURACY = MetricInfo("accuracy", "", True, "first answer <equals> the label")

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.report.details import CropBox
-from srkit.report.metric_info import MetricInfo
+from srkit.report._details import CropBox
+from srkit.report._metric_info import MetricInfo
 from srkit.studies.ranking.bootstrap import paired_difference
 from srkit.studies.ranking.results import Cost, Example, Ranking
 

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from srkit.cli import main
 from srkit.recipe.variants import Variant
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 from srkit.studies.sweeps.results import Outcome
 from srkit.system.processes.children import Job
 

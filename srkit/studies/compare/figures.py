@@ -11,7 +11,7 @@ import PIL.Image
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
-from srkit.images.levels import is_measured
+from srkit.images._levels import is_measured
 from srkit.interfaces import Image
 from srkit.report.colour_scales import VALUES, brightness_scale, round_ticks
 from srkit.report.pages import data_uri

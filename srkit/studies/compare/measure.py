@@ -14,11 +14,11 @@ from rich.markup import escape
 from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.functional.resizing import resized_side
+from srkit.images._levels import is_measured
 from srkit.images.formats import Formats
-from srkit.images.levels import is_measured
 from srkit.interfaces import CalibratedFormat, Image, Metric
 from srkit.models.open import open_model
-from srkit.report.details import even_choice
+from srkit.report._details import even_choice
 from srkit.studies.compare.report import write_comparison
 from srkit.studies.compare.results import Scene
 from srkit.studies.compare.scenes import make_scene, restore

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from srkit.interfaces import Metric
-from srkit.report.metric_info import MetricInfo
-from srkit.report.tables import format_value, heading
+from srkit.report._metric_info import MetricInfo
+from srkit.report._tables import format_value, heading
 from srkit.report.writer import ReportWriter
 from srkit.studies.compare.results import Scene
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srkit.components.registry import Registry
 from srkit.functional.resizing import resized_side
-from srkit.images.levels import is_measured, rounded
+from srkit.images._levels import is_measured, rounded
 from srkit.interfaces import Batch, Image, Metric
 from srkit.models.open import open_model
 from srkit.studies.compare.figures import draw, has_colour_scale

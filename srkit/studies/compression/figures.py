@@ -6,8 +6,8 @@ import math
 
 from matplotlib.figure import Figure
 
+from srkit.report._tables import label
 from srkit.report.plotting import GREY, colours, log_scale, panels, shorten, style
-from srkit.report.tables import label
 from srkit.studies.compression.results import HR, Compression
 
 CAPTION = (

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from srkit.report.tables import Column, format_value, heading, print_columns
+from srkit.report._tables import Column, format_value, heading, print_columns
 from srkit.report.writer import ReportWriter
 from srkit.studies.compression.figures import CAPTION, curves_figure
 from srkit.studies.compression.results import HR, Compression, ModelDelta, Point

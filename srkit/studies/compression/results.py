@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TypedDict
 
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 from srkit.studies.compression.bjontegaard import Delta, RateCurve, delta_quality, delta_rate
 
 #: What the tables call compressed HR, and uncompressed HR.

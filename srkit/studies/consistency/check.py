@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from srkit.images.levels import is_measured
+from srkit.images._levels import is_measured
 from srkit.interfaces import Image
 from srkit.studies.consistency.degradation import Redegradation
 from srkit.upscaling.normalisation import filled

@@ -16,8 +16,8 @@ from rich.markup import escape
 from srkit import __version__
 from srkit.components.registry import Registry
 from srkit.interfaces import CalibratedFormat, Image, LimitedFormat, SkyFormat
+from srkit.report._tables import strict
 from srkit.report.plotting import png
-from srkit.report.tables import strict
 from srkit.studies.consistency.check import Check, Region, check
 from srkit.studies.consistency.degradation import redegradation
 from srkit.studies.consistency.figures import residual_figure

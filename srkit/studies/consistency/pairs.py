@@ -11,8 +11,8 @@ from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.functional.resizing import resized_side
+from srkit.images._levels import is_measured
 from srkit.images.formats import ImageFile
-from srkit.images.levels import is_measured
 from srkit.interfaces import CalibratedFormat, Image, WindowedFormat
 from srkit.models.open import Model
 from srkit.upscaling.frames.files import SMALL_FILE, free_memory, needed_memory

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 
 Floats = NDArray[np.float64]
 

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srkit.evaluation.panels import GAP, TITLE
-from srkit.report.details import CELL, CropBox, add_cell, mark_box
-from srkit.report.pictures import Pixels
+from srkit.report._details import CELL, CropBox, add_cell, mark_box
+from srkit.report._pictures import Pixels
+from srkit.report._tables import format_value, heading, label
 from srkit.report.plotting import COLOURS, log_scale, panels, shorten, style
-from srkit.report.tables import format_value, heading, label
 from srkit.studies.ranking.bootstrap import interval
 from srkit.studies.ranking.results import Cost, Example, Ranking
 

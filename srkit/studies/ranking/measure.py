@@ -17,14 +17,14 @@ from srkit.components.options import downloads
 from srkit.components.registry import Registry
 from srkit.errors import DataError, SrkitError
 from srkit.evaluation.results import Evaluation, ModelResult
-from srkit.images.levels import rounded
+from srkit.images._levels import rounded
 from srkit.interfaces import Batch, Metric
 from srkit.models.costs import count_multiply_adds, count_parameters
 from srkit.models.open import INTERPOLATIONS, Interpolation, Model, open_model
+from srkit.report._details import even_choice, most_detailed
+from srkit.report._metric_info import MetricInfo
+from srkit.report._pictures import Pixels, to_picture
 from srkit.report.colour_scales import brightness_scale
-from srkit.report.details import even_choice, most_detailed
-from srkit.report.metric_info import MetricInfo
-from srkit.report.pictures import Pixels, to_picture
 from srkit.studies.metrics import build_metrics, measure_image
 from srkit.studies.ranking.bootstrap import FEW, Difference, paired_difference
 from srkit.studies.ranking.results import Cost, Example, Ranking

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from srkit.evaluation.tables import explanations, summary_text
-from srkit.report.metric_info import MetricInfo
-from srkit.report.tables import Column, format_value, heading, print_columns, short_number
+from srkit.report._metric_info import MetricInfo
+from srkit.report._tables import Column, format_value, heading, print_columns, short_number
 from srkit.report.writer import ReportWriter
 from srkit.studies.ranking.bootstrap import Difference
 from srkit.studies.ranking.figures import cost_caption, cost_figure, ranking_sheet

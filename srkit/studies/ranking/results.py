@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from srkit.evaluation.results import Evaluation
-from srkit.report.details import CropBox
-from srkit.report.metric_info import MetricInfo
-from srkit.report.pictures import Pixels
+from srkit.report._details import CropBox
+from srkit.report._metric_info import MetricInfo
+from srkit.report._pictures import Pixels
 from srkit.studies.ranking.bootstrap import Difference
 
 

@@ -11,9 +11,9 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from srkit.evaluation.figures import name_rows
-from srkit.report.metric_info import ORIGINAL, MetricInfo
+from srkit.report._metric_info import ORIGINAL, MetricInfo
+from srkit.report._tables import heading
 from srkit.report.plotting import BETTER, COLOURS, GREY, WORSE, panels, shorten, style
-from srkit.report.tables import heading
 from srkit.studies.sweeps.results import Summary, Sweep
 
 Floats = NDArray[np.float64]

@@ -12,8 +12,8 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from srkit.report.metric_info import MetricInfo
-from srkit.report.tables import (
+from srkit.report._metric_info import MetricInfo
+from srkit.report._tables import (
     NAMED,
     Column,
     format_value,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from srkit.recipe.variants import Variant
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 
 Numbers = Mapping[str, float]
 

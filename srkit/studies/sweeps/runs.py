@@ -19,7 +19,7 @@ from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
 from srkit.recipe.variants import Variant, change, gather
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 from srkit.studies.sweeps.results import Sweep, read_outcome
 from srkit.system.files import write_file
 from srkit.system.processes.children import Job

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from srkit.errors import RecipeError, TrainingError
 from srkit.recipe.parts import RangeSpec, SearchSpec
 from srkit.recipe.variants import COMMON, Variant
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 from srkit.studies.sweeps.measure import failure
 from srkit.studies.sweeps.results import Sweep
 from srkit.studies.sweeps.runs import RunQueue, SweepSetup, VariantRun, prepare_runs

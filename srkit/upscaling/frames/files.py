@@ -13,7 +13,7 @@ import psutil
 from srkit import __version__
 from srkit.errors import DataError, OutputError, SrkitError
 from srkit.functional.resizing import resized_side
-from srkit.images.fidelity import check_size, what_is_lost
+from srkit.images._fidelity import check_size, what_is_lost
 from srkit.images.formats import ImageFile
 from srkit.interfaces import (
     FrameStretch,

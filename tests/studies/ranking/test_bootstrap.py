@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 from srkit.studies.ranking.bootstrap import interval, paired_difference
 
 PSNR = MetricInfo("psnr", "dB", True, "")

@@ -12,7 +12,7 @@ from rich.console import Console
 from sweep_setup import PSNR, SHIFT, make_outcome
 
 from srkit.recipe.variants import Variant
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 from srkit.studies.sweeps.figures import search_figure, variants_figure
 from srkit.studies.sweeps.report import print_sweep, write_sweep
 from srkit.studies.sweeps.results import Outcome, Sweep

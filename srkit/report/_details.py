@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from srkit.report.pictures import Pixels
+from srkit.report._pictures import Pixels
 
 #: Side of an image in inches.
 CELL = 1.75

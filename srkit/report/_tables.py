@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from srkit.report.metric_info import MetricInfo
+from srkit.report._metric_info import MetricInfo
 
 #: Most classes that a table or figure lists by name.
 NAMED = 12
