@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -43,13 +44,13 @@ def show_model(
 ) -> None:
     """Show layers, parameters, multiply-adds and receptive field of a model."""
     from srkit.components.registry import Registry
-    from srkit.models.description import as_json, describe, print_description
+    from srkit.models.description import describe, print_description
     from srkit.models.open import find_model
 
     found = find_model(model, Registry.discover(), options or [], scale=scale, channels=channels)
     description = describe(found, _size(size), depth)
     if json:
-        print_json(as_json(description))
+        print_json(asdict(description))
     else:
         print_description(description, new_console())
     if graph is not None:

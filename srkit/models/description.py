@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,17 +17,25 @@ from srkit.models.receptive_field import ReceptiveField, receptive_field
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The description of a model.
+    """The description of a model, as JSON shows it.
 
     Parameters
     ----------
-    model
-        The model.
+    name, type
+        Name of the model, and class of its network.
+    scale
+        Side of the SR image over the side of the LR image.
+    channels
+        Channels of the images; None for any number.
+    provenance
+        Origin of the model, see :meth:`srkit.models.open.Provenance.dump`.
+    parameters
+        Parameters of the whole network.
     size
         Height and width of the LR image for which multiply-adds and shapes are given.
-    parameters, multiply_adds
-        Of the whole network.
-    field
+    multiply_adds
+        Multiply-adds of the whole network.
+    receptive_field
         Its receptive field.
     layers
         Layers and blocks in the order of execution.
@@ -35,11 +43,15 @@ class Description:
         Its stages with their inputs; the last is SR.
     """
 
-    model: Model
-    size: tuple[int, int]
+    name: str
+    type: str
+    scale: int
+    channels: int | None
+    provenance: dict[str, Any]
     parameters: int
+    size: tuple[int, int]
     multiply_adds: int
-    field: ReceptiveField
+    receptive_field: ReceptiveField
     layers: list[Layer]
     stages: list[Stage]
 
@@ -60,38 +72,24 @@ def describe(model: Model, size: tuple[int, int] = (64, 64), depth: int = 2) -> 
     channels = model.channels or 1
     lr = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(0))
     return Description(
-        model,
-        size,
-        count_parameters(network),
-        count_multiply_adds(network, lr)[""],
-        receptive_field(network, channels),
-        list_layers(network, lr, depth),
-        trace_stages(network, network.stages(), lr),
+        name=model.name,
+        type=type(network).__name__,
+        scale=model.scale,
+        channels=model.channels,
+        provenance=model.provenance.dump(),
+        parameters=count_parameters(network),
+        size=size,
+        multiply_adds=count_multiply_adds(network, lr)[""],
+        receptive_field=receptive_field(network, channels),
+        layers=list_layers(network, lr, depth),
+        stages=trace_stages(network, network.stages(), lr),
     )
-
-
-def as_json(description: Description) -> dict[str, Any]:
-    """Return a description as plain data."""
-    model = description.model
-    return {
-        "name": model.name,
-        "type": type(model.generator).__name__,
-        "scale": model.scale,
-        "channels": model.channels,
-        "provenance": model.provenance.dump(),
-        "parameters": description.parameters,
-        "size": list(description.size),
-        "multiply_adds": description.multiply_adds,
-        "receptive_field": asdict(description.field),
-        "layers": [asdict(layer) for layer in description.layers],
-        "stages": [asdict(stage) for stage in description.stages],
-    }
 
 
 def print_description(description: Description, console: Console) -> None:
     """Print the facts and the layers."""
     facts = [f"{name:<15}  {text}" for name, text in _facts(description).items()]
-    for line in (_title(description.model), *facts):
+    for line in (_title(description), *facts):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if not description.layers:
         return
@@ -111,22 +109,22 @@ def print_description(description: Description, console: Console) -> None:
     console.print(layers, highlight=False)
 
 
-def _title(model: Model) -> str:
+def _title(model: Description) -> str:
     channels = {None: "any number of channels", 1: "1 channel"}.get(
         model.channels, f"{model.channels} channels"
     )
-    return f"{model.name}: {type(model.generator).__name__}, scale {model.scale}, {channels}"
+    return f"{model.name}: {model.type}, scale {model.scale}, {channels}"
 
 
-def _facts(description: Description) -> dict[str, str]:
-    origin, field = description.model.provenance, description.field
-    height, width = description.size
+def _facts(model: Description) -> dict[str, str]:
+    origin, field = model.provenance, model.receptive_field
+    height, width = model.size
     facts = {
-        "file": str(origin.path or ""),
-        "sha256": origin.sha256 or "",
-        "recipe": f"{origin.recipe}, srkit {origin.srkit}" if origin.srkit else "",
-        "parameters": f"{description.parameters:,}",
-        "multiply-adds": f"{description.multiply_adds:,} for {height} x {width} LR pixels",
+        "file": origin["path"],
+        "sha256": origin["sha256"],
+        "recipe": f"{origin['recipe']}, srkit {origin['srkit']}" if origin["srkit"] else "",
+        "parameters": f"{model.parameters:,}",
+        "multiply-adds": f"{model.multiply_adds:,} for {height} x {width} LR pixels",
         "receptive field": (
             f"{'' if field.bounded else 'at least '}{field.height} x {field.width} LR pixels; "
             f"95 % of the gradient within {field.core} x {field.core}"

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, PathPatch
-from matplotlib.path import Path as Outline
+from matplotlib.patches import FancyBboxPatch
 
 from srkit.errors import OutputError
 from srkit.models.data_flow import LR, Stage
@@ -22,8 +21,10 @@ FORMATS = (".png", ".svg", ".pdf")
 
 #: Half the width and height of a box; the distance between boxes is 1.
 HALF_WIDTH, HALF_HEIGHT = 1.7, 0.3
-#: Distance between the lanes of skip connections.
-LANE = 0.22
+#: Width of a box and height of a row in inches, per unit of the drawing.
+INCHES = (0.95, 0.62)
+#: Curvature of skip connections: the distance of a control point over the length.
+BEND = 0.35
 
 
 def draw_flow(stages: Sequence[Stage], title: str, path: Path) -> Path:
@@ -49,10 +50,11 @@ def draw_flow(stages: Sequence[Stage], title: str, path: Path) -> Path:
     start = Stage(LR, "", 0, (), ())
     boxes = [start, *merge_chains(stages)]
     rows = {box.name: -row for row, box in enumerate(boxes)}
-    lanes = assign_lanes(boxes)
-    right = HALF_WIDTH + LANE * (max(lanes.values(), default=0) + 2)
+    longest = max(rows[source] - rows[box.name] for box in boxes for source in box.sources)
+    right = HALF_WIDTH + 0.3 + BEND / 2 * longest * INCHES[1] / INCHES[0]
     with style():
-        figure = Figure(figsize=((HALF_WIDTH + right) * 0.95, (len(boxes) + 0.8) * 0.62))
+        size = ((HALF_WIDTH + right) * INCHES[0], (len(boxes) + 0.8) * INCHES[1])
+        figure = Figure(figsize=size)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(-HALF_WIDTH - 0.25, right), ylim=(-len(boxes) + 0.4, 1.1))
         axes.axis("off")
@@ -62,10 +64,7 @@ def draw_flow(stages: Sequence[Stage], title: str, path: Path) -> Path:
             colour = COLOURS[kinds.index(_kind(box)) % len(COLOURS)] if box.type else GREY
             _draw_box(axes, box, rows[box.name], colour)
             for source in box.sources:
-                if (source, box.name) in lanes:
-                    _draw_skip(axes, rows[source], rows[box.name], lanes[source, box.name])
-                elif rows[source] == rows[box.name] + 1:
-                    _draw_step(axes, rows[source])
+                _draw_connection(axes, rows[source], rows[box.name])
         data = io.BytesIO()
         figure.savefig(data, format=path.suffix[1:].lower(), dpi=DPI, facecolor="white")
     return write_file(path, data.getvalue())
@@ -115,30 +114,6 @@ def _renamed(group: Sequence[Stage], names: dict[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source for source in sources if source != own))
 
 
-def assign_lanes(boxes: Sequence[Stage]) -> dict[tuple[str, str], int]:
-    """Assign each skip connection to a lane beside the boxes, short ones inside long ones."""
-    rows = {box.name: row for row, box in enumerate(boxes)}
-    skips = sorted(
-        (rows[box.name] - rows[source], source, box.name)
-         for box in boxes for source in box.sources if rows[box.name] - rows[source] > 1
-    )  # fmt: skip
-    taken: list[list[tuple[int, int]]] = []
-    lanes = {}
-    for _, source, target in skips:
-        span = rows[source], rows[target]
-        free = (
-            lane
-            for lane, spans in enumerate(taken)
-            if all(span[1] <= first or last <= span[0] for first, last in spans)
-        )
-        lane = next(free, len(taken))
-        if lane == len(taken):
-            taken.append([])
-        taken[lane].append(span)
-        lanes[source, target] = lane
-    return lanes
-
-
 def _draw_box(axes: Axes, box: Stage, y: float, colour: str) -> None:
     corner = (-HALF_WIDTH, y - HALF_HEIGHT)
     shape = FancyBboxPatch(
@@ -159,20 +134,12 @@ def _with_shape(box: Stage) -> str:
     return f"{box.name}   {shape}" if shape else box.name
 
 
-def _draw_step(axes: Axes, y: float) -> None:
-    axes.annotate(
-        "", (0, y - 1 + HALF_HEIGHT), (0, y - HALF_HEIGHT),
-        arrowprops={"arrowstyle": "-|>", "color": "#333333", "shrinkA": 0, "shrinkB": 0},
-    )  # fmt: skip
-
-
-def _draw_skip(axes: Axes, above: float, below: float, lane: int) -> None:
-    """Draw a line out to the right, down a lane, and back into a box."""
-    x = HALF_WIDTH + LANE * (lane + 1)
-    start, end = above - HALF_HEIGHT / 2, below + HALF_HEIGHT / 2
-    corners = [(HALF_WIDTH, start), (x, start), (x, end), (HALF_WIDTH + 0.08, end)]
-    axes.add_patch(PathPatch(Outline(corners), fill=False, edgecolor="#333333", linewidth=1))
-    axes.annotate(
-        "", (HALF_WIDTH, end), (HALF_WIDTH + 0.15, end),
-        arrowprops={"arrowstyle": "-|>", "color": "#333333", "shrinkA": 0, "shrinkB": 0},
-    )  # fmt: skip
+def _draw_connection(axes: Axes, above: float, below: float) -> None:
+    """Draw an arrow to the next box, or an arc on the right past the boxes in between."""
+    if above == below + 1:
+        start, end, bend = (0.0, above - HALF_HEIGHT), (0.0, below + HALF_HEIGHT), 0.0
+    else:
+        start, end = (HALF_WIDTH, above - HALF_HEIGHT / 2), (HALF_WIDTH, below + HALF_HEIGHT / 2)
+        bend = -BEND
+    arrow = {"arrowstyle": "-|>", "color": "#333333", "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", end, start, arrowprops={**arrow, "connectionstyle": f"arc3,rad={bend}"})

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -118,8 +118,6 @@ class Interpolation(nn.Module):
     """
 
     channels_last = False
-    channels = None
-    published: ClassVar[Mapping[str, Published]] = {}
 
     def __init__(self, kernel: Kernel, scale: int) -> None:
         super().__init__()
@@ -132,10 +130,6 @@ class Interpolation(nn.Module):
     def stages(self) -> dict[str, nn.Module]:
         """Return no stages, since there is nothing to train."""
         return {}
-
-    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the tensors unchanged, since there are no weights."""
-        return dict(tensors)
 
 
 def open_model(

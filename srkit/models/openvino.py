@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
 from srkit import __version__
@@ -82,11 +79,11 @@ class OpenVINONetwork(nn.Module):
             self._graph = self._core.read_model(path)
             return self._compiled(rounded=False)
 
-        with _locked(path):
-            if path.is_file():
-                with suppress(GraphError):  # as of a generator whose code has changed
-                    return check_graph(model, restoration, load, "OpenVINO")
-            write_file(path, to_onnx(model, {}))
+        if path.is_file():
+            with suppress(GraphError):  # as of a generator whose code has changed
+                return check_graph(model, restoration, load, "OpenVINO")
+        # Several processes may convert the same network; each writes the same file.
+        write_file(path, to_onnx(model, {}))
         return check_graph(model, restoration, load, "OpenVINO")
 
     def _compiled(self, *, rounded: bool) -> Run:
@@ -101,27 +98,6 @@ class OpenVINONetwork(nn.Module):
             return torch.from_numpy(network([lr.float().contiguous().numpy()])[0])
 
         return run
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait until no other process converts the same network, and hold the lock.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock")).acquire()
-    except OSError as error:
-        raise OutputError(
-            f"{path.parent}: cannot be written ({error.strerror}); set SRKIT_CACHE to another "
-            "folder"
-        ) from error
-    with lock:
-        yield
 
 
 def _digest_of(model: Model) -> str:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from srkit.errors import OutputError
 from srkit.models.data_flow import SR, Stage
-from srkit.models.diagram import assign_lanes, draw_flow, merge_chains
+from srkit.models.diagram import draw_flow, merge_chains
 
 
 def stage(name: str, *sources: str, kind: str = "Block", parameters: int = 10) -> Stage:
@@ -42,24 +42,6 @@ def test_neighbours_of_a_kind_are_put_merge_chains() -> None:
     ]
     chain = [stage("a", "LR"), stage("b", "a"), stage("c", "b", parameters=9)]
     assert summed(chain) == [("a … b", "2 × Block", 20, {"LR"}), ("c", "Block", 9, {"a … b"})]
-
-
-def test_skips_get_lanes_that_do_not_cross_each_other() -> None:
-    boxes = [Stage("LR", "", 0, (), ()), *FLOW]
-    lanes = assign_lanes(boxes)
-    rows = {box.name: row for row, box in enumerate(boxes)}
-    assert set(lanes) == {
-        ("body.0", "body.2"),
-        ("head", "body.3"),
-        ("body.0", "tail"),
-        ("head", "tail"),
-        ("LR", SR),
-    }
-    for one, lane in lanes.items():
-        for other, same in lanes.items():
-            if one < other and lane == same:
-                first, second = sorted(((rows[a], rows[b]) for a, b in (one, other)))
-                assert first[1] <= second[0], (one, other)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])

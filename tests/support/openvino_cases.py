@@ -155,9 +155,7 @@ def test_a_cache_that_cannot_be_written_is_told(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("SRKIT_CACHE", str(tmp_path / "file"))
-    with pytest.raises(
-        OutputError, match=r"cannot be written \(Not a directory\); set SRKIT_CACHE"
-    ):
+    with pytest.raises(OutputError, match=r"cannot be written \(Not a directory\)"):
         OpenVINONetwork(model)
 
 
