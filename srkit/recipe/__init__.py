@@ -1,1 +1,1 @@
-"""From YAML files to a checked recipe; imports no torch."""
+"""Recipes: YAML files checked and converted to objects, without torch."""

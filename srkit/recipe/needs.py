@@ -1,7 +1,7 @@
-"""Recipes that need what other recipes train: a classifier to learn from, weights to start from.
+"""Needs: other recipes that have to be trained first, such as a classifier or initial weights.
 
-A recipe names them under `needs`. Wherever it says ``needs.NAME``, the run folder of that recipe
-is meant.
+A recipe lists them under `needs`. Anywhere else, ``needs.NAME`` refers to the run folder of that
+recipe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PREFIX = "needs."
 
 
 def references(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Iterate over ``(path, name)`` of everything in a tree that refers to a need."""
+    """Iterate over ``(path, name)`` of all references to needs in a tree."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             yield from references(value, f"{path}.{key}" if path else str(key))
@@ -29,25 +29,25 @@ def references(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def unknown(recipe: Recipe) -> list[str]:
-    """Tell of references to needs that the recipe does not have."""
+    """Return the problems of references to unknown needs."""
     return [
-        f"{path}: '{PREFIX}{name}' is no need of this recipe; {nearest(name, recipe.needs)}"
+        f"{path}: unknown need '{name}'; {nearest(name, recipe.needs)}"
         for path, name in references({**recipe.dump(), "needs": {}, "sample": {}})
         if name not in recipe.needs
     ]
 
 
 def resolve(recipe: Recipe, folders: Mapping[str, Path], source: str) -> Recipe:
-    """Put run folders in the places that refer to needs.
+    """Return a recipe with references to needs replaced by run folders.
 
     Parameters
     ----------
     recipe
-        Left as it is.
+        The recipe, which stays unchanged.
     folders
         Run folder of each need.
     source
-        Names the recipe in errors.
+        Name of the recipe in errors.
     """
 
     def substitute(tree: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The parts of a recipe, each with its keys: components, data, training, evaluation, search."""
+"""The parts of a recipe and their keys: components, data, training, evaluation, search."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ from srkit.recipe.values import Crop, Duration, Freeze, Length, Span, without_nu
 
 
 class Part(Options):
-    """A part of a recipe: unknown keys and infinite numbers are refused."""
+    """A part of a recipe; unknown keys and infinite numbers are errors."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _null_is_absence(cls, given: Any) -> Any:
-        """Give a key that is null its default back, unless null is a value of it."""
+        """Use the default of a key that is null, unless null is a valid value."""
         if not isinstance(given, Mapping):
             return given
-        return {key: value for key, value in given.items() if value is not None or cls._may(key)}
+        return {
+            key: value for key, value in given.items() if value is not None or cls._keeps_null(key)
+        }
 
     @classmethod
-    def _may(cls, key: str) -> bool:
-        """Tell whether a key may be null, or is refused elsewhere: unknown, or without default."""
+    def _keeps_null(cls, key: str) -> bool:
+        """Return whether a key may be null, or is an error anyway: unknown or without default."""
         known = cls.model_fields.get(key)
         return known is None or known.is_required() or type(None) in get_args(known.annotation)
 
 
 class Spec(Options):
-    """A component: its name, and options that its factory declares."""
+    """A component: its type, and the options that its factory declares."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
@@ -50,16 +52,16 @@ class Spec(Options):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the recipe sets of the component's own options."""
+        """The component's own options that the recipe sets."""
         return dict(self.model_extra or {})
 
     @model_serializer(mode="wrap")
     def _keep_null_options(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write an option that is null: its default may be something else."""
+        """Include options that are null, since their defaults may differ."""
         return {**dict.fromkeys(["type", *self.options]), **dump(self)}
 
 
-#: One component, or several that are applied in order.
+#: One component, or several applied in order.
 Steps = Annotated[
     Annotated[Spec, Tag("Spec")] | Annotated[list[Spec], Field(min_length=1), Tag("list")],
     Discriminator(lambda given: "list" if isinstance(given, list) else "Spec"),
@@ -81,20 +83,20 @@ class OptimiserSpec(Part):
 
     @model_validator(mode="after")
     def _applicable(self) -> OptimiserSpec:
-        foreign = {"sgd": ("betas", "eps"), "lion": ("eps", "momentum")}.get(
+        unused = {"sgd": ("betas", "eps"), "lion": ("eps", "momentum")}.get(
             self.type, ("momentum",)
         )
-        for name in foreign:
+        for name in unused:
             if getattr(self, name) is not None:
-                raise ValueError(f"'{name}' is no option of {self.type}; remove it")
+                raise ValueError(f"{self.type} has no option '{name}'; remove it")
         return self
 
 
 class ScheduleSpec(Part):
-    """How the learning rate changes; always a pure function of the step."""
+    """The schedule of the learning rate; always a pure function of the step."""
 
     type: Literal["constant", "steps", "cosine"] = "constant"
-    warmup: int = Field(0, ge=0, description="steps of linear rise from 0")
+    warmup: int = Field(0, ge=0, description="steps of linear increase from 0")
     every: Duration | None = Field(None, description="`steps`: multiply by gamma this often")
     milestones: list[Duration] | None = Field(None, description="`steps`: multiply by gamma then")
     gamma: float = Field(0.5, gt=0, le=1)
@@ -103,35 +105,36 @@ class ScheduleSpec(Part):
     @model_validator(mode="after")
     def _complete(self) -> ScheduleSpec:
         if self.type == "steps" and (self.every is None) == (self.milestones is None):
-            raise ValueError("a schedule of type 'steps' needs either 'every' or 'milestones'")
+            raise ValueError("a schedule of type 'steps' requires either 'every' or 'milestones'")
         return self
 
 
 class LossSpec(Spec):
-    """A loss; its name in the recipe is its type unless `type` is given."""
+    """A loss; its type defaults to its name in the recipe."""
 
     weight: float = 1.0
-    teacher: str | None = Field(None, description="whose answers it compares, if there are several")
+    teacher: str | None = Field(None, description="the teacher to use, if there are several")
 
 
 class MetricSpec(Spec):
-    """A metric; its name in the recipe is its type unless `type` is given."""
+    """A metric; its type defaults to its name in the recipe."""
 
-    teacher: str | None = Field(None, description="whose answers it compares, if there are several")
+    teacher: str | None = Field(None, description="the teacher to use, if there are several")
 
 
 class TeacherSpec(Spec):
-    """A network that judges images; frozen unless `trainable`."""
+    """A network that analyses images; frozen unless `trainable`."""
 
-    trainable: bool = Field(False, description="train it too, by cross-entropy on HR and SR")
+    trainable: bool = Field(False, description="train it, too, by cross-entropy on HR and SR")
     optimiser: OptimiserSpec = OptimiserSpec.model_construct()
     answers: Literal["keep", "compute"] = Field(
-        "keep", description="on HR: keep them on disk where HR is always the same, or do not"
+        "keep",
+        description="on HR: keep them on disk if HR never changes, or do not",
     )
 
 
 class DiscriminatorSpec(Spec):
-    """A discriminator and its game with the generator."""
+    """A discriminator and its adversarial loss."""
 
     loss: Literal["vanilla", "least_squares", "hinge", "relativistic"] = "vanilla"
     weight: float = Field(1e-3, ge=0)
@@ -139,7 +142,7 @@ class DiscriminatorSpec(Spec):
 
 
 class UncertaintySpec(Part):
-    """A head beside the generator that predicts the variance of SR."""
+    """A head of the generator that predicts the variance of SR."""
 
     type: Literal["gaussian"] = "gaussian"
     features: int = Field(32, gt=0, description="channels between the head's convolutions")
@@ -147,24 +150,24 @@ class UncertaintySpec(Part):
 
 
 class MixSpec(Part):
-    """Other images among those of training, such as simulated pairs among few real ones."""
+    """Images mixed into the training data, such as simulated pairs into few real ones."""
 
     dataset: Spec
-    share: float = Field(gt=0, lt=1, description="odds that a sample is drawn from here")
+    share: float = Field(gt=0, lt=1, description="probability that a sample is drawn from here")
 
 
 class Source(Part):
-    """Where images come from, and how they are cut."""
+    """A data set, and how its images are cropped."""
 
     dataset: Spec
-    mix: MixSpec | None = Field(None, description="`train`: other images among these")
+    mix: MixSpec | None = Field(None, description="`train`: other images that are mixed in")
     crop: Crop | None = Field(
-        None, description="side of the random crop in HR pixels, or in LR pixels such as '48 LR'"
+        None, description="side of the random crop in HR pixels, or in LR pixels as in '48 LR'"
     )
     augment: list[Literal["flip", "rotate"]] = Field(default_factory=list)
 
     def hr_crop(self, scale: int) -> int | None:
-        """Give the side of the crop in HR pixels; None for whole images."""
+        """Return the side of the crop in HR pixels; None for whole images."""
         if isinstance(self.crop, str):
             return scale * int(self.crop.removesuffix(" LR"))
         return self.crop
@@ -179,20 +182,23 @@ class DataSpec(Part):
 
 
 class StartSpec(Part):
-    """Where training starts."""
+    """The initial state of training."""
 
-    weights: str = Field(description="a weight file, a run folder, or a published name")
+    weights: str = Field(description="a weight file, a run folder, or published weights")
     reinitialise: list[str] = Field(
-        default_factory=list, description="patterns of keys that may differ and start afresh"
+        default_factory=list, description="patterns of keys that may differ and are reinitialised"
     )
     freeze: Freeze = Field(
-        default_factory=list, description="stages of the generator, or how long each is frozen"
+        default_factory=list,
+        description="stages of the generator to freeze, or how long each",
     )
-    l2_sp: float | None = Field(None, gt=0, description="penalty on leaving the start: L2-SP's α")
+    l2_sp: float | None = Field(
+        None, gt=0, description="penalty on departing from the start: L2-SP's α"
+    )
 
     @property
     def frozen(self) -> dict[str, Span]:
-        """How long each stage is frozen, by patterns of their names."""
+        """How long to freeze each stage, by patterns of their names."""
         return (
             dict(self.freeze)
             if isinstance(self.freeze, dict)
@@ -201,11 +207,11 @@ class StartSpec(Part):
 
 
 class TrainingSpec(Part):
-    """How long, how fast and how precisely to train."""
+    """Duration, optimiser, precision and checkpoints of training."""
 
     duration: Duration = Length(1, "epochs")
-    batch_size: int = Field(16, gt=0, description="images a step, over all processes")
-    accumulate: int = Field(1, gt=0, description="parts a step is computed in, to save memory")
+    batch_size: int = Field(16, gt=0, description="images per step, over all processes")
+    accumulate: int = Field(1, gt=0, description="parts of a step, to save memory")
     optimiser: OptimiserSpec = OptimiserSpec.model_construct()
     schedule: ScheduleSpec = ScheduleSpec.model_construct()
     clip: float | None = Field(None, gt=0, description="largest gradient norm")
@@ -213,37 +219,37 @@ class TrainingSpec(Part):
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     compile: bool = False
     workers: int = Field(2, ge=0)
-    log_every: int = Field(10, gt=0, description="steps between log lines")
+    log_every: int = Field(10, gt=0, description="steps between log entries")
     validate_every: Duration = Length(1, "epochs")
     patience: int | None = Field(
-        None, gt=0, description="stop after so many validations without a new best"
+        None, gt=0, description="stop after this many validations without improvement"
     )
     checkpoint_every: Duration = Length(1, "epochs")
-    keep_every: Duration | None = Field(None, description="keep a checkpoint for good this often")
+    keep_every: Duration | None = Field(None, description="interval of checkpoints to keep")
 
 
 class CompressionSpec(Part):
-    """What `srkit eval --task compression` compresses LR with."""
+    """Compression of LR by `srkit eval --task compression`."""
 
     formats: list[str] = Field(
-        ["jpeg", "webp", "avif"], min_length=1, description="image formats that lose something"
+        ["jpeg", "webp", "avif"], min_length=1, description="lossy image formats"
     )
     qualities: list[Annotated[int, Field(ge=1, le=100)]] = Field(
-        [10, 25, 50, 75, 90], min_length=3, description="of LR's files, from 1 to 100"
+        [10, 25, 50, 75, 90], min_length=3, description="qualities of the LR files, from 1 to 100"
     )
 
     @field_validator("formats", "qualities")
     @classmethod
     def _once(cls, given: list[Any]) -> list[Any]:
-        """Refuse what stands twice: it would count twice in the curves."""
+        """Check that no entry is repeated, since it would count twice in the curves."""
         twice = [each for place, each in enumerate(given) if each in given[:place]]
         if twice:
-            raise ValueError(f"{twice[0]} stands twice; leave one out")
+            raise ValueError(f"{twice[0]} is repeated; remove one")
         return given
 
 
 class EvaluationSpec(Part):
-    """What a run is compared with."""
+    """How a run is evaluated, and what it is compared with."""
 
     baselines: list[Literal["original", "nearest", "bilinear", "bicubic", "area", "lanczos"]] = (
         Field(["original", "bilinear", "bicubic"])
@@ -252,40 +258,40 @@ class EvaluationSpec(Part):
         default_factory=dict, description="weights of other networks of this architecture, by name"
     )
     self_ensemble: bool = Field(
-        False, description="show the network's average over mirrored and turned images, too"
+        False, description="also evaluate the average over flipped and rotated images"
     )
     labels: Literal["dataset", "teacher"] = Field(
-        "dataset", description="whose truth is right: the data set's, or the teacher's answer on HR"
+        "dataset", description="ground truth: that of the data set, or the teacher's answer on HR"
     )
     batch_size: int = Field(8, gt=0)
-    examples: int = Field(4, ge=0, description="test images that the report shows side by side")
+    examples: int = Field(4, ge=0, description="test images that the report shows")
     compression: CompressionSpec = Field(
         default_factory=CompressionSpec.model_construct,
-        description="`srkit eval --task compression`: LR's files, and HR's of the same bytes",
+        description="`srkit eval --task compression`: LR files, and HR files of equal size",
     )
 
 
 class RangeSpec(Part):
-    """Where a number is searched; between whole numbers, a whole number."""
+    """The range in which a number is searched; integers between integers."""
 
     low: int | float
     high: int | float
-    log: bool = Field(False, description="search the logarithm")
+    log: bool = Field(False, description="search on a logarithmic scale")
     step: int | float | None = Field(None, gt=0, description="only low, low + step, ...")
 
     @model_validator(mode="after")
     def _ordered(self) -> RangeSpec:
         if not self.low < self.high:
-            raise ValueError(f"low is {self.low} and high is {self.high}; expected low below high")
+            raise ValueError(f"low is {self.low} and high is {self.high}; low must be below high")
         if self.log and self.low <= 0:
-            raise ValueError(f"low is {self.low}; expected more than 0 for a logarithm")
+            raise ValueError(f"low is {self.low}; must be positive for a logarithmic scale")
         if self.log and self.step is not None:
-            raise ValueError("'step' and 'log' exclude each other; remove one")
+            raise ValueError("'step' and 'log' cannot be combined; remove one")
         return self
 
 
 class SearchSpec(Part):
-    """A search for the numbers with which validation is best."""
+    """A search for the numbers that give the best validation."""
 
     trials: int = Field(gt=0, description="variants to try")
     space: Annotated[dict[str, RangeSpec], BeforeValidator(without_nulls)] = Field(

@@ -1,4 +1,4 @@
-"""The recipe: all that one run is made of, read from a file and checked."""
+"""The recipe: the complete description of a run, read from a file and checked."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from srkit.recipe.values import Axis, Scale, without_nulls
 
 
 class Recipe(Part):
-    """A whole run."""
+    """A recipe."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
     description: str = ""
     seed: int = Field(0, ge=0)
-    scale: Scale = Field(4, description="side of SR over that of LR; a list trains them all")
+    scale: Scale = Field(4, description="side of SR over that of LR; a list trains all")
     channels: int = Field(3, gt=0)
     needs: Annotated[dict[str, str], BeforeValidator(without_nulls)] = Field(
         default_factory=dict,
-        description="recipes that are trained first; `needs.NAME` stands for the run folder",
+        description="recipes that are trained first; `needs.NAME` refers to the run folder",
     )
     generator: Spec | None = None
-    constraint: Spec | None = Field(None, description="what SR has to keep of LR's flux")
+    constraint: Spec | None = Field(None, description="what SR has to preserve of LR")
     uncertainty: UncertaintySpec | None = Field(
         None, description="a head that predicts the variance of SR"
     )
     start: StartSpec | None = None
     degradation: Steps | None = Field(
-        None, description="makes LR from HR; a list is applied in order"
+        None, description="computes LR from HR; a list is applied in order"
     )
     stretch: Spec | None = Field(None, description="maps flux to what networks and losses see")
     data: DataSpec = DataSpec()
@@ -58,26 +58,26 @@ class Recipe(Part):
     losses: dict[str, LossSpec] = Field(default_factory=dict)
     discriminator: DiscriminatorSpec | None = None
     metrics: dict[str, MetricSpec] = Field(default_factory=dict)
-    best: str | None = Field(None, description="the metric that chooses the best checkpoint")
+    best: str | None = Field(None, description="the metric that selects the best checkpoint")
     training: TrainingSpec = TrainingSpec.model_construct()
     evaluation: EvaluationSpec = EvaluationSpec.model_construct()
     variants: Annotated[dict[str, Axis], BeforeValidator(without_nulls)] = Field(
         default_factory=dict,
-        description="`srkit sweep`: axes of which every combination is trained",
+        description="`srkit sweep`: axes whose combinations are all trained",
     )
     repeat: str | None = Field(
-        None, description="`srkit sweep`: the axis over which variants are averaged"
+        None, description="`srkit sweep`: the axis over which results are averaged"
     )
-    search: SearchSpec | None = Field(None, description="`srkit sweep`: numbers to search")
+    search: SearchSpec | None = Field(None, description="`srkit sweep`: a search for good numbers")
     sample: dict[str, Any] = Field(
-        default_factory=dict, description="overrides for `--sample`: the same run on shipped data"
+        default_factory=dict, description="overrides for `--sample`: a small run on shipped data"
     )
 
     @field_validator("scale")
     @classmethod
     def _distinct(cls, given: int | list[int]) -> int | list[int]:
         if isinstance(given, list) and len(set(given)) < len(given):
-            raise ValueError(f"got {given}; expected every scale once")
+            raise ValueError(f"got {given}; each scale may occur once")
         return given
 
     @property
@@ -88,7 +88,7 @@ class Recipe(Part):
     @model_validator(mode="before")
     @classmethod
     def _default_types(cls, given: Any) -> Any:
-        """A loss or metric is named by its type; one set to null is taken out."""
+        """Set the types of losses, metrics and teachers to their names; remove null entries."""
         if not isinstance(given, Mapping):
             return given
         given = dict(given)
@@ -141,38 +141,38 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, sample: bool
     Parameters
     ----------
     path
-        YAML file; its ``extends`` names another one, relative to it, that it changes.
+        YAML file. Its ``extends`` is the path of another recipe, relative to it, that it changes.
     overrides
-        ``key=value`` each; the key is a dotted path (list items by number), the value YAML.
+        ``key=value`` each; the key is a dotted path (list items by number), the value is YAML.
     sample
-        Apply the recipe's ``sample`` block, before the overrides.
+        Whether to apply the recipe's ``sample`` block, before the overrides.
 
     Returns
     -------
     Recipe
-        Valid in itself; its components are checked when they are assembled.
+        The checked recipe; its components are checked when they are assembled.
 
     Raises
     ------
     RecipeError
-        With everything that is wrong.
+        With all problems of the recipe.
     """
     return parse_recipe(load_tree(path, overrides, sample=sample), str(path))
 
 
 def parse_recipe(tree: Mapping[str, Any], source: str) -> Recipe:
-    """Check a recipe that is already one tree; `source` names it in errors."""
+    """Check the tree of a recipe; `source` names it in errors."""
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        faults = [problem["loc"] for problem in error.errors()]
-        raise RecipeError(source, explain(error, "", Recipe), _without(tree, faults)) from None
+        wrong = [problem["loc"] for problem in error.errors()]
+        raise RecipeError(source, explain(error, "", Recipe), _without(tree, wrong)) from None
 
 
-def _without(tree: Mapping[str, Any], faults: Iterable[Sequence[str | int]]) -> Recipe | None:
-    """Give the recipe without its faulty keys, if it is one then."""
+def _without(tree: Mapping[str, Any], wrong: Iterable[Sequence[str | int]]) -> Recipe | None:
+    """Return the recipe without its wrong keys; None if that is not a valid recipe."""
     rest = deepcopy(dict(tree))
-    for path in faults:
+    for path in wrong:
         node: Any = rest
         *parents, last = [key for key in path if isinstance(key, str)] or [""]
         for key in parents:

@@ -1,4 +1,4 @@
-"""What a resumed run may change."""
+"""Which keys of a recipe may differ when a run is resumed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.trees import flatten
 
-#: What a resumed run may change: nothing that decides the weights of a step.
+#: Keys that may differ, since they do not affect the weights after a step.
 RESUMABLE = (
     "description",
     "evaluation",
@@ -27,7 +27,7 @@ RESUMABLE = (
 
 
 def changed_since(started: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """Tell of what a resumed run cannot change, given the complete recipe it was started with."""
+    """Return the problems of keys that differ from `started`, the complete recipe of the run."""
     before, now = flatten(started), flatten(recipe.dump())
     return [
         f"{key}: the run was started with {before.get(key)!r}, not {now.get(key)!r}; a resumed run "

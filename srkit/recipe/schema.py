@@ -1,4 +1,4 @@
-"""The JSON schema of recipes, with the options of every component that is installed."""
+"""The JSON schema of recipes, with the options of all installed components."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from srkit.components.registry import Component, Registry
 from srkit.recipe.parts import DiscriminatorSpec, LossSpec, MetricSpec, Spec, TeacherSpec
 from srkit.recipe.recipe import Recipe
 
-#: The class of each kind's entry in a recipe.
+#: Class of a component in a recipe, by kind.
 SPECS: dict[str, type[Spec]] = {
     "datasets": Spec,
     "degradations": Spec,
@@ -22,7 +22,7 @@ SPECS: dict[str, type[Spec]] = {
     "metrics": MetricSpec,
 }
 
-#: The keys of a recipe that hold one component, and its kind.
+#: Keys of a recipe with a single component, and its kind.
 SINGLE = {
     "generator": "generators",
     "constraint": "constraints",
@@ -30,19 +30,19 @@ SINGLE = {
     "discriminator": "discriminators",
     "stretch": "stretches",
 }
-#: The kinds of which a recipe holds several by name.
+#: Kinds of which a recipe has several components, by name.
 NAMED = ("losses", "teachers", "metrics")
-#: A part of a component's entry: the recipe that is extended says the rest.
+#: Part of a component: the rest is in the recipe that is extended.
 PART: dict[str, Any] = {"type": "object", "not": {"required": ["type"]}}
 
 
 def recipe_schema(registry: Registry) -> dict[str, Any]:
-    """Make the schema; editors complete and check recipes with it.
+    """Return the schema by which editors complete and check recipes.
 
     Returns
     -------
     dict
-        JSON Schema 2020-12. A component's entry is one of those registered for its kind.
+        JSON Schema 2020-12, in which a component is one of those registered for its kind.
     """
     schema = Recipe.model_json_schema()
     definitions = schema["$defs"]
@@ -50,7 +50,7 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     for kind, spec in SPECS.items():
         entries = {c.name: _entry(c, spec, definitions) for c in registry.components(kind)}
         definitions[kind] = {"anyOf": list(entries.values())}
-        if kind in properties:  # these are named, and an entry's name stands for its type
+        if kind in properties:  # by name, which is the default of the type
             named = {name: _either(_untyped(entry), kind) for name, entry in entries.items()}
             properties[kind] = {
                 "type": "object",
@@ -68,7 +68,7 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
 
 
 def _whole(properties: dict[str, Any]) -> dict[str, Any]:
-    """Demand of a recipe that extends none that its components are no mere parts."""
+    """Require complete components in a recipe that does not extend another one."""
     typed = {"anyOf": [{"required": ["type"]}, {"type": "null"}]}
     entries: dict[str, Any] = dict.fromkeys(SINGLE, typed)
     for kind in NAMED:
@@ -84,13 +84,13 @@ def _reference(kind: str) -> dict[str, Any]:
 
 
 def _either(*choices: dict[str, Any] | str) -> dict[str, Any]:
-    """Allow any of these entries or kinds, or null, which takes an inherited one out."""
+    """Allow any of these entries or kinds, or null, which removes an inherited one."""
     entries = [_reference(each) if isinstance(each, str) else each for each in choices]
     return {"anyOf": [*entries, {"type": "null"}]}
 
 
 def _entry(component: Component, spec: type[Spec], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Merge a component's own options with those of every entry of its kind."""
+    """Merge the options of a component with those of its kind."""
     own = options_model(component.factory).model_json_schema()
     definitions.update(own.get("$defs", {}))
     properties = {**spec.model_json_schema()["properties"], **own.get("properties", {})}
@@ -106,5 +106,5 @@ def _entry(component: Component, spec: type[Spec], definitions: dict[str, Any]) 
 
 
 def _untyped(entry: dict[str, Any]) -> dict[str, Any]:
-    """Give an entry whose type need not be stated."""
+    """Return an entry whose type is optional."""
     return {**entry, "required": [name for name in entry["required"] if name != "type"]}

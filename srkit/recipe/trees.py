@@ -1,4 +1,4 @@
-"""Recipes and options as plain trees: merged, overridden by ``key=value``, flattened."""
+"""Trees of recipes and options: merging, overriding by ``key=value``, flattening."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from srkit.recipe.yaml_loader import parse_yaml
 
 
 def merge(base: Any, change: Any) -> Any:
-    """Lay one tree over another: mappings merge, everything else is replaced.
+    """Apply the changes of one tree to another: mappings are merged, other values replaced.
 
-    A component whose `type` changes is replaced whole, since its options are another's.
+    A component whose `type` changes is replaced as a whole, since its options differ.
     """
     if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
         return change
@@ -22,12 +22,12 @@ def merge(base: Any, change: Any) -> Any:
 
 
 def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> dict[str, Any]:
-    """Change a tree by ``key=value`` each, as :func:`srkit.recipe.recipe.load_recipe` takes them.
+    """Apply overrides to a tree, see :func:`srkit.recipe.recipe.load_recipe`.
 
     Raises
     ------
     RecipeError
-        With every override that cannot be read; `source` names the recipe in it.
+        With all overrides that cannot be applied; `source` names the recipe.
     """
     problems = []
     for text in overrides:
@@ -52,34 +52,34 @@ def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 
 def set_key(tree: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """Copy a tree with the value at a dotted path replaced, or merged where it is a mapping.
+    """Return a copy of a tree with the value at a dotted path replaced, or merged if a mapping.
 
     Raises
     ------
     ValueError
-        If the path leads through a single value or past the end of a list.
+        If the path leads into a single value or beyond the end of a list.
     """
     return _set(tree, key.split("."), value)  # type: ignore[no-any-return]
 
 
 def _set(node: Any, keys: Sequence[str], value: Any) -> Any:
-    """Copy `node` with the value at the path `keys` replaced; mappings appear as needed."""
+    """Return a copy of `node` with the value at the path `keys`; mappings are added as needed."""
     if not keys:
         return merge(node, value)
     head, rest = keys[0], keys[1:]
     if isinstance(node, list):
         if not head.isdecimal() or int(head) >= len(node):
-            raise ValueError(f"'{head}' is no item of a list of {len(node)}")
+            raise ValueError(f"'{head}' is not an index of a list of {len(node)}")
         return [_set(item, rest, value) if i == int(head) else item for i, item in enumerate(node)]
     if node is not None and not isinstance(node, Mapping):
-        raise ValueError(f"'{head}' lies inside a single value, {node!r}")
+        raise ValueError(f"'{head}' cannot be set in the value {node!r}")
     node = dict(node or {})
     changed = {head: _set(node.get(head), rest, value)}
     return merge(node, changed) if head == "type" else {**node, **changed}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name every value of a tree by its dotted path."""
+    """Return all values of a tree by their dotted paths."""
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Values of a recipe's keys: lengths of training, scales, crops, what is frozen, axes."""
+"""Types of values in recipes: durations, scales, crops, frozen stages, axes."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from pydantic import (
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """A stretch of training.
+    """A duration of training.
 
     Parameters
     ----------
     value, unit
-        So many optimiser steps, or passes over the training set.
+        Number of optimiser steps, or of epochs.
     """
 
     value: float
     unit: Literal["steps", "epochs"]
 
     def in_steps(self, steps_per_epoch: float) -> int:
-        """Count the optimiser steps, at least one."""
+        """Return the number of optimiser steps, at least one."""
         steps = self.value if self.unit == "steps" else self.value * steps_per_epoch
         return max(1, round(steps))
 
     def __str__(self) -> str:
-        # Every digit and no exponent, so that it can be read again.
+        # All digits and no exponent, so that it can be parsed again.
         return f"{Decimal(repr(self.value)):f}".removesuffix(".0") + f" {self.unit}"
 
 
@@ -46,7 +46,7 @@ def _length(given: Any) -> Length:
         return given
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?)?\s*", str(given))
     if match is None or float(match[1]) == 0 or isinstance(given, bool):
-        raise ValueError(f"got {given!r}; expected a number of steps or, for instance, '10 epochs'")
+        raise ValueError(f"got {given!r}; expected a number of steps, or such as '10 epochs'")
     unit: Literal["steps", "epochs"] = "epochs" if (match[2] or "").startswith("e") else "steps"
     if unit == "steps" and not float(match[1]).is_integer():
         raise ValueError(f"got {given!r}; expected a whole number of steps")
@@ -62,7 +62,7 @@ Duration = Annotated[
 
 
 def _lr_side(given: str) -> str:
-    """Refuse text that is no number of LR pixels."""
+    """Check that text is a number of LR pixels."""
     if not re.fullmatch(r"[1-9]\d* LR", given):
         raise ValueError(
             f"got {given!r}; expected a number of HR pixels, or of LR pixels such as '48 LR'"
@@ -72,13 +72,13 @@ def _lr_side(given: str) -> str:
 
 Positive = Annotated[int, Field(gt=0)]
 
-#: One scale, or several of which each step of training takes one.
+#: One scale, or several, one of which is drawn in each step of training.
 Scale = Annotated[
     Annotated[Positive, Tag("int")] | Annotated[list[Positive], Field(min_length=1), Tag("list")],
     Discriminator(lambda given: "list" if isinstance(given, list) else "int"),
 ]
 
-#: Side of a crop: a number of HR pixels, or such as ``48 LR``.
+#: Side of a crop: a number of HR pixels, or of LR pixels as in ``48 LR``.
 Crop = Annotated[
     Annotated[Positive, Tag("int")] | Annotated[str, BeforeValidator(_lr_side), Tag("str")],
     Discriminator(
@@ -88,7 +88,7 @@ Crop = Annotated[
 
 
 def without_nulls(given: Any) -> Any:
-    """Take out what another recipe or the sample has set to null."""
+    """Remove entries that another recipe or the sample sets to null."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -105,7 +105,7 @@ def _span(given: Any) -> Any:
         raise ValueError(f"{error}, or 'always'") from None
 
 
-#: How long a stage is frozen.
+#: How long to freeze a stage.
 Span = Annotated[
     Length | Literal["always"],
     BeforeValidator(_span),
@@ -113,7 +113,7 @@ Span = Annotated[
     WithJsonSchema({"type": ["integer", "string"]}),
 ]
 
-#: Stages that are frozen for good, or how long each is.
+#: Stages to freeze permanently, or how long to freeze each.
 Freeze = Annotated[
     Annotated[list[str], Tag("list")]
     | Annotated[dict[str, Span], BeforeValidator(without_nulls), Tag("dict")],
@@ -122,19 +122,18 @@ Freeze = Annotated[
 
 
 def _axis(given: Any) -> Any:
-    """Refuse what is no axis, in words that no union of types finds."""
+    """Check an axis, with better messages than those of a union of types."""
     if isinstance(given, list):
         return given
     if not isinstance(given, Mapping):
         raise ValueError(
-            f"got {given!r}; expected a list of values, or names with the changes that each stands "
-            "for"
+            f"got {given!r}; expected a list of values, or names with the changes that each makes"
         )
     chosen: dict[str, Any] = without_nulls(given)
     for name, changes in chosen.items():
         if not isinstance(changes, Mapping):
             raise ValueError(
-                f"{name} is {changes!r}; expected changes, such as {{training.batch_size: 8}}"
+                f"{name} is {changes!r}; expected changes such as {{training.batch_size: 8}}"
             )
     return chosen
 

@@ -1,4 +1,4 @@
-"""Variants of a recipe: what each one is called and changes."""
+"""Variants of a recipe: their names and changes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from srkit.recipe.recipe import Recipe
 from srkit.recipe.trees import set_key
 from srkit.recipe.values import Axis
 
-#: Keys that are about the whole sweep, and so the same for all variants.
+#: Keys of the whole sweep, which are the same for all variants.
 COMMON = ("name", "extends", "needs", "sample", "variants", "repeat", "search")
-#: Most variants that a problem names.
+#: Largest number of variants that a problem names.
 NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A recipe's variant.
+    """A variant of a recipe.
 
     Parameters
     ----------
     name
-        What tables and folders call it.
+        Name in tables and of folders.
     group
-        The name without the axis over which variants are averaged.
+        The name without the axis over which results are averaged.
     choices
-        What was chosen on each axis.
+        The choice on each axis.
     changes
         Values by dotted key, in the order in which they are set.
     """
@@ -51,40 +51,40 @@ class _Choice:
 
 
 def expand(recipe: Recipe, source: str) -> list[Variant]:
-    """Combine what a recipe's axes offer: every combination, the last axis changing fastest.
+    """Return all combinations of the choices on a recipe's axes, the last axis varying fastest.
 
     An axis is a list of values of the key that it is named after, or a mapping from names to the
-    changes that they stand for; a plain list of variants is one axis of that kind.
+    changes that they make.
 
     Parameters
     ----------
     recipe
-        With `variants`, and `repeat` where some are repetitions.
+        The recipe, with `variants` and, for repetitions, `repeat`.
     source
-        Names the recipe in errors.
+        Name of the recipe in errors.
 
     Raises
     ------
     RecipeError
-        With everything that is wrong with the axes.
+        With all problems of the axes.
     """
     axes = {name: _choices(name, axis, recipe.variants) for name, axis in recipe.variants.items()}
     problems = [*_check_axes(recipe), *_check_labels(axes), *_check_keys(axes)]
     if recipe.repeat is not None and recipe.repeat not in axes:
         hint = nearest(recipe.repeat, axes)
-        problems.append(f"repeat: '{recipe.repeat}' is no axis of the variants; {hint}")
+        problems.append(f"repeat: unknown axis '{recipe.repeat}' of the variants; {hint}")
     if problems:
         raise RecipeError(source, problems)
     variants = [_combine(recipe, chosen) for chosen in product(*axes.values())]
     counts = Counter(variant.name for variant in variants)
     if max(counts.values()) > 1:
         doubles = ", ".join(f"'{name}'" for name, count in counts.items() if count > 1)
-        raise RecipeError(source, [f"variants: several are called {doubles}; choose other names"])
+        raise RecipeError(source, [f"variants: repeated names {doubles}; choose other names"])
     return variants
 
 
 def change(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Make changes to a tree as ``key=value`` does, and tell which cannot be made."""
+    """Apply changes to a tree as ``key=value`` does; return it and the problems."""
     changed, problems = dict(tree), []
     for key, value in changes.items():
         try:
@@ -95,20 +95,20 @@ def change(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[st
 
 
 def gather(problems: Mapping[str, Sequence[str]]) -> list[str]:
-    """Tell each problem once, with the variants that have it unless all have.
+    """Return each problem once, with the variants that have it unless all have it.
 
     Parameters
     ----------
     problems
-        By the name of the variant; all variants are there.
+        Problems of all variants, by name.
     """
-    bearers: dict[str, list[str]] = {}
-    for name, told in problems.items():
-        for problem in told:
-            bearers.setdefault(problem, []).append(name)
+    affected: dict[str, list[str]] = {}
+    for name, found in problems.items():
+        for problem in found:
+            affected.setdefault(problem, []).append(name)
     return [
         problem if 1 < len(names) == len(problems) else f"{_enumerate(names)}: {problem}"
-        for problem, names in bearers.items()
+        for problem, names in affected.items()
     ]
 
 
@@ -126,24 +126,24 @@ def _choices(name: str, axis: Axis, axes: Mapping[str, Axis]) -> list[_Choice]:
     return [
         _Choice(name, _label(short if alone else name, value), {name: value})
         for value in axis
-        if not isinstance(value, list | dict)  # these are told of
+        if not isinstance(value, list | dict)  # which _check_axes reports
     ]
 
 
 def _label(key: str, value: Any) -> str:
-    """Call a text by itself, and a number with its key."""
+    """Return a text itself, or a number with its key."""
     return value if isinstance(value, str) else f"{key}-{json.dumps(value)}"
 
 
 def _check_axes(recipe: Recipe) -> Iterator[str]:
     if not recipe.variants:
-        yield "variants: missing; a sweep needs some"
+        yield "variants: missing; a sweep requires at least one axis"
     for name, axis in recipe.variants.items():
         if not axis:
-            yield f"variants.{name}: is empty; give it values, or take it out"
+            yield f"variants.{name}: is empty; add values or remove it"
         elif isinstance(axis, list) and any(isinstance(value, list | dict) for value in axis):
             yield (
-                f"variants.{name}: lists and mappings need names: NAME: {{{name}: VALUE}} for each"
+                f"variants.{name}: lists and mappings require names; use NAME: {{{name}: VALUE}}"
             )
 
 
@@ -151,11 +151,11 @@ def _check_labels(axes: Mapping[str, Sequence[_Choice]]) -> Iterator[str]:
     for name, choices in axes.items():
         for label, count in Counter(choice.label for choice in choices).items():
             if count > 1:
-                yield f"variants.{name}: '{label}' stands there {count} times"
+                yield f"variants.{name}: '{label}' occurs {count} times"
             if not re.fullmatch(r"\w[\w.-]*", label):
                 yield (
-                    f"variants.{name}: '{label}' cannot name a folder; use a name of letters, "
-                    "digits, _ . -, with the changes that it stands for"
+                    f"variants.{name}: '{label}' cannot be used as a folder name; use a name of "
+                    "letters, digits, _ . -, with the changes that it makes"
                 )
 
 
@@ -166,21 +166,21 @@ def _check_keys(axes: Mapping[str, Sequence[_Choice]]) -> Iterator[str]:
             setters.setdefault(key, []).append(name)
     for key, names in setters.items():
         if key.partition(".")[0] in COMMON:
-            yield f"variants.{names[0]}: '{key}' is the same for all variants; take it out"
+            yield f"variants.{names[0]}: '{key}' must be the same for all variants; remove it"
         elif not all(key.split(".")):
-            yield f"variants.{names[0]}: '{key}' is no key; expected one such as training.ema"
+            yield f"variants.{names[0]}: '{key}' is not a key; expected one such as training.ema"
         elif len(names) > 1:
-            yield f"variants: '{key}' is set by {' and by '.join(names)}; keep one of them"
+            yield f"variants: '{key}' is set by {' and by '.join(names)}; remove all but one"
 
 
 def _combine(recipe: Recipe, chosen: Sequence[_Choice]) -> Variant:
     changes: dict[str, Any] = {}
     for choice in chosen:
         changes |= choice.changes
-    lasting = [choice.label for choice in chosen if choice.axis != recipe.repeat]
+    kept = [choice.label for choice in chosen if choice.axis != recipe.repeat]
     return Variant(
         name="_".join(choice.label for choice in chosen),
-        group="_".join(lasting) or recipe.name,
+        group="_".join(kept) or recipe.name,
         choices={choice.axis: choice.label for choice in chosen},
         changes=changes,
     )

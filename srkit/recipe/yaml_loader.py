@@ -1,4 +1,4 @@
-"""YAML as srkit reads it: a key is text and stands once; ``1e-4`` is a number, a date text."""
+"""The YAML of recipes: keys are unique text, ``1e-4`` is a number, a date is text."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import yaml
 
 
 def parse_yaml(text: str) -> Any:
-    """Read YAML.
+    """Parse YAML.
 
     Raises
     ------
     ValueError
-        If it is none; says where and why, without a copy of the text.
+        If it is not valid; says where and why, without a copy of the text.
     """
     try:
         return yaml.load(text, _Loader)
@@ -23,7 +23,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def _where_and_why(error: yaml.YAMLError | ValueError) -> str:
-    """Word a mistake in YAML without PyYAML's copy of the text."""
+    """Return the message of a YAML error without PyYAML's copy of the text."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
@@ -33,15 +33,15 @@ def _where_and_why(error: yaml.YAMLError | ValueError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses keys that are no text or stand twice."""
+    """Load mappings whose keys are unique text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys: set[str] = set()
         for key, _ in node.value:
             if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
-                self._refuse(key, "this key is no text; quote it")
+                self._refuse(key, "this key is not text; quote it")
             if key.value in keys:
-                self._refuse(key, f"the key '{key.value}' is given twice")
+                self._refuse(key, f"the key '{key.value}' is repeated")
             keys.add(key.value)
         return super().construct_mapping(node, deep)
 

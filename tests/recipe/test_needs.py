@@ -28,7 +28,7 @@ from srkit.weights.runs import is_trained
 TRAINED: Tree = {"name": "judge", "generator": None, "degradation": None, "losses": {"l1": None}}
 
 
-def test_references_are_found_wherever_they_are() -> None:
+def test_references_are_found_at_any_depth() -> None:
     tree = {"start": {"weights": "needs.a"}, "x": {"y": {"z": Path("needs.b")}}, "needs": 3}
     assert list(references(tree)) == [("start.weights", "a"), ("x.y.z", "b")]
 
@@ -45,14 +45,12 @@ def test_references_in_lists() -> None:
     assert [step.get("psf") for step in resolved] == ["runs/first", None]
 
 
-def test_a_reference_to_no_need_is_told() -> None:
+def test_a_reference_to_an_unknown_need() -> None:
     recipe = recipe_of(needs={"first": "first.yaml"}, start={"weights": "needs.frist"})
-    assert unknown(recipe) == [
-        "start.weights: 'needs.frist' is no need of this recipe; did you mean 'first'?"
-    ]
+    assert unknown(recipe) == ["start.weights: unknown need 'frist'; did you mean 'first'?"]
 
 
-def test_run_folders_take_the_places_of_references() -> None:
+def test_references_are_replaced_by_run_folders() -> None:
     recipe = recipe_of(needs={"first": "first.yaml"}, start={"weights": "needs.first"})
     resolved = resolve(recipe, {"first": Path("runs/first")}, "mine.yaml")
     assert resolved.start is not None
@@ -61,7 +59,7 @@ def test_run_folders_take_the_places_of_references() -> None:
     assert recipe.start.weights == "needs.first"
 
 
-def test_needs_are_named_relative_to_the_recipe_that_names_them(tmp_path: Path) -> None:
+def test_paths_of_needs_are_relative_to_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "base.yaml").write_text("{name: base, needs: {first: first.yaml}}")
     (tmp_path / "mine.yaml").write_text("{extends: sub/base.yaml, needs: {other: ../other.yaml}}")
@@ -76,7 +74,7 @@ def test_needs_are_named_relative_to_the_recipe_that_names_them(tmp_path: Path) 
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Path:
-    """Write three recipes, the last of which needs the first two; run in `tmp_path`."""
+    """Write three recipes, the last of which needs the first two."""
     pictures = make_pictures(tmp_path / "pictures")
     judge = {"net": {**TEACHER["net"], "trainable": True}}
     small = make_tree(pictures, validated(pictures), steps(2, validate_every=1))
@@ -99,8 +97,8 @@ def chain(tmp_path: Path) -> Path:
 def test_a_chain_trains_what_it_needs_once(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
     done = srkit("finetune", chain)
     assert (done.status, done.err) == (0, "")
-    told = re.findall(r"^(?:needs\.\w+: training \S+|trained: \S+)", done.out, re.MULTILINE)
-    assert told == [
+    trained = re.findall(r"^(?:needs\.\w+: training \S+|trained: \S+)", done.out, re.MULTILINE)
+    assert trained == [
         f"needs.judge: training {tmp_path}/judge.yaml",
         "trained: runs/judge/checkpoints/best.safetensors",
         f"needs.pretrained: training {tmp_path}/pretrain.yaml",
@@ -122,10 +120,10 @@ def test_a_chain_trains_what_it_needs_once(srkit: Srkit, chain: Path, tmp_path: 
     assert srkit("eval", chain).status == 0
 
 
-def test_a_need_that_was_stopped_goes_on(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
+def test_an_interrupted_need_is_resumed(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
     assert srkit("train", "pretrain.yaml", "training.duration=1").status == 0
     checkpoint = tmp_path / "runs" / "pretrain" / "checkpoints" / "last.safetensors"
-    # As a signal leaves it: half done.
+    # Half done, as after a signal.
     from srkit.weights.checkpoints import load, save
 
     found = load(checkpoint)
@@ -137,7 +135,7 @@ def test_a_need_that_was_stopped_goes_on(srkit: Srkit, chain: Path, tmp_path: Pa
     assert [r["step"] for r in records(tmp_path / "runs" / "pretrain", "train")] == [1, 2]
 
 
-def test_what_is_wrong_is_told_before_needs_are_trained(
+def test_problems_are_reported_before_needs_are_trained(
     srkit: Srkit, chain: Path, tmp_path: Path
 ) -> None:
     done = srkit("finetune", chain, "data.train.dataset.root=nowhere")
@@ -154,7 +152,7 @@ def test_eval_needs_the_runs(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
     )
 
 
-def test_the_run_of_another_recipe_is_not_taken(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
+def test_the_run_of_another_recipe_is_refused(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
     assert srkit("train", "pretrain.yaml").status == 0
     (tmp_path / "runs" / "pretrain").rename(tmp_path / "runs" / "judge")
     with pytest.raises(

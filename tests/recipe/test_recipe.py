@@ -73,7 +73,7 @@ def test_a_recipe_and_its_defaults(write: Write) -> None:
     ]
 
 
-def test_what_is_dumped_is_the_same_recipe(write: Write) -> None:
+def test_a_dumped_recipe_is_the_same(write: Write) -> None:
     recipe = load_recipe(
         write(BASE), ["training.duration=1234567", "training.keep_every=0.5 epoch"]
     )
@@ -81,7 +81,7 @@ def test_what_is_dumped_is_the_same_recipe(write: Write) -> None:
     assert load_recipe(write(dumped, "again.yaml")) == recipe
 
 
-def test_a_need_that_is_null_is_taken_out(write: Write) -> None:
+def test_a_need_that_is_null_is_removed(write: Write) -> None:
     text = (
         BASE + "needs: {first: first.yaml, second: second.yaml}\nsample: {needs: {first: null}}\n"
     )
@@ -162,19 +162,19 @@ def test_a_wrong_key_or_value(write: Write, text: str, problem: str) -> None:
             "optimiser: {type: adm}",
             "optimiser.type: got 'adm'; expected 'adam', 'adamw', 'sgd' or 'lion'",
         ),
-        ("optimiser: {momentum: 0.9}", "optimiser: 'momentum' is no option of adam; remove it"),
+        ("optimiser: {momentum: 0.9}", "optimiser: adam has no option 'momentum'; remove it"),
         (
             "optimiser: {type: sgd, betas: [0.9, 0.99]}",
-            "optimiser: 'betas' is no option of sgd; remove it",
+            "optimiser: sgd has no option 'betas'; remove it",
         ),
-        ("optimiser: {type: lion, eps: 1e-8}", "optimiser: 'eps' is no option of lion; remove it"),
+        ("optimiser: {type: lion, eps: 1e-8}", "optimiser: lion has no option 'eps'; remove it"),
         (
             "schedule: {type: steps}",
-            "schedule: a schedule of type 'steps' needs either 'every' or 'milestones'",
+            "schedule: a schedule of type 'steps' requires either 'every' or 'milestones'",
         ),
         (
             "schedule: {type: steps, every: 5, milestones: [3]}",
-            "schedule: a schedule of type 'steps' needs either 'every' or 'milestones'",
+            "schedule: a schedule of type 'steps' requires either 'every' or 'milestones'",
         ),
         ("clip: 0", "clip: got 0; expected greater than 0"),
         ("ema: 1", "ema: got 1; expected less than 1"),
@@ -193,7 +193,7 @@ def test_a_recipe_needs_a_name_that_can_be_a_folder(write: Write) -> None:
     ]
 
 
-def test_everything_that_is_wrong_comes_at_once(write: Write) -> None:
+def test_all_problems_are_reported_at_once(write: Write) -> None:
     recipe = """\
 name: 7
 generator: rrdb
@@ -208,7 +208,7 @@ training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
         "data.train.crop: got -1; expected greater than 0",
         "data.train.augment.0: got 'spin'; expected 'flip' or 'rotate'",
         "losses.l1.weight: got 'heavy'; expected a valid number",
-        "training.duration: got 'soon'; expected a number of steps or, for instance, '10 epochs'",
+        "training.duration: got 'soon'; expected a number of steps, or such as '10 epochs'",
         "training.optimiser.lr: got 'fast'; expected a valid number",
         "training.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?",
     ]
@@ -225,11 +225,11 @@ training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
         (b"a\x00b", "not valid YAML: character 2: special characters are not allowed"),
         (
             b"name: a\ntraining: {clip: 1}\nname: b\n",
-            "not valid YAML: line 3, column 1: the key 'name' is given twice",
+            "not valid YAML: line 3, column 1: the key 'name' is repeated",
         ),
         (
             b"name: a\ntraining: {clip: 1, clip: 2}\n",
-            "not valid YAML: line 2, column 21: the key 'clip' is given twice",
+            "not valid YAML: line 2, column 21: the key 'clip' is repeated",
         ),
         (
             b"name: [a\nscale: 4\n",
@@ -239,9 +239,9 @@ training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
             b"name: a\n\tscale: 4\n",
             r"not valid YAML: line 2, column 1: found character '\t' that cannot start any token",
         ),
-        (b"name: a\n3: b\n", "not valid YAML: line 2, column 1: this key is no text; quote it"),
-        (b"name: a\non: b\n", "not valid YAML: line 2, column 1: this key is no text; quote it"),
-        (b"name: a\n[b]: c\n", "not valid YAML: line 2, column 1: this key is no text; quote it"),
+        (b"name: a\n3: b\n", "not valid YAML: line 2, column 1: this key is not text; quote it"),
+        (b"name: a\non: b\n", "not valid YAML: line 2, column 1: this key is not text; quote it"),
+        (b"name: a\n[b]: c\n", "not valid YAML: line 2, column 1: this key is not text; quote it"),
         (b"seed: 0b_\n", "not valid YAML: invalid literal for int() with base 2: ''"),
         (
             b"name: !!python/name:os.system\n",
@@ -250,7 +250,7 @@ training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
         ),
     ],
 )
-def test_a_file_that_is_no_recipe(write: Write, content: bytes, problem: str) -> None:
+def test_a_file_that_is_not_a_recipe(write: Write, content: bytes, problem: str) -> None:
     assert problems(write(content)) == [problem]
 
 
@@ -277,7 +277,7 @@ def test_a_date_is_text(write: Write) -> None:
     assert load_recipe(write(yaml.safe_dump(recipe.dump()))) == recipe
 
 
-def test_anchors_spare_repetition(write: Write) -> None:
+def test_anchors(write: Write) -> None:
     text = "name: small\ntraining: {optimiser: &slow {lr: 1e-5}}\n"
     text += "discriminator: {type: unet_sn, optimiser: {<<: *slow, type: adamw}}\n"
     recipe = load_recipe(write(text))
@@ -295,7 +295,7 @@ def test_a_recipe_extends_another(write: Write) -> None:
     assert recipe.training.schedule.type == "steps"
 
 
-def test_a_recipe_takes_out_what_it_inherits(write: Write) -> None:
+def test_a_recipe_removes_what_it_inherits(write: Write) -> None:
     write(BASE, "base.yaml")
     path = write("extends: base.yaml\nlosses: {l1: null, mse: {}}\ndata: {train: null}\n")
     recipe = load_recipe(path)
@@ -303,7 +303,7 @@ def test_a_recipe_takes_out_what_it_inherits(write: Write) -> None:
     assert recipe.data.train is None
 
 
-def test_a_component_of_another_type_is_replaced_whole(write: Write) -> None:
+def test_a_component_of_another_type_is_replaced(write: Write) -> None:
     write(BASE, "base.yaml")
     recipe = load_recipe(write("extends: base.yaml\ngenerator: {type: edsr, features: 8}\n"))
     assert recipe.generator is not None
@@ -320,7 +320,7 @@ def test_the_extended_file_is_missing(tmp_path: Path, write: Write) -> None:
 
 
 @pytest.mark.parametrize("value", ["3", "[a.yaml, b.yaml]"])
-def test_what_is_no_path_to_extend(write: Write, value: str) -> None:
+def test_wrong_paths_to_extend(write: Write, value: str) -> None:
     assert problems(write(f"extends: {value}\n")) == [
         f"extends: got {yaml.safe_load(value)!r}; expected the path of a recipe"
     ]
@@ -340,7 +340,7 @@ def test_recipes_that_extend_each_other(tmp_path: Path, write: Write) -> None:
     ]
 
 
-def test_the_sample_block_is_laid_over_the_recipe(write: Write) -> None:
+def test_the_sample_block_changes_the_recipe(write: Write) -> None:
     path = write(BASE + "seed: 1\nsample: {seed: 2, scale: 2, generator: {type: edsr}}\n")
     plain, sample = load_recipe(path), load_recipe(path, ["scale=3"], sample=True)
     assert (plain.seed, plain.scale) == (1, 4)
@@ -393,14 +393,14 @@ def test_an_override(
     assert look(load_recipe(write(BASE), [override])) == value
 
 
-def test_overrides_come_one_after_the_other(write: Write) -> None:
+def test_overrides_are_applied_in_order(write: Write) -> None:
     recipe = load_recipe(write(BASE), ["generator.type=edsr", "generator.features=8", "scale=2"])
     assert recipe.generator is not None
     assert recipe.generator.options == {"features": 8}
     assert recipe.scale == 2
 
 
-def test_null_gives_a_key_its_absence_back(write: Write) -> None:
+def test_null_restores_the_default(write: Write) -> None:
     path = write(BASE)
     plain = load_recipe(path)
     assert plain.losses
@@ -419,13 +419,19 @@ def test_null_gives_a_key_its_absence_back(write: Write) -> None:
         ("scale=[1", "scale=[1: '[1' is not YAML; quote it"),
         ("description=a: b: c", "description=a: b: c: 'a: b: c' is not YAML; quote it"),
         ("seed=0b_", "seed=0b_: '0b_' is not YAML; quote it"),
-        ("name.x=1", "name.x=1: 'x' lies inside a single value, 'small'"),
-        ("data.train.augment.2=flip", "data.train.augment.2=flip: '2' is no item of a list of 2"),
+        ("name.x=1", "name.x=1: 'x' cannot be set in the value 'small'"),
+        (
+            "data.train.augment.2=flip",
+            "data.train.augment.2=flip: '2' is not an index of a list of 2",
+        ),
         (
             "data.train.augment.-1=flip",
-            "data.train.augment.-1=flip: '-1' is no item of a list of 2",
+            "data.train.augment.-1=flip: '-1' is not an index of a list of 2",
         ),
-        ("data.train.augment.²=flip", "data.train.augment.²=flip: '²' is no item of a list of 2"),
+        (
+            "data.train.augment.²=flip",
+            "data.train.augment.²=flip: '²' is not an index of a list of 2",
+        ),
         (
             "data.train.augment.0=spin",
             "data.train.augment.0: got 'spin'; expected 'flip' or 'rotate'",
@@ -442,10 +448,10 @@ def test_a_wrong_override(write: Write, override: str, problem: str) -> None:
     assert problems(write(BASE), override) == [problem]
 
 
-def test_every_override_that_cannot_be_applied_is_named(write: Write) -> None:
+def test_all_wrong_overrides_are_reported(write: Write) -> None:
     assert problems(write(BASE), "scale", "seed=1", "name.x=1") == [
         "scale: expected key=value, such as training.batch_size=8",
-        "name.x=1: 'x' lies inside a single value, 'small'",
+        "name.x=1: 'x' cannot be set in the value 'small'",
     ]
 
 

@@ -28,7 +28,7 @@ def good(tree: dict[str, Any], schema: dict[str, Any]) -> bool:
     return Draft202012Validator(schema).is_valid({"name": "small", **tree})
 
 
-def test_the_schema_is_json_and_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
+def test_the_schema_is_json_and_all_references_are_defined(schema: dict[str, Any]) -> None:
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     text = json.dumps(schema)
     assert json.loads(text) == schema
@@ -45,7 +45,7 @@ def test_every_component_is_listed(kind: str, schema: dict[str, Any], registry: 
     ]
 
 
-def test_options_carry_their_meaning_and_limits(schema: dict[str, Any]) -> None:
+def test_options_have_their_meaning_and_limits(schema: dict[str, Any]) -> None:
     rrdb = next(
         entry
         for entry in schema["$defs"]["generators"]["anyOf"]
@@ -54,12 +54,12 @@ def test_options_carry_their_meaning_and_limits(schema: dict[str, Any]) -> None:
     assert rrdb["properties"].keys() == {"type", "blocks", "features", "growth", "activation"}
     growth = rrdb["properties"]["growth"]
     assert (growth["type"], growth["exclusiveMinimum"], growth["default"]) == ("integer", 0, 32)
-    assert growth["description"] == "Channels that each dense convolution adds."
+    assert growth["description"] == "Channels that each dense convolution appends."
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("sample", [False, True], ids=["full", "sample"])
-def test_a_shipped_recipe_fits(
+def test_a_shipped_recipe_is_valid(
     path: Path, sample: bool, schema: dict[str, Any], registry: Registry
 ) -> None:
     recipe = load_recipe(path, sample=sample)
@@ -84,7 +84,7 @@ def test_a_shipped_recipe_fits(
         {"data": {"train": {"dataset": {"type": "sample_photos", "split": "train"}, "crop": 64}}},
     ],
 )
-def test_what_fits(tree: dict[str, Any], schema: dict[str, Any]) -> None:
+def test_valid_recipes(tree: dict[str, Any], schema: dict[str, Any]) -> None:
     assert good(tree, schema)
 
 
@@ -112,7 +112,7 @@ def test_what_fits(tree: dict[str, Any], schema: dict[str, Any]) -> None:
         {"discriminator": {"type": "unet_sn", "optimizer": {}}},
     ],
 )
-def test_what_does_not_fit(tree: dict[str, Any], schema: dict[str, Any]) -> None:
+def test_invalid_recipes(tree: dict[str, Any], schema: dict[str, Any]) -> None:
     assert not good(tree, schema)
 
 
@@ -132,7 +132,7 @@ class Blur:
     def __init__(self, *, kernel: Kernel) -> None: ...
 
 
-def test_an_option_may_have_options_of_its_own() -> None:
+def test_an_option_with_options() -> None:
     @hookimpl
     def srkit_degradations() -> dict[str, Any]:
         return {"blur": Blur}

@@ -23,7 +23,7 @@ from srkit.recipe.values import Length
         (Length(3, "epochs"), Length(3, "epochs"), "3 epochs"),
     ],
 )
-def test_a_length_of_training(given: Any, length: Length, text: str) -> None:
+def test_durations(given: Any, length: Length, text: str) -> None:
     recipe = parse_recipe({"name": "small", "training": {"duration": given}}, "here")
     assert recipe.training.duration == length
     assert str(length) == text
@@ -32,7 +32,7 @@ def test_a_length_of_training(given: Any, length: Length, text: str) -> None:
 
 
 @pytest.mark.parametrize("given", [0, -3, "0 epochs", "ten", "10 parsecs", True, [1], 1e400])
-def test_what_is_no_length(given: Any) -> None:
+def test_wrong_durations(given: Any) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_recipe({"name": "small", "training": {"duration": given}}, "here")
     assert caught.value.problems == [
@@ -42,7 +42,7 @@ def test_what_is_no_length(given: Any) -> None:
 
 
 @pytest.mark.parametrize("given", [3.5, "3.5 steps"])
-def test_half_a_step_is_none(given: Any) -> None:
+def test_steps_are_whole(given: Any) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_recipe({"name": "small", "training": {"validate_every": given}}, "here")
     assert str(caught.value) == (
@@ -51,7 +51,7 @@ def test_half_a_step_is_none(given: Any) -> None:
     )
 
 
-def test_a_length_in_steps() -> None:
+def test_a_duration_in_steps() -> None:
     assert Length(7, "steps").in_steps(100) == 7
     assert Length(0.5, "epochs").in_steps(101) == 50
     assert Length(0.001, "epochs").in_steps(10) == 1

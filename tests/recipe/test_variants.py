@@ -20,7 +20,7 @@ def problems(variants: Any, **more: Any) -> list[str]:
     return caught.value.problems
 
 
-def test_every_combination_the_last_axis_fastest() -> None:
+def test_all_combinations_with_the_last_axis_fastest() -> None:
     found = variants_of({"generator.activation": ["relu", "gelu"], "seed": [0, 1]}, repeat="seed")
     assert [(v.name, v.group, v.changes) for v in found] == [
         ("relu_seed-0", "relu", {"generator.activation": "relu", "seed": 0}),
@@ -31,19 +31,19 @@ def test_every_combination_the_last_axis_fastest() -> None:
     assert found[1].choices == {"generator.activation": "relu", "seed": "seed-1"}
 
 
-def test_a_plain_list_is_one_axis_of_named_changes() -> None:
+def test_an_axis_of_named_changes() -> None:
     changes = {"base": {}, "deep": {"generator.blocks": 4, "training.ema": None}}
     found = variants_of({"ablation": changes})
     assert {v.name: v.changes for v in found} == changes
     assert [v.group for v in found] == ["base", "deep"]
 
 
-def test_repetitions_alone_go_by_the_name_of_the_recipe() -> None:
+def test_repetitions_alone_have_the_name_of_the_recipe() -> None:
     found = variants_of({"seed": [3, 4]}, repeat="seed")
     assert [(v.name, v.group) for v in found] == [("seed-3", "mine"), ("seed-4", "mine")]
 
 
-def test_values_have_their_keys_with_them() -> None:
+def test_names_of_values_include_their_keys() -> None:
     found = variants_of(
         {
             "training.optimiser.lr": [1e-5, 0.01],
@@ -58,13 +58,13 @@ def test_values_have_their_keys_with_them() -> None:
     ]
 
 
-def test_null_takes_out_axes_and_choices() -> None:
+def test_null_removes_axes_and_choices() -> None:
     found = variants_of({"seed": None, "net": {"a": {"scale": 2}, "b": None}})
     assert [v.name for v in found] == ["a"]
     assert parse_recipe({"name": "x", "variants": None}, "x").variants == {}
 
 
-def test_all_that_is_wrong_with_the_axes_is_told_at_once() -> None:
+def test_all_problems_of_the_axes_are_reported_at_once() -> None:
     wrong = {
         "net": {"mine": {"name": "x"}, "a/b": {"training.batch_size": 2}, "c": {"a..b": 1}},
         "seed": [0, 0, [1, 2]],
@@ -72,26 +72,26 @@ def test_all_that_is_wrong_with_the_axes_is_told_at_once() -> None:
         "training.batch_size": [4],
     }
     assert problems(wrong, repeat="sed") == [
-        "variants.seed: lists and mappings need names: NAME: {seed: VALUE} for each",
-        "variants.scale: is empty; give it values, or take it out",
-        "variants.net: 'a/b' cannot name a folder; use a name of letters, digits, _ . -, with the "
-        "changes that it stands for",
-        "variants.seed: 'seed-0' stands there 2 times",
-        "variants.net: 'name' is the same for all variants; take it out",
-        "variants: 'training.batch_size' is set by net and by training.batch_size; keep one of "
-        "them",
-        "variants.net: 'a..b' is no key; expected one such as training.ema",
-        "repeat: 'sed' is no axis of the variants; did you mean 'seed'?",
+        "variants.seed: lists and mappings require names; use NAME: {seed: VALUE}",
+        "variants.scale: is empty; add values or remove it",
+        "variants.net: 'a/b' cannot be used as a folder name; use a name of letters, digits, "
+        "_ . -, with the changes that it makes",
+        "variants.seed: 'seed-0' occurs 2 times",
+        "variants.net: 'name' must be the same for all variants; remove it",
+        "variants: 'training.batch_size' is set by net and by training.batch_size; remove all "
+        "but one",
+        "variants.net: 'a..b' is not a key; expected one such as training.ema",
+        "repeat: unknown axis 'sed' of the variants; did you mean 'seed'?",
     ]
 
 
 def test_a_recipe_without_variants() -> None:
-    assert problems({}) == ["variants: missing; a sweep needs some"]
+    assert problems({}) == ["variants: missing; a sweep requires at least one axis"]
 
 
-def test_two_variants_of_one_name() -> None:
+def test_two_variants_with_the_same_name() -> None:
     axes = {"one": {"a": {}, "a_b": {}}, "two": {"b_c": {}, "c": {}}}
-    assert problems(axes) == ["variants: several are called 'a_b_c'; choose other names"]
+    assert problems(axes) == ["variants: repeated names 'a_b_c'; choose other names"]
 
 
 @pytest.mark.parametrize(
@@ -100,36 +100,36 @@ def test_two_variants_of_one_name() -> None:
         (
             {"seed": 3},
             "variants.seed: got 3; expected a list of values, or names with the changes that each "
-            "stands for",
+            "makes",
         ),
         (
             {"net": {"a": 3}},
-            "variants.net: a is 3; expected changes, such as {training.batch_size: 8}",
+            "variants.net: a is 3; expected changes such as {training.batch_size: 8}",
         ),
         ([1], "variants: got [1]; expected keys and values"),
     ],
 )
-def test_what_is_no_axis(variants: Any, problem: str) -> None:
+def test_wrong_axes(variants: Any, problem: str) -> None:
     assert problems(variants) == [problem]
 
 
-def test_changes_are_made_as_on_the_command_line() -> None:
+def test_changes_are_applied_as_on_the_command_line() -> None:
     tree = {"generator": {"type": "edsr", "blocks": 4}, "losses": {"l1": {}}}
-    changed, told = change(tree, {"generator.type": "rrdb", "losses.mse.weight": 2})
+    changed, found = change(tree, {"generator.type": "rrdb", "losses.mse.weight": 2})
     assert changed == {"generator": {"type": "rrdb"}, "losses": {"l1": {}, "mse": {"weight": 2}}}
-    assert told == []
+    assert found == []
     assert tree["generator"] == {"type": "edsr", "blocks": 4}
 
 
-def test_changes_that_cannot_be_made() -> None:
-    _, told = change({"scale": 2}, {"scale.x": 3, "channels": 1})
-    assert told == ["scale.x: 'x' lies inside a single value, 2"]
+def test_changes_that_cannot_be_applied() -> None:
+    _, found = change({"scale": 2}, {"scale.x": 3, "channels": 1})
+    assert found == ["scale.x: 'x' cannot be set in the value 2"]
 
 
-def test_a_problem_is_told_once_with_those_that_have_it() -> None:
+def test_each_problem_is_reported_once_with_its_variants() -> None:
     names = ["a", "b", "c", "d", "e", "f"]
-    told = {name: ["everyone's"] for name in names} | {"a": ["everyone's", "a's own"]}
-    assert gather(told) == ["everyone's", "a: a's own"]
+    found = {name: ["everyone's"] for name in names} | {"a": ["everyone's", "a's own"]}
+    assert gather(found) == ["everyone's", "a: a's own"]
     most = {name: ["most's"] for name in names[:5]} | {"f": []}
     assert gather(most) == ["a, b, c and 2 more: most's"]
     assert gather({"only": ["its own"]}) == ["only: its own"]

@@ -193,7 +193,7 @@ def test_all_variants_are_checked_before_the_first_is_trained(
         "  crop_seed-0, crop_seed-1: data.train.crop: got 15; expected a multiple of the scale 2, "
         "such as 14 or 16\n"
         "  key_seed-0, key_seed-1: generator.bloks: unknown key 'bloks'; did you mean 'blocks'?\n"
-        "  need_seed-0, need_seed-1: start.weights: 'needs.other' is no need of this recipe; "
+        "  need_seed-0, need_seed-1: start.weights: unknown need 'other'; "
         "known: pretrained\n"
         "  value_seed-0, value_seed-1: training.batch_size: got 0; expected greater than 0\n"
     )
@@ -209,7 +209,7 @@ def test_error_if_variants_cannot_be_compared(srkit: Srkit, pictures: Path, tmp_
         "  data.test: missing; variants are compared by their metrics on the test data\n"
     )
     assert srkit("sweep", path, "variants=null").err == (
-        f"error: {path}: 1 problem\n  variants: missing; a sweep needs some\n"
+        f"error: {path}: 1 problem\n  variants: missing; a sweep requires at least one axis\n"
     )
 
 

@@ -106,15 +106,15 @@ def test_without_optuna(
         ),
         (
             ["search.space.seed={low: 2, high: 2}"],
-            ["search.space.seed: low is 2 and high is 2; expected low below high"],
+            ["search.space.seed: low is 2 and high is 2; low must be below high"],
         ),
         (
             ["search.space.seed={low: 0, high: 2, log: true}"],
-            ["search.space.seed: low is 0; expected more than 0 for a logarithm"],
+            ["search.space.seed: low is 0; must be positive for a logarithmic scale"],
         ),
         (
             ["search.space.seed={low: 1, high: 2, log: true, step: 1}"],
-            ["search.space.seed: 'step' and 'log' exclude each other; remove one"],
+            ["search.space.seed: 'step' and 'log' cannot be combined; remove one"],
         ),
         (["search.trials=0"], ["search.trials: got 0; expected greater than 0"]),
     ],
