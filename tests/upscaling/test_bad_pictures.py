@@ -198,7 +198,7 @@ def test_a_fault_of_a_network_stops_no_other_picture(
 def test_damaged_exif_is_left_out(srkit: Srkit, tmp_path: Path) -> None:
     PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", exif=b"Exif\0\0no exif at all")
     done = srkit("upscale", "a.jpg", "-m", "bicubic")
-    assert done.out == "a.jpg: its EXIF is damaged and left out\n1 restored by bicubic: a_x2.jpg\n"
+    assert done.out == "a.jpg: its EXIF is damaged and dropped\n1 restored by bicubic: a_x2.jpg\n"
 
 
 def test_a_format_with_short_sides(srkit: Srkit, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ Shape = tuple[int, int, int, int]
 
 
 def stored_shape(shape: tuple[int, ...], axis: int | None) -> Shape:
-    """Give planes, height, width and samples of an array with its channels along an axis."""
+    """Return planes, height, width and samples of an array with its channels along an axis."""
     if axis is None:
         return 1, shape[0], shape[1], 1
     if axis == 0:
@@ -25,23 +25,23 @@ def stored_shape(shape: tuple[int, ...], axis: int | None) -> Shape:
 
 
 def laid_out(values: Values, axis: int | None) -> Values:
-    """Lay rows of a :class:`StoredArray` out as the array that they are of."""
+    """Arrange rows of a :class:`StoredArray` in the layout of their array."""
     if axis is None:
         return values[0, ..., 0]
     return values[..., 0] if axis == 0 else values[0]
 
 
 class ArraySource:
-    """Rows of an image whose file stores them uncompressed, or that are decoded.
+    """Rows of an image that are stored uncompressed or decoded on demand.
 
     Parameters
     ----------
     path
-        For errors.
+        Path for error messages.
     file
-        Closed in the end.
+        Open file, closed by :meth:`close`.
     read
-        Gives the image of some rows.
+        Returns the image of some rows.
     outline
         The image without its values.
     """
@@ -53,7 +53,7 @@ class ArraySource:
         self.outline = outline
 
     def data_range(self, low: float, high: float) -> tuple[float, float]:
-        """Give black and white: of integers (0, 1), which floats only widen."""
+        """Return black and white: (0, 1) for integers; floats can only widen the range."""
         return range_between(low, high)
 
     def rows(self, start: int, stop: int) -> Image:
@@ -62,7 +62,7 @@ class ArraySource:
         Raises
         ------
         DataError
-            If the file ends before, or is damaged.
+            If the file is truncated or damaged.
         """
         try:
             return self._read(start, stop)
@@ -75,14 +75,14 @@ class ArraySource:
 
 
 class ArraySink:
-    """An image that is written by windows to where its file stores an uncompressed array.
+    """An image that is written by windows into the uncompressed array of its file.
 
     Parameters
     ----------
     array
-        Where it is.
+        The stored array.
     values
-        Gives the array of an image: ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``.
+        Converts an image to an array: ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``.
     """
 
     def __init__(self, array: StoredArray, values: Callable[[Image], Values]) -> None:
@@ -96,11 +96,11 @@ class ArraySink:
         self._array.write(top, left, values)
 
     def digest(self, start: int, stop: int) -> str:
-        """Give a checksum of rows."""
+        """Return a checksum of rows."""
         return f"{self._array.digest(start, stop):08x}"
 
     def finish(self, outline: Image) -> None:
-        """Bring the file to disk."""
+        """Flush the file to disk."""
         os.fsync(self._array.file.fileno())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Between the values that picture files store and images."""
+"""Conversion between images and the values stored in picture files."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from srkit.functional import Values
 from srkit.images import lay_out
 from srkit.interfaces import Image
 
-#: The tag of EXIF and TIFF that says which way is up.
+#: The orientation tag of EXIF and TIFF.
 ORIENTATION = 274
 
 
 def to_values(path: Path, image: Image, *, bits: int | None = None, alpha: bool = True) -> Values:
-    """Lay out an image as files store it: ``(H, W)`` or ``(H, W, C)``, opacity last.
+    """Convert an image to the layout of files: ``(H, W)`` or ``(H, W, C)``, opacity last.
 
     Parameters
     ----------
     path
-        For the error.
+        Path for error messages.
     image
         Grey or RGB.
     bits
-        8 or 16 rounds to integers, and clips what lies outside the data range; float32 without.
+        8 or 16 rounds to integers and clips to the data range; None keeps float32.
     alpha
-        Whether the opacity goes along.
+        Whether to include the opacity.
 
     Raises
     ------
     DataError
-        If the image is neither grey nor RGB, its opacity has another size, or integers are to
-        hold a value that is not finite.
+        If the image is neither grey nor RGB, its opacity has another size, or a value to be stored
+        as an integer is not finite.
     """
     planes = image.pixels
     if planes.ndim != 3 or len(planes) not in (1, 3):
         raise DataError(
             f"{path}: got an image of shape {tuple(planes.shape)}; a picture file holds 1 or 3 "
-            "channels of pixels"
+            "channels"
         )
     opacity = image.metadata.get("alpha") if alpha else None
     if opacity is not None:
         if opacity.shape[-2:] != planes.shape[-2:]:
             raise DataError(
                 f"{path}: the opacity is {tuple(opacity.shape[-2:])} and the image "
-                f"{tuple(planes.shape[-2:])}; resize metadata['alpha'] or leave it out"
+                f"{tuple(planes.shape[-2:])}; resize metadata['alpha'] or remove it"
             )
         low, high = image.data_range
         planes = torch.cat([planes, low + (high - low) * opacity.to(planes)])
@@ -58,7 +58,7 @@ def to_values(path: Path, image: Image, *, bits: int | None = None, alpha: bool 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Begin errors about an image with its file."""
+    """Prefix errors about an image with the name of its file."""
     try:
         yield
     except DataError as error:
@@ -66,7 +66,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def upright(values: Values, orientation: int) -> Values:
-    """Turn ``(H, W, ...)`` values by an EXIF orientation, 1 to 8; 1 and unknown ones do nothing."""
+    """Rotate ``(H, W, ...)`` values by an EXIF orientation, 1 to 8; unknown ones do nothing."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -77,7 +77,7 @@ def upright(values: Values, orientation: int) -> Values:
 
 
 def damaged(path: Path, error: Exception) -> DataError:
-    """Word a decoder's complaint."""
+    """Return the error of a decoder as a DataError."""
     return DataError(
         f"{path}: cannot be decoded ({type(error).__name__}: {error}); it may be damaged or "
         "incomplete: copy it again, or remove it"

@@ -1,8 +1,8 @@
-"""Decode JPEG files that lie in memory to bytes: the fastest way that gives the same pixels.
+"""Fast decoding of JPEG files in memory to bytes, with the same pixels as Pillow.
 
-simplejpeg is libjpeg-turbo, as in Pillow, without Pillow's copies: the same levels in a third of
-the time. Very large pictures that are to become very small ones are decoded at a quarter or an
-eighth of their size, from fewer coefficients of each block.
+simplejpeg uses libjpeg-turbo like Pillow but without Pillow's copies, and takes a third of the
+time. Very large pictures that will be much reduced are decoded at a quarter or an eighth of their
+size, from fewer coefficients of each block.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from srkit.functional import Values
 from srkit.images import check_pixels
 from srkit_photos.formats.arrays import ORIENTATION, upright
 
-#: How a JPEG file begins.
+#: First bytes of a JPEG file.
 SIGNATURE = b"\xff\xd8\xff"
-#: Colours that become grey or RGB as they are.
+#: Colour spaces that are converted to grey or RGB directly.
 COLOURS = ("Gray", "YCbCr", "RGB")
-#: How the segment with EXIF data begins, and what its marker is; that before the pixels.
+#: First bytes and marker of the EXIF segment, and the marker before the pixels.
 EXIF, APP1, SOS = b"Exif\0\0", b"\xff\xe1", b"\xff\xda"
-#: A picture is decoded at a fraction of its size only if that leaves so many times the pixels of
-#: the wanted side: of 120 photographs none came below 45 dB, measured against the whole picture
-#: shrunk by the same antialiased kernel, and their mean is 53 dB.
+#: A picture is decoded at a fraction of its size only if the result has at least this multiple of
+#: the requested side. Compared with the whole picture resized by the same antialiased kernel, 120
+#: photographs had at least 45 dB, and 53 dB on average.
 DETAIL = 4
-#: The fractions at which that is faster than decoding all.
+#: The fractions for which this is faster than decoding everything.
 FRACTIONS = (8, 4)
 
 
 def jpeg_levels(path: Path, content: bytes, short_side: int | None) -> Tensor | None:
-    """Decode a JPEG file, turned upright by its EXIF data.
+    """Decode a JPEG file, rotated according to its EXIF orientation.
 
     Parameters
     ----------
     path
-        For errors.
+        Path for error messages.
     content
-        The file.
+        Content of the file.
     short_side
-        Pixels to which the picture's short side will be brought next; None if it stays whole. One
-        of 16 times that or more comes already so small, from a quarter of its size; one of 32
-        times, from an eighth.
+        Pixels to which the short side will be resized next; None keeps the size. A picture of at
+        least 16 times this side is returned at this size, decoded at a quarter of its size, and
+        from 32 times at an eighth.
 
     Returns
     -------
     Tensor or None
-        ``(C, H, W)`` uint8, grey or RGB; None if the file is no JPEG, has other colours, or is not
-        quite in order: Pillow is to say whether it can be used.
+        ``(C, H, W)`` uint8, grey or RGB; None if the file is not a JPEG, has other colours, or is
+        slightly damaged, so that Pillow decides whether it can be used.
 
     Raises
     ------
     DataError
-        If it is too large.
+        If the picture is too large.
     """
     if not content.startswith(SIGNATURE):
         return None
@@ -75,24 +75,24 @@ def jpeg_levels(path: Path, content: bytes, short_side: int | None) -> Tensor | 
         turned = np.ascontiguousarray(np.atleast_3d(upright(values, _orientation(content))))
     except (OSError, SyntaxError, ValueError):
         return None
-    return torch.from_numpy(turned).movedim(-1, 0)  # channels side by side are shrunk faster
+    return torch.from_numpy(turned).movedim(-1, 0)  # interleaved channels are resized faster
 
 
 def _orientation(content: bytes) -> int:
-    """Read which way is up, if the file tells."""
+    """Read the orientation, if the file states it."""
     if not _has_exif(content):
         return 1
     with PIL.JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as picture:
-        told: int = picture.getexif().get(ORIENTATION, 1)
-    return told
+        known: int = picture.getexif().get(ORIENTATION, 1)
+    return known
 
 
 def _has_exif(content: bytes) -> bool:
-    """Look through the segments before the pixels, which is faster than opening the file."""
+    """Scan the segments before the pixels, which is faster than opening the file."""
     place = len(SIGNATURE) - 1
     while content.startswith(b"\xff", place):
         if content.startswith(b"\xff\xff", place):
-            place += 1  # bytes to fill up with
+            place += 1  # fill bytes
             continue
         if content.startswith(APP1, place) and content.startswith(EXIF, place + 4):
             return True
@@ -103,18 +103,18 @@ def _has_exif(content: bytes) -> bool:
 
 
 def _fraction(side: int, short_side: int | None) -> int | None:
-    """Choose by what a picture is decoded smaller; None for all of it."""
+    """Choose the fraction of the size for decoding; None decodes everything."""
     if short_side is None:
         return None
     return next((each for each in FRACTIONS if side >= each * DETAIL * short_side), None)
 
 
 def _at_fraction(content: bytes, fraction: int, short_side: int) -> Values:
-    """Decode at a fraction of the size and shrink the rest of the way, as the whole would be."""
+    """Decode at a fraction of the size and resize the result like the whole picture."""
     with PIL.JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as picture:
         sides = picture.size
         width, height = (short_side * side // min(sides) for side in sides)
         picture.draft(None, (sides[0] // fraction, sides[1] // fraction))
-        # What was decoded is rounded up to whole pixels, and ends behind the picture.
+        # The decoded size is rounded up to whole pixels and extends beyond the picture.
         box = (0, 0, sides[0] / fraction, sides[1] / fraction)
         return np.array(picture.resize((width, height), PIL.Image.Resampling.BICUBIC, box=box))

@@ -1,4 +1,4 @@
-"""What picture files say beside their pixels: profile, resolution and EXIF, kept for SR."""
+"""Metadata of picture files that is kept for SR: profile, resolution, EXIF and XMP."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from srkit.interfaces import Image
 if TYPE_CHECKING:
     from srkit.interfaces import Upscaled
 
-#: The colour space that a profile has to be for, by number of channels (ICC.1:2022, table 19).
+#: Required colour space of a profile by number of channels (ICC.1:2022, table 19).
 _SPACES = {1: b"GRAY", 3: b"RGB "}
-#: Where Photoshop's blocks have IPTC.
+#: Number of Photoshop's block with IPTC data.
 _IPTC = 0x0404
-#: The finest resolution that JFIF has room for, in pixels per inch.
+#: The highest resolution that JFIF can store, in pixels per inch.
 _FINEST = 65535
 
 
 def describe(picture: PIL.Image.Image) -> dict[str, Any]:
-    """Give what a picture of Pillow's says beside its pixels.
+    """Return the metadata of a Pillow picture.
 
     Returns
     -------
     dict
         ``icc`` (profile, bytes), ``dpi`` (pixels per inch along x and y), ``exif``, ``xmp`` (bytes)
-        and ``notes`` (lines for the user), where there are any.
+        and ``notes`` (lines for the user), if present.
     """
-    told = picture.info
+    known = picture.info
     stated = {
-        "icc": told.get("icc_profile"),
+        "icc": known.get("icc_profile"),
         "dpi": _stated_dpi(picture),
-        "exif": told.get("exif"),
-        "xmp": told.get("xmp"),
+        "exif": known.get("exif"),
+        "xmp": known.get("xmp"),
     }
     found = {name: value for name, value in stated.items() if value}
     notes = []
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":  # whose others are previews
+    if frames > 1 and picture.format != "MPO":  # whose other frames are previews
         notes.append(f"the first of {frames} frames")
-    if _IPTC in told.get("photoshop", {}):
-        notes.append("its IPTC is left out")
+    if _IPTC in known.get("photoshop", {}):
+        notes.append("its IPTC is dropped")
     return {**found, **({"notes": notes} if notes else {})}
 
 
 def _stated_dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
-    """Give the pixels per inch, if the file states them: for JPEG with EXIF Pillow supposes 72."""
+    """Return the pixels per inch, if stated; Pillow assumes 72 for JPEG with EXIF."""
     supposed = picture.format in ("JPEG", "MPO") and not picture.info.get("jfif_unit")
     if supposed and Base.XResolution not in picture.getexif():
         return None
@@ -58,20 +58,20 @@ def _stated_dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
 
 
 def enlarge_picture(lr: Image, upscaled: Upscaled, scale: float) -> Image:
-    """Give SR what its LR file says; it is as large as before in inches."""
+    """Copy the metadata of the LR file to SR, which has the same size in inches."""
     metadata = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
     if "dpi" in metadata:
         metadata["dpi"] = tuple(scale * float(each) for each in metadata["dpi"])
     if "exif" in metadata and not _whole(metadata["exif"]):
         del metadata["exif"]
-        metadata["notes"] = ["its EXIF is damaged and left out"]
+        metadata["notes"] = ["its EXIF is damaged and dropped"]
     if upscaled.sigma is not None:
         metadata["variance"] = upscaled.sigma**2
     return replace(lr, pixels=upscaled.pixels, metadata=metadata)
 
 
 def xmp_of(image: Image) -> bytes | None:
-    """Give the XMP of an image whose pixels stand upright, with its size and resolution."""
+    """Return the XMP of an upright image, with its size and resolution."""
     stored = image.metadata.get("xmp")
     if stored is None:
         return None
@@ -89,15 +89,15 @@ def xmp_of(image: Image) -> bytes | None:
         values |= {b"tiff:XResolution": x, b"tiff:YResolution": y, b"tiff:ResolutionUnit": 2}
     xmp = bytes(stored)
     for name, value in values.items():
-        # A property is an attribute or an element; both are brought up to date where they are.
-        told = rb"\g<1>" + str(value).encode() + rb"\g<2>"
+        # A property is an attribute or an element; both are updated in place.
+        known = rb"\g<1>" + str(value).encode() + rb"\g<2>"
         for begins, ends in ((rb"\s*=\s*[\"']", rb"[\"']"), (rb"\s*>\s*", rb"\s*</" + name)):
-            xmp = re.sub(rb"(\b" + name + begins + rb")[\d/]*(" + ends + rb")", told, xmp)
+            xmp = re.sub(rb"(\b" + name + begins + rb")[\d/]*(" + ends + rb")", known, xmp)
     return xmp
 
 
 def _whole(stored: bytes) -> bool:
-    """Tell whether EXIF can be written again."""
+    """Return whether EXIF can be written."""
     exif = PIL.Image.Exif()
     try:
         exif.load(stored)
@@ -109,13 +109,13 @@ def _whole(stored: bytes) -> bool:
 
 
 def profile(image: Image) -> bytes | None:
-    """Give the colour profile of an image, if it is one for its channels."""
+    """Return the colour profile of an image, if it matches the channels."""
     icc: bytes | None = image.metadata.get("icc")
     return icc if icc and icc[16:20] == _SPACES.get(len(image.pixels)) else None
 
 
 def resolution(image: Image) -> tuple[float, float] | None:
-    """Give the pixels per inch along x and y, if files have room for them."""
+    """Return the pixels per inch along x and y, if files can store them."""
     dpi = image.metadata.get("dpi")
     if dpi is None or not all(1 <= each <= _FINEST for each in dpi):
         return None
@@ -123,7 +123,7 @@ def resolution(image: Image) -> tuple[float, float] | None:
 
 
 def exif_of(image: Image) -> PIL.Image.Exif | None:
-    """Give the EXIF of an image whose pixels stand upright, with its size and resolution."""
+    """Return the EXIF of an upright image, with its size and resolution."""
     stored = image.metadata.get("exif")
     if stored is None:
         return None
@@ -142,15 +142,15 @@ def exif_of(image: Image) -> PIL.Image.Exif | None:
 
 
 def _update(tags: Any, values: dict[Base, Any]) -> None:
-    """Set tags that are there."""
+    """Set existing tags."""
     for tag, value in values.items():
         if tag in tags:
             tags[tag] = value
 
 
 class Describing:
-    """What formats of pictures have in common for `srkit upscale`."""
+    """The base of picture formats, which keep metadata in `srkit upscale`."""
 
     def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
-        """Give SR the depth, profile, EXIF and size in inches of its LR file."""
+        """Copy the depth, profile, EXIF and size in inches of the LR file to SR."""
         return enlarge_picture(lr, upscaled, scale)

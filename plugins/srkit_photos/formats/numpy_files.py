@@ -1,4 +1,4 @@
-"""Arrays of NumPy as pictures."""
+"""NumPy files as pictures."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from srkit_photos.formats.arrays import damaged, naming
 from srkit_photos.formats.metadata import Describing
 from srkit_photos.formats.npy_header import read_header
 
-#: The array of a file with several that is the picture.
+#: Name of the picture in a file with several arrays.
 PICTURE = "image"
 
 
 class Npy(Describing):
-    """One array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``, which it is written as again.
+    """One array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``; SR is written in the same layout.
 
-    The channels are the first or the last axis, where it is shorter than both others, else the
-    last with up to 4 entries. Bytes and 16-bit unsigned integers are levels of grey, from black to
-    white, and four channels of them at the end RGB and opacity. All other numbers are values,
-    which are read and written as float32, of any range and with NaN.
+    The channel axis is the first or the last if it is shorter than both others, otherwise the last
+    with up to 4 entries. Unsigned integers of 8 and 16 bits are levels from black to white; four
+    channels of them along the last axis are RGB and opacity. All other numbers are values of any
+    range, including NaN, which are read and written as float32.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
@@ -40,7 +40,7 @@ class Npy(Describing):
         Raises
         ------
         DataError
-            If it is damaged, or holds no array that is an image.
+            If it is damaged, or does not contain an array that is an image.
         """
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -50,27 +50,27 @@ class Npy(Describing):
             return image_of_array(array)
 
     def write(self, path: Path, image: Image) -> None:
-        """Write floats as they are, or integers where the metadata say ``bits: 8`` or 16."""
+        """Write floats unchanged, or integers if the metadata have ``bits: 8`` or 16."""
         with naming(path):
             np.save(path, array_of_image(image))
 
     def open_source(self, path: Path) -> ImageSource | None:
-        """Open a file by rows; None where they do not lie one behind the other."""
+        """Open a file for reading by rows; None if its rows are not contiguous."""
         from srkit_photos.formats.numpy_frames import open_source
 
         return open_source(path)
 
     def open_sink(self, path: Path, outline: Image, *, fresh: bool) -> ImageSink:
-        """Begin a file that is written by windows, or go on with it."""
+        """Begin or resume a file that is written by windows."""
         from srkit_photos.formats.numpy_frames import NpySink
 
         return NpySink(path, outline, fresh=fresh)
 
 
 class Npz(Npy):
-    """An archive of arrays: the only one, or the one that is called ``image``.
+    """An archive of arrays: the only array, or the array named ``image``.
 
-    It is laid out as a ``.npy`` file is; the variance of SR is the array ``variance``.
+    The layout is that of a ``.npy`` file; the variance of SR is the array ``variance``.
     """
 
     suffixes = (".npz",)
@@ -84,7 +84,7 @@ class Npz(Npy):
         Raises
         ------
         DataError
-            If it is damaged, or holds no array that is an image.
+            If it is damaged, or does not contain an array that is an image.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -99,18 +99,18 @@ class Npz(Npy):
             raise damaged(path, error) from error
         if array is None:
             raise DataError(
-                f"{path}: holds the arrays {', '.join(names) or 'of nobody'}; expected one, or one "
-                f"called '{PICTURE}'"
+                f"{path}: contains the arrays {', '.join(names) or '-'}; expected one array, or "
+                f"one named '{PICTURE}'"
             )
         with naming(path):
             return image_of_array(array)
 
     def open_source(self, path: Path) -> ImageSource | None:
-        """Open no file by rows: they are compressed."""
+        """Return None: compressed files cannot be read by rows."""
         return None
 
     def write(self, path: Path, image: Image) -> None:
-        """Write the picture and, where the metadata have it, its variance."""
+        """Write the picture and, if the metadata contain it, its variance."""
         with naming(path):
             arrays: dict[str, Any] = {PICTURE: array_of_image(image)}
         if "variance" in image.metadata:
@@ -120,7 +120,7 @@ class Npz(Npy):
 
 
 def _check_size(path: Path, archive: ZipFile, name: str) -> None:
-    """Refuse an array that would be too large when it is decompressed."""
+    """Check that an array is not too large to be decompressed."""
     with archive.open(f"{name}.npy") as file:
         shape, _, _ = read_header(file)
     *others, last = shape or (1,)

@@ -1,4 +1,4 @@
-"""Arrays of NumPy that are larger than the memory: read by rows, written by windows."""
+"""NumPy files larger than memory: read by rows, written by windows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from srkit_photos.formats.npy_header import read_header
 
 
 def open_source(path: Path) -> ArraySource | None:
-    """Open a file by rows; None where they do not lie one behind the other.
+    """Open a file for reading by rows; None if its rows are not contiguous.
 
     Raises
     ------
     DataError
-        If it is damaged, or holds no array that is an image.
+        If it is damaged, or does not contain an array that is an image.
     """
     file = path.open("rb", buffering=0)
     try:
@@ -62,7 +62,7 @@ class NpySink(ArraySink):
     outline
         The image without its values.
     fresh
-        Begin it; else go on with it.
+        Whether to begin the file instead of resuming it.
     """
 
     def __init__(self, path: Path, outline: Image, *, fresh: bool) -> None:

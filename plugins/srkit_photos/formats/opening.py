@@ -11,7 +11,7 @@ import PIL.ImageFile
 
 from srkit.images import check_pixels
 
-#: What files are recognised as; others of Pillow's formats run other programs or hold no picture.
+#: Recognised formats; other formats of Pillow run external programs or are not pictures.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM")
 
 
@@ -19,15 +19,15 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM")
 def open_picture(path: Path) -> Iterator[PIL.ImageFile.ImageFile]:
     """Open a file without decoding its pixels.
 
-    ``PIL.Image.open`` warns of or refuses large pictures by a number that the whole process
-    shares; here :mod:`srkit.images.limits` decides.
+    ``PIL.Image.open`` limits the size of pictures by a global of the process; here
+    :mod:`srkit.images.limits` decides.
 
     Raises
     ------
     UnidentifiedImageError
-        If it is none of `FORMATS`.
+        If its format is not in `FORMATS`.
     DataError
-        If it is larger than is allowed.
+        If it is larger than allowed.
     """
     PIL.Image.init()
     with path.open("rb") as file:
@@ -41,4 +41,4 @@ def open_picture(path: Path) -> Iterator[PIL.ImageFile.ImageFile]:
                 check_pixels(path, picture.height, picture.width)
                 yield picture
             return
-        raise PIL.UnidentifiedImageError("no picture of a known format")
+        raise PIL.UnidentifiedImageError("not a picture of a known format")

@@ -35,12 +35,12 @@ from srkit_photos.formats.png_chunks import (
     with_chunks,
 )
 
-#: The metadata that all of these formats hold.
+#: Metadata that all of these formats can store.
 KEPT_METADATA = frozenset({"icc", "exif", "xmp"})
 
 
 class _Pillow(Describing):
-    """A format of Pillow's; the file's content decides how it is read, not its name."""
+    """A format of Pillow; files are recognised by content, not by name."""
 
     suffixes: ClassVar[tuple[str, ...]]
     signature: ClassVar[bytes]
@@ -48,47 +48,47 @@ class _Pillow(Describing):
     settings: ClassVar[dict[str, Any]] = {}
 
     def read(self, path: Path) -> Image:
-        """Read a picture, turned upright.
+        """Read a picture, rotated upright.
 
-        Grey stays grey; palettes and CMYK become RGB; 16 bits stay 16; opacity goes to
+        Grey remains grey; palettes and CMYK become RGB; 16 bits are kept; opacity is in
         ``metadata["alpha"]``; of an animation, the first frame is read. The metadata ``icc``
         (profile), ``exif`` and ``dpi`` are those of the file.
 
         Raises
         ------
         DataError
-            If the file is damaged, incomplete, or so large that it may be meant to do harm.
+            If the file is damaged, incomplete, or suspiciously large.
         """
         try:
             with open_picture(path) as picture:
                 orientation = picture.getexif().get(ORIENTATION, 1)
                 values, alpha = _values(picture, path)
-                told = describe(picture)
+                known = describe(picture)
             chunks = read_chunks(path)
         except DataError:
             raise
         except Exception as error:  # decoders raise many kinds for a damaged file
             raise damaged(path, error) from error
         if picture.mode == "CMYK":
-            told.pop("icc", None)
-            told.setdefault("notes", []).append("CMYK becomes sRGB")
+            known.pop("icc", None)
+            known.setdefault("notes", []).append("CMYK becomes sRGB")
         image = to_image(upright(values, orientation), alpha=alpha)
-        return replace(image, metadata={**image.metadata, **told, **_of_png(chunks)})
+        return replace(image, metadata={**image.metadata, **known, **_of_png(chunks)})
 
     def write(self, path: Path, image: Image) -> None:
-        """Write 8 bits a channel; values outside the data range are clipped."""
-        path.write_bytes(self._encoded(path, image, self._told(image)))
+        """Write 8 bits per channel; values outside the data range are clipped."""
+        path.write_bytes(self._encoded(path, image, self._known(image)))
 
-    def _encoded(self, path: Path, image: Image, told: dict[str, Any]) -> bytes:
+    def _encoded(self, path: Path, image: Image, known: dict[str, Any]) -> bytes:
         levels = to_values(path, image, bits=8, alpha="alpha" in self.limits.metadata)
         content = io.BytesIO()
         PIL.Image.fromarray(levels).save(
-            content, self.suffixes[-1].lstrip(".").upper(), **self.settings, **told
+            content, self.suffixes[-1].lstrip(".").upper(), **self.settings, **known
         )
         return content.getvalue()
 
-    def _told(self, image: Image) -> dict[str, Any]:
-        """Give what the file is to say beside the pixels, as Pillow takes it."""
+    def _known(self, image: Image) -> dict[str, Any]:
+        """Return the metadata of the file as arguments of Pillow."""
         found = {
             "icc_profile": profile(image),
             "exif": exif_of(image),
@@ -99,12 +99,12 @@ class _Pillow(Describing):
 
 
 class _Lossy(_Pillow):
-    """A format that compresses to a quality of choice, from 1 to 100."""
+    """A format with a quality from 1 to 100."""
 
     compression: ClassVar[dict[str, Any]]
 
     def compress(self, image: Image, quality: int) -> bytes:
-        """Give the content of a file of 8 bits with the pixels alone."""
+        """Return the content of an 8-bit file without metadata."""
         levels = to_values(Path(f"picture{self.suffixes[-1]}"), image, bits=8, alpha=False)
         content = io.BytesIO()
         kind = self.suffixes[-1].lstrip(".").upper()
@@ -112,14 +112,14 @@ class _Lossy(_Pillow):
         return content.getvalue()
 
     def decompress(self, content: bytes) -> Image:
-        """Read what `compress` gave; grey may come back as RGB."""
+        """Decode the output of `compress`; grey may become RGB."""
         with PIL.Image.open(io.BytesIO(content)) as picture:
             levels = np.array(picture.convert("L" if picture.mode == "L" else "RGB"))
         return to_image(levels, alpha=False)
 
 
 def _values(picture: PIL.Image.Image, path: Path) -> tuple[Values, bool]:
-    """Decode to ``(H, W)`` or ``(H, W, C)``, and say whether the last channel is opacity."""
+    """Decode to ``(H, W)`` or ``(H, W, C)``, and return whether the last channel is opacity."""
     if png16.is_deep(path):
         values = png16.decode(path)
         return values, values.ndim == 3 and values.shape[2] != 3
@@ -132,32 +132,32 @@ def _values(picture: PIL.Image.Image, path: Path) -> tuple[Values, bool]:
 
 
 def _to_srgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Bring inks to sRGB by the profile of the file, where it has one for inks."""
+    """Convert CMYK to sRGB with the profile of the file, if it has one for CMYK."""
     icc = picture.info.get("icc_profile", b"")
     if icc[16:20] != b"CMYK":
         return picture.convert("RGB")
     inks, screen = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(picture, inks, screen, outputMode="RGB")
-    assert converted is not None  # since it is not made in place
+    assert converted is not None  # since it is not converted in place
     return converted
 
 
 def _of_png(chunks: list[Chunk]) -> dict[str, Any]:
-    """Give the metadata that only PNG has."""
+    """Return the metadata that only PNG has."""
     found: dict[str, Any] = {"png": [chunk for chunk in chunks if chunk[0] in KEPT]}
     found["gamma"] = unusual_gamma(chunks)
     return {key: value for key, value in found.items() if value}
 
 
 class Png(_Pillow):
-    """PNG: lossless, 8 bits, or 16 where the image's metadata say ``bits: 16`` or more."""
+    """PNG: lossless, 8 bits, or 16 if the image's metadata have ``bits: 16`` or more."""
 
     suffixes = (".png",)
     signature = rb"\x89PNG\r\n\x1a\n"
     limits = FormatLimits((8, 16), KEPT_METADATA | {"alpha", "gamma"}, max_side=2**31 - 1)
 
     def write(self, path: Path, image: Image) -> None:
-        """Write 8 or 16 bits a channel; values outside the data range are clipped."""
+        """Write 8 or 16 bits per channel; values outside the data range are clipped."""
         if (image.metadata.get("bits") or 8) > 8:
             content = png16.encode(to_values(path, image, bits=16))
         else:
@@ -178,13 +178,13 @@ def _chunks(image: Image) -> list[Chunk]:
 
 
 class Jpeg(_Lossy):
-    """JPEG: 8 bits with loss, written at quality 95 with full colour; opacity turns white."""
+    """JPEG: 8 bits, lossy, written at quality 95 without chroma subsampling, over white."""
 
     suffixes = (".jpg", ".jpeg")
     signature = rb"\xff\xd8\xff"
     limits = FormatLimits((8,), KEPT_METADATA, {"xmp": 65_502}, max_side=65_535)
     settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
-    compression: ClassVar[dict[str, Any]] = {"optimize": True}  # colour is halved
+    compression: ClassVar[dict[str, Any]] = {"optimize": True}  # chroma is subsampled
 
     def levels(self, path: Path, content: bytes, short_side: int | None) -> Tensor | None:
         """Decode a file in memory to bytes, see :func:`.jpeg_levels.jpeg_levels`."""
@@ -193,7 +193,7 @@ class Jpeg(_Lossy):
         return jpeg_levels(path, content, short_side)
 
     def write(self, path: Path, image: Image) -> None:
-        """Write 8 bits a channel, over white; values outside the data range are clipped."""
+        """Write 8 bits per channel, over white; values outside the data range are clipped."""
         super().write(path, _over_white(image))
 
 
@@ -206,9 +206,10 @@ def _over_white(image: Image) -> Image:
 
 
 class WebP(_Lossy):
-    """WebP: 8 bits, written without loss; grey comes back as RGB.
+    """WebP: 8 bits, written losslessly; grey is read as RGB.
 
-    Pillow reads none of more than 179 megapixels, unless ``PIL.Image.MAX_IMAGE_PIXELS`` is raised.
+    Pillow does not read files of more than 179 megapixels unless ``PIL.Image.MAX_IMAGE_PIXELS`` is
+    raised.
     """
 
     suffixes = (".webp",)
@@ -219,12 +220,12 @@ class WebP(_Lossy):
 
 
 class Avif(_Lossy):
-    """AVIF: 8 bits with loss, written at quality 90 with full colour.
+    """AVIF: 8 bits, lossy, written at quality 90 without chroma subsampling.
 
     Raises
     ------
     PluginError
-        If Pillow was built without it.
+        If Pillow was built without AVIF.
     """
 
     suffixes = (".avif",)

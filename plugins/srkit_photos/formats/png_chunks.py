@@ -1,4 +1,4 @@
-"""The chunks of a PNG file that tell how its pixels are meant (W3C, PNG third edition)."""
+"""The chunks of a PNG file that define the meaning of its pixels (W3C, PNG third edition)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: Chunks that hold for enlarged pixels too: colours and texts.
+#: Chunks that remain valid for enlarged pictures: colours and texts.
 KEPT = (b"cICP", b"cHRM", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
-#: The keyword of XMP among texts.
+#: Keyword of the text chunk with XMP.
 XMP = b"XML:com.adobe.xmp"
-#: Chunks that decide how colours are meant before a gamma does.
+#: Chunks that take precedence over a gamma.
 _STRONGER = {b"cICP", b"iCCP", b"sRGB"}
-#: The gamma of sRGB, and how far another may be from it and look the same.
+#: The gamma of sRGB, and the tolerance for treating another gamma as equal.
 _USUAL, _ALIKE = 1 / 2.2, 0.01
-#: Signature and header chunk, behind which others may follow.
+#: Size of signature and header chunk, after which other chunks can follow.
 _HEAD = len(SIGNATURE) + 25
 
 Chunk = tuple[bytes, bytes]
 
 
 def read_chunks(path: Path) -> list[Chunk]:
-    """Read the chunks of a whole PNG file, but for its pixels, as name and content."""
+    """Read the chunks of a PNG file except its pixels, as names and contents."""
     return list(_walk(path)) if _is_png(path) else []
 
 
@@ -45,7 +45,7 @@ def _walk(path: Path) -> Iterator[Chunk]:
 
 
 def unusual_gamma(chunks: Iterable[Chunk]) -> float | None:
-    """Give the gamma that pixels are encoded by, where only it tells and it is not sRGB's."""
+    """Return the gamma of the pixels, if no other chunk defines it and it is not that of sRGB."""
     found = dict(chunks)
     if b"gAMA" not in found or _STRONGER & found.keys():
         return None
@@ -54,7 +54,7 @@ def unusual_gamma(chunks: Iterable[Chunk]) -> float | None:
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
-    """Give the bytes of a chunk."""
+    """Return the bytes of a chunk."""
     checksum = zlib.crc32(name + data)
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
 
@@ -66,21 +66,21 @@ def with_chunks(content: bytes, chunks: Iterable[Chunk]) -> bytes:
 
 
 def profile_chunk(icc: bytes) -> Chunk:
-    """Make the chunk of a colour profile."""
+    """Return the chunk of a colour profile."""
     return b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)
 
 
 def text_chunk(keyword: bytes, text: bytes) -> Chunk:
-    """Make the chunk of an international text, uncompressed and of no language."""
+    """Return the chunk of an international text, uncompressed and without language."""
     return b"iTXt", keyword + b"\0\0\0\0\0" + text
 
 
 def is_text(chunk: Chunk, keyword: bytes) -> bool:
-    """Tell whether a chunk is an international text of a keyword."""
+    """Return whether a chunk is an international text with a keyword."""
     return chunk[0] == b"iTXt" and chunk[1].startswith(keyword + b"\0")
 
 
 def resolution_chunk(dpi: tuple[float, float]) -> Chunk:
-    """Make the chunk of a resolution, which is stored by the metre."""
+    """Return the chunk of a resolution, which is stored per metre."""
     x, y = (round(each / 0.0254) for each in dpi)
     return b"pHYs", struct.pack(">IIB", x, y, 1)

@@ -26,7 +26,7 @@ class Tiff(Describing):
     """TIFF: integers of 8 or 16 bits, or 32-bit floats, which keep their values.
 
     Other integers are read as measured values and written as floats. Files with LZW or JPEG
-    compression need the package ``imagecodecs``.
+    compression require the package ``imagecodecs``.
     """
 
     suffixes = (".tif", ".tiff")
@@ -35,33 +35,33 @@ class Tiff(Describing):
     limits = FormatLimits((8, 16, 32), frozenset({"alpha", "icc", "exif", "xmp"}))
 
     def read(self, path: Path) -> Image:
-        """Read the first page, turned upright; palettes and CMYK become RGB.
+        """Read the first page, rotated upright; palettes and CMYK become RGB.
 
         Raises
         ------
         DataError
-            If the file is damaged, or holds something other than a picture.
+            If the file is damaged or does not contain a picture.
         """
         return self._read(path, first=True)[0]
 
     def read_pages(self, path: Path) -> list[Image]:
-        """Read every page but thumbnails and masks.
+        """Read every page except thumbnails and masks.
 
         Raises
         ------
         DataError
-            As :meth:`read` does, for any page.
+            As in :meth:`read`, for any page.
         """
         return self._read(path, first=False)
 
     def open_source(self, path: Path) -> ImageSource | None:
-        """Open a file by rows; None of one with several pages, or that lies on its side."""
+        """Open a file for reading by rows; None if it has several pages or must be rotated."""
         from srkit_photos.formats.tiff_frames import open_source
 
         return open_source(path)
 
     def open_sink(self, path: Path, outline: Image, *, fresh: bool) -> ImageSink:
-        """Begin a file that is written by windows, or go on with it."""
+        """Begin or resume a file that is written by windows."""
         from srkit_photos.formats.tiff_frames import TiffSink
 
         return TiffSink(path, outline, fresh=fresh)
@@ -77,11 +77,11 @@ class Tiff(Describing):
             raise damaged(path, error) from error
 
     def write(self, path: Path, image: Image) -> None:
-        """Write floats as they are, or integers where the metadata say ``bits: 8`` or 16."""
+        """Write floats unchanged, or integers if the metadata have ``bits: 8`` or 16."""
         self.write_pages(path, [image])
 
     def write_pages(self, path: Path, images: Sequence[Image]) -> None:
-        """Write images as the pages of one file, as :meth:`write` does each."""
+        """Write images as the pages of one file, each like :meth:`write`."""
         pages = [stored(path, image) for image in images]
         large = sum(page.nbytes for page in pages) > CLASSIC
         with TiffWriter(path, bigtiff=large, byteorder="<") as file:

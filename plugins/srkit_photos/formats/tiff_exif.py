@@ -1,4 +1,4 @@
-"""EXIF in TIFF files: texts among the tags of a page, the rest in directories of their own."""
+"""EXIF in TIFF files: texts are tags of a page, other entries are in separate directories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from srkit.interfaces import Image
 from srkit_photos.formats.metadata import exif_of
 
-#: Tags of a page that EXIF has too.
+#: Tags of a page that are also in EXIF.
 TEXTS = (
     Base.ImageDescription,
     Base.Make,
@@ -24,15 +24,15 @@ TEXTS = (
     Base.Artist,
     Base.Copyright,
 )
-#: Directories that a tag of a page points to.
+#: Directories referenced by a tag of a page.
 DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
-#: Descriptions that speak of the pixels as they were stored, by their beginning.
+#: First characters of descriptions that refer to the stored pixels.
 _LAYOUTS = ("<?xml", "<OME", "ImageJ=", '{"shape"')
 _ASCII = 2
 
 
 def read_exif(path: Path) -> bytes | None:
-    """Give what the first page of a file says of its origin, as EXIF; None if it says nothing."""
+    """Return the EXIF of the first page of a file; None if there is none."""
     exif = PIL.Image.Exif()
     with path.open("rb") as file:
         header = _header(file)
@@ -53,7 +53,7 @@ def read_exif(path: Path) -> bytes | None:
 
 
 def page_tags(image: Image) -> list[tuple[Any, ...]]:
-    """Give the texts of an image's EXIF as tags of a page, as tifffile takes them."""
+    """Return the texts of an image's EXIF as tags of a page for tifffile."""
     exif = exif_of(image)
     found = () if exif is None else [(tag, exif[tag]) for tag in TEXTS if tag in exif]
     return [(int(tag), _ASCII, 0, str(text), True) for tag, text in found]
@@ -62,8 +62,8 @@ def page_tags(image: Image) -> list[tuple[Any, ...]]:
 def add_directories(path: Path, image: Image) -> None:
     """Append the EXIF directories of the first page's image to a little-endian file.
 
-    tifffile writes none. The directory of the page is written anew behind them, with tags that
-    point to them; the file begins with it from then on.
+    tifffile does not write them. The directory of the page is written again after them, with tags
+    that point to them, and becomes the first directory of the file.
     """
     exif = exif_of(image)
     found = {name: exif.get_ifd(name) for name in DIRECTORIES} if exif is not None else {}
@@ -89,7 +89,7 @@ def add_directories(path: Path, image: Image) -> None:
 
 
 class _Layout(NamedTuple):
-    """How a directory is stored: formats of its length, an entry, an offset; the type of those."""
+    """The format of a directory: its length, entries, offsets, and the type of offsets."""
 
     length: str
     entry: str
@@ -110,7 +110,7 @@ def _read_entries(file: BinaryIO, header: bytes, layout: _Layout) -> tuple[list[
 
 
 def _end(file: BinaryIO) -> int:
-    """Go to the end of a file, at an even offset, as directories need it."""
+    """Seek to the end of a file, at an even offset, as required for directories."""
     file.write(b"\0" * (file.seek(0, 2) % 2))
     return file.tell()
 
@@ -122,12 +122,12 @@ def _header(file: BinaryIO) -> bytes:
 
 
 def _directory(header: bytes, group: int | None = None) -> ImageFileDirectory_v2:
-    """Make an empty directory for a file of this header."""
-    # Pillow looks for the version where little-endian files have it.
+    """Return an empty directory for a file with this header."""
+    # Pillow expects the version at its position in little-endian files.
     known = b"II+\0" + header[4:] if header[2:4] == b"\0+" else header
     return ImageFileDirectory_v2(known, prefix=header[:2], group=group)
 
 
 def _without_offsets(details: Mapping[int, Any]) -> dict[int, Any]:
-    """Leave out what points into the file that it came from."""
+    """Remove entries that point into the original file."""
     return {tag: value for tag, value in details.items() if tag != IFD.Interop}

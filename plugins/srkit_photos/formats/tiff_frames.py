@@ -1,4 +1,4 @@
-"""TIFF pictures larger than the memory: read by rows, written by windows."""
+"""TIFF pictures larger than memory: read by rows, written by windows."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from srkit_photos.formats.tiff_pages import (
     with_exif,
 )
 
-#: Values of a strip or tile above which a file is not read by rows: each is decoded whole.
+#: Maximum values of a strip or tile for reading by rows, since each is decoded whole.
 LARGEST_SEGMENT = 2**26
-#: Bytes of the strips that are written.
+#: Size of written strips in bytes.
 STRIP = 2**18
 
 
 def open_source(path: Path) -> ArraySource | None:
-    """Open a file by rows, also one that is tiled or compressed.
+    """Open a file for reading by rows, including tiled and compressed files.
 
     Returns
     -------
     ArraySource or None
-        None of a file with several pages, one that has to be turned upright, floats with opacity,
-        and one that is compressed in too large parts.
+        None for a file with several pages, one that must be rotated, floats with opacity, and
+        compressed parts that are too large.
 
     Raises
     ------
     DataError
-        If it is damaged, or holds no picture.
+        If it is damaged or does not contain a picture.
     """
     try:
         file = TiffFile(path)
@@ -65,7 +65,7 @@ def _source(path: Path, file: TiffFile) -> ArraySource | None:
     pages = pictures(file)
     page = pages[0]
     if len(pages) > 1 or page.axes not in ("YX", "YXS", "SYX"):
-        return None  # read whole, which tells what is wrong with it
+        return None  # read whole, which reports the problem
     rows = _Rows(file, page)
     upright = page.tags.valueof(ORIENTATION, 1) == 1
     if not upright or not rows.small_enough:
@@ -87,7 +87,7 @@ def _source(path: Path, file: TiffFile) -> ArraySource | None:
 
 
 class _Rows:
-    """Rows of a page, laid out as its axes say."""
+    """Rows of a page in the layout of its axes."""
 
     def __init__(self, file: TiffFile, page: TiffPage) -> None:
         self._file, self._page = file, page
@@ -97,7 +97,7 @@ class _Rows:
 
     @property
     def small_enough(self) -> bool:
-        """Whether its parts fit into memory one by one."""
+        """Whether its parts are small enough to be decoded one by one."""
         part = self._rows * self._columns * self._samples
         return bool(self._page.is_memmappable) or part <= LARGEST_SEGMENT
 
@@ -115,7 +115,7 @@ class _Rows:
         return laid_out(values, axis)
 
     def _decode(self, start: int, stop: int) -> Values:
-        """Decode the strips or tiles that some rows lie in: ``(planes, rows, W, samples)``."""
+        """Decode the strips or tiles that contain some rows: ``(planes, rows, W, samples)``."""
         down, across = (
             -(-whole // part)
             for whole, part in ((self._height, self._rows), (self._width, self._columns))
@@ -130,13 +130,13 @@ class _Rows:
         return values
 
     def _place(self, index: int, start: int, values: Values) -> None:
-        """Decode a strip or tile, and put there what of it is wanted."""
+        """Decode a strip or tile and copy the requested part."""
         page, handle = self._page, self._file.filehandle
         handle.seek(page.dataoffsets[index])
         count = page.databytecounts[index]
         content = handle.read(count) if count else None
         if content is not None and len(content) < count:
-            raise EOFError("it ends before its pixels do")
+            raise EOFError("the file ends before its pixels")
         part, (plane, _, top, left, _), shape = page.decode(
             content, index, jpegtables=page.jpegtables
         )
@@ -150,7 +150,7 @@ class _Rows:
 
 
 class TiffSink(ArraySink):
-    """A TIFF file that is written by windows; uncompressed, so that every pixel has its place.
+    """A TIFF file written by windows, uncompressed, so that every pixel has a fixed position.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class TiffSink(ArraySink):
     outline
         The image without its values.
     fresh
-        Begin it; else go on with it.
+        Whether to begin the file instead of resuming it.
     """
 
     def __init__(self, path: Path, outline: Image, *, fresh: bool) -> None:

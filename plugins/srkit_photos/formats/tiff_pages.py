@@ -17,26 +17,26 @@ from srkit_photos.formats.arrays import ORIENTATION, naming, to_values, upright
 from srkit_photos.formats.metadata import profile, resolution, xmp_of
 from srkit_photos.formats.tiff_exif import page_tags, read_exif
 
-#: Files beyond this many bytes of pixels need 64-bit offsets; the rest is room for tags.
+#: Files with more bytes of pixels require 64-bit offsets; the difference is space for tags.
 CLASSIC = 2**32 - 2**25
 
 
 _XMP = 700
 
 
-#: What is said by which tags, and not kept.
+#: Tags of metadata that is not kept.
 _LEFT_OUT = {"IPTC": (33723,), "GeoTIFF tags": (33550, 33922, 34264, 34735)}
 
 
 def pictures(file: TiffFile, *, first: bool = False) -> list[TiffPage]:
-    """Give the pages that are no thumbnails and no masks, or the first of all."""
+    """Return the pages that are neither thumbnails nor masks, or the first page."""
     pages = [page.aspage() for page in (file.pages[:1] if first else file.pages)]
     whole = [page for page in pages if not page.is_reduced and not page.is_mask]
     return whole or pages[:1]
 
 
 def page_settings(image: Image) -> dict[str, Any]:
-    """Give what a page is to say of its image, as tifffile takes it."""
+    """Return the metadata of a page as arguments of tifffile."""
     return {
         "photometric": "rgb" if len(image.pixels) == 3 else "minisblack",
         "extrasamples": ("unassalpha",) if "alpha" in image.metadata else None,
@@ -55,7 +55,7 @@ def _xmp_tag(image: Image) -> list[tuple[Any, ...]]:
 
 
 def stored(path: Path, image: Image) -> Values:
-    """Lay an image out as a page stores it."""
+    """Convert an image to the layout of a page."""
     bits = image.metadata.get("bits")
     return to_values(path, image, bits=bits if bits in (8, 16) else None)
 
@@ -76,12 +76,12 @@ def image_of_page(path: Path, page: TiffPage) -> Image:
 
 
 def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
-    """Make an image of the rows of a page, or of some of them, laid out as its axes say.
+    """Convert all or some rows of a page, in the layout of its axes, to an image.
 
     Raises
     ------
     DataError
-        If they are no picture.
+        If they are not a picture.
     """
     with naming(path):
         values, notes = to_depth(stored_rows)
@@ -92,33 +92,33 @@ def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
     alpha = len(page.extrasamples) == 1
     colours = (1 if values.ndim == 2 else values.shape[2]) - alpha
     if colours not in (1, 3):
-        raise DataError(f"{path}: it has {colours} channels; expected grey or RGB")
+        raise DataError(f"{path}: has {colours} channels; expected grey or RGB")
     image = to_image(upright(values, page.tags.valueof(ORIENTATION, 1)), alpha=alpha)
-    told: dict[str, Any] = {
+    known: dict[str, Any] = {
         "icc": None if inks else page.iccprofile,
         "dpi": _dpi(page),
         "xmp": page.tags.valueof(_XMP),
         "notes": [*notes, *(["CMYK becomes RGB"] if inks else []), *_left_out(page)],
     }
-    told = {key: value for key, value in told.items() if value}
-    return replace(image, metadata={**image.metadata, **told})
+    known = {key: value for key, value in known.items() if value}
+    return replace(image, metadata={**image.metadata, **known})
 
 
 def with_exif(path: Path, image: Image) -> Image:
-    """Note what the file says of its origin."""
+    """Add the EXIF of the file."""
     exif = read_exif(path)
     return replace(image, metadata={**image.metadata, **({"exif": exif} if exif else {})})
 
 
 def _left_out(page: TiffPage) -> list[str]:
-    """Say what of the tags of a page no output keeps."""
+    """Return notes on metadata of a page that is dropped."""
     found = [name for name, tags in _LEFT_OUT.items() if any(tag in page.tags for tag in tags)]
     verb = "is" if found == ["IPTC"] else "are"
-    return [f"its {' and '.join(found)} {verb} left out"] if found else []
+    return [f"its {' and '.join(found)} {verb} dropped"] if found else []
 
 
 def _dpi(page: TiffPage) -> tuple[float, float] | None:
-    """Give the pixels per inch, where the file tells the unit."""
+    """Return the pixels per inch, if the file states the unit."""
     if page.tags.valueof("ResolutionUnit") not in (RESUNIT.INCH, RESUNIT.CENTIMETER):
         return None
     x, y = page.get_resolution(RESUNIT.INCH)
@@ -130,7 +130,7 @@ def _colours(path: Path, page: TiffPage, values: Values) -> Values:
         return values
     name = PHOTOMETRIC(page.photometric).name
     if not np.issubdtype(values.dtype, np.integer):
-        raise DataError(f"{path}: floats as {name}; expected grey or RGB")
+        raise DataError(f"{path}: has float values with colours {name}; expected grey or RGB")
     white = np.iinfo(values.dtype).max
     if page.photometric == PHOTOMETRIC.MINISWHITE:
         return white - values

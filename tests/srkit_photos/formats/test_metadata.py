@@ -346,12 +346,12 @@ def test_what_no_output_keeps_is_told(
     segment = b"\xff\xed" + (len(marker) + 2).to_bytes(2, "big") + marker
     (tmp_path / "a.jpg").write_bytes(content[:2] + segment + content[2:])
     told = _upscale(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats)
-    assert told == ["its IPTC is left out"]
+    assert told == ["its IPTC is dropped"]
     tags = {33550: (12, 3, (1.0, 1.0, 0.0)), 33723: (1, 8, b"\x1c\x02\x05\0\x03abc")}
     for chosen, expected in (
-        ((33550,), "its GeoTIFF tags are left out"),
-        ((33723,), "its IPTC is left out"),
-        ((33550, 33723), "its IPTC and GeoTIFF tags are left out"),
+        ((33550,), "its GeoTIFF tags are dropped"),
+        ((33723,), "its IPTC is dropped"),
+        ((33550, 33723), "its IPTC and GeoTIFF tags are dropped"),
     ):
         extra = [(tag, *tags[tag], True) for tag in chosen]
         tifffile.imwrite(tmp_path / "a.tif", BYTES, photometric="rgb", extratags=extra)

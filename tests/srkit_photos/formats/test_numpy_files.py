@@ -93,5 +93,5 @@ def test_one_of_several_arrays(tmp_path: Path, formats: Formats) -> None:
     with pytest.raises(DataError) as caught:
         formats.read(path)
     assert str(caught.value) == (
-        f"{path}: holds the arrays left, right; expected one, or one called 'image'"
+        f"{path}: contains the arrays left, right; expected one array, or one named 'image'"
     )

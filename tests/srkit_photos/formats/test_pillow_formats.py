@@ -215,7 +215,7 @@ def test_tiffs_that_are_no_pictures(tmp_path: Path, formats: Formats) -> None:
         photometric="minisblack",
         planarconfig="contig",
     )
-    with pytest.raises(DataError, match=r"b\.tif: it has .* channels; expected grey or RGB"):
+    with pytest.raises(DataError, match=r"b\.tif: has .* channels; expected grey or RGB"):
         formats.read(tmp_path / "b.tif")
 
 
