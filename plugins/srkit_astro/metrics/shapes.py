@@ -3,7 +3,7 @@
 Positions are windowed centroids, like ``XWIN_IMAGE`` of SExtractor. Ellipticities and sizes are
 derived from adaptive moments: second moments under an elliptical Gaussian weight that matches the
 source itself, so that distant noise has no effect (Hirata and Seljak 2003; Bernstein and Jarvis
-2002).
+2002). They are computed here, since GalSim, which has them, is only a dependency of the tests.
 """
 
 from __future__ import annotations

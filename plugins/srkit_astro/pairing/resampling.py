@@ -75,11 +75,10 @@ def project(
     if part is None:
         nothing = np.ones((height, width), bool)
         return SkyImage(source.path, np.zeros((height, width)), nothing, None, None, header, wcs)
-    planes = [
-        reproject_exact((plane, part.wcs), shifted, shape_out=(height, width))
-        for plane in (part.values, part.bad.astype(float))
-    ]
-    (values, footprint), (bad, _) = planes
+    planes = np.stack([part.values, part.bad.astype(float)])
+    (values, bad), (footprint, _) = reproject_exact(
+        (planes, part.wcs), shifted, shape_out=(height, width)
+    )
     missing = ~(footprint > 1 - 1e-6) | ~(bad < 1e-6)
     area = float(proj_plane_pixel_area(wcs) / proj_plane_pixel_area(part.wcs))
     values = np.where(missing, 0.0, area * values)

@@ -32,10 +32,12 @@ def _header(**cards: Any) -> fits.Header:
     return fits.Header(cards)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(7, 5), (4, 7, 5), (1, 1, 7, 5)])
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [*((dtype, (7, 5)) for dtype in DTYPES), (">f4", (4, 7, 5)), (">f4", (1, 1, 7, 5))],
+)
 @pytest.mark.parametrize("suffix", [".fits", ".FIT.gz", ".fts.fz"])
-def test_any_numeric_type_is_read_and_written_back(
+def test_any_numeric_type_and_shape_is_read_and_written_back(
     tmp_path: Path, formats: Formats, dtype: str, shape: tuple[int, ...], suffix: str
 ) -> None:
     values = (RNG.normal(50, 20, shape)).clip(0, 250).astype(dtype)
