@@ -46,7 +46,7 @@ def _length(given: Any) -> Length:
         return given
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?)?\s*", str(given))
     if match is None or float(match[1]) == 0 or isinstance(given, bool):
-        raise ValueError(f"got {given!r}; expected a number of steps, or such as '10 epochs'")
+        raise ValueError(f"got {given!r}; expected a number of steps or, for instance, '10 epochs'")
     unit: Literal["steps", "epochs"] = "epochs" if (match[2] or "").startswith("e") else "steps"
     if unit == "steps" and not float(match[1]).is_integer():
         raise ValueError(f"got {given!r}; expected a whole number of steps")

@@ -208,7 +208,7 @@ training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
         "data.train.crop: got -1; expected greater than 0",
         "data.train.augment.0: got 'spin'; expected 'flip' or 'rotate'",
         "losses.l1.weight: got 'heavy'; expected a valid number",
-        "training.duration: got 'soon'; expected a number of steps, or such as '10 epochs'",
+        "training.duration: got 'soon'; expected a number of steps or, for instance, '10 epochs'",
         "training.optimiser.lr: got 'fast'; expected a valid number",
         "training.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?",
     ]
