@@ -25,17 +25,17 @@ def restore(
     Tensor
         SR as networks and losses see it.
     """
-    assert view.seen.lr is not None
-    return postprocess(generator(view.seen.lr).float(), view, constraint)
+    assert view.stretched.lr is not None
+    return postprocess(generator(view.stretched.lr).float(), view, constraint)
 
 
 def postprocess(output: Tensor, view: View, constraint: Constraint | None = None) -> Tensor:
     """Resize the output of a generator to the grid of HR and apply the constraint."""
-    sr = to_hr_grid(output, view.seen)
+    sr = to_hr_grid(output, view.stretched)
     if constraint is None:
         return sr
     with torch.autocast(sr.device.type, enabled=False):  # flux must not be rounded
-        return view.to_seen(constraint(view.to_flux(sr), view.flux))
+        return view.to_stretched(constraint(view.to_flux(sr), view.flux))
 
 
 def predict_log_variance(

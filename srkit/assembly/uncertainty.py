@@ -60,13 +60,13 @@ def estimate(
     head
         Predicts the variance.
     """
-    assert view.seen.lr is not None
+    assert view.stretched.lr is not None
     if head is None:
-        output, variance = self_ensemble(generator, view.seen.lr)
+        output, variance = self_ensemble(generator, view.stretched.lr)
     else:
-        output = generator(view.seen.lr).float()
-        variance = head(view.seen.lr, output).exp()
-    variance = to_hr_grid(variance, view.seen, "bilinear")  # no kernel that may fall below 0
+        output = generator(view.stretched.lr).float()
+        variance = head(view.stretched.lr, output).exp()
+    variance = to_hr_grid(variance, view.stretched, "bilinear")  # no kernel that may fall below 0
     sr = postprocess(output, view, constraint)
     return Estimate(view.to_flux(sr), view.sigma_to_flux(sr, variance.sqrt()))
 

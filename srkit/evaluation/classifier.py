@@ -44,7 +44,7 @@ def classify(evaluator: Evaluator) -> Classification | None:
         for batch in evaluator.batches(share):
             labels = labels_of(batch, teacher.classes, f"classifier '{name}'")
             with autocast(assembly, batch.hr.device):
-                answer = teacher(View.of(batch, assembly.stretch).seen.hr)
+                answer = teacher(View.of(batch, assembly.stretch).stretched.hr)
             probabilities = answer.logits.double().softmax(1)
             rows += zip(labels.tolist(), probabilities.tolist(), strict=True)
     if process.num_processes > 1:

@@ -187,7 +187,7 @@ class Evaluator:
 
     def _answers(self, images: Tensor, batch: Batch) -> dict[str, Answer]:
         """Run every teacher on images of a batch, with the stages that its metrics read."""
-        images = View.of(batch, self.assembly.stretch).to_seen(images)
+        images = View.of(batch, self.assembly.stretch).to_stretched(images)
         answers = {}
         for name, teacher in self.assembly.teachers.items():
             stages = wanted_stages(self.assembly.metrics_on(name), teacher)

@@ -55,7 +55,7 @@ class ViewLoss(Protocol):
     needs_view: bool
 
     def __call__(self, sr: Tensor, view: View, /) -> Tensor:
-        """Compare ``(N, C, H, W)`` images, stretched, with ``view.seen.hr``: return a scalar."""
+        """Compare stretched ``(N, C, H, W)`` images with ``view.stretched.hr``: return a scalar."""
         ...
 
 

@@ -19,14 +19,14 @@ class View:
     ----------
     flux
         The batch in flux, the unit of the data.
-    seen
+    stretched
         The stretched batch, which networks and losses see; the same object without a stretch.
     stretch, fitted
         The stretch, and the parameters that it measured on the batch.
     """
 
     flux: Batch
-    seen: Batch
+    stretched: Batch
     stretch: Stretch | None = None
     fitted: Tensor | None = None
 
@@ -38,27 +38,27 @@ class View:
         fitted = stretch.fit(batch.hr if batch.lr is None else batch.lr)
         lr = None if batch.lr is None else stretch(batch.lr, fitted)
         hr = stretch(batch.hr, fitted)
-        seen = replace(batch, hr=hr, lr=lr, data_range=(0.0, 1.0), unit="", variance=None)
-        return cls(batch, seen, stretch, fitted)
+        stretched = replace(batch, hr=hr, lr=lr, data_range=(0.0, 1.0), unit="", variance=None)
+        return cls(batch, stretched, stretch, fitted)
 
-    def to_seen(self, flux: Tensor) -> Tensor:
+    def to_stretched(self, flux: Tensor) -> Tensor:
         """Stretch images of the batch."""
         if self.stretch is None or self.fitted is None:
             return flux
         return self.stretch(flux, self.fitted)
 
-    def to_flux(self, seen: Tensor) -> Tensor:
+    def to_flux(self, stretched: Tensor) -> Tensor:
         """Convert stretched images of the batch to flux."""
         if self.stretch is None or self.fitted is None:
-            return seen
-        return self.stretch.inverse(seen, self.fitted)
+            return stretched
+        return self.stretch.inverse(stretched, self.fitted)
 
-    def sigma_to_flux(self, seen: Tensor, sigma: Tensor) -> Tensor:
+    def sigma_to_flux(self, stretched: Tensor, sigma: Tensor) -> Tensor:
         """Convert standard deviations to flux, to first order: multiply by the inverse's slope.
 
         Parameters
         ----------
-        seen
+        stretched
             The stretched images.
         sigma
             Standard deviations of the same shape.
@@ -67,7 +67,7 @@ class View:
             return sigma
         # Tensors of inference mode cannot require gradients, so they are copied.
         with torch.inference_mode(False), torch.enable_grad():
-            start = seen.detach().clone().requires_grad_()
+            start = stretched.detach().clone().requires_grad_()
             flux = self.stretch.inverse(start, self.fitted.detach().clone())
             (slope,) = torch.autograd.grad(flux.sum(), start)
         return sigma * slope.abs()

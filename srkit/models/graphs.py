@@ -66,15 +66,15 @@ class Restoration(nn.Module):
             SR; if the model predicts its variance, SR and the standard deviation of each value.
         """
         view = self._view(lr)
-        assert view.seen.lr is not None
-        seen = self.generator(view.seen.lr)
+        assert view.stretched.lr is not None
+        seen = self.generator(view.stretched.lr)
         sr = view.to_flux(seen)
         if self.constraint is not None:
             sr = self.constraint(sr, view.flux)
         if self.head is None:
             return sr
-        sigma = self.head(view.seen.lr, seen).exp().sqrt()
-        return sr, sigma * _slope(view, view.to_seen(sr))
+        sigma = self.head(view.stretched.lr, seen).exp().sqrt()
+        return sr, sigma * _slope(view, view.to_stretched(sr))
 
     def _view(self, lr: Tensor) -> View:
         height, width = lr.shape[-2:]

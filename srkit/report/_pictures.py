@@ -57,7 +57,7 @@ def to_picture(images: Tensor, batch: Batch, stretch: Stretch | None = None) -> 
     if stretch is None:
         scaled = (images - batch.data_range[0]) / batch.span
     else:
-        scaled = View.of(batch, stretch).to_seen(images)
+        scaled = View.of(batch, stretch).to_stretched(images)
     return _channels_last(scaled.clamp(0, 1))
 
 

@@ -100,7 +100,7 @@ def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> N
     if not _is_whole(assembly):
         return
     view = View.of(prepare(batch, assembly, device), assembly.stretch)
-    seen = view.seen
+    seen = view.stretched
     with autocast(assembly, device):
         if seen.lr is not None:
             sr = to_hr_grid(seen.lr, seen)

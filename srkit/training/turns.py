@@ -157,7 +157,7 @@ def _generator_turn(whole: Assembly, wrap: Wrap) -> Turn:
         freezing.keep_statistics()
         for name in assembly.teachers:
             _teacher(assembly, name).eval()
-        batch = view.seen
+        batch = view.stretched
         assert batch.lr is not None
         output = wrapped(batch.lr).float()
         sr = postprocess(output, view, assembly.constraint)
@@ -217,7 +217,7 @@ def pixel_terms(assembly: Assembly, sr: Tensor, view: View) -> Terms:
         if isinstance(loss, ViewLoss):
             terms[name] = weight * loss(sr, view)
         elif not isinstance(loss, TeacherLoss | VarianceLoss):
-            terms[name] = weight * loss(sr, view.seen)
+            terms[name] = weight * loss(sr, view.stretched)
     return terms
 
 
@@ -264,8 +264,8 @@ def _uncertainty_turn(assembly: Assembly, wrap: Wrap) -> Turn:
 
     def compute(view: View, restored: Restored) -> Terms:
         wrapped.train()
-        log_variance = predict_log_variance(wrapped, restored.output, view.seen)
-        terms = variance_terms(assembly, restored.sr.detach(), log_variance, view.seen)
+        log_variance = predict_log_variance(wrapped, restored.output, view.stretched)
+        terms = variance_terms(assembly, restored.sr.detach(), log_variance, view.stretched)
         return {f"{name}_of_variance": term for name, term in terms.items()}
 
     return Turn("uncertainty", head, wrapped, optimiser, _after_generator(compute))
@@ -279,7 +279,7 @@ def _discriminator_turn(assembly: Assembly, wrap: Wrap) -> Turn:
 
     def compute(view: View, restored: Restored) -> Terms:
         wrapped.train()
-        real, fake = wrapped(view.seen.hr), wrapped(restored.sr.detach())
+        real, fake = wrapped(view.stretched.hr), wrapped(restored.sr.detach())
         return {"discriminator": GAMES[spec.loss].discriminator(real.float(), fake.float())}
 
     return Turn("discriminator", discriminator, wrapped, optimiser, _after_generator(compute))
@@ -297,9 +297,9 @@ def _teacher_turn(assembly: Assembly, name: str, spec: OptimiserSpec, wrap: Wrap
 
     def compute(view: View, restored: Restored | None) -> tuple[Terms, Restored | None]:
         wrapped.train()
-        terms = {f"{name}_hr": cross_entropy(view.seen.hr, view.seen)}
+        terms = {f"{name}_hr": cross_entropy(view.stretched.hr, view.stretched)}
         if restored is not None:
-            terms[f"{name}_sr"] = cross_entropy(restored.sr.detach(), view.seen)
+            terms[f"{name}_sr"] = cross_entropy(restored.sr.detach(), view.stretched)
         return terms, restored
 
     return Turn(f"teachers.{name}", network, wrapped, optimiser, compute)

@@ -132,11 +132,11 @@ class NetworkRunner:
         with torch.no_grad(), self._autocast(rounded=rounded):
             lr = lr.to(self.device, memory_format=self._layout)
             view = self.view(lr, pixel_scale, fitted)
-            assert view.seen.lr is not None
+            assert view.stretched.lr is not None
             longest = max(lr.shape[-2:])
             answer = restore_tiled(
                 self._apply,
-                view.seen.lr,
+                view.stretched.lr,
                 self.model.scale,
                 longest if piece or self._fits(longest) else self.tile(rounded=rounded),
                 lambda: self.margin(rounded=rounded),
@@ -149,7 +149,7 @@ class NetworkRunner:
                     sr = self.model.constraint(sr, view.flux)
                 if not self.uncertainty:
                     return sr, None
-                return sr, view.sigma_to_flux(view.to_seen(sr), variance.sqrt())
+                return sr, view.sigma_to_flux(view.to_stretched(sr), variance.sqrt())
 
     def _fits(self, longest: int) -> bool:
         """Return whether an image is not tiled, so that its margin need not be measured."""

@@ -52,8 +52,8 @@ def test_a_head_changes_nothing_in_sr(generator: EDSR, head: VarianceHead, batch
     with torch.no_grad():
         found = estimate(generator, view, head=head)
         seen = restore(generator, view)
-        assert view.seen.lr is not None
-        sigma = (head(view.seen.lr, seen) / 2).exp()
+        assert view.stretched.lr is not None
+        sigma = (head(view.stretched.lr, seen) / 2).exp()
     torch.testing.assert_close(found.sr, view.to_flux(seen))
     # The slope of the inverse at SR, by small steps in double precision.
     step, middle = 1e-5, seen.double()

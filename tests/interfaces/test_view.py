@@ -33,15 +33,15 @@ class Halves:
 def test_without_a_stretch_the_network_input_is_the_flux() -> None:
     batch = Batch(["a"], torch.rand(1, 1, 4, 4), [0], lr=torch.rand(1, 1, 2, 2), unit="Jy")
     view = View.of(batch)
-    assert view.seen is view.flux is batch
-    assert view.to_seen(batch.hr) is view.to_flux(batch.hr) is batch.hr
+    assert view.stretched is view.flux is batch
+    assert view.to_stretched(batch.hr) is view.to_flux(batch.hr) is batch.hr
 
 
 def test_hr_is_stretched_as_lr() -> None:
     hr, lr = torch.full((2, 1, 4, 4), 8.0), torch.tensor([2.0, 4.0]).view(2, 1, 1, 1)
     batch = Batch(["a", "b"], hr, [0, 1], lr=lr, unit="Jy", variance=lr, data_range=(0, 9))
     view = View.of(batch, Halves())
-    seen = view.seen
+    seen = view.stretched
     assert seen.hr[:, 0, 0, 0].tolist() == [8.0, 4.0]
     assert seen.lr is not None
     assert seen.lr.flatten().tolist() == [2.0, 2.0]
@@ -56,17 +56,17 @@ def test_standard_deviations_are_converted_to_flux_by_the_slope() -> None:
     assert View.of(batch).sigma_to_flux(hr, sigma) is sigma
     with torch.no_grad():
         view = View.of(batch, Halves())
-        found = view.sigma_to_flux(view.seen.hr, sigma)
+        found = view.sigma_to_flux(view.stretched.hr, sigma)
     assert found[:, 0, 0, 0].tolist() == [0.5, 1.0]
     assert not found.requires_grad
     with torch.inference_mode():
         view = View.of(batch, Halves())
-        assert torch.equal(view.sigma_to_flux(view.seen.hr, sigma), found)
+        assert torch.equal(view.sigma_to_flux(view.stretched.hr, sigma), found)
 
 
 def test_without_lr_the_stretch_is_fitted_to_hr() -> None:
     batch = Batch(["a"], torch.full((1, 1, 2, 2), 8.0), [0])
-    assert View.of(batch, Halves()).seen.hr.unique().tolist() == [2.0]
+    assert View.of(batch, Halves()).stretched.hr.unique().tolist() == [2.0]
 
 
 class Counts:

@@ -168,7 +168,7 @@ class ArtefactLoss:
         with torch.no_grad():
             l2 = self.detector.reference.restore(view.flux)
             artefacts = self.detector.find(view.to_flux(sr), l2, view.flux)
-        return (artefacts * (sr - view.to_seen(l2)).square()).mean()
+        return (artefacts * (sr - view.to_stretched(l2)).square()).mean()
 
 
 class ArtefactShare:

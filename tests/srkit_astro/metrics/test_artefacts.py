@@ -179,15 +179,15 @@ def test_the_loss_only_changes_artefacts(network: Path) -> None:
     view = View.of(batch, Asinh(peak=3.0, softening=0.2))
     l2 = loss.detector.reference.restore(batch)
     worse = l2 + squares((40, 8, 16))
-    sr = view.to_seen(worse).requires_grad_()
+    sr = view.to_stretched(worse).requires_grad_()
     value = loss(sr, view)
     mask = artefact_map(worse, l2, SKY)
-    difference = (sr - view.to_seen(l2)).detach()
+    difference = (sr - view.to_stretched(l2)).detach()
     assert value.item() == pytest.approx((mask * difference**2).mean().item(), rel=1e-5)
     (slope,) = torch.autograd.grad(value, sr)
     torch.testing.assert_close(slope, 2 * mask * difference / mask.numel())
     assert (slope[mask] != 0).any()
-    assert loss(view.to_seen(l2), view).item() == 0
+    assert loss(view.to_stretched(l2), view).item() == 0
 
 
 def test_invalid_options_are_refused(network: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ SRKIT_API = 1
 
 @hookimpl
 def srkit_datasets() -> dict[str, str]:
-    """Offer made-up images."""
+    """Offer artificial images."""
     return {"example_data": "srkit_plugin_example.images:Gradients"}
 
 

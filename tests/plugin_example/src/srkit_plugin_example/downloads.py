@@ -1,4 +1,4 @@
-"""What `srkit data get` can download."""
+"""A download for `srkit data get`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Gradients:
     """
 
     classes = ("right", "down")
-    notes = ("the images are made up",)
+    notes = ("the images are artificial",)
 
     def __init__(self, *, channels: int, count: PositiveInt = 8, size: PositiveInt = 32) -> None:
         self.channels = channels
@@ -32,11 +32,11 @@ class Gradients:
         self.size = size
 
     def __len__(self) -> int:
-        """Count the images."""
+        """Return the number of images."""
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        """Make an image; odd ones are of the class ``down``."""
+        """Return an image; those with odd indices belong to the class ``down``."""
         if not 0 <= index < self.count:
             raise IndexError(index)
         ramp = torch.linspace(0, (index + 1) / self.count, self.size)
@@ -61,7 +61,7 @@ class NoisyBox:
         self.noise = noise
 
     def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Degrade ``(N, C, H, W)`` images; what fills no whole LR pixel is averaged as it is."""
+        """Degrade ``(N, C, H, W)`` images; incomplete LR pixels are averaged, too."""
         lr = F.avg_pool2d(hr, self.scale, ceil_mode=True)
         return lr + self.noise * torch.stack([_normal(lr[0], seed) for seed in seeds])
 
@@ -81,15 +81,15 @@ class Root:
         self.peak = peak
 
     def fit(self, images: Tensor) -> Tensor:
-        """Need nothing of the images."""
+        """Return no parameters, since the map is fixed."""
         return images.new_empty(len(images), 0)
 
     def __call__(self, flux: Tensor, fitted: Tensor) -> Tensor:
-        """Map ``(N, C, H, W)`` images."""
+        """Stretch ``(N, C, H, W)`` images."""
         return flux.sign() * (flux.abs() / self.peak).sqrt()
 
     def inverse(self, stretched: Tensor, fitted: Tensor) -> Tensor:
-        """Map back."""
+        """Convert stretched images to flux."""
         return stretched * stretched.abs() * self.peak
 
 
@@ -97,12 +97,12 @@ class SameMean:
     """SR gets the mean of LR, channel by channel."""
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Add to ``(N, C, H, W)`` images what their mean lacks."""
+        """Add a constant to each channel of ``(N, C, H, W)`` images."""
         assert batch.lr is not None
         return sr + batch.lr.mean((2, 3), keepdim=True) - sr.mean((2, 3), keepdim=True)
 
 
 def _normal(like: Tensor, seed: int) -> Tensor:
-    """Draw on the CPU, so that a seed means the same on every device."""
+    """Draw on the CPU, so that a seed has the same result on every device."""
     noise = torch.randn(like.shape, generator=torch.Generator().manual_seed(seed))
     return noise.to(like.device, like.dtype)

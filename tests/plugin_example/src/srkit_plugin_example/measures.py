@@ -11,10 +11,10 @@ from srkit.interfaces import Batch
 
 
 class LogCosh:
-    """Mean logarithm of the hyperbolic cosine of the difference: smooth, and linear far out."""
+    """Mean logarithm of the hyperbolic cosine of the difference: smooth, asymptotically linear."""
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: return a scalar."""
         difference = sr.float() - batch.hr
         # ln cosh x = x + ln(1 + exp(-2x)) - ln 2, which does not overflow.
         return (difference + F.softplus(-2 * difference) - math.log(2)).mean()
@@ -28,5 +28,5 @@ class LargestError:
     protocol = "largest absolute difference over all channels and pixels, in the data's unit"
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: return ``(N,)``."""
         return (sr.float() - batch.hr).abs().flatten(1).amax(1)

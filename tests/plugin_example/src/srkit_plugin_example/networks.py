@@ -1,4 +1,4 @@
-"""A generator, a discriminator and a teacher, each as small as can be."""
+"""A small generator, discriminator and teacher."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class TwoLayers(nn.Module):
         return F.pixel_shuffle(self.tail(F.relu(self.head(lr))), self.scale).to(lr.dtype)
 
     def stages(self) -> dict[str, nn.Module]:
-        """Name the two layers."""
+        """Return the two layers by name."""
         return {"head": self.head, "tail": self.tail}
 
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take the tensors as they are."""
+        """Return the tensors unchanged."""
         return dict(tensors)
 
 
@@ -59,13 +59,13 @@ class Critic(nn.Module):
         self.tail = nn.Conv2d(features, 1, 4)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score ``(N, C, H, W)`` images: a map of logits each."""
+        """Return a map of logits for each of ``(N, C, H, W)`` images."""
         logits: Tensor = self.tail(F.leaky_relu(self.head(images), 0.2))
         return logits
 
 
 class Classifier(nn.Module):
-    """An untrained classifier of one convolution.
+    """An untrained classifier with one convolution.
 
     Parameters
     ----------
@@ -83,10 +83,10 @@ class Classifier(nn.Module):
         self.head = nn.Linear(8, classes)
 
     def forward(self, images: Tensor, stages: Sequence[str] = ()) -> Answer:
-        """Judge ``(N, 3, H, W)`` images in [0, 1]."""
+        """Classify ``(N, 3, H, W)`` images in [0, 1]."""
         unknown = set(stages) - set(self.stages)
         if unknown:
-            raise ValueError(f"no stage {sorted(unknown)}; known: {', '.join(self.stages)}")
+            raise ValueError(f"unknown stages {sorted(unknown)}; known: {', '.join(self.stages)}")
         features = self.convolution(2 * images - 1)
         logits = self.head(F.relu(features).mean((2, 3)))
         return Answer(logits.float(), dict.fromkeys(stages, features))

@@ -25,7 +25,7 @@ class PortableFloatMap:
         Raises
         ------
         DataError
-            If it is no portable float map, or not a whole one.
+            If the file is not a complete portable float map.
         """
         try:
             kind, size, scale, values = path.read_bytes().split(b"\n", 3)
@@ -34,7 +34,7 @@ class PortableFloatMap:
             order = "<f4" if float(scale) < 0 else ">f4"
             rows = np.frombuffer(values, order).reshape(height, width, channels)
         except (ValueError, KeyError) as error:
-            raise DataError(f"{path}: not a whole portable float map ({error})") from error
+            raise DataError(f"{path}: not a complete portable float map ({error})") from error
         pixels = np.ascontiguousarray(rows[::-1].transpose(2, 0, 1), dtype=np.float32)
         return Image(torch.from_numpy(pixels))
 
@@ -48,7 +48,7 @@ class PortableFloatMap:
         """
         channels, height, width = image.pixels.shape
         if channels not in KINDS:
-            raise DataError(f"{path}: this format has 1 or 3 channels; the image has {channels}")
+            raise DataError(f"{path}: expected 1 or 3 channels, got {channels}")
         rows = image.pixels.flip(1).permute(1, 2, 0).contiguous().numpy()
         header = KINDS[channels] + f"\n{width} {height}\n-1.0\n".encode()
         path.write_bytes(header + rows.astype("<f4").tobytes())
