@@ -28,7 +28,8 @@ from srkit.functional import to_hr_grid
 from srkit.interfaces import Batch
 from srkit.interfaces.view import View
 from srkit.recipe.recipe import load_recipe
-from srkit.weights.checkpoints import load, warm_start
+from srkit.weights.checkpoints import load
+from srkit.weights.transfer import warm_start
 
 VARIANTS = {f"tuned by {name}": f"{name}_seed-0" for name in ("pixels", "arcs", "both")}
 FOUND, TRUE = "tab:orange", "tab:cyan"

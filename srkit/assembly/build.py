@@ -40,15 +40,10 @@ from srkit.recipe.files import load_tree
 from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe, parse_recipe
 from srkit.weights import hub
-from srkit.weights.checkpoints import (
-    checkpoint_of,
-    read_state,
-    starting_head,
-    starting_weights,
-    warm_start,
-)
-from srkit.weights.files import is_here
-from srkit.weights.runs import name_of_run
+from srkit.weights.checkpoints import read_state
+from srkit.weights.files import is_cached
+from srkit.weights.runs import checkpoint_of, name_of_run
+from srkit.weights.transfer import starting_head, starting_weights, warm_start
 
 #: The data sets that a recipe may have.
 SPLITS = ("train", "validation", "test")
@@ -389,10 +384,10 @@ def _awaited_weights(assembly: Assembly) -> dict[str, list[str]]:
     awaited = {
         path: [published[given].url]
         for path, given in named.items()
-        if given in published and not is_here(published[given])
+        if given in published and not is_cached(published[given])
     }
     on_hub = {path: given for path, given in named.items() if hub.is_on_hub(given)}
-    return awaited | {path: [given] for path, given in on_hub.items() if not hub.is_here(given)}
+    return awaited | {path: [given] for path, given in on_hub.items() if not hub.is_cached(given)}
 
 
 def _least_side(recipe: Recipe, path: str) -> int:

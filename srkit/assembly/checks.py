@@ -19,7 +19,8 @@ from srkit.recipe.needs import references, unknown
 from srkit.recipe.parts import LossSpec, MetricSpec
 from srkit.recipe.recipe import Recipe
 from srkit.weights import hub
-from srkit.weights.checkpoints import checkpoint_of, read_state
+from srkit.weights.checkpoints import read_state
+from srkit.weights.runs import checkpoint_of
 
 
 def cross_check(recipe: Recipe) -> list[str]:

@@ -10,7 +10,7 @@ from srkit.assembly.variance_head import VarianceHead
 from srkit.errors import WeightsError
 from srkit.interfaces import Generator
 from srkit.recipe.recipe import Recipe
-from srkit.weights.checkpoints import starting_head, starting_weights, warm_start
+from srkit.weights.transfer import starting_head, starting_weights, warm_start
 
 
 def load_starting_weights(generator: Generator, recipe: Recipe) -> None:

@@ -28,7 +28,8 @@ from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
 from srkit.system.progress import progress_bars
-from srkit.weights.checkpoints import load, starting_weights, warm_start
+from srkit.weights.checkpoints import load
+from srkit.weights.transfer import starting_weights, warm_start
 
 
 def evaluate(

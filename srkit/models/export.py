@@ -18,8 +18,9 @@ from srkit.errors import GraphError, OutputError, WeightsError
 from srkit.models.graphs import to_onnx, to_torch
 from srkit.models.open import INTERPOLATIONS, Model, open_model
 from srkit.system.files import write_file
-from srkit.weights.checkpoints import read_state, warm_start
+from srkit.weights.checkpoints import read_state
 from srkit.weights.files import read_tensors
+from srkit.weights.transfer import warm_start
 
 #: Formats of exported models.
 Format = Literal["safetensors", "onnx", "torch"]

@@ -24,15 +24,11 @@ from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.trees import override
 from srkit.system.digests import digest_of_file
-from srkit.weights.checkpoints import (
-    checkpoint_of,
-    read_state,
-    starting_weights,
-    warm_start,
-)
+from srkit.weights.checkpoints import read_state
 from srkit.weights.files import fetch
 from srkit.weights.hub import Reference, download, is_on_hub
-from srkit.weights.runs import name_of_run
+from srkit.weights.runs import checkpoint_of, name_of_run
+from srkit.weights.transfer import starting_weights, warm_start
 
 #: Interpolations that enlarge images, without `area`, which then is the same as `nearest`.
 INTERPOLATIONS = tuple(kernel for kernel in get_args(Kernel) if kernel != "area")

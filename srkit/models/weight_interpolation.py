@@ -16,9 +16,10 @@ from srkit.errors import WeightsError
 from srkit.models.open import INTERPOLATIONS, Model, Provenance, open_model
 from srkit.system.digests import digest_of_file
 from srkit.system.files import write_file
-from srkit.weights.checkpoints import differing, read_state, save, starting_weights, tabulate
+from srkit.weights.checkpoints import read_state, save
 from srkit.weights.files import read_tensors
 from srkit.weights.hub import local
+from srkit.weights.transfer import differing, starting_weights, tabulate
 
 
 def interpolate_weights(

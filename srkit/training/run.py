@@ -38,14 +38,8 @@ from srkit.training.meter import Meter
 from srkit.training.monitor import Monitor
 from srkit.training.rehearsal import rehearse
 from srkit.training.turns import make_turns
-from srkit.weights.checkpoints import (
-    Checkpoint,
-    load,
-    pack_optimiser,
-    save,
-    unpack_optimiser,
-    warm_start,
-)
+from srkit.weights.checkpoints import Checkpoint, load, pack_optimiser, save, unpack_optimiser
+from srkit.weights.transfer import warm_start
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
-"""Tensors from and to files, checkpoints and the hub."""
+"""Read and write tensors: weight files, checkpoints and models on the Hugging Face hub."""
 
-from srkit.weights.checkpoints import trained_teacher
 from srkit.weights.files import read_tensors
+from srkit.weights.transfer import trained_teacher
 
 __all__ = ["read_tensors", "trained_teacher"]

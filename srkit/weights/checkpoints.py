@@ -1,36 +1,33 @@
-"""Save and load a run's state in one file; start from other weights.
+"""Save and load the state of a run in one file.
 
-A checkpoint is a safetensors file. Its tensors are named ``group/key``, its header holds a JSON
-text with everything that is no tensor. It is written under a temporary name, forced to disk and
-renamed, so that whatever happens a whole checkpoint stands there: the new one or the one before.
+A checkpoint is a safetensors file. Its tensors are named ``group/key``; its header holds everything
+else as JSON. It is written atomically, so that there is always a complete checkpoint: the new one
+or the previous one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
-from srkit.errors import WeightsError, nearest
-from srkit.interfaces import Generator
+from srkit.errors import WeightsError
 from srkit.system.files import write_file
-from srkit.weights.files import fetch, read_tensors
-from srkit.weights.hub import local
+from srkit.weights.files import read_tensors
 
 Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """The contents of a checkpoint.
 
     Parameters
     ----------
@@ -45,12 +42,12 @@ class Checkpoint:
 
 
 def save(path: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
-    """Write a checkpoint, replacing `path` only when it is whole on disk.
+    """Write a checkpoint atomically.
 
     Raises
     ------
     OutputError
-        If it cannot be written; what stood at `path` before still does.
+        If it cannot be written; an existing checkpoint is left unchanged.
     """
     tensors = {
         f"{group}/{key}": tensor.detach().cpu().contiguous().clone()
@@ -61,16 +58,16 @@ def save(path: Path, groups: Mapping[str, Tensors], state: Mapping[str, Any]) ->
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint that :func:`save` wrote, or a file that `srkit export` did.
+    """Read a checkpoint that :func:`save` wrote, or a file that `srkit export` wrote.
 
     Raises
     ------
     WeightsError
-        If it is missing, truncated, or no checkpoint of srkit.
+        If it is missing, damaged, or not a checkpoint of srkit.
     """
     state = read_state(path)
     if state is None:
-        raise WeightsError(f"{path}: holds weights, but is no srkit checkpoint to resume from")
+        raise WeightsError(f"{path}: contains weights, but is not a checkpoint of srkit")
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in read_tensors(path).items():
         group, slash, key = name.partition("/")
@@ -81,7 +78,13 @@ def load(path: Path) -> Checkpoint:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """Read what a checkpoint holds beside tensors; None for weights of another origin."""
+    """Read the state in a checkpoint; None for weights of other origin.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or damaged.
+    """
     if not path.is_file():
         raise WeightsError(f"{path}: no such checkpoint")
     if path.suffix != ".safetensors":
@@ -91,13 +94,13 @@ def read_state(path: Path) -> dict[str, Any] | None:
             text = (file.metadata() or {}).get("srkit")
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path}: not a whole safetensors file ({error}); use another checkpoint"
+            f"{path}: incomplete or not a safetensors file ({error}); use another checkpoint"
         ) from error
     return None if text is None else dict(json.loads(text))
 
 
 def pack_optimiser(optimiser: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Split an optimiser's state into tensors and the rest; the recipe has its settings."""
+    """Split the state of an optimiser, without its settings, into tensors and other values."""
     tensors: dict[str, Tensor] = {}
     rest: dict[str, Any] = {}
     for index, values in optimiser.state_dict()["state"].items():
@@ -108,185 +111,10 @@ def pack_optimiser(optimiser: Optimizer) -> tuple[dict[str, Tensor], dict[str, A
 
 
 def unpack_optimiser(optimiser: Optimizer, tensors: Tensors, rest: Mapping[str, Any]) -> None:
-    """Undo :func:`pack_optimiser`."""
+    """Restore the state of an optimiser from the results of :func:`pack_optimiser`."""
     state: dict[int, dict[str, Any]] = {}
     for name, value in {**tensors, **rest}.items():
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = value
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
-
-
-def checkpoint_of(run: Path) -> Path:
-    """Choose the checkpoint of a run folder: its best, else its last.
-
-    Raises
-    ------
-    WeightsError
-        If there is neither.
-    """
-    found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
-    for path in found:
-        if path.is_file():
-            return path
-    raise WeightsError(f"{run}: no run folder; expected {found[0]} or {found[1].name}")
-
-
-def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
-    """Read weights to start from.
-
-    Parameters
-    ----------
-    given
-        A run folder (its best checkpoint, else its last), a checkpoint, a weight file, a place on
-        the Hugging Face hub, or one of the generator's published names.
-    generator
-        Knows its published weights and how to rename their keys.
-    """
-    path = Path(local(given))
-    if path.is_dir():
-        path = checkpoint_of(path)
-    elif not path.is_file():
-        if given not in generator.published:
-            raise WeightsError(
-                f"'{given}' is no file, run folder or published name; "
-                f"{nearest(given, generator.published)}"
-            )
-        path = fetch(given, generator.published[given])
-    if read_state(path) is None:
-        tensors = read_tensors(path)
-        try:
-            return generator.adapt(tensors)
-        except WeightsError as error:
-            raise WeightsError(f"{path}: {error}") from error
-    groups = load(path).groups
-    if "generator" not in groups:
-        raise WeightsError(f"{path}: a checkpoint without a generator")
-    return groups.get("ema", groups["generator"])
-
-
-def starting_head(given: str) -> dict[str, Tensor] | None:
-    """Read the head that predicts the variance beside a run's generator; None without.
-
-    Parameters
-    ----------
-    given
-        As :func:`starting_weights` takes it.
-    """
-    path = Path(local(given))
-    if path.is_dir():
-        path = checkpoint_of(path)
-    if not path.is_file() or read_state(path) is None:
-        return None  # of another origin
-    return load(path).groups.get("uncertainty")
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedTeacher:
-    """A classifier as a run trained it.
-
-    Parameters
-    ----------
-    tensors
-        Its weights by key.
-    options
-        Its entry in the run's recipe.
-    """
-
-    tensors: dict[str, Tensor]
-    options: dict[str, Any]
-
-
-def trained_teacher(path: Path) -> TrainedTeacher | None:
-    """Read the classifier that a run trained.
-
-    Parameters
-    ----------
-    path
-        A run folder (its best checkpoint, else its last) or a file.
-
-    Returns
-    -------
-    TrainedTeacher or None
-        None for a weight file of another origin.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing or damaged, or the run trained no classifier, or several.
-    """
-    if path.is_dir():
-        path = checkpoint_of(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weight file or run folder")
-    if read_state(path) is None:
-        return None
-    checkpoint = load(path)
-    names = [name for name in checkpoint.state["recipe"].get("teachers", {})
-             if f"teachers.{name}" in checkpoint.groups]  # fmt: skip
-    if len(names) != 1:
-        raise WeightsError(
-            f"{path}: expected a run that trained one classifier; this one trained "
-            f"{' and '.join(names) or 'none'}"
-        )
-    options = checkpoint.state["recipe"]["teachers"][names[0]]
-    return TrainedTeacher(checkpoint.groups[f"teachers.{names[0]}"], options)
-
-
-def warm_start(
-    network: nn.Module, tensors: Tensors, source: str, reinitialise: Sequence[str] = ()
-) -> list[str]:
-    """Load weights; only keys that match a pattern of `reinitialise` may differ.
-
-    Returns
-    -------
-    list of str
-        The keys that kept their fresh values.
-
-    Raises
-    ------
-    WeightsError
-        With a table of every missing, unexpected and mis-shaped key.
-    """
-    own = network.state_dict()
-    fresh = [key for key in own if any(fnmatch(key, pattern) for pattern in reinitialise)]
-    wanted = {key: value for key, value in own.items() if key not in fresh}
-    given = {
-        key: value
-        for key, value in tensors.items()
-        if not any(fnmatch(key, pattern) for pattern in reinitialise)
-    }
-    rows = differing(given, wanted)
-    if rows:
-        count = "1 key differs" if len(rows) == 1 else f"{len(rows)} keys differ"
-        raise WeightsError(
-            f"{source}: made for another network than {type(network).__name__}; {count}. Change "
-            "the generator's options, or name what may differ in start.reinitialise\n  "
-            + tabulate(rows, "in the file", "in the network")
-        )
-    network.load_state_dict({**{key: own[key] for key in fresh}, **given})
-    return fresh
-
-
-def differing(given: Tensors, wanted: Tensors) -> list[tuple[str, str, str]]:
-    """Give the keys that only one has or whose shapes differ: key and both shapes."""
-    return [
-        (key, _shape(given.get(key)), _shape(wanted.get(key)))
-        for key in [*wanted, *(key for key in given if key not in wanted)]
-        if _shape(given.get(key)) != _shape(wanted.get(key))
-    ]
-
-
-def tabulate(rows: Sequence[tuple[str, str, str]], given: str, wanted: str) -> str:
-    """Write a table of keys that differ, under a name for each side."""
-    shown = [("key", given, wanted), *rows[:20]]
-    widths = [max(len(row[i]) for row in shown) for i in range(3)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-             for row in shown]  # fmt: skip
-    if len(rows) > 20:
-        lines.append(f"... and {len(rows) - 20} more")
-    return "\n  ".join(lines)
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "-" if tensor is None else "x".join(str(side) for side in tensor.shape) or "scalar"

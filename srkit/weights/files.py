@@ -1,4 +1,4 @@
-"""Read weight files safely, and fetch published ones with a checksum."""
+"""Read weight files safely, and download published ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from srkit.interfaces import Published
 from srkit.system.downloads import download, verify
 from srkit.system.folders import cache_folder
 
-#: Endings of exported networks, which are no weight files.
+#: Extensions of exported networks, which are not weight files.
 GRAPHS = (".onnx", ".pt2")
-#: Where training scripts keep the tensors inside a ``.pth`` file, best first.
+#: Keys under which training scripts store the tensors in a ``.pth`` file, the best first.
 NESTED_KEYS = (
     "params_ema",
     "params-ema",
@@ -32,20 +32,19 @@ NESTED_KEYS = (
     "net",
     "generator",
 )
-
-#: How a file of ``torch.save`` begins: as an archive, or as a pickle before torch 1.6.
+#: The first bytes of a file of ``torch.save``: an archive, or a pickle before torch 1.6.
 TORCH_STARTS = (b"PK", b"\x80")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read named tensors from a safetensors file or a PyTorch checkpoint.
 
-    A pickle is read with ``weights_only``: it cannot run code.
+    Pickles are read with ``weights_only``, so that they cannot run code.
 
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, unsafe, or holds something other than named tensors.
+        If the file is missing, damaged or unsafe, or contains something other than named tensors.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weight file")
@@ -54,37 +53,38 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
             raise WeightsError(
-                f"{path}: not a whole safetensors file ({error}); copy or download it again"
+                f"{path}: incomplete or not a safetensors file ({error}); copy or download it again"
             ) from error
     return _tensors_in(_load_torch(path), path)
 
 
 def _load_torch(path: Path) -> Any:
-    """Load what ``torch.save`` wrote, without running any code in it."""
+    """Load a file of ``torch.save`` without running any code in it."""
     if path.suffix in GRAPHS:
         raise WeightsError(
-            f"{path}: a graph, whose weights have no names; take the run or the .safetensors file "
-            "that it was exported from"
+            f"{path}: an exported graph, in which weights have no names; use the run or the "
+            ".safetensors file that it was exported from"
         )
     try:
         with path.open("rb") as file, warnings.catch_warnings():
-            # Of a pickle protocol that it does not know, torch warns; then it reads or refuses it.
+            # torch warns of an unknown pickle protocol before it reads or refuses the file.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             start = file.read(2)
             if start.startswith(TORCH_STARTS):
                 return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused, since it holds more than tensors and reading it could run code; "
-            "convert it to safetensors where you trust it"
+            f"{path}: refused, since it contains more than tensors and reading it could run code; "
+            "if you trust it, convert it to safetensors"
         ) from error
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:  # torch raises many types for a damaged file
         raise WeightsError(
-            f"{path}: not a whole PyTorch checkpoint ({type(error).__name__}); copy or download "
-            "it again"
+            f"{path}: incomplete or not a PyTorch checkpoint ({type(error).__name__}); copy or "
+            "download it again"
         ) from error
     raise WeightsError(
-        f"{path}: no PyTorch checkpoint, it begins with {start!r}; copy or download it again"
+        f"{path}: not a PyTorch checkpoint, since it begins with {start!r}; copy or download it "
+        "again"
     )
 
 
@@ -94,21 +94,21 @@ def _tensors_in(content: Any, path: Path) -> dict[str, Tensor]:
             content = content[key]
             break
     if not isinstance(content, Mapping):
-        raise WeightsError(f"{path}: holds a {type(content).__name__}; expected named tensors")
+        raise WeightsError(f"{path}: contains a {type(content).__name__}; expected named tensors")
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
     if not tensors:
         keys = ", ".join(str(key) for key in list(content)[:5])
-        raise WeightsError(f"{path}: holds no tensors; its first keys are: {keys}")
+        raise WeightsError(f"{path}: contains no tensors; its first keys are: {keys}")
     return tensors
 
 
 def fetch(name: str, published: Published) -> Path:
-    """Give the file of published weights, downloading it to the cache the first time.
+    """Return the file of published weights, after downloading it to the cache if needed.
 
     Raises
     ------
     WeightsError
-        If there is no network, or the checksum differs; it says which file to put where.
+        If the download fails or the checksum differs; the message says where to save the file.
     """
     if published.url.startswith("package:"):
         return _shipped(published)
@@ -118,8 +118,8 @@ def fetch(name: str, published: Published) -> Path:
         raise WeightsError(f"weights '{name}': {error}; or name a local file instead") from error
 
 
-def is_here(published: Published) -> bool:
-    """Tell whether published weights need no download."""
+def is_cached(published: Published) -> bool:
+    """Return whether published weights need no download."""
     return published.url.startswith("package:") or _cached(published).is_file()
 
 
@@ -128,12 +128,12 @@ def _cached(published: Published) -> Path:
 
 
 def _shipped(published: Published) -> Path:
-    """Find weights that an installed package brought along."""
+    """Return the path of weights that are part of an installed package."""
     package, _, inside = published.url.removeprefix("package:").partition("/")
     path = Path(str(files(package))) / inside
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; install the package of '{package}' again")
     remedy = f"install the package of '{package}' again"
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; {remedy}")
     try:
         verify(path, f"sha256:{published.sha256}", str(path), remedy)
     except DownloadError as error:

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from srkit.errors import TrainingError
+from srkit.errors import TrainingError, WeightsError
 from srkit.recipe.recipe import Recipe
 from srkit.weights.checkpoints import read_state
+
+
+def checkpoint_of(run: Path) -> Path:
+    """Return the checkpoint of a run folder: the best, or else the last.
+
+    Raises
+    ------
+    WeightsError
+        If there is neither.
+    """
+    found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
+    for path in found:
+        if path.is_file():
+            return path
+    raise WeightsError(f"{run}: not a run folder; expected {found[0]} or {found[1].name}")
 
 
 def name_of_run(path: Path) -> str:
@@ -23,22 +38,22 @@ def name_of_run(path: Path) -> str:
 
 
 def is_trained(folder: Path, recipe: Recipe) -> bool:
-    """Tell whether a run folder holds what a recipe trains, to its end.
+    """Return whether a run folder contains a finished run of a recipe.
 
     Raises
     ------
     TrainingError
-        If it holds the run of another recipe.
+        If it contains the run of another recipe.
     """
     last = folder / "checkpoints" / "last.safetensors"
     if not last.is_file():
         return False
     state = read_state(last)
     if state is None:
-        raise TrainingError(f"{last}: no checkpoint of a run; choose another --out")
+        raise TrainingError(f"{last}: not a checkpoint of a run; choose another --out")
     if state["recipe"]["name"] != recipe.name:
         raise TrainingError(
-            f"{folder}: holds a run of '{state['recipe']['name']}', not of '{recipe.name}'; "
+            f"{folder}: contains a run of '{state['recipe']['name']}', not of '{recipe.name}'; "
             "choose another --out"
         )
     return bool(state["finished"])

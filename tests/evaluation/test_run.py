@@ -217,6 +217,6 @@ def test_a_checkpoint_of_another_network_is_refused(
 ) -> None:
     tree = make_tree(pictures, validated(pictures), {"generator": {"features": 6}})
     checkpoint = start / "checkpoints" / "last.safetensors"
-    message = f"^{re.escape(str(checkpoint))}: made for another network than RRDB; "
+    message = f"^{re.escape(str(checkpoint))}: does not fit RRDB, "
     with pytest.raises(WeightsError, match=message):
         compared(tree, start, registry)

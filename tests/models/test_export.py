@@ -27,7 +27,8 @@ from srkit.models.export import export
 from srkit.models.open import fresh_model, open_model
 from srkit.recipe.trees import merge
 from srkit.upscaling.api import Upscaler
-from srkit.weights.checkpoints import load, read_state, save, starting_weights, trained_teacher
+from srkit.weights.checkpoints import load, read_state, save
+from srkit.weights.transfer import starting_weights, trained_teacher
 
 LR = torch.rand(1, 3, 13, 10, generator=torch.Generator().manual_seed(1))
 

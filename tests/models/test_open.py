@@ -170,14 +170,15 @@ def test_references_that_are_not_models(folder: Path, tmp_path: Path, registry: 
     )
     assert refused("bicubic", registry) == "'bicubic' enlarges by any scale; give the scale"
     assert refused(folder, registry, 4) == f"{folder}: a model of scale 2; expected scale 4"
-    assert re.match(f"{re.escape(str(tmp_path))}: no run folder; ", refused(tmp_path, registry))
+    assert re.match(f"{re.escape(str(tmp_path))}: not a run folder; ", refused(tmp_path, registry))
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\x00" * 20)
-    assert refused(broken, registry).startswith(f"{broken}: not a whole safetensors file")
+    assert refused(broken, registry).startswith(f"{broken}: incomplete or not a safetensors file")
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG")
     assert refused(picture, registry) == (
-        f"{picture}: no PyTorch checkpoint, it begins with b'\\x89P'; copy or download it again"
+        f"{picture}: not a PyTorch checkpoint, since it begins with b'\\x89P'; copy or download "
+        "it again"
     )
 
 

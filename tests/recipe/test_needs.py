@@ -157,6 +157,6 @@ def test_the_run_of_another_recipe_is_refused(srkit: Srkit, chain: Path, tmp_pat
     (tmp_path / "runs" / "pretrain").rename(tmp_path / "runs" / "judge")
     with pytest.raises(
         TrainingError,
-        match=r"^runs/judge: holds a run of 'pretrain', not of 'judge'; choose another --out$",
+        match=r"^runs/judge: contains a run of 'pretrain', not of 'judge'; choose another --out$",
     ):
         is_trained(Path("runs/judge"), load_recipe("judge.yaml"))

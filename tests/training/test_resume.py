@@ -205,7 +205,7 @@ def test_a_truncated_checkpoint_is_named(
     broken.parent.mkdir(parents=True)
     content = (folder / "checkpoints" / "last.safetensors").read_bytes()
     broken.write_bytes(content[: len(content) // 2])
-    message = re.escape(f"{broken}: not a whole safetensors file (")
+    message = re.escape(f"{broken}: incomplete or not a safetensors file (")
     with pytest.raises(WeightsError, match=f"^{message}.*; use another checkpoint$"):
         run(tree, tmp_path / "broken", registry, resume=True)
 

@@ -23,7 +23,7 @@ from srkit.models.open import Model, fresh_model, native_scale, open_model, publ
 from srkit.system.digests import digest_of_file
 from srkit.upscaling.size import Size
 from srkit.upscaling.upscalers import Upscalers, default_model, kind_of
-from srkit.weights.files import is_here
+from srkit.weights.files import is_cached
 
 
 def published(scale: int, kind: Any) -> Published:
@@ -194,7 +194,7 @@ def test_pictures_have_a_model_that_needs_no_download(registry: Registry) -> Non
     for wanted in (2, 3, 4):
         name = default_model("pictures", wanted, registry)
         _, weights = published_models(registry)[name]
-        assert is_here(weights)
+        assert is_cached(weights)
         assert open_model(name, registry).channels == 3
 
 

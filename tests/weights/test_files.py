@@ -39,7 +39,7 @@ def test_reads_safetensors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", [None, *NESTED_KEYS])
-def test_reads_pth_however_it_is_nested(tmp_path: Path, key: str | None) -> None:
+def test_reads_pth_files_of_any_nesting(tmp_path: Path, key: str | None) -> None:
     path = tmp_path / "net.pth"
     torch.save(TENSORS if key is None else {"step": 3, key: TENSORS}, path)
     assert_same(read_tensors(path))
@@ -69,18 +69,18 @@ def test_truncated_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     save_file(TENSORS, path)
     cut(path)
-    fails(path, r"not a whole safetensors file \(.+\); copy or download it again")
+    fails(path, r"incomplete or not a safetensors file \(.+\); copy or download it again")
 
 
 def test_truncated_pth(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save(TENSORS, path)
     cut(path)
-    fails(path, r"not a whole PyTorch checkpoint \(\w+\); copy or download it again")
+    fails(path, r"incomplete or not a PyTorch checkpoint \(\w+\); copy or download it again")
 
 
 class Harmful:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -103,8 +103,8 @@ def test_pickle_that_runs_code(tmp_path: Path, write: Any) -> None:
     write({"params": TENSORS, "extra": Harmful(trace)}, path)
     fails(
         path,
-        "refused, since it holds more than tensors and reading it could run code; convert it to "
-        "safetensors where you trust it",
+        "refused, since it contains more than tensors and reading it could run code; if you trust "
+        "it, convert it to safetensors",
     )
     assert not trace.exists()
 
@@ -116,19 +116,21 @@ def test_pth_that_torch_did_not_write(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "net.pth"
     path.write_bytes(content)
     begins = re.escape(repr(content[:2]))
-    fails(path, f"no PyTorch checkpoint, it begins with {begins}; copy or download it again")
+    fails(
+        path, f"not a PyTorch checkpoint, since it begins with {begins}; copy or download it again"
+    )
 
 
 def test_pth_without_tensors(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save({"step": 3, "epoch": 1}, path)
-    fails(path, "holds no tensors; its first keys are: step, epoch")
+    fails(path, "contains no tensors; its first keys are: step, epoch")
 
 
 def test_pth_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save([1, 2], path)
-    fails(path, "holds a list; expected named tensors")
+    fails(path, "contains a list; expected named tensors")
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -274,6 +276,6 @@ def test_an_exported_graph_is_no_weight_file(tmp_path: Path, ending: str) -> Non
     with pytest.raises(WeightsError) as caught:
         read_tensors(path)
     assert str(caught.value) == (
-        f"{path}: a graph, whose weights have no names; take the run or the .safetensors file "
-        "that it was exported from"
+        f"{path}: an exported graph, in which weights have no names; use the run or the "
+        ".safetensors file that it was exported from"
     )

@@ -1,8 +1,7 @@
-"""Models from and to the Hugging Face hub, which a stand-in on this machine plays."""
+"""Models from and to a fake Hugging Face hub on this machine."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -24,10 +23,11 @@ from srkit.errors import OutputError, WeightsError
 from srkit.models.card import write_folder
 from srkit.models.open import open_model
 from srkit.models.weight_interpolation import interpolate_weights
-from srkit.weights.checkpoints import load, starting_weights
-from srkit.weights.hub import Reference, download, is_here, upload
+from srkit.weights.checkpoints import load
+from srkit.weights.hub import Reference, download, is_cached, upload
+from srkit.weights.transfer import starting_weights
 
-# Of huggingface_hub's own, by whoever carries it.
+# A warning of huggingface_hub itself.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 
 LR = torch.rand(1, 3, 13, 10, generator=torch.Generator().manual_seed(1))
@@ -35,7 +35,7 @@ LR = torch.rand(1, 3, 13, 10, generator=torch.Generator().manual_seed(1))
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    """A hub with an empty cache on this side, for whoever has the token."""
+    """A hub, an empty cache, and the token."""
     with serving(Hub()) as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.address)
         template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
@@ -51,7 +51,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 @pytest.fixture
 def folder(tmp_path: Path, registry: Registry) -> Path:
-    """What is uploaded of a small network."""
+    """The files of a small network that are uploaded."""
     net = save_network(tmp_path / "net.safetensors", channels=3)
     write_folder(str(net), tmp_path / "folder", registry, repository="me/net")
     return tmp_path / "folder"
@@ -69,13 +69,13 @@ def not_uploaded(folder: Path, repository: str) -> str:
     return str(caught.value)
 
 
-def test_what_is_pushed_is_opened(
+def test_a_pushed_model_can_be_opened(
     hub: Hub, srkit: Srkit, tmp_path: Path, registry: Registry
 ) -> None:
     net = save_network(tmp_path / "net.safetensors", channels=3)
     done = srkit("hub", "push", net, "me/edsr_mini", "--private", "--licence", "MIT")
-    told = f"{hub.address}/me/edsr_mini: srkit upscale INPUT -m hf:me/edsr_mini\n"
-    assert (done.status, done.out) == (0, told)
+    expected = f"{hub.address}/me/edsr_mini: srkit upscale INPUT -m hf:me/edsr_mini\n"
+    assert (done.status, done.out) == (0, expected)
     repository = hub.repositories["me/edsr_mini"]
     assert repository.private
     files = repository.commits[repository.branches["main"]]
@@ -85,14 +85,14 @@ def test_what_is_pushed_is_opened(
     model = open_model("hf:me/edsr_mini", registry)
     assert model.name == "edsr_mini"
     assert torch.equal(model.generator(LR), open_model(net, registry).generator(LR))
-    # It is a start for training, and to be blended with others.
+    # Training can start from it, and it can be interpolated with other models.
     assert isinstance(model.generator, EDSR)
     found, own = starting_weights("hf:me/edsr_mini", model.generator), load(net).groups["generator"]
     assert all(torch.equal(found[key], own[key]) for key in own)
     interpolate_weights("hf:me/edsr_mini", str(net), 0.5, tmp_path / "blend.safetensors", registry)
 
 
-def test_a_folder_of_card_is_pushed_as_it_is(
+def test_a_folder_of_srkit_models_card_is_pushed_unchanged(
     hub: Hub, srkit: Srkit, folder: Path, tmp_path: Path
 ) -> None:
     card = folder / "README.md"
@@ -109,7 +109,7 @@ def test_a_folder_of_card_is_pushed_as_it_is(
     )
 
 
-def test_a_push_is_repeated(hub: Hub, folder: Path, registry: Registry) -> None:
+def test_repeated_pushes(hub: Hub, folder: Path, registry: Registry) -> None:
     upload(folder, "me/net")
     (folder / "README.md").write_text((folder / "README.md").read_text() + "More.\n")
     upload(folder, "me/net")
@@ -121,7 +121,7 @@ def test_a_push_is_repeated(hub: Hub, folder: Path, registry: Registry) -> None:
     assert download("hf:me/net@main").name == "model.safetensors"
 
 
-def test_others_files_are_read_without_running_code(
+def test_third_party_files_are_read_without_running_code(
     hub: Hub, tmp_path: Path, registry: Registry
 ) -> None:
     weights = Compact(num_feat=8, num_conv=2, upscale=2).state_dict()
@@ -131,7 +131,7 @@ def test_others_files_are_read_without_running_code(
     hub.make("someone/nets", files)
     model = open_model("hf:someone/nets/4x.pth", registry)
     assert (model.name, model.scale) == ("4x", 2)
-    with pytest.raises(WeightsError, match="refused, since it holds more than tensors"):
+    with pytest.raises(WeightsError, match="refused, since it contains more than tensors"):
         open_model("hf:someone/nets/evil.pth", registry)
 
 
@@ -141,21 +141,21 @@ def test_names(hub: Hub) -> None:
     assert Reference.parse("hf:a/b/x/y.pth").name == "y"
     for wrong in ("hf:", "hf:a", "hf:a/b@", "hf:a b/c"):
         assert refused(wrong) == (
-            f"'{wrong}' is no model of the hub; expected hf:OWNER/NAME, or hf:OWNER/NAME/FILE, "
-            "and @REVISION behind it for another than the newest"
+            f"'{wrong}' is not a model on the hub; expected hf:OWNER/NAME or hf:OWNER/NAME/FILE, "
+            "optionally followed by @REVISION"
         )
     assert hub.asked == []
 
 
-def test_what_is_not_there(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_files_and_repositories(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.make("me/net", {"other.bin": b"-"})
     assert refused("hf:me/net") == (
-        "hf:me/net: the repository has no file model.safetensors; name one of its own, as "
+        "hf:me/net: the repository has no file model.safetensors; name another one, as in "
         "hf:me/net/FILE"
     )
     assert refused("hf:me/net@v9") == "hf:me/net@v9: the repository has no revision 'v9'"
     absent = (
-        "hf:me/nat: no such repository, or a private one; check the name, or log in with "
+        "hf:me/nat: the repository does not exist or is private; check the name, or log in with "
         "`hf auth login`, or set HF_TOKEN"
     )
     assert refused("hf:me/nat") == absent
@@ -165,25 +165,24 @@ def test_what_is_not_there(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_offline(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upload(folder, "me/net")
-    assert not is_here("hf:me/net")
+    assert not is_cached("hf:me/net")
     path = download("hf:me/net")
-    assert is_here("hf:me/net")
+    assert is_cached("hf:me/net")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert download("hf:me/net") == path
     assert refused("hf:me/other") == ("hf:me/other: not in the cache, and HF_HUB_OFFLINE is set")
     assert not_uploaded(folder, "me/net") == "me/net: not uploaded (HF_HUB_OFFLINE is set)"
 
 
-def test_who_may_not_write(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_write_access(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not_uploaded(folder, "you/net") == (
-        "you/net: the token does not allow writing there (403); take one that does, or another "
-        "owner"
+        "you/net: the token has no write access there (403); use another token or owner"
     )
-    assert not_uploaded(folder, "net") == "'net' is no repository; expected OWNER/NAME"
+    assert not_uploaded(folder, "net") == "'net' is not a repository; expected OWNER/NAME"
     monkeypatch.delenv("HF_TOKEN")
     assert not_uploaded(folder, "me/net") == (
-        "me/net: the hub does not know who asks (401); log in with `hf auth login`, or set "
-        "HF_TOKEN; the token has to allow writing"
+        "me/net: not authenticated (401); log in with `hf auth login`, or set HF_TOKEN; the "
+        "token must have write access"
     )
     assert hub.repositories == {}
 
@@ -206,15 +205,17 @@ def test_a_recipe_starts_from_the_hub(
     assert hub.asked.count("GET /me/net/resolve/main/model.safetensors") == 1
 
 
-def test_the_environment_is_heeded(hub: Hub, folder: Path, tmp_path: Path) -> None:
+def test_settings_in_the_environment_apply(hub: Hub, folder: Path, tmp_path: Path) -> None:
     upload(folder, "me/net")
     home = tmp_path / "home"
+    code = "from srkit.weights.hub import download; print(download('hf:me/net'))"
     done = subprocess.run(
-        [sys.executable, "-m", "srkit", "models", "show", "hf:me/net", "--json"],
+        [sys.executable, "-c", code],
         env={**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(home)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["name"] == "net"
-    assert list((home / "hub" / "models--me--net" / "snapshots").iterdir())
+    path = Path(done.stdout.strip())
+    assert path.is_relative_to(home / "hub" / "models--me--net" / "snapshots")
+    assert path.read_bytes() == (folder / "model.safetensors").read_bytes()

@@ -203,16 +203,14 @@ def read_weights(path: Path, normalise: Normalise) -> tuple[dict[str, Tensor], C
         If there is no such file or run, it is damaged, or it was trained with another
         normalisation.
     """
-    trained = trained_teacher(path)
-    tensors = read_tensors(path) if trained is None else trained.tensors
-    if trained is not None and trained.options.get("normalise", normalise) != normalise:
+    tensors, options = trained_teacher(path) or (read_tensors(path), {})
+    if options.get("normalise", normalise) != normalise:
         raise WeightsError(
-            f"{path}: trained with normalise: {trained.options['normalise']}, not {normalise}; use "
-            "the same"
+            f"{path}: trained with normalise: {options['normalise']}, not {normalise}; use the same"
         )
     if all(key.startswith("network.") for key in tensors):
         tensors = {key.removeprefix("network."): value for key, value in tensors.items()}
-    classes = trained.options.get("classes") if trained else None
+    classes = options.get("classes")
     return tensors, Path(classes) if isinstance(classes, str) else classes
 
 

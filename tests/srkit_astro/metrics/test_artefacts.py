@@ -196,7 +196,7 @@ def test_invalid_options_are_refused(network: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         make(ArtefactLoss, 3, {"reference": network})
     assert str(caught.value) == f"{network}: a model of scale 2; expected scale 3"
-    with pytest.raises(WeightsError, match="no run folder; expected"):
+    with pytest.raises(WeightsError, match="not a run folder; expected"):
         make(ArtefactLoss, 2, {"reference": tmp_path})
     foreign = tmp_path / "foreign.safetensors"
     save_file({"weight": torch.zeros(1)}, foreign)
