@@ -83,8 +83,8 @@ def _orientation(content: bytes) -> int:
     if not _has_exif(content):
         return 1
     with PIL.JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as picture:
-        known: int = picture.getexif().get(ORIENTATION, 1)
-    return known
+        orientation: int = picture.getexif().get(ORIENTATION, 1)
+    return orientation
 
 
 def _has_exif(content: bytes) -> bool:

@@ -90,9 +90,9 @@ def xmp_of(image: Image) -> bytes | None:
     xmp = bytes(stored)
     for name, value in values.items():
         # A property is an attribute or an element; both are updated in place.
-        known = rb"\g<1>" + str(value).encode() + rb"\g<2>"
+        replacement = rb"\g<1>" + str(value).encode() + rb"\g<2>"
         for begins, ends in ((rb"\s*=\s*[\"']", rb"[\"']"), (rb"\s*>\s*", rb"\s*</" + name)):
-            xmp = re.sub(rb"(\b" + name + begins + rb")[\d/]*(" + ends + rb")", known, xmp)
+            xmp = re.sub(rb"(\b" + name + begins + rb")[\d/]*(" + ends + rb")", replacement, xmp)
     return xmp
 
 
