@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from srkit.functional import check_equal_shapes
 from srkit.interfaces import Batch
+from srkit_astro.grids import lr_of
 
 #: A band of an image, ``(H, W)``.
 Band = NDArray[np.float64]
@@ -55,6 +58,38 @@ def compare_bands(measure: Callable[[Band, Band], float], sr: Tensor, batch: Bat
     """Compare each band of SR with that of HR; see :func:`measure_bands`."""
     check_equal_shapes(sr, batch.hr)
     return measure_bands(measure, sr, batch.hr)
+
+
+class BandMetric(ABC):
+    """A metric whose value is the mean over the bands of an image."""
+
+    higher_is_better = False
+    unit = ""
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
+        return compare_bands(self._compare, sr, batch)
+
+    @abstractmethod
+    def _compare(self, sr: Band, hr: Band) -> float:
+        """Compare a band of SR and HR; return NaN if the value is undefined."""
+
+
+class RadiusMetric(ABC):
+    """A :class:`BandMetric` with a radius in LR pixels."""
+
+    higher_is_better = False
+    unit = ""
+    radius: float
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
+        radius = self.radius * lr_of(batch)[1]
+        return compare_bands(partial(self._compare, radius), sr, batch)
+
+    @abstractmethod
+    def _compare(self, radius: float, sr: Band, hr: Band) -> float:
+        """Compare a band of SR and HR, with the radius in HR pixels; see :class:`BandMetric`."""
 
 
 def mean_of_defined(values: Sequence[float] | Floats) -> float:

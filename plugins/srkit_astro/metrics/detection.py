@@ -17,12 +17,9 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
-from torch import Tensor
 
-from srkit.interfaces import Batch
 from srkit_astro.extra import needs
-from srkit_astro.grids import lr_of
-from srkit_astro.metrics.bands import Band, Floats, compare_bands
+from srkit_astro.metrics.bands import Band, Floats, RadiusMetric
 
 with needs("sep"):
     import sep
@@ -104,7 +101,7 @@ def count_matches(first: Sources, second: Sources, radius: float) -> int:
     return int((distance[rows, columns] <= radius).sum())
 
 
-class Completeness:
+class Completeness(RadiusMetric):
     """Fraction of the sources of HR that are detected in SR.
 
     Sources are matched one to one, within the radius. Undefined for images whose HR has no source.
@@ -116,7 +113,6 @@ class Completeness:
     """
 
     higher_is_better = True
-    unit = ""
 
     def __init__(self, *, radius: PositiveFloat = 1.0) -> None:
         self.radius = radius
@@ -125,20 +121,14 @@ class Completeness:
             "threshold"
         )
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-        radius = self.radius * lr_of(batch)[1]
-
-        def measure(sr: Band, hr: Band) -> float:
-            true = detect(hr)
-            if not len(true):
-                return math.nan
-            return count_matches(true, detect(sr, true.threshold), radius) / len(true)
-
-        return compare_bands(measure, sr, batch)
+    def _compare(self, radius: float, sr: Band, hr: Band) -> float:
+        true = detect(hr)
+        if not len(true):
+            return math.nan
+        return count_matches(true, detect(sr, true.threshold), radius) / len(true)
 
 
-class FalseDetectionRate:
+class FalseDetectionRate(RadiusMetric):
     """Fraction of the sources of SR that HR does not have: those that a network has invented.
 
     Undefined for images whose SR has no source.
@@ -149,9 +139,6 @@ class FalseDetectionRate:
         Largest distance of a match in LR pixels.
     """
 
-    higher_is_better = False
-    unit = ""
-
     def __init__(self, *, radius: PositiveFloat = 1.0) -> None:
         self.radius = radius
         self.protocol = (
@@ -159,13 +146,7 @@ class FalseDetectionRate:
             f"the same threshold; {DETECTION}"
         )
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-        radius = self.radius * lr_of(batch)[1]
-
-        def measure(sr: Band, hr: Band) -> float:
-            true = detect(hr)
-            found = detect(sr, true.threshold)
-            return 1 - count_matches(found, true, radius) / len(found) if len(found) else math.nan
-
-        return compare_bands(measure, sr, batch)
+    def _compare(self, radius: float, sr: Band, hr: Band) -> float:
+        true = detect(hr)
+        found = detect(sr, true.threshold)
+        return 1 - count_matches(found, true, radius) / len(found) if len(found) else math.nan

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import gammaincinv
-from torch import Tensor
 
-from srkit.interfaces import Batch
 from srkit_astro.extra import needs
-from srkit_astro.metrics.bands import Band, Floats, compare_bands
+from srkit_astro.metrics.bands import Band, BandMetric, Floats
 from srkit_astro.metrics.detection import DETECTION, Sources, detect
 
 with needs("sep"):
@@ -150,56 +148,41 @@ def half_light_radius(image: Band, sources: Sources) -> float:
     return float(radius[0])
 
 
-class SersicIndexError:
+class SersicIndexError(BandMetric):
     """Difference of the Sersic indices of the brightest source: ``SR - HR``.
 
     The index is fitted to the image including its PSF, without deconvolution. Undefined for images
     without a source in HR that is not truncated by the edge, or if a fit fails.
     """
 
-    higher_is_better = False
     signed = True
-    unit = ""
     protocol = (
         "Sersic index in SR minus that in HR, least-squares fit to the image including its PSF, "
         f"sky of each image subtracted, brightest of the {DETECTION}"
     )
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-
-        def measure(sr: Band, hr: Band) -> float:
-            true = detect(hr).whole
-            if not len(true):
-                return math.nan
-            return sersic_index(detect(sr).image, true) - sersic_index(true.image, true)
-
-        return compare_bands(measure, sr, batch)
+    def _compare(self, sr: Band, hr: Band) -> float:
+        true = detect(hr).whole
+        if not len(true):
+            return math.nan
+        return sersic_index(detect(sr).image, true) - sersic_index(true.image, true)
 
 
-class HalfLightRadiusError:
+class HalfLightRadiusError(BandMetric):
     """Relative error of the half-light radius of the brightest source: ``SR / HR - 1``.
 
     The radius is that of a circle around the position in HR. Undefined for images without a source
     in HR that is not truncated by the edge, or if a flux is not positive.
     """
 
-    higher_is_better = False
     signed = True
-    unit = ""
     protocol = (
         "half-light radius in SR over that in HR, minus 1, of the light within 6 isophotal "
         f"semi-major axes of HR, sky of each image subtracted, brightest of the {DETECTION}"
     )
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-
-        def measure(sr: Band, hr: Band) -> float:
-            true = detect(hr).whole
-            if not len(true):
-                return math.nan
-            restored = half_light_radius(detect(sr).image, true)
-            return restored / half_light_radius(true.image, true) - 1
-
-        return compare_bands(measure, sr, batch)
+    def _compare(self, sr: Band, hr: Band) -> float:
+        true = detect(hr).whole
+        if not len(true):
+            return math.nan
+        return half_light_radius(detect(sr).image, true) / half_light_radius(true.image, true) - 1

@@ -12,12 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveFloat
 from scipy.ndimage import label
-from torch import Tensor
 
-from srkit.interfaces import Batch
 from srkit_astro.extra import needs
-from srkit_astro.grids import lr_of
-from srkit_astro.metrics.bands import Band, Floats, compare_bands, mean_of_defined
+from srkit_astro.metrics.bands import Band, BandMetric, Floats, RadiusMetric, mean_of_defined
 from srkit_astro.metrics.detection import DETECTION, Sources, detect
 
 with needs("photutils"):
@@ -29,24 +26,22 @@ def magnitudes(sr: float, hr: float) -> float:
     return -2.5 * math.log10(sr / hr) if sr > 0 and hr > 0 else math.nan
 
 
-class FluxError:
+class FluxError(BandMetric):
     """Error of the total flux in magnitudes: ``-2.5 log10(sum of SR / sum of HR)``.
 
     The sky is not subtracted: it is expected to be zero, and an offset of SR counts as an error.
     Undefined if either sum is not positive.
     """
 
-    higher_is_better = False
     signed = True
     unit = "mag"
     protocol = "-2.5 log10 of the sum of SR over the sum of HR, whole image, no sky subtracted"
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-        return compare_bands(lambda s, h: magnitudes(s.sum(), h.sum()), sr, batch)
+    def _compare(self, sr: Band, hr: Band) -> float:
+        return magnitudes(sr.sum(), hr.sum())
 
 
-class ApertureFluxError:
+class ApertureFluxError(RadiusMetric):
     """Error of the flux in circular apertures around the sources of HR, in magnitudes.
 
     The sky of HR is subtracted from both images. The value of an image is the mean over the sources
@@ -59,7 +54,6 @@ class ApertureFluxError:
         Radius of the apertures in LR pixels.
     """
 
-    higher_is_better = False
     signed = True
     unit = "mag"
 
@@ -70,25 +64,17 @@ class ApertureFluxError:
             f"HR subtracted from both, mean over the {DETECTION}"
         )
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-        radius = self.radius * lr_of(batch)[1]
-
-        def measure(sr: Band, hr: Band) -> float:
-            sources = detect(hr)
-            places = _inside(sources, radius)
-            if not len(places):
-                return math.nan
-            aperture = CircularAperture(places, radius)
-            fluxes = (
-                aperture.do_photometry(image)[0] for image in (sr - sources.sky, sources.image)
-            )
-            return mean_of_defined([magnitudes(s, h) for s, h in zip(*fluxes, strict=True)])
-
-        return compare_bands(measure, sr, batch)
+    def _compare(self, radius: float, sr: Band, hr: Band) -> float:
+        sources = detect(hr)
+        places = _inside(sources, radius)
+        if not len(places):
+            return math.nan
+        aperture = CircularAperture(places, radius)
+        fluxes = (aperture.do_photometry(image)[0] for image in (sr - sources.sky, sources.image))
+        return mean_of_defined([magnitudes(s, h) for s, h in zip(*fluxes, strict=True)])
 
 
-class IsophotalFluxError:
+class IsophotalFluxError(BandMetric):
     """Error of the flux within the isophote of HR's brightest source, in magnitudes.
 
     The isophote is that of the detection threshold in HR. The same pixels are summed in both
@@ -96,7 +82,6 @@ class IsophotalFluxError:
     truncated by the edge, or if either flux is not positive.
     """
 
-    higher_is_better = False
     signed = True
     unit = "mag"
     protocol = (
@@ -104,17 +89,12 @@ class IsophotalFluxError:
         f"subtracted from both, brightest of the {DETECTION}"
     )
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-
-        def measure(sr: Band, hr: Band) -> float:
-            true = detect(hr).whole
-            if not len(true):
-                return math.nan
-            inside = isophote(true)
-            return magnitudes((sr - true.sky)[inside].sum(), true.image[inside].sum())
-
-        return compare_bands(measure, sr, batch)
+    def _compare(self, sr: Band, hr: Band) -> float:
+        true = detect(hr).whole
+        if not len(true):
+            return math.nan
+        inside = isophote(true)
+        return magnitudes((sr - true.sky)[inside].sum(), true.image[inside].sum())
 
 
 def isophote(sources: Sources) -> NDArray[np.bool_]:
@@ -133,7 +113,7 @@ def isophote(sources: Sources) -> NDArray[np.bool_]:
     return found & above
 
 
-class PeakError:
+class PeakError(RadiusMetric):
     """Relative error of the peak brightness of the sources of HR: ``SR / HR - 1``.
 
     The sky of HR is subtracted from both images. The peak in SR is the brightest pixel within the
@@ -145,9 +125,7 @@ class PeakError:
         The radius in LR pixels.
     """
 
-    higher_is_better = False
     signed = True
-    unit = ""
 
     def __init__(self, *, radius: PositiveFloat = 1.0) -> None:
         self.radius = radius
@@ -156,20 +134,14 @@ class PeakError:
             f"1; sky of HR subtracted from both, mean over the {DETECTION}"
         )
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-        radius = self.radius * lr_of(batch)[1]
-
-        def measure(sr: Band, hr: Band) -> float:
-            sources = detect(hr)
-            rows, columns = np.indices(hr.shape)
-            errors = []
-            for x, y in zip(sources.catalogue["xpeak"], sources.catalogue["ypeak"], strict=True):
-                near = np.hypot(rows - y, columns - x) <= radius
-                errors.append((sr[near].max() - sources.sky) / sources.image[y, x] - 1)
-            return mean_of_defined(errors)
-
-        return compare_bands(measure, sr, batch)
+    def _compare(self, radius: float, sr: Band, hr: Band) -> float:
+        sources = detect(hr)
+        rows, columns = np.indices(hr.shape)
+        errors = []
+        for x, y in zip(sources.catalogue["xpeak"], sources.catalogue["ypeak"], strict=True):
+            near = np.hypot(rows - y, columns - x) <= radius
+            errors.append((sr[near].max() - sources.sky) / sources.image[y, x] - 1)
+        return mean_of_defined(errors)
 
 
 def _inside(sources: Sources, radius: float) -> Floats:

@@ -19,7 +19,7 @@ from torch import Tensor
 from srkit.interfaces import Batch
 from srkit_astro.extra import needs
 from srkit_astro.grids import lr_of, pixel_scale_of
-from srkit_astro.metrics.bands import Band, Floats, compare_bands, mean_of_defined, measure_bands
+from srkit_astro.metrics.bands import Band, BandMetric, Floats, mean_of_defined, measure_bands
 from srkit_astro.metrics.detection import DETECTION, Sources, detect
 
 with needs("sep"):
@@ -132,7 +132,7 @@ def compare_moments(difference: Callable[[Moments, Moments], float], sr: Band, h
     return mean_of_defined([difference(s, h) for s, h in pairs if s is not None and h is not None])
 
 
-class CentroidShift:
+class CentroidShift(BandMetric):
     """Distance between the positions of a source in SR and HR, in milliarcseconds.
 
     Positions are centroids under a circular Gaussian window, whose FWHM is the half-light diameter
@@ -140,7 +140,6 @@ class CentroidShift:
     truncated by the edge. Undefined for images without any.
     """
 
-    higher_is_better = False
     unit = "mas"
     protocol = (
         "distance of windowed centroids in SR and HR, Gaussian window of HR's half-light diameter, "
@@ -149,22 +148,19 @@ class CentroidShift:
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-        return 1000 * pixel_scale_of(batch) * compare_bands(_centroid_shift, sr, batch)
+        return 1000 * pixel_scale_of(batch) * super().__call__(sr, batch)
+
+    def _compare(self, sr: Band, hr: Band) -> float:
+        true = detect(hr).whole
+        x, y = true.positions.T
+        radius, _ = sep.flux_radius(true.image, x, y, 6 * true.catalogue["a"], 0.5, subpix=5)
+        window = np.maximum(2 * radius, 1) * gaussian_fwhm_to_sigma
+        images = (detect(sr).image, true.image)
+        places = [np.stack(sep.winpos(image, x, y, window)[:2], 1) for image in images]
+        return mean_of_defined(np.hypot(*(places[0] - places[1]).T))
 
 
-def _centroid_shift(sr: Band, hr: Band) -> float:
-    true = detect(hr).whole
-    x, y = true.positions.T
-    rows = true.catalogue
-    radius, _ = sep.flux_radius(true.image, x, y, 6 * rows["a"], 0.5, subpix=5)
-    window = np.maximum(2 * radius, 1) * gaussian_fwhm_to_sigma
-    places = [
-        np.stack(sep.winpos(image, x, y, window)[:2], 1) for image in (detect(sr).image, true.image)
-    ]
-    return mean_of_defined(np.hypot(*(places[0] - places[1]).T))
-
-
-class EllipticityError:
+class EllipticityError(BandMetric):
     """Modulus of the difference of the complex ellipticities in SR and HR.
 
     The ellipticity is the distortion of adaptive moments: its modulus is ``(a² - b²) / (a² + b²)``,
@@ -173,20 +169,13 @@ class EllipticityError:
     images without any.
     """
 
-    higher_is_better = False
-    unit = ""
     protocol = f"modulus of the difference of the distortions of SR and HR, {PROTOCOL}"
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-
-        def difference(sr: Moments, hr: Moments) -> float:
-            return abs(sr.ellipticity - hr.ellipticity)
-
-        return compare_bands(lambda s, h: compare_moments(difference, s, h), sr, batch)
+    def _compare(self, sr: Band, hr: Band) -> float:
+        return compare_moments(lambda s, h: abs(s.ellipticity - h.ellipticity), sr, hr)
 
 
-class SizeError:
+class SizeError(BandMetric):
     """Relative error of the sizes of sources: ``SR / HR - 1``.
 
     Positive values mean that SR is blurred. The size is the fourth root of the determinant of the
@@ -194,18 +183,11 @@ class SizeError:
     `ellipticity_error`.
     """
 
-    higher_is_better = False
     signed = True
-    unit = ""
     protocol = f"size in SR over that in HR, minus 1, {PROTOCOL}"
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-
-        def difference(sr: Moments, hr: Moments) -> float:
-            return sr.size / hr.size - 1
-
-        return compare_bands(lambda s, h: compare_moments(difference, s, h), sr, batch)
+    def _compare(self, sr: Band, hr: Band) -> float:
+        return compare_moments(lambda s, h: s.size / h.size - 1, sr, hr)
 
 
 class FwhmGain:

@@ -18,7 +18,7 @@ from torch import Tensor
 from srkit.interfaces import Batch
 from srkit_astro.grids import pixel_scale_of
 from srkit_astro.instruments.ranges import ascending
-from srkit_astro.metrics.bands import Band, Floats, compare_bands
+from srkit_astro.metrics.bands import Band, BandMetric, Floats
 
 #: Rings with less than this fraction of the power of the strongest one only contain rounding
 #: errors.
@@ -57,7 +57,7 @@ def ring_sums(values: NDArray[np.float64], numbers: NDArray[np.intp], count: int
     return np.asarray(sums[:count], dtype=np.float64)
 
 
-class PowerSpectrumRatio:
+class PowerSpectrumRatio(BandMetric):
     """Mean deviation of the radial power spectrum of SR from that of HR, in dB.
 
     The mean of ``|10 log10(power of SR / power of HR)|`` over the rings of a frequency band:
@@ -72,7 +72,6 @@ class PowerSpectrumRatio:
         scale of 2, ``[0.5, 1]`` are the frequencies that LR cannot contain.
     """
 
-    higher_is_better = False
     unit = "dB"
 
     def __init__(
@@ -84,11 +83,7 @@ class PowerSpectrumRatio:
             f"{band[0]:g} to {band[1]:g} of the Nyquist frequency of HR"
         )
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-        return compare_bands(self._measure, sr, batch)
-
-    def _measure(self, sr: Band, hr: Band) -> float:
+    def _compare(self, sr: Band, hr: Band) -> float:
         numbers, frequencies = rings(hr.shape)
         powers = (
             ring_sums(np.abs(transform(image)) ** 2, numbers, len(frequencies))
@@ -104,7 +99,7 @@ class PowerSpectrumRatio:
             return float(np.abs(10 * np.log10(restored[kept] / true[kept])).mean())
 
 
-class FourierRingCorrelation:
+class FourierRingCorrelation(BandMetric):
     """Resolution of SR in arcsec, from its correlation with HR on rings of spatial frequency.
 
     It is the inverse of the frequency at which the correlation first falls below the threshold,
@@ -123,7 +118,6 @@ class FourierRingCorrelation:
     image resolution in optical nanoscopy", Nature Methods 10 (2013) 557, for 1/7.
     """
 
-    higher_is_better = False
     unit = "arcsec"
 
     def __init__(self, *, threshold: Annotated[float, Field(gt=0, lt=1)] = 1 / 7) -> None:
@@ -135,9 +129,9 @@ class FourierRingCorrelation:
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: shape ``(N,)``."""
-        return pixel_scale_of(batch) * compare_bands(self._measure, sr, batch)
+        return pixel_scale_of(batch) * super().__call__(sr, batch)
 
-    def _measure(self, sr: Band, hr: Band) -> float:
+    def _compare(self, sr: Band, hr: Band) -> float:
         if np.ptp(sr) == 0 or np.ptp(hr) == 0:
             return math.nan
         correlation, frequencies = ring_correlation(sr, hr)
