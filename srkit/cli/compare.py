@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from srkit.cli.options import ImagePrecision, SelfEnsemble, ZeroPoint
 from srkit.cli.output import fail, new_console
 
 
@@ -25,17 +26,9 @@ def compare(
     at: Annotated[
         str | None, typer.Option(help="X,Y: LR pixel at the centre if only a part is shown.")
     ] = None,
-    zero_point: Annotated[
-        float | None,
-        typer.Option(help="AB magnitude of one unit, if the file does not say."),
-    ] = None,
-    self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="Average over eight flips and rotations.")
-    ] = False,
-    precision: Annotated[
-        Literal["auto", "bf16", "fp32"],
-        typer.Option(help="auto: bf16 for 8-bit images, fp32 otherwise."),
-    ] = "auto",
+    zero_point: ZeroPoint = None,
+    self_ensemble: SelfEnsemble = False,
+    precision: ImagePrecision = "auto",
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Page; NAME_compare.html beside the image by default."),

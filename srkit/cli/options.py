@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,5 +14,16 @@ Overrides = Annotated[
 ]
 Sample = Annotated[
     bool, typer.Option("--sample", help="Run on a few data that need no download, in minutes.")
+]
+ZeroPoint = Annotated[
+    float | None,
+    typer.Option(help="AB magnitude of one unit of the values, if the file does not say."),
+]
+SelfEnsemble = Annotated[
+    bool, typer.Option("--self-ensemble", help="Average over eight flips and rotations.")
+]
+ImagePrecision = Annotated[
+    Literal["auto", "bf16", "fp32"],
+    typer.Option(help="auto: bf16 for 8-bit images, fp32 otherwise."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]

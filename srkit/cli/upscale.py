@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from srkit.cli.options import ImagePrecision, SelfEnsemble, ZeroPoint
 from srkit.cli.output import fail, new_console
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from srkit.system.processes.pool import Pool
     from srkit.upscaling.files import Summary
     from srkit.upscaling.jobs import Job
     from srkit.upscaling.request import Request
@@ -42,8 +42,7 @@ Out = Annotated[
     ),
 ]
 Scale = Annotated[
-    float | None,
-    typer.Option(help="SR pixels per LR pixel; the model's own, or 2 without a model."),
+    float | None, typer.Option(help="SR pixels per LR pixel; by default that of the model.")
 ]
 Width = Annotated[int | None, typer.Option(help="Width of SR in pixels, in place of a scale.")]
 Height = Annotated[int | None, typer.Option(help="Height of SR in pixels, in place of a scale.")]
@@ -53,40 +52,26 @@ Megapixels = Annotated[
 Format = Annotated[
     str | None, typer.Option("--format", help="File name extension of the outputs, such as png.")
 ]
-ZeroPoint = Annotated[
-    float | None,
-    typer.Option(help="AB magnitude of one unit of the values, for files that do not state it."),
-]
-SelfEnsemble = Annotated[
-    bool, typer.Option("--self-ensemble", help="Average over eight flips and turns.")
-]
 Uncertainty = Annotated[
-    bool,
-    typer.Option("--uncertainty", help="Write the variance of each pixel, to formats that can."),
+    bool, typer.Option("--uncertainty", help="Estimate the variance of each pixel of FITS and NPZ.")
 ]
 Check = Annotated[
-    bool,
-    typer.Option("--check", help="Degrade SR again and write where the input does not support it."),
+    bool, typer.Option("--check", help="Degrade SR again and compare it with the input.")
 ]
 Compare = Annotated[
     bool, typer.Option("--compare", help="Write a page with a slider between input and output.")
 ]
-Rounding = Annotated[
-    Literal["auto", "bf16", "fp32"],
-    typer.Option("--precision", help="auto: bf16 for 8-bit pictures, fp32 for everything else."),
-]
 NetworkEngine = Annotated[
     Literal["torch", "openvino"],
     typer.Option(
-        "--engine",
-        help="openvino: faster on CPUs once it has prepared the network (srkit[openvino]).",
+        help="openvino: faster on CPUs once it has prepared the network (srkit[openvino])."
     ),
 ]
 Tile = Annotated[
     int | None,
     typer.Option(min=1, help="Side of the tiles in LR pixels; by default what fits into memory."),
 ]
-ProcessCount = Annotated[
+Processes = Annotated[
     int | None,
     typer.Option(
         min=1,
@@ -101,7 +86,7 @@ RayAddress = Annotated[
     ),
 ]
 MaxInput = Annotated[
-    float, typer.Option(min=1e-6, help="Largest compressed picture, in millions of pixels.")
+    float, typer.Option(min=1e-6, help="Largest compressed image, in millions of pixels.")
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace existing outputs; by default they are skipped.")
@@ -116,47 +101,30 @@ def upscale(
     width: Width = None,
     height: Height = None,
     megapixels: Megapixels = None,
-    file_format: Format = None,
+    suffix: Format = None,
     zero_point: ZeroPoint = None,
     self_ensemble: SelfEnsemble = False,
     uncertainty: Uncertainty = False,
     check: Check = False,
     compare: Compare = False,
-    precision: Rounding = "auto",
+    precision: ImagePrecision = "auto",
     engine: NetworkEngine = "torch",
     tile: Tile = None,
-    processes: ProcessCount = None,
+    processes: Processes = None,
     ray: RayAddress = None,
     max_input: MaxInput = 250.0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Restore pictures and FITS frames with a trained model."""
+    """Restore images and FITS frames with a trained model."""
+    options = dict(locals())  # the fields of a request, and those of its size
     from srkit.upscaling.request import Request
     from srkit.upscaling.size import Size
 
+    sides = {name: options.pop(name) for name in ("scale", "width", "height", "megapixels")}
     try:
-        size = Size(scale, width, height, megapixels)
+        request = Request(size=Size(**sides), **options)
     except ValueError as error:
         fail(str(error))
-    request = Request(
-        inputs=inputs,
-        out=out,
-        suffix=file_format,
-        model=model,
-        size=size,
-        zero_point=zero_point,
-        self_ensemble=self_ensemble,
-        uncertainty=uncertainty,
-        precision=precision,
-        engine=engine,
-        tile=tile,
-        max_input=max_input,
-        overwrite=overwrite,
-        processes=processes,
-        ray=ray,
-        check=check,
-        compare=compare,
-    )
     _run(request)
 
 
@@ -191,10 +159,9 @@ def _run(request: Request) -> None:
             send(jobs[0].target.path)
             summary.output = None  # the name of a temporary file
         if request.check:
-            from srkit.studies.consistency.files import check_files
+            from srkit.studies.consistency.report import check_files
 
-            checks = check_files(jobs, upscalers, registry, console, metadata=request.metadata)
-            summary.failed += checks.failed
+            summary.failed += check_files(jobs, upscalers, registry, console, request.metadata)
         if request.compare:
             from srkit.studies.compare.measure import compare_outputs
 
@@ -207,7 +174,7 @@ def _run(request: Request) -> None:
 
 
 def _streams(request: Request) -> tuple[bool, bool]:
-    """Return whether to read from standard input, and to write to standard output."""
+    """Return whether to read from standard input, and whether to write to standard output."""
     from srkit.upscaling.streams import STREAM
 
     count, reads = len(request.inputs), STREAM in request.inputs
@@ -225,14 +192,20 @@ def _streams(request: Request) -> tuple[bool, bool]:
 def _restore(
     request: Request, jobs: Sequence[Job], upscalers: Upscalers, console: Console
 ) -> Summary:
-    """Restore files in this process or, if asked, in several."""
+    """Restore files in this process or, if requested, in several."""
     from functools import partial
 
+    from srkit.system.processes.pool import LocalPool, Pool
+    from srkit.system.processes.ray_pool import RayPool
     from srkit.upscaling.files import FileUpscaler, upscale_files
     from srkit.upscaling.frames.files import one_by_one
     from srkit.upscaling.parallel import open_files, share_files, share_windows
 
-    pool = _pool(request)
+    pool: Pool | None = None
+    if request.ray is not None:
+        pool = RayPool(request.ray, request.processes)
+    elif request.processes is not None and request.processes > 1:
+        pool = LocalPool(request.processes)
     if pool is not None and len(jobs) > 1:
         return share_files(jobs, partial(open_files, request), pool, console)
     upscaler = FileUpscaler(
@@ -242,14 +215,3 @@ def _restore(
         restore_windows=one_by_one if pool is None else partial(share_windows, request, pool),
     )
     return upscale_files(jobs, upscaler, console)
-
-
-def _pool(request: Request) -> Pool | None:
-    """Return the processes that share the work; None if there is only this one."""
-    from srkit.system.processes.pool import LocalPool
-    from srkit.system.processes.ray_pool import RayPool
-
-    count = request.processes
-    if request.ray is not None:
-        return RayPool(request.ray, count)
-    return LocalPool(count) if count is not None and count > 1 else None

@@ -1,1 +1,1 @@
-"""`srkit upscale --check`: whether the input supports the result."""
+"""`srkit upscale --check`: whether SR agrees with its input."""

@@ -1,4 +1,4 @@
-"""The picture of a residual: what SR, degraded again, differs by from its input."""
+"""Figure of a residual: the input minus SR degraded again."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from matplotlib.patches import Rectangle
 
 from srkit.report.colour_scales import DIFFERENCES
 from srkit.report.plotting import style
-from srkit.studies.consistency.check import Array, Check, strongest_band
+from srkit.studies.consistency.measure import Array, Check, strongest_band
 
-#: Inches of the longer side, of the margins and of the colour bar beside it.
+#: Size in inches of the longer side, the margins and the colour bar.
 SIDE, EDGE, BAR = 7.0, 0.35, 0.9
-#: Most pixels of a side; of larger images each pixel shows the strongest residual of several.
+#: Maximum pixels per side; in larger images each pixel shows the strongest residual of several.
 LARGEST = 2000
-#: Regions that are framed.
+#: Maximum number of framed regions.
 FRAMED = 30
 
 
 def residual_figure(found: Check, title: str) -> tuple[Figure, float]:
     """Draw a residual in units of its yardstick, with the worst regions framed.
 
-    Red is where LR is brighter than SR says, blue where it is darker; each pixel shows the band
-    that differs most. The colours reach to twice the threshold, or to the largest residual.
+    LR is brighter than SR predicts where it is red, darker where it is blue; each pixel shows the
+    band that differs most. The colours reach to twice the threshold, or to the largest residual.
 
     Parameters
     ----------
     found
         The check.
     title
-        What it is of.
+        Title of the figure.
 
     Returns
     -------
     figure, dpi
-        The figure, and the resolution at which a pixel of it is at least one of LR.
+        The figure, and a resolution that shows every LR pixel.
     """
     unit = found.yardstick
     factor = unit.values.where(unit.values > 0, float("nan")).float()
@@ -66,7 +66,7 @@ def residual_figure(found: Check, title: str) -> tuple[Figure, float]:
 
 
 def _shrunk(image: Array) -> tuple[Array, int]:
-    """Give the strongest pixel of each block, where an image is too large to be drawn."""
+    """Reduce an image that is too large to the strongest pixel of each block."""
     step = -(-max(image.shape) // LARGEST)
     if step == 1:
         return image, 1

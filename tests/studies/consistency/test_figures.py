@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from srkit.interfaces import Image
-from srkit.studies.consistency.check import Check, check
-from srkit.studies.consistency.degradation import Redegradation
 from srkit.studies.consistency.figures import LARGEST, residual_figure
+from srkit.studies.consistency.forward_model import ForwardModel
+from srkit.studies.consistency.measure import Check, check
 
-SAME = Redegradation(lambda sr, size: sr, "as it is", "")
+SAME = ForwardModel(lambda sr, size: sr, "as it is", "")
 
 
 def _check(residual: Tensor, **metadata: Any) -> Check:

@@ -1,4 +1,4 @@
-"""Where SR is not supported by its input: degraded again, it has to be LR within the noise."""
+"""Find where SR contradicts its input: degraded again, it must agree with LR within the noise."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from torch import Tensor
 
 from srkit.images._levels import is_measured
 from srkit.interfaces import Image
-from srkit.studies.consistency.degradation import Redegradation
+from srkit.studies.consistency.forward_model import ForwardModel
 from srkit.upscaling.normalisation import filled
 
-#: Residuals beyond so many standard deviations of the noise, or levels of 8 bits, are not
-#: supported.
+#: Residuals beyond so many standard deviations of the noise, or 8-bit levels, are not supported.
 SIGMAS, LEVELS = 5.0, 8.0
-#: A Gaussian's standard deviation over its median absolute deviation.
+#: Ratio of the standard deviation of a Gaussian to its median absolute deviation.
 MAD = 1.4826
-#: Regions of one image that are listed.
+#: Maximum number of regions per image.
 LISTED = 100
 
 Array = NDArray[np.float32]
@@ -30,18 +29,18 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
-    """What residuals are measured by.
+    """The unit in which residuals are measured.
 
     Parameters
     ----------
     values
-        Of a size that spreads over ``(C, H, W)``, in the unit of LR.
+        Its size in the unit of LR, broadcastable to ``(C, H, W)``.
     unit
         ``sigma`` or ``levels``.
     source
         Where it comes from.
     threshold
-        Above how many of them SR is not supported.
+        Residual in this unit above which SR is not supported.
     """
 
     values: Tensor
@@ -52,18 +51,18 @@ class Yardstick:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Neighbouring LR pixels, diagonally too, where SR is not supported.
+    """Connected LR pixels, diagonals included, where SR is not supported.
 
     Parameters
     ----------
     x, y
-        Column and row of the worst pixel, counted from 0 at the first of the file.
+        Column and row of the worst pixel, from 0 at the first of the file.
     worst
-        LR less SR degraded again there, in units of the yardstick.
+        LR minus SR degraded again at the worst pixel, in units of the yardstick.
     pixels
-        How many.
+        Number of pixels.
     box
-        First column and row, and those behind the last.
+        First column and row, and those after the last.
     """
 
     x: int
@@ -75,33 +74,33 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of comparing SR with its input.
+    """The result of comparing SR with its input.
 
     Parameters
     ----------
     residual
-        LR less SR degraded again, ``(C, H, W)`` in the unit of LR; NaN where LR has no value.
+        LR minus SR degraded again, ``(C, H, W)`` in the unit of LR; NaN where LR has no value.
     yardstick
-        What it is measured by.
-    degraded
+        The unit in which it is measured.
+    forward
         How SR was degraded.
     regions
         Where SR is not supported, the worst first; at most `LISTED`.
     count
-        How many regions there are.
+        Number of all regions.
     share
-        Of the pixels that have a value, how many are in them.
+        Fraction of the pixels with a value that are in a region.
     rms
         Root mean square of the residual, in the unit of LR.
     relative_rms
         The same in units of the yardstick.
     flux_change
-        Sum of SR less that of LR, over the sum of LR's absolute values.
+        Sum of SR minus that of LR, over the sum of LR's absolute values.
     """
 
     residual: Tensor
     yardstick: Yardstick
-    degraded: Redegradation
+    forward: ForwardModel
     regions: list[Region]
     count: int
     share: float
@@ -115,23 +114,23 @@ class Check:
         return self.regions[0] if self.regions else None
 
 
-def check(lr: Image, sr: Image, degraded: Redegradation) -> Check:
+def check(lr: Image, sr: Image, forward: ForwardModel) -> Check:
     """Degrade SR again, and find where it contradicts its input.
 
-    Where colours have an opacity they are compared as on black. What has no value in LR is filled
-    with the band's median in SR, as the network saw it.
+    Colours with an opacity are compared on black. Pixels without a value are filled in SR with the
+    median of their band, as the network saw them.
 
     Parameters
     ----------
     lr, sr
         The input and its SR, in the same values.
-    degraded
-        How SR becomes LR again.
+    forward
+        Degrades SR.
     """
     seen, enlarged = _seen(lr, sr)
     height, width = seen.shape[-2:]
     known = filled(enlarged, ~enlarged.isfinite())
-    again = degraded.apply(known[None].double(), (height, width))[0]
+    again = forward.apply(known[None].double(), (height, width))[0]
     residual = torch.where(seen.isfinite(), seen.double() - again, math.nan)
     measure = yardstick(lr)
     relative = torch.where(measure.values > 0, residual / measure.values, math.nan)
@@ -140,7 +139,7 @@ def check(lr: Image, sr: Image, degraded: Redegradation) -> Check:
     return Check(
         residual=residual.float(),
         yardstick=measure,
-        degraded=degraded,
+        forward=forward,
         regions=regions,
         count=count,
         share=share,
@@ -151,10 +150,10 @@ def check(lr: Image, sr: Image, degraded: Redegradation) -> Check:
 
 
 def yardstick(lr: Image) -> Yardstick:
-    """Choose what residuals of an image are measured by.
+    """Choose the unit in which residuals of an image are measured.
 
-    The noise of its file's variance; or what :func:`measured_noise` finds; or, for pictures and
-    where there is no noise, levels: 1/255 of the range from black to white.
+    The noise by the variance of its file, or by :func:`measured_noise`; or, for images of 8 and 16
+    bits and without noise, levels: 1/255 of the range from black to white.
     """
     if "variance" in lr.metadata:
         noise = lr.metadata["variance"].double().sqrt()
@@ -173,17 +172,17 @@ def measured_noise(pixels: Tensor) -> Tensor:
 
     By the median absolute value of the finest diagonal Haar wavelets (Donoho & Johnstone 1994,
     Biometrika 81, 425), in which smooth light cancels. Noise that is correlated between neighbours,
-    as after drizzling, is larger.
+    as after drizzling, is underestimated.
 
     Parameters
     ----------
     pixels
-        ``(C, H, W)``; NaN where there is no value.
+        ``(C, H, W)``, with NaN where there is no value.
 
     Returns
     -------
     Tensor
-        ``(C, 1, 1)`` float64, 0 where it cannot be told.
+        ``(C, 1, 1)`` float64; 0 if it cannot be estimated.
     """
     x = pixels.double()
     wavelets = (x[..., 1:, 1:] - x[..., 1:, :-1] - x[..., :-1, 1:] + x[..., :-1, :-1]) / 2
@@ -193,23 +192,23 @@ def measured_noise(pixels: Tensor) -> Tensor:
 
 
 def find_regions(relative: Tensor, threshold: float) -> tuple[list[Region], int, float]:
-    """Find connected pixels whose residual is beyond a threshold in any band.
+    """Find connected pixels whose residual exceeds a threshold in any band.
 
     Parameters
     ----------
     relative
-        Residual in units of the yardstick, ``(C, H, W)``; NaN where there is none.
+        Residual in units of the yardstick, ``(C, H, W)``; NaN where LR has no value.
     threshold
-        Of its absolute value.
+        Threshold of the absolute value.
 
     Returns
     -------
     regions
-        The worst first, at most `LISTED`.
+        The regions, the worst first, at most `LISTED`.
     count
-        How many there are.
+        Number of all regions.
     share
-        Of the pixels with a value that are in one.
+        Fraction of the pixels with a value that are in one.
     """
     signed = strongest_band(relative)
     strength = np.abs(np.nan_to_num(signed))
@@ -230,18 +229,18 @@ def find_regions(relative: Tensor, threshold: float) -> tuple[list[Region], int,
 
 
 def strongest_band(residual: Tensor) -> Array:
-    """Give a residual ``(C, H, W)`` in the band in which it is largest, ``(H, W)``, signed."""
+    """Return the signed residual of the band where it is largest, ``(H, W)``."""
     chosen = residual.abs().nan_to_num(-1.0, posinf=math.inf).argmax(0, keepdim=True)
     strongest: Array = residual.gather(0, chosen)[0].numpy()
     return strongest
 
 
 def _seen(lr: Image, sr: Image) -> tuple[Tensor, Tensor]:
-    """Give colours as they are seen where they have an opacity."""
+    """Return LR and SR as they are seen on black, or on white if SR has no opacity."""
     opacity, enlarged = lr.metadata.get("alpha"), sr.metadata.get("alpha")
     if opacity is None:
         return lr.pixels, sr.pixels
-    if enlarged is None:  # the output has no room for it: on white
+    if enlarged is None:  # the file of SR has no alpha channel
         white = lr.data_range[1]
         return white + (lr.pixels - white) * opacity, sr.pixels
     black = lr.data_range[0]

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from srkit.functional.resizing import resize
 from srkit.interfaces import Batch, Image
-from srkit.studies.consistency.check import (
+from srkit.studies.consistency.forward_model import ForwardModel
+from srkit.studies.consistency.measure import (
     LISTED,
     Check,
     check,
@@ -22,12 +23,9 @@ from srkit.studies.consistency.check import (
     measured_noise,
     yardstick,
 )
-from srkit.studies.consistency.degradation import Redegradation
 
 RNG = np.random.default_rng(3)
-AREA = Redegradation(
-    lambda sr, size: resize(sr, size, kernel="area"), "averaged over LR pixels", ""
-)
+AREA = ForwardModel(lambda sr, size: resize(sr, size, kernel="area"), "averaged over LR pixels", "")
 Frame = partial(Image, metadata={"bits": 32})
 
 

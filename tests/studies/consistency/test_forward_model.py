@@ -14,7 +14,7 @@ from srkit.components.options import build
 from srkit.components.registry import Registry
 from srkit.functional.resizing import resize
 from srkit.models.open import open_model
-from srkit.studies.consistency.degradation import Redegradation, redegradation
+from srkit.studies.consistency.forward_model import ForwardModel, forward_model
 
 PSF = {"type": "gaussian", "fwhm": 0.2}
 TELESCOPE = {"psf": PSF, "pixel_scale": 0.05}
@@ -23,17 +23,17 @@ NOISE = {"exposure": 100, "gain": 2, "read_noise": 3}
 
 def _way(
     registry: Registry, path: Path, scale: float = 2, measured: bool = True, **degradation: Any
-) -> Redegradation:
+) -> ForwardModel:
     changes = {"degradation": degradation} if degradation else {}
     model = open_model(save_network(path / "best.safetensors", **changes), registry)
-    return redegradation(model, scale, registry, measured=measured)
+    return forward_model(model, scale, registry, measured=measured)
 
 
 def test_the_telescope_of_the_recipe_without_its_noise(tmp_path: Path, registry: Registry) -> None:
     way = _way(registry, tmp_path, type="psf_noise", **TELESCOPE, noise=NOISE)
     assert (way.name, way.reason) == (
         "psf_noise of l2 without its noise",
-        "it is the model's own degradation",
+        "it is the degradation of the model",
     )
     sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
     expected = build(PsfNoise, TELESCOPE, scale=2)(sr, [0])
@@ -54,22 +54,22 @@ def test_the_kernel_of_the_recipe(tmp_path: Path, registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("degradation", "reason"),
     [
-        ({}, "the model tells no degradation of its own"),
+        ({}, "the model has no recipe with a degradation"),
         (
             {"type": "psf_noise", **TELESCOPE, "psf": {"type": "gaussian", "fwhm": [0.1, 0.2]}},
-            "the model's own, psf_noise, is random",
+            "the degradation of the model, psf_noise, is random",
         ),
         (
             {"type": "bicubic", "quantize": True},
-            "the model's own, bicubic, rounds or changes values",
+            "the degradation of the model, bicubic, rounds or changes values",
         ),
         (
             {"type": "bicubic", "factor": 0.4},
-            "the model's own, bicubic, is not for its scale: its SR is resized to HR",
+            "the degradation of the model, bicubic, has the factor 0.4, not 1 / 2",
         ),
         (
             {"type": "fog"},
-            "the model's own, fog, cannot be built here (unknown degradation 'fog'",
+            "the degradation of the model, fog, cannot be built (unknown degradation 'fog'",
         ),
     ],
 )
@@ -91,7 +91,10 @@ def test_rounding_to_levels_is_no_harm_to_pictures(tmp_path: Path, registry: Reg
 
 def test_another_scale_than_the_models(tmp_path: Path, registry: Registry) -> None:
     way = _way(registry, tmp_path, 2.5, type="bilinear")
-    assert (way.name, way.reason) == ("bicubic", "the model's own, bilinear, is for scale 2")
+    assert (way.name, way.reason) == (
+        "bicubic",
+        "the degradation of the model, bilinear, is for scale 2",
+    )
     sr = torch.full((1, 1, 25, 38), 3.0)  # of 10 x 15 pixels
     assert way.apply(sr, (10, 15)).shape == (1, 1, 10, 15)
     assert way.apply(sr, (10, 15)).mean().item() == pytest.approx(3)
@@ -100,7 +103,7 @@ def test_another_scale_than_the_models(tmp_path: Path, registry: Registry) -> No
 def test_several_degradations_of_a_recipe(tmp_path: Path, registry: Registry) -> None:
     steps = [{"type": "bilinear"}, {"type": "bicubic", "factor": 1.0}]
     path = save_network(tmp_path / "best.safetensors", degradation=steps)
-    way = redegradation(open_model(path, registry), 2, registry, measured=True)
+    way = forward_model(open_model(path, registry), 2, registry, measured=True)
     assert way.name == "bilinear, then bicubic of l2"
     sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
     expected = resize(sr, factor=0.5, kernel="bilinear")
