@@ -1,9 +1,9 @@
-"""Restoring from Python: arrays, tensors, files and other images, one or many."""
+"""Restore arrays, tensors, files and other images from Python."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.images.arrays import array_of_image, image_of_array, to_depth, to_image
+from srkit.images.arrays import array_of_image, image_of_array, image_of_values
 from srkit.images.formats import Formats
 from srkit.interfaces import Image, ObjectFormat, Upscaled
 from srkit.models.open import Model, open_model
@@ -28,26 +28,25 @@ from srkit.upscaling.upscalers import Upscalers
 def load_model(
     reference: str | Path, *, scale: int | None = None, registry: Registry | None = None
 ) -> tuple[nn.Module, Model]:
-    """Load a bare network, and what there is to know of it.
+    """Load a bare network and its description.
 
     Parameters
     ----------
     reference
-        A run folder, a checkpoint, a weight file of another origin, the name of published weights,
-        or ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
+        A run folder, a checkpoint, a third-party weight file, the name of published weights, or
+        ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
     scale
-        The scale that is wanted; the model's own, if it has but one.
+        The required scale; by default the model's own, if it has only one.
     registry
-        Where components come from; what is installed by default.
+        The components; by default those that are installed.
 
     Returns
     -------
     network
         From LR ``(N, C, h, w)`` to SR ``(N, C, scale h, scale w)``, in evaluation mode, on the CPU.
     model
-        Its descriptor: name, scale and channels, the range and unit of the values that it knows
-        (``quantity``), the stretch and the constraint that its values go through and that are not
-        part of it, and where it comes from.
+        Name, scale and channels; range and unit of the network's values (``quantity``); stretch and
+        constraint, which are not part of the network; and provenance.
 
     Raises
     ------
@@ -59,45 +58,44 @@ def load_model(
 
 
 def upscale(images: Any, model: str | Path | Model | None = None, **settings: Any) -> Any:
-    """Restore an image, or several; see :class:`Upscaler`, which does not load its model anew.
+    """Restore an image, or several; :class:`Upscaler` keeps its model for further calls.
 
     Parameters
     ----------
     images
-        As :meth:`Upscaler.__call__` takes them.
+        As for :meth:`Upscaler.__call__`.
     model
-        As :class:`Upscaler` takes it.
+        As for :class:`Upscaler`.
     settings
-        Others of :class:`Upscaler`, such as ``scale=2.5``.
+        Other arguments of :class:`Upscaler`, such as ``scale=2.5``.
     """
     return Upscaler(model, **settings)(images)
 
 
 class Upscaler:
-    """Restores images of any kind with one model; may serve several threads.
+    """Restores images of any kind with one model; thread-safe.
 
     Parameters
     ----------
     model
-        As :func:`load_model` takes it, or what it gives as the descriptor. By default small
-        networks that ship with srkit: those for pictures restore levels of 8 or 16 bits and arrays
-        of three channels, that for frames of the sky all else.
+        As for :func:`load_model`, or the model that it returns. By default, small networks that are
+        part of srkit: 8-bit and 16-bit images and arrays of three channels are restored by those
+        for pictures, everything else by that for frames of the sky.
     scale, width, height, megapixels
-        How large SR is to be, by one of these; by default the model's own scale, and twice as large
-        where no model is named.
+        The size of SR, by one of these; by default the model's own scale, or 2 without a model.
     zero_point
-        AB magnitude of one unit of the values, where images do not say.
+        AB magnitude of one unit of the values, for images that do not state it.
     self_ensemble, uncertainty, precision, tile, device, engine
-        As :class:`srkit.upscaling.upscaler.ImageUpscaler` has them.
+        As for :class:`srkit.upscaling.upscaler.ImageUpscaler`.
     registry
-        Where components come from; what is installed by default.
+        The components; by default those that are installed.
 
     Raises
     ------
     ValueError
-        If a setting is wrong, or two say how large SR is to be.
+        If a setting is invalid, or several sizes are given.
     SrkitError
-        If there is no such model.
+        If the model cannot be opened.
     """
 
     def __init__(
@@ -133,24 +131,24 @@ class Upscaler:
         self._metadata = {} if zero_point is None else {"zero_point": zero_point}
 
     def __call__(self, images: Any) -> Any:
-        """Restore an image, or several, which the network is given together.
+        """Restore an image, or several, which pass through the network together.
 
         Parameters
         ----------
         images
             A NumPy array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``; a tensor, ``(H, W)``,
             ``(C, H, W)`` or ``(N, C, H, W)``; an ``astropy.nddata.CCDData``; the path of a file;
-            or a list of these. Bytes and unsigned 16-bit integers are levels of grey; all other
-            numbers are values of any range, black at 0 and white at 1 where they lie in between,
-            else at their own extremes.
+            or a list of these. Bytes and unsigned 16-bit integers are levels from black to white;
+            all other numbers are values of any range. Black is 0 and white is 1 if the values are
+            between these, else their extremes.
 
         Returns
         -------
         object
-            SR of the same kind, layout, type of number and device; numbers are computed in
-            float32. A CCDData has its WCS, mask and uncertainty brought up to date. A path gives
-            an array, of a FITS file a CCDData. With ``uncertainty``, arrays and tensors come as
-            pairs of SR and its standard deviation.
+            SR of the same type, layout, dtype and device; it is computed in float32. The WCS, mask
+            and uncertainty of a CCDData are updated. For a path, SR is an array or, for a FITS
+            file, a CCDData. With ``uncertainty``, arrays and tensors are returned as pairs of SR
+            and its standard deviation.
 
         Raises
         ------
@@ -181,12 +179,12 @@ class Upscaler:
         )
 
     def _read(self, value: Any) -> tuple[Image, Kind]:
-        """Make an image of an object, and say what knows the way back."""
+        """Convert an object to an image, and return what converts SR back."""
         if isinstance(value, str | Path):
             return self._read_file(Path(value))
         if isinstance(value, np.ma.MaskedArray):
             raise DataError(
-                "a masked array, whose mask SR could not keep; fill it, as by array.filled(np.nan)"
+                "a masked array, whose mask would be lost; fill it, as by array.filled(np.nan)"
             )
         if isinstance(value, np.ndarray | np.generic):
             return image_of_array(np.asarray(value)), _Arrays(value.dtype)
@@ -207,58 +205,52 @@ class Upscaler:
         return image, image_format if isinstance(image_format, ObjectFormat) else _Arrays(None)
 
 
-Kind: TypeAlias = "ObjectFormat | _Arrays | _Tensors"
+class _Enlarging:
+    """Keeps the metadata of arrays and tensors."""
 
-
-def _keep(lr: Image, upscaled: Upscaled) -> Image:
-    metadata = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
-    if upscaled.sigma is not None:
-        metadata["sigma"] = upscaled.sigma
-    return Image(upscaled.pixels, lr.data_range, metadata)
+    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
+        kept = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
+        sigma = {} if upscaled.sigma is None else {"sigma": upscaled.sigma}
+        return Image(upscaled.pixels, lr.data_range, {**kept, **sigma})
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrays:
+class _Arrays(_Enlarging):
     """NumPy arrays; floats are converted to a dtype unless it is None."""
 
     dtype: np.dtype[Any] | None
 
-    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
-        return _keep(lr, upscaled)
-
     def to_object(self, image: Image) -> Any:
-        sr = self._of_type(array_of_image(image))
+        sr = array_of_image(image)
+        if self.dtype is not None and self.dtype.kind == sr.dtype.kind == "f":
+            sr = sr.astype(self.dtype)
         if "sigma" not in image.metadata:
             return sr
         layout = {key: image.metadata[key] for key in ("channel_axis",) if key in image.metadata}
         return sr, array_of_image(Image(image.metadata["sigma"], metadata=layout))
 
-    def _of_type(self, values: Any) -> Any:
-        if self.dtype is None or self.dtype.kind != "f" or values.dtype.kind != "f":
-            return values
-        return values.astype(self.dtype)
-
 
 @dataclass(frozen=True, slots=True)
-class _Tensors:
+class _Tensors(_Enlarging):
     """Tensors of one layout."""
 
     ndim: int
     dtype: torch.dtype
     device: torch.device
 
-    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
-        return _keep(lr, upscaled)
-
     def to_object(self, image: Image) -> Any:
-        levels = self._laid_out(torch.from_numpy(np.ascontiguousarray(array_of_image(image))))
-        sr = levels.to(self.dtype) if self.dtype.is_floating_point else levels
+        sr = self._laid_out(torch.from_numpy(np.ascontiguousarray(array_of_image(image))))
+        sr = sr.to(self.dtype) if self.dtype.is_floating_point else sr
         if "sigma" not in image.metadata:
             return sr
-        return sr, self._laid_out(image.metadata["sigma"]).to(sr.device)
+        return sr, self._laid_out(image.metadata["sigma"])
 
     def _laid_out(self, planes: Tensor) -> Tensor:
         return (planes[0] if self.ndim == 2 else planes).to(self.device)
+
+
+#: Converts images to objects.
+Kind: TypeAlias = ObjectFormat | _Arrays | _Tensors
 
 
 def _image_of_tensor(tensor: Tensor) -> Image:
@@ -269,9 +261,7 @@ def _image_of_tensor(tensor: Tensor) -> Image:
         )
     planes = tensor.detach().cpu()
     planes = planes.float() if planes.is_floating_point() else planes
-    values, _ = to_depth(np.moveaxis(planes.reshape(-1, *planes.shape[-2:]).numpy(), 0, -1))
-    image = to_image(values, alpha=False)
-    return replace(image, metadata={**image.metadata, "channel_axis": 0})
+    return image_of_values(planes.reshape(-1, *planes.shape[-2:]).numpy(), 0)
 
 
 def _stacked(parts: list[Any]) -> Any:

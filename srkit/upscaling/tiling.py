@@ -13,27 +13,27 @@ from torch import Tensor, nn
 
 from srkit.errors import DataError
 
-#: The share of free memory that a tile may take.
+#: Share of the free memory that a tile may take.
 SHARE = 0.5
-#: The largest and the smallest side of a tile in LR pixels, without its margin.
+#: Largest and smallest side of a tile in LR pixels, without its margin.
 LARGEST, SMALLEST = 1024, 16
-#: The farthest that a network's reach is looked for, in LR pixels.
+#: Largest reach of a network that is measured, in LR pixels.
 FARTHEST = 128
-#: What counts as no influence, of the range of values; and where a picture of 8 bits is restored in
-#: bf16: a quarter of a level.
+#: Influence on SR that is neglected, as a fraction of the range of values; and a quarter of a level
+#: for 8-bit images, which are restored in bf16.
 NEGLIGIBLE, OF_LEVELS = 1e-6, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A part of an image, and the larger part that is restored for it.
+    """A part of an image, which is restored with a margin.
 
     Parameters
     ----------
     top, left, bottom, right
         The part in LR pixels.
     margin
-        LR pixels around it that are restored with it, as far as the image goes.
+        LR pixels around it that are restored with it, inside the image.
     """
 
     top: int
@@ -49,20 +49,19 @@ class Tile:
         return image[..., rows, columns]
 
     def place(self, sr: Tensor, whole: Tensor, scale: int) -> None:
-        """Put the restored part, without its margin, where it belongs."""
+        """Copy SR of the part, without its margin, into SR of the image."""
         top, left = (min(edge, self.margin) * scale for edge in (self.top, self.left))
         height, width = (scale * n for n in (self.bottom - self.top, self.right - self.left))
         rows = slice(self.top * scale, self.bottom * scale)
         columns = slice(self.left * scale, self.right * scale)
         whole[..., rows, columns] = sr[..., top : top + height, left : left + width]
 
-
-def tiles(height: int, width: int, side: int, margin: int) -> Iterator[Tile]:
-    """Divide an image of LR pixels into squares, row by row; the last ones may be smaller."""
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            bottom, right = min(top + side, height), min(left + side, width)
-            yield Tile(top, left, bottom, right, margin)
+    def divided(self, side: int, margin: int) -> Iterator[Tile]:
+        """Divide the part into squares, row by row; the last ones may be smaller."""
+        for top in range(self.top, self.bottom, side):
+            for left in range(self.left, self.right, side):
+                bottom, right = min(top + side, self.bottom), min(left + side, self.right)
+                yield Tile(top, left, bottom, right, margin)
 
 
 def restore_tiled(
@@ -73,24 +72,24 @@ def restore_tiled(
     margin: Callable[[], int],
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
-    """Restore ``(N, C, H, W)`` images tile by tile; half the side when memory runs out.
+    """Restore ``(N, C, H, W)`` images tile by tile; the side is halved when memory runs out.
 
     Parameters
     ----------
     restore
-        From LR to SR, of any number of channels; what it makes of a pixel may depend on others at
-        most `margin` away.
+        From LR to SR, of any number of channels; each pixel of SR depends on LR pixels at most
+        `margin` away.
     lr
         The images.
     scale
-        SR pixels for each LR pixel along a side.
+        SR pixels per LR pixel along a side.
     side
-        Of a tile in LR pixels, without its margin.
+        Side of a tile in LR pixels, without its margin.
     margin
-        Tells how many LR pixels around each tile are restored with it and left out again; asked
-        only where there is more than one tile.
+        Returns the LR pixels around each tile that are restored with it; called only if there is
+        more than one tile.
     report
-        Called with the number of LR pixels done and in all.
+        Receives the number of LR pixels done and in total.
 
     Returns
     -------
@@ -103,24 +102,18 @@ def restore_tiled(
         If even the smallest tile does not fit into memory.
     """
     height, width = lr.shape[-2:]
-    sr, done = None, 0
+    whole, done = None, 0
     around = margin() if max(height, width) > side else 0
-    for tile in tiles(height, width, side, around):
-        for part in _restore_tile(restore, lr, tile, side, margin):
-            if sr is None:
+    for tile in Tile(0, 0, height, width, 0).divided(side, around):
+        for part, sr in _restore_tile(restore, lr, tile, side, margin):
+            if whole is None:
                 sides = height * scale, width * scale
-                sr = lr.new_empty((*part.sr.shape[:-2], *sides), dtype=torch.float32)
-            part.tile.place(part.sr, sr, scale)
+                whole = lr.new_empty((*sr.shape[:-2], *sides), dtype=torch.float32)
+            part.place(sr, whole, scale)
         done += (tile.bottom - tile.top) * (tile.right - tile.left)
         report(done, height * width)
-    assert sr is not None
-    return sr
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    tile: Tile
-    sr: Tensor
+    assert whole is not None
+    return whole
 
 
 def _restore_tile(
@@ -129,38 +122,30 @@ def _restore_tile(
     tile: Tile,
     side: int,
     margin: Callable[[], int],
-) -> Iterator[_Part]:
-    """Restore a tile, or its quarters where it does not fit into memory."""
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Restore a tile, or its quarters if it does not fit into memory."""
     try:
-        yield _Part(tile, restore(tile.cut(lr)))
+        yield tile, restore(tile.cut(lr))
         return
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         if side // 2 < SMALLEST:
             raise DataError(
-                f"a tile of {side} pixels does not fit into memory; free some, or take a smaller "
+                f"a tile of {side} pixels does not fit into memory; free some, or use a smaller "
                 "network"
             ) from error
     if lr.device.type == "cuda":
         torch.cuda.empty_cache()
-    half = side // 2
-    for quarter in tiles(tile.bottom - tile.top, tile.right - tile.left, half, margin()):
-        moved = Tile(
-            quarter.top + tile.top,
-            quarter.left + tile.left,
-            quarter.bottom + tile.top,
-            quarter.right + tile.left,
-            quarter.margin,
-        )
-        yield from _restore_tile(restore, lr, moved, half, margin)
+    for quarter in tile.divided(side // 2, margin()):
+        yield from _restore_tile(restore, lr, quarter, side // 2, margin)
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Tell whether an error says that memory ran out, on a GPU or off."""
+    """Return whether an error means that memory ran out, on a GPU or a CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return "allocate memory" in str(error)  # torch's CPU allocator has no type of its own
+    return "allocate memory" in str(error)  # a plain RuntimeError of torch's CPU allocator
 
 
 def reach(
@@ -169,16 +154,16 @@ def reach(
     device: torch.device,
     negligible: float = NEGLIGIBLE,
 ) -> int:
-    """Measure how far away a pixel of LR still changes SR, in LR pixels.
+    """Measure the distance at which a pixel of LR still affects SR, in LR pixels.
 
-    Random images that agree only within some distance of their centre are restored; where the
-    centres of SR agree too, within `negligible` of the range, pixels farther away do not matter.
-    The receptive field, which no pixel outside of can matter, is often much wider.
+    Two random images that agree only within some distance of their centre are restored. If the
+    centres of SR agree too, within `negligible` of the range, pixels farther away have no effect.
+    The receptive field is an upper limit, and often much wider.
 
     Returns
     -------
     int
-        1, 2, 4 ... up to 128, which is also given where the reach is wider.
+        1, 2, 4 ... up to 128, which is also returned if the reach is wider.
     """
     distance = 1
     generator = torch.Generator().manual_seed(0)
@@ -198,9 +183,9 @@ def reach(
 
 
 def side_that_fits(network: nn.Module, channels: int, device: torch.device, margin: int) -> int:
-    """Choose the side of a tile, without its margin, by the memory that is free.
+    """Choose the side of a tile, without its margin, by the free memory.
 
-    What a pixel takes is estimated from the largest layer: four times its input and output.
+    The memory per pixel is estimated from the largest layer: four times its input and output.
 
     Returns
     -------
@@ -217,13 +202,13 @@ def side_that_fits(network: nn.Module, channels: int, device: torch.device, marg
 
 
 def _bytes_of_largest_layer(network: nn.Module, channels: int, device: torch.device) -> float:
-    """Give the bytes of a layer's input and output for each LR pixel, of the largest layer."""
+    """Return the bytes per LR pixel of the input and output of the largest layer."""
     side, largest, here = 32, 1, get_ident()
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal largest
         if get_ident() != here:
-            return  # another thread restores with the same network
+            return  # another thread uses the same network
         tensors = [t for t in (*inputs, output) if isinstance(t, Tensor)]
         largest = max(largest, sum(t.numel() * t.element_size() for t in tensors))
 

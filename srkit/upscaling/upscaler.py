@@ -159,12 +159,12 @@ class ImageUpscaler:
             images,
             lambda image: (
                 image.pixels.shape,
-                self._is_rounded(image),
+                self.is_rounded(image),
                 image.metadata.get("pixel_scale"),
             ),
         )
 
-    def _is_rounded(self, image: Image) -> bool:
+    def is_rounded(self, image: Image) -> bool:
         """Return whether an image is restored in bf16."""
         if self.precision == "auto":
             return image.metadata.get("bits") == 8
@@ -206,7 +206,7 @@ class ImageUpscaler:
         sr, sigma = joined(
             self.network.restore(
                 some,
-                rounded=self._is_rounded(image),
+                rounded=self.is_rounded(image),
                 pixel_scale=image.metadata.get("pixel_scale"),
                 report=report,
             )
@@ -236,37 +236,6 @@ class ImageUpscaler:
         if sigma is None:
             return Upscaled(pixels, None, notes)
         return Upscaled(pixels, given.normalisation.invert_sigma(gather(sigma, "bilinear")), notes)
-
-    def restore_piece(
-        self, bands: Tensor, image: Image, fitted: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Restore a piece of an image at the model's scale; its borders are those of an image.
-
-        Parameters
-        ----------
-        bands
-            ``(N, channels, h, w)``, in the values of the model.
-        image
-            The image; its pixels are not used.
-        fitted
-            What the stretch measured on the whole image, ``(N, K)``; None without a stretch.
-
-        Returns
-        -------
-        sr, sigma
-            As the bands of the network; sigma is None unless it was requested.
-        """
-        fits = [None] * len(bands) if fitted is None else torch.split(fitted, 1)
-        return joined(
-            self.network.restore(
-                band,
-                rounded=self._is_rounded(image),
-                pixel_scale=image.metadata.get("pixel_scale"),
-                fitted=fit,
-                piece=True,
-            )
-            for band, fit in zip(torch.split(bands, 1), fits, strict=True)
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def test_a_bare_network() -> None:
         (np.full((4, 4), np.nan), "no pixel has a value: all are NaN or infinite"),
         (
             np.ma.masked_equal(np.eye(4), 0),
-            "a masked array, whose mask SR could not keep; fill it,",
+            "a masked array, whose mask would be lost; fill it,",
         ),
         ("absent.png", "absent.png: no such file"),
     ],

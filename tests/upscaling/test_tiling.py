@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError
-from srkit.upscaling.tiling import FARTHEST, reach, restore_tiled, side_that_fits, tiles
+from srkit.upscaling.tiling import FARTHEST, Tile, reach, restore_tiled, side_that_fits
 
 
 def _network(convolutions: int, scale: int = 2) -> nn.Module:
@@ -52,7 +52,7 @@ def test_tiled_equals_untiled(size: tuple[int, int], side: int) -> None:
 
 def test_tiles_cover_everything_once() -> None:
     count = torch.zeros(23, 35)
-    for tile in tiles(23, 35, 8, 5):
+    for tile in Tile(0, 0, 23, 35, 0).divided(8, 5):
         count[tile.top : tile.bottom, tile.left : tile.right] += 1
         assert tile.cut(count).shape[0] <= 8 + 2 * 5
     assert count.unique().tolist() == [1]
@@ -84,7 +84,7 @@ def test_a_tile_that_never_fits() -> None:
     with pytest.raises(DataError) as caught:
         restore_tiled(no_memory, torch.rand(1, 1, 64, 64), 2, 64, lambda: 2)
     assert str(caught.value) == (
-        "a tile of 16 pixels does not fit into memory; free some, or take a smaller network"
+        "a tile of 16 pixels does not fit into memory; free some, or use a smaller network"
     )
 
 

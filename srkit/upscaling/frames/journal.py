@@ -1,4 +1,4 @@
-"""What is done of a frame that is restored strip by strip, so that it goes on when interrupted."""
+"""Journal of the finished strips of a frame, from which an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from srkit.system.files import write_file
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Rows of SR that are written.
+    """Rows of SR that have been written.
 
     Parameters
     ----------
     start, stop
-        Where they begin and end.
+        The first row, and the one after the last.
     digest
-        Checksum of the rows as the file holds them.
+        Checksum of the rows as stored in the file.
     total, count
         Sum and number of their values, see :class:`srkit.upscaling.frames.windows.RestoredWindow`.
     """
@@ -40,13 +40,13 @@ class Journal:
     Parameters
     ----------
     path
-        Of the file.
+        The file.
     task
-        What identifies the work: input, model and options, as plain data.
+        Identifies the work: input, model and options, as plain data.
     side
-        Of the windows in LR pixels.
+        Side of the windows in LR pixels.
     strips
-        Those that are done, from the top.
+        The finished strips, from the top.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Journal:
     strips: list[Strip] = field(default_factory=list)
 
     def read(self) -> bool:
-        """Take over what an earlier run did; False if there is none, or of another task."""
+        """Read the journal of an earlier run; return False if there is none of this task."""
         try:
             stored = json.loads(self.path.read_text())
             content = stored["content"]
@@ -63,27 +63,27 @@ class Journal:
                 return False
             self.side = int(content["side"])
             self.strips = [Strip(**each) for each in content["strips"]]
-        except (OSError, ValueError, KeyError, TypeError):  # absent, or not whole
+        except (OSError, ValueError, KeyError, TypeError):  # missing or damaged
             return False
         return True
 
     def write(self) -> None:
-        """Write it whole.
+        """Write the file atomically.
 
         Raises
         ------
         OutputError
-            If that fails, as on a full disk.
+            If it cannot be written, as on a full disk.
         """
         strips = [asdict(each) for each in self.strips]
         content = {"task": dict(self.task), "side": self.side, "strips": strips}
         write_file(self.path, json.dumps({"content": content, "seal": _seal(content)}, indent=1))
 
     def remove(self) -> None:
-        """Remove it, when all is done or nothing of it can be used."""
+        """Remove the file."""
         self.path.unlink(missing_ok=True)
 
 
 def _seal(content: Mapping[str, Any]) -> int:
-    """Give a checksum, so that a changed journal is noticed."""
+    """Return a checksum, by which a damaged journal is recognised."""
     return zlib.crc32(json.dumps(content, sort_keys=True).encode())

@@ -25,7 +25,7 @@ from srkit.upscaling.normalisation import (
     note_on_holes,
 )
 from srkit.upscaling.tiling import reach
-from srkit.upscaling.upscaler import ImageUpscaler
+from srkit.upscaling.upscaler import ImageUpscaler, joined
 
 #: LR values of a strip, with all its channels; the memory depends on it.
 BAND = 2**25
@@ -257,8 +257,18 @@ class _Layer:
 
     def restore(self, piece: Image, place: PieceOfFrame) -> tuple[Tensor, Tensor | None]:
         """Restore a window, ``(C, H, W)`` in the values of the file, from LR with its margin."""
-        given = self._bands(piece)
-        sr, sigma = self._upscaler.restore_piece(given, self._outline, self.fitted)
+        bands = torch.split(self._bands(piece), 1)
+        fits = [None] * len(bands) if self.fitted is None else torch.split(self.fitted, 1)
+        sr, sigma = joined(
+            self._upscaler.network.restore(
+                band,
+                rounded=self._upscaler.is_rounded(self._outline),
+                pixel_scale=self._outline.metadata.get("pixel_scale"),
+                fitted=fit,
+                piece=True,
+            )
+            for band, fit in zip(bands, fits, strict=True)
+        )
 
         def gather(bands: Tensor, kernel: Kernel) -> Tensor:
             return merge_bands(place.resize(bands, kernel), len(self._outline.pixels)).cpu()
