@@ -6,17 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from srkit_astro.instruments.cameras import AcsF814W, HscI
+from srkit_astro.instruments.cameras import AcsF814W, Floats, HscI
 from srkit_astro.simulation.galaxy_population import GalaxyPopulation
 from srkit_astro.simulation.lens_population import Galaxy
-from srkit_astro.simulation.observations import (
-    ACS,
-    HSC,
-    CameraPair,
-    Floats,
-    Simulation,
-    renderer,
-)
+from srkit_astro.simulation.observations import ACS, HSC, CameraPair, Simulation, renderer
 
 #: Galaxies down to 23.5 mag in i, with the number counts of a deep survey.
 DEEP = GalaxyPopulation()

@@ -8,12 +8,10 @@ from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
+from srkit_astro.instruments.cameras import Floats
 from srkit_astro.instruments.ranges import ascending
-
-Floats = NDArray[Any]
 
 SPEED_OF_LIGHT = 299792.458
 ARCSEC = math.pi / 180 / 3600

@@ -19,17 +19,10 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from srkit.interfaces import Sample
-from srkit_astro.instruments.cameras import AcsF814W, HscI
+from srkit_astro.instruments.cameras import AcsF814W, Floats, HscI
 from srkit_astro.pairs.splits import check_folds
 from srkit_astro.simulation.lens_population import POPULATIONS, Lens, LensPopulation
-from srkit_astro.simulation.observations import (
-    ACS,
-    HSC,
-    CameraPair,
-    Floats,
-    Simulation,
-    renderer,
-)
+from srkit_astro.simulation.observations import ACS, HSC, CameraPair, Simulation, renderer
 from srkit_astro.simulation.source_images import SourceFolder
 from srkit_astro.simulation.substructure import Subhalo, Vortex, draw_subhalos, draw_vortex
 

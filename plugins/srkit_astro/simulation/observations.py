@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from srkit.interfaces import Sample
 from srkit_astro.extra import needs
-from srkit_astro.instruments.cameras import UNIT, ZERO_POINT, AcsF814W, HscI, flux_of
+from srkit_astro.instruments.cameras import UNIT, ZERO_POINT, AcsF814W, Floats, HscI, flux_of
 
-Floats = NDArray[Any]
 SPLITS = ("train", "validation", "test")
 ACS, HSC = AcsF814W(), HscI()
 #: Bytes that a data set caches in each process: 2,700 pairs of 64 and 128 pixels.

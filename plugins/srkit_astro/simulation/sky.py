@@ -9,19 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LightModel.light_model import LightModel
-from numpy.typing import NDArray
 
-from srkit_astro.instruments.cameras import flux_of
+from srkit_astro.instruments.cameras import Floats, flux_of
 from srkit_astro.simulation.lens_population import Galaxy, Lens
 from srkit_astro.simulation.source_images import SourceImage
 from srkit_astro.simulation.substructure import CORE, Subhalo, Vortex
 
-Floats = NDArray[Any]
 #: Number of positions computed at a time, so that they fit in the CPU cache: twice as fast.
 PART = 16384
 #: Pixels within this distance of a galaxy's centre are averaged over this many samples per side.

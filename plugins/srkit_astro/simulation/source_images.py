@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from srkit.errors import DataError
 from srkit_astro.files.masked_images import MaskedImage, find_images, read_masked_image
 from srkit_astro.files.wcs import pixel_scale
+from srkit_astro.instruments.cameras import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class SourceImage:
     """
 
     path: Path
-    light: NDArray[Any]
+    light: Floats
     pixel: float
     angle: float = 0.0
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from srkit_astro.instruments.cameras import Floats
 from srkit_astro.simulation.lens_population import Lens
-
-Floats = NDArray[Any]
 
 #: Range of masses in solar masses, in which dn/dm ~ m^-1.9 (Springel et al. 2008, MNRAS 391, 1685);
 #: lighter subhalos have no effect that either camera could detect.
