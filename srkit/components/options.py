@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -85,6 +86,7 @@ class Option:
     meaning: str
 
 
+@lru_cache(maxsize=256)  # pydantic takes milliseconds for a model
 def options_model(
     factory: Callable[..., Any], supplied: frozenset[str] = SUPPLIED
 ) -> type[BaseModel]:

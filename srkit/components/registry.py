@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module, metadata
@@ -329,11 +330,11 @@ def _docstring(reference: str) -> str | None:
 def _stated_api(module: str) -> Any:
     """Read the statement of versions from the source of a module that cannot be imported."""
     for node in _statements(module):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == API:
-            try:
-                return ast.literal_eval(node.value)
-            except ValueError:
-                break
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name) and target.id == API:
+                with suppress(ValueError):
+                    return ast.literal_eval(node.value)
     return 1
 
 

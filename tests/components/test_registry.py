@@ -277,8 +277,11 @@ def test_a_plugin_for_another_version_of_the_interface(
     )
 
 
-def test_an_import_that_fails_for_another_version(tmp_path: Path, install: Install) -> None:
-    source = "SRKIT_API = 2\nfrom srkit.interfaces import SomethingNew\n"
+@pytest.mark.parametrize("statement", ["SRKIT_API = 2", "SRKIT_API: int = 2"])
+def test_an_import_that_fails_for_another_version(
+    statement: str, tmp_path: Path, install: Install
+) -> None:
+    source = f"{statement}\nfrom srkit.interfaces import SomethingNew\n"
     install("clouds", source, version="1.5")
     (failure,) = discover(tmp_path).failures
     assert (failure.reason, failure.details) == (NEWER.format(__version__), "")
