@@ -1,4 +1,4 @@
-"""Between NumPy's arrays and images."""
+"""Convert between NumPy arrays and images."""
 
 from __future__ import annotations
 
@@ -12,61 +12,65 @@ from srkit.errors import DataError
 from srkit.functional.types import Values
 from srkit.interfaces import Image
 
-#: Up to so many channels are expected where the shape alone does not tell.
+#: Largest number of channels that is assumed if the shape alone is ambiguous.
 FEW = 4
 
 
 def image_of_array(array: Values) -> Image:
-    """Make an image of an array.
+    """Convert an array to an image.
 
     Parameters
     ----------
     array
-        ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``; see :func:`channel_axis`. Bytes and unsigned
-        16-bit integers are levels of grey between black and white, and four channels of them at
-        the end are RGB and opacity. All other numbers are values.
+        ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``; see :func:`channel_axis`. uint8 and uint16 are
+        levels between black and white, and four channels of them in the last axis are RGB and
+        opacity. All other numbers are measured values.
 
     Returns
     -------
     Image
-        With ``bits`` and ``channel_axis`` among its metadata, and ``notes`` where its numbers
-        cannot stay of their type.
+        Its metadata contain ``bits`` and ``channel_axis``, and ``notes`` if the type of the
+        numbers was changed.
 
     Raises
     ------
     DataError
-        If the array is no image.
+        If the array is not an image.
     """
     return image_of_values(array, channel_axis(array.shape))
 
 
 def image_of_values(values: Values, axis: int | None) -> Image:
-    """Make an image of an array whose channels are known to be the first or last axis, or none."""
+    """Convert an array to an image, as :func:`image_of_array` does.
+
+    Parameters
+    ----------
+    values
+        The array.
+    axis
+        The axis of the channels: 0, -1, or None if there is none.
+    """
     values, notes = to_depth(values)
     if axis is not None:
         values = np.moveaxis(values, axis, -1)
-    image = to_image(values, alpha=has_opacity(values, axis))
-    told = {"channel_axis": axis, **({"notes": notes} if notes else {})}
-    return Image(image.pixels, image.data_range, {**image.metadata, **told})
-
-
-def has_opacity(values: Values, axis: int | None) -> bool:
-    """Tell whether the last of four channels is opacity: only of levels of grey, at the end."""
-    return axis == -1 and values.shape[-1] == 4 and values.dtype.kind == "u"
+    alpha = axis == -1 and values.shape[-1] == 4 and values.dtype.kind == "u"
+    image = to_image(values, alpha=alpha)
+    added = {"channel_axis": axis, **({"notes": notes} if notes else {})}
+    return Image(image.pixels, image.data_range, {**image.metadata, **added})
 
 
 def array_of_image(image: Image) -> Values:
-    """Lay an image out as the array that it came from, or ``(H, W[, C])``, in its depth.
+    """Convert an image to an array of its original layout, else ``(H, W[, C])``.
 
     Returns
     -------
     ndarray
-        uint8 or uint16 where the metadata say ``bits: 8`` or 16, else float32.
+        uint8 or uint16 if the metadata contain ``bits: 8`` or 16, else float32.
 
     Raises
     ------
     DataError
-        If integers are to hold a value that is not finite.
+        If a value is not finite, which integers cannot represent.
     """
     planes, alpha = image.pixels, image.metadata.get("alpha")
     if alpha is not None:
@@ -76,7 +80,7 @@ def array_of_image(image: Image) -> Values:
 
 
 def lay_out(planes: Tensor, image: Image) -> Values:
-    """Lay ``(C, H, W)`` out as :func:`array_of_image` does its image."""
+    """Convert ``(C, H, W)`` planes to an array in the layout and depth of an image."""
     values: Values = planes.detach().cpu().float().movedim(0, -1).contiguous().numpy()
     bits = image.metadata.get("bits")
     if bits in (8, 16):
@@ -86,19 +90,24 @@ def lay_out(planes: Tensor, image: Image) -> Values:
 
 
 def channel_axis(shape: tuple[int, ...]) -> int | None:
-    """Find the channels of an array: the first or the last axis, 0 or -1; None if it has none.
+    """Find the axis of the channels of an array.
 
-    That one of them is taken which is shorter than both other axes; else the last and then the
-    first that has up to 4 entries.
+    It is the last or the first axis, whichever is shorter than both others; otherwise the last or
+    the first that has at most 4 entries.
+
+    Returns
+    -------
+    int or None
+        -1 or 0; None if the array has no such axis.
 
     Raises
     ------
     DataError
-        If the array has no pixels, is no image, or its shape does not tell.
+        If the array has no pixels, is not an image, or its shape is ambiguous.
     """
     if len(shape) not in (2, 3) or 0 in shape:
         raise DataError(
-            f"an array of the shape {shape}; expected an image, (H, W), (H, W, C) or (C, H, W)"
+            f"an array of shape {shape}; expected an image, (H, W), (H, W, C) or (C, H, W)"
         )
     if len(shape) == 2:
         return None
@@ -109,22 +118,27 @@ def channel_axis(shape: tuple[int, ...]) -> int | None:
         if shape[axis] <= FEW:
             return axis
     raise DataError(
-        f"an array of the shape {shape}: cannot tell its channels; expected the first or the last "
-        "axis to be the shortest: give images one by one"
+        f"an array of shape {shape}: the axis of the channels is ambiguous; expected one image, "
+        "whose first or last axis is the shortest"
     )
 
 
 def to_image(values: Values, *, alpha: bool) -> Image:
-    """Make an image of stored values.
+    """Convert stored values to an image.
 
     Parameters
     ----------
     values
-        ``(H, W)`` or ``(H, W, C)``, uint8, uint16 or float32. Integers are divided by their
-        largest value; the data range of floats is (0, 1), widened to hold them all.
+        ``(H, W)`` or ``(H, W, C)``, uint8, uint16 or float32. Integers are divided by the largest
+        value of their type; the data range of floats is (0, 1), extended to contain them all.
     alpha
-        Whether the last channel is opacity; it goes to ``metadata["alpha"]``, ``(1, H, W)``, and
-        the colours stay as they are. ``metadata["bits"]`` is the depth in the file.
+        Whether the last channel is opacity, which becomes ``metadata["alpha"]``, ``(1, H, W)``;
+        the colours are not changed by it.
+
+    Returns
+    -------
+    Image
+        ``metadata["bits"]`` is the depth of the stored values.
     """
     stacked = values if values.ndim == 3 else values[..., None]
     whole = np.issubdtype(values.dtype, np.integer)
@@ -144,34 +158,34 @@ def _range(planes: Values) -> tuple[float, float]:
 
 
 def range_between(low: float, high: float) -> tuple[float, float]:
-    """Give the data range of floats between these: (0, 1), widened to hold them all."""
+    """Return the data range of floats between two values: (0, 1), extended to contain them."""
     return min(low, 0.0), max(high, 1.0)
 
 
 def outline_of(part: Image, height: int, width: int) -> Image:
-    """Give an image of another size, without values, of a part of it."""
+    """Return an image of another size, without values, that is otherwise like a part of it."""
     pixels = torch.empty(len(part.pixels), height, width, device="meta")
     planes = {"alpha": pixels[:1]} if "alpha" in part.metadata else {}
     return Image(pixels, part.data_range, {**part.metadata, **planes})
 
 
 def to_depth(values: Values) -> tuple[Values, list[str]]:
-    """Bring stored numbers to uint8, uint16 or float32.
+    """Convert stored numbers to uint8, uint16 or float32.
 
-    Truth values become black and white; other integers, which are measured values rather than
-    levels of grey, become floats of the same value, as do floats of other precisions.
+    Booleans become black and white. Other integers, which are measured values rather than levels,
+    become floats of the same value, as do floats of other precisions.
 
     Returns
     -------
     values
-        Of the shape that was given.
+        Array of the same shape.
     notes
-        What the user should know of it.
+        Notes for the user on the conversion.
 
     Raises
     ------
     DataError
-        If they are no real numbers, or too large.
+        If they are not real numbers, or too large.
     """
     native = values.dtype.newbyteorder("=")
     if native in (np.uint8, np.uint16, np.float32):
@@ -188,7 +202,7 @@ def to_depth(values: Values) -> tuple[Values, list[str]]:
 
 
 def to_levels(values: Values, data_range: tuple[float, float], bits: int) -> Values:
-    """Round values to integers of 8 or 16 bits; what lies outside the data range is clipped.
+    """Convert values to integers of 8 or 16 bits; values outside the data range are clipped.
 
     Raises
     ------
@@ -197,7 +211,8 @@ def to_levels(values: Values, data_range: tuple[float, float], bits: int) -> Val
     """
     if not np.isfinite(values).all():
         raise DataError(
-            "the image holds values that are not finite; integers cannot: write .tif, .npy or .fits"
+            "the image contains values that are not finite, which integers cannot represent; write "
+            ".tif, .npy or .fits"
         )
     low, high = data_range
     white = 2**bits - 1

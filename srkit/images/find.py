@@ -1,4 +1,4 @@
-"""Find the picture files below a folder."""
+"""Find the image files in a folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from srkit.errors import DataError
 
 
 def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
-    """List the pictures under a folder: relative POSIX paths, sorted; hidden files are left out.
+    """List the images in a folder and its subfolders, except hidden files.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    suffixes
+        File name extensions of images, in lower case.
+
+    Returns
+    -------
+    list of str
+        Sorted POSIX paths relative to `root`.
 
     Raises
     ------
     DataError
-        If the folder is missing or holds no picture.
+        If the folder is missing or contains no images.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
@@ -27,5 +39,5 @@ def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
         pictures = (f for f in files if not f.startswith(".") and f.lower().endswith(endings))
         found.extend(prefix + name for name in pictures)
     if not found:
-        raise DataError(f"{root}: holds no pictures; looked for {', '.join(sorted(suffixes))}")
+        raise DataError(f"{root}: contains no images; looked for {', '.join(sorted(suffixes))}")
     return sorted(found)

@@ -1,4 +1,4 @@
-"""How large a compressed picture may be: a small file can be made to fill the memory."""
+"""Limit the size of compressed images, since a small file can be made to fill the memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from srkit.errors import DataError
 
-#: Millions of pixels that are decompressed without being asked for.
+#: Millions of pixels that are decompressed by default.
 MEGAPIXELS = 250.0
 
 _allowed: ContextVar[float] = ContextVar("allowed", default=MEGAPIXELS)
@@ -18,12 +18,12 @@ _allowed: ContextVar[float] = ContextVar("allowed", default=MEGAPIXELS)
 
 @contextmanager
 def allow(megapixels: float) -> Iterator[None]:
-    """Allow compressed pictures of up to so many millions of pixels, inside of a ``with``.
+    """Set the limit for compressed images, in millions of pixels, within a context.
 
     Raises
     ------
     ValueError
-        If that is not positive.
+        If the limit is not positive.
     """
     if not megapixels > 0:
         raise ValueError(f"the largest input must be positive, got {megapixels:g} megapixels")
@@ -35,22 +35,22 @@ def allow(megapixels: float) -> Iterator[None]:
 
 
 def allowed_pixels() -> float:
-    """Give the number of pixels that a compressed picture may have here."""
+    """Return the number of pixels that a compressed image may have in this context."""
     return _allowed.get() * 1e6
 
 
 def check_pixels(path: Path, height: int, width: int) -> None:
-    """Refuse a compressed picture of too many pixels, before they are decompressed.
+    """Check the size of a compressed image before it is decompressed.
 
     Raises
     ------
     DataError
-        If it is larger than is allowed.
+        If it has more pixels than are allowed.
     """
     if height * width > allowed_pixels():
         needed = height * width / 1e6
         raise DataError(
-            f"{path}: would be decompressed to {width} x {height} pixels, and more than "
-            f"{_allowed.get():g} megapixels may be meant to fill the memory; if you trust it, "
-            f"allow them: --max-input {math.ceil(needed)}"
+            f"{path}: would decompress to {width} x {height} pixels, more than {_allowed.get():g} "
+            "megapixels, which could exhaust the memory; if you trust it, add --max-input "
+            f"{math.ceil(needed)}"
         )

@@ -1,4 +1,4 @@
-"""Arrays in files, of which rows are read and windows written; nothing is mapped into memory."""
+"""Read rows and write windows of arrays in files, without mapping them into memory."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 
 from srkit.functional.types import Values
 
-#: Bytes that are read at once where only a sum of them is wanted.
+#: Bytes that are read at once for a checksum.
 CHUNK = 2**24
 
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """Numbers of an image in a file, uncompressed and without gaps.
+    """The uncompressed, contiguous pixels of an image in a file.
 
     Parameters
     ----------
     file
-        Open for reading or writing, without a buffer of its own.
+        Open for reading or writing, unbuffered.
     offset
-        Of the first byte.
+        Position of the first byte.
     shape
-        ``(planes, H, W, samples)``: planes lie one behind the other, samples side by side.
+        ``(planes, H, W, samples)``: planes follow each other, the samples of a pixel are adjacent.
     dtype
-        With its byte order.
+        Data type with byte order.
     """
 
     file: BinaryIO
@@ -38,21 +38,21 @@ class StoredArray:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row of a plane."""
+        """Number of bytes of a row of a plane."""
         return self.shape[2] * self.shape[3] * self.dtype.itemsize
 
     @property
     def end(self) -> int:
-        """Offset behind the last byte."""
+        """Offset after the last byte."""
         return self.offset + self.shape[0] * self.shape[1] * self.row_bytes
 
     def read(self, start: int, stop: int) -> Values:
-        """Read the rows from `start` up to `stop`: ``(planes, rows, W, samples)``.
+        """Read the rows from `start` to `stop`: ``(planes, rows, W, samples)``.
 
         Raises
         ------
         EOFError
-            If the file ends before.
+            If the file ends before that.
         """
         planes, _, width, samples = self.shape
         values = np.empty((planes, stop - start, width, samples), self.dtype)
@@ -62,7 +62,7 @@ class StoredArray:
         return values
 
     def write(self, top: int, left: int, values: Values) -> None:
-        """Write a window, ``(planes, rows, columns, samples)``, where it belongs."""
+        """Write a window, ``(planes, rows, columns, samples)``, at row `top` and column `left`."""
         stored = np.ascontiguousarray(values, self.dtype)
         whole = stored.shape[2] == self.shape[2]
         for plane, rows in enumerate(stored):
@@ -71,12 +71,12 @@ class StoredArray:
                 _put(self.file, memoryview(piece).cast("B"))
 
     def digest(self, start: int, stop: int, before: int = 0) -> int:
-        """Give the CRC-32 of rows as they are stored, going on from that of others.
+        """Return the CRC-32 of stored rows, continued from that of other bytes.
 
         Raises
         ------
         EOFError
-            If the file ends before.
+            If the file ends before that.
         """
         for plane in range(self.shape[0]):
             first = self._place(plane, start, 0)
@@ -91,18 +91,18 @@ class StoredArray:
 
 
 def chunks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-    """Read the bytes of a file from `start` up to `stop`, some at a time.
+    """Iterate over the bytes of a file from `start` to `stop`, in chunks.
 
     Raises
     ------
     EOFError
-        If the file ends before.
+        If the file ends before that.
     """
     file.seek(start)
     while start < stop:
         chunk = file.read(min(CHUNK, stop - start))
         if not chunk:
-            raise EOFError("it ends before its pixels do")
+            raise EOFError("the file ends before its pixels")
         start += len(chunk)
         yield chunk
 
@@ -111,7 +111,7 @@ def _fill(file: BinaryIO, view: memoryview) -> None:
     while view:
         count = file.readinto(view)  # type: ignore[attr-defined]
         if not count:
-            raise EOFError("it ends before its pixels do")
+            raise EOFError("the file ends before its pixels")
         view = view[count:]
 
 

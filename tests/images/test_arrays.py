@@ -1,4 +1,4 @@
-"""Arrays as images and back."""
+"""Arrays become images, and images arrays."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from srkit.interfaces import Image
         ((4, 2, 100), 0),
     ],
 )
-def test_where_the_channels_are(shape: tuple[int, ...], axis: int | None) -> None:
+def test_axis_of_the_channels(shape: tuple[int, ...], axis: int | None) -> None:
     assert channel_axis(shape) == axis
 
 
-def test_a_stack_is_no_image() -> None:
+def test_a_stack_of_images_is_not_an_image() -> None:
     with pytest.raises(DataError) as caught:
         channel_axis((1000, 64, 64))
     assert str(caught.value) == (
-        "an array of the shape (1000, 64, 64): cannot tell its channels; expected the first or "
-        "the last axis to be the shortest: give images one by one"
+        "an array of shape (1000, 64, 64): the axis of the channels is ambiguous; expected one "
+        "image, whose first or last axis is the shortest"
     )
 
 
-def test_four_channels_of_bytes_have_opacity() -> None:
+def test_the_fourth_channel_of_integers_is_opacity() -> None:
     values = np.random.default_rng(0).integers(0, 256, (5, 6, 4), dtype=np.uint8)
     image = image_of_array(values)
     assert (image.pixels.shape, image.metadata["alpha"].shape) == ((3, 5, 6), (1, 5, 6))
@@ -46,14 +46,16 @@ def test_four_channels_of_bytes_have_opacity() -> None:
     assert image_of_array(values.astype(np.float32)).pixels.shape == (4, 5, 6)
 
 
-def test_truth_values_are_black_and_white() -> None:
+def test_booleans_are_black_and_white() -> None:
     image = image_of_array(np.eye(3, dtype=bool))
     assert torch.equal(image.pixels[0], torch.eye(3))
     assert image.metadata["bits"] == 8
 
 
-def test_integers_hold_no_nan() -> None:
-    with pytest.raises(DataError, match=r"not finite; integers cannot: write \.tif, "):
+def test_integers_cannot_represent_nan() -> None:
+    with pytest.raises(
+        DataError, match=r"not finite, which integers cannot represent; write \.tif, "
+    ):
         array_of_image(Image(torch.full((1, 2, 2), torch.nan), metadata={"bits": 8}))
 
 

@@ -14,7 +14,7 @@ from srkit.interfaces import Image
 
 
 class Raw:
-    """Bytes."""
+    """A format of a single value, which the file does not contain."""
 
     suffixes = (".raw", ".bytes")
 
@@ -28,7 +28,7 @@ class Raw:
         path.write_bytes(image.pixels.numpy().tobytes())
 
 
-def test_the_ending_chooses_the_format_in_any_case(tmp_path: Path) -> None:
+def test_the_extension_determines_the_format_in_any_case(tmp_path: Path) -> None:
     formats = Formats([Raw()])
     assert formats.suffixes == (".bytes", ".raw")
     path = tmp_path / "a.RAW"
@@ -36,13 +36,13 @@ def test_the_ending_chooses_the_format_in_any_case(tmp_path: Path) -> None:
     assert formats.read(path).pixels.item() == 0
 
 
-def test_the_first_format_keeps_an_ending(tmp_path: Path) -> None:
+def test_the_first_format_of_an_extension_is_used(tmp_path: Path) -> None:
     path = tmp_path / "a.raw"
     path.touch()
     assert Formats([Raw(1.0), Raw(2.0)]).read(path).pixels.item() == 1
 
 
-def test_the_longest_ending_decides(tmp_path: Path) -> None:
+def test_the_longest_extension_is_used(tmp_path: Path) -> None:
     class Packed(Raw):
         suffixes = (".raw.gz",)
 
@@ -61,7 +61,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path / 'a.raw'}: no such file"
 
 
-def test_an_unknown_ending(tmp_path: Path) -> None:
+def test_an_unknown_extension(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.touch()
     with pytest.raises(DataError) as caught:
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
         Formats([Raw()]).write(path, Image(torch.zeros(1, 1, 1)))
 
 
-def test_a_broken_format_stops_only_who_needs_it(tmp_path: Path) -> None:
+def test_a_broken_format_does_not_affect_others(tmp_path: Path) -> None:
     registry = Registry()
 
     @hookimpl

@@ -1,4 +1,4 @@
-"""How large a compressed picture may be."""
+"""The limit for compressed images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from srkit.errors import DataError
 from srkit.images.limits import MEGAPIXELS, allow, allowed_pixels, check_pixels
 
 
-def test_the_limit_holds_inside_alone() -> None:
+def test_the_limit_applies_within_its_context() -> None:
     check_pixels(Path("a.png"), 10_000, 25_000)
-    with pytest.raises(DataError, match=r"^a\.png: would be decompressed to 25001 x 10000 pixels"):
+    with pytest.raises(DataError, match=r"^a\.png: would decompress to 25001 x 10000 pixels"):
         check_pixels(Path("a.png"), 10_000, 25_001)
     with allow(1000):
         check_pixels(Path("a.png"), 10_000, 100_000)
@@ -20,7 +20,7 @@ def test_the_limit_holds_inside_alone() -> None:
     assert allowed_pixels() == MEGAPIXELS * 1e6
 
 
-def test_no_limit_below_a_pixel() -> None:
+def test_a_limit_must_be_positive() -> None:
     message = "^the largest input must be positive, got 0 megapixels$"
     with pytest.raises(ValueError, match=message), allow(0):
         pass

@@ -1,4 +1,4 @@
-"""Arrays in files, against numpy.memmap."""
+"""Arrays in files, compared with numpy.memmap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from srkit.images.stored_rows import StoredArray, chunks
 
 @pytest.mark.parametrize("shape", [(1, 9, 7, 1), (3, 9, 7, 1), (1, 9, 7, 4)])
 @pytest.mark.parametrize("dtype", [">f4", "<u2", "u1", ">i8"])
-def test_windows_go_where_they_belong(
+def test_windows_are_written_in_place(
     tmp_path: Path, shape: tuple[int, int, int, int], dtype: str
 ) -> None:
     values = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
@@ -40,6 +40,6 @@ def test_a_file_that_ends_early(tmp_path: Path) -> None:
         array = StoredArray(file, 0, (1, 10, 10, 1), np.dtype("u1"))
         assert array.read(0, 5).shape == (1, 5, 10, 1)
         for use in (lambda: array.read(0, 6), lambda: array.digest(4, 6)):
-            with pytest.raises(EOFError, match="it ends before its pixels do"):
+            with pytest.raises(EOFError, match="the file ends before its pixels"):
                 use()
         assert b"".join(chunks(file, 40, 50)) == bytes(10)

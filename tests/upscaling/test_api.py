@@ -140,8 +140,8 @@ def test_a_bare_network() -> None:
     ("value", "message"),
     [
         (3.5, "an object of the type float; expected a NumPy array, a tensor, a CCDData, a path,"),
-        (np.float32(1), "an array of the shape (); expected an image, (H, W), (H, W, C) or (C, H,"),
-        (np.zeros((9, 9, 9)), "an array of the shape (9, 9, 9): cannot tell its channels"),
+        (np.float32(1), "an array of shape (); expected an image, (H, W), (H, W, C) or (C, H,"),
+        (np.zeros((9, 9, 9)), "an array of shape (9, 9, 9): the axis of the channels is ambiguous"),
         (torch.zeros(2), "a tensor of the shape (2,); expected an image, (H, W) or (C, H, W), or"),
         (torch.zeros(3, 0, 4), "a tensor of the shape (3, 0, 4); expected an image"),
         (np.full((4, 4), np.nan), "no pixel has a value: all are NaN or infinite"),

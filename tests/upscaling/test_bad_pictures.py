@@ -50,8 +50,8 @@ def test_a_bomb_and_the_flag_that_lets_it_through(srkit: Srkit, tmp_path: Path) 
     command = ("upscale", "a.png", "-m", "nearest", "--scale", "0.1", "-o", "b.png")
     _failed(
         srkit(*command, "--max-input", "1"),
-        r"failed a\.png: would be decompressed to 1200 x 1000 pixels, and more than 1 megapixels "
-        r"may be meant to fill the memory; if you trust it, allow them: --max-input 2",
+        r"failed a\.png: would decompress to 1200 x 1000 pixels, more than 1 megapixels, which "
+        r"could exhaust the memory; if you trust it, add --max-input 2",
     )
     assert srkit(*command, "--max-input", "2").out == "1 restored by nearest: b.png\n"
 
@@ -95,7 +95,7 @@ def test_an_array_without_axes(srkit: Srkit, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.float32(3))
     _failed(
         srkit("upscale", "a.npy", "-m", "bicubic"),
-        r"failed a\.npy: an array of the shape \(\); expected an image, \(H, W\), \(H, W, C\) or "
+        r"failed a\.npy: an array of shape \(\); expected an image, \(H, W\), \(H, W, C\) or "
         r"\(C, H, W\)",
     )
 

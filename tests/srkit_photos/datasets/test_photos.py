@@ -259,7 +259,7 @@ def test_small_pictures_are_enlarged_on_request(
 def test_folders_that_cannot_be_used(tmp_path: Path, formats: Formats) -> None:
     with pytest.raises(DataError, match=r"absent: no such folder"):
         image_folder(formats=formats, root=tmp_path / "absent")
-    with pytest.raises(DataError, match=r"holds no pictures; looked for .*\.jpg, .*\.png"):
+    with pytest.raises(DataError, match=r"contains no images; looked for .*\.jpg, .*\.png"):
         image_folder(formats=formats, root=tmp_path)
 
 

@@ -99,7 +99,7 @@ def test_damaged_files_are_left_to_others_and_huge_ones_refused() -> None:
     content = encode(Pillow.fromarray(coffee()))
     for part in (content[:10], content[:5000]):
         assert jpeg_levels(PATH, part, None) is None
-    message = r"photo\.jpg: would be decompressed to 600 x 400"
+    message = r"photo\.jpg: would decompress to 600 x 400"
     with allow(0.1), pytest.raises(DataError, match=message):
         jpeg_levels(PATH, content, None)
 

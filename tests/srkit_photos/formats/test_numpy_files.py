@@ -63,10 +63,10 @@ def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> N
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.float32(3), "an array of the shape (); expected an image, (H, W), (H, W, C) or"),
-        (np.zeros((0, 4)), "an array of the shape (0, 4); expected an image"),
-        (np.zeros((2, 3, 4, 5)), "an array of the shape (2, 3, 4, 5); expected an image"),
-        (np.zeros((9, 9, 9)), "an array of the shape (9, 9, 9): cannot tell its channels"),
+        (np.float32(3), "an array of shape (); expected an image, (H, W), (H, W, C) or"),
+        (np.zeros((0, 4)), "an array of shape (0, 4); expected an image"),
+        (np.zeros((2, 3, 4, 5)), "an array of shape (2, 3, 4, 5); expected an image"),
+        (np.zeros((9, 9, 9)), "an array of shape (9, 9, 9): the axis of the channels is ambiguous"),
         (np.zeros((4, 4), complex), "its values are complex128; expected integers or floats"),
         (np.array([["a"]]), "its values are <U1; expected integers or floats"),
         (np.full((4, 4), 1e300), "its values do not fit in float32; scale them to another unit"),

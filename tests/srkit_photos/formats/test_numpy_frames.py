@@ -49,8 +49,7 @@ def test_what_is_read_whole_and_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         Npy().open_source(path)
     assert str(caught.value) == (
-        f"{path}: an array of the shape (2, 3, 4, 5); expected an image, (H, W), (H, W, C) or "
-        "(C, H, W)"
+        f"{path}: an array of shape (2, 3, 4, 5); expected an image, (H, W), (H, W, C) or (C, H, W)"
     )
 
 
@@ -65,6 +64,6 @@ def test_a_file_that_ends_early(tmp_path: Path) -> None:
         source.rows(40, 50)
     source.close()
     assert str(caught.value) == (
-        f"{path}: cannot be decoded (EOFError: it ends before its pixels do); it may be damaged "
+        f"{path}: cannot be decoded (EOFError: the file ends before its pixels); it may be damaged "
         "or incomplete: copy it again, or remove it"
     )

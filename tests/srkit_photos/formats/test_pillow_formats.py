@@ -197,8 +197,8 @@ def test_decompression_bomb(
     with allow(0.1), pytest.raises(DataError) as caught:
         formats.read(path)
     assert str(caught.value) == (
-        f"{path}: would be decompressed to 500 x 400 pixels, and more than 0.1 megapixels may be "
-        "meant to fill the memory; if you trust it, allow them: --max-input 1"
+        f"{path}: would decompress to 500 x 400 pixels, more than 0.1 megapixels, which could "
+        "exhaust the memory; if you trust it, add --max-input 1"
     )
     if suffix != "webp":  # Pillow holds to its own limit there
         monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)  # which the whole process shares
