@@ -92,9 +92,11 @@ def history(upscaler: ImageUpscaler, metadata: Mapping[str, Any]) -> list[str]:
     if network.engine != "torch":
         lines.append(f"network run by {network.engine}")
     if network.self_ensemble:
-        lines.append("mean over eight flips and turns")
+        lines.append("mean over eight flips and rotations")
     if network.uncertainty and model.head is None:
-        lines.append("mean over eight flips and turns; UNCERTAINTY is their scatter, not an error")
+        lines.append(
+            "mean over eight flips and rotations; UNCERTAINTY is their scatter, not an error"
+        )
     if "zero_point" in metadata:
         lines.append(f"zero point {metadata['zero_point']:g} by the user")
     return lines

@@ -47,10 +47,10 @@ class ImageUpscaler:
         SR pixels per LR pixel along a side, any number above 0; the model's own by default.
         For another scale, SR of the model's scale is resized, with antialiasing.
     self_ensemble
-        Average over the eight flips and quarter turns of LR, at eight times the cost.
+        Average over the eight flips and rotations of LR, at eight times the cost.
     uncertainty
         Estimate the standard deviation, too: as predicted by the model or, if it predicts none, the
-        scatter of the eight turns, which shows only where the model disagrees with itself.
+        scatter over them, which shows only where the model disagrees with itself.
     precision
         ``fp32``, ``bf16``, or ``auto``: bf16 for 8-bit pictures.
     tile
@@ -181,8 +181,8 @@ class ImageUpscaler:
             )
         if self.network.uncertainty and self.model.head is None:
             notes.append(
-                "SR is the mean over eight flips and turns, and its uncertainty is their scatter, "
-                "not an error estimate: the network predicts none"
+                "SR is the mean over eight flips and rotations, and its uncertainty is their "
+                "scatter, not an error estimate: the network predicts none"
             )
         return [*notes, *note_on_bands(len(image.pixels), self.model.channels)]
 

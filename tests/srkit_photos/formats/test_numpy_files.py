@@ -45,8 +45,8 @@ def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> N
     upscaler = ImageUpscaler(model, uncertainty=True)
     source, target = tmp_path / "a.npz", tmp_path / "b.npz"
     scatter = (
-        "SR is the mean over eight flips and turns, and its uncertainty is their scatter, not an "
-        "error estimate: the network predicts none"
+        "SR is the mean over eight flips and rotations, and its uncertainty is their scatter, not "
+        "an error estimate: the network predicts none"
     )
     told = upscale_file(source, target, upscaler, formats)
     assert told == ["float64 values become float32", scatter]
