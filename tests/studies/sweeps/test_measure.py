@@ -36,8 +36,8 @@ from srkit.studies.sweeps.measure import failure, last_step, only_sweep
 from srkit.system.locks import locked
 from srkit.training.monitor import read_records
 
-#: So many steps that a kill after the first falls inside the run.
-TOTAL = 40
+#: So many steps that a signal after the first checkpoint falls inside the run.
+TOTAL = 60
 FIGURES = {"evaluation": {"examples": 0, "baselines": ["bicubic"]}}
 
 
@@ -63,6 +63,15 @@ def children_of(folder: Path) -> list[int]:
     ]
 
 
+def is_free(lock: Path) -> bool:
+    """Return whether no process holds a lock."""
+    try:
+        with locked(lock, TrainingError("held")):
+            return True
+    except TrainingError:
+        return False
+
+
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train the variants of a sweep in this process."""
@@ -82,7 +91,11 @@ def test_killed_sweep_is_resumed_and_a_failed_variant_is_reported(
 ) -> None:
     variants: Any = {
         "net": {
-            "long": {"training.duration": TOTAL, "training.validate_every": TOTAL},
+            "long": {
+                "training.duration": TOTAL,
+                "training.validate_every": TOTAL,
+                "training.checkpoint_every": 5,
+            },
             "unstable": {"training.optimiser.lr": 1e30, "training.duration": 3},
         }
     }
@@ -92,11 +105,11 @@ def test_killed_sweep_is_resumed_and_a_failed_variant_is_reported(
 
     command = Command(["sweep", str(path), "--out", str(folder)], tmp_path / "log")
     command.wait_until((long / "checkpoints" / "last.safetensors").is_file)
+    for child in children_of(long):
+        os.kill(child, signal.SIGSTOP)  # otherwise it could end too early
     assert command.kill(signal.SIGKILL) == -signal.SIGKILL
     orphans = children_of(long)
     assert orphans, "the variant continues without its sweep"
-    for orphan in orphans:
-        os.kill(orphan, signal.SIGSTOP)  # otherwise it could end too early
     refused = srkit("sweep", path, "--out", folder)
     for orphan in orphans:
         os.kill(orphan, signal.SIGKILL)
@@ -106,13 +119,14 @@ def test_killed_sweep_is_resumed_and_a_failed_variant_is_reported(
         "wait for its end, or stop it\n"
     )
     assert last(long).state["step"] < TOTAL
-    while children_of(long):
+    while not is_free(folder / "output" / "long.lock"):
         time.sleep(0.05)
 
     monkeypatch.setattr(measure, "run_jobs", run_jobs_here)
     done = srkit("sweep", path, "--out", folder)
     assert done.status == 1
     lines = done.out.splitlines()
+    assert lines, done.err
     assert lines[:3] == ["long: resumes", "long: done, 1 of 2", "unstable: starts"]
     reason = "the loss term 'l1' is nan at step 2"
     assert lines[3].startswith(f"unstable: failed: {reason}")
