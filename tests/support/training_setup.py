@@ -11,10 +11,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
+from srkit.system.processes.children import free_port
 from srkit.training.loop import train
 from srkit.weights.checkpoints import Checkpoint, load
 
@@ -61,7 +64,7 @@ def make_pictures(root: Path, count: int = 16, side: int = 32) -> Path:
 
 
 def make_tree(pictures: Path, *changes: Mapping[str, Any]) -> Tree:
-    """Give a recipe: a network of 8 features, L1, batches of 4, 3 steps, in fp32."""
+    """Return a recipe: a network of 8 features, L1, batches of 4, 3 steps, in fp32."""
     dataset = {"type": "image_folder", "root": str(pictures)}
     dataset |= {"labels": str(pictures.with_suffix(".csv"))}
     tree: Tree = {
@@ -100,16 +103,20 @@ def validated(pictures: Path) -> Tree:
     return {"data": data, "metrics": {"psnr": {}}}
 
 
-def run(tree: Tree, folder: Path, registry: Registry, *, resume: bool = False) -> Path:
-    """Train in this process, quietly."""
+def run(
+    tree: Tree, folder: Path, registry: Registry, *, resume: bool = False, curves: bool = False
+) -> Path:
+    """Train in this process, quietly, and without the figures of the curves by default."""
     recipe = parse_recipe(tree, "test.yaml")
-    return train(
-        assemble(recipe, registry, "test.yaml", splits=SPLITS),
-        folder,
-        source="test.yaml",
-        console=Console(file=io.StringIO()),
-        resume=resume,
-    )
+    drawn = nullcontext() if curves else patch("srkit.training.loop.write_curves")
+    with drawn:
+        return train(
+            assemble(recipe, registry, "test.yaml", splits=SPLITS),
+            folder,
+            source="test.yaml",
+            console=Console(file=io.StringIO()),
+            resume=resume,
+        )
 
 
 def extended(**offers: Mapping[str, Callable[..., Any]]) -> Registry:
@@ -130,7 +137,7 @@ def last(folder: Path) -> Checkpoint:
 
 
 def records(folder: Path, kind: str | None = None) -> list[Tree]:
-    """Read what a run logged, but for the timings."""
+    """Read what a run logged, except for the timings."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     read = [json.loads(line) for line in lines]
     return [
@@ -158,7 +165,7 @@ def assert_same_end(first: Path, second: Path, *, extra_validation: int = 0) -> 
 
 
 def differences(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, float]:
-    """Give the largest absolute difference of each tensor."""
+    """Return the largest absolute difference of each tensor."""
     assert first.keys() == second.keys()
     return {
         key: float((value.double() - second[key].double()).abs().max())
@@ -174,7 +181,7 @@ def listen() -> None:
 class Command:
     """A true ``srkit`` command in a process of its own.
 
-    It is forked from a server that has imported torch already: that saves seconds a process.
+    It is forked from a server that has imported torch already, which saves seconds a process.
 
     Parameters
     ----------
@@ -182,15 +189,28 @@ class Command:
         What follows ``srkit`` on the command line.
     log
         File for what it prints.
+    environment
+        Added to the environment.
+    lifetime
+        If not None, the process kills itself so many times the duration of a step after its second
+        checkpoint.
     """
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        lifetime: float | None = None,
+    ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(
             ["srkit.training.loop", "srkit_teachers.classifiers.timm_models"]
         )
         self.log = log
-        self.process: ForkServerProcess = context.Process(target=_command, args=(arguments, log))
+        self.process: ForkServerProcess = context.Process(
+            target=_command, args=(arguments, log, environment or {}, lifetime)
+        )
         self.process.start()
 
     def wait_until(self, done: Callable[[], bool]) -> None:
@@ -202,33 +222,85 @@ class Command:
             time.sleep(0.005)
 
     def kill(self, number: int) -> int:
-        """Send a signal to it and its workers, as a terminal does, and give the exit status."""
+        """Send a signal to it and its workers, as a terminal does, and return the exit status."""
         assert self.process.pid is not None
         os.killpg(self.process.pid, number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end, and return the exit status."""
         self.process.join(120)
         assert self.process.exitcode is not None, self.log.read_text()
         return self.process.exitcode
 
 
-def _command(arguments: list[str], log: Path) -> None:
+def _command(
+    arguments: list[str], log: Path, environment: Mapping[str, str], lifetime: float | None
+) -> None:
     """Run srkit in this process and a group of its own, printing to the log."""
     from srkit.cli import main
 
     os.setsid()
+    os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
+    if lifetime is not None:
+        _kill_later(lifetime)
     sys.argv = ["srkit", *arguments]
     main()
 
 
-def train_command(tree: Tree, folder: Path, *options: str) -> Command:
+def _kill_later(lifetime: float) -> None:
+    """Let a timer end this process as SIGKILL does, without any clean-up.
+
+    It counts the time of the processor, so that no other process can move the end to another step.
+    """
+    from srkit.training import run as module
+
+    save, saved = module.save, list[float]()
+
+    def timed(*state: Any) -> None:
+        save(*state)
+        saved.append(time.process_time())
+        if len(saved) == 2:
+            signal.setitimer(signal.ITIMER_PROF, lifetime * (saved[1] - saved[0]))
+
+    module.save = timed
+
+
+def train_command(tree: Tree, folder: Path, *options: str, **kinds: Any) -> Command:
     """Start ``srkit train`` on a recipe file beside the run folder."""
     path = write_recipe(tree, folder.with_suffix(".yaml"))
     arguments = ["train", str(path), "--out", str(folder), *options]
-    command = Command(arguments, folder.with_suffix(".log"))
+    command = Command(arguments, folder.with_suffix(".log"), **kinds)
     command.wait_until(command.log.is_file)
     return command
+
+
+def train_in_two(tree: Tree, folder: Path) -> tuple[list[int], str]:
+    """Train in two processes, which are started as ``srkit train --processes 2`` starts them.
+
+    Returns
+    -------
+    statuses
+        Their exit statuses.
+    output
+        What both of them printed.
+    """
+    path = write_recipe(tree, folder.with_suffix(".yaml"))
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    shared |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    commands = [
+        Command(
+            ["train", str(path), "--out", str(folder)],
+            folder.with_suffix(f".{rank}.log"),
+            {**shared, "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in ("0", "1")
+    ]
+    statuses = [command.wait() for command in commands]
+    return statuses, "".join(command.log.read_text() for command in commands)
 
 
 def write_recipe(tree: Tree, path: Path) -> Path:

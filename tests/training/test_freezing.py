@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,11 @@ from torch import nn
 from training_setup import (
     Tree,
     assert_same_end,
-    differences,
-    last,
     make_pictures,
     make_tree,
     run,
     steps,
     validated,
-    write_recipe,
 )
 
 from srkit.assembly.build import assemble
@@ -182,24 +176,6 @@ def test_stages_thaw_one_after_another_and_resume_exactly(
     run(merge(tree, steps(3)), parts, registry)
     run(tree, parts, registry, resume=True)
     assert_same_end(whole, parts)
-
-
-def test_two_processes_thaw_as_one(
-    begun: tuple[Path, Tree], pictures: Path, tmp_path: Path, registry: Registry
-) -> None:
-    _, tree = begun
-    tree = merge(tree, {"discriminator": None, "training": {"optimiser": {"type": "sgd"}}})
-    one, two = tmp_path / "one", tmp_path / "two"
-    run(tree, one, registry)
-    recipe = str(write_recipe(tree, tmp_path / "recipe.yaml"))
-    command = [sys.executable, "-m", "srkit", "train", recipe, "--processes", "2"]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*command, "--out", str(two)], env=env, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = differences(last(one).groups["generator"], last(two).groups["generator"])
-    assert max(found.values()) < 1e-6, found
 
 
 def test_an_unknown_stage_is_named(pictures: Path, registry: Registry, tmp_path: Path) -> None:

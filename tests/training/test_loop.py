@@ -256,7 +256,7 @@ def test_a_run_folder_has_everything_to_repeat_the_run(
 ) -> None:
     folder = tmp_path / "run"
     tree = make_tree(pictures, validated(pictures), steps(3))
-    assert run(tree, folder, registry) == folder / "checkpoints" / "best.safetensors"
+    assert run(tree, folder, registry, curves=True) == folder / "checkpoints" / "best.safetensors"
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     boards = {name for name in written if name.startswith("tensorboard/")}
     assert len(boards) == 1

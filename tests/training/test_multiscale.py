@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ from rich.console import Console
 from training_setup import (
     Tree,
     assert_same_end,
-    differences,
     last,
     make_pictures,
     make_tree,
@@ -25,7 +21,6 @@ from training_setup import (
     run,
     steps,
     validated,
-    write_recipe,
 )
 
 from srkit.assembly.build import assemble
@@ -183,27 +178,6 @@ def test_a_model_is_opened_at_a_scale_of_choice(
         with pytest.raises(WeightsError) as caught:
             open_model(folder, registry, **options)  # type: ignore[arg-type]
         assert str(caught.value) == message
-
-
-def test_two_processes_train_as_one(pictures: Path, tmp_path: Path, registry: Registry) -> None:
-    """Also where a step leaves the parts of other scales without a gradient."""
-    tree = several(pictures, steps(5, validate_every=5))
-    del tree["data"]["test"]
-    one, two = tmp_path / "one", tmp_path / "two"
-    run(tree, one, registry)
-    recipe = str(write_recipe(tree, tmp_path / "recipe.yaml"))
-    command = [sys.executable, "-m", "srkit", "train", recipe, "--processes", "2"]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*command, "--out", str(two)], env=env, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for alone, together in zip(records(one), records(two), strict=True):
-        assert together.pop("kind") == alone.pop("kind")
-        assert together == pytest.approx(alone, rel=1e-5, abs=1e-5)
-    for turn in last(one).groups:
-        found = differences(last(one).groups[turn], last(two).groups[turn])
-        assert max(found.values(), default=0) < 1e-5, (turn, found)
 
 
 def refused(tree: Any, registry: Registry) -> list[str]:

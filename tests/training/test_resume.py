@@ -1,4 +1,4 @@
-"""A run that was killed goes on as if nothing had happened, for every kind of turn."""
+"""A run that was killed resumes as if nothing had happened, for every kind of turn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,6 @@ from training_setup import (
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError, WeightsError
 from srkit.recipe.trees import merge
-
-#: Long enough that a kill within the first third of a second falls inside the run; a step of two
-#: networks, one of them a classifier, takes far longer than one of the others.
-TOTAL, JOINT = 40, 16
 
 TRAINABLE: dict[str, Any] = {
     "net": {**TEACHER["net"], "trainable": True, "optimiser": {"type": "sgd", "momentum": 0.9}}
@@ -70,41 +65,47 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pictures(tmp_path_factory.mktemp("data") / "pictures")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_six_steps_are_three_steps_and_three_more(
-    kind: str, pictures: Path, tmp_path: Path, registry: Registry
-) -> None:
+@pytest.fixture(scope="module", params=KINDS)
+def whole(
+    request: pytest.FixtureRequest,
+    pictures: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    registry: Registry,
+) -> tuple[str, Tree, Path]:
+    """A kind of run, its recipe, and its folder after six steps without interruption."""
     # A cosine stretches with the duration, so that three steps of it are not half of six.
     steady = steps(6, schedule={"type": "steps", "every": 4, "warmup": 2}, validate_every=2)
-    tree = make_tree(pictures, KINDS[kind], validated(pictures), steady)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run(tree, whole, registry)
-    run(merge(tree, steps(3)), parts, registry)
-    run(tree, parts, registry, resume=True)
-    assert [record["step"] for record in records(whole, "train")] == [1, 2, 3, 4, 5, 6]
-    # Where the first part ended it was validated too; the whole run was not.
-    assert_same_end(whole, parts, extra_validation=3)
+    tree = make_tree(pictures, KINDS[request.param], validated(pictures), steady)
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    run(tree, folder, registry)
+    assert [record["step"] for record in records(folder, "train")] == [1, 2, 3, 4, 5, 6]
+    return request.param, tree, folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_killed_run_goes_on_bit_for_bit(
-    kind: str, pictures: Path, tmp_path: Path, registry: Registry
+def test_six_steps_are_three_steps_and_three_more(
+    whole: tuple[str, Tree, Path], tmp_path: Path, registry: Registry
 ) -> None:
-    total = JOINT if kind == "joint" else TOTAL
-    tree = make_tree(pictures, KINDS[kind], steps(total))
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run(tree, whole, registry)
-    command = train_command(tree, killed)
-    command.wait_until((killed / "checkpoints" / "last.safetensors").is_file)
-    delay = random.Random(kind).uniform(0, 0.3)
-    time.sleep(delay)
-    status = command.kill(signal.SIGKILL)
+    _, tree, folder = whole
+    run(merge(tree, steps(3)), tmp_path / "parts", registry)
+    run(tree, tmp_path / "parts", registry, resume=True)
+    # The first part was validated at its end; the whole run was not.
+    assert_same_end(folder, tmp_path / "parts", extra_validation=3)
+
+
+def test_a_killed_run_resumes_bit_for_bit(
+    whole: tuple[str, Tree, Path], tmp_path: Path, registry: Registry
+) -> None:
+    kind, tree, folder = whole
+    killed = tmp_path / "killed"
+    lifetime = random.Random(kind).uniform(0.05, 1.2)
+    command = train_command(tree, killed, lifetime=lifetime)
+    status = command.wait()
+    assert status == -signal.SIGPROF, command.log.read_text()
     reached = last(killed).state["step"]
-    print(f"killed {delay:.3f} s after the first checkpoint; the last one is of step {reached}")
-    assert status == -signal.SIGKILL, command.log.read_text()
-    assert 1 <= reached < total
+    print(f"killed {lifetime:.3f} steps after the second checkpoint; the last one is {reached}")
+    assert 1 <= reached < 6
     run(tree, killed, registry, resume=True)
-    assert_same_end(whole, killed)
+    assert_same_end(folder, killed)
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(
