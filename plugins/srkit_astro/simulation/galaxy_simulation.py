@@ -16,7 +16,7 @@ DEEP = GalaxyPopulation()
 
 
 class GalaxySimulation(Simulation):
-    """Galaxies observed by Hubble (HR) and Hyper Suprime-Cam (LR); needs ``srkit[astro]``.
+    """Galaxies observed by Hubble (HR) and Hyper Suprime-Cam (LR); needs srkit[astro].
 
     Each image shows a single galaxy with an elliptical Sérsic profile. The cameras and the unit are
     those of `lens_simulation`. Sample i only depends on the seed, the split and i; noise and

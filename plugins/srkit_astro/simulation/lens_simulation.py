@@ -31,7 +31,7 @@ CLASSES = ("none", "cdm", "vortex")
 
 
 class LensSimulation(Simulation):
-    """Strong lenses observed by Hubble (HR) and Hyper Suprime-Cam (LR); needs ``srkit[astro]``.
+    """Strong lenses observed by Hubble (HR) and Hyper Suprime-Cam (LR); needs srkit[astro].
 
     The light of an exponential galaxy is deflected by a singular isothermal ellipsoid with external
     shear, which hosts a de Vaucouleurs galaxy. The sky, sampled more finely than HR, is convolved
