@@ -55,8 +55,12 @@ def psnr_by_hand(folder: Path, restore: Any) -> list[float]:
     return values
 
 
-def test_best_model_is_first(folder: Path, formats: Formats, registry: Registry) -> None:
-    found = ranked(folder, formats, registry, "nearest", "bicubic", "bilinear")
+@pytest.fixture(scope="module")
+def found(folder: Path, formats: Formats, registry: Registry) -> Ranking:
+    return ranked(folder, formats, registry, "nearest", "bicubic", "bilinear", examples=2)
+
+
+def test_best_model_is_first(folder: Path, found: Ranking) -> None:
     assert [model.name for model in found.evaluation.models] == ["bicubic", "bilinear", "nearest"]
     assert found.evaluation.title == "set, scale 2"
     for model in found.evaluation.models:
@@ -104,13 +108,10 @@ def test_network_and_its_self_ensemble(folder: Path, formats: Formats, registry:
     assert cost.seconds > 0
 
 
-def test_examples_are_the_same_square_of_all_models(
-    folder: Path, formats: Formats, registry: Registry
-) -> None:
-    found = ranked(folder, formats, registry, "nearest", "bicubic", examples=2)
+def test_examples_are_the_same_square_of_all_models(found: Ranking) -> None:
     assert [example.index for example in found.examples] == [0, 2]
     for example in found.examples:
-        assert set(example.models) == {"nearest", "bicubic"}
+        assert set(example.models) == {"nearest", "bicubic", "bilinear"}
         assert example.hr.shape == (25, 30, 3)
         assert all(image.shape == example.hr.shape for image in example.models.values())
         np.testing.assert_array_equal(example.box.cut(example.whole), example.hr)
