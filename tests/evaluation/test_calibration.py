@@ -13,7 +13,7 @@ SIGMA = RANDOM.gamma(2, 1, 50_000)
 ERROR = SIGMA * RANDOM.normal(size=50_000)
 
 
-def test_true_standard_deviations_are_found_calibrated() -> None:
+def test_true_standard_deviations_are_calibrated() -> None:
     found = Calibration(ERROR, SIGMA)
     np.testing.assert_allclose(found.coverage(), LEVELS, atol=0.01)
     assert found.calibration_error < 0.005
@@ -23,7 +23,7 @@ def test_true_standard_deviations_are_found_calibrated() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.5, 3.0])
-def test_a_wrong_factor_is_seen(factor: float) -> None:
+def test_a_wrong_factor_changes_coverage_and_pulls(factor: float) -> None:
     found = Calibration(ERROR, factor * SIGMA)
     assert found.spread == pytest.approx(1 / factor, rel=0.02)
     covered = 2 * stats.norm.cdf(factor * stats.norm.ppf((1 + LEVELS) / 2)) - 1
@@ -47,7 +47,7 @@ def test_a_shift_is_a_bias_of_the_pulls() -> None:
     assert found.spread == pytest.approx(np.std([2, 2, 3], ddof=1))
 
 
-def test_pixels_without_any_doubt_have_no_pull_but_count_as_covered_or_not() -> None:
+def test_pixels_with_zero_sigma_have_no_pull_but_a_coverage() -> None:
     found = Calibration(np.array([0.0, 1.0, 0.5, -0.5]), np.array([0.0, 0.0, 1.0, 1.0]))
     assert found.pulls().tolist() == [0.5, -0.5]
     assert found.covered(ONE_SIGMA) == 0.75
@@ -66,13 +66,13 @@ def test_sparsification_equals_a_loop() -> None:
     assert found.ause == pytest.approx(np.sum((gap[1:] + gap[:-1]) / 2) / 100)
 
 
-def test_the_best_and_an_idle_order() -> None:
+def test_the_best_and_an_uninformative_order() -> None:
     assert Calibration(ERROR, np.abs(ERROR)).ause == 0
     idle = Calibration(ERROR, np.random.default_rng(5).random(len(ERROR))).sparsification()
     np.testing.assert_allclose(idle[:80], 1, atol=0.1)
 
 
-def test_images_are_put_together() -> None:
+def test_pixels_of_images_are_concatenated() -> None:
     one = np.array([[1, 2], [3, 4]], np.float32)
     two = np.array([[5], [6]], np.float32)
     found = Calibration.gather([one, None, two])
@@ -82,7 +82,7 @@ def test_images_are_put_together() -> None:
     assert Calibration.gather([None, None]) is None
 
 
-def test_perfect_images_divide_by_nothing() -> None:
+def test_perfect_images_are_not_divided_by_zero() -> None:
     found = Calibration(np.zeros(10), np.ones(10))
     assert found.sparsification().tolist() == [0] * 100
     assert found.ause == 0

@@ -25,6 +25,6 @@ def test_class_scores_agree_with_scikit_learn() -> None:
         np.testing.assert_allclose(scores.accuracy[model.name], recall)
 
 
-def test_class_scores_need_labels_and_answers() -> None:
+def test_class_scores_need_labels_and_predictions() -> None:
     assert class_scores(replace(evaluation(), labels=None)) is None
     assert class_scores(small({"a": 1.0})) is None

@@ -15,7 +15,7 @@ from srkit.evaluation.classification import (
 
 
 def classification(images: int = 200, classes: int = 3, decimals: int = 2) -> Classification:
-    """Make up a classifier that is right more often than not; rounding makes ties."""
+    """Return random predictions that are often right; rounding results in ties."""
     random = np.random.default_rng(7)
     labels = random.integers(0, classes, images)
     scores = random.gamma(1, 1, (images, classes)) + (labels[:, None] == np.arange(classes))
@@ -78,7 +78,7 @@ def test_perfect_chance_and_reversed() -> None:
     assert roc_curve(positive, np.array([0.1, 0.2, 0.8, 0.9])).auc == 0
 
 
-def test_a_class_without_images_has_no_curve_and_no_share_in_the_averages() -> None:
+def test_a_class_without_images_has_no_curve_and_is_not_averaged() -> None:
     labels = np.array([0, 0, 1])
     probabilities = np.array([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.1, 0.8, 0.1]])
     found = Classification(labels, probabilities, ["a", "b", "empty"])
@@ -90,17 +90,17 @@ def test_a_class_without_images_has_no_curve_and_no_share_in_the_averages() -> N
     assert macro.auc == 1.0
 
 
-def test_images_of_one_class_have_the_micro_average_only() -> None:
+def test_images_of_one_class_have_only_the_micro_average() -> None:
     found = Classification(np.array([0, 0]), np.array([[0.8, 0.2], [0.3, 0.7]]), ["a", "b"])
     assert found.curves() == {}
     _, _, micro, macro = found.table()
-    # Right are 0.8 and 0.3, wrong 0.2 and 0.7: three of the four pairs stand in order.
+    # Right are 0.8 and 0.3, wrong 0.2 and 0.7: three of the four pairs are in order.
     assert micro.auc == 0.75
     assert macro.accuracy == 0.5
     assert np.isnan(macro.auc)
 
 
 @pytest.mark.parametrize("truth", [True, False])
-def test_a_curve_needs_both_kinds(truth: bool) -> None:
+def test_a_curve_needs_positive_and_negative_images(truth: bool) -> None:
     with pytest.raises(ValueError, match=r"^a ROC curve needs positive and negative images$"):
         roc_curve(np.full(3, truth), np.arange(3.0))

@@ -1,4 +1,4 @@
-"""The evaluator's numbers against direct computation."""
+"""The numbers of an evaluation against direct computation."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def check_image(
     assert result.seconds > 0
 
 
-def test_the_teachers_own_answers_can_be_the_labels(registry: Registry, pictures: Path) -> None:
+def test_labels_can_be_the_predictions_of_the_teacher(registry: Registry, pictures: Path) -> None:
     evaluator = evaluator_of(registry, pictures, {"evaluation": {"labels": "teacher"}})
     found = evaluator.evaluate({"original": baseline("original")}, "")
     original = found.models[0]
@@ -136,7 +136,7 @@ def test_the_teachers_own_answers_can_be_the_labels(registry: Registry, pictures
     assert original.values["accuracy"].tolist() == [1.0] * 7
 
 
-def test_the_teachers_labels_need_a_teacher(registry: Registry, pictures: Path) -> None:
+def test_labels_of_a_teacher_need_a_teacher(registry: Registry, pictures: Path) -> None:
     evaluator = evaluator_of(registry, pictures, {"evaluation": {"labels": "teacher"}})
     evaluator.assembly.teachers.clear()
     evaluator.assembly.metrics.clear()
@@ -145,15 +145,13 @@ def test_the_teachers_labels_need_a_teacher(registry: Registry, pictures: Path) 
         evaluator.evaluate({"original": baseline("original")}, "")
 
 
-def test_a_picture_that_a_metric_cannot_measure_is_named(
-    registry: Registry, pictures: Path
-) -> None:
+def test_an_image_that_a_metric_cannot_measure_is_named(registry: Registry, pictures: Path) -> None:
     evaluator = evaluator_of(registry, pictures, {"metrics": {"psnr": {"crop": 200}}})
     with pytest.raises(DataError, match=r"^metrics\.psnr on [\w./]+\.png: "):
         evaluator.evaluate({"original": baseline("original")}, "")
 
 
-def test_modes_are_as_they_were(registry: Registry, pictures: Path) -> None:
+def test_training_modes_are_restored(registry: Registry, pictures: Path) -> None:
     evaluator = evaluator_of(registry, pictures)
     generator: Any = evaluator.assembly.generator
     teacher: Any = evaluator.assembly.teachers["net"]
@@ -184,7 +182,7 @@ def test_modes_are_as_they_were(registry: Registry, pictures: Path) -> None:
     assert generator.training
 
 
-def test_pictures_are_shown_within_0_and_1(registry: Registry, pictures: Path) -> None:
+def test_rendered_photographs_are_in_0_to_1(registry: Registry, pictures: Path) -> None:
     evaluator = evaluator_of(registry, pictures)
     wild: Restorer = lambda batch: 5 * batch.hr - 2  # noqa: E731
     restorers = {"original": baseline("original"), "wild": wild}
@@ -204,7 +202,7 @@ def test_pictures_are_shown_within_0_and_1(registry: Registry, pictures: Path) -
 
 
 class Mixed:
-    """Images of two shapes in turn, each of a value that tells which it is."""
+    """Images of two shapes in turn, with values that identify them."""
 
     channels = 3
     classes = None
@@ -248,7 +246,7 @@ class Telescope:
         return lr + torch.tensor(seeds).view(-1, 1, 1, 1)
 
 
-def test_the_variance_of_noise_comes_with_lr(registry: Registry, pictures: Path) -> None:
+def test_the_noise_variance_is_part_of_the_batch(registry: Registry, pictures: Path) -> None:
     assembly = evaluator_of(registry, pictures).assembly
     assembly.degradation = Telescope()
     hr = torch.rand(2, 3, 8, 8)
@@ -258,7 +256,9 @@ def test_the_variance_of_noise_comes_with_lr(registry: Registry, pictures: Path)
     assert torch.equal(batch.variance, batch.lr + torch.tensor([1.0, 2.0]).view(2, 1, 1, 1))
 
 
-def test_a_degradation_for_pixels_of_another_size(registry: Registry, pictures: Path) -> None:
+def test_a_degradation_for_another_pixel_scale_is_refused(
+    registry: Registry, pictures: Path
+) -> None:
     assembly = evaluator_of(registry, pictures).assembly
     assembly.degradation = Telescope()
     batch = Batch(["a"], torch.rand(1, 3, 8, 8), [1], pixel_scale=0.05)

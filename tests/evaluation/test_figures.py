@@ -1,4 +1,4 @@
-"""What the figures show."""
+"""The contents of the figures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def tick_labels(axis: Axes) -> list[str]:
 
 
 def overlapping(figure: Figure, labels: Callable[[], list[Text]]) -> list[tuple[str, str]]:
-    """List the labels of an axis that run into each other."""
+    """Return the pairs of labels of an axis that overlap."""
     png(figure)
     texts = [text for text in labels() if text.get_text()]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
@@ -100,7 +100,7 @@ def test_signed_metrics_are_drawn_with_their_scatter() -> None:
     assert [text.get_text() for text in axis.texts] == ["0.2000", "–"]
 
 
-def test_the_best_of_a_signed_metric_is_nearest_to_zero() -> None:
+def test_the_best_value_of_a_signed_metric_is_nearest_to_zero() -> None:
     records = [
         {"kind": "validation", "step": i, "epoch": float(i), "flux_error": value}
         for i, value in enumerate([-0.3, 0.02, 0.1])
@@ -111,7 +111,7 @@ def test_the_best_of_a_signed_metric_is_nearest_to_zero() -> None:
     assert "best 0.02 at 1" in figure.axes[0].get_xlabel()
 
 
-def test_small_numbers_have_room_below_the_bars() -> None:
+def test_tick_labels_of_small_numbers_do_not_overlap() -> None:
     info = [MetricInfo(name, "", False, "RGB") for name in ("mse", "mse_minmax", "mae")]
     values = {metric.name: np.array([0.9e-4, 1.1e-4]) for metric in info}
     models = [ModelResult("lens_l2-sample (untuned)", values, None, 0.0)]
@@ -145,7 +145,7 @@ def test_class_differences_count_every_class(measure: str) -> None:
         assert len(points.collections[0].get_offsets()) == 20
 
 
-def test_classes_that_coincide_share_a_larger_circle() -> None:
+def test_coinciding_classes_share_a_larger_circle() -> None:
     f1 = {"original": np.array([1.0, 1.0, 0.5]), "DarioNet": np.array([0.5, 0.5, 0.5])}
     found = ClassScores(np.arange(3), ["a", "b", "c"], np.ones(3, dtype=np.int64), f1, f1)
     (circles,) = class_differences(found, "f1").axes[1].collections
@@ -176,7 +176,7 @@ def test_class_changes_rank_losses_and_gains() -> None:
         assert overlapping(figure, axis.get_yticklabels) == []
 
 
-def test_class_changes_without_a_gain_say_so() -> None:
+def test_class_changes_without_a_gain_have_a_note() -> None:
     f1 = {"original": np.ones(6), "DarioNet": np.linspace(0, 1, 6)}
     names = [str(i) for i in range(6)]
     found = ClassScores(np.arange(6), names, np.ones(6, dtype=np.int64), f1, f1)
@@ -205,7 +205,7 @@ def test_panels_show_pixels_and_captions() -> None:
     assert low.get_interpolation() == "nearest"
 
 
-def test_panels_without_labels_or_answers_show_names_alone() -> None:
+def test_panels_without_labels_or_predictions_show_only_names() -> None:
     found = two_models()
     models = [ModelResult(m.name, m.values, None, m.seconds) for m in found.models]
     bare = Evaluation("t", found.names, None, "", None, [PSNR], models, [])
@@ -214,7 +214,7 @@ def test_panels_without_labels_or_answers_show_names_alone() -> None:
     assert figure.axes[2].texts[0].get_text() == "DarioNet\n30.00 dB"
 
 
-def test_the_crop_holds_the_detail() -> None:
+def test_the_crop_contains_the_detail() -> None:
     image = np.zeros((64, 64, 3), dtype=np.float32)
     image[50:60:2, 50:60:2] = 1
 
@@ -229,7 +229,7 @@ def test_the_crop_holds_the_detail() -> None:
     assert low_crop.shape == (4, 4, 3)
 
 
-def test_noise_does_not_draw_the_crop_away_from_a_galaxy() -> None:
+def test_noise_does_not_move_the_crop_from_a_galaxy() -> None:
     y, x = np.mgrid[:128, :128]
     galaxy = np.exp(-((x - 90.0) ** 2 + (y - 30.0) ** 2) / 200)
     sky = np.random.default_rng(0).uniform(0, 0.3, galaxy.shape) * (galaxy < 0.1)
@@ -281,7 +281,7 @@ def test_measured_values_have_colour_bars_and_residuals() -> None:
     assert images[7].get_ylabel() == "artefacts"
 
 
-def test_a_network_that_went_astray_does_not_hide_the_others() -> None:
+def test_a_diverged_network_does_not_hide_the_others() -> None:
     def astray(indices: Sequence[int]) -> list[ImageRow]:
         (row,) = measured([0])
         images = {**row.images, "DarioNet": 1e6 * row.images["DarioNet"]}
@@ -294,7 +294,7 @@ def test_a_network_that_went_astray_does_not_hide_the_others() -> None:
     assert bar._colorbar.extend == "max"  # type: ignore[attr-defined]
 
 
-def test_answers_without_a_name_are_not_shown() -> None:
+def test_predictions_without_a_name_are_not_shown() -> None:
     found = two_models()
     bare = Evaluation("t", found.names, None, "", None, [PSNR], found.models, [])
     figure, _ = image_panels(bare, [1], render)
@@ -311,7 +311,7 @@ def test_validation_curves_mark_the_best_of_known_metrics() -> None:
     assert other.get_xlabel() == "epoch"
 
 
-def test_scales_stand_in_the_panel_of_their_mean() -> None:
+def test_scales_are_drawn_in_the_panel_of_their_mean() -> None:
     records = [
         {
             "kind": "validation",
@@ -354,7 +354,7 @@ def test_curves_without_data_are_not_drawn(tmp_path) -> None:
     assert [path.name for path in writer.paths] == ["curves_validation.png"]
 
 
-def test_names_are_shortened_to_fit() -> None:
+def test_names_are_shortened() -> None:
     assert shorten("Airedale, Airedale terrier", 26) == "Airedale, Airedale terrier"
     assert shorten("Airedale, Airedale terrier", 25) == "Airedale"
     assert shorten("a very long name", 8) == "a very…"
@@ -412,7 +412,7 @@ def test_the_confusion_matrix_shows_shares_and_counts() -> None:
     png(figure)
 
 
-def test_many_classes_are_not_named() -> None:
+def test_many_classes_have_no_labels() -> None:
     axis, _ = confusion_figure(classification(40)).axes
     assert not axis.texts
     assert axis.images[0].get_array().shape == (40, 40)
@@ -439,7 +439,7 @@ def test_the_curves_are_those_of_the_classes() -> None:
     png(figure)
 
 
-def test_of_many_classes_the_hardest_are_drawn() -> None:
+def test_only_the_hardest_of_many_classes_are_drawn() -> None:
     found = classification(20)
     areas = {k: roc.auc for k, roc in found.curves().items()}
     axis = roc_figure(found).axes[0]

@@ -9,7 +9,7 @@ from evaluation_setup import evaluation
 from srkit.evaluation.panels import changed_images
 
 
-def test_changed_images_are_right_for_one_model_only() -> None:
+def test_changed_images_are_right_for_only_one_model() -> None:
     found = evaluation()
     by_name = {model.name: model.predictions == found.labels for model in found.models}
     for gains, right, wrong in ((True, "DarioNet", "bilinear"), (False, "bilinear", "DarioNet")):

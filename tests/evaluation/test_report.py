@@ -31,7 +31,7 @@ def render(indices: list[int]) -> list[ImageRow]:
 
 
 class Page(HTMLParser):
-    """Collect a page's tags and check that each is closed in order."""
+    """Collects the tags of a page and checks that each is closed in order."""
 
     VOID = frozenset({"meta", "img", "br", "link"})
 
@@ -54,14 +54,20 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def test_the_page_is_self_contained(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with all tables and figures of a restoration."""
+    folder = tmp_path_factory.mktemp("evaluated")
     records = [
         {"kind": "train", "step": 1, "epoch": 0.5, "loss/total": 2.0},
         {"kind": "validation", "step": 2, "epoch": 1.0, "accuracy": 0.5},
     ]
-    curves = tmp_path / "metrics.jsonl"
+    curves = folder / "metrics.jsonl"
     curves.write_text("".join(json.dumps(record) + "\n" for record in records))
-    path = write_report(evaluation(), tmp_path / "report", render, curves)
+    return write_report(evaluation(), folder / "report", render, curves)
+
+
+def test_the_page_is_self_contained(path: Path) -> None:
     text = path.read_text("utf-8")
     page = Page(text)
     sources = [image["src"] or "" for image in page.all("img")]
@@ -99,9 +105,8 @@ def test_a_report_without_metrics_has_its_panels(tmp_path: Path) -> None:
     assert not (tmp_path / "summary.png").exists()
 
 
-def test_the_page_states_numbers_notes_and_protocols(tmp_path: Path) -> None:
-    found = evaluation()
-    text = write_report(found, tmp_path).read_text("utf-8")
+def test_the_page_states_numbers_notes_and_protocols(path: Path) -> None:
+    found, text = evaluation(), path.read_text("utf-8")
     means = found.table()[4]
     assert f"<strong>{means['psnr']:.2f}</strong>" in text
     gap = found.gap_closed(ACCURACY, "DarioNet")
@@ -147,8 +152,8 @@ def test_the_page_shows_scatter_and_the_images_measured(tmp_path: Path) -> None:
     assert "on how many of the 4 images the metric could be measured" in text
 
 
-def test_classes_of_single_images_carry_a_warning(tmp_path: Path) -> None:
-    text = write_report(evaluation(), tmp_path).read_text("utf-8")
+def test_classes_of_single_images_carry_a_warning(path: Path) -> None:
+    text = path.read_text("utf-8")
     assert "Images per class: 5 (median), so single images matter" in text
 
 

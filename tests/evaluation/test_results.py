@@ -34,7 +34,7 @@ def test_a_pooled_metric_has_the_value_of_the_set_and_no_standard_error() -> Non
     assert math.isnan(model.standard_error("iou"))
 
 
-def test_gap_closed_on_the_reports_kind_of_numbers() -> None:
+def test_gap_closed_by_hand() -> None:
     found = small({"original": 0.871, "bilinear": 1.931, "DarioNet": 1.054})
     assert found.gap_closed(CROSS_ENTROPY, "DarioNet") == pytest.approx(0.877 / 1.060)
     assert found.gap_closed(CROSS_ENTROPY, "original") == pytest.approx(1)
@@ -50,7 +50,7 @@ def test_without_a_gap_its_share_is_undefined() -> None:
     assert math.isnan(evaluation().gap_closed(PSNR, "DarioNet"))  # the original's is infinite
 
 
-def test_the_best_leave_out_the_original_and_keep_ties() -> None:
+def test_the_best_models_include_ties_but_not_the_original() -> None:
     found = small({"original": 0.1, "a": 1.0, "b": 2.0, "c": 1.0})
     assert found.best_models(CROSS_ENTROPY) == {"a", "c"}
     assert found.best_models(replace(CROSS_ENTROPY, higher_is_better=True)) == {"b"}
@@ -70,7 +70,7 @@ def test_signed_errors_have_bias_and_scatter_over_the_measurable_images() -> Non
     assert photometry().models[1].standard_error("flux_error") == pytest.approx(0.1 / math.sqrt(3))
 
 
-def test_outliers_move_the_robust_scatter_little() -> None:
+def test_outliers_hardly_change_the_robust_scatter() -> None:
     random = np.random.default_rng(0)
     values = random.normal(0, 1, 10_000)
     values[:50] = 1000
@@ -87,7 +87,7 @@ def test_scatter_is_nan_where_undefined(values: list[float]) -> None:
     assert math.isnan(model.standard_error("flux_error"))
 
 
-def test_signed_errors_are_ranked_by_bias_and_scatter_together() -> None:
+def test_signed_errors_are_ranked_by_their_root_mean_square() -> None:
     found = photometry()
     # "noisy" has no bias; its root mean square is sqrt(1.62 / 3), that of "biased" sqrt(0.14 / 3).
     assert found.models[1].score(FLUX) == pytest.approx(math.sqrt(0.14 / 3))

@@ -1,4 +1,4 @@
-"""A trained run beside its baselines and its untuned start, as a report."""
+"""The evaluation of a trained run, its baselines and its untuned start."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def start(pictures: Path, tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
-    """Train a step, to start from."""
+    """Train one step, as a start for the tests."""
     folder = tmp_path_factory.mktemp("runs") / "first"
     run(make_tree(pictures, steps(1)), folder, registry)
     return folder
@@ -82,7 +82,7 @@ def test_a_run_is_compared_with_its_baselines_and_its_start(
     assert f"report: {report / 'report.html'}" in printed.getvalue()
 
 
-def test_a_start_that_has_a_name_is_shown_once(
+def test_a_start_that_is_also_an_evaluation_model_is_shown_once(
     start: Path, pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     changes = {
@@ -95,7 +95,7 @@ def test_a_start_that_has_a_name_is_shown_once(
     assert [model.name for model in found.models] == ["bilinear", "first", "small"]
 
 
-def test_a_run_says_how_sure_it_is_and_is_judged_by_that(
+def test_the_uncertainty_of_a_run_is_calibrated(
     start: Path, pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     changes = {
@@ -119,7 +119,7 @@ def test_a_run_says_how_sure_it_is_and_is_judged_by_that(
     for name, calibration in errors.items():
         psnr = np.mean([-10 * np.log10(np.mean(e**2)) for e in np.split(calibration.error, 8)])
         assert means[name]["psnr"] == pytest.approx(psnr, rel=1e-5)
-    # Three steps leave the head about where it began.
+    # Three steps hardly change the head.
     assert np.median(by_head.sigma) == pytest.approx(0.05, rel=0.05)
     assert np.median(by_ensemble.sigma) != pytest.approx(np.median(by_head.sigma), rel=0.05)
 
@@ -138,7 +138,7 @@ def test_a_run_says_how_sure_it_is_and_is_judged_by_that(
     assert f"{by_head.bias:+.2f} ± {by_head.spread:.2f}" in printed.getvalue()
 
 
-def test_a_run_without_a_head_cannot_be_asked_how_sure_it_is(
+def test_a_run_without_a_head_has_no_uncertainty(
     start: Path, pictures: Path, registry: Registry
 ) -> None:
     changes = {"uncertainty": {}, "losses": {"l1": None, "gaussian_nll": {}}}
@@ -162,7 +162,7 @@ def test_a_trained_classifier_is_evaluated_at_its_best(
     assert [model.name for model in found.models] == ["original"]
     best = min(r["cross_entropy"] for r in records(tmp_path / "run", "validation"))
     assert found.table()[0]["cross_entropy"] == pytest.approx(best, rel=1e-6)
-    # What the metrics took of each answer and what the classification took has to agree.
+    # The classification must agree with the metrics.
     judged = found.classification
     assert judged is not None
     assert judged.classes == ["0", "1", "2", "3"]
@@ -176,7 +176,7 @@ def test_a_trained_classifier_is_evaluated_at_its_best(
     assert "classification.csv" in names
 
 
-def test_labels_beyond_the_classes_are_refused(
+def test_labels_outside_the_classes_are_refused(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     pupil = {"net": {**TEACHER["net"], "classes": 3, "trainable": True}}
@@ -192,7 +192,7 @@ def test_labels_beyond_the_classes_are_refused(
         compared(tested, tmp_path / "run", registry)
 
 
-def test_without_a_checkpoint_there_is_nothing_to_compare(
+def test_a_run_without_a_checkpoint_is_refused(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     tree = make_tree(pictures, validated(pictures))
@@ -203,7 +203,7 @@ def test_without_a_checkpoint_there_is_nothing_to_compare(
     )
 
 
-def test_without_test_data_there_is_nothing_to_compare_on(
+def test_a_recipe_without_test_data_is_refused(
     start: Path, pictures: Path, registry: Registry
 ) -> None:
     with pytest.raises(RecipeError) as caught:

@@ -29,7 +29,7 @@ from srkit.report._tables import heading
 from srkit.report.writer import ReportWriter
 
 
-def test_tables_hold_every_number(tmp_path: Path) -> None:
+def test_tables_contain_every_number(tmp_path: Path) -> None:
     found = evaluation()
     writer = ReportWriter(tmp_path)
     write_tables(found, writer)
@@ -60,7 +60,7 @@ def test_the_json_is_strict_and_states_protocols(tmp_path: Path) -> None:
     assert last["gap_closed"]["accuracy"] == evaluation().gap_closed(ACCURACY, "DarioNet")
 
 
-def test_the_files_say_in_how_many_images_a_metric_was_measured(tmp_path: Path) -> None:
+def test_the_files_contain_the_numbers_of_measured_images(tmp_path: Path) -> None:
     write_tables(photometry(), ReportWriter(tmp_path))
     columns = ["model", "flux_error", "flux_error/scatter", "flux_error/robust_scatter"]
     table = read_csv(tmp_path / "table.csv")
@@ -77,7 +77,7 @@ def test_the_files_say_in_how_many_images_a_metric_was_measured(tmp_path: Path) 
     assert blind["mean"] == blind["scatter"] == {"flux_error": None}
 
 
-def test_tables_without_labels_leave_out_the_classes(tmp_path: Path) -> None:
+def test_without_labels_there_is_no_table_of_classes(tmp_path: Path) -> None:
     write_tables(replace(evaluation(), labels=None, label_source=""), ReportWriter(tmp_path))
     assert not (tmp_path / "per_class.csv").exists()
     content = json.loads((tmp_path / "table.json").read_text("utf-8"))
@@ -109,7 +109,7 @@ def test_the_printed_table_shows_scatter_and_the_images_measured() -> None:
     assert "bias" not in plain.getvalue()
 
 
-def test_a_narrow_terminal_cuts_no_number() -> None:
+def test_numbers_are_whole_on_a_narrow_terminal() -> None:
     text = StringIO()
     print_table(evaluation(), Console(file=text, width=60))
     for row in evaluation().table():
@@ -118,7 +118,7 @@ def test_a_narrow_terminal_cuts_no_number() -> None:
     assert "…" not in text.getvalue()
 
 
-def test_a_wide_table_goes_on_in_further_blocks() -> None:
+def test_a_wide_table_is_continued_in_further_blocks() -> None:
     found = photometry()
     infos = [replace(FLUX, name=f"long_name_of_metric_{i}") for i in range(12)]
     models = [

@@ -1,4 +1,4 @@
-"""Model cards: what the hub reads in front, and what people read below."""
+"""Model cards: the header for the hub, and the text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from srkit.recipe.trees import merge
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
-    """A run with a stretch and everything that a card tells."""
+    """A run with a stretch and everything that a card describes."""
     pictures = make_pictures(tmp_path_factory.mktemp("data") / "pictures", count=4)
     changes: Tree = {
         "description": "A small one\nfor tests.",
@@ -71,7 +71,7 @@ def written(folder: Path, out: Path, registry: Registry, **given: Any) -> str:
     return (out / "README.md").read_text("utf-8")
 
 
-def test_what_the_hub_reads(
+def test_the_header_for_the_hub(
     folder: Path, evaluated: dict[str, Any], tmp_path: Path, registry: Registry
 ) -> None:
     text = written(
@@ -94,7 +94,7 @@ def test_what_the_hub_reads(
     assert data.model_name == "rrdb_mini"
 
 
-def test_what_people_read(
+def test_the_text_of_the_card(
     folder: Path, evaluated: dict[str, Any], tmp_path: Path, registry: Registry
 ) -> None:
     text = written(folder, tmp_path / "out", registry, repository="me/rrdb_mini")
@@ -137,7 +137,7 @@ def test_a_published_model_states_its_licence(tmp_path: Path, registry: Registry
     assert open_model(tmp_path / "out" / "model.safetensors", registry).scale == 4
 
 
-def test_no_licence_is_made_up(tmp_path: Path, registry: Registry) -> None:
+def test_an_unknown_licence_is_not_stated(tmp_path: Path, registry: Registry) -> None:
     net = open_model(save_network(tmp_path / "net.safetensors"), registry)
     assert "license" not in yaml.safe_load(card(net, RunFiles()).split("---")[1])
 
@@ -154,7 +154,7 @@ def test_the_command(srkit: Srkit, tmp_path: Path) -> None:
     )
 
 
-def test_a_damaged_evaluation_is_told(
+def test_a_damaged_evaluation_is_reported(
     folder: Path, evaluated: dict[str, Any], tmp_path: Path, registry: Registry
 ) -> None:
     table = folder / "evaluation" / "table.json"
@@ -169,7 +169,7 @@ def test_a_damaged_evaluation_is_told(
     table.write_text(json.dumps(evaluated))
 
 
-def test_a_folder_with_files_is_left_alone(tmp_path: Path, registry: Registry) -> None:
+def test_a_folder_with_files_is_refused(tmp_path: Path, registry: Registry) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(OutputError):

@@ -31,7 +31,7 @@ def test_multiply_adds_by_hand() -> None:
     assert found[""] == sum(expected[name] for name in direct)
 
 
-def test_attention_counts() -> None:
+def test_attention_is_counted() -> None:
     network = nn.MultiheadAttention(8, 2, batch_first=True).eval()
 
     class Itself(nn.Module):
@@ -57,7 +57,7 @@ def test_rrdb_as_published() -> None:
         assert count_parameters(RRDB(scale=4, channels=3)) == 16_697_987
 
 
-def test_layers_as_they_ran() -> None:
+def test_layers_are_listed_in_the_order_of_execution() -> None:
     network = EDSR(scale=2, channels=3, blocks=1, features=4).eval()
     rows = [(row.name, row.type, row.depth, row.output) for row in list_layers(network, LR, 2)]
     assert rows == [

@@ -12,7 +12,7 @@ from srkit.models.data_flow import SR, trace_stages, weighted_layers
 LR = torch.rand(1, 3, 16, 12, generator=torch.Generator().manual_seed(0))
 
 
-def test_flow_has_the_skip_connection_of_edsr() -> None:
+def test_the_skip_connection_of_edsr_is_found() -> None:
     network = EDSR(scale=2, channels=3, blocks=2, features=4).eval().requires_grad_(False)
     found = trace_stages(network, network.stages(), LR)
     assert {stage.name: set(stage.sources) for stage in found} == {
@@ -29,7 +29,7 @@ def test_flow_has_the_skip_connection_of_edsr() -> None:
     assert not any(part._forward_hooks for part in network.modules())
 
 
-def test_flow_sees_what_is_concatenated_and_what_comes_from_lr() -> None:
+def test_concatenated_inputs_and_lr_are_found() -> None:
     class Dense(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -51,7 +51,7 @@ def test_flow_sees_what_is_concatenated_and_what_comes_from_lr() -> None:
     }
 
 
-def test_layers_with_weights_are_the_outermost() -> None:
+def test_weighted_layers_are_the_outermost() -> None:
     class Mixed(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""What `srkit models` tells of a model, on the command line and as JSON."""
+"""The output of `srkit models`, on the command line and as JSON."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ def test_an_interpolation(registry: Registry) -> None:
         ([*SMALL, "--graph", "x.gif"], "x.gif: ends in '.gif'; expected .png, .svg, .pdf"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_shown(arguments: list[str], message: str, srkit: Srkit) -> None:
+def test_wrong_arguments_are_reported(arguments: list[str], message: str, srkit: Srkit) -> None:
     done = srkit("models", "show", *arguments)
     assert (done.status, done.err) == (1, f"error: {message}\n")
 
 
-def test_blending_on_the_command_line(srkit: Srkit, registry: Registry) -> None:
+def test_interpolation_on_the_command_line(srkit: Srkit, registry: Registry) -> None:
     pair = ("rrdb_small_x4", "rrdb_small_x4")
     done = srkit("models", "interpolate", *pair, "--weight", "0.8", "-o", "blend.safetensors")
     assert (done.status, done.err) == (0, "")

@@ -27,8 +27,8 @@ FLOW = [
 ]
 
 
-def test_neighbours_of_a_kind_are_put_merge_chains() -> None:
-    """But for one that something else flows into, and one of another size."""
+def test_chains_of_equal_stages_are_merged() -> None:
+    """Except for a stage with another input, and one of another size."""
 
     def summed(stages: list[Stage]) -> list[tuple[str, str, int, set[str]]]:
         return [(b.name, b.type, b.parameters, {*b.sources}) for b in merge_chains(stages)]
@@ -45,7 +45,7 @@ def test_neighbours_of_a_kind_are_put_merge_chains() -> None:
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_pictures(ending: str, tmp_path: Path) -> None:
+def test_the_file_formats(ending: str, tmp_path: Path) -> None:
     path = draw_flow(FLOW, "a $network$", tmp_path / f"flow.{ending}")
     content = path.read_bytes()
     if ending == "svg":
@@ -60,7 +60,7 @@ def test_pictures(ending: str, tmp_path: Path) -> None:
         assert rim.min() == 255, "something is cut off"
 
 
-def test_another_ending_is_refused(tmp_path: Path) -> None:
+def test_other_extensions_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "flow.gif"
     message = f"{path}: ends in '.gif'; expected .png, .svg, .pdf"
     with pytest.raises(OutputError, match=f"^{re.escape(message)}$"):

@@ -1,4 +1,4 @@
-"""`srkit export`: files that restore the same images, with nothing beside them."""
+"""`srkit export`: files that restore the same images without any other file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def refused(registry: Registry, *given: str | Path, **options: object) -> str:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_generator_comes_back_bit_for_bit(
+def test_every_generator_is_restored_bit_for_bit(
     name: str, tmp_path: Path, registry: Registry
 ) -> None:
     path = save_small(name, tmp_path / "mine.safetensors", registry)
@@ -58,9 +58,7 @@ def test_every_generator_comes_back_bit_for_bit(
 
 
 @pytest.mark.parametrize("name", SEEING)
-def test_what_a_network_sees_flux_through_comes_with_it(
-    name: str, tmp_path: Path, registry: Registry
-) -> None:
+def test_stretch_and_constraint_are_exported(name: str, tmp_path: Path, registry: Registry) -> None:
     path = save_seeing(name, tmp_path / "seen.safetensors")
     made = export(path, tmp_path / "alone.safetensors", registry)
     frame = LR[0, 0].numpy() * 2.5 - 0.5
@@ -99,7 +97,7 @@ def test_a_run_is_exported_at_its_best_with_averaged_weights(
     )
 
 
-def test_what_a_safetensors_file_says(tmp_path: Path, registry: Registry) -> None:
+def test_the_metadata_of_a_safetensors_file(tmp_path: Path, registry: Registry) -> None:
     made = export("rrdb_small_x4", tmp_path / "rrdb.safetensors", registry)
     with safe_open(made, "pt") as file:
         metadata = file.metadata()
@@ -116,7 +114,7 @@ def test_what_a_safetensors_file_says(tmp_path: Path, registry: Registry) -> Non
     }
 
 
-def test_others_open_what_they_know(tmp_path: Path, registry: Registry) -> None:
+def test_spandrel_opens_an_architecture_that_it_knows(tmp_path: Path, registry: Registry) -> None:
     small = {"blocks": 1, "features": 16, "growth": 32}
     weights = RRDB(scale=4, channels=3, **small).state_dict()
     path = tmp_path / "mine.safetensors"
@@ -129,7 +127,7 @@ def test_others_open_what_they_know(tmp_path: Path, registry: Registry) -> None:
     torch.testing.assert_close(known.model.eval()(LR), expected, atol=1e-6, rtol=1e-5)
 
 
-def test_a_network_of_several_scales_gives_one(tmp_path: Path, registry: Registry) -> None:
+def test_one_scale_of_several_is_exported(tmp_path: Path, registry: Registry) -> None:
     options = {"type": "mdsr", "blocks": 1, "features": 8}
     both = fresh_model("mdsr", registry, ["blocks=1", "features=8"], scale=2, channels=3)
     assert both.recipe is not None
@@ -148,7 +146,7 @@ def test_a_network_of_several_scales_gives_one(tmp_path: Path, registry: Registr
     assert not any("x2" in key for key in model.generator.state_dict())
 
 
-def test_a_file_of_others(tmp_path: Path, registry: Registry) -> None:
+def test_a_third_party_file(tmp_path: Path, registry: Registry) -> None:
     path = tmp_path / "compact.pth"
     torch.save({"params_ema": Compact(num_feat=8, num_conv=2, upscale=2).state_dict()}, path)
     before = open_model(path, registry)
@@ -158,7 +156,9 @@ def test_a_file_of_others(tmp_path: Path, registry: Registry) -> None:
         assert export(path, tmp_path / name, registry).stat().st_size > 1000
 
 
-def test_a_run_of_a_network_of_others_needs_its_file(tmp_path: Path, registry: Registry) -> None:
+def test_a_trained_third_party_network_needs_its_weight_file(
+    tmp_path: Path, registry: Registry
+) -> None:
     weights = tmp_path / "compact.safetensors"
     save_file(Compact(num_feat=8, num_conv=2, upscale=2).state_dict(), weights)
     model = open_model(weights, registry)
@@ -205,7 +205,9 @@ def test_the_command(srkit: Srkit, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_refused(srkit: Srkit, tmp_path: Path, given: list[str], message: str) -> None:
+def test_wrong_arguments_are_refused(
+    srkit: Srkit, tmp_path: Path, given: list[str], message: str
+) -> None:
     before = save_network(tmp_path / "net.safetensors").read_bytes()
     assert srkit("export", "net.safetensors", *given) == (1, "", f"error: {message}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]

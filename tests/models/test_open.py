@@ -1,4 +1,4 @@
-"""One name for a run, a checkpoint, a foreign file, published weights or an interpolation."""
+"""Opening runs, checkpoints, third-party files, published weights and interpolations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tree(pictures: Path) -> Tree:
-    """A recipe with all that restoring needs, and much that it does not."""
+    """A recipe with everything that restoring needs, and more."""
     changes = {
         "stretch": {"type": "asinh", "peak": 2.0},
         "constraint": {"type": "flux"},
@@ -73,7 +73,9 @@ def test_a_run_is_opened_at_its_best_with_averaged_weights(
     assert model.generator(LR).shape == (1, 3, 18, 22)
 
 
-def test_a_head_comes_with_its_network(pictures: Path, tmp_path: Path, registry: Registry) -> None:
+def test_the_head_is_opened_with_its_network(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
     changes = {"uncertainty": {"features": 4}, "losses": {"l1": None, "gaussian_nll": {}}}
     run(merge(make_tree(pictures, changes), steps(2, ema=0.5)), tmp_path / "unsure", registry)
     head = open_model(tmp_path / "unsure", registry).head
@@ -106,9 +108,7 @@ def test_data_and_losses_of_the_recipe_are_not_needed(
     assert open_model(tmp_path / "moved.safetensors", registry).name == "moved"
 
 
-def test_a_generator_that_is_not_there_is_told(
-    folder: Path, tmp_path: Path, registry: Registry
-) -> None:
+def test_an_unknown_generator_is_reported(folder: Path, tmp_path: Path, registry: Registry) -> None:
     checkpoint = load(folder / "checkpoints" / "best.safetensors")
     checkpoint.state["recipe"]["generator"]["type"] = "rrdc"
     save(tmp_path / "lost.safetensors", checkpoint.groups, checkpoint.state)
@@ -120,7 +120,7 @@ def test_a_generator_that_is_not_there_is_told(
     )
 
 
-def test_a_run_that_trained_a_classifier_restores_nothing(
+def test_a_run_that_trained_a_classifier_is_refused(
     folder: Path, tmp_path: Path, registry: Registry
 ) -> None:
     checkpoint = load(folder / "checkpoints" / "best.safetensors")

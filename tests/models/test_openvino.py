@@ -1,6 +1,6 @@
-"""OpenVINO in torch's place, tried in a process of its own: it leaves threads behind.
+"""OpenVINO instead of torch, tested in a process of its own.
 
-After some thousand other tests in the same process, that process died behind them without a word.
+It leaves threads behind: after thousands of other tests in the same process, that process crashed.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CASES = Path(__file__).parents[1] / "support" / "openvino_cases.py"
 
 
+@pytest.mark.slow
 def test_every_case() -> None:
     command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", "-q"]
     done = subprocess.run([*command, str(CASES)], capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ from srkit.models.receptive_field import ReceptiveField, receptive_field
 
 
 def convolutions(*sides: int, features: int = 8) -> nn.Sequential:
-    """Convolutions of the given sides that keep the size, from 1 channel to 1."""
+    """Return convolutions of the given sides that keep the size of an image of 1 channel."""
     widths = [1, *[features] * (len(sides) - 1), 1]
     layers: list[nn.Module] = []
     for side, inputs, outputs in zip(sides, widths[:-1], widths[1:], strict=True):
@@ -37,7 +37,7 @@ def test_a_field_that_is_not_square() -> None:
     assert (found.height, found.width) == (3, 7)
 
 
-def test_a_field_that_has_no_end() -> None:
+def test_an_unbounded_field() -> None:
     class Attention(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x * x.mean((2, 3), keepdim=True)
@@ -46,7 +46,7 @@ def test_a_field_that_has_no_end() -> None:
     assert (found.height, found.width, found.bounded) == (512, 512, False)
 
 
-def test_the_square_that_holds_95_percent() -> None:
+def test_the_square_with_95_percent_of_the_gradient() -> None:
     """Of a 5 x 5 box whose centre weighs 90 and its ring of 8 neighbours 6, 3 x 3 is enough."""
     weights = torch.full((5, 5), 4 / 16)
     weights[1:4, 1:4] = 6 / 8
@@ -58,12 +58,12 @@ def test_the_square_that_holds_95_percent() -> None:
 
 
 @pytest.mark.parametrize(("kernel", "side"), [("nearest", 1), ("bicubic", 4), ("lanczos", 6)])
-def test_fields_of_interpolations(kernel: str, side: int) -> None:
+def test_receptive_fields_of_interpolations(kernel: str, side: int) -> None:
     found = receptive_field(Interpolation(kernel, 2), 1)  # type: ignore[arg-type]
     assert (found.height, found.width) == (side, side)
 
 
-def test_a_network_that_looks_at_nothing() -> None:
+def test_a_network_that_ignores_its_input() -> None:
     class Blind(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return 0 * x

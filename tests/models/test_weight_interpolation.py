@@ -1,4 +1,4 @@
-"""Network interpolation between runs, checkpoints, and weight files of others."""
+"""Interpolation between the weights of runs, checkpoints and third-party files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def weights(folder: Path, group: str = "generator") -> dict[str, Tensor]:
 
 
 def files(tmp_path: Path, **changes: int) -> list[Path]:
-    """Two weight files of RRDB, as others publish them."""
+    """Two third-party weight files of RRDB."""
     paths = []
     for name in ("a", "b"):
         paths.append(tmp_path / f"{name}.safetensors")
@@ -79,7 +79,7 @@ def test_two_runs(runs: list[Path], tmp_path: Path, registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("weight", [0, 1])
-def test_the_ends_are_the_two_themselves(
+def test_weights_of_0_and_1_give_the_two_networks(
     weight: int, runs: list[Path], tmp_path: Path, registry: Registry
 ) -> None:
     blended(*runs, weight, tmp_path / "end.safetensors", registry)
@@ -88,8 +88,8 @@ def test_the_ends_are_the_two_themselves(
     assert torch.equal(found(LR), expected(LR))
 
 
-def test_two_files_of_others(tmp_path: Path, registry: Registry) -> None:
-    """They stay a file of others, by its own keys."""
+def test_two_third_party_files(tmp_path: Path, registry: Registry) -> None:
+    """The result is a third-party file again, with the same keys."""
     one, two = files(tmp_path)
     out = tmp_path / "out" / "blend.safetensors"
     blended(one, two, 0.25, out, registry)
@@ -104,7 +104,7 @@ def test_two_files_of_others(tmp_path: Path, registry: Registry) -> None:
 def test_a_run_and_a_file(
     run_first: bool, runs: list[Path], tmp_path: Path, registry: Registry
 ) -> None:
-    """The file is read as weights of the run's network, whichever comes first."""
+    """The file contains weights of the network of the run, in either order."""
     path = tmp_path / "start.safetensors"
     network = RRDB(scale=2, channels=3, blocks=1, features=8, growth=4)
     save_file(network.state_dict(), path)
@@ -123,7 +123,7 @@ def test_published_weights(tmp_path: Path, registry: Registry) -> None:
     torch.testing.assert_close(open_model(out, registry).generator(LR), expected)
 
 
-def test_integers_are_the_first_ones(tmp_path: Path, registry: Registry) -> None:
+def test_integers_are_those_of_the_first(tmp_path: Path, registry: Registry) -> None:
     one, two = files(tmp_path)
     for number, path in enumerate((one, two)):
         save_file({**load_file(path), "count": torch.tensor(number)}, path)
@@ -131,7 +131,9 @@ def test_integers_are_the_first_ones(tmp_path: Path, registry: Registry) -> None
     assert load_file(tmp_path / "blend.safetensors")["count"].item() == 0
 
 
-def test_other_architectures_are_refused_with_the_keys(tmp_path: Path, registry: Registry) -> None:
+def test_different_architectures_are_refused_with_their_keys(
+    tmp_path: Path, registry: Registry
+) -> None:
     one, two = files(tmp_path, blocks=2)
     message = refused(one, two, tmp_path / "x.safetensors", registry)
     head, table = message.split("\n", 1)
@@ -141,7 +143,7 @@ def test_other_architectures_are_refused_with_the_keys(tmp_path: Path, registry:
     assert "... and 10 more" in table
 
 
-def test_other_images_are_refused(
+def test_networks_for_different_images_are_refused(
     runs: list[Path], tree: Tree, tmp_path: Path, registry: Registry
 ) -> None:
     change = {"name": "stretched", "stretch": {"type": "asinh", "peak": 1.0}}
@@ -154,7 +156,7 @@ def test_other_images_are_refused(
     assert message.startswith(start)
 
 
-def test_what_cannot_be_blended(runs: list[Path], tmp_path: Path, registry: Registry) -> None:
+def test_wrong_arguments_are_refused(runs: list[Path], tmp_path: Path, registry: Registry) -> None:
     out = tmp_path / "x.safetensors"
     found = refused("rrdb_small_x4", "bicubic", out, registry)
     assert found == "'bicubic' has no weights to interpolate"

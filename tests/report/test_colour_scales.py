@@ -31,12 +31,12 @@ def test_a_flat_pair_has_a_scale_too(value: float, limits: tuple[float, float]) 
     assert (norm.vmin, norm.vmax) == limits
 
 
-def test_values_that_are_no_numbers_do_not_set_the_scale() -> None:
+def test_values_that_are_not_finite_do_not_set_the_scale() -> None:
     norm = brightness_scale(np.array([0.0, 1.0, np.nan]), np.array([2.0, np.inf, np.nan]))
     assert (norm.vmin, norm.vmax) == (0, 2)
 
 
-def test_differences_reach_as_far_on_both_sides_of_0() -> None:
+def test_the_scale_of_differences_is_symmetric() -> None:
     brightness = AsinhNorm(linear_width=0.3, vmin=-1, vmax=50)
     norm = difference_scale(brightness, np.array([-3.0, 1.0]), np.array([2.0, np.nan]))
     assert isinstance(norm, AsinhNorm)
@@ -54,7 +54,7 @@ def test_differences_reach_as_far_on_both_sides_of_0() -> None:
         (Normalize(6.5, 7.5), [6.6, 6.8, 7, 7.2, 7.4]),
     ],
 )
-def test_ticks_are_round_and_stand_apart(norm: Normalize, ticks: list[float]) -> None:
+def test_ticks_are_round_and_do_not_overlap(norm: Normalize, ticks: list[float]) -> None:
     assert round_ticks(norm) == pytest.approx(ticks)
 
 
@@ -62,7 +62,7 @@ def test_ticks_are_round_and_stand_apart(norm: Normalize, ticks: list[float]) ->
     ("values", "expected"),
     [([0.0, 1.0], "neither"), ([-1.0, 1.0], "min"), ([0.5, 2.0], "max"), ([-1.0, 2.0], "both")],
 )
-def test_a_scale_tells_where_there_is_more(values: list[float], expected: str) -> None:
+def test_a_scale_is_extended_where_values_exceed_it(values: list[float], expected: str) -> None:
     assert extension(Normalize(0, 1), [np.array([0.5]), np.array([*values, np.nan])]) == expected
 
 
@@ -70,7 +70,7 @@ def test_a_scale_tells_where_there_is_more(values: list[float], expected: str) -
     ("width", "pixel_scale", "text", "share"),
     [(128, 0.084, "2″", 2 / (128 * 0.084)), (100, 0.05, "1″", 0.2), (40, 0.01, "0.1″", 0.25)],
 )
-def test_a_scale_bar_is_as_long_as_it_says(
+def test_the_length_of_a_scale_bar_is_that_of_its_label(
     width: int, pixel_scale: float, text: str, share: float
 ) -> None:
     axis = Figure().add_subplot()

@@ -36,7 +36,7 @@ def test_a_picture_spans_the_data_range() -> None:
     np.testing.assert_array_equal(found[0, :, 0], [0.0, 0.5, 1.0])
 
 
-def test_measured_values_are_shown_as_they_are() -> None:
+def test_measured_values_are_not_changed() -> None:
     batch = batch_of(5, (0.0, 9.0), "nJy")
     share = torch.full((1, 1, 2, 2), 0.5)
     row = to_row({"original": batch.hr}, batch, None, {"artefacts": {"gan": share}})
@@ -45,7 +45,7 @@ def test_measured_values_are_shown_as_they_are() -> None:
     np.testing.assert_array_equal(row.maps["artefacts"]["gan"], np.full((2, 2, 1), 0.5))
 
 
-def test_a_photograph_is_shown_within_0_and_1() -> None:
+def test_a_photograph_is_clipped_to_0_to_1() -> None:
     batch = batch_of(3)
     row = to_row({"original": batch.hr}, batch, None, {})
     assert (row.measured, row.unit, row.maps) == (False, "", {})

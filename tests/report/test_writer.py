@@ -32,7 +32,7 @@ def test_json_is_strict_at_any_depth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [1, 0.5, "nan", None, True])
-def test_what_json_has_is_left_as_it_is(value: object) -> None:
+def test_json_values_are_not_changed(value: object) -> None:
     assert strict(value) is value
 
 

@@ -1,4 +1,4 @@
-"""Classifiers of random weights, where torchvision would keep those that it downloads."""
+"""Classifiers with random weights, in the folder to which torchvision downloads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchvision.models import alexnet, vgg16
 
 
 def random_state(build: object, seed: int) -> dict[str, Tensor]:
-    """Draw the features; what follows is not used, and takes no room: zeros that share memory."""
+    """Return random weights of the features; the rest is not used: zeros that share memory."""
     assert callable(build)
     with torch.device("meta"):
         network: nn.Module = build(weights=None)

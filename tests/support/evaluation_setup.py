@@ -1,4 +1,4 @@
-"""Evaluations with made-up numbers, and what reads their files."""
+"""Evaluations of random numbers, and functions that read their files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def evaluation(images: int = 60, classes: int = 12, seed: int = 3) -> Evaluation
 
 
 def small(means: dict[str, float]) -> Evaluation:
-    """Make an evaluation of two images with given means of the cross-entropy."""
+    """Return an evaluation of two images with given means of the cross-entropy."""
     models = [
         ModelResult(name, {"cross_entropy": np.array([mean - 0.5, mean + 0.5])}, None, 0.0)
         for name, mean in means.items()
@@ -50,7 +50,7 @@ def small(means: dict[str, float]) -> Evaluation:
 
 
 def photometry() -> Evaluation:
-    """Make an evaluation of signed errors of four images, one of which has no source."""
+    """Return an evaluation of signed errors of four images, one without a source."""
     values = {"original": [0.0, 0.0, np.nan, 0.0], "biased": [0.1, 0.2, np.nan, 0.3]}
     values |= {"noisy": [-0.9, 0.0, 0.9, np.nan], "blind": [np.nan] * 4}
     models = [ModelResult(n, {"flux_error": np.array(v)}, None, 0.0) for n, v in values.items()]

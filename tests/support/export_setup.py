@@ -1,4 +1,4 @@
-"""Small models to export: one of every registered generator, and of every way to see flux."""
+"""Small models to export: one of every generator, and one for each stretch and constraint."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from srkit.models.open import Model, fresh_model
 from srkit.weights.checkpoints import save
 
 #: Options that make each generator small. `foreign` is not among them: a weight file says what
-#: network it is, see test_a_file_of_others in tests/models/test_export.py.
+#: network it is, see test_a_third_party_file in tests/models/test_export.py.
 SMALL: dict[str, list[str]] = {
     "edsr": ["blocks=1", "features=8"],
     "mdsr": ["blocks=1", "features=8"],
     "rdn": ["blocks=1", "features=8", "growth=4", "layers=2"],
-    # Its own blocks have nothing that those of rdn lack, and take long to trace.
+    # Tracing its dense blocks takes long, and rdn has dense blocks, too.
     "rrdb": ["blocks=[residual x1]", "features=8"],
     "srcnn": [],
     "srresnet": ["blocks=1", "features=8"],
     "vdsr": ["depth=3", "features=8"],
 }
 PSF = {"type": "moffat", "fwhm": 0.3, "beta": 3}
-#: What networks may stand between, by a name for the test.
+#: Stretches and constraints around a network, by a name for the test.
 SEEING: dict[str, dict[str, Any]] = {
     "measured": {
         "stretch": {"type": "log", "peak": "image", "offset": "image"},
@@ -64,7 +64,7 @@ def save_small(name: str, path: Path, registry: Registry) -> Path:
 
 
 def save_seeing(name: str, path: Path) -> Path:
-    """Save a network that sees flux in one of the ways of :data:`SEEING`."""
+    """Save a network with a stretch and a constraint of :data:`SEEING`."""
     return save_network(path, **SEEING[name], quantity=FLUX)
 
 
@@ -78,7 +78,7 @@ class Plain(nn.Module):
 
 
 class Moody(nn.Module):
-    """Answers by what it sees, as no graph can."""
+    """Its computation depends on the values of the image, which no graph can express."""
 
     channels_last = False
 

@@ -1,4 +1,4 @@
-"""A checkpoint of a small untrained network, for what reads a finished run."""
+"""A checkpoint of a small untrained network, for tests that read a finished run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PHOTOGRAPHS = Quantity()
 def save_network(
     path: Path, channels: int = 1, quantity: Quantity = PHOTOGRAPHS, **changes: Any
 ) -> Path:
-    """Save a network of scale 2, as a run with these further keys in its recipe would."""
+    """Save a network of scale 2 as a run does, with further keys of its recipe."""
     options = {"blocks": 1, "features": 4}
     torch.manual_seed(0)
     generator = build(EDSR, options, scale=2, channels=channels)
