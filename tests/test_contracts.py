@@ -114,6 +114,10 @@ CASES = {
             "noise": {"exposure": [100, 1000], "sky": 0.1, "read_noise": 3},
         }
     ),
+    **{
+        ("discriminators", name): Case({"features": 8})
+        for name in ("esrgan", "patchgan", "srgan", "unet_sn")
+    },
     ("generators", "edsr"): Case({"blocks": 2, "features": 8}),
     ("generators", "foreign"): Case({"weights": "{folder}/compact.safetensors"}),
     ("generators", "mdsr"): Case({"blocks": 2, "features": 8}),
