@@ -7,14 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from srkit.cli.options import Model, ModelScale
+
 
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL", help="Run folder, checkpoint, weight file or published name."
-        ),
-    ],
+    model: Model,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="A .safetensors, .onnx or .pt2 (torch) file.")
     ],
@@ -22,9 +19,7 @@ def export(
         Literal["safetensors", "onnx", "torch"] | None,
         typer.Option("--format", help="File format; by default that of the file extension."),
     ] = None,
-    scale: Annotated[
-        int | None, typer.Option(min=1, help="The scale, for a model with several scales.")
-    ] = None,
+    scale: ModelScale = None,
 ) -> None:
     """Write a model to one file: for srkit, or as a graph that runs without srkit."""
     from srkit.components.registry import Registry

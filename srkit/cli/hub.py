@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from srkit.cli.options import Model, ModelScale
 from srkit.cli.output import fail
 from srkit.components.commands import CommandGroup
 
@@ -14,15 +15,8 @@ app = typer.Typer(
     help="Share models on the Hugging Face hub.", no_args_is_help=True, cls=CommandGroup
 )
 
-Model = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help="Run folder, checkpoint, weight file or published name."),
-]
 Licence = Annotated[
     str | None, typer.Option(help="Licence of the weights: an SPDX identifier, such as apache-2.0.")
-]
-Scale = Annotated[
-    int | None, typer.Option(min=1, help="The scale, for a model with several scales.")
 ]
 
 
@@ -35,7 +29,7 @@ def write_card(
         typer.Option("--for", metavar="OWNER/NAME", help="Its future repository on the hub."),
     ] = None,
     licence: Licence = None,
-    scale: Scale = None,
+    scale: ModelScale = None,
 ) -> None:
     """Write the folder that `push` uploads, for editing: weights, model card, preview."""
     from srkit.components.registry import Registry
@@ -63,7 +57,7 @@ def push(
         bool, typer.Option("--private", help="Make a new repository private.")
     ] = False,
     licence: Licence = None,
-    scale: Scale = None,
+    scale: ModelScale = None,
 ) -> None:
     """Upload a model with its card to the Hugging Face hub."""
     from tempfile import TemporaryDirectory

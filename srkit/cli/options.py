@@ -27,3 +27,10 @@ ImagePrecision = Annotated[
     typer.Option(help="auto: bf16 for 8-bit images, fp32 otherwise."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Run folder, checkpoint, weight file or published name."),
+]
+ModelScale = Annotated[
+    int | None, typer.Option(min=1, help="The scale, for a model with several scales.")
+]
