@@ -43,6 +43,12 @@ def shared() -> Path:
 
 
 @pytest.fixture
+def undrawn_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build the figures of reports, but do not draw them, which takes longer than small runs."""
+    monkeypatch.setattr("srkit.report.writer.png", lambda figure, dpi: b"")
+
+
+@pytest.fixture
 def srkit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Srkit:

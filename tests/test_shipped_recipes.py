@@ -13,7 +13,6 @@ from srkit.components.registry import Registry
 from srkit.evaluation.run import evaluate
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe, load_recipe
-from srkit.report import writer
 from srkit.training.loop import train
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml"))
@@ -36,10 +35,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def few_figures(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Build all figures, but draw those of a few recipes only, since it takes half of the time."""
+def few_figures(path: Path, request: pytest.FixtureRequest) -> None:
+    """Draw the figures of a few recipes only."""
     if path.stem not in DRAWN:
-        monkeypatch.setattr(writer, "png", lambda figure, dpi: b"")
+        request.getfixturevalue("undrawn_figures")
 
 
 def load_briefly(path: Path) -> Recipe:

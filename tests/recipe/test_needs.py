@@ -73,11 +73,12 @@ def test_paths_of_needs_are_relative_to_the_recipe(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Path:
+def chain(tmp_path: Path, undrawn_figures: None) -> Path:
     """Write three recipes, the last of which needs the first two."""
     pictures = make_pictures(tmp_path / "pictures")
     judge = {"net": {**TEACHER["net"], "trainable": True}}
-    small = make_tree(pictures, validated(pictures), steps(2, validate_every=1))
+    brief = {"evaluation": {"examples": 0, "baselines": ["bicubic"]}}
+    small = make_tree(pictures, validated(pictures), steps(2, validate_every=1), brief)
     classifier = merge(small, {**TRAINED, "metrics": {"psnr": None, "accuracy": {}}})
     write_recipe({**classifier, "teachers": judge}, tmp_path / "judge.yaml")
     write_recipe({**small, "name": "pretrain"}, tmp_path / "pretrain.yaml")
@@ -88,7 +89,7 @@ def chain(tmp_path: Path) -> Path:
         "needs": {"judge": "judge.yaml", "pretrained": "pretrain.yaml"},
         "start": {"weights": "needs.pretrained"},
         "teachers": {"net": {**TEACHER["net"], **judged["net"]}},
-        "evaluation": {"models": {"again": "needs.pretrained"}, "baselines": ["bicubic"]},
+        "evaluation": {**brief["evaluation"], "models": {"again": "needs.pretrained"}},
     }
     transfer["losses"] = {"l1": {}, "logit_mse": {"weight": 0.1}}
     return write_recipe(transfer, tmp_path / "transfer.yaml")
