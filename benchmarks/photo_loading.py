@@ -151,9 +151,9 @@ def show(summary: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     table = Table("workers", "share of waiting", "MB at each quarter of the epoch")
-    for workers, told in summary["epoch"].items():
-        quarters = ", ".join(str(each) for each in told["megabytes"])
-        table.add_row(str(workers), f"{told['waiting_share']:.1%}", quarters)
+    for workers, measured in summary["epoch"].items():
+        quarters = ", ".join(str(each) for each in measured["megabytes"])
+        table.add_row(str(workers), f"{measured['waiting_share']:.1%}", quarters)
     table.caption = f"while a step takes {summary['step_ms']:g} ms"
     console.print(table)
 
