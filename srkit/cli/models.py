@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from srkit.cli.options import Json
-from srkit.cli.output import new_console, print_json
+from srkit.cli.output import fail, new_console, print_json
 from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
 
@@ -45,18 +44,26 @@ def show_model(
     """Show layers, parameters, multiply-adds and receptive field of a model."""
     from srkit.components.registry import Registry
     from srkit.models.description import describe, print_description
-    from srkit.models.open import find_model
+    from srkit.models.open import fresh_model, open_model
 
-    found = find_model(model, Registry.discover(), options or [], scale=scale, channels=channels)
+    registry = Registry.discover()
+    if model in registry.names("generators"):
+        found = fresh_model(model, registry, options or [], scale=scale, channels=channels)
+    elif options or channels:
+        fail(f"'{model}' is not a generator; only generators have options and channels")
+    else:
+        found = open_model(model, registry, scale=scale)
     description = describe(found, _size(size), depth)
     if json:
-        print_json(asdict(description))
+        print_json(description)
     else:
         print_description(description, new_console())
     if graph is not None:
+        from srkit.models.data_flow import Stage
         from srkit.models.diagram import draw_flow
 
-        draw_flow(description.stages, f"{found.name}, scale {found.scale}", graph)
+        stages = [Stage(**stage) for stage in description["stages"]]
+        draw_flow(stages, f"{found.name}, scale {found.scale}", graph)
         print(f"graph: {graph}", file=sys.stderr)
 
 

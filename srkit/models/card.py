@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,51 +23,9 @@ from srkit.system.files import write_file
 from srkit.weights.checkpoints import read_state
 from srkit.weights.hub import PREFIX, WEIGHTS
 
-#: The files of the folder beside the weights.
+#: The files of the folder beside the weights, and those of an evaluation on which they are based.
 CARD, PREVIEW = "README.md", "preview.png"
-
-
-@dataclass(frozen=True, slots=True)
-class RunFiles:
-    """The files of a run other than its weights, as far as they exist.
-
-    Parameters
-    ----------
-    state
-        State of its checkpoint, without tensors.
-    evaluation
-        ``table.json`` of its evaluation.
-    panels
-        The figure of its examples.
-    """
-
-    state: Mapping[str, Any] | None = None
-    evaluation: Mapping[str, Any] | None = None
-    panels: Path | None = None
-
-    @classmethod
-    def of(cls, model: Model) -> RunFiles:
-        """Find the files beside the checkpoint of a model.
-
-        Raises
-        ------
-        DataError
-            If the evaluation cannot be read.
-        """
-        path = model.provenance.path
-        if path is None or model.recipe is None:
-            return cls()
-        state = read_state(path)
-        if path.parent.name != "checkpoints":
-            return cls(state)
-        folder = path.parent.parent / "evaluation"
-        folder = next((f for f in (folder / f"x{model.scale}", folder) if f.is_dir()), folder)
-        table, panels = folder / "table.json", folder / "panels.png"
-        return cls(
-            state,
-            _read_json(table) if table.is_file() else None,
-            panels if panels.is_file() else None,
-        )
+TABLE, PANELS = "table.json", "panels.png"
 
 
 def write_folder(
@@ -112,16 +69,30 @@ def write_folder(
     known = published_models(registry)
     if licence is None and reference in known:
         licence = known[reference][1].licence
-    weights, run = to_safetensors(model, facts_of(model)), RunFiles.of(model)
+    weights, evaluated = to_safetensors(model, facts_of(model)), _evaluation_of(model)
+    text = card(model, evaluated, repository=repository, licence=licence)
     write_file(folder / WEIGHTS, weights)
-    if run.panels is not None:
-        shutil.copyfile(run.panels, folder / PREVIEW)
-    write_file(folder / CARD, card(model, run, repository=repository, licence=licence))
+    if evaluated is not None and (evaluated / PANELS).is_file():
+        shutil.copyfile(evaluated / PANELS, folder / PREVIEW)
+    write_file(folder / CARD, text)
     return model
 
 
+def _evaluation_of(model: Model) -> Path | None:
+    """Return the folder of the evaluation beside the checkpoint of a model, if there is one."""
+    path = model.provenance.path
+    if path is None or model.recipe is None or path.parent.name != "checkpoints":
+        return None
+    folder = path.parent.parent / "evaluation"
+    return next((each for each in (folder / f"x{model.scale}", folder) if each.is_dir()), None)
+
+
 def card(
-    model: Model, run: RunFiles, *, repository: str | None = None, licence: str | None = None
+    model: Model,
+    evaluated: Path | None = None,
+    *,
+    repository: str | None = None,
+    licence: str | None = None,
 ) -> str:
     """Return a model card: Markdown after a YAML header, as the hub reads it.
 
@@ -129,73 +100,76 @@ def card(
     ----------
     model
         The model.
-    run
-        The files of its run.
+    evaluated
+        Folder of its evaluation, if any.
     repository, licence
         As for :func:`write_folder`.
+
+    Raises
+    ------
+    DataError
+        If the evaluation cannot be read.
     """
-    recipe = run.state["recipe"] if run.state is not None else {}
+    path = model.provenance.path
+    state = (read_state(path) if path is not None and model.recipe is not None else None) or {}
+    recipe = state.get("recipe", {})
+    evaluation = None if evaluated is None else _read_table(evaluated / TABLE)
+    test_set = _test_set(recipe)
     name = repository.partition("/")[2] if repository else model.name
     return render_page(
         "card.md",
         package="srkit.models",
         name=name,
-        front=_yaml(_front(model, run, name, licence)),
+        front=_yaml(_front(model, licence) | _model_index(name, evaluation, test_set)),
         summary=_summary(model, recipe),
         reference=f"{PREFIX}{repository}" if repository else WEIGHTS,
-        preview=PREVIEW if run.panels is not None else None,
+        preview=PREVIEW if evaluated is not None and (evaluated / PANELS).is_file() else None,
         network=list(_network(model).items()),
-        training=list(_training(recipe, run.state).items()) if "training" in recipe else [],
-        results=_results(run),
+        training=list(_training(state).items()) if "training" in recipe else [],
+        results=None if evaluation is None else _results(evaluation, test_set),
         limits=_limits(recipe),
         recipe=_yaml(_shown(recipe)) if "training" in recipe else None,
     )
 
 
-def _front(model: Model, run: RunFiles, name: str, licence: str | None) -> dict[str, Any]:
-    """Return the YAML header for the hub; ``model-index`` contains the results."""
+def _front(model: Model, licence: str | None) -> dict[str, Any]:
+    """Return the YAML header for the hub, without the results."""
     tags = ["super-resolution", "image-super-resolution", f"x{model.scale}"]
     if model.recipe is not None and model.recipe.generator is not None:
         tags.append(model.recipe.generator.type)
     if model.quantity.unit or model.quantity.pixel_scale or model.stretch is not None:
         tags.append("astronomy")
-    front: dict[str, Any] = {
+    return {
         **({"license": licence.lower()} if licence else {}),
         "library_name": "srkit",
         "pipeline_tag": "image-to-image",
         "tags": tags,
     }
-    scores = _scores(run.evaluation)
-    if scores:
-        front["metrics"] = list(scores)
-        front["model-index"] = [{"name": name, "results": [_entry(run, scores)]}]
-    return front
 
 
-def _scores(evaluation: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return the means of the model, which is the last of the table."""
-    if evaluation is None:
+def _model_index(
+    name: str, evaluation: Mapping[str, Any] | None, test_set: str | None
+) -> dict[str, Any]:
+    """Return the results in the header: the finite means of the last model of the table."""
+    means = {} if evaluation is None else evaluation["models"][-1]["mean"]
+    scores = {key: mean for key, mean in means.items() if isinstance(mean, int | float)}
+    if evaluation is None or not scores:
         return {}
-    means = evaluation["models"][-1]["mean"]
-    return {name: mean for name, mean in means.items() if isinstance(mean, int | float)}
-
-
-def _entry(run: RunFiles, scores: Mapping[str, float]) -> dict[str, Any]:
-    assert run.evaluation is not None
-    protocols = run.evaluation["metrics"]
-    return {
+    protocols = {key: metric["protocol"] for key, metric in evaluation["metrics"].items()}
+    results = {
         "task": {"type": "image-to-image", "name": "Super-resolution"},
-        "dataset": {"type": _test_set(run) or "unknown", "name": str(run.evaluation["title"])},
+        "dataset": {"type": test_set or "unknown", "name": str(evaluation["title"])},
         "metrics": [
-            {"type": name, "name": f"{name} ({protocols[name]['protocol']})", "value": value}
-            for name, value in scores.items()
+            {"type": key, "name": f"{key} ({protocols[key]})", "value": value}
+            for key, value in scores.items()
         ],
     }
+    return {"metrics": list(scores), "model-index": [{"name": name, "results": [results]}]}
 
 
-def _test_set(run: RunFiles) -> str | None:
+def _test_set(recipe: Mapping[str, Any]) -> str | None:
     """Return the type of the data set of the evaluation: test, otherwise validation."""
-    data = run.state["recipe"].get("data", {}) if run.state is not None else {}
+    data = recipe.get("data", {})
     source = data.get("test") or data.get("validation")
     return None if source is None else str(source["dataset"]["type"])
 
@@ -234,8 +208,9 @@ def _network(model: Model) -> dict[str, str]:
     return facts
 
 
-def _training(recipe: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, str]:
+def _training(state: Mapping[str, Any]) -> dict[str, str]:
     """Return the facts of the training from the recipe."""
+    recipe = state["recipe"]
     given, facts = recipe["training"], {}
     data = recipe.get("data", {}).get("train")
     if data is not None:
@@ -247,13 +222,13 @@ def _training(recipe: Mapping[str, Any], state: Mapping[str, Any] | None) -> dic
         _component({"type": name, **{k: v for k, v in spec.items() if k != "type"}})
         for name, spec in recipe.get("losses", {}).items()
     )
-    steps = "" if state is None or "step" not in state else f"{state['step']:,} of "
+    steps = f"{state['step']:,} of " if "step" in state else ""
     facts["Steps"] = f"{steps}{given['duration']}, batches of {given['batch_size']}"
     facts["Optimiser"] = _component(given["optimiser"])
     facts["Schedule"] = _component(given["schedule"])
     if given.get("ema"):
         facts["Averaged weights"] = f"decay {given['ema']:g} per step"
-    if state is not None and "versions" in state:
+    if "versions" in state:
         facts["Versions"] = ", ".join(
             f"{name} {state['versions'][name]}"
             for name in ("srkit", "torch")
@@ -274,11 +249,8 @@ def _component(spec: Mapping[str, Any] | Sequence[Any]) -> str:
     return f"`{spec['type']}`" + (f" ({text})" if text else "")
 
 
-def _results(run: RunFiles) -> dict[str, Any] | None:
+def _results(evaluation: Mapping[str, Any], test_set: str | None) -> dict[str, Any]:
     """Return the table of an evaluation."""
-    evaluation, test_set = run.evaluation, _test_set(run)
-    if evaluation is None:
-        return None
     metrics = evaluation["metrics"]
     headings = [heading(MetricInfo(name=name, **each)) for name, each in metrics.items()]
     rows = [
@@ -336,7 +308,9 @@ def _yaml(tree: Mapping[str, Any]) -> str:
     return text.rstrip()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_table(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError) as error:

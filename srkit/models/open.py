@@ -193,37 +193,6 @@ def _interpolation(kernel: Any, wanted: float | None) -> Model:
     return Model(kernel, Interpolation(kernel, scale).eval(), scale, None)
 
 
-def find_model(
-    reference: str,
-    registry: Registry,
-    options: Sequence[str] = (),
-    *,
-    scale: int | None = None,
-    channels: int | None = None,
-) -> Model:
-    """Build a generator by its name, or open a model.
-
-    Parameters
-    ----------
-    reference, registry, scale
-        As for :func:`open_model`; `reference` may also be the name of a generator.
-    options, channels
-        As for :func:`fresh_model`, for a generator only.
-
-    Raises
-    ------
-    SrkitError
-        As for both functions; also if options are given for anything but a generator.
-    """
-    if reference in registry.names("generators"):
-        return fresh_model(reference, registry, options, scale=scale, channels=channels)
-    if options or channels:
-        raise PluginError(
-            f"'{reference}' is not a generator; only generators have options and channels"
-        )
-    return open_model(reference, registry, scale=scale)
-
-
 def fresh_model(
     name: str,
     registry: Registry,

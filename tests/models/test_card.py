@@ -15,7 +15,7 @@ from training_setup import Tree, make_pictures, make_tree, run, steps, validated
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError
-from srkit.models.card import RunFiles, card, write_folder
+from srkit.models.card import card, write_folder
 from srkit.models.open import open_model
 from srkit.recipe.trees import merge
 
@@ -139,7 +139,7 @@ def test_a_published_model_states_its_licence(tmp_path: Path, registry: Registry
 
 def test_an_unknown_licence_is_not_stated(tmp_path: Path, registry: Registry) -> None:
     net = open_model(save_network(tmp_path / "net.safetensors"), registry)
-    assert "license" not in yaml.safe_load(card(net, RunFiles()).split("---")[1])
+    assert "license" not in yaml.safe_load(card(net).split("---")[1])
 
 
 def test_the_command(srkit: Srkit, tmp_path: Path) -> None:

@@ -67,14 +67,14 @@ def test_a_weight_file_and_its_graph(srkit: Srkit, tmp_path: Path) -> None:
 
 
 def test_an_interpolation(registry: Registry) -> None:
-    model = open_model("bicubic", registry, scale=2)
-    description = describe(model, (8, 8))
-    assert description.parameters == 0
-    assert description.layers == []
-    assert [(stage.name, stage.sources) for stage in description.stages] == [("SR", ("LR",))]
-    assert description.channels is None
-    field = description.receptive_field
-    assert (field.height, field.width, field.bounded) == (4, 4, True)
+    description = describe(open_model("bicubic", registry, scale=2), (8, 8))
+    assert description["parameters"] == 0
+    assert description["layers"] == []
+    stages = [(stage["name"], stage["sources"]) for stage in description["stages"]]
+    assert stages == [("SR", ("LR",))]
+    assert description["channels"] is None
+    field = description["receptive_field"]
+    assert (field["height"], field["width"], field["bounded"]) == (4, 4, True)
 
 
 @pytest.mark.parametrize(
