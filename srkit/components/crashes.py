@@ -1,4 +1,4 @@
-"""Describe an unexpected error in a line that names whose code raised it."""
+"""Describe an unexpected error in one line, with the distribution that raised it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def wants_traceback() -> bool:
 
 
 def describe(error: Exception) -> str:
-    """Return the error, the last line of srkit or a plugin that led to it, and whose bug it is."""
+    """Return the error, the last line of srkit or a plugin that led to it, and its distribution."""
     distributions = _distributions()
     place, culprit = "", "srkit"
     for frame, line in traceback.walk_tb(error.__traceback__):
