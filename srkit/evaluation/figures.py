@@ -241,12 +241,12 @@ def _signed(value: float, decimals: int) -> str:
     return f"{value:+.{decimals}f}".replace("-", "−")
 
 
-def calibration_figure(found: Mapping[str, Calibration]) -> Figure:
+def calibration_figure(calibrations: Mapping[str, Calibration]) -> Figure:
     """Draw coverage, pulls and sparsification of each model, by name."""
     with style():
         figure, axes = panels(3, 3, (3.9, 3.9))
         for axis, draw in zip(axes, (_coverage, _pulls, _sparsification), strict=True):
-            for i, calibration in enumerate(found.values()):
+            for i, calibration in enumerate(calibrations.values()):
                 draw(axis, calibration, COLOURS[i % len(COLOURS)])
         coverage, pulls, sparsification = axes
         coverage.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
@@ -261,36 +261,36 @@ def calibration_figure(found: Mapping[str, Calibration]) -> Figure:
         labels = [
             f"{shorten(name, NAME_WIDTH)}: pulls {one.bias:+.2f} ± {one.spread:.2f}, "
             f"calibration error {one.calibration_error:.3f}, AUSE {one.ause:.3f}"
-            for name, one in found.items()
+            for name, one in calibrations.items()
         ]
         figure.legend(coverage.lines[: len(labels)], labels, loc="outside upper center")
     return figure
 
 
-def _coverage(axis: Axes, found: Calibration, colour: str) -> None:
-    axis.plot([0, *LEVELS, 1], [0, *found.coverage(), 1], color=colour)
+def _coverage(axis: Axes, calibration: Calibration, colour: str) -> None:
+    axis.plot([0, *LEVELS, 1], [0, *calibration.coverage(), 1], color=colour)
 
 
-def _pulls(axis: Axes, found: Calibration, colour: str) -> None:
-    pulls = found.pulls().clip(-FARTHEST_PULL, FARTHEST_PULL)
+def _pulls(axis: Axes, calibration: Calibration, colour: str) -> None:
+    pulls = calibration.pulls().clip(-FARTHEST_PULL, FARTHEST_PULL)
     bins = np.linspace(-FARTHEST_PULL, FARTHEST_PULL, 51).tolist()
     axis.hist(pulls, bins, density=True, histtype="step", color=colour)
 
 
-def _sparsification(axis: Axes, found: Calibration, colour: str) -> None:
-    axis.plot(REMOVED, found.sparsification(), color=colour)
-    axis.plot(REMOVED, found.oracle(), color=colour, linewidth=0.8, linestyle="--")
+def _sparsification(axis: Axes, calibration: Calibration, colour: str) -> None:
+    axis.plot(REMOVED, calibration.sparsification(), color=colour)
+    axis.plot(REMOVED, calibration.oracle(), color=colour, linewidth=0.8, linestyle="--")
 
 
-def confusion_figure(found: Classification) -> Figure:
+def confusion_figure(classification: Classification) -> Figure:
     """Draw the share of each true class (row) that is predicted as each class (column).
 
     The cells contain the share and the number of images, unless there are too many classes.
     """
-    counts = found.confusion()
+    counts = classification.confusion()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    named = len(found.classes) <= NAMED
-    side = 2.4 + 0.75 * len(found.classes) if named else 7.0
+    named = len(classification.classes) <= NAMED
+    side = 2.4 + 0.75 * len(classification.classes) if named else 7.0
     with style():
         figure = Figure(figsize=(side + 0.9, side), layout="constrained")
         axis = figure.add_subplot()
@@ -299,7 +299,7 @@ def confusion_figure(found: Classification) -> Figure:
         axis.grid(visible=False)
         axis.set(xlabel="predicted class", ylabel="true class")
         if named:
-            names = [shorten(name, CLASS_WIDTH) for name in found.classes]
+            names = [shorten(name, CLASS_WIDTH) for name in classification.classes]
             axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
             axis.set_yticks(range(len(names)), names)
             for (row, column), share in np.ndenumerate(shares):
@@ -314,19 +314,19 @@ def confusion_figure(found: Classification) -> Figure:
     return figure
 
 
-def roc_figure(found: Classification) -> Figure:
+def roc_figure(classification: Classification) -> Figure:
     """Draw the ROC of each class against the others, and their micro-average.
 
     If there are many classes, those of smallest AUC are drawn.
     """
-    curves = found.curves()
+    curves = classification.curves()
     hardest = sorted(sorted(curves, key=lambda k: curves[k].auc)[:NAMED])
     with style():
         figure = Figure(figsize=(7.6, 4.6), layout="constrained")
         axis = figure.add_subplot()
         for i, k in enumerate(hardest):
-            _curve(axis, found.classes[k], curves[k], color=COLOURS[i % len(COLOURS)])
-        _curve(axis, MICRO, found.micro_average(), color="black", linestyle="--")
+            _curve(axis, classification.classes[k], curves[k], color=COLOURS[i % len(COLOURS)])
+        _curve(axis, MICRO, classification.micro_average(), color="black", linestyle="--")
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
         # A margin keeps curves along the edge visible.
         axis.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")

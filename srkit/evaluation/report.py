@@ -141,17 +141,17 @@ def _write_calibration_figure(evaluation: Evaluation, writer: ReportWriter) -> N
     )
 
 
-def _write_classifier_figures(found: Classification, writer: ReportWriter) -> None:
+def _write_classifier_figures(classification: Classification, writer: ReportWriter) -> None:
     writer.figure(
         "confusion_matrix.png",
-        confusion_figure(found),
+        confusion_figure(classification),
         "Confusion matrix",
         "Share, and below it number, of the images of each true class (row) that the classifier "
         "predicts as each class (column).",
     )
     writer.figure(
         "roc.png",
-        roc_figure(found),
+        roc_figure(classification),
         "ROC curves",
         "True positive rate of each class against its false positive rate, for thresholds of the "
         "probability from 1 to 0; dotted: chance. The micro-average is computed over all pairs of "

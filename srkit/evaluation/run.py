@@ -71,7 +71,7 @@ def evaluate(
     assembly = assemble(recipe, registry, source, splits=("test",))
     if "test" not in assembly.data:
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
-    networks = networks_of(assembly, run)
+    networks = load_networks(assembly, run)
     move(assembly, process.device)
     chosen: Any = memory_format(assembly)
     for module in networks.values():
@@ -132,7 +132,7 @@ def _restorers(assembly: Assembly, networks: Mapping[str, nn.Module]) -> dict[st
     return restorers
 
 
-def networks_of(assembly: Assembly, run: Path, *, trained: bool = True) -> dict[str, nn.Module]:
+def load_networks(assembly: Assembly, run: Path, *, trained: bool = True) -> dict[str, nn.Module]:
     """Load the networks to compare, by name.
 
     These are the generator with its starting weights (unless ``evaluation.models`` includes them),

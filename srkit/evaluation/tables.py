@@ -59,15 +59,15 @@ def write_tables(evaluation: Evaluation, writer: ReportWriter) -> None:
         _write_calibration(evaluation.calibrations(), writer)
 
 
-def _write_calibration(found: Mapping[str, Calibration], writer: ReportWriter) -> None:
+def _write_calibration(calibrations: Mapping[str, Calibration], writer: ReportWriter) -> None:
     coverage = (
         (name, *point)
-        for name, one in found.items()
+        for name, one in calibrations.items()
         for point in zip(LEVELS.tolist(), one.coverage().tolist(), strict=True)
     )
     sparsification = (
         (name, *point)
-        for name, one in found.items()
+        for name, one in calibrations.items()
         for point in zip(
             REMOVED.tolist(), one.sparsification().tolist(), one.oracle().tolist(), strict=True
         )
@@ -76,20 +76,20 @@ def _write_calibration(found: Mapping[str, Calibration], writer: ReportWriter) -
     writer.csv("sparsification.csv", ["model", "removed", "error", "oracle"], sparsification)
 
 
-def _write_classification(found: Classification, writer: ReportWriter) -> None:
-    counts = found.confusion().tolist()
-    matrix = ([name, *row] for name, row in zip(found.classes, counts, strict=True))
-    curves = [(found.classes[k], roc) for k, roc in found.curves().items()]
+def _write_classification(classification: Classification, writer: ReportWriter) -> None:
+    counts = classification.confusion().tolist()
+    matrix = ([name, *row] for name, row in zip(classification.classes, counts, strict=True))
+    curves = [(classification.classes[k], roc) for k, roc in classification.curves().items()]
     points = (
         (name, *point)
-        for name, roc in [*curves, (MICRO, found.micro_average())]
+        for name, roc in [*curves, (MICRO, classification.micro_average())]
         for point in zip(
             roc.false_positive_rate, roc.true_positive_rate, roc.thresholds, strict=True
         )
     )
-    table = map(astuple, found.table())
+    table = map(astuple, classification.table())
     writer.csv("classification.csv", ["class", "images", "accuracy", "auc"], table)
-    writer.csv("confusion_matrix.csv", ["true \\ predicted", *found.classes], matrix)
+    writer.csv("confusion_matrix.csv", ["true \\ predicted", *classification.classes], matrix)
     header = ["class", "false_positive_rate", "true_positive_rate", "threshold"]
     writer.csv("roc.csv", header, points)
 
@@ -119,9 +119,9 @@ def _columns(evaluation: Evaluation) -> Iterator[Column]:
     yield Column("time [s]", [f"{model.seconds:.1f}" for model in evaluation.models])
 
 
-def _print_calibration(found: Mapping[str, Calibration], console: Console) -> None:
+def _print_calibration(calibrations: Mapping[str, Calibration], console: Console) -> None:
     """Print how well the predicted standard deviations of each model match its errors."""
-    models = found.values()
+    models = calibrations.values()
     columns = [
         Column("pulls → 0 ± 1", [f"{one.bias:+.2f} ± {one.spread:.2f}" for one in models]),
         Column("in 1 σ → 0.683", [f"{one.covered(ONE_SIGMA):.3f}" for one in models]),
@@ -129,13 +129,13 @@ def _print_calibration(found: Mapping[str, Calibration], console: Console) -> No
         Column("cal. error ↓", [f"{one.calibration_error:.4f}" for one in models]),
         Column("AUSE ↓", [f"{one.ause:.4f}" for one in models]),
     ]
-    print_columns(None, Column("σ of the model", found), columns, console)
+    print_columns(None, Column("σ of the model", calibrations), columns, console)
 
 
-def _print_classification(found: Classification, console: Console) -> None:
+def _print_classification(classification: Classification, console: Console) -> None:
     """Print accuracy and AUC of each class and the averages; of many classes only the averages."""
-    rows = found.table()
-    rows = rows if len(found.classes) <= NAMED else rows[-2:]
+    rows = classification.table()
+    rows = rows if len(classification.classes) <= NAMED else rows[-2:]
     numbers = {"accuracy ↑": [row.accuracy for row in rows], "AUC ↑": [row.auc for row in rows]}
     columns = [Column("images", [str(row.images) for row in rows])]
     columns += [
@@ -213,12 +213,12 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _classification_summary(found: Classification | None) -> list[dict[str, Any]] | None:
-    if found is None:
+def _classification_summary(classification: Classification | None) -> list[dict[str, Any]] | None:
+    if classification is None:
         return None
     return [
         {"class": row.name, "images": row.images, "accuracy": row.accuracy, "auc": row.auc}
-        for row in found.table()
+        for row in classification.table()
     ]
 
 
@@ -240,15 +240,15 @@ def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]
     }
 
 
-def _calibration_summary(found: Calibration | None) -> dict[str, Any] | None:
-    if found is None:
+def _calibration_summary(calibration: Calibration | None) -> dict[str, Any] | None:
+    if calibration is None:
         return None
     return {
-        "pixels": len(found.error),
-        "pull_mean": found.bias,
-        "pull_standard_deviation": found.spread,
-        "covered_by_1_sigma": found.covered(ONE_SIGMA),
-        "covered_by_2_sigma": found.covered(TWO_SIGMA),
-        "calibration_error": found.calibration_error,
-        "ause": found.ause,
+        "pixels": len(calibration.error),
+        "pull_mean": calibration.bias,
+        "pull_standard_deviation": calibration.spread,
+        "covered_by_1_sigma": calibration.covered(ONE_SIGMA),
+        "covered_by_2_sigma": calibration.covered(TWO_SIGMA),
+        "calibration_error": calibration.calibration_error,
+        "ause": calibration.ause,
     }

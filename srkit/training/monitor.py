@@ -126,7 +126,10 @@ class Monitor:
             self._writer.add_summary(begin)
 
     def graph(self, layers: Sequence[Stage]) -> None:
-        """Show in TensorBoard how data flow through a network; blocks open into their layers."""
+        """Show in TensorBoard how data flow through a network; blocks open into their layers.
+
+        ``SummaryWriter.add_graph`` needs the deprecated ``torch.jit.trace``, and takes seconds.
+        """
         nodes = [NodeDef(name=LR, op="image")]
         nodes += [
             NodeDef(

@@ -21,7 +21,7 @@ from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError, PluginError, RecipeError, SrkitError, WeightsError
 from srkit.evaluation.evaluator import Evaluator, metric_infos
 from srkit.evaluation.restorers import Restorer, baseline, image_of, network
-from srkit.evaluation.run import networks_of
+from srkit.evaluation.run import load_networks
 from srkit.interfaces import LossyFormat
 from srkit.recipe.recipe import Recipe
 from srkit.studies.compression.codecs import Codec
@@ -82,7 +82,7 @@ def measure_compression(
         raise SrkitError("--task compression runs in a single process; start it without others")
     assembly = assemble(recipe, registry, source, splits=("test",))
     codecs, notes = _codecs(assembly, registry, source)
-    networks = networks_of(assembly, run, trained=False)
+    networks = load_networks(assembly, run, trained=False)
     if not networks:
         raise WeightsError(
             f"{run}: contains no checkpoint, and the recipe names no weights; train first, set "
