@@ -91,12 +91,11 @@ def history(upscaler: ImageUpscaler, metadata: Mapping[str, Any]) -> list[str]:
         lines.append(f"sha256 of the weights {origin.sha256}")
     if network.engine != "torch":
         lines.append(f"network run by {network.engine}")
-    if network.self_ensemble:
+    scattered = network.uncertainty and model.head is None
+    if network.self_ensemble or scattered:
         lines.append("mean over eight flips and rotations")
-    if network.uncertainty and model.head is None:
-        lines.append(
-            "mean over eight flips and rotations; UNCERTAINTY is their scatter, not an error"
-        )
+    if scattered:
+        lines.append("UNCERTAINTY is the scatter of these, not an error estimate")
     if "zero_point" in metadata:
         lines.append(f"zero point {metadata['zero_point']:g} by the user")
     return lines
