@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,8 @@ from srkit.images.formats import ImageFile
 from srkit.interfaces import Image
 from srkit.upscaling.frames import files as frame_files
 from srkit.upscaling.frames import statistics
+from srkit.upscaling.frames.geometry import Window
+from srkit.upscaling.frames.windows import FrameUpscaler, RestoredWindow
 
 
 @contextmanager
@@ -23,6 +26,18 @@ def by_windows() -> Iterator[None]:
         patch.setattr(statistics, "BAND", 1000)
         patch.setattr(ImageFile, "read_pages", None)  # reads a whole image
         yield
+
+
+def restore_slowly() -> None:
+    """Restore every frame by windows, slowly; for processes that end afterwards."""
+    frame_files.LARGE = frame_files.SMALL_FILE = 0
+    restore = FrameUpscaler.restore
+
+    def slowly(self: FrameUpscaler, window: Window) -> RestoredWindow:
+        time.sleep(0.05)
+        return restore(self, window)
+
+    FrameUpscaler.restore = slowly  # type: ignore[method-assign]
 
 
 class Held:

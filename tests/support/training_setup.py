@@ -194,6 +194,8 @@ class Command:
     lifetime
         If not None, the process kills itself so many times the duration of a step after its second
         checkpoint.
+    before
+        Called in the process before the command.
     """
 
     def __init__(
@@ -202,6 +204,7 @@ class Command:
         log: Path,
         environment: Mapping[str, str] | None = None,
         lifetime: float | None = None,
+        before: Callable[[], object] | None = None,
     ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(
@@ -209,7 +212,7 @@ class Command:
         )
         self.log = log
         self.process: ForkServerProcess = context.Process(
-            target=_command, args=(arguments, log, environment or {}, lifetime)
+            target=_command, args=(arguments, log, environment or {}, lifetime, before)
         )
         self.process.start()
 
@@ -235,7 +238,11 @@ class Command:
 
 
 def _command(
-    arguments: list[str], log: Path, environment: Mapping[str, str], lifetime: float | None
+    arguments: list[str],
+    log: Path,
+    environment: Mapping[str, str],
+    lifetime: float | None,
+    before: Callable[[], object] | None,
 ) -> None:
     """Run srkit in this process and a group of its own, printing to the log."""
     from srkit.cli import main
@@ -248,6 +255,9 @@ def _command(
     if lifetime is not None:
         _kill_later(lifetime)
     sys.argv = ["srkit", *arguments]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+    if before is not None:
+        before()
     main()
 
 

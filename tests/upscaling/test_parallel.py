@@ -1,13 +1,11 @@
-"""Several processes that restore files together."""
+"""Files and windows that several processes restore."""
 
 from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,8 +20,9 @@ import torch
 from frames_setup import by_windows
 from PIL import Image as Pictures
 from rich.console import Console
-from training_setup import listen
+from training_setup import Command
 from typer.testing import CliRunner
+from upscale_setup import start_quickly
 
 from srkit.cli import app
 from srkit.components.registry import Registry
@@ -41,9 +40,16 @@ from srkit.upscaling.upscalers import Upscalers
 COUNT = 6
 
 
+@pytest.fixture(autouse=True)
+def _quick_start() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        start_quickly(patch)
+        yield
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """A folder of small pictures, one of them cut off."""
+    """A folder of small pictures, one of them truncated."""
     folder = tmp_path / "in"
     (folder / "deeper").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -55,20 +61,22 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_files_are_those_of_one_process(pictures: Path, tmp_path: Path) -> None:
+def test_files_are_the_same_as_by_one_process(pictures: Path, tmp_path: Path) -> None:
     command = ["upscale", str(pictures), "-m", "bicubic", "--scale", "2", "-o"]
     alone = CliRunner().invoke(app, [*command, str(tmp_path / "alone")])
+    (tmp_path / "shared").mkdir()
+    shutil.copy(tmp_path / "alone" / "0.png", tmp_path / "shared" / "0.png")
     shared = CliRunner().invoke(app, [*command, str(tmp_path / "shared"), "--processes", "2"])
     assert alone.exit_code == shared.exit_code == 1
     assert alone.output.splitlines()[-1] == f"{COUNT} restored by bicubic, 1 failed"
-    assert shared.output.splitlines()[-1] == f"{COUNT} restored by bicubic, 1 failed"
+    assert shared.output.splitlines()[-1] == (
+        f"{COUNT - 1} restored by bicubic, 1 skipped (output exists), 1 failed"
+    )
     assert f"failed {pictures}/cut.png: cannot be decoded" in shared.output
     found = sorted(path.relative_to(tmp_path / "alone") for path in tmp_path.glob("alone/**/*.png"))
     assert len(found) == COUNT
     for path in found:
         assert (tmp_path / "alone" / path).read_bytes() == (tmp_path / "shared" / path).read_bytes()
-    again = CliRunner().invoke(app, [*command, str(tmp_path / "shared"), "--processes", "2"])
-    assert again.output.splitlines()[-1] == f"0 restored, {COUNT} skipped (output exists), 1 failed"
 
 
 @contextmanager
@@ -88,7 +96,7 @@ def open_dying(
         yield restore_or_die
 
 
-def test_the_share_of_a_process_that_died_is_redone(
+def test_files_are_retried_if_their_process_died(
     pictures: Path, tmp_path: Path, formats: Formats
 ) -> None:
     (pictures / "cut.png").unlink()
@@ -96,9 +104,9 @@ def test_the_share_of_a_process_that_died_is_redone(
     jobs = plan([str(pictures)], tmp_path / "out", formats, "x2", None)
     console = Console(file=io.StringIO(), width=200)
     setup = partial(open_dying, tmp_path / "marks", Request(model="bicubic", size=Size(2)))
-    outcome = share_files(jobs, setup, LocalPool(2), console)
-    assert outcome.done == COUNT - 1
-    assert outcome.failed == [
+    summary = share_files(jobs, setup, LocalPool(2), console)
+    assert summary.done == COUNT - 1
+    assert summary.failed == [
         f"{pictures}/deeper/3.png: its process died twice, possibly for lack of memory; restore "
         "it alone with --processes 1"
     ]
@@ -125,17 +133,17 @@ def windows_of(frame: Path, target: Path, request: Request, pool: LocalPool | No
         return upscale_files(jobs, upscaler, Console(file=io.StringIO()))
 
 
-def test_windows_of_a_frame_are_those_of_one_process(frame: Path, tmp_path: Path) -> None:
-    work = Request(model="rrdb_small_x4", size=Size(2), tile=16, self_ensemble=True)
-    outcome = windows_of(frame, tmp_path / "alone.npy", work, None)
-    assert (outcome.done, outcome.failed) == (1, [])
-    outcome = windows_of(frame, tmp_path / "shared.npy", work, LocalPool(2))
-    assert (outcome.done, outcome.failed) == (1, [])
+def test_windows_are_the_same_as_by_one_process(frame: Path, tmp_path: Path) -> None:
+    work = Request(model="sky_x2", size=Size(2), tile=32, self_ensemble=True)
+    summary = windows_of(frame, tmp_path / "alone.npy", work, None)
+    assert (summary.done, summary.failed) == (1, [])
+    summary = windows_of(frame, tmp_path / "shared.npy", work, LocalPool(2))
+    assert (summary.done, summary.failed) == (1, [])
     assert (tmp_path / "alone.npy").read_bytes() == (tmp_path / "shared.npy").read_bytes()
 
 
 def test_the_stretch_is_measured_on_the_whole_frame(frame: Path) -> None:
-    """A process that is told what was measured gives what one gives that measures."""
+    """Other processes use what the first one measured."""
     registry = Registry.discover()
     request = Request(model="sky_x2", size=Size(2), tile=16)
     file = Formats.of(registry).file(frame)
@@ -150,11 +158,11 @@ def test_the_stretch_is_measured_on_the_whole_frame(frame: Path) -> None:
         window = whole.windows(whole.strips()[1])[1]
         expected = whole.restore(window).image.pixels
     with part(whole.fitted, None) as restore:
-        told = restore(window).image.pixels
-    torch.testing.assert_close(told, expected, equal_nan=True)
-    # Another measure is another answer: it is what was told that counts.
+        found = restore(window).image.pixels
+    torch.testing.assert_close(found, expected, equal_nan=True)
+    # It depends on that.
     with part((10 * whole.fitted[0], None), None) as restore:
-        assert not torch.equal(restore(window).image.pixels, told)
+        assert not torch.equal(restore(window).image.pixels, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +177,8 @@ class DyingRequest(Request):
 
 def test_a_window_that_kills_its_processes(frame: Path, tmp_path: Path) -> None:
     work = DyingRequest(model="bicubic", size=Size(2), tile=64)
-    outcome = windows_of(frame, tmp_path / "out.npy", work, LocalPool(2))
-    assert outcome.failed == [
+    summary = windows_of(frame, tmp_path / "out.npy", work, LocalPool(2))
+    assert summary.failed == [
         f"{frame}: rows 0 to 128 and columns 0 to 100 of SR: its process died twice, possibly "
         "for lack of memory; use a smaller --tile, or --processes 1"
     ]
@@ -189,22 +197,19 @@ def test_ranks_of_a_launcher_share_the_files(monkeypatch: pytest.MonkeyPatch) ->
     assert parts[1] == [1, 4]
 
 
-def test_ctrl_c_ends_all_and_leaves_no_part(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_ctrl_c_stops_all_processes_and_leaves_no_partial_files(
+    pictures: Path, tmp_path: Path
+) -> None:
     for i in range(40):
         Pictures.new("RGB", (600, 600), (i, 0, 0)).save(pictures / f"large{i}.png")
-    command = [sys.executable, "-m", "srkit", "upscale", str(pictures), "-m", "rrdb_small_x4"]
-    command += ["-o", str(tmp_path / "out"), "--processes", "2"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, preexec_fn=listen) as parent:
-        until = time.monotonic() + 120
-        while not list(tmp_path.glob("out/**/*.png")) and time.monotonic() < until:
-            time.sleep(0.1)
-        children = psutil.Process(parent.pid).children(recursive=True)
-        assert len(children) >= 2
-        parent.send_signal(signal.SIGINT)
-        _, errors = parent.communicate(timeout=60)
-    assert parent.returncode == 130
-    assert b"Traceback" not in errors
+    arguments = ["upscale", str(pictures), "-m", "rrdb_small_x4", "-o", str(tmp_path / "out")]
+    command = Command([*arguments, "--processes", "2"], tmp_path / "log", before=start_quickly)
+    command.wait_until(lambda: bool(list(tmp_path.glob("out/**/*.png"))))
+    children = psutil.Process(command.process.pid).children(recursive=True)
+    assert len(children) >= 2
+    assert command.kill(signal.SIGINT) == 130
+    assert "Traceback" not in command.log.read_text()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
     assert not [path for path in tmp_path.glob("out/**/*") if "partial" in path.name]

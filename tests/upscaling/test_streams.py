@@ -1,17 +1,20 @@
-"""Pictures through standard input and output."""
+"""Images from standard input and to standard output."""
 
 from __future__ import annotations
 
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
 
+from srkit.cli import main
 from srkit.errors import DataError, OutputError
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
@@ -20,9 +23,29 @@ from srkit.upscaling.streams import plan_stream
 BYTES = np.random.default_rng(1).integers(0, 256, (9, 12, 3), dtype=np.uint8)
 
 
-def _run(content: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "srkit", "upscale", *arguments, "-m", "nearest"]
-    return subprocess.run(command, input=content, capture_output=True, check=False)
+class Streamed(NamedTuple):
+    """The exit status and the output of `srkit upscale`."""
+
+    status: object
+    out: bytes
+    err: bytes
+
+
+Upscale = Callable[..., Streamed]
+
+
+@pytest.fixture
+def upscale(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> Upscale:
+    """Run `srkit upscale` in this process with standard input."""
+
+    def upscale(content: bytes, *arguments: str) -> Streamed:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        monkeypatch.setattr(sys, "argv", ["srkit", "upscale", *arguments, "-m", "nearest"])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return Streamed(caught.value.code or 0, *capsysbinary.readouterr())
+
+    return upscale
 
 
 def _png() -> bytes:
@@ -31,27 +54,29 @@ def _png() -> bytes:
     return content.getvalue()
 
 
-def test_standard_output_is_for_one_picture(tmp_path: Path) -> None:
+def test_standard_output_is_for_one_image(tmp_path: Path, upscale: Upscale) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(_png())
-    done = _run(b"", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "-o", "-")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr == b"error: -o - (standard output) is for one image; got 2 inputs\n"
+    done = upscale(b"", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "-o", "-")
+    assert done == (1, b"", b"error: -o - (standard output) is for one image; got 2 inputs\n")
 
 
+@pytest.mark.slow
 def test_from_stream_to_stream() -> None:
-    done = _run(_png(), "-", "-o", "-")
+    command = [sys.executable, "-m", "srkit", "upscale", "-", "-o", "-", "-m", "nearest"]
+    done = subprocess.run(command, input=_png(), capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"1 restored by nearest\n")
     with PIL.Image.open(io.BytesIO(done.stdout)) as picture:
         assert picture.format == "PNG"
         np.testing.assert_array_equal(np.array(picture), BYTES.repeat(2, 0).repeat(2, 1))
 
 
-def test_a_damaged_stream() -> None:
-    done = _run(_png()[:200], "-", "--format", "jpg")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"failed standard input: cannot be decoded (")
-    assert done.stderr.splitlines()[1:] == [b"0 restored, 1 failed"]
+def test_a_damaged_stream(upscale: Upscale) -> None:
+    done = upscale(_png()[:200], "-", "--format", "jpg")
+    assert (done.status, done.out) == (1, b"")
+    text = b" ".join(done.err.split())
+    assert text.startswith(b"failed standard input: cannot be decoded (")
+    assert text.endswith(b" 0 restored, 1 failed")
 
 
 def _give(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
@@ -62,7 +87,7 @@ def _give(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 @pytest.mark.parametrize(
     "suffix", [".png", ".jpeg", ".webp", ".avif", ".tif", ".npy", ".npz", ".fits", ".fits.gz"]
 )
-def test_the_content_tells_the_format(
+def test_the_format_is_recognised_by_content(
     tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     formats.write(tmp_path / f"a{suffix}", Image(torch.rand(3, 9, 12)))
@@ -72,9 +97,7 @@ def test_the_content_tells_the_format(
     assert job.source.read().pixels.shape == (3, 9, 12)
 
 
-def test_what_is_no_stream(
-    tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_streams(tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch) -> None:
     _give(monkeypatch, b"")
     with pytest.raises(DataError, match=r"^standard input is empty; expected an image$"):
         plan_stream("-", None, formats, None, tmp_path)

@@ -1,13 +1,10 @@
-"""Files restored by windows: whole, interrupted, with a full disk and with journals that lie."""
+"""Files restored by windows: complete, interrupted, on a full disk, and with damaged journals."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +14,9 @@ import pytest
 import torch
 from command_line import Srkit
 from disk_setup import small_disk
-from frames_setup import by_windows
+from frames_setup import by_windows, restore_slowly
 from rich.console import Console
-from training_setup import listen
+from training_setup import Command
 from upscale_setup import FailedError, upscale_file
 
 from srkit.components.registry import Registry
@@ -31,12 +28,12 @@ from srkit.upscaling.frames import files as frame_files
 from srkit.upscaling.jobs import Job, plan
 from srkit.upscaling.upscaler import ImageUpscaler
 
-#: As it is where frames are restored whole.
+#: The method that tests of frames replace.
 READ_PAGES = ImageFile.read_pages
 
 
 class Frame(NamedTuple):
-    """A frame, and what a run that nothing interrupts makes of it."""
+    """A frame, and its SR by an uninterrupted run."""
 
     source: Path
     whole: bytes
@@ -64,7 +61,7 @@ def frame(tmp_path: Path, upscaler: ImageUpscaler, formats: Formats) -> Frame:
 def _interrupted(
     frame: Frame, target: Path, upscaler: ImageUpscaler, formats: Formats, rows: int = 70
 ) -> list[str]:
-    """Stop as Ctrl-C does, once so many rows of SR are done."""
+    """Interrupt a run as Ctrl-C does, after this many rows of SR."""
 
     def stop(done: int, total: int) -> None:
         if done >= rows:
@@ -76,35 +73,35 @@ def _interrupted(
     return sorted(path.name for path in target.parent.iterdir() if "partial" in path.name)
 
 
-def test_goes_on_where_it_stopped(
+def test_resumes_an_interrupted_run(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
 ) -> None:
     target = tmp_path / "sr.npy"
     left = _interrupted(frame, target, upscaler, formats)
     assert left == [".partial.sr.npy", ".partial.sr.npy.json"]
-    # What is half done is no input, neither are outputs half done.
+    # Partial outputs are not inputs.
     assert {
         job.source.path.name for job in plan([str(tmp_path)], tmp_path / "o", formats, "x2", None)
     } == {"a.npy", "whole.npy"}
     done: list[int] = []
-    told = upscale_file(
+    notes = upscale_file(
         frame.source, target, upscaler, formats, report=lambda part, _: done.append(part)
     )
-    assert told == ["resumed after 2 strips"]
+    assert notes == ["resumed after 2 strips"]
     assert min(done) == 64
     assert target.read_bytes() == frame.whole
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
 
 
 @pytest.mark.parametrize("ending", ["fits", "tif"])
-def test_goes_on_in_every_format(
+def test_resumes_in_every_format(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats, ending: str
 ) -> None:
     whole, target = tmp_path / f"whole.{ending}", tmp_path / f"sr.{ending}"
     upscale_file(frame.source, whole, upscaler, formats)
     _interrupted(frame, target, upscaler, formats)
-    told = upscale_file(frame.source, target, upscaler, formats)
-    assert "resumed after 2 strips" in told
+    notes = upscale_file(frame.source, target, upscaler, formats)
+    assert "resumed after 2 strips" in notes
     assert target.read_bytes() == whole.read_bytes()
 
 
@@ -119,7 +116,7 @@ def _other_scale() -> ImageUpscaler:
 @pytest.mark.parametrize(
     "change", [_other_model, _other_scale, None], ids=["model", "scale", "input"]
 )
-def test_begins_anew_where_something_changed(
+def test_starts_over_if_something_changed(
     tmp_path: Path,
     frame: Frame,
     upscaler: ImageUpscaler,
@@ -129,7 +126,7 @@ def test_begins_anew_where_something_changed(
     target, expected = tmp_path / "sr.npy", tmp_path / "expected.npy"
     _interrupted(frame, target, upscaler, formats)
     if change is None:
-        # One pixel, far from what is to be done; size and time stay.
+        # One pixel of a finished strip; the size and time of the file stay the same.
         times = frame.source.stat()
         values = np.load(frame.source)
         values[0, 0] += 1
@@ -141,7 +138,7 @@ def test_begins_anew_where_something_changed(
     assert target.read_bytes() == expected.read_bytes()
 
 
-def test_a_journal_that_lies(
+def test_a_damaged_strip(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
 ) -> None:
     target, partial = tmp_path / "sr.npy", tmp_path / ".partial.sr.npy"
@@ -149,13 +146,13 @@ def test_a_journal_that_lies(
     with partial.open("r+b") as file:
         file.seek(128 + 40 * 100 * 4)  # in the second strip of three
         file.write(b"\1")
-    told = upscale_file(frame.source, target, upscaler, formats)
-    assert told == ["resumed after 1 of 3 strips; the others were damaged"]
+    notes = upscale_file(frame.source, target, upscaler, formats)
+    assert notes == ["resumed after 1 of 3 strips; the others were damaged"]
     assert target.read_bytes() == frame.whole
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "rewritten", "other"])
-def test_a_partial_output_that_is_not_what_it_was(
+def test_a_damaged_partial_output(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats, damage: str
 ) -> None:
     target, partial = tmp_path / "sr.npy", tmp_path / ".partial.sr.npy"
@@ -175,7 +172,7 @@ def test_a_partial_output_that_is_not_what_it_was(
     assert target.read_bytes() == frame.whole
 
 
-def test_a_full_disk_keeps_what_is_done(
+def test_a_full_disk_keeps_finished_strips(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
 ) -> None:
     target = tmp_path / "sr.npy"
@@ -190,7 +187,7 @@ def test_a_full_disk_keeps_what_is_done(
     assert target.read_bytes() == frame.whole
 
 
-def test_two_at_the_same_output(
+def test_two_processes_with_the_same_output(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
 ) -> None:
     target = tmp_path / "sr.npy"
@@ -198,26 +195,11 @@ def test_two_at_the_same_output(
     def meanwhile(done: int, total: int) -> None:
         with pytest.raises(FailedError) as caught:
             upscale_file(frame.source, target, upscaler, formats)
-        told = f"{frame.source}: {target}: is being written by another process"
-        assert str(caught.value) == told
+        expected = f"{frame.source}: {target}: is being written by another process"
+        assert str(caught.value) == expected
 
     upscale_file(frame.source, target, upscaler, formats, report=meanwhile)
     assert target.read_bytes() == frame.whole
-
-
-CHILD = """
-import sys, time
-from srkit.upscaling.frames import files as frame_files
-from srkit.cli import main
-from srkit.upscaling.frames.windows import FrameUpscaler
-frame_files.LARGE = frame_files.SMALL_FILE = 0
-restore = FrameUpscaler.restore
-def slowly(self, window):
-    time.sleep(0.1)
-    return restore(self, window)
-FrameUpscaler.restore = slowly
-main()
-"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -229,39 +211,23 @@ def test_a_signal(
     number: signal.Signals,
 ) -> None:
     target, journal = tmp_path / "sr.npy", tmp_path / ".partial.sr.npy.json"
-    options = ("-m", "bicubic", "--scale", "2", "--tile", "16")
-    command = [
-        sys.executable,
-        "-c",
-        CHILD,
-        "upscale",
-        str(frame.source),
-        "-o",
-        str(target),
-        *options,
-    ]
-    log = tmp_path / "log"
-    with (
-        log.open("w") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=listen) as child,
-    ):
-        limit = time.monotonic() + 60
-        while not (journal.is_file() and journal.read_text().count('"digest"') >= 2):
-            assert child.poll() is None and time.monotonic() < limit, log.read_text()
-            time.sleep(0.01)
-        child.send_signal(number)
-        assert child.wait() != 0
-    assert "Traceback" not in log.read_text()
+    arguments = ["upscale", str(frame.source), "-o", str(target), "-m", "bicubic"]
+    arguments += ["--scale", "2", "--tile", "16"]
+    command = Command(arguments, tmp_path / "log", before=restore_slowly)
+    command.wait_until(lambda: journal.is_file() and journal.read_text().count('"digest"') >= 2)
+    assert command.kill(number) != 0
+    printed = command.log.read_text()
+    assert "Traceback" not in printed
     if number == signal.SIGINT:
-        assert f"{frame.source}: stopped; run the same command to resume" in log.read_text()
+        assert f"{frame.source}: stopped; run the same command to resume" in printed
     assert not target.exists()
-    (told,) = upscale_file(frame.source, target, upscaler, formats)
-    assert told.startswith("resumed after ")
+    (note,) = upscale_file(frame.source, target, upscaler, formats)
+    assert note.startswith("resumed after ")
     assert target.read_bytes() == frame.whole
 
 
 class _Measuring:
-    """A stretch that can measure only whole images."""
+    """A stretch that is fitted to whole images only."""
 
     unitless = False
 
@@ -275,7 +241,7 @@ class _Measuring:
         return stretched
 
 
-def test_what_goes_by_windows(
+def test_which_files_are_restored_by_windows(
     tmp_path: Path,
     frame: Frame,
     upscaler: ImageUpscaler,
@@ -323,7 +289,7 @@ def test_a_picture_that_does_not_fit_into_memory(
     )
 
 
-def test_an_output_that_is_there_is_skipped(
+def test_an_existing_output_is_skipped(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
 ) -> None:
     job = Job.of(frame.source, tmp_path / "sr.npy", formats)
