@@ -276,7 +276,7 @@ def _may_rest(network: object, assembly: Assembly) -> bool:
 
     A generator of several scales runs the parts of one scale, stages may be frozen for a while, and
     classifiers may have heads beside the scores. In all other networks a gradient reaches every
-    parameter, and torch warns if it is told to look for some that rest.
+    parameter, and torch would warn about a needless search for parameters that rest.
     """
     if network is assembly.generator:
         start = assembly.recipe.start

@@ -38,7 +38,7 @@ def built(registry: Registry, **changes: Any) -> Assembly:
 
 
 def problems(registry: Registry, **changes: Any) -> list[str]:
-    """Refuse a recipe; its whole error is where it came from, the count, and these lines."""
+    """Return the problems of a recipe; the error has its source, their number, and these lines."""
     with pytest.raises(RecipeError) as caught:
         built(registry, **changes)
     found = caught.value.problems
@@ -60,7 +60,7 @@ def unsettable(*, first=1) -> None:  # type: ignore[no-untyped-def]
 
 @pytest.fixture
 def wider() -> Registry:
-    """What is installed, and components that are broken in their own ways."""
+    """The installed components, and some that are broken in different ways."""
     registry = Registry.discover()
 
     @hookimpl
@@ -128,7 +128,7 @@ def test_first_weights_depend_on_nothing_but_the_seed(registry: Registry) -> Non
     assert not torch.equal(plain, weights(seed=2))
 
 
-def test_a_teacher_is_asked_by_name_or_because_it_is_the_only_one(registry: Registry) -> None:
+def test_a_loss_uses_the_named_teacher_or_the_only_one(registry: Registry) -> None:
     losses = {"l1": {}, "logit_mse": {}, "logit_kl": {"teacher": "second"}}
     teachers = {"second": {"type": "efficientnet_lite0"}}
     assembly = built(registry, data={}, losses=losses, teachers=teachers)
@@ -238,7 +238,7 @@ def test_components_that_are_broken_themselves(wider: Registry) -> None:
     ]
 
 
-def test_losses_and_metrics_say_which_of_two_teachers_they_ask(registry: Registry) -> None:
+def test_losses_and_metrics_name_one_of_two_teachers(registry: Registry) -> None:
     teacher = {"type": "efficientnet_lite0"}
     assert problems(
         registry,
@@ -253,7 +253,7 @@ def test_losses_and_metrics_say_which_of_two_teachers_they_ask(registry: Registr
     ]
 
 
-def test_stages_that_a_teacher_lacks(registry: Registry) -> None:
+def test_unknown_stages_of_a_teacher(registry: Registry) -> None:
     (problem,) = problems(
         registry,
         teachers={"judge": {"type": "efficientnet_lite0"}},
@@ -321,13 +321,13 @@ def test_a_crop_that_the_scale_does_not_divide(registry: Registry, crop: int, ne
     ]
 
 
-def test_a_crop_may_be_any_where_sr_is_resized_to_it(registry: Registry) -> None:
+def test_any_crop_is_possible_if_sr_is_resized_to_it(registry: Registry) -> None:
     assembly = built(registry, degradation={"type": "bicubic", "factor": 0.32}, data=train_on(130))
     assert assembly.recipe.data.train is not None
     assert assembly.recipe.data.train.crop == 130
 
 
-def test_everything_that_does_not_fit_comes_at_once(registry: Registry) -> None:
+def test_everything_that_does_not_fit_is_reported_at_once(registry: Registry) -> None:
     assert problems(
         registry,
         best="psnrr",
@@ -347,7 +347,7 @@ def test_everything_that_does_not_fit_comes_at_once(registry: Registry) -> None:
     ]
 
 
-def test_everything_that_cannot_be_built_comes_at_once(wider: Registry) -> None:
+def test_everything_that_cannot_be_built_is_reported_at_once(wider: Registry) -> None:
     broken = {"dataset": {"type": "broken", "root": "nowhere"}, "crop": 130}
     found = problems(wider, scale=5, data={"train": broken}, metrics={"accuracy": {}})
     assert found == [

@@ -64,7 +64,7 @@ def test_steps_are_applied_in_order(registry: Registry) -> None:
     check_degradation(chain)
 
 
-def test_no_two_steps_draw_the_same() -> None:
+def test_steps_have_different_seeds() -> None:
     hr = torch.zeros(2, 1, 2, 2)
     one, two, three = (Chain([Drawn()] * count)(hr, [5, 2**63 - 1]) for count in (1, 2, 3))
     assert torch.equal(one, Drawn()(hr, [5, 2**63 - 1]))
@@ -74,7 +74,7 @@ def test_no_two_steps_draw_the_same() -> None:
 
 
 @pytest.mark.parametrize("factors", [(0.7, 0.7), (0.3, 0.9, 0.5), (1 / 3, 0.5)])
-def test_sizes_are_those_of_the_whole_factor(factors: Sequence[float]) -> None:
+def test_sizes_follow_from_the_product_of_the_factors(factors: Sequence[float]) -> None:
     chain = Chain([Bicubic(scale=1, factor=factor) for factor in factors])
     for side in range(20, 60):
         lr = chain(torch.rand(1, 1, side, side + 1), [0])
@@ -82,7 +82,7 @@ def test_sizes_are_those_of_the_whole_factor(factors: Sequence[float]) -> None:
         assert lr.shape[-2:] == sides
 
 
-def test_what_the_noise_is_and_the_size_of_pixels() -> None:
+def test_variance_and_pixel_scale() -> None:
     options = {"psf": {"type": "gaussian", "fwhm": 0.4}, "pixel_scale": 0.2}
     noise = {"exposure": 100, "gain": 2, "read_noise": 3}
     telescope: Degradation = build(PsfNoise, {**options, "noise": noise}, scale=2)
@@ -97,7 +97,7 @@ def test_what_the_noise_is_and_the_size_of_pixels() -> None:
     assert Chain([telescope, Bicubic(scale=2)]).variance(lr, [7]) is None
 
 
-def test_one_of_a_list_is_itself() -> None:
+def test_a_single_step_is_not_chained() -> None:
     only = Drawn()
     assert join([only]) is only
 
@@ -118,7 +118,7 @@ def test_a_list_is_read_completed_and_changed(tmp_path: Path, registry: Registry
     assert parse_recipe(whole.dump(), "again").dump() == whole.dump()
 
 
-def test_what_is_wrong_with_a_step_is_told_with_its_place(registry: Registry) -> None:
+def test_problems_of_a_step_are_reported_with_its_index(registry: Registry) -> None:
     steps = [{"type": "motion"}, {"type": "jpeg", "qualty": 3}]
     with pytest.raises(RecipeError) as raised:
         complete(recipe(steps), registry, "chain.yaml")
@@ -137,7 +137,7 @@ def test_what_is_wrong_with_a_step_is_told_with_its_place(registry: Registry) ->
         ("jpeg", "degradation: got 'jpeg'; expected keys and values"),
     ],
 )
-def test_what_is_no_list_of_components(degradation: object, problem: str) -> None:
+def test_values_that_are_not_a_list_of_components(degradation: object, problem: str) -> None:
     with pytest.raises(RecipeError) as raised:
         recipe(degradation)
     assert raised.value.problems == [problem]

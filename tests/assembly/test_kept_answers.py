@@ -30,7 +30,7 @@ from srkit.system.digests import digest_of_image
 
 
 class Asked:
-    """A teacher that counts how often it is asked."""
+    """A teacher that counts its calls."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -46,7 +46,7 @@ def batch_of(images: Tensor, *positions: int) -> Batch:
     return Batch([str(p) for p in positions], chosen, list(positions), pictures=pictures)
 
 
-def test_a_picture_is_asked_about_once(tmp_path: Path) -> None:
+def test_each_picture_is_computed_once(tmp_path: Path) -> None:
     images, teacher = torch.rand(5, 3, 4, 4), Asked()
 
     def recall(kept: KeptAnswers, *positions: int) -> Tensor:
@@ -69,7 +69,7 @@ def test_a_picture_is_asked_about_once(tmp_path: Path) -> None:
     assert teacher.times == 4
 
 
-def test_a_half_written_entry_counts_as_none(tmp_path: Path) -> None:
+def test_an_incomplete_entry_is_ignored(tmp_path: Path) -> None:
     images, teacher = torch.rand(2, 3, 4, 4), Asked()
     batch = batch_of(images, 0, 1)
     kept = KeptAnswers(tmp_path, "key", 2, 3)
@@ -80,7 +80,7 @@ def test_a_half_written_entry_counts_as_none(tmp_path: Path) -> None:
     assert teacher.times == 2
 
 
-def test_whatever_an_answer_depends_on_identifies_the_teacher() -> None:
+def test_everything_that_an_answer_depends_on_changes_the_digest() -> None:
     def teacher() -> nn.Module:
         torch.manual_seed(0)
         return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
@@ -116,7 +116,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     return tree
 
 
-def test_a_run_ends_as_without(tree: Tree, tmp_path: Path, registry: Registry) -> None:
+def test_a_run_ends_as_without_kept_answers(tree: Tree, tmp_path: Path, registry: Registry) -> None:
     run(tree, tmp_path / "kept", registry)
     computed = {**tree, "teachers": {"net": {**TEACHER["net"], "answers": "compute"}}}
     run(computed, tmp_path / "computed", registry)
@@ -147,7 +147,7 @@ def test_a_resumed_run_ends_the_same(tree: Tree, tmp_path: Path, registry: Regis
     ],
     ids=["augmented", "cut", "trained"],
 )
-def test_nothing_is_kept_that_changes(
+def test_changing_answers_are_not_kept(
     change: Tree, tree: Tree, tmp_path: Path, registry: Registry
 ) -> None:
     run(merge(merge(tree, steps(3)), change), tmp_path / "run", registry)

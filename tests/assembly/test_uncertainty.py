@@ -70,8 +70,8 @@ def test_without_a_head_the_ensemble_spreads(generator: EDSR, batch: Batch) -> N
     assert found.sigma.min() > 0
 
 
-def test_flux_in_a_small_interval_holds_as_many_draws(batch: Batch) -> None:
-    """Stretched images scattered a little are scattered in flux by what first order says."""
+def test_standard_deviations_are_converted_to_flux_to_first_order(batch: Batch) -> None:
+    """A small scatter of stretched images is the scatter in flux to first order."""
     view = View.of(batch, STRETCH)
     random = np.random.default_rng(0)
     seen = np.full((2, 1, 1, 1), 0.6)
@@ -91,7 +91,7 @@ def test_a_constraint_moves_sr_only(generator: EDSR, head: VarianceHead, batch: 
     torch.testing.assert_close(kept.sigma, free.sigma)
 
 
-def test_sigma_is_laid_over_hr_as_sr_is(generator: EDSR, batch: Batch) -> None:
+def test_sigma_is_resized_to_hr_like_sr(generator: EDSR, batch: Batch) -> None:
     hr = torch.rand(2, 1, 9, 9)
     lopsided = replace(batch, hr=hr, lr=torch.rand(2, 1, 6, 6), factor=0.6)
     found = estimate(generator, View.of(lopsided))
@@ -100,10 +100,10 @@ def test_sigma_is_laid_over_hr_as_sr_is(generator: EDSR, batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("trained", [True, False])
-def test_upscaling_is_as_sure_as_evaluation(
+def test_upscaling_and_evaluation_give_the_same_sigma(
     trained: bool, generator: EDSR, head: VarianceHead, batch: Batch
 ) -> None:
-    """The same SR and standard deviation come out of an image without its HR."""
+    """SR and its standard deviation are the same without HR."""
     predicted = head if trained else None
     upscale = ImageUpscaler(
         Model("a", generator, 2, 1, STRETCH, Flux(), head=predicted),

@@ -16,7 +16,7 @@ def head(channels: int = 1, features: int = 8) -> VarianceHead:
     return VarianceHead(channels=channels, features=features)
 
 
-def test_at_first_all_is_equally_unsure() -> None:
+def test_an_untrained_head_predicts_the_same_everywhere() -> None:
     found = head(3)(torch.rand(2, 3, 5, 7), torch.rand(2, 3, 10, 14))
     assert found.shape == (2, 3, 10, 14)
     torch.testing.assert_close(found, torch.full_like(found, 2 * math.log(FIRST_SIGMA)), atol=1e-4,
@@ -31,7 +31,7 @@ def test_no_gradient_reaches_the_generator() -> None:
     assert network.tail.bias.grad is not None
 
 
-def test_what_is_certain_keeps_a_variance_and_a_way_back() -> None:
+def test_the_variance_has_a_lower_limit_and_a_gradient_there() -> None:
     network = head()
     with torch.no_grad():
         network.tail.bias.fill_(-100.0)
@@ -54,8 +54,8 @@ def test_the_logarithm_is_not_rounded_to_bf16() -> None:
     torch.testing.assert_close(found, torch.full_like(found, -8.765432), atol=1e-3, rtol=0)
 
 
-def test_learns_where_errors_are_large() -> None:
-    """Errors of a known standard deviation, which is written in LR, are found again."""
+def test_the_head_learns_where_errors_are_large() -> None:
+    """The standard deviation of errors can be read from LR; the head learns it."""
     network = head(features=16)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     random = torch.Generator().manual_seed(3)

@@ -37,7 +37,7 @@ from srkit.weights.checkpoints import Checkpoint, load
 Tree = dict[str, Any]
 
 CLASSES = 4
-#: What changes from one run to the next of the same recipe.
+#: Values that differ between two runs of the same recipe.
 TIMINGS = ("images_per_second", "waiting_share")
 
 TEACHER = {
@@ -91,7 +91,7 @@ def make_tree(pictures: Path, *changes: Mapping[str, Any]) -> Tree:
 
 
 def steps(duration: int, **training: Any) -> Tree:
-    """Change how long a recipe trains, and more of its training."""
+    """Return a change of the duration, and of other options, of the training."""
     return {"training": {"duration": duration, **training}}
 
 

@@ -103,7 +103,7 @@ def test_accelerate_starts_two_processes(
     assert_same_end(tmp_path / "one", tmp_path / "two")
 
 
-def test_all_processes_stop_and_save_at_a_picture_that_one_cannot_read(tmp_path: Path) -> None:
+def test_all_processes_stop_if_one_cannot_read_a_picture(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path / "pictures")
     damaged = pictures / "05.png"
     damaged.write_bytes(damaged.read_bytes()[:500])

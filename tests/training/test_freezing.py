@@ -1,4 +1,4 @@
-"""Stages stay as they are for as long as the recipe says, and then train."""
+"""Stages keep their weights as long as the recipe says, and then train."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def trained(net: nn.Module) -> list[str]:
     return [name for name, parameter in net.named_parameters() if parameter.requires_grad]
 
 
-def test_the_last_pattern_that_fits_a_stage_decides() -> None:
+def test_the_last_matching_pattern_decides() -> None:
     stages = ["head", *(f"body.{number}" for number in range(12)), "tail"]
     spans = start(freeze={"body.*": 100, "body.1?": "always", "head": "2 epochs"}).frozen
     found = frozen_stages(spans, stages)
@@ -61,7 +61,7 @@ def test_the_last_pattern_that_fits_a_stage_decides() -> None:
     assert list(found) == stages[:-1]
 
 
-def test_a_list_freezes_for_good() -> None:
+def test_a_list_of_stages_is_frozen_always() -> None:
     given = start(freeze=["head", "tail"])
     assert given.frozen == {"head": "always", "tail": "always"}
     net: Any = Net()
@@ -94,7 +94,7 @@ def test_what_is_frozen_depends_on_the_step_alone() -> None:
         assert not net.head.training
 
 
-def test_something_has_to_train_from_the_first_step_on() -> None:
+def test_at_least_one_parameter_has_to_train() -> None:
     net: Any = Net()
     freezing = Freezing(net, start(freeze={"*": 2}))
     with pytest.raises(TrainingError) as caught:
@@ -122,7 +122,7 @@ def test_bad_spans(given: Any, problem: str) -> None:
     assert caught.value.problems == [problem]
 
 
-def test_spans_are_written_so_that_they_can_be_read_again() -> None:
+def test_spans_are_dumped_and_parsed_again() -> None:
     given = {"head": "always", "body.0": "2 epochs", "tail": 100, "norm": None}
     tree = {"name": "x", "start": {"weights": "x", "freeze": given}}
     dumped = parse_recipe(tree, "here").dump()

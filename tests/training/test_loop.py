@@ -69,7 +69,7 @@ def test_parts_of_a_step_add_up_to_the_whole(
         assert other["loss/l1"] == pytest.approx(one["loss/l1"], abs=1e-6)
 
 
-def test_the_average_is_the_one_written_by_hand(
+def test_the_moving_average_equals_its_definition(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     folder = tmp_path / "run"
@@ -173,7 +173,7 @@ def test_a_run_starts_from_weights(
     assert max(differences(last(trained).groups[group], found).values()) == 0
 
 
-def test_frozen_stages_stay_and_fresh_weights_train(
+def test_frozen_stages_stay_and_reinitialised_weights_train(
     trained: Path, pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     start = {
@@ -194,7 +194,7 @@ def test_frozen_stages_stay_and_fresh_weights_train(
     assert not torch.equal(first, after["conv_last.bias"])
 
 
-def test_l2_sp_holds_the_weights_to_where_they_started(
+def test_l2_sp_draws_the_weights_to_the_starting_weights(
     trained: Path, pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     """Plain gradient descent on α/2 |w - w0|² alone: each step shrinks the distance by lr α."""
@@ -226,7 +226,7 @@ def test_l2_sp_holds_the_weights_to_where_they_started(
 # --- when it ends ---------------------------------------------------------------------------
 
 
-def test_a_run_stops_when_nothing_gets_better(
+def test_a_run_stops_when_patience_is_exhausted(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     # So large a rate that the network soon gets worse.
@@ -238,7 +238,7 @@ def test_a_run_stops_when_nothing_gets_better(
     assert last(tmp_path / "run").state["step"] == best + 6
     log = (tmp_path / "run" / "log.txt").read_text()
     assert f"stopped early: no better validation since step {best}\n" in log
-    run(tree, tmp_path / "run", registry, resume=True)  # and there is nothing to go on with
+    run(tree, tmp_path / "run", registry, resume=True)  # nothing is left to do
     assert last(tmp_path / "run").state["step"] == best + 6
 
 
@@ -309,7 +309,7 @@ def test_the_best_checkpoint_is_that_of_the_best_validation(
 
 
 class Bias:
-    """A metric of a sign: how much brighter SR is, of all but the darkest picture."""
+    """A signed metric: how much brighter SR is than HR; NaN for the darkest pictures."""
 
     higher_is_better, unit, protocol, signed = False, "", "mean difference", True
 
@@ -319,7 +319,7 @@ class Bias:
 
 
 def test_the_best_of_a_signed_metric_is_that_closest_to_0(pictures: Path, tmp_path: Path) -> None:
-    """Where an image cannot be measured, the others count."""
+    """Images that cannot be measured are left out of the mean."""
     metric = {"metrics": {"psnr": None, "bias": {}}, "best": "bias"}
     rough = steps(8, validate_every=1, keep_every=1, optimiser={"lr": 0.05})
     tree = make_tree(pictures, merge(validated(pictures), metric), rough)
@@ -348,7 +348,7 @@ def test_terms_are_averaged_between_log_lines(
 
 
 def sour(number: float, call: int) -> Callable[[], Any]:
-    """Give the factory of a loss that turns to a number at its n-th call in training."""
+    """Return the factory of a loss with this value at its n-th call in training."""
 
     def factory() -> Any:
         calls = iter(range(1, 1000))
@@ -363,7 +363,7 @@ def sour(number: float, call: int) -> Callable[[], Any]:
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_loss_that_is_no_number_stops_the_run(
+def test_a_loss_that_is_not_finite_stops_the_run(
     number: float, accumulate: int, pictures: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
@@ -383,16 +383,14 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert last(folder).state["step"] == 4
 
 
-def test_before_the_first_checkpoint_none_is_said_to_be_kept(
-    pictures: Path, tmp_path: Path
-) -> None:
+def test_the_error_says_that_there_is_no_checkpoint_yet(pictures: Path, tmp_path: Path) -> None:
     bad = extended(losses={"sour": sour(math.nan, 1)})
     tree = make_tree(pictures, {"losses": {"sour": {}}}, steps(3))
     with pytest.raises(TrainingError, match=r"is nan at step 1; there was no checkpoint yet\. "):
         run(tree, tmp_path / "run", bad)
 
 
-def test_a_run_cannot_go_on_to_a_step_before_its_last(
+def test_a_run_cannot_be_resumed_with_fewer_steps(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     run(make_tree(pictures, steps(3)), tmp_path / "run", registry)
@@ -401,7 +399,7 @@ def test_a_run_cannot_go_on_to_a_step_before_its_last(
         run(make_tree(pictures, steps(2)), tmp_path / "run", registry, resume=True)
 
 
-def test_the_total_is_that_of_the_generator(
+def test_the_total_is_the_sum_of_the_generators_terms(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     critic = {"discriminator": {"type": "unet_sn", "features": 4, "weight": 0.1}}
@@ -412,7 +410,7 @@ def test_the_total_is_that_of_the_generator(
 
 
 def meddle(with_files: Callable[[], None], call: int) -> Callable[[], Any]:
-    """Give the factory of a loss that meddles with files at its n-th call in training."""
+    """Return the factory of a loss that changes files at its n-th call in training."""
 
     def factory() -> Any:
         calls = iter(range(1, 1000))
@@ -437,7 +435,7 @@ def truncate(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [remove, truncate])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_unreadable_picture_costs_no_step(
+def test_an_unreadable_picture_loses_no_step(
     spoil: Callable[[Path], None], workers: int, tmp_path: Path
 ) -> None:
     pictures = make_pictures(tmp_path / "pictures", count=8)
@@ -465,7 +463,7 @@ def test_an_unreadable_picture_costs_no_step(
     assert max(differences(found, expected).values()) == 0
 
 
-def test_an_unreadable_picture_in_the_midst_of_a_step_leaves_no_record(tmp_path: Path) -> None:
+def test_an_unreadable_picture_within_a_step_leaves_no_record(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path / "pictures", count=8)
 
     def spoil_all() -> None:
@@ -480,7 +478,7 @@ def test_an_unreadable_picture_in_the_midst_of_a_step_leaves_no_record(tmp_path:
     assert [record["step"] for record in records(tmp_path / "run")] == [*range(1, reached + 1)]
 
 
-def test_a_full_disk_leaves_the_last_checkpoint_whole(
+def test_a_full_disk_leaves_the_last_checkpoint_complete(
     pictures: Path, tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, fsync = tmp_path / "run", os.fsync

@@ -65,7 +65,7 @@ def write_records(path: Path, steps: list[int], rest: str = "") -> None:
 
 
 @pytest.mark.parametrize("torn", ["", '{"kind": "train", "st', '{"kind": "train", "step": 1}'])
-def test_resumed_run_forgets_what_it_does_again(tmp_path: Path, torn: str) -> None:
+def test_a_resumed_run_drops_records_of_later_steps(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "metrics.jsonl"
     write_records(path, [10, 20, 20, 30], torn)
     with Monitor(tmp_path, plain(), 40, 20) as monitor:
@@ -74,7 +74,7 @@ def test_resumed_run_forgets_what_it_does_again(tmp_path: Path, torn: str) -> No
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_nothing_to_forget(tmp_path: Path) -> None:
+def test_nothing_to_drop(tmp_path: Path) -> None:
     forget_after(tmp_path / "metrics.jsonl", 0)
     assert list(tmp_path.iterdir()) == []
 
@@ -149,7 +149,7 @@ def plugin_data(found: EventAccumulator, tag: str) -> HParamsPluginData:
     return HParamsPluginData.FromString(metadata.plugin_data.content)
 
 
-def test_tensorboard_has_settings_beside_final_metrics(tmp_path: Path) -> None:
+def test_tensorboard_has_settings_and_final_metrics(tmp_path: Path) -> None:
     settings = {"training.optimiser.lr": 1e-4, "scale": 2, "training.compile": False,
                 "generator.type": "edsr", "data.train.augment": ["flip"]}  # fmt: skip
     with Monitor(tmp_path, plain(), 40, 0) as monitor:
@@ -166,7 +166,7 @@ def test_tensorboard_has_settings_beside_final_metrics(tmp_path: Path) -> None:
 
 
 def test_tensorboard_itself_finds_settings_and_last_metrics(tmp_path: Path) -> None:
-    """Its own backend, on two runs of which the second has a setting more."""
+    """Read two runs, the second of which has one more setting, by TensorBoard's own backend."""
     for name, settings in (("a", {"lr": 1e-4}), ("b", {"lr": 1e-3, "generator.blocks": 3})):
         (tmp_path / name).mkdir()
         with Monitor(tmp_path / name, plain(), 40, 0) as monitor:
@@ -224,7 +224,7 @@ def test_tensorboard_has_the_graph(tmp_path: Path) -> None:
     assert nodes["head"].attr["parameters"].i == 7
 
 
-def test_tensorboard_forgets_what_a_resumed_run_does_again(tmp_path: Path) -> None:
+def test_tensorboard_drops_later_steps_of_a_resumed_run(tmp_path: Path) -> None:
     with Monitor(tmp_path, plain(), 40, 0) as monitor:
         for step in (10, 20, 30):
             monitor.record("train", {"step": step, "epoch": 0, "loss": step})
@@ -263,7 +263,7 @@ def test_full_disk_for_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monitor = Monitor(tmp_path, plain(), 40, 0)
     with cannot_be_written(tmp_path / "tensorboard"), monitor:
         monkeypatch.setattr(RecordWriter, "write", full)
-        for step in range(100):  # the failure is told at some later call
+        for step in range(100):  # the failure is reported at a later call
             monitor.record("train", {**VALUES, "step": step})
     for thread in set(threading.enumerate()) - others:
         thread.join(10)  # its death belongs to this test, not to the next

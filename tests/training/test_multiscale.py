@@ -39,7 +39,7 @@ NETWORKS: dict[str, Tree] = {
 
 
 def several(pictures: Path, *changes: Tree, name: str = "mdsr") -> Tree:
-    """Give a recipe for x2, x3 and x4."""
+    """Return a recipe for x2, x3 and x4."""
     scaled: Tree = {"scale": [2, 3, 4], "generator": NETWORKS[name]}
     scaled |= {"data": {"train": {"crop": "5 LR"}}, "training": {"ema": 0.5}}
     return make_tree(pictures, validated(pictures), scaled, *changes)
@@ -228,7 +228,7 @@ def test_every_scale_needs_the_same_images(pictures: Path) -> None:
     ]
 
 
-def test_what_is_made_for_a_scale_is_built_for_each(pictures: Path, registry: Registry) -> None:
+def test_components_of_one_scale_are_built_for_each(pictures: Path, registry: Registry) -> None:
     recipe = parse_recipe(several(pictures), "here")
     whole = assemble(recipe, registry, "here", splits=("train",))
     parts = whole.by_scale

@@ -86,7 +86,7 @@ def test_cosine_starts_after_the_warm_up() -> None:
 
 
 def test_cosine_stays_at_its_end() -> None:
-    """A finished run that goes on for longer is another run; nothing rises again by itself."""
+    """The rate does not rise again after the last step; a longer run has another schedule."""
     spec = schedule(type="cosine", minimum=0.2)
     assert learning_rate_factor(spec, TOTAL + 7, TOTAL, 6.0) == pytest.approx(0.2)
 
@@ -138,7 +138,7 @@ def test_lion_follows_the_paper() -> None:
         np.testing.assert_allclose(parameter.detach().numpy(), weights, rtol=1e-12)
 
 
-def test_frozen_parameters_are_left_out() -> None:
+def test_frozen_parameters_are_excluded() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3))
     network[0].requires_grad_(False)
     optimiser = make_optimiser(optimiser_spec(), network.parameters())

@@ -1,4 +1,4 @@
-"""What only data show is told before a run."""
+"""Problems that only the data show are reported before a run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_good_recipe_passes(registry: Registry, pictures: Path) -> None:
     assert problems_of(registry, make_tree(pictures, validated(pictures), changes)) == []
 
 
-def test_a_metric_without_its_truth(registry: Registry, pictures: Path) -> None:
+def test_a_metric_without_ground_truth(registry: Registry, pictures: Path) -> None:
     changes: dict[str, Any] = {"teachers": SEGMENTER, "metrics": {"miou": {}}}
     changes["evaluation"] = {"labels": "dataset"}
     tree = make_tree(pictures, validated(pictures), changes)
@@ -70,7 +70,7 @@ def test_a_metric_without_its_truth(registry: Registry, pictures: Path) -> None:
         ({"cross_entropy": {}}, "the loss 'cross_entropy' needs masks, but the data have none"),
     ],
 )
-def test_a_loss_that_the_data_do_not_fit(
+def test_a_loss_that_does_not_fit_the_data(
     registry: Registry, pictures: Path, loss: Mapping[str, Any], message: str
 ) -> None:
     tree = make_tree(pictures, {"teachers": SEGMENTER, "losses": loss})
@@ -111,7 +111,7 @@ def test_mixed_pictures_without_labels(registry: Registry, pictures: Path, tmp_p
     ]
 
 
-def test_frames_with_ranges_of_their_own(registry: Registry, tmp_path: Path) -> None:
+def test_frames_with_different_data_ranges(registry: Registry, tmp_path: Path) -> None:
     for number, peak in enumerate((10.0, 500.0)):
         frame = np.linspace(0, peak, 32 * 32, dtype=np.float32).reshape(32, 32)
         fits.writeto(tmp_path / f"{number}.fits", frame)
@@ -128,7 +128,7 @@ def test_frames_with_ranges_of_their_own(registry: Registry, tmp_path: Path) -> 
 
 
 class Grouped:
-    """Flat images in groups; counts what is read of it."""
+    """Flat images in groups; records the indices that are read."""
 
     channels, classes, notes = 3, None, ()
     groups, together, local = (2, 3), 1, False
@@ -158,7 +158,7 @@ def test_groups_are_read_only_where_they_may_be_fetched(pictures: Path) -> None:
     assert Grouped.read == [0, 1]
 
 
-def test_what_waits_for_another_run_is_not_tried(registry: Registry, pictures: Path) -> None:
+def test_components_that_need_another_run_are_not_tried(registry: Registry, pictures: Path) -> None:
     changes: dict[str, Any] = {"teachers": SEGMENTER, "losses": {"soft_iou": {}}}
     tree = make_tree(pictures, changes)
     tree["needs"] = {"first": "first.yaml"}
@@ -175,8 +175,8 @@ def test_a_run_with_problems_leaves_nothing_behind(
     assert not (tmp_path / "run").exists()
 
 
-def test_trained_teachers_stay_as_they_were(registry: Registry, pictures: Path) -> None:
-    """Running means of batch normalisation are not to see the rehearsal."""
+def test_trained_teachers_are_not_changed(registry: Registry, pictures: Path) -> None:
+    """The rehearsal must not change running means of batch normalisation."""
     tree = make_tree(pictures, validated(pictures))
     tree["teachers"] = {"net": TEACHER["net"] | {"trainable": True}}
     tree["metrics"] = {"accuracy": {}}

@@ -133,7 +133,7 @@ def finished(
     return tree, folder
 
 
-def test_what_decides_the_weights_cannot_change(
+def test_options_that_decide_the_weights_cannot_change(
     finished: tuple[Tree, Path], registry: Registry
 ) -> None:
     tree, folder = finished
@@ -162,7 +162,7 @@ def test_what_decides_the_weights_cannot_change(
     ]
 
 
-def test_what_decides_no_weights_may_change(
+def test_other_options_may_change(
     finished: tuple[Tree, Path], tmp_path: Path, registry: Registry
 ) -> None:
     tree, folder = finished

@@ -11,7 +11,7 @@ from srkit.training.run import Best
     ("higher", "values", "kept"),
     [(True, [1.0, 3.0, 2.0, 3.0], (3.0, 2)), (False, [1.0, float("nan"), 0.5], (0.5, 3))],
 )
-def test_the_best_is_the_first_of_its_value(
+def test_of_equal_values_the_first_is_the_best(
     higher: bool, values: list[float], kept: tuple[float, int]
 ) -> None:
     best = Best("metric", higher)

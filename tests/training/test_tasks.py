@@ -1,10 +1,9 @@
-"""What teachers of several tasks tell, from the data to the table."""
+"""Teachers of several tasks, from the data to the table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +13,13 @@ from srkit_teachers.segmenters.unet import UNet
 from torch import Tensor, nn
 from training_setup import extended, make_pictures, make_tree, run, steps, validated
 
-from srkit.assembly.assembly import wanted_stages
 from srkit.assembly.build import assemble
 from srkit.components.registry import Registry
 from srkit.data.batches import stack
 from srkit.data.crops import Drawn, Draws
-from srkit.data.truth import boxes_of, check_boxes, take_as_truth, task_of, tasks_of
-from srkit.errors import DataError, RecipeError
+from srkit.errors import RecipeError
 from srkit.evaluation.run import evaluate
-from srkit.interfaces import Answer, Batch, Boxes, Sample, Window
+from srkit.interfaces import Answer, Boxes, Sample, Window
 from srkit.recipe.recipe import parse_recipe
 from srkit.training.monitor import read_records
 
@@ -96,47 +93,6 @@ def test_masks_and_boxes_reach_the_batch() -> None:
     assert len(moved.boxes or ()) == 2
 
 
-def test_a_teacher_that_names_no_task_classifies() -> None:
-    class Plain:
-        stages: Sequence[str] = ()
-
-    assert task_of(Plain()) == "classification"  # type: ignore[arg-type]
-    assert tasks_of(Plain()) == ("classification",)  # type: ignore[arg-type]
-    assert task_of(UNet(weights="random")) == "segmentation"
-
-
-def test_the_answer_on_hr_as_the_truth() -> None:
-    batch = Batch(["a"], torch.zeros(1, 3, 2, 2), [0])
-    logits = torch.tensor([[0.0, 3.0, 1.0]])
-    assert take_as_truth(batch, Answer(logits), "classification").labels == torch.tensor([1])
-    pixels = logits[:, :, None, None].expand(1, 3, 2, 2)
-    masks = take_as_truth(batch, Answer(pixels), "segmentation").masks
-    assert masks is not None
-    assert torch.equal(masks, torch.ones(1, 2, 2, dtype=torch.long))
-    found = Boxes(torch.rand(3, 4), torch.tensor([5, 6, 7]), torch.tensor([0.9, 0.5, 0.4]))
-    boxes = take_as_truth(batch, Answer(logits[None], find=lambda: [found]), "detection").boxes
-    assert boxes is not None
-    assert boxes[0].labels.tolist() == [5, 6]
-    assert boxes[0].scores is None
-    assert take_as_truth(batch, Answer(logits), "embedding") is batch
-    expected = "^the metric 'x' needs boxes, but the data have none; a metric can use the teacher"
-    with pytest.raises(DataError, match=expected):
-        boxes_of(batch, "metric 'x'")
-
-
-def test_boxes_of_classes_that_a_detector_does_not_tell() -> None:
-    def labelled(*labels: int) -> Batch:
-        boxes = [Boxes(torch.rand(len(labels), 4), torch.tensor(labels))]
-        return Batch(["a"], torch.zeros(1, 3, 2, 2), [0], boxes=boxes)
-
-    check_boxes(labelled(1, 2), 3, "metric 'x'")
-    check_boxes(labelled(), 3, "metric 'x'")
-    for wrong in (0, 3):
-        expected = f"^a: a box has label {wrong}; the metric 'x' expects 1 to 2, the classes of"
-        with pytest.raises(DataError, match=expected):
-            check_boxes(labelled(1, wrong), 3, "metric 'x'")
-
-
 def test_losses_of_other_tasks_are_refused(tmp_path: Path, registry: Registry) -> None:
     pictures = make_pictures(tmp_path / "pictures")
     teacher = {"type": "timm", "model": "test_efficientnet", "weights": "random"}
@@ -148,7 +104,7 @@ def test_losses_of_other_tasks_are_refused(tmp_path: Path, registry: Registry) -
     ]
 
 
-def test_a_network_is_tuned_by_what_a_teacher_segments(tmp_path: Path) -> None:
+def test_a_generator_is_trained_by_a_segmentation_network(tmp_path: Path) -> None:
     registry = extended(teachers={"bright": Bright})
     pictures = make_pictures(tmp_path / "pictures")
     tree = make_tree(pictures, validated(pictures), steps(2))
@@ -209,11 +165,13 @@ def test_a_segmentation_network_is_trained_by_masks(tmp_path: Path) -> None:
     trained = UNet(weights=folder, features=4, depth=1)
     images: Tensor = torch.stack([Masked()[k].hr for k in range(8)])
     with torch.no_grad():
-        told = trained.eval()(images).logits.argmax(1)
-    assert (told == (images.mean(1) > 0.5)).float().mean() > 0.7
+        predicted = trained.eval()(images).logits.argmax(1)
+    assert (predicted == (images.mean(1) > 0.5)).float().mean() > 0.7
 
 
-def test_what_has_no_mask_cannot_train(tmp_path: Path, registry: Registry) -> None:
+def test_data_without_masks_cannot_train_a_segmentation_network(
+    tmp_path: Path, registry: Registry
+) -> None:
     pictures = make_pictures(tmp_path / "pictures")
     net = {"type": "unet", "weights": "random", "trainable": True}
     tree = make_tree(pictures, steps(1), {"teachers": {"net": net}})
@@ -222,19 +180,7 @@ def test_what_has_no_mask_cannot_train(tmp_path: Path, registry: Registry) -> No
         run(tree, tmp_path / "run", registry)
 
 
-def test_patterns_of_stages_are_those_of_the_teacher() -> None:
-    class Reader:
-        def __init__(self, *stages: str) -> None:
-            self.stages = stages
-
-    teacher: Any = Reader("fpn.0", "fpn.1", "head.scores")
-    readers: Any = {"first": Reader("fpn.*"), "second": Reader("fpn.1", "head.scores", "layer9")}
-    # What matches nothing is kept: the teacher refuses it, and names its own.
-    assert wanted_stages(readers, teacher) == ["fpn.0", "fpn.1", "head.scores", "layer9"]
-    assert wanted_stages({"one": Reader()}, teacher) == []  # type: ignore[dict-item]
-
-
-def test_a_network_is_tuned_by_detections_and_embeddings(
+def test_a_generator_is_trained_by_detections_and_embeddings(
     tmp_path: Path, registry: Registry
 ) -> None:
     pictures = make_pictures(tmp_path / "pictures", side=64)

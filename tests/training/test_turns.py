@@ -1,4 +1,4 @@
-"""The turns of a step: who moves, by which terms, and who stays as it is."""
+"""The turns of a step: their terms, and which networks they change."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(registry: Registry, pictures: Path, *changes: Mapping[str, Any]) -> Assembly:
-    """Build a recipe's components but for the data, its teachers frozen as a run freezes them."""
+    """Build the components of a recipe without its data, with teachers frozen as in a run."""
     recipe = parse_recipe(make_tree(pictures, *changes), "test.yaml")
     assembly = assemble(recipe, registry, "test.yaml", splits=())
     for name, spec in recipe.teachers.items():
@@ -86,7 +86,7 @@ UNSURE: Tree = {
 # --- terms ------------------------------------------------------------------------------------
 
 
-def test_terms_are_weighted_and_equal_a_computation_by_hand(
+def test_weighted_terms_equal_a_direct_computation(
     registry: Registry, pictures: Path, batch: Batch
 ) -> None:
     changes = {
@@ -141,7 +141,7 @@ class InFlux:
         return (squared / resize(view.flux.variance, size=(32, 32))).mean()
 
 
-def test_a_loss_may_look_at_the_flux_and_its_noise(
+def test_a_loss_may_use_the_flux_and_its_noise(
     registry: Registry, pictures: Path, batch: Batch
 ) -> None:
     assembly = built(registry, pictures, {"losses": {"l1": {"weight": 3.0}}})
@@ -230,7 +230,7 @@ def test_two_turns_descend_the_one_likelihood(
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_the_head_has_an_optimiser_of_its_own_or_the_generators(
+def test_the_head_has_its_own_optimiser_or_the_generators(
     registry: Registry, pictures: Path
 ) -> None:
     for spec, rate in (({}, 1e-3), ({"optimiser": {"lr": 0.02}}, 0.02)):
@@ -289,11 +289,11 @@ def test_a_trained_teacher_names_a_label_outside_its_classes(
         turn.compute(View.of(wrong), None)
 
 
-# --- who is asked and who changes ---------------------------------------------------------------
+# --- which networks run and change ---------------------------------------------------------------
 
 
 class Counting(nn.Module):
-    """A teacher that notes what it is asked."""
+    """A teacher that records its inputs."""
 
     stages = ("shallow", "deep")
     channels_last = False
@@ -311,7 +311,7 @@ class Counting(nn.Module):
         return Answer(maps.mean((2, 3)), dict.fromkeys(stages, maps))
 
 
-def test_a_teacher_is_asked_once_for_sr_and_once_for_hr(pictures: Path, batch: Batch) -> None:
+def test_a_teacher_runs_once_on_sr_and_once_on_hr(pictures: Path, batch: Batch) -> None:
     changes = {
         "teachers": {"net": {"type": "counting"}, "idle": {"type": "counting"}},
         "losses": {
@@ -359,7 +359,7 @@ def test_each_turn_changes_its_own_network_only(
     assert all(p.requires_grad for turn in turns for p in turn.trainable)
 
 
-def test_teachers_judge_in_evaluation_mode_in_the_generators_turn(
+def test_teachers_are_in_evaluation_mode_in_the_generators_turn(
     registry: Registry, pictures: Path, batch: Batch
 ) -> None:
     assembly = built(registry, pictures, PUPIL, {"losses": {"logit_mse": {}}})
@@ -396,7 +396,7 @@ def test_a_frozen_teacher_never_changes(pictures: Path, tmp_path: Path) -> None:
         assert torch.equal(value, trained[key]) and torch.equal(value, fresh[key]), key
 
 
-def test_alone_gives_everybody_their_gradients_back() -> None:
+def test_alone_restores_the_gradients_of_the_other_turns() -> None:
     def refuse(view: View, restored: Restored | None) -> tuple[dict[str, Tensor], None]:
         raise NotImplementedError
 
