@@ -121,7 +121,7 @@ def run_epoch(data: ShardPhotos, workers: int, arguments: argparse.Namespace) ->
     """Take an epoch from the loader, one step after the other."""
     steps = len(data) // arguments.batch
     draws = {4: Draws(data, 0, None, (), 4)}
-    batches = training_batches(draws, Share(arguments.batch), 0, steps, workers, False)
+    batches = training_batches(draws, Share(arguments.batch), 0, steps, workers)
     next(batches)  # starts the workers
     waited, memory = 0.0, []
     began = time.perf_counter()

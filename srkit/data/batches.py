@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
 from srkit.data.crops import Drawn, Draws
-from srkit.data.order import Share, Ticket
+from srkit.data.order import Share
 from srkit.data.scales import scale_of_step
 from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Batch, Dataset, GroupedDataset, Sample
-from srkit.system.processes.workers import begin_worker
+from srkit.system.processes.workers import map_in_workers
+
+#: Batches that each worker process loads in advance.
+AHEAD = 2
+
+#: Scale, epoch and index of a sample.
+Place = tuple[int, int, int]
 
 
 def stack(drawn: Sequence[Drawn]) -> Batch:
@@ -109,7 +112,6 @@ def training_batches(
     first_step: int,
     last_step: int,
     workers: int,
-    pin: bool,
 ) -> Iterator[Batch]:
     """Load the micro-batches of the steps from `first_step` to before `last_step`.
 
@@ -123,8 +125,6 @@ def training_batches(
         Range of steps.
     workers
         Worker processes that load ahead; 0 loads in this process.
-    pin
-        Whether to use pinned memory.
 
     Raises
     ------
@@ -133,15 +133,15 @@ def training_batches(
     """
     first = next(iter(draws.values()))
 
-    def tickets() -> Iterator[list[tuple[int, Ticket]]]:
+    def places() -> Iterator[Sequence[Place]]:
         grouped = first.dataset if isinstance(first.dataset, GroupedDataset) else None
-        places = share.micro_batches(len(first.dataset), first.seed, first_step, last_step, grouped)
-        for number, part in enumerate(places):
+        parts = share.micro_batches(len(first.dataset), first.seed, first_step, last_step, grouped)
+        for number, tickets in enumerate(parts):
             step = first_step + number // share.parts
             scale = scale_of_step(tuple(draws), first.seed, step)
-            yield [(scale, place) for place in part]
+            yield [(scale, *ticket) for ticket in tickets]
 
-    return _load(draws, tickets(), workers, pin, _stack_all)
+    return _load(partial(_draw_batch, draws), places(), workers)
 
 
 def evaluation_batches(
@@ -149,69 +149,34 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """Load whole images in order; consecutive images with the same traits share a batch."""
     draws = {1: Draws(dataset, seed, None, (), 1)}
-    tickets = [(1, (0, index)) for index in indices]
-    chunks = [tickets[i : i + batch_size] for i in range(0, len(tickets), batch_size)]
-    return _load(draws, chunks, workers, False, _stack_runs)
-
-
-@dataclass(frozen=True, slots=True)
-class _ScaledDraws:
-    """Draws samples by scale and ticket.
-
-    Errors are returned, since those raised in a worker process lose their type.
-    """
-
-    draws: Mapping[int, Draws]
-
-    def __getitem__(self, place: tuple[int, Ticket]) -> Drawn | SrkitError:
-        scale, ticket = place
-        try:
-            return self.draws[scale].draw(*ticket)
-        except SrkitError as error:
-            return error
+    places = [(1, 0, index) for index in indices]
+    chunks = [places[i : i + batch_size] for i in range(0, len(places), batch_size)]
+    return _load(partial(_draw_runs, draws), chunks, workers)
 
 
 def _load(
-    draws: Mapping[int, Draws],
-    tickets: Iterable[list[tuple[int, Ticket]]],
+    draw: Callable[[Sequence[Place]], list[Batch]],
+    places: Iterable[Sequence[Place]],
     workers: int,
-    pin: bool,
-    combine: Callable[[Sequence[Drawn]], list[Batch]],
 ) -> Iterator[Batch]:
-    loader: DataLoader[Any] = DataLoader(
-        _ScaledDraws(draws),  # type: ignore[arg-type]
-        batch_sampler=tickets,
-        collate_fn=partial(_collate, combine),
-        num_workers=workers,
-        pin_memory=pin,
-        worker_init_fn=begin_worker,
-    )
-    for loaded in loader:
-        if isinstance(loaded, SrkitError):
-            raise loaded
-        yield from loaded
+    for batches in map_in_workers(draw, places, workers, ahead=AHEAD):
+        if isinstance(batches, SrkitError):
+            raise batches
+        yield from batches
 
 
-def _collate(
-    combine: Callable[[Sequence[Drawn]], list[Batch]], found: Sequence[Drawn | SrkitError]
-) -> list[Batch] | SrkitError:
-    """Combine drawn samples into batches, or return the first error."""
-    drawn: list[Drawn] = []
-    for item in found:
-        if isinstance(item, SrkitError):
-            return item
-        drawn.append(item)
-    try:
-        return combine(drawn)
-    except SrkitError as error:
-        return error
+def _draw(draws: Mapping[int, Draws], places: Sequence[Place]) -> list[Drawn]:
+    return [draws[scale].draw(epoch, index) for scale, epoch, index in places]
 
 
-def _stack_all(drawn: Sequence[Drawn]) -> list[Batch]:
+def _draw_batch(draws: Mapping[int, Draws], places: Sequence[Place]) -> list[Batch]:
+    """Draw samples and stack them."""
+    drawn = _draw(draws, places)
     check_traits([item.sample for item in drawn])
     return [stack(drawn)]
 
 
-def _stack_runs(drawn: Sequence[Drawn]) -> list[Batch]:
-    """Stack each run of samples with the same traits."""
-    return [stack(list(run)) for _, run in groupby(drawn, key=lambda item: traits(item.sample))]
+def _draw_runs(draws: Mapping[int, Draws], places: Sequence[Place]) -> list[Batch]:
+    """Draw samples and stack each run of samples with the same traits."""
+    runs = groupby(_draw(draws, places), key=lambda item: traits(item.sample))
+    return [stack(list(run)) for _, run in runs]

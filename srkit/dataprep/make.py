@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ from srkit.interfaces import Image, Sample
 from srkit.recipe.recipe import Recipe
 from srkit.report.plotting import png
 from srkit.report.sheets import pair_sheet
+from srkit.report.writer import ReportWriter
 from srkit.system.files import atomic, write_file
 from srkit.system.folders import claimed
 from srkit.system.processes.workers import map_in_workers
@@ -182,8 +182,8 @@ def make(
     with claimed(folder, folder / "pairs.json", made, "srkit data make"):
         rows = _write_missing(writer, len(pairs.dataset), workers, console)
         if pairs.dataset.classes is not None:
-            lines = [(f"{row.name}.{file_format}", row.label) for row in rows]
-            write_file(folder / "labels.csv", _csv([("path", "class_index"), *lines]))
+            labels = [(f"{row.name}.{file_format}", row.label) for row in rows]
+            ReportWriter(folder).csv("labels.csv", ("path", "class_index"), labels)
         sheet = pair_sheet([writer.draw(row.index) for row in rows[:SHOWN]])
         write_file(folder / "sheet.png", png(sheet))
     return len(rows)
@@ -220,13 +220,14 @@ def _describe(pairs: Pairs, file_format: FileFormat, first: Sample) -> dict[str,
 
 def _write_missing(writer: PairWriter, count: int, workers: int, console: Console) -> list[Row]:
     """Write the pairs that are missing and record each; return the rows of all, in order."""
-    record = writer.folder / "pairs.csv"
     rows = {row.index: row for row in _recorded(writer)}
     names = {row.name for row in rows.values()}
     missing = [index for index in range(count) if index not in rows]
     # A killed process may have left half a line.
-    write_file(record, _csv([("index", "name", "label"), *map(_cells, rows.values())]))
+    header = ("index", "name", "label")
+    record = ReportWriter(writer.folder).csv("pairs.csv", header, map(astuple, rows.values()))
     with progress_bars(console) as bars, record.open("a", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
         task = bars.add_task("making pairs", total=count, completed=len(rows))
         for row in map_in_workers(writer.write, missing, workers):
             if isinstance(row, SrkitError):
@@ -238,7 +239,7 @@ def _write_missing(writer: PairWriter, count: int, workers: int, console: Consol
                 )
             names.add(row.name)
             rows[row.index] = row
-            file.write(_csv([_cells(row)]))
+            lines.writerow(astuple(row))
             file.flush()
             bars.advance(task)
     return [rows[index] for index in range(count)]
@@ -258,13 +259,3 @@ def _recorded(writer: PairWriter) -> Iterator[Row]:
             )
             if all(file.is_file() for file in paths):
                 yield row
-
-
-def _cells(row: Row) -> tuple[str, str, str]:
-    return str(row.index), row.name, "" if row.label is None else str(row.label)
-
-
-def _csv(rows: Iterable[tuple[Any, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -60,8 +60,5 @@ def resolve(recipe: Recipe, folders: Mapping[str, Path], source: str) -> Recipe:
         return tree
 
     tree = recipe.dump()
-    substituted = {
-        key: value if key in ("needs", "sample") else substitute(value)
-        for key, value in tree.items()
-    }
-    return parse_recipe(substituted, source)
+    kept = {key: tree[key] for key in ("needs", "sample")}
+    return parse_recipe({**substitute(tree), **kept}, source)

@@ -127,11 +127,10 @@ def _introduce(run: Run, monitor: Monitor) -> None:
 
 def loop(run: Run) -> None:
     """Train from the step that the run has reached to its last."""
-    training, device = run.recipe.training, run.process.device
+    training = run.recipe.training
     run.meter.clear(run.step)
     draws = run.assembly.draws(identified=bool(run.assembly.kept))
-    pin = device.type == "cuda"
-    batches = training_batches(draws, run.share, run.step, run.total, training.workers, pin)
+    batches = training_batches(draws, run.share, run.step, run.total, training.workers)
     while run.step < run.total and not run.exhausted:
         set_seed(_seed_of_step(run))
         set_learning_rates(run)

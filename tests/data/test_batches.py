@@ -41,7 +41,7 @@ def same(found: Batch, expected: Batch) -> bool:
 def load(pictures: Pictures, workers: int, first: int = 0, last: int = 4) -> list[Batch]:
     draws = Draws(pictures, 3, 8, ("flip", "rotate"), 2)
     share = Share(6, rank=1, processes=2)
-    return list(training_batches({2: draws}, share, first, last, workers, pin=False))
+    return list(training_batches({2: draws}, share, first, last, workers))
 
 
 def test_worker_processes_change_nothing() -> None:
@@ -65,7 +65,7 @@ def test_unreadable_file_is_named(workers: int) -> None:
     draws, share = Draws(pictures, 0, 8, (), 2), Share(3)
     steps = [[index for _, index in step] for step in share.micro_batches(12, 0, 0, 4)]
     expected = next(number for number, step in enumerate(steps) if 7 in step)
-    batches = training_batches({2: draws}, share, 0, 4, workers, pin=False)
+    batches = training_batches({2: draws}, share, 0, 4, workers)
     for number in range(expected):
         assert next(batches).names == [f"{index}.png" for index in steps[number]]
     with pytest.raises(DataError, match=r"^7\.png: damaged; leave it out$"):
@@ -81,7 +81,7 @@ def test_several_shapes_in_a_training_batch(workers: int) -> None:
         r"set data\.train\.crop, or the size of the data set"
     )
     with pytest.raises(DataError, match=f"^{message}$"):
-        next(training_batches({2: draws}, Share(2), 0, 1, workers, pin=False))
+        next(training_batches({2: draws}, Share(2), 0, 1, workers))
 
 
 def names(dataset: Any, indices: Sequence[int], batch_size: int, workers: int) -> list[list[str]]:

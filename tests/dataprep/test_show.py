@@ -66,7 +66,7 @@ def test_training_data_are_the_first_batch_of_training(pictures: Path, registry:
     shown = drawn(show(recipe, registry, source="shown.yaml", count=4))
     assembly = assemble(recipe, registry, "shown.yaml", splits=["train"])
     draws = Draws(assembly.data["train"], 0, 16, ("flip", "rotate"), 2)
-    (batch,) = training_batches({2: draws}, Share(4), 0, 1, workers=0, pin=False)
+    (batch,) = training_batches({2: draws}, Share(4), 0, 1, workers=0)
     batch = prepare(batch, assembly, torch.device("cpu"))
     assert batch.lr is not None
     assert [name for name, _, _ in shown] == list(batch.names)
@@ -85,7 +85,7 @@ def test_what_is_mixed_in_is_shown(pictures: Path, tmp_path: Path, registry: Reg
     assembly = assemble(recipe, registry, "shown.yaml", splits=["train"])
     mixed = assembly.mixed_in["train"]
     draws = Draws(assembly.data["train"], 0, 16, ("flip", "rotate"), 2, mixed, 0.5)
-    (batch,) = training_batches({2: draws}, Share(12), 0, 1, workers=0, pin=False)
+    (batch,) = training_batches({2: draws}, Share(12), 0, 1, workers=0)
     assert names == list(batch.names)
     assert 2 < names.count("red.png") < 10
 
@@ -102,7 +102,7 @@ def test_shards_are_shown_in_the_order_of_training(
     names = [name for name, _, _ in drawn(show(recipe, registry, source="shown.yaml", count=8))]
     data = assemble(recipe, registry, "shown.yaml", splits=["train"]).data["train"]
     draws = Draws(data, 0, 16, (), 2)
-    (batch,) = training_batches({2: draws}, Share(8), 0, 1, workers=0, pin=False)
+    (batch,) = training_batches({2: draws}, Share(8), 0, 1, workers=0)
     assert names == list(batch.names)
 
 

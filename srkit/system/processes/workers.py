@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -41,7 +41,11 @@ def begin_worker(worker: int = 0) -> None:
 
 
 def map_in_workers(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    *,
+    ahead: int = AHEAD,
 ) -> Generator[Result | SrkitError, None, None]:
     """Apply a function to items in worker processes.
 
@@ -50,9 +54,11 @@ def map_in_workers(
     function
         The function; where processes are not forked, it has to be picklable.
     items
-        Its arguments.
+        Its arguments, which may be without end.
     workers
         Number of processes; with 0 this process does the work.
+    ahead
+        Items that each worker process computes in advance.
 
     Yields
     ------
@@ -61,13 +67,14 @@ def map_in_workers(
     """
     from torch.utils.data import DataLoader  # only here, since it takes a second to import
 
-    count = min(workers, len(items))
+    count = min(workers, len(items)) if isinstance(items, Sized) else workers
     loader: DataLoader[Any] = DataLoader(
-        _Mapped(function, items),  # type: ignore[arg-type]
+        _Mapped(function),  # type: ignore[arg-type]
+        sampler=items,
         batch_size=None,
         collate_fn=_unchanged,
         num_workers=count,
-        prefetch_factor=AHEAD if count else None,
+        prefetch_factor=ahead if count else None,
         worker_init_fn=begin_worker,
     )
     yield from loader
@@ -75,17 +82,13 @@ def map_in_workers(
 
 @dataclass(frozen=True, slots=True)
 class _Mapped(Generic[Item, Result]):
-    """The results of a function as a data set."""
+    """The results of a function as a data set, whose indices are the items."""
 
     function: Callable[[Item], Result]
-    items: Sequence[Item]
 
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Result | SrkitError:
+    def __getitem__(self, item: Item) -> Result | SrkitError:
         try:
-            return self.function(self.items[index])
+            return self.function(item)
         except SrkitError as error:  # raised in a worker, its message would become a traceback
             return error
 

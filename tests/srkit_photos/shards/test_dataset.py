@@ -109,7 +109,7 @@ def test_processes_and_workers_share_a_pass(shards: Path, formats: Formats) -> N
 
     def names(rank: int, processes: int, workers: int) -> list[list[str]]:
         share = Share(4, rank, processes)
-        return [list(b.names) for b in training_batches(draws, share, 0, 5, workers, False)]
+        return [list(b.names) for b in training_batches(draws, share, 0, 5, workers)]
 
     alone = names(0, 1, 0)
     assert names(0, 1, 2) == alone
