@@ -203,8 +203,8 @@ class FileUpscaler:
                     return self._read(job)
                 upscaler = self._upscalers.for_image(source.outline)
                 frame = FrameUpscaler(upscaler, source, job.source.format, self._metadata)
-                told = partial(report, job.source.path.name)
-                notes = upscale_frame(job, frame, self._restore_windows, told)
+                report_rows = partial(report, job.source.path.name)
+                notes = upscale_frame(job, frame, self._restore_windows, report_rows)
                 return FileResult(model=upscaler.model.name, notes=notes)
         except Exception as error:
             return FileResult(failure=describe_failure(job, error))
@@ -285,9 +285,9 @@ def _write(opened: _Opened, pages: Sequence[tuple[Image, list[str]]]) -> FileRes
     """Write SR of a file; an error becomes part of the result."""
     job, notes = opened.job, list(opened.notes)
     try:
-        for sr, told in pages:
+        for sr, messages in pages:
             lost = what_is_lost(sr, job.target)
-            notes += told if lost is None else [*told, lost]
+            notes += messages if lost is None else [*messages, lost]
         job.target.write_pages([sr for sr, _ in pages])
     except Exception as error:
         return FileResult(failure=describe_failure(job, error))

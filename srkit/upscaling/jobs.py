@@ -62,7 +62,7 @@ def plan(
     formats
         The image formats.
     label
-        What names beside the inputs say of the size, such as ``x4``.
+        Label of the size for names beside the inputs, such as ``x4``.
     suffix
         Extension of the outputs, in place of that of the inputs.
 

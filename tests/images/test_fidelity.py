@@ -1,4 +1,4 @@
-"""What another format cannot keep."""
+"""What files of another format cannot hold."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _lost(metadata: dict[str, Any], limits: FormatLimits | None = None) -> str |
     return what_is_lost(Image(torch.zeros(1, 2, 2), (-1.5, 30.0), metadata), _file(limits))
 
 
-def test_depth_and_parts() -> None:
+def test_depth_and_metadata() -> None:
     alpha = torch.ones(1, 2, 2)
     assert _lost({"bits": 8, "alpha": alpha}, FormatLimits((8,), frozenset({"alpha"}))) is None
     assert _lost({"bits": 16, "alpha": alpha}, FormatLimits((8,))) == (

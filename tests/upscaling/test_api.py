@@ -1,4 +1,4 @@
-"""Restoring from Python."""
+"""Arrays, tensors and other images, restored from Python."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_arrays(dtype: Any, shape: tuple[int, ...], axes: tuple[int, int]) -> No
 
 
 def test_defaults_of_several_images() -> None:
-    """Each of a list gets the small network for its kind, as if it were alone."""
+    """Each image of a list is restored by the network for its kind, as if it were alone."""
     levels = RNG.integers(0, 255, (12, 9, 3), dtype=np.uint8)
     colours = (levels / 255).astype(np.float32)
     values = RNG.normal(5, 1, (12, 9)).astype(np.float32)
@@ -77,7 +77,7 @@ def test_a_path_gives_an_array(tmp_path: Path) -> None:
     assert srkit.upscale(str(tmp_path / "a.png"), "bicubic", megapixels=0.001).shape == (25, 40, 3)
 
 
-def test_a_list_of_anything_keeps_its_order(edsr: Model) -> None:
+def test_a_list_of_different_types_keeps_its_order(edsr: Model) -> None:
     upscaler = srkit.Upscaler(edsr, precision="fp32")
     images = [
         RNG.random((6, 7, 3)).astype(np.float32),
@@ -94,7 +94,7 @@ def test_a_list_of_anything_keeps_its_order(edsr: Model) -> None:
     assert upscaler([]) == []
 
 
-def test_many_small_images_go_through_the_network_together(edsr: Model) -> None:
+def test_small_images_pass_through_the_network_together(edsr: Model) -> None:
     seen: list[int] = []
     hook = edsr.generator.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     upscaler = srkit.Upscaler(edsr, precision="fp32")
@@ -116,7 +116,7 @@ def test_threads_share_an_upscaler(edsr: Model) -> None:
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_the_standard_deviation_comes_along(edsr: Model) -> None:
+def test_the_standard_deviation_is_returned(edsr: Model) -> None:
     values = RNG.random((6, 7, 3)).astype(np.float32)
     sr, sigma = srkit.upscale(values, edsr, uncertainty=True)
     assert sr.shape == sigma.shape == (12, 14, 3)
@@ -152,12 +152,12 @@ def test_a_bare_network() -> None:
         ("absent.png", "absent.png: no such file"),
     ],
 )
-def test_what_is_no_image(value: Any, message: str) -> None:
+def test_invalid_images(value: Any, message: str) -> None:
     with pytest.raises(DataError, match=f"^{re.escape(message)}"):
         srkit.upscale(value, "bicubic", scale=2)
 
 
-def test_settings_that_are_wrong() -> None:
+def test_invalid_settings() -> None:
     with pytest.raises(ValueError, match=r"^got scale and width; give only one of them"):
         srkit.Upscaler("bicubic", scale=2, width=50)
     with pytest.raises(ValueError, match=r"^the tile must be positive, got 0$"):
@@ -169,7 +169,7 @@ def test_importing_srkit_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_no_images_at_all() -> None:
+def test_no_images() -> None:
     assert srkit.upscale([], model="bicubic", scale=2) == []
     with pytest.raises(DataError) as caught:
         srkit.upscale(torch.ones(0, 1, 8, 8), model="bicubic", scale=2)

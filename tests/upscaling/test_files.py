@@ -1,4 +1,4 @@
-"""Files and folders: mirrored, named, never half-written."""
+"""Files and folders restored by `srkit upscale`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_picture_keeps_its_mode(
         assert (picture.mode, picture.size) == (mode, (24, 18))
 
 
-def test_a_failing_writer_leaves_nothing(
+def test_a_failing_writer_leaves_no_files(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = save_picture(tmp_path / "a.png")
@@ -64,7 +64,7 @@ def test_a_failing_writer_leaves_nothing(
         (("--scale", "3.5"), (42, 32), "a_x3.5.png"),
     ],
 )
-def test_a_size_in_place_of_a_scale(
+def test_sizes_in_place_of_a_scale(
     tmp_path: Path, srkit: Srkit, option: tuple[str, str], size: tuple[int, int], name: str
 ) -> None:
     source = save_picture(tmp_path / "a.png")
@@ -102,7 +102,7 @@ def test_another_format_keeps_the_whole_name(tmp_path: Path, srkit: Srkit) -> No
 
 
 class Counting(torch.nn.Module):
-    """Enlarges by 2, and notes how many images it gets at once."""
+    """Enlarges by 2, and records the number of images in each batch."""
 
     channels_last, channels, scale = False, 3, 2
 
@@ -116,7 +116,7 @@ class Counting(torch.nn.Module):
 
 
 def _restored(folder: Path, names: list[str], formats: Formats) -> tuple[Summary, str, list[int]]:
-    """Restore files of a folder, and tell what was printed and what the network got at once."""
+    """Restore files of a folder; return the summary, what was printed, and the batch sizes."""
     network, written = Counting().eval(), StringIO()
     upscaler = FileUpscaler(ImageUpscaler(Model("counting", network, 2, 3)))
     jobs = [Job.of(folder / name, folder / "out" / name, formats) for name in names]
@@ -129,7 +129,7 @@ def test_small_files_of_one_size_are_restored_together(tmp_path: Path, formats: 
     for name, size in sizes.items():
         save_picture(tmp_path / name, size=size)
     (tmp_path / "e.png").write_bytes(b"")
-    save_picture(tmp_path / "f.png", size=(300, 300))  # large, so alone
+    save_picture(tmp_path / "f.png", size=(300, 300))  # alone, since it is large
     save_picture(tmp_path / "g.png", size=(12, 9))
     names = [*sizes, "e.png", "f.png", "g.png"]
     summary, printed, counts = _restored(tmp_path, names, formats)
@@ -143,7 +143,7 @@ def test_small_files_of_one_size_are_restored_together(tmp_path: Path, formats: 
         )
 
 
-def test_one_that_fails_spoils_none_of_those_beside_it(tmp_path: Path, formats: Formats) -> None:
+def test_a_file_that_fails_does_not_affect_its_batch(tmp_path: Path, formats: Formats) -> None:
     values = np.random.default_rng(0).random((3, 9, 12), np.float32)
     for name in ("a.npy", "b.npy", "c.npy"):
         np.save(tmp_path / name, values if name != "b.npy" else np.full_like(values, np.nan))
@@ -171,7 +171,7 @@ def test_the_command(tmp_path: Path, srkit: Srkit) -> None:
         assert picture.size == (36, 27)
 
 
-def test_an_engine_for_an_interpolation_is_noted(srkit: Srkit, tmp_path: Path) -> None:
+def test_an_engine_has_no_effect_on_interpolations(srkit: Srkit, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     done = srkit("upscale", "a.png", "-o", "b.png", "-m", "bicubic", "--engine", "openvino")
     assert done.status == 0

@@ -23,7 +23,9 @@ def test_beside_the_input(tmp_path: Path, formats: Formats) -> None:
     assert job.target.path == tmp_path / "m31_x1.5.fits.gz"
 
 
-def test_one_file_to_a_file_and_many_to_a_folder(tmp_path: Path, formats: Formats) -> None:
+def test_one_file_is_written_to_a_file_and_several_to_a_folder(
+    tmp_path: Path, formats: Formats
+) -> None:
     first, second = save_picture(tmp_path / "a.png"), save_picture(tmp_path / "b.jpg")
     (job,) = plan([str(first)], tmp_path / "out.webp", formats, "x2", None)
     assert job.target.path == tmp_path / "out.webp"
@@ -45,7 +47,7 @@ def test_a_folder_is_mirrored_and_a_pattern_matched(tmp_path: Path, formats: For
     assert job.source.path == tmp_path / "in" / "a.png"
 
 
-def test_what_cannot_be_planned(tmp_path: Path, formats: Formats) -> None:
+def test_invalid_plans(tmp_path: Path, formats: Formats) -> None:
     picture, other = save_picture(tmp_path / "a.png"), save_picture(tmp_path / "b" / "a.png")
     (tmp_path / "empty").mkdir()
     wrong = {
@@ -62,21 +64,19 @@ def test_what_cannot_be_planned(tmp_path: Path, formats: Formats) -> None:
     assert str(caught.value) == f"{picture}: is an input; choose another output"
 
 
-def test_what_an_earlier_run_wrote_beside_its_inputs_is_no_input(
-    tmp_path: Path, formats: Formats
-) -> None:
+def test_outputs_beside_inputs_are_not_inputs(tmp_path: Path, formats: Formats) -> None:
     for name in ("a.png", "b.png", "a_x2.png", "c_x2.png"):
         save_picture(tmp_path / name)
     jobs = plan([str(tmp_path)], None, formats, "x2", None)
     assert [(job.source.path.name, job.target.path.name) for job in jobs] == [
         ("a.png", "a_x2.png"),
         ("b.png", "b_x2.png"),
-        ("c_x2.png", "c_x2_x2.png"),  # nothing tells that it is one
+        ("c_x2.png", "c_x2_x2.png"),  # its input is not there
     ]
 
 
 @pytest.mark.parametrize("inside", ["", "deeper"])
-def test_many_files_need_a_folder(tmp_path: Path, formats: Formats, inside: str) -> None:
+def test_several_files_need_a_folder(tmp_path: Path, formats: Formats, inside: str) -> None:
     for name in ("a.png", "b.png", "file"):
         save_picture(tmp_path / name) if name != "file" else (tmp_path / name).touch()
     out = tmp_path / "file" / inside
@@ -85,7 +85,7 @@ def test_many_files_need_a_folder(tmp_path: Path, formats: Formats, inside: str)
     assert str(caught.value) == f"{out}: is not a folder; choose another output for 2 files"
 
 
-def test_one_file_needs_a_folder_or_a_name(tmp_path: Path, formats: Formats) -> None:
+def test_one_file_needs_a_folder_or_a_file_name(tmp_path: Path, formats: Formats) -> None:
     save_picture(tmp_path / "a.png")
     with pytest.raises(DataError) as caught:
         plan([str(tmp_path / "a.png")], Path("/dev/null"), formats, "x2", None)
@@ -95,7 +95,7 @@ def test_one_file_needs_a_folder_or_a_name(tmp_path: Path, formats: Formats) -> 
     )
 
 
-def test_the_name_of_a_file_is_no_folder_for_several(tmp_path: Path, formats: Formats) -> None:
+def test_a_file_name_for_several_inputs(tmp_path: Path, formats: Formats) -> None:
     for name in ("a.png", "b.png"):
         save_picture(tmp_path / name)
     out = tmp_path / "one.png"

@@ -1,4 +1,4 @@
-"""How large SR is to be."""
+"""Sizes of SR."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from srkit.upscaling.size import Size
 
 @pytest.mark.parametrize("side", [1, 7, 333, 4096])
 @pytest.mark.parametrize("wanted", [1, 50, 1920])
-def test_the_side_that_was_asked_for(side: int, wanted: int) -> None:
+def test_the_requested_side_is_exact(side: int, wanted: int) -> None:
     across, down = Size(width=wanted).scale_of(9, side), Size(height=wanted).scale_of(side, 9)
     assert across is not None
     assert across == down
@@ -25,7 +25,7 @@ def test_megapixels() -> None:
     assert resized_side(300, scale) * resized_side(400, scale) == pytest.approx(2e6, rel=2e-3)
 
 
-def test_names() -> None:
+def test_labels() -> None:
     sizes = [Size(), Size(3.5), Size(width=50), Size(height=20), Size(megapixels=1.5)]
     assert [size.label(4) for size in sizes] == ["x4", "x3.5", "w50", "h20", "1.5mp"]
 
@@ -42,6 +42,6 @@ def test_names() -> None:
         ({"width": 3.5}, "the width must be a whole number of pixels, got 3.5"),
     ],
 )
-def test_sizes_that_decide_nothing(given: dict[str, Any], message: str) -> None:
+def test_invalid_sizes(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         Size(**given)

@@ -23,12 +23,12 @@ def _network(convolutions: int, scale: int = 2) -> nn.Module:
 def test_reach_covers_the_receptive_field_of_convolutions(convolutions: int, expected: int) -> None:
     network = _network(convolutions)
     for parameter in network.parameters():
-        nn.init.constant_(parameter, 1.0)  # no pixel of the field is without weight
+        nn.init.constant_(parameter, 1.0)  # every pixel of the field has an effect
     with torch.no_grad():
         assert reach(network, 1, torch.device("cpu")) == expected
 
 
-def test_reach_of_a_network_that_looks_everywhere() -> None:
+def test_reach_of_a_network_with_global_pooling() -> None:
     def average(images: Tensor) -> Tensor:
         return images + images.mean((-1, -2), keepdim=True)
 
@@ -58,8 +58,8 @@ def test_tiles_cover_everything_once() -> None:
     assert count.unique().tolist() == [1]
 
 
-@pytest.mark.parametrize("first", [64, 80])  # of two tiles, and of one that is the whole image
-def test_halves_a_tile_that_does_not_fit(first: int) -> None:
+@pytest.mark.parametrize("first", [64, 80])  # two tiles, and one tile for the whole image
+def test_a_tile_that_does_not_fit_is_divided(first: int) -> None:
     network, sides = _network(2), []
 
     def small_memory(part: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def test_a_tile_that_never_fits() -> None:
     )
 
 
-def test_another_error_is_not_taken_for_lack_of_memory() -> None:
+def test_other_errors_are_raised() -> None:
     def wrong(part: Tensor) -> Tensor:
         raise RuntimeError("shapes differ")
 
@@ -96,7 +96,7 @@ def test_another_error_is_not_taken_for_lack_of_memory() -> None:
         restore_tiled(wrong, torch.rand(1, 1, 8, 8), 2, 8, lambda: 2)
 
 
-def test_side_follows_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_side_depends_on_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     network, device = _network(3), torch.device("cpu")
     # The largest layer takes 1 + 4 values of 4 bytes for a pixel, or 2 x 4 where it shuffles.
     for free, expected in ((4 * 32 * 2 * 100**2, 100 - 2 * 3), (10**12, 1024), (1, 16)):

@@ -1,4 +1,4 @@
-"""Whole images, in their own values and at any scale."""
+"""Images restored in their own values, at any scale."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from srkit.upscaling.upscaler import ImageUpscaler
 
 
 class _Nearest(nn.Module):
-    """Repeats pixels: what comes out is known."""
+    """Repeats pixels, so that its output is known."""
 
     channels_last = False
 
@@ -48,7 +48,7 @@ def test_any_bands_through_any_network(channels: int | None, bands: int) -> None
     assert found.notes == stated.get((channels, bands), [])
 
 
-def test_bands_that_no_network_of_two_takes() -> None:
+def test_bands_that_do_not_fit_the_network() -> None:
     with pytest.raises(DataError) as caught:
         _upscaler(2)(Image(torch.rand(3, 4, 4)))
     assert str(caught.value) == "has 3 channels, but the network expects 2"
@@ -60,7 +60,7 @@ def test_values_keep_range_and_sign() -> None:
     torch.testing.assert_close(_upscaler()(image).pixels, _twice(pixels), rtol=0, atol=1e-3)
 
 
-def test_the_network_sees_its_own_range() -> None:
+def test_the_network_receives_its_own_range() -> None:
     seen: list[Tensor] = []
 
     class Spy(_Nearest):
@@ -74,7 +74,7 @@ def test_the_network_sees_its_own_range() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, 3.5])
-def test_other_scales_are_resized_from_the_networks_own(scale: float) -> None:
+def test_other_scales_are_resized_from_the_scale_of_the_model(scale: float) -> None:
     pixels = torch.rand(1, 8, 12)
     found = _upscaler(scale=scale)(Image(pixels)).pixels
     assert found.shape == (1, 8 * scale, 12 * scale)
@@ -101,7 +101,7 @@ def test_interpolations_are_models(kernel: str) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_holes_stay_holes() -> None:
+def test_pixels_without_a_value_have_none_in_sr() -> None:
     pixels = torch.rand(2, 4, 4)
     pixels[0, 1, 2], pixels[1, 3, 3] = torch.nan, torch.inf
     found = _upscaler(1)(Image(pixels))
@@ -110,13 +110,13 @@ def test_holes_stay_holes() -> None:
     assert found.notes[-1] == "2 pixels have no value, and none in SR either"
 
 
-def test_nothing_but_holes() -> None:
+def test_an_image_without_values() -> None:
     with pytest.raises(DataError) as caught:
         _upscaler()(Image(torch.full((1, 4, 4), torch.nan)))
     assert str(caught.value) == "no pixel has a value: all are NaN or infinite"
 
 
-def test_wrong_settings() -> None:
+def test_settings_that_are_not_positive() -> None:
     with pytest.raises(ValueError, match="the scale must be positive, got 0"):
         _upscaler(scale=0.0)
     with pytest.raises(ValueError, match="the tile must be positive, got 0"):
@@ -125,7 +125,7 @@ def test_wrong_settings() -> None:
 
 def test_transparent_pixels_do_not_bleed() -> None:
     colours = torch.zeros(3, 8, 8)
-    colours[1] = 1.0  # what is hidden is green
+    colours[1] = 1.0  # hidden pixels are green
     colours[:, :, :4] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
     alpha = torch.zeros(1, 8, 8)
     alpha[:, :, :4] = 1.0
@@ -141,38 +141,38 @@ def test_transparent_pixels_do_not_bleed() -> None:
 
 
 class _Slanted(_Nearest):
-    """Adds a slope that the eight turns average out."""
+    """Adds a slope that averages out over eight flips and rotations."""
 
     def forward(self, lr: Tensor) -> Tensor:
         sr = super().forward(lr)
         return sr + torch.linspace(-1, 1, sr.shape[-1])
 
 
-def test_the_self_ensemble_and_its_spread() -> None:
+def test_the_self_ensemble_and_its_scatter() -> None:
     model = Model("slanted", _Slanted(), 2, 1)
     pixels = torch.rand(1, 6, 6)
     found = ImageUpscaler(model, self_ensemble=True, uncertainty=True)(Image(pixels, (0.0, 4.0)))
     torch.testing.assert_close(found.pixels, _twice(pixels), atol=1e-5, rtol=0)
     slope = torch.linspace(-4, 4, 12)
     x, y = slope.expand(12, 12), slope[:, None].expand(12, 12)
-    expected = ((2 * (x**2 + y**2) * 2) / 7).sqrt()  # each of x, -x, y, -y twice, unbiased
+    expected = ((2 * (x**2 + y**2) * 2) / 7).sqrt()  # each of x, -x, y, -y twice; unbiased
     assert found.sigma is not None
     torch.testing.assert_close(found.sigma[0], expected, atol=1e-4, rtol=0)
 
 
-def test_sigma_of_a_head_goes_through_the_stretch_and_the_scale() -> None:
+def test_a_predicted_sigma_is_converted_by_stretch_and_scale() -> None:
     class Head(nn.Module):
         def forward(self, lr: Tensor, sr: Tensor) -> Tensor:
             return torch.full_like(sr, 2 * math.log(0.25))
 
     stretch = Registry.discover().get("stretches", "linear").factory(peak=8.0)
-    model = Model("told", _Nearest(), 2, 1, stretch, head=Head())  # type: ignore[arg-type]
+    model = Model("near", _Nearest(), 2, 1, stretch, head=Head())  # type: ignore[arg-type]
     found = ImageUpscaler(model, scale=3, uncertainty=True)(Image(torch.rand(1, 6, 6)))
     assert found.sigma is not None
     torch.testing.assert_close(found.sigma, torch.full((1, 18, 18), 0.25 * 8.0))
 
 
-def test_what_cannot_be_asked_for() -> None:
+def test_invalid_settings() -> None:
     model = Model("near", _Nearest(), 2, 1)  # type: ignore[arg-type]
     with pytest.raises(
         ValueError, match=r"^the precision must be one of auto, bf16, fp32; got 'fp8'$"
@@ -186,8 +186,8 @@ def test_what_cannot_be_asked_for() -> None:
     )
 
 
-def test_what_fits_is_not_divided_and_needs_no_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To measure the margin takes longer than to restore a picture of this size."""
+def test_small_images_are_not_tiled_and_need_no_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring the margin takes longer than restoring an image of this size."""
     monkeypatch.setattr("srkit.upscaling.network.reach", lambda *asked: pytest.fail("measured"))
     image = Image(torch.rand(1, 100, 90))
     found = ImageUpscaler(Model("near", _Nearest(), 2, 1))(image)  # type: ignore[arg-type]
@@ -195,15 +195,15 @@ def test_what_fits_is_not_divided_and_needs_no_margin(monkeypatch: pytest.Monkey
 
 
 class _FarSighted(_Nearest):
-    """Adds a little of the pixels up to 20 to either side."""
+    """Adds a small fraction of the pixels up to 20 to either side."""
 
     def forward(self, lr: Tensor) -> Tensor:
         faint = torch.full((1, 1, 1, 41), 1e-5)
         return super().forward(lr + nn.functional.conv2d(lr.float(), faint, padding=(0, 20)))
 
 
-def test_what_8_bits_hide_does_not_narrow_the_margin_of_floats() -> None:
-    """Tiles of floats are those of the whole, also after a picture that went through bf16."""
+def test_the_margin_in_bf16_is_not_used_for_floats() -> None:
+    """Tiled floats equal the whole image, even after an 8-bit image was restored in bf16."""
     model = Model("far", _FarSighted(), 2, 1)  # type: ignore[arg-type]
     upscaler = ImageUpscaler(model, tile=16)
     pixels = torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0))
@@ -214,7 +214,7 @@ def test_what_8_bits_hide_does_not_narrow_the_margin_of_floats() -> None:
     torch.testing.assert_close(upscaler(Image(pixels)).pixels, whole, atol=1e-6, rtol=0)
 
 
-def test_a_stretch_of_the_image_itself_needs_no_zero_point() -> None:
+def test_a_stretch_fitted_to_each_image_needs_no_zero_point() -> None:
     options = {"peak": "noise", "offset": "image"}
     stretch = Registry.discover().get("stretches", "asinh").factory(**options)
     calibrated = Quantity("count / s", 27.0, 0.1, (0.0, 40.0))
@@ -227,13 +227,13 @@ def test_a_stretch_of_the_image_itself_needs_no_zero_point() -> None:
 
 
 class _Hazy(_Nearest):
-    """Errs by a few levels everywhere."""
+    """Has an error of a few levels everywhere."""
 
     def forward(self, lr: Tensor) -> Tensor:
         return super().forward(lr) + 0.03
 
 
-def test_a_network_lays_no_haze_over_what_is_transparent() -> None:
+def test_transparent_regions_get_no_haze() -> None:
     alpha = torch.zeros(1, 16, 16)
     alpha[:, :, 8:] = 1.0
     image = Image(torch.rand(3, 16, 16), metadata={"alpha": alpha, "bits": 8})

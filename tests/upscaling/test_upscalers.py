@@ -1,4 +1,4 @@
-"""Which model and scale an image is restored with."""
+"""The model and scale that an image is restored with."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def offering(factory: Any) -> Registry:
         ("frames", 4, "f2"),
     ],
 )
-def test_the_smallest_scale_that_is_enough(kind: Any, wanted: float, name: str) -> None:
+def test_the_smallest_sufficient_scale_is_chosen(kind: Any, wanted: float, name: str) -> None:
     assert default_model(kind, wanted, offering(Net)) == name
 
 
-def test_without_any() -> None:
+def test_no_default_model() -> None:
     with pytest.raises(WeightsError) as caught:
         default_model("frames", 2, offering(type("Bare", (EDSR,), {"published": {}})))
     assert str(caught.value) == (
@@ -102,7 +102,7 @@ def test_levels_and_colours_are_pictures(
     assert kind_of(Image(torch.zeros(channels, 2, 2), metadata=metadata)) == kind
 
 
-def test_weights_bring_their_stretch_and_constraint(
+def test_published_weights_have_a_stretch_and_a_constraint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry
 ) -> None:
     options = {"blocks": 1, "features": 4}
@@ -128,7 +128,7 @@ def test_weights_bring_their_stretch_and_constraint(
 @pytest.fixture
 def shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """Networks that repeat pixels: for pictures at 2 and 3, for frames at 2."""
-    package = tmp_path / f"nets_of_{tmp_path.name}"  # one is imported once
+    package = tmp_path / f"nets_of_{tmp_path.name}"  # imported once
     package.mkdir()
     (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
@@ -151,7 +151,7 @@ def shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return offering(type("Shipping", (EDSR,), {"published": shipped}))
 
 
-def test_each_image_gets_the_model_for_its_kind_and_scale(shipping: Registry) -> None:
+def test_the_default_model_depends_on_kind_and_scale(shipping: Registry) -> None:
     picture = Image(torch.rand(3, 6, 8), metadata={"bits": 8})
     frame = Image(torch.randn(1, 6, 8), (-3.0, 3.0), {"frame": True})
     plain = Upscalers(None, shipping, Size())
@@ -168,7 +168,7 @@ def test_each_image_gets_the_model_for_its_kind_and_scale(shipping: Registry) ->
     assert chosen(picture).pixels.shape == (3, 15, 20)
 
 
-def test_settings_are_tried_at_once(shipping: Registry) -> None:
+def test_settings_are_checked_at_once(shipping: Registry) -> None:
     with pytest.raises(ValueError, match=r"^the tile must be positive, got 0$"):
         Upscalers(None, shipping, Size(), tile=0)
 
@@ -190,7 +190,7 @@ def test_python_and_command_line_need_no_model(
         assert sr.size == (24, 18)
 
 
-def test_pictures_have_a_model_that_needs_no_download(registry: Registry) -> None:
+def test_the_default_models_need_no_download(registry: Registry) -> None:
     for wanted in (2, 3, 4):
         name = default_model("pictures", wanted, registry)
         _, weights = published_models(registry)[name]
@@ -202,7 +202,7 @@ def image(height: int, width: int) -> Image:
     return Image(torch.zeros(1, height, width))
 
 
-def test_an_interpolation_of_the_next_whole_scale() -> None:
+def test_interpolations_have_the_next_integer_scale() -> None:
     upscalers = Upscalers("bicubic", Registry.discover(), Size(width=70))
     first, again = upscalers.for_image(image(9, 20)), upscalers.for_image(image(30, 20))
     assert (first.model.scale, first.scale) == (4, 3.5)
@@ -210,14 +210,14 @@ def test_an_interpolation_of_the_next_whole_scale() -> None:
     assert upscalers.for_image(image(9, 100)).model.scale == 1
 
 
-def test_the_own_scale_of_a_model() -> None:
+def test_the_scale_of_the_model_is_the_default() -> None:
     opened = open_model("lanczos", Registry.discover(), scale=3)
     upscaler = Upscalers(opened, Registry.discover(), Size()).for_image(image(5, 5))
     assert upscaler.scale == 3
     assert Upscalers(opened, Registry.discover(), Size(8)).for_image(image(5, 5)).model is opened
 
 
-def test_the_nearest_scale_of_a_network_for_several() -> None:
+def test_the_nearest_scale_of_several() -> None:
     registry = Registry.discover()
     generator = registry.get("generators", "mdsr").factory(
         scales=(2, 3, 4), channels=3, blocks=1, features=4
@@ -228,7 +228,7 @@ def test_the_nearest_scale_of_a_network_for_several() -> None:
     assert native_scale(single, 3.5) == 2
 
 
-def test_copies_for_another_scale_measure_the_network_once(
+def test_upscalers_of_several_scales_measure_the_network_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = fresh_model(

@@ -184,11 +184,11 @@ def _upscale(
         _write_strips(job, frame, sink, journal, restore, report)
         total = sum(strip.total for strip in journal.strips)
         count = sum(strip.count for strip in journal.strips)
-        finished, told = frame.describe(total, count)
+        finished, messages = frame.describe(total, count)
         sink.finish(finished)
     partial.replace(job.target.path)
     journal.remove()
-    return list(dict.fromkeys([*notes, *told, *([] if lost is None else [lost])]))
+    return list(dict.fromkeys([*notes, *messages, *([] if lost is None else [lost])]))
 
 
 def _open_sink(

@@ -55,7 +55,7 @@ class Journal:
     strips: list[Strip] = field(default_factory=list)
 
     def read(self) -> bool:
-        """Read the journal of an earlier run; return False if there is none of this task."""
+        """Read the journal of an earlier run; return False if it is missing or of another task."""
         try:
             stored = json.loads(self.path.read_text())
             content = stored["content"]

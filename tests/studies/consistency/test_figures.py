@@ -1,4 +1,4 @@
-"""The picture of a residual: what it shows is what was measured."""
+"""Figures of residuals."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SAME = ForwardModel(lambda sr, size: sr, "as it is", "")
 
 
 def _check(residual: Tensor, **metadata: Any) -> Check:
-    """Check SR of scale 1 that is 0."""
+    """Check SR at scale 1 that is zero."""
     lr = Image(residual, (0.0, 1.0), {"bits": 8, **metadata})
     return check(lr, Image(torch.zeros_like(residual), (0.0, 1.0), {}), SAME)
 
 
-def test_values_frames_and_bar() -> None:
+def test_values_boxes_and_colour_bar() -> None:
     residual = torch.zeros(3, 20, 30)
     residual[1, 4, 5], residual[2, 4, 5], residual[0, 15, 20] = -20 / 255, 10 / 255, 30 / 255
     figure, dpi = residual_figure(_check(residual), "a.png")
@@ -38,7 +38,7 @@ def test_values_frames_and_bar() -> None:
     assert dpi >= 120
 
 
-def test_the_noise_is_the_unit_of_frames() -> None:
+def test_frames_are_shown_in_units_of_the_noise() -> None:
     residual = torch.zeros(1, 8, 8)
     residual[0, 2, 3] = 12
     figure, _ = residual_figure(_check(residual, variance=torch.full((1, 8, 8), 4.0)), "a.fits")

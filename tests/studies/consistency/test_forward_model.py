@@ -1,4 +1,4 @@
-"""How SR becomes LR again: the model's own degradation, or a plain one and why."""
+"""How SR becomes LR again: by the degradation of the model, or a plain one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TELESCOPE = {"psf": PSF, "pixel_scale": 0.05}
 NOISE = {"exposure": 100, "gain": 2, "read_noise": 3}
 
 
-def _way(
+def _forward(
     registry: Registry, path: Path, scale: float = 2, measured: bool = True, **degradation: Any
 ) -> ForwardModel:
     changes = {"degradation": degradation} if degradation else {}
@@ -29,26 +29,28 @@ def _way(
     return forward_model(model, scale, registry, measured=measured)
 
 
-def test_the_telescope_of_the_recipe_without_its_noise(tmp_path: Path, registry: Registry) -> None:
-    way = _way(registry, tmp_path, type="psf_noise", **TELESCOPE, noise=NOISE)
-    assert (way.name, way.reason) == (
+def test_noise_is_left_out_of_the_degradation_of_the_model(
+    tmp_path: Path, registry: Registry
+) -> None:
+    forward = _forward(registry, tmp_path, type="psf_noise", **TELESCOPE, noise=NOISE)
+    assert (forward.name, forward.reason) == (
         "psf_noise of l2 without its noise",
         "it is the degradation of the model",
     )
     sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
     expected = build(PsfNoise, TELESCOPE, scale=2)(sr, [0])
-    assert torch.equal(way.apply(sr, (10, 15)), expected)
+    assert torch.equal(forward.apply(sr, (10, 15)), expected)
 
 
-def test_a_telescope_without_noise(tmp_path: Path, registry: Registry) -> None:
-    assert _way(registry, tmp_path, type="psf_noise", **TELESCOPE).name == "psf_noise of l2"
+def test_a_degradation_without_noise(tmp_path: Path, registry: Registry) -> None:
+    assert _forward(registry, tmp_path, type="psf_noise", **TELESCOPE).name == "psf_noise of l2"
 
 
 def test_the_kernel_of_the_recipe(tmp_path: Path, registry: Registry) -> None:
-    way = _way(registry, tmp_path, type="bilinear")
-    assert way.name == "bilinear of l2"
+    forward = _forward(registry, tmp_path, type="bilinear")
+    assert forward.name == "bilinear of l2"
     sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(way.apply(sr, (10, 15)), resize(sr, factor=0.5, kernel="bilinear"))
+    assert torch.equal(forward.apply(sr, (10, 15)), resize(sr, factor=0.5, kernel="bilinear"))
 
 
 @pytest.mark.parametrize(
@@ -73,38 +75,38 @@ def test_the_kernel_of_the_recipe(tmp_path: Path, registry: Registry) -> None:
         ),
     ],
 )
-def test_another_serves_where_the_own_does_not(
+def test_a_plain_degradation_if_that_of_the_model_cannot_be_used(
     tmp_path: Path, registry: Registry, degradation: dict[str, Any], reason: str
 ) -> None:
-    way = _way(registry, tmp_path, **degradation)
-    assert way.name == "averaged over LR pixels"
-    assert way.reason.startswith(reason)
+    forward = _forward(registry, tmp_path, **degradation)
+    assert forward.name == "averaged over LR pixels"
+    assert forward.reason.startswith(reason)
     flat = torch.arange(16.0).reshape(1, 1, 4, 4)
-    assert way.apply(flat, (2, 2)).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert forward.apply(flat, (2, 2)).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
-def test_rounding_to_levels_is_no_harm_to_pictures(tmp_path: Path, registry: Registry) -> None:
-    way = _way(registry, tmp_path, measured=False, type="bicubic", quantize=True)
-    assert way.name == "bicubic of l2"
-    assert _way(registry, tmp_path, measured=False).name == "bicubic"
+def test_images_of_levels_may_be_rounded(tmp_path: Path, registry: Registry) -> None:
+    forward = _forward(registry, tmp_path, measured=False, type="bicubic", quantize=True)
+    assert forward.name == "bicubic of l2"
+    assert _forward(registry, tmp_path, measured=False).name == "bicubic"
 
 
-def test_another_scale_than_the_models(tmp_path: Path, registry: Registry) -> None:
-    way = _way(registry, tmp_path, 2.5, type="bilinear")
-    assert (way.name, way.reason) == (
+def test_a_scale_other_than_that_of_the_model(tmp_path: Path, registry: Registry) -> None:
+    forward = _forward(registry, tmp_path, 2.5, type="bilinear")
+    assert (forward.name, forward.reason) == (
         "bicubic",
         "the degradation of the model, bilinear, is for scale 2",
     )
     sr = torch.full((1, 1, 25, 38), 3.0)  # of 10 x 15 pixels
-    assert way.apply(sr, (10, 15)).shape == (1, 1, 10, 15)
-    assert way.apply(sr, (10, 15)).mean().item() == pytest.approx(3)
+    assert forward.apply(sr, (10, 15)).shape == (1, 1, 10, 15)
+    assert forward.apply(sr, (10, 15)).mean().item() == pytest.approx(3)
 
 
 def test_several_degradations_of_a_recipe(tmp_path: Path, registry: Registry) -> None:
     steps = [{"type": "bilinear"}, {"type": "bicubic", "factor": 1.0}]
     path = save_network(tmp_path / "best.safetensors", degradation=steps)
-    way = forward_model(open_model(path, registry), 2, registry, measured=True)
-    assert way.name == "bilinear, then bicubic of l2"
+    forward = forward_model(open_model(path, registry), 2, registry, measured=True)
+    assert forward.name == "bilinear, then bicubic of l2"
     sr = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(1))
     expected = resize(sr, factor=0.5, kernel="bilinear")
-    assert torch.allclose(way.apply(sr, (10, 15)), expected, atol=1e-6)
+    assert torch.allclose(forward.apply(sr, (10, 15)), expected, atol=1e-6)

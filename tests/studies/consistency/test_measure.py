@@ -1,4 +1,4 @@
-"""Where SR contradicts its input: planted differences are found where they were planted."""
+"""Regions where SR contradicts its input."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _enlarged(lr: Tensor) -> Tensor:
     return lr.repeat_interleave(2, -2).repeat_interleave(2, -1)
 
 
-def test_what_was_planted_is_found() -> None:
+def test_injected_differences_are_found() -> None:
     lr = _noise(1, 40, 60, sigma=2)
     sr = _enlarged(lr)
     sr[:, 20:24, 30:34] += 50  # 2 x 2 pixels of LR at (15, 10)
@@ -58,7 +58,7 @@ def test_what_was_planted_is_found() -> None:
     assert found.flux_change == pytest.approx(120 / float(lr.abs().sum()), rel=1e-4)
 
 
-def test_what_agrees_is_supported() -> None:
+def test_sr_that_agrees_is_supported() -> None:
     lr = _noise(1, 20, 20)
     found = _check(Frame(lr, (-5, 5)), _enlarged(lr))
     assert (found.regions, found.count, found.share, found.worst) == ([], 0, 0.0, None)
@@ -66,7 +66,7 @@ def test_what_agrees_is_supported() -> None:
 
 
 def test_the_mean_square_is_the_reduced_chi_square() -> None:
-    """Of the metric, which was written for itself."""
+    """As computed by the metric, an independent implementation."""
     lr, sr = _noise(2, 30, 30), _noise(2, 60, 60, sigma=3)
     variance = torch.rand(2, 30, 30, generator=torch.Generator().manual_seed(0)) + 0.5
     batch = Batch(["a"], sr[None], [0], lr=lr[None], variance=variance[None])
@@ -85,17 +85,17 @@ def test_noise_is_measured_beneath_smooth_light() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 9), (1, 4, 4)])
-def test_levels_where_there_is_no_noise(shape: tuple[int, int, int]) -> None:
+def test_levels_if_there_is_no_noise(shape: tuple[int, int, int]) -> None:
     measure = yardstick(Frame(torch.zeros(shape), (0.0, 510.0)))
     assert (measure.unit, float(measure.values), measure.threshold) == ("levels", 2.0, 8.0)
 
 
-def test_pictures_are_measured_in_levels() -> None:
+def test_8_bit_images_are_measured_in_levels() -> None:
     measure = yardstick(Image(_noise(3, 9, 9), (0.0, 1.0), {"bits": 8}))
     assert (measure.unit, float(measure.values)) == ("levels", pytest.approx(1 / 255))
 
 
-def test_what_has_no_value_is_left_out() -> None:
+def test_pixels_without_a_value_are_ignored() -> None:
     lr = _noise(1, 12, 12) + 7
     lr[0, 3, 4] = torch.nan
     found = _check(Frame(lr, (0, 10)), _enlarged(lr))
@@ -103,7 +103,7 @@ def test_what_has_no_value_is_left_out() -> None:
     assert found.rms == pytest.approx(0, abs=1e-6)
 
 
-def test_any_band_counts() -> None:
+def test_regions_of_any_band() -> None:
     relative = torch.zeros(3, 5, 6)
     relative[1, 2, 3], relative[2, 2, 3] = -9, 7
     regions, count, share = find_regions(relative, 5)
@@ -111,7 +111,7 @@ def test_any_band_counts() -> None:
     assert (regions[0].x, regions[0].y, regions[0].worst) == (3, 2, -9)
 
 
-def test_diagonal_neighbours_are_one_region_and_the_list_ends() -> None:
+def test_diagonal_neighbours_are_connected_and_the_list_is_limited() -> None:
     relative = torch.zeros(1, 60, 60)
     relative[0, 0, 0] = relative[0, 1, 1] = 6
     assert find_regions(relative, 5)[0][0].pixels == 2
@@ -120,8 +120,8 @@ def test_diagonal_neighbours_are_one_region_and_the_list_ends() -> None:
     assert (len(regions), count) == (LISTED, 14 * 14 + 1)
 
 
-def test_colours_count_as_they_are_seen() -> None:
-    """Hidden colours differ; beneath half the opacity half the difference is seen."""
+def test_colours_are_weighted_by_opacity() -> None:
+    """Hidden colours do not count; at half the opacity, half the difference does."""
     lr, alpha = torch.full((3, 6, 6), 0.5), torch.ones(1, 6, 6)
     alpha[:, :3] = 0
     alpha[:, 4] = 0.5

@@ -1,4 +1,4 @@
-"""LR and SR from their files, in the same values."""
+"""LR and SR that are read from files in the same values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _frame(path: Path, side: int = 1, unit: str = "nJy") -> Path:
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("nJy", 4), ("MJy / sr", 1)])
-def test_flux_is_that_of_an_area_of_lr(
+def test_flux_is_per_area_of_an_lr_pixel(
     tmp_path: Path, formats: Formats, unit: str, factor: float
 ) -> None:
     lr, sr = _frame(tmp_path / "a.fits", 1, unit), _frame(tmp_path / "b.fits", 2, unit)
@@ -46,7 +46,7 @@ def test_flux_is_that_of_an_area_of_lr(
     assert torch.equal(found.sr.pixels, expected)
 
 
-def test_black_and_white_of_a_picture_stand_for_values(tmp_path: Path, formats: Formats) -> None:
+def test_levels_are_converted_to_values(tmp_path: Path, formats: Formats) -> None:
     lr = _frame(tmp_path / "a.fits")  # from 0 to 47
     levels = np.zeros((12, 16), np.uint16)
     levels[3, 4], levels[5, 6] = 65535, 13107
@@ -56,7 +56,7 @@ def test_black_and_white_of_a_picture_stand_for_values(tmp_path: Path, formats: 
     assert found.sr.pixels[0, 5, 6] == pytest.approx(47 / 5)
 
 
-def test_grey_in_a_format_of_colours(tmp_path: Path, formats: Formats) -> None:
+def test_grey_in_an_rgb_format(tmp_path: Path, formats: Formats) -> None:
     levels = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
     PIL.Image.fromarray(levels).save(tmp_path / "a.png")
     large = PIL.Image.fromarray(levels.repeat(2, 0).repeat(2, 1)).convert("RGB")
@@ -67,7 +67,7 @@ def test_grey_in_a_format_of_colours(tmp_path: Path, formats: Formats) -> None:
     assert not found.measured
 
 
-def test_other_channels_are_of_another_image(tmp_path: Path, formats: Formats) -> None:
+def test_other_channels(tmp_path: Path, formats: Formats) -> None:
     formats.write(tmp_path / "a.npy", Image(torch.rand(3, 6, 8), metadata={"bits": 32}))
     formats.write(tmp_path / "b.npy", Image(torch.rand(2, 12, 16), metadata={"bits": 32}))
     with pytest.raises(DataError) as caught:
@@ -78,7 +78,7 @@ def test_other_channels_are_of_another_image(tmp_path: Path, formats: Formats) -
     )
 
 
-def test_another_size_is_of_another_scale(tmp_path: Path, formats: Formats) -> None:
+def test_another_size(tmp_path: Path, formats: Formats) -> None:
     lr, sr = _frame(tmp_path / "a.fits"), _frame(tmp_path / "b.fits", 2)
     with pytest.raises(DataError) as caught:
         _read(lr, sr, formats, 2.5)
@@ -88,7 +88,7 @@ def test_another_size_is_of_another_scale(tmp_path: Path, formats: Formats) -> N
     )
 
 
-def test_what_does_not_fit_into_memory(
+def test_a_frame_that_does_not_fit_into_memory(
     tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits.writeto(tmp_path / "a.fits", np.zeros((600, 700), np.float32))

@@ -1,4 +1,4 @@
-"""`srkit upscale --check`: what it writes beside each output."""
+"""What `srkit upscale --check` prints and writes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_smooth_picture_is_supported(tmp_path: Path, srkit: Srkit) -> None:
     assert done.out.splitlines()[0].endswith("; supported everywhere within 8 levels")
 
 
-def test_a_folder_is_summed_up_the_worst_first(tmp_path: Path, srkit: Srkit) -> None:
+def test_a_folder_is_summarised_the_worst_first(tmp_path: Path, srkit: Srkit) -> None:
     for name, smooth in (("a", 3), ("b", 0), ("deep/c", 0.7)):
         _picture(tmp_path / "in" / f"{name}.png", smooth=smooth)
     done = srkit("upscale", "in", "-m", "bicubic", "-o", "out", "--check")
@@ -106,7 +106,7 @@ def test_a_folder_is_summed_up_the_worst_first(tmp_path: Path, srkit: Srkit) -> 
     assert (tmp_path / "out" / "deep" / "c_check.json").is_file()
 
 
-def test_outputs_of_one_name_have_files_of_their_own(tmp_path: Path, srkit: Srkit) -> None:
+def test_outputs_of_the_same_stem_have_separate_files(tmp_path: Path, srkit: Srkit) -> None:
     for name in ("a.png", "a.webp", "b.png"):
         _picture(tmp_path / "in" / name)
     srkit("upscale", "in", "-m", "bicubic", "-o", "out", "--check")
@@ -116,7 +116,7 @@ def test_outputs_of_one_name_have_files_of_their_own(tmp_path: Path, srkit: Srki
     assert _tree(tmp_path / "out" / "a_webp_check.json")["output"] == "out/a.webp"
 
 
-def test_a_checkpoint_is_checked_by_what_it_was_trained_on(tmp_path: Path, srkit: Srkit) -> None:
+def test_the_degradation_of_a_checkpoint_is_used(tmp_path: Path, srkit: Srkit) -> None:
     values = _frame(tmp_path / "a.fits", BUNIT="nJy")
     telescope = {
         "type": "psf_noise",
@@ -135,7 +135,7 @@ def test_a_checkpoint_is_checked_by_what_it_was_trained_on(tmp_path: Path, srkit
         np.testing.assert_allclose(hdus[0].data, values - again, atol=1e-4)
 
 
-def test_outputs_that_were_there_are_checked_as_they_are(tmp_path: Path, srkit: Srkit) -> None:
+def test_existing_outputs_are_checked(tmp_path: Path, srkit: Srkit) -> None:
     _picture(tmp_path / "a.png", smooth=3)
     srkit("upscale", "a.png", "-m", "bicubic")
     with PIL.Image.open(tmp_path / "a_x2.png") as picture:
@@ -163,7 +163,7 @@ def test_pages_and_floats(tmp_path: Path, srkit: Srkit) -> None:
         np.testing.assert_allclose(file.asarray(), 0, atol=1e-4)
 
 
-def test_a_frame_that_became_a_picture(tmp_path: Path, srkit: Srkit) -> None:
+def test_a_frame_restored_to_a_png(tmp_path: Path, srkit: Srkit) -> None:
     values = _frame(tmp_path / "a.fits")
     srkit("upscale", "a.fits", "-m", "nearest", "-o", "a.png", "--check")
     with fits.open(tmp_path / "a_residual.fits") as hdus:
@@ -181,7 +181,7 @@ def test_an_output_of_another_size(tmp_path: Path, srkit: Srkit) -> None:
     )
 
 
-def test_a_stream_has_no_place_for_it(srkit: Srkit) -> None:
+def test_standard_output_cannot_be_checked(srkit: Srkit) -> None:
     done = srkit("upscale", "a.png", "-m", "bicubic", "-o", "-", "--check")
     assert (done.status, done.err) == (
         1,

@@ -16,7 +16,7 @@ def _written(path: Path) -> Journal:
     return journal
 
 
-def test_what_is_written_comes_back(tmp_path: Path) -> None:
+def test_a_journal_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "j.json"
     _written(path)
     found = Journal(path, {"scale": 2.0, "given": {}})
@@ -35,7 +35,7 @@ def test_another_task(tmp_path: Path) -> None:
     assert found.strips == []
 
 
-def test_one_that_was_changed_or_cut(tmp_path: Path) -> None:
+def test_a_damaged_journal(tmp_path: Path) -> None:
     path = tmp_path / "j.json"
     task = _written(path).task
     whole = path.read_text()

@@ -1,4 +1,4 @@
-"""Statistics of frames, against those of the whole image."""
+"""Statistics of frames, compared with those of the whole image."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_opacity_and_digest() -> None:
     )
 
 
-def test_nothing_but_holes() -> None:
+def test_a_frame_without_values() -> None:
     with pytest.raises(DataError) as caught:
         frame_statistics(Held(Image(torch.full((1, 31, 17), torch.inf))))
     assert str(caught.value) == "no pixel has a value: all are NaN or infinite"

@@ -1,4 +1,4 @@
-"""Frames restored by windows, against the whole image."""
+"""Frames restored by windows, compared with the whole image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _network(channels: int = 1, **options: Any) -> Model:
 
 
 def _by_windows(upscaler: ImageUpscaler, image: Image) -> tuple[Image, list[str]]:
-    """Restore an image, and compare where its windows are with where they should be."""
+    """Restore an image by windows, which have to cover SR exactly once."""
     source = Held(image)
     frame = FrameUpscaler(upscaler, source, None, {})
     parts = [frame.restore(window) for strip in frame.strips() for window in frame.windows(strip)]
@@ -52,7 +52,7 @@ def _by_windows(upscaler: ImageUpscaler, image: Image) -> tuple[Image, list[str]
 
 def _compare(upscaler: ImageUpscaler, image: Image, error: float = 1e-5) -> None:
     found, notes = _by_windows(upscaler, image)
-    ((whole, told),) = upscale_images([image], None, upscaler, {})
+    ((whole, expected),) = upscale_images([image], None, upscaler, {})
     span = image.data_range[1] - image.data_range[0]
     torch.testing.assert_close(
         found.pixels, whole.pixels, rtol=0, atol=error * span, equal_nan=True
@@ -62,7 +62,7 @@ def _compare(upscaler: ImageUpscaler, image: Image, error: float = 1e-5) -> None
             found.metadata["alpha"], whole.metadata["alpha"], rtol=0, atol=error
         )
     assert found.metadata.keys() == whole.metadata.keys()
-    assert (found.data_range, notes) == (whole.data_range, told)
+    assert (found.data_range, notes) == (whole.data_range, expected)
 
 
 def _image(channels: int = 1, **metadata: Any) -> Image:
@@ -84,7 +84,7 @@ def test_an_interpolation_of_any_bands(kernel: str) -> None:
     _compare(ImageUpscaler(model, scale=2.7, tile=16), _image(5))
 
 
-def test_band_by_band_and_grey_for_colour() -> None:
+def test_single_bands_and_grey_for_rgb() -> None:
     _compare(ImageUpscaler(_network(1), tile=24), _image(3))
     _compare(ImageUpscaler(_network(3), tile=24), _image(1))
 
@@ -108,7 +108,7 @@ def test_opacity() -> None:
 
 
 @pytest.mark.parametrize(("peak", "self_ensemble"), [("image", False), ("noise", True)])
-def test_a_stretch_that_measures_the_frame(peak: Any, self_ensemble: bool) -> None:
+def test_a_stretch_fitted_to_the_frame(peak: Any, self_ensemble: bool) -> None:
     stretch = Asinh(peak=peak, offset="image")
     upscaler = ImageUpscaler(_network(stretch=stretch), tile=24, self_ensemble=self_ensemble)
     _compare(upscaler, _image(), 5e-5)
@@ -122,7 +122,7 @@ def test_a_constraint(psf: GaussianPsf | None) -> None:
     _compare(upscaler, _image())
 
 
-def test_the_spread_of_the_ensemble() -> None:
+def test_the_scatter_of_the_self_ensemble() -> None:
     upscaler = ImageUpscaler(_network(), scale=3.0, tile=24, uncertainty=True)
     image = _image()
     image.pixels[0, 5, 5] = torch.nan
@@ -145,7 +145,7 @@ class Sigmas:
         return Image(upscaled.pixels, lr.data_range, {"sigma": upscaled.sigma})
 
 
-def test_windows_of_a_wide_frame_are_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strips_of_a_wide_frame_are_lower(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("srkit.upscaling.frames.windows.BAND", 83 * 10)
     upscaler = ImageUpscaler(_network(), tile=24)
     source = Held(_image())

@@ -1,4 +1,4 @@
-"""Pictures that cannot be restored, and places where none can be written: one line each."""
+"""Files that cannot be read or written: one line per error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _save(path: Path) -> Path:
 
 
 def _failed(done: Done, line: str) -> None:
-    """Expect one line of failure and the count, and no traceback."""
+    """Expect one line about the failure and the count, and no traceback."""
     assert done.status == 1
     *_, failure, count = done.out.splitlines()
     assert re.fullmatch(line, failure), failure
@@ -45,7 +45,7 @@ def test_empty_and_truncated(srkit: Srkit, tmp_path: Path, suffix: str, kept: fl
     _failed(done, rf"failed a\.{suffix}: cannot be (decoded|read as FITS) \(.*\); it may be .*")
 
 
-def test_a_bomb_and_the_flag_that_lets_it_through(srkit: Srkit, tmp_path: Path) -> None:
+def test_a_decompression_bomb_and_the_option_to_allow_it(srkit: Srkit, tmp_path: Path) -> None:
     PIL.Image.new("1", (1200, 1000)).save(tmp_path / "a.png")
     command = ("upscale", "a.png", "-m", "nearest", "--scale", "0.1", "-o", "b.png")
     _failed(
@@ -67,7 +67,7 @@ def test_a_single_pixel(srkit: Srkit, tmp_path: Path, mode: str) -> None:
         assert picture.size == (3, 3)
 
 
-def test_values_that_are_none(srkit: Srkit, tmp_path: Path) -> None:
+def test_values_that_are_not_finite(srkit: Srkit, tmp_path: Path) -> None:
     values = np.full((6, 7), np.nan, np.float32)
     tifffile.imwrite(tmp_path / "a.tif", values)
     done = srkit("upscale", "a.tif", "-m", "bicubic")
@@ -100,7 +100,7 @@ def test_an_array_without_axes(srkit: Srkit, tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_where_a_file_should_be(srkit: Srkit, tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file(srkit: Srkit, tmp_path: Path) -> None:
     _save(tmp_path / "a.png")
     (tmp_path / "b.png").mkdir()
     done = srkit("upscale", "b.png", "-m", "bicubic")
@@ -115,7 +115,7 @@ def test_a_folder_where_a_file_should_be(srkit: Srkit, tmp_path: Path) -> None:
     _failed(done, r"failed taken/b\.png: cannot be written \(.*\); free some space or choose .*")
 
 
-def test_a_protected_output_stays(srkit: Srkit, tmp_path: Path) -> None:
+def test_a_read_only_output_is_kept(srkit: Srkit, tmp_path: Path) -> None:
     _save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("precious")
     (tmp_path / "b.png").chmod(0o444)
@@ -128,20 +128,20 @@ def test_a_protected_output_stays(srkit: Srkit, tmp_path: Path) -> None:
     assert (tmp_path / "b.png").read_text() == "precious"
 
 
-def test_names_are_no_markup(srkit: Srkit, tmp_path: Path) -> None:
+def test_names_are_not_interpreted_as_markup(srkit: Srkit, tmp_path: Path) -> None:
     (tmp_path / "[").mkdir()
     (tmp_path / "[" / "red].png").write_bytes(b"no picture")
     done = srkit("upscale", "[/red].png", "-m", "bicubic", "-o", "b.png")
     _failed(done, r"failed \[/red\]\.png: cannot be decoded \(UnidentifiedImageError.*")
 
 
-def test_a_protected_folder(srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_folder(srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _save(tmp_path / "a.png")
 
     def refuse(path: Path, content: bytes) -> int:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)  # whoever is root may write anywhere
+    monkeypatch.setattr(Path, "write_bytes", refuse)  # root may write anywhere
     _failed(
         srkit("upscale", "a.png", "-m", "bicubic", "-o", "b.png"),
         r"failed b\.png: cannot be written \(.*Read-only file system.*\).*",
@@ -149,7 +149,7 @@ def test_a_protected_folder(srkit: Srkit, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tif", "npy", "npz", "fits"])
-def test_a_disk_that_runs_full(srkit: Srkit, tmp_path: Path, suffix: str) -> None:
+def test_a_full_disk(srkit: Srkit, tmp_path: Path, suffix: str) -> None:
     _save(tmp_path / "a.png")
     (tmp_path / "out").mkdir()
     command = ("upscale", "a.png", "-m", "nearest", "--scale", "4", "-o", f"out/a.{suffix}")
@@ -161,7 +161,7 @@ def test_a_disk_that_runs_full(srkit: Srkit, tmp_path: Path, suffix: str) -> Non
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_damaged_one_among_many(srkit: Srkit, tmp_path: Path) -> None:
+def test_a_damaged_file_among_many(srkit: Srkit, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(30):
         PIL.Image.fromarray(BYTES[:5, :6]).save(tmp_path / "in" / f"{number:02}.png")
@@ -174,7 +174,7 @@ def test_a_damaged_one_among_many(srkit: Srkit, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 30
 
 
-def test_a_fault_of_a_network_stops_no_other_picture(
+def test_an_error_of_the_network_does_not_stop_other_images(
     srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -184,7 +184,7 @@ def test_a_fault_of_a_network_stops_no_other_picture(
 
     def picky(self: Interpolation, lr: object) -> object:
         if lr.shape[-1] == 5:  # type: ignore[attr-defined]
-            raise RuntimeError("a size that it cannot take")
+            raise RuntimeError("unsupported size")
         return forward(self, lr)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Interpolation, "forward", picky)
@@ -195,13 +195,13 @@ def test_a_fault_of_a_network_stops_no_other_picture(
     assert count == "2 restored by bicubic, 1 failed"
 
 
-def test_damaged_exif_is_left_out(srkit: Srkit, tmp_path: Path) -> None:
+def test_damaged_exif_is_dropped(srkit: Srkit, tmp_path: Path) -> None:
     PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", exif=b"Exif\0\0no exif at all")
     done = srkit("upscale", "a.jpg", "-m", "bicubic")
     assert done.out == "a.jpg: its EXIF is damaged and dropped\n1 restored by bicubic: a_x2.jpg\n"
 
 
-def test_a_format_with_short_sides(srkit: Srkit, tmp_path: Path) -> None:
+def test_a_format_with_limited_sides(srkit: Srkit, tmp_path: Path) -> None:
     PIL.Image.new("L", (5000, 1)).save(tmp_path / "a.png")
     _failed(
         srkit("upscale", "a.png", "-m", "nearest", "--scale", "4", "--format", "webp"),
