@@ -16,7 +16,7 @@ from srkit.interfaces.view import View
 
 
 def classify(evaluator: Evaluator) -> Classification | None:
-    """Classify the data set of an evaluator whose recipe trains a classifier and no generator.
+    """Classify the images of an evaluator, if its recipe trains a classifier and no generator.
 
     The network is in evaluation mode, and its input is that of the training: HR, stretched.
 

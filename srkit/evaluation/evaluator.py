@@ -208,7 +208,7 @@ class Evaluator:
     ) -> Evaluation:
         labelled = bool(rows) and rows[0]["label"] is not None
         by_teacher = self.assembly.recipe.evaluation.labels == "teacher"
-        source = "the teacher's own answers on the originals" if by_teacher else "data set"
+        source = "predictions of the teacher for the originals" if by_teacher else "data set"
         teacher = next(iter(self.assembly.teachers.values()), None)
         classes = self.dataset.classes or (teacher.class_names if teacher else None)
         return Evaluation(

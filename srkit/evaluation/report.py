@@ -223,7 +223,7 @@ def _write_panels(
             writer.figure(
                 f"panels_{kind}_{_slug(against)}.png",
                 figure,
-                f"Images behind the {kind}: {model} against {against}",
+                f"Examples of the {kind}: {model} against {against}",
                 f"From the classes with the biggest {kind} in F1: images that the teacher "
                 f"classifies correctly from {right} and wrongly from {wrong}.{FRAMES}",
                 dpi,

@@ -112,7 +112,7 @@ class Evaluation:
     labels
         ``(N,)`` int64, the true classes; None if there are none.
     label_source
-        Where `labels`, masks or boxes come from: ``data set`` or ``the teacher's own answers on
+        Where `labels`, masks or boxes come from: ``data set`` or ``predictions of the teacher for
         the originals``; empty if there are none.
     classes
         Class names by class index, or None.

@@ -132,7 +132,7 @@ def test_labels_can_be_the_predictions_of_the_teacher(registry: Registry, pictur
     assert found.labels is not None
     assert original.predictions is not None
     assert found.labels.tolist() == original.predictions.tolist()
-    assert found.label_source == "the teacher's own answers on the originals"
+    assert found.label_source == "predictions of the teacher for the originals"
     assert original.values["accuracy"].tolist() == [1.0] * 7
 
 
