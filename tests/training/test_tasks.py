@@ -121,7 +121,7 @@ def test_a_generator_is_trained_by_a_segmentation_network(tmp_path: Path) -> Non
     original, *others = found.models
     assert original.name == "original"
     assert original.mean("miou") == 1
-    assert found.label_source == "the teacher's own answers on the originals"
+    assert found.label_source == "predictions of the teacher for the originals"
     for model in others:
         assert model.predictions is None
         assert 0 <= model.mean("miou") < 1
