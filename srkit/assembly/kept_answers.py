@@ -77,7 +77,10 @@ class KeptAnswers:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):
                 if not self.path.is_file():
-                    _check_space(folder, self.bytes)
+                    free = shutil.disk_usage(folder).free
+                    if self.bytes > free:
+                        needed = f"{self.bytes / 1e9:.3g} GB are needed"
+                        raise OSError(f"{needed}, {free / 1e9:.3g} GB are free")
                     with atomic(self.path) as partial:
                         np.lib.format.open_memmap(partial, "w+", entry, (pictures,)).flush()
             self._entries: NDArray[np.void] = np.lib.format.open_memmap(self.path, "r+")
@@ -109,9 +112,3 @@ class KeptAnswers:
         found["check"] = [zlib.crc32(scores.tobytes()) for scores in found["scores"]]
         self._entries[positions] = found
         return answer
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(f"{needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB are free")

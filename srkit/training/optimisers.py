@@ -20,23 +20,21 @@ def make_optimiser(spec: OptimiserSpec, parameters: Iterable[nn.Parameter]) -> o
     TrainingError
         If all parameters are frozen.
     """
+    options: dict[str, Any] = {"lr": spec.lr, "weight_decay": spec.weight_decay}
     named = {"betas": spec.betas, "eps": spec.eps, "momentum": spec.momentum}
-    given = {name: value for name, value in named.items() if value is not None}
+    options |= {name: value for name, value in named.items() if value is not None}
     trainable = [p for p in parameters if p.requires_grad]
     if not trainable:
         raise TrainingError(
             "nothing is left to train: every parameter is frozen; shorten start.freeze"
         )
+    kinds: dict[str, Any] = {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD}
     if spec.type == "lion":
-        from timm.optim import Lion
+        from timm.optim import Lion  # slow to import
 
-        lion: optim.Optimizer = Lion(trainable, lr=spec.lr, weight_decay=spec.weight_decay, **given)
-        return lion
-    classes: dict[str, Any] = {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD}
-    made: optim.Optimizer = classes[spec.type](
-        trainable, lr=spec.lr, weight_decay=spec.weight_decay, **given
-    )
-    return made
+        kinds["lion"] = Lion
+    optimiser: optim.Optimizer = kinds[spec.type](trainable, **options)
+    return optimiser
 
 
 def learning_rate_factor(

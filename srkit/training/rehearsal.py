@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -80,19 +80,15 @@ def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
     drawn: list[Drawn] = []
     with _collecting(problems, "data.train"):
         drawn += draws.examples()
-        _check_alike(drawn, together)
+        if together:
+            check_traits([item.sample for item in drawn])
         for part in [drawn] if together else [[item] for item in drawn]:
             _compute_losses(assembly, process.device, stack(part))
     with _collecting(problems, "data.train.mix"):
-        mixed_in = draws.mixed_in_examples()
-        _check_alike(drawn[:1] + mixed_in, together)
+        mixed = drawn[:1] + draws.mixed_in_examples()
+        if together and mixed:
+            check_traits([item.sample for item in mixed])
     return problems
-
-
-def _check_alike(drawn: Sequence[Drawn], together: bool) -> None:
-    """Check that samples that share a batch can be stacked."""
-    if together and drawn:
-        check_traits([item.sample for item in drawn])
 
 
 def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> None:
