@@ -232,9 +232,43 @@ def assemble_restoring(tree: Mapping[str, Any], registry: Registry, source: str)
     RecipeError
         With everything that is unknown, wrong or cannot be built.
     """
-    recipe = parse_recipe({key: tree[key] for key in RESTORING if key in tree}, source)
+    return assemble_parts(tree, RESTORING, registry, source)
+
+
+def assemble_parts(
+    tree: Mapping[str, Any],
+    keys: Sequence[str],
+    registry: Registry,
+    source: str,
+    *,
+    splits: Sequence[str] = (),
+    download: bool = True,
+) -> Assembly:
+    """Build the components under some keys of a recipe.
+
+    Parameters
+    ----------
+    tree
+        The recipe.
+    keys
+        The keys to use; `name` is one of them.
+    registry
+        Source of the components.
+    source
+        Names the recipe in errors.
+    splits
+        The data sets to build.
+    download
+        Whether to build components that have to be downloaded first.
+
+    Raises
+    ------
+    RecipeError
+        With everything that is unknown, wrong or cannot be built.
+    """
+    recipe = parse_recipe({key: tree[key] for key in keys if key in tree}, source)
     problems, components = _check_options(recipe, registry)
-    assembly, unbuilt = _build(recipe, components, registry, ())
+    assembly, unbuilt = _build(recipe, components, registry, splits, download=download)
     if problems or unbuilt:
         raise RecipeError(source, [*problems, *unbuilt])
     return assembly

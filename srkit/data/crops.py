@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
@@ -32,6 +32,7 @@ class Drawn:
     picture: tuple[int, bytes] | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Draws:
     """Random crops and orientations of a data set, as a pure function of seed, epoch and index.
 
@@ -53,22 +54,14 @@ class Draws:
         Whether to return what identifies each image.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        seed: int,
-        crop: int | None,
-        augment: Sequence[str],
-        scale: int,
-        mixed_in: Dataset | None = None,
-        share: float = 0.0,
-        *,
-        identified: bool = False,
-    ) -> None:
-        self.identified = identified
-        self.dataset, self.seed, self.crop = dataset, seed, crop
-        self.augment, self.scale = tuple(augment), scale
-        self.mixed_in, self.share = mixed_in, share
+    dataset: Dataset
+    seed: int
+    crop: int | None
+    augment: Sequence[str]
+    scale: int
+    mixed_in: Dataset | None = None
+    share: float = 0.0
+    identified: bool = field(default=False, kw_only=True)
 
     def draw(self, epoch: int, index: int) -> Drawn:
         """Draw a sample of an epoch."""

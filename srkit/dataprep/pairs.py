@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-from srkit.assembly.build import complete
-from srkit.assembly.chain import join
-from srkit.components.options import build
+from srkit.assembly.build import assemble_parts, complete
 from srkit.components.registry import Registry
 from srkit.data.crops import Drawn
-from srkit.errors import RecipeError, SrkitError
-from srkit.images.formats import Formats
+from srkit.errors import RecipeError
 from srkit.interfaces import Dataset, Degradation, Sample
 from srkit.recipe.recipe import Recipe
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+#: The keys of a recipe from which pairs are drawn.
+PARTS = ("name", "seed", "scale", "channels", "degradation", "data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,30 +74,14 @@ def build_pairs(recipe: Recipe, registry: Registry, split: Split, source: str) -
     RecipeError
         If one of them cannot be built, the recipe has no such split, or it has several scales.
     """
-    recipe, components = complete(recipe, registry, source)
+    recipe, _ = complete(recipe, registry, source)
     chosen = getattr(recipe.data, split)
     if chosen is None:
         known = ", ".join(name for name in SPLITS if getattr(recipe.data, name)) or "no data"
         raise RecipeError(source, [f"data.{split}: missing; the recipe has {known}"])
-    scale = recipe.scales[0]
     if len(recipe.scales) > 1:
-        raise RecipeError(
-            source, [f"scale: got {recipe.scale}; expected one scale, such as scale={scale}"]
-        )
-    supplied = {"scale": scale, "channels": recipe.channels, "formats": Formats.of(registry)}
-    own, mixed = f"data.{split}.dataset", f"data.{split}.mix.dataset"
-    wanted = {own: chosen.dataset, **dict(recipe.degradation_steps())}
-    if chosen.mix is not None:
-        wanted[mixed] = chosen.mix.dataset
-    built: dict[str, Any] = {}
-    problems = []
-    for path, spec in wanted.items():
-        try:
-            built[path] = build(components[path].factory, spec.options, **supplied)
-        except (ValueError, SrkitError) as error:
-            problems.append(f"{path}: {error}")
-    if problems:
-        raise RecipeError(source, problems)
-    dataset, mixed_in = built.pop(own), built.pop(mixed, None)
-    degradation = join(list(built.values())) if built else None
-    return Pairs(recipe, split, source, dataset, degradation, mixed_in)
+        one = f"scale={recipe.scales[0]}"
+        raise RecipeError(source, [f"scale: got {recipe.scale}; expected one scale, such as {one}"])
+    parts = assemble_parts(recipe.dump(), PARTS, registry, source, splits=[split])
+    dataset, mixed = parts.data[split], parts.mixed_in.get(split)
+    return Pairs(recipe, split, source, dataset, parts.degradation, mixed)

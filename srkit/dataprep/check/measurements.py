@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.fft import dctn
 from torch import Tensor
 
 from srkit.functional.resizing import resize
@@ -148,17 +148,9 @@ def perceptual_hash(image: Tensor) -> tuple[int, NDArray[np.float32]]:
     small = resize(grey, (SMALL, SMALL), kernel="bilinear")
     pixels = small[0, 0].double().numpy()
     pixels = (pixels - pixels.mean()) / max(pixels.std(), 1e-12)
-    waves = _waves()
-    strengths = (waves @ pixels @ waves.T).ravel()
+    strengths = dctn(pixels)[1 : BITS + 1, 1 : BITS + 1].ravel()
     above = strengths > np.median(strengths)
     return int.from_bytes(np.packbits(above).tobytes(), "big"), pixels.astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _waves() -> NDArray[np.float64]:
-    """Return the lowest waves of the cosine transform but the constant one: ``(BITS, SMALL)``."""
-    places, orders = np.arange(SMALL) + 0.5, np.arange(1, BITS + 1)
-    return np.cos(np.pi * orders[:, None] * places / SMALL)
 
 
 def shift_between(hr: Tensor, lr: Tensor) -> tuple[float, float]:

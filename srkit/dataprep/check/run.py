@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from srkit.assembly.build import complete
-from srkit.components.options import build, downloads
+from srkit.assembly.build import assemble_parts
+from srkit.components.options import build
 from srkit.components.registry import Registry
 from srkit.data.truth import task_of
 from srkit.dataprep.check.issues import DataCheck, ImageId, find_issues
@@ -18,7 +18,6 @@ from srkit.dataprep.pairs import SPLITS, build_pairs
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.images.formats import Formats
 from srkit.interfaces import Dataset, Task
-from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
 from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress_bars
@@ -66,21 +65,14 @@ def _teachers(
     recipe: Recipe, registry: Registry, source: str, notes: list[str]
 ) -> dict[str, tuple[Task, int]]:
     """Return task and number of classes of each teacher that can be built without a download."""
-    recipe, components = complete(recipe, registry, source)
-    supplied = {"channels": recipe.channels, "formats": Formats.of(registry)}
-    found = {}
-    for name, spec in recipe.teachers.items():
-        factory = components[f"teachers.{name}"].factory
-        if any(references(spec.options)) or downloads(factory, spec.options):
-            notes.append(f"teachers.{name}: not available yet; its classes are not checked")
-            continue
-        try:
-            teacher = build(factory, spec.options, **supplied)
-        except (ValueError, SrkitError) as error:
-            raise RecipeError(source, [f"teachers.{name}: {error}"]) from error
-        if teacher.classes:
-            found[name] = (task_of(teacher), teacher.classes)
-    return found
+    keys = ("name", "scale", "channels", "teachers")
+    built = assemble_parts(recipe.dump(), keys, registry, source, download=False).teachers
+    notes += [
+        f"teachers.{name}: not available yet; its classes are not checked"
+        for name in recipe.teachers
+        if name not in built
+    ]
+    return {name: (task_of(each), each.classes) for name, each in built.items() if each.classes}
 
 
 def check_folder(
@@ -109,7 +101,7 @@ def check_folder(
         factory = registry.get("datasets", "webdataset").factory
         root = folder if is_address else str(path)
         dataset: Dataset = build(factory, {"root": root}, formats=formats)
-        shards = {"shards": DatasetImages(dataset, None)}
+        shards = {"shards": DatasetImages(dataset)}
         return _examine(DataCheck(path.name, shards, notes=[*dataset.notes]), console, workers)
     files = sorted(
         file

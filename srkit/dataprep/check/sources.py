@@ -5,38 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from srkit.images.formats import Formats
 from srkit.interfaces import Dataset, Image, Sample
 
 
-class Images(Protocol):
-    """The images of a split, by index."""
-
-    @property
-    def classes(self) -> int | None:
-        """Number of classes; None if the images have no labels."""
-        ...
-
-    @property
-    def scale(self) -> int | None:
-        """Ratio of the sides of HR and LR; None if there are no pairs."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def read(self, index: int) -> tuple[Sample, str]:
-        """Read an image and the type of its stored values, such as ``8 bits``, if known."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class DatasetImages:
-    """The images of a data set."""
+    """The images of a data set.
+
+    Parameters
+    ----------
+    dataset
+        The data set.
+    scale
+        Ratio of the sides of HR and LR; None if there are no pairs.
+    """
 
     dataset: Dataset
-    scale: int | None
+    scale: int | None = None
 
     @property
     def classes(self) -> int | None:
@@ -47,29 +34,42 @@ class DatasetImages:
         return len(self.dataset)
 
     def read(self, index: int) -> tuple[Sample, str]:
-        """Read an image; a data set does not say how its values are stored."""
+        """Read an image; the type of its stored values is not known."""
         return self.dataset[index], ""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderImages:
-    """Image files of a folder, named by their relative paths."""
+    """Image files of a folder, named by their relative paths.
+
+    Parameters
+    ----------
+    files, folder
+        The files and their folder.
+    formats
+        The image formats.
+    classes, scale
+        As of :class:`DatasetImages`.
+    """
 
     files: Sequence[Path]
     folder: Path
     formats: Formats
-    classes: int | None = None
-    scale: int | None = None
+    classes: None = None
+    scale: None = None
 
     def __len__(self) -> int:
         return len(self.files)
 
     def read(self, index: int) -> tuple[Sample, str]:
-        """Read an image and the type of its stored values."""
+        """Read an image and the type of its stored values, such as ``8 bits``."""
         path = self.files[index]
         image = self.formats.read(path)
         name = path.relative_to(self.folder).as_posix()
         return Sample(name, image.pixels, data_range=image.data_range), _value_type(image)
+
+
+Images = DatasetImages | FolderImages
 
 
 def _value_type(image: Image) -> str:

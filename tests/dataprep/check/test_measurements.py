@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pictures
-from scipy.fft import dctn
 from scipy.ndimage import shift as shifted
 from skimage import data
 from skimage.registration import phase_cross_correlation
@@ -32,7 +31,8 @@ def bits_apart(one: int, other: int) -> int:
 
 def test_the_hash_consists_of_the_lowest_frequencies(photo: Tensor) -> None:
     found, grey = perceptual_hash(photo)
-    frequencies = dctn(grey.astype(float), type=2)[1:9, 1:9].ravel()
+    waves = np.cos(np.pi * np.arange(1, 9)[:, None] * (np.arange(32) + 0.5) / 32)
+    frequencies = (waves @ grey.astype(float) @ waves.T).ravel()
     bits = "".join("1" if above else "0" for above in frequencies > np.median(frequencies))
     assert found == int(bits, 2)
     assert grey.mean() == pytest.approx(0, abs=1e-6)
