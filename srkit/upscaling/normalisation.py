@@ -19,11 +19,23 @@ NO_VALUES = "no pixel has a value: all are NaN or infinite"
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """From the values of an image to those of a network: ``(x - offset) * factor + target``."""
+    """From an image to the input of a network: ``(x - offset) * factor + target``, as bands.
+
+    Parameters
+    ----------
+    offset, factor, target
+        How values are converted.
+    bands
+        Channels of the image.
+    channels
+        Channels of the network; None for any number.
+    """
 
     offset: float
     factor: float
-    target: float = 0.0
+    target: float
+    bands: int
+    channels: int | None
 
     @classmethod
     def of(cls, image: Image, model: Model) -> Normalisation:
@@ -38,32 +50,48 @@ class Normalisation:
         DataError
             If the model requires calibrated fluxes, and the zero point of the image is unknown.
         """
+        shape = len(image.pixels), model.channels
         if model.stretch is not None and model.stretch.unitless:
-            return cls(0.0, 1.0)
+            return cls(0.0, 1.0, 0.0, *shape)
         quantity = model.quantity
         if quantity.zero_point is None:
             low, high = image.data_range
             black, white = quantity.data_range
-            return cls(low, (white - black) / (high - low), black)
+            return cls(low, (white - black) / (high - low), black, *shape)
         zero_point = image.metadata.get("zero_point")
         if zero_point is None:
             raise DataError(
                 "states no zero point, but the network was trained on calibrated fluxes (AB "
                 f"{quantity.zero_point:g}); give it with --zero-point"
             )
-        return cls(0.0, 10 ** (0.4 * (quantity.zero_point - zero_point)))
+        return cls(0.0, 10 ** (0.4 * (quantity.zero_point - zero_point)), 0.0, *shape)
 
     def apply(self, values: Tensor) -> Tensor:
-        """Convert values of the image to those of the network."""
-        return (values - self.offset) * self.factor + self.target
+        """Convert ``(C, H, W)`` values of the image to bands, see :func:`as_bands`."""
+        return as_bands((values - self.offset) * self.factor + self.target, self.channels)
 
-    def invert(self, values: Tensor) -> Tensor:
-        """Convert values of the network to those of the image."""
-        return (values - self.target) / self.factor + self.offset
+    def invert(self, bands: Tensor) -> Tensor:
+        """Convert SR of the bands, ``(N, channels, H, W)``, to values of the image, on the CPU."""
+        return (self._merged(bands) - self.target) / self.factor + self.offset
 
-    def invert_sigma(self, sigma: Tensor) -> Tensor:
-        """Convert standard deviations of the network's values to those of the image's."""
-        return sigma / abs(self.factor)
+    def invert_sigma(self, bands: Tensor) -> Tensor:
+        """Convert standard deviations of SR of the bands to those of the image."""
+        return self._merged(bands) / abs(self.factor)
+
+    def _merged(self, bands: Tensor) -> Tensor:
+        """Undo :func:`as_bands`; RGB of one band is averaged."""
+        apart = len(bands) > 1 or bands.shape[1] != self.bands
+        return (bands.mean(1) if apart else bands[0]).cpu()
+
+    @property
+    def notes(self) -> list[str]:
+        """Messages for the user on how the bands are arranged, if there is a choice."""
+        if self.channels in (None, self.bands):
+            return []
+        if self.channels == 1:
+            return [f"{self.bands} bands are restored one by one"]
+        each = "the only band" if self.bands == 1 else f"each of {self.bands} bands"
+        return [f"the network is for RGB: {each} is used as red, green and blue"]
 
 
 def as_bands(values: Tensor, channels: int | None) -> Tensor:
@@ -83,16 +111,6 @@ def as_bands(values: Tensor, channels: int | None) -> Tensor:
     raise DataError(f"has {len(values)} channels, but the network expects {channels}")
 
 
-def note_on_bands(bands: int, channels: int | None) -> list[str]:
-    """Describe how :func:`as_bands` arranges bands, if there is a choice."""
-    if channels in (None, bands):
-        return []
-    if channels == 1:
-        return [f"{bands} bands are restored one by one"]
-    each = "the only band" if bands == 1 else f"each of {bands} bands"
-    return [f"the network is for RGB: {each} is used as red, green and blue"]
-
-
 def note_on_holes(count: int) -> str:
     """Describe that some pixels have no value."""
     counted = "1 pixel has" if count == 1 else f"{count} pixels have"
@@ -110,10 +128,3 @@ def filled(pixels: Tensor, holes: Tensor, medians: Tensor | None = None) -> Tens
         else:
             band[bad] = band[~bad].median() if not bad.all() else 0.0
     return full
-
-
-def merge_bands(bands: Tensor, channels: int) -> Tensor:
-    """Undo :func:`as_bands` for an image of so many channels; RGB of one band is averaged."""
-    if len(bands) > 1 or bands.shape[1] != channels:
-        return bands.mean(1)
-    return bands[0]

@@ -182,6 +182,11 @@ def reach(
     return FARTHEST
 
 
+def free_memory() -> int:
+    """Return the bytes of memory that are available."""
+    return int(psutil.virtual_memory().available)
+
+
 def side_that_fits(network: nn.Module, channels: int, device: torch.device, margin: int) -> int:
     """Choose the side of a tile, without its margin, by the free memory.
 
@@ -193,10 +198,7 @@ def side_that_fits(network: nn.Module, channels: int, device: torch.device, marg
         16 to 1024.
     """
     needed = 4 * _bytes_of_largest_layer(network, channels, device)
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     whole = int((SHARE * free / needed) ** 0.5)
     return max(SMALLEST, min(LARGEST, whole - 2 * margin))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -15,15 +14,7 @@ from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
 from srkit.interfaces import Image, Upscaled
 from srkit.upscaling.groups import map_groups
 from srkit.upscaling.network import Engine, NetworkRunner
-from srkit.upscaling.normalisation import (
-    NO_VALUES,
-    Normalisation,
-    as_bands,
-    filled,
-    merge_bands,
-    note_on_bands,
-    note_on_holes,
-)
+from srkit.upscaling.normalisation import NO_VALUES, Normalisation, filled, note_on_holes
 
 if TYPE_CHECKING:
     from srkit.models.open import Model
@@ -148,10 +139,12 @@ class ImageUpscaler:
         """
 
         def restore(group: list[Image]) -> list[Upscaled]:
-            prepared = [self._prepare(image) for image in group]
-            restored = self._restore([each.bands for each in prepared], group[0], report)
+            forms = [Normalisation.of(image, self.model) for image in group]
+            bands = [form.apply(_filled(image)) for form, image in zip(forms, group, strict=True)]
+            restored = self._restore(bands, group[0], report)
             return [
-                self._finish(each, *parts) for each, parts in zip(prepared, restored, strict=True)
+                self._finish(image, form, *parts)
+                for image, form, parts in zip(group, forms, restored, strict=True)
             ]
 
         return map_groups(
@@ -184,18 +177,7 @@ class ImageUpscaler:
                 "SR is the mean over eight flips and rotations, and its uncertainty is their "
                 "scatter, not an error estimate: the network predicts none"
             )
-        return [*notes, *note_on_bands(len(image.pixels), self.model.channels)]
-
-    def _prepare(self, image: Image) -> _Prepared:
-        """Convert an image to the values and channels of the network."""
-        pixels = image.pixels.float()
-        holes = ~pixels.isfinite()
-        if holes.all():
-            raise DataError(NO_VALUES)
-        normalisation = Normalisation.of(image, self.model)
-        values = normalisation.apply(filled(pixels, holes))
-        bands = as_bands(values, self.model.channels)
-        return _Prepared(holes, normalisation, bands, self.notes_on(image))
+        return [*notes, *Normalisation.of(image, self.model).notes]
 
     def _restore(
         self, bands: list[Tensor], image: Image, report: Callable[[int, int], None]
@@ -216,36 +198,36 @@ class ImageUpscaler:
         sigmas = [None] * len(bands) if sigma is None else torch.split(sigma, counts)
         return list(zip(torch.split(sr, counts), sigmas, strict=True))
 
-    def _finish(self, given: _Prepared, sr: Tensor, sigma: Tensor | None) -> Upscaled:
+    def _finish(
+        self, image: Image, form: Normalisation, sr: Tensor, sigma: Tensor | None
+    ) -> Upscaled:
         """Convert SR of an image to its scale, its values and its bands."""
-        holes, notes = given.holes, given.notes
+        holes, notes = ~image.pixels.isfinite(), self.notes_on(image)
         height, width = (resized_side(side, self.scale) for side in holes.shape[-2:])
-        missing = None
+
+        def resized(bands: Tensor, kernel: Kernel) -> Tensor:
+            if self.scale == self.model.scale:
+                return bands
+            factor = self.scale / self.model.scale
+            return resize(bands, (height, width), factor=factor, kernel=kernel)
+
+        pixels = form.invert(resized(sr, "bicubic"))
+        spread = None if sigma is None else form.invert_sigma(resized(sigma, "bilinear"))
         if holes.any():
-            missing = resize_mask(holes, (height, width))
             notes.append(note_on_holes(int(holes.sum())))
-
-        def gather(bands: Tensor, kernel: Kernel) -> Tensor:
-            if self.scale != self.model.scale:
-                factor = self.scale / self.model.scale
-                bands = resize(bands, (height, width), factor=factor, kernel=kernel)
-            pixels = merge_bands(bands, len(holes)).cpu()
-            return pixels if missing is None else pixels.masked_fill(missing, torch.nan)
-
-        pixels = given.normalisation.invert(gather(sr, "bicubic"))
-        if sigma is None:
-            return Upscaled(pixels, None, notes)
-        return Upscaled(pixels, given.normalisation.invert_sigma(gather(sigma, "bilinear")), notes)
+            missing = resize_mask(holes, (height, width))
+            pixels = pixels.masked_fill(missing, torch.nan)
+            spread = None if spread is None else spread.masked_fill(missing, torch.nan)
+        return Upscaled(pixels, spread, notes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """An image as the network receives it, ``(N, channels, H, W)``."""
-
-    holes: Tensor
-    normalisation: Normalisation
-    bands: Tensor
-    notes: list[str]
+def _filled(image: Image) -> Tensor:
+    """Return the pixels of an image, with holes filled."""
+    pixels = image.pixels.float()
+    holes = ~pixels.isfinite()
+    if holes.all():
+        raise DataError(NO_VALUES)
+    return filled(pixels, holes)
 
 
 def joined(parts: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:

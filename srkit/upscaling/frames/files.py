@@ -8,8 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from srkit import __version__
 from srkit.errors import DataError, OutputError, SrkitError
 from srkit.functional.resizing import resized_side
@@ -29,6 +27,7 @@ from srkit.upscaling.frames.geometry import Window
 from srkit.upscaling.frames.journal import Journal, Strip
 from srkit.upscaling.frames.windows import FrameUpscaler, RestoredWindow
 from srkit.upscaling.jobs import PARTIAL, Job
+from srkit.upscaling.tiling import free_memory
 from srkit.upscaling.upscalers import AnyUpscaler
 
 #: LR pixels above which a frame is restored window by window, if its formats can.
@@ -86,11 +85,6 @@ def needed_memory(shape: tuple[int, ...], scale: float) -> int:
     lr = height * width
     sr = resized_side(height, scale) * resized_side(width, scale)
     return 4 * channels * (COPIES[0] * lr + COPIES[1] * sr)
-
-
-def free_memory() -> int:
-    """Return the bytes of memory that are available."""
-    return int(psutil.virtual_memory().available)
 
 
 def check_memory(shape: tuple[int, ...], scale: float) -> None:

@@ -11,19 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.functional.resizing import Kernel, resized_side
+from srkit.functional.resizing import resized_side
 from srkit.interfaces import FrameStretch, Image, ImageSource, Upscaled
 from srkit.upscaling.alpha import is_uniform, premultiplied, unpremultiplied
 from srkit.upscaling.frames.geometry import FrameAxis, PieceOfFrame, Span, Window, divide
 from srkit.upscaling.frames.statistics import FrameStatistics, frame_statistics, read_bands
 from srkit.upscaling.images import describe_source, finish_image, history
-from srkit.upscaling.normalisation import (
-    Normalisation,
-    as_bands,
-    filled,
-    merge_bands,
-    note_on_holes,
-)
+from srkit.upscaling.normalisation import Normalisation, filled, note_on_holes
 from srkit.upscaling.tiling import reach
 from srkit.upscaling.upscaler import ImageUpscaler, joined
 
@@ -244,7 +238,7 @@ class _Layer:
         self._upscaler, self._outline = upscaler, outline
         self._values, self._source, self._known = values, source, fitted
         self._normalisation = Normalisation.of(outline, upscaler.model)
-        as_bands(outline.pixels, upscaler.model.channels)  # raises if the channels do not fit
+        self._normalisation.apply(outline.pixels)  # raises if the channels do not fit
 
     @cached_property
     def fitted(self) -> Tensor | None:
@@ -270,17 +264,13 @@ class _Layer:
             for band, fit in zip(bands, fits, strict=True)
         )
 
-        def gather(bands: Tensor, kernel: Kernel) -> Tensor:
-            return merge_bands(place.resize(bands, kernel), len(self._outline.pixels)).cpu()
-
-        pixels = self._normalisation.invert(gather(sr, "bicubic"))
+        pixels = self._normalisation.invert(place.resize(sr, "bicubic"))
         if sigma is None:
             return pixels, None
-        return pixels, self._normalisation.invert_sigma(gather(sigma, "bilinear"))
+        return pixels, self._normalisation.invert_sigma(place.resize(sigma, "bilinear"))
 
     def _bands(self, part: Image) -> Tensor:
-        values = self._normalisation.apply(self._values(part))
-        return as_bands(values, self._upscaler.model.channels)
+        return self._normalisation.apply(self._values(part))
 
 
 def _alpha(part: Image) -> Tensor:
