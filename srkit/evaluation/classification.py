@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MICRO, MACRO = "micro-average", "macro-average"
+#: Columns of the table of classes.
+COLUMNS = ("class", "images", "accuracy", "auc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +37,6 @@ class Roc:
     def auc(self) -> float:
         """Area under the curve in [0, 1]: 0.5 is chance."""
         return float(np.trapezoid(self.true_positive_rate, self.false_positive_rate))
-
-
-@dataclass(frozen=True, slots=True)
-class ClassRow:
-    """A row of the table of classes.
-
-    Parameters
-    ----------
-    name
-        Name of the class or the average.
-    images
-        Number of its images.
-    accuracy
-        Share of them that are classified correctly; NaN without any.
-    auc
-        Area under the ROC curve; NaN without a curve.
-    """
-
-    name: str
-    images: int
-    accuracy: float
-    auc: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +89,17 @@ class Classification:
         positive = self.labels[:, None] == np.arange(len(self.classes))
         return roc_curve(positive.ravel(), self.probabilities.ravel())
 
-    def table(self) -> list[ClassRow]:
+    def table(self) -> list[dict[str, Any]]:
         """Return accuracy and AUC of each class, and their micro-average and macro-average.
 
         The micro-average weights all images equally, the macro-average all classes with images.
+
+        Returns
+        -------
+        list of dict
+            ``class``, the name of the class or average; ``images``, their number; ``accuracy``, the
+            share that is classified correctly, NaN without images; ``auc``, the area under the ROC
+            curve, NaN without a curve.
         """
         counts = self.confusion()
         images = counts.sum(1)
@@ -119,15 +107,15 @@ class Classification:
         np.divide(counts.diagonal(), images, out=accuracy, where=images > 0)
         areas = {k: curve.auc for k, curve in self.curves().items()}
         rows = [
-            ClassRow(name, int(images[k]), float(accuracy[k]), areas.get(k, np.nan))
+            (name, int(images[k]), float(accuracy[k]), areas.get(k, np.nan))
             for k, name in enumerate(self.classes)
         ]
         total = len(self.labels)
         right = float(counts.trace() / total)
         mean = float(np.mean(list(areas.values()))) if areas else np.nan
-        rows.append(ClassRow(MICRO, total, right, self.micro_average().auc))
-        rows.append(ClassRow(MACRO, total, float(np.nanmean(accuracy)), mean))
-        return rows
+        rows.append((MICRO, total, right, self.micro_average().auc))
+        rows.append((MACRO, total, float(np.nanmean(accuracy)), mean))
+        return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
 def roc_curve(positive: NDArray[np.bool_], scores: Floats) -> Roc:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple
 from typing import Any
 
 from rich.console import Console
@@ -87,8 +86,8 @@ def _write_classification(classification: Classification, writer: ReportWriter) 
             roc.false_positive_rate, roc.true_positive_rate, roc.thresholds, strict=True
         )
     )
-    table = map(astuple, classification.table())
-    writer.csv("classification.csv", ["class", "images", "accuracy", "auc"], table)
+    rows = classification.table()
+    writer.csv("classification.csv", rows[0], (row.values() for row in rows))
     writer.csv("confusion_matrix.csv", ["true \\ predicted", *classification.classes], matrix)
     header = ["class", "false_positive_rate", "true_positive_rate", "threshold"]
     writer.csv("roc.csv", header, points)
@@ -136,13 +135,11 @@ def _print_classification(classification: Classification, console: Console) -> N
     """Print accuracy and AUC of each class and the averages; of many classes only the averages."""
     rows = classification.table()
     rows = rows if len(classification.classes) <= NAMED else rows[-2:]
-    numbers = {"accuracy ↑": [row.accuracy for row in rows], "AUC ↑": [row.auc for row in rows]}
-    columns = [Column("images", [str(row.images) for row in rows])]
-    columns += [
-        Column(name, ["–" if math.isnan(x) else f"{x:.4f}" for x in values])
-        for name, values in numbers.items()
-    ]
-    print_columns(None, Column("class", [row.name for row in rows]), columns, console)
+    columns = [Column("images", [str(row["images"]) for row in rows])]
+    for key, name in (("accuracy", "accuracy ↑"), ("auc", "AUC ↑")):
+        texts = ["–" if math.isnan(row[key]) else f"{row[key]:.4f}" for row in rows]
+        columns.append(Column(name, texts))
+    print_columns(None, Column("class", [row["class"] for row in rows]), columns, console)
 
 
 def summary_text(evaluation: Evaluation, metric: MetricInfo, model: ModelResult) -> str:
@@ -201,6 +198,7 @@ def _write_classes(scores: ClassScores, writer: ReportWriter) -> None:
 
 
 def _summary(evaluation: Evaluation) -> dict[str, Any]:
+    classification = evaluation.classification
     return {
         "title": evaluation.title,
         "images": len(evaluation.names),
@@ -208,18 +206,9 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
         "metrics": {metric.name: metric.properties() for metric in evaluation.metrics},
         "gap": {"lower": LOWER, "upper": ORIGINAL},
         "models": [_model_summary(evaluation, model) for model in evaluation.models],
-        "classification": _classification_summary(evaluation.classification),
+        "classification": classification and classification.table(),
         "notes": evaluation.notes,
     }
-
-
-def _classification_summary(classification: Classification | None) -> list[dict[str, Any]] | None:
-    if classification is None:
-        return None
-    return [
-        {"class": row.name, "images": row.images, "accuracy": row.accuracy, "auc": row.auc}
-        for row in classification.table()
-    ]
 
 
 def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]:

@@ -57,18 +57,18 @@ def test_the_table_agrees_with_scikit_learn() -> None:
     one_hot = np.eye(3)[found.labels]
     recall = metrics.recall_score(found.labels, found.predictions, average=None)
     areas = metrics.roc_auc_score(one_hot, found.probabilities, average=None)
-    np.testing.assert_allclose([row.accuracy for row in rows], recall)
-    np.testing.assert_allclose([row.auc for row in rows], areas)
-    assert [row.images for row in rows] == np.bincount(found.labels).tolist()
-    assert (micro.name, macro.name) == (MICRO, MACRO)
-    assert micro.accuracy == metrics.accuracy_score(found.labels, found.predictions)
-    assert macro.accuracy == pytest.approx(
+    np.testing.assert_allclose([row["accuracy"] for row in rows], recall)
+    np.testing.assert_allclose([row["auc"] for row in rows], areas)
+    assert [row["images"] for row in rows] == np.bincount(found.labels).tolist()
+    assert (micro["class"], macro["class"]) == (MICRO, MACRO)
+    assert micro["accuracy"] == metrics.accuracy_score(found.labels, found.predictions)
+    assert macro["accuracy"] == pytest.approx(
         metrics.balanced_accuracy_score(found.labels, found.predictions)
     )
     for row in (micro, macro):
-        average = row.name.removesuffix("-average")
+        average = row["class"].removesuffix("-average")
         expected = metrics.roc_auc_score(one_hot, found.probabilities, average=average)
-        assert row.auc == pytest.approx(expected)
+        assert row["auc"] == pytest.approx(expected)
 
 
 def test_perfect_chance_and_reversed() -> None:
@@ -84,10 +84,10 @@ def test_a_class_without_images_has_no_curve_and_is_not_averaged() -> None:
     found = Classification(labels, probabilities, ["a", "b", "empty"])
     assert found.curves().keys() == {0, 1}
     _, _, empty, _, macro = found.table()
-    assert empty.images == 0
-    assert np.isnan(empty.accuracy) and np.isnan(empty.auc)
-    assert macro.accuracy == 0.75
-    assert macro.auc == 1.0
+    assert empty["images"] == 0
+    assert np.isnan(empty["accuracy"]) and np.isnan(empty["auc"])
+    assert macro["accuracy"] == 0.75
+    assert macro["auc"] == 1.0
 
 
 def test_images_of_one_class_have_only_the_micro_average() -> None:
@@ -95,9 +95,9 @@ def test_images_of_one_class_have_only_the_micro_average() -> None:
     assert found.curves() == {}
     _, _, micro, macro = found.table()
     # Right are 0.8 and 0.3, wrong 0.2 and 0.7: three of the four pairs are in order.
-    assert micro.auc == 0.75
-    assert macro.accuracy == 0.5
-    assert np.isnan(macro.auc)
+    assert micro["auc"] == 0.75
+    assert macro["accuracy"] == 0.5
+    assert np.isnan(macro["auc"])
 
 
 @pytest.mark.parametrize("truth", [True, False])

@@ -181,6 +181,10 @@ def test_the_classifier_is_printed(classes: int) -> None:
     assert found is not None
     *rows, micro, macro = found.table()
     for row in (micro, macro, *(rows if classes == 3 else ())):
-        (line,) = [line for line in text.getvalue().splitlines() if line.startswith(row.name)]
-        assert line.split()[-3:] == [str(row.images), f"{row.accuracy:.4f}", f"{row.auc:.4f}"]
+        (line,) = [line for line in text.getvalue().splitlines() if line.startswith(row["class"])]
+        assert line.split()[-3:] == [
+            str(row["images"]),
+            f"{row['accuracy']:.4f}",
+            f"{row['auc']:.4f}",
+        ]
     assert ("cdm" in text.getvalue()) == (classes == 3)
