@@ -44,14 +44,14 @@ def load(pictures: Pictures, workers: int, first: int = 0, last: int = 4) -> lis
     return list(training_batches({2: draws}, share, first, last, workers))
 
 
-def test_worker_processes_change_nothing() -> None:
+def test_worker_processes_do_not_change_batches() -> None:
     pictures = Pictures([(5 + i % 3, 6) for i in range(11)])
     alone, helped = load(pictures, 0), load(pictures, 2)
     assert len(alone) == len(helped) == 4
     assert all(same(*pair) for pair in zip(helped, alone, strict=True))
 
 
-def test_loading_goes_on_from_any_step() -> None:
+def test_loading_resumes_at_any_step() -> None:
     pictures = Pictures([(6, 6)] * 11)
     whole = load(pictures, 0, 0, 6)
     for first in range(6):
@@ -97,7 +97,7 @@ def test_evaluation_keeps_the_order(workers: int) -> None:
     assert names(pictures, [6, 2, 0, 1], 4, workers) == [["6"], ["2"], ["0", "1"]]
 
 
-def test_evaluation_gives_whole_images() -> None:
+def test_evaluation_loads_whole_images() -> None:
     pictures = Pictures([(4, 5), (4, 5)])
     (batch,) = evaluation_batches(pictures, [1, 0], 2, 0, 0)
     torch.testing.assert_close(batch.hr[0], pictures[1].hr, rtol=0, atol=0)
@@ -105,7 +105,7 @@ def test_evaluation_gives_whole_images() -> None:
 
 
 class Mixed(Pictures):
-    """Pictures of one shape; the second has no label, the third another data range."""
+    """Pictures of one shape; the second has no label, the third a different data range."""
 
     def __getitem__(self, index: int) -> Sample:
         hr = torch.zeros(3, 4, 4)
@@ -113,7 +113,7 @@ class Mixed(Pictures):
         return Sample(f"{index}.png", hr, None, label, (0.0, 5.0) if index == 2 else (0.0, 1.0))
 
 
-def test_evaluation_mixes_no_kinds() -> None:
+def test_evaluation_does_not_mix_kinds() -> None:
     batches = list(evaluation_batches(Mixed([(4, 4)] * 5), range(5), 5, 0, 0))
     assert [batch.names for batch in batches] == [
         ["0.png"],

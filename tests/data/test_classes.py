@@ -1,4 +1,4 @@
-"""Classes chosen by index, wnid or name."""
+"""Classes selected by index, WordNet ID or name."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from srkit.data.classes import choose_classes
 BIRDS = [("n1", "wren", "jenny"), ("n2", "Robin"), ("n3", "crane"), ("n4", "crane")]
 
 
-def test_every_way_to_name_a_class() -> None:
+def test_indices_ids_and_names() -> None:
     assert choose_classes([3, "ROBIN", "n1"], BIRDS) == [0, 1, 3]
     assert choose_classes(["Jenny", "n3"], BIRDS) == [0, 2]
     assert choose_classes([5, 2], 6) == [2, 5]
 
 
-def test_a_file_lists_one_a_line(tmp_path: Path) -> None:
+def test_a_file_with_one_class_per_line(tmp_path: Path) -> None:
     path = tmp_path / "some.txt"
     path.write_text("robin\n\n  0 \nn4\n")
     assert choose_classes(path, BIRDS) == [0, 1, 3]

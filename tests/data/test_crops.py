@@ -41,7 +41,7 @@ def test_crops_reach_every_place() -> None:
 
 
 @pytest.mark.parametrize("shape", [(8, 7), (7, 9)])
-def test_picture_smaller_than_the_crop(shape: tuple[int, int]) -> None:
+def test_an_image_smaller_than_the_crop(shape: tuple[int, int]) -> None:
     height, width = shape
     message = (
         f"night/a.png: {width}x{height} pixels are too few for a crop of 8; choose a smaller "
@@ -52,7 +52,7 @@ def test_picture_smaller_than_the_crop(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (8, 9), (9, 8)])
-def test_pair_of_another_scale(shape: tuple[int, int]) -> None:
+def test_a_pair_that_does_not_fit_the_scale(shape: tuple[int, int]) -> None:
     height, width = shape
     sample = Sample("a.png", torch.zeros(3, 16, 16), torch.zeros(3, *shape))
     message = (
@@ -64,8 +64,8 @@ def test_pair_of_another_scale(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("lr_side", [5, 6])
-def test_crop_of_a_pair_whose_hr_is_no_multiple(lr_side: int) -> None:
-    """LR of 11 pixels at scale 2 has 5 or 6, as it was rounded; both are cut inside HR."""
+def test_crops_of_a_pair_whose_hr_is_not_a_multiple(lr_side: int) -> None:
+    """At scale 2, LR of 11 pixels has 5 or 6 pixels, depending on the rounding."""
     sample = Sample("a.png", torch.zeros(1, 11, 11), torch.zeros(1, lr_side, lr_side))
     for seed in range(50):
         cut = random_crop(sample, 10, 2, np.random.default_rng(seed))
@@ -74,7 +74,7 @@ def test_crop_of_a_pair_whose_hr_is_no_multiple(lr_side: int) -> None:
 
 
 def orientations(image: Tensor) -> list[Tensor]:
-    """List the eight, by quarter turns of the image and of its mirror image."""
+    """Return the eight orientations: rotations of the image and of its mirror image."""
     return [
         torch.rot90(mirrored, turns, (-2, -1))
         for mirrored in (image, image.flip(-1))
@@ -86,7 +86,7 @@ def orientations(image: Tensor) -> list[Tensor]:
     ("augment", "seen"),
     [((), {0}), (("flip",), {0, 2, 4, 6}), (("flip", "rotate"), set(range(8)))],
 )
-def test_augmentation_turns_both_images_alike(augment: tuple[str, ...], seen: set[int]) -> None:
+def test_augmentation_is_the_same_for_hr_and_lr(augment: tuple[str, ...], seen: set[int]) -> None:
     pictures = Pictures([(3, 3)])
     known = orientations(pictures[0].hr)
     draws = Draws(pictures, 0, None, augment, 2)
@@ -113,7 +113,7 @@ def test_draws_are_a_function_of_seed_epoch_and_index() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds(1))
 
 
-def test_mixed_in_images_come_at_their_odds() -> None:
+def test_mixed_in_images_have_their_share() -> None:
     few, many = Pictures([(4, 4)] * 3), Pictures([(6, 6)] * 50)
     draws = Draws(few, 1, None, (), 1, many, 0.25)
     sizes = [draws.draw(epoch, i).sample.hr.shape[-1] for epoch in range(400) for i in range(3)]

@@ -28,18 +28,18 @@ from srkit.recipe.recipe import parse_recipe
 
 
 class Sky:
-    """Noise about zero, labelled, with or without LR.
+    """Labelled noise with zero mean, with or without LR.
 
     Parameters
     ----------
     length
         Images.
     pairs
-        Whether LR is there too, with its variance.
+        Whether it has LR, too, with its variance.
     same_name
-        Whether all images have one name.
+        Whether all images have the same name.
     odd
-        Index of an image in another unit.
+        Index of an image in a different unit.
     bad
         Index of an image that cannot be read.
     """
@@ -77,7 +77,7 @@ class Sky:
 
 
 class Noise:
-    """Block mean with noise."""
+    """Mean of blocks, with noise."""
 
     def __init__(self, *, scale: int) -> None:
         self.factor, self.scale = 1 / scale, scale
@@ -112,7 +112,7 @@ Make = Callable[..., int]
 
 @pytest.fixture
 def make_sky(stocked: Registry, tmp_path: Path) -> Make:
-    """Make the pairs of a recipe in the folder ``out``."""
+    """Return a function that makes the pairs of a recipe in the folder ``out``."""
 
     def run(dataset: dict[str, Any] | None = None, **options: Any) -> int:
         recipe = parse_recipe(tree(dataset or {}, options.pop("degradation", None)), "sky.yaml")
@@ -140,7 +140,7 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_real_pairs_are_written_as_they_are(make_sky: Make, tmp_path: Path, workers: int) -> None:
+def test_real_pairs_are_written_unchanged(make_sky: Make, tmp_path: Path, workers: int) -> None:
     out = tmp_path / "out"
     assert make_sky(workers=workers) == 3
     names = [f"{part}/night/{i}.npy" for part in ("hr", "lr", "variance") for i in range(3)]
@@ -171,7 +171,7 @@ def test_real_pairs_are_written_as_they_are(make_sky: Make, tmp_path: Path, work
     assert (out / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_degradation_makes_the_lr_that_an_evaluation_sees(make_sky: Make, tmp_path: Path) -> None:
+def test_lr_is_degraded_as_in_an_evaluation(make_sky: Make, tmp_path: Path) -> None:
     class Assembly:
         generator, degradation = type("Net", (), {"channels_last": False}), Noise(scale=2)
 
@@ -184,7 +184,7 @@ def test_a_degradation_makes_the_lr_that_an_evaluation_sees(make_sky: Make, tmp_
         np.testing.assert_array_equal(made, batch.lr[index].numpy())
 
 
-def test_what_is_made_is_read_back_by_lens_pairs(make_sky: Make, tmp_path: Path) -> None:
+def test_lens_pairs_reads_the_pairs(make_sky: Make, tmp_path: Path) -> None:
     make_sky()
     folders = {part: tmp_path / "out" / part for part in ("lr", "hr", "variance")}
     pairs = LensPairs(scale=2, **folders)
@@ -202,7 +202,7 @@ def test_fits_states_the_unit(make_sky: Make, tmp_path: Path) -> None:
     assert fits.getheader(tmp_path / "out/variance/night/1.fits")["BUNIT"] == "(count / s)2"
 
 
-def test_flux_per_pixel_in_fits_is_read_back(make_sky: Make, tmp_path: Path) -> None:
+def test_lens_pairs_reads_flux_per_pixel_from_fits(make_sky: Make, tmp_path: Path) -> None:
     make_sky(file_format="fits")
     hr = fits.getdata(tmp_path / "out/hr/night/1.fits")
     np.testing.assert_allclose(hr, Sky()[1].hr[0] / 4, rtol=1e-6)
@@ -213,7 +213,7 @@ def test_flux_per_pixel_in_fits_is_read_back(make_sky: Make, tmp_path: Path) -> 
             torch.testing.assert_close(getattr(pairs[index], part), getattr(Sky()[index], part))
 
 
-def test_what_is_there_is_kept_and_what_is_missing_made(make_sky: Make, tmp_path: Path) -> None:
+def test_existing_pairs_are_kept_and_missing_ones_made(make_sky: Make, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(DataError, match=r"^image 2 is damaged$"):
         make_sky({"length": 4, "bad": 2})
@@ -222,7 +222,7 @@ def test_what_is_there_is_kept_and_what_is_missing_made(make_sky: Make, tmp_path
     description["dataset"]["bad"] = -1
     (out / "pairs.json").write_text(json.dumps(description))
     record = out / "pairs.csv"
-    record.write_text(record.read_text() + "2,night/")  # a line cut off by a kill
+    record.write_text(record.read_text() + "2,night/")  # a line truncated by a kill
     kept = (out / "hr/night/0.npy").stat().st_mtime_ns
     (out / "lr/night/1.npy").unlink()
     assert make_sky({"length": 4}) == 4
@@ -292,7 +292,7 @@ def test_a_folder_of_other_files_is_refused(make_sky: Make, tmp_path: Path) -> N
         ),
     ],
 )
-def test_what_cannot_be_made(
+def test_pairs_that_cannot_be_made(
     make_sky: Make, dataset: Any, options: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=f"^{re.escape(message)}$"):

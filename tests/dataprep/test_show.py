@@ -1,4 +1,4 @@
-"""A picture sheet of what a network learns from."""
+"""`srkit data show`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def drawn(figure: Figure) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Read name, LR and HR of every pair off a sheet."""
+    """Return name, LR and HR of every pair on a sheet."""
     found = []
     for part in (part for part in figure.subfigs if part.axes):
         lr, hr = (axis.images[0].get_array() for axis in part.axes[:2])
@@ -61,7 +61,7 @@ def drawn(figure: Figure) -> list[tuple[str, np.ndarray, np.ndarray]]:
     return found
 
 
-def test_training_data_are_the_first_batch_of_training(pictures: Path, registry: Registry) -> None:
+def test_training_data_show_the_first_batch(pictures: Path, registry: Registry) -> None:
     recipe = parse_recipe(tree(pictures), "shown.yaml")
     shown = drawn(show(recipe, registry, source="shown.yaml", count=4))
     assembly = assemble(recipe, registry, "shown.yaml", splits=["train"])
@@ -75,7 +75,7 @@ def test_training_data_are_the_first_batch_of_training(pictures: Path, registry:
         np.testing.assert_allclose(lr, true_lr.clamp(0, 1).movedim(0, -1), atol=1e-6)
 
 
-def test_what_is_mixed_in_is_shown(pictures: Path, tmp_path: Path, registry: Registry) -> None:
+def test_mixed_in_images_are_shown(pictures: Path, tmp_path: Path, registry: Registry) -> None:
     PIL.Image.new("RGB", (20, 22), "red").save(tmp_path / "red.png")
     given = tree(pictures)
     other = {"type": "image_folder", "root": str(tmp_path)}

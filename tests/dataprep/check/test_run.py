@@ -37,7 +37,7 @@ training: {duration: 1}
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Two splits with a picture in common, one of them smaller; and a file that is cut off."""
+    """Two splits with two pictures in common, one of them smaller; and a truncated file."""
     scenes = [data.astronaut()[:128, :128], data.coffee()[:128, :160], data.chelsea()[:100, :100]]
     for split, chosen in (("train", (0, 1)), ("test", (1, 2))):
         (tmp_path / split).mkdir()

@@ -104,7 +104,7 @@ def test_shards_are_shuffled_and_samples_within_some(shards: Path, formats: Form
         assert list(islice(order(23, 7, first, data), 15)) == whole[first : first + 15]
 
 
-def test_processes_and_workers_share_a_pass(shards: Path, formats: Formats) -> None:
+def test_processes_and_workers_share_an_epoch(shards: Path, formats: Formats) -> None:
     draws = {2: Draws(ShardPhotos(formats=formats, root=str(shards), size=16), 0, None, (), 2)}
 
     def names(rank: int, processes: int, workers: int) -> list[list[str]]:
