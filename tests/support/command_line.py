@@ -1,4 +1,4 @@
-"""The command line, run in this process."""
+"""Run the command line in this process or in another one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Done(NamedTuple):
-    """What a command left behind."""
+    """Exit status and output of a command."""
 
     status: int
     out: str

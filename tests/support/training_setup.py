@@ -7,7 +7,6 @@ import io
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -171,11 +170,6 @@ def differences(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> di
         key: float((value.double() - second[key].double()).abs().max())
         for key, value in first.items()
     }
-
-
-def listen() -> None:
-    """Let SIGINT through where the tests run in the background, which ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Command:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
-import pytest
 
 from srkit.images.formats import Formats
-from srkit.system.processes.pool import _LocalWorker
 from srkit.upscaling.files import FileUpscaler
 from srkit.upscaling.jobs import Job
 from srkit.upscaling.upscalers import AnyUpscaler
@@ -52,10 +49,3 @@ def save_picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (12, 9))
     values = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
     PIL.Image.fromarray(values.squeeze(-1) if channels == 1 else values).save(path)
     return path
-
-
-def start_quickly(patch: pytest.MonkeyPatch | None = None) -> None:
-    """Fork the processes of pools from a server that imports torch once."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["srkit.upscaling.parallel"])
-    (patch or pytest.MonkeyPatch()).setattr(_LocalWorker, "context", context)

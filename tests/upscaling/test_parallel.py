@@ -22,7 +22,6 @@ from PIL import Image as Pictures
 from rich.console import Console
 from training_setup import Command
 from typer.testing import CliRunner
-from upscale_setup import start_quickly
 
 from srkit.cli import app
 from srkit.components.registry import Registry
@@ -38,13 +37,6 @@ from srkit.upscaling.size import Size
 from srkit.upscaling.upscalers import Upscalers
 
 COUNT = 6
-
-
-@pytest.fixture(autouse=True)
-def _quick_start() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        start_quickly(patch)
-        yield
 
 
 @pytest.fixture
@@ -204,7 +196,7 @@ def test_ctrl_c_stops_all_processes_and_leaves_no_partial_files(
     for i in range(40):
         Pictures.new("RGB", (600, 600), (i, 0, 0)).save(pictures / f"large{i}.png")
     arguments = ["upscale", str(pictures), "-m", "rrdb_small_x4", "-o", str(tmp_path / "out")]
-    command = Command([*arguments, "--processes", "2"], tmp_path / "log", before=start_quickly)
+    command = Command([*arguments, "--processes", "2"], tmp_path / "log")
     command.wait_until(lambda: bool(list(tmp_path.glob("out/**/*.png"))))
     children = psutil.Process(command.process.pid).children(recursive=True)
     assert len(children) >= 2

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import BaseContext
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+
+from srkit.system.processes.workers import end_with_parent
 
 #: How often the process of an item may die before the item is given up.
 DEATHS = 2
@@ -36,20 +40,17 @@ class DeathError(Exception):
 class Worker(ABC, Generic[Item, Result]):
     """A process of a pool, which works on one item at a time."""
 
-    task: tuple[int, Item] | None = None
-    """The item and its index, while the process works on it."""
-
     @abstractmethod
     def start(self) -> None:
-        """Start the process, or start it again if it died."""
+        """Start the process."""
 
     @abstractmethod
-    def send(self, item: Item) -> None:
+    def submit(self, item: Item) -> Future[Any]:
         """Let the process work on an item."""
 
     @abstractmethod
-    def receive(self) -> Result:
-        """Wait for the result.
+    def result(self, future: Future[Any]) -> Result:
+        """Return the result of an item that was submitted.
 
         Raises
         ------
@@ -77,10 +78,6 @@ class Pool(Protocol):
 
     def workers(self, setup: Setup[Item, Result], count: int) -> list[Worker[Item, Result]]:
         """Start this many processes."""
-        ...
-
-    def ready(self, busy: Sequence[Worker[Item, Result]]) -> list[Worker[Item, Result]]:
-        """Wait until some of them have a result or died, and return these."""
         ...
 
 
@@ -114,33 +111,31 @@ def run_in_pool(
     Completed
         In the order of completion.
     """
-    waiting = deque(enumerate(items))
-    unfinished, deaths = set(range(len(items))), Counter[int]()
+    waiting, unfinished = deque(range(len(items))), set(range(len(items)))
+    deaths = Counter[int]()
     workers = pool.workers(setup, min(pool.count, len(items)))
-
-    def may_start() -> bool:
-        return bool(waiting) and (ahead is None or waiting[0][0] < min(unfinished) + ahead)
-
+    free, running = list(workers), dict[Future[Any], tuple[Worker[Item, Result], int]]()
     try:
         while unfinished:
-            for worker in workers:
-                if worker.task is None and may_start():
-                    worker.task = waiting.popleft()
-                    worker.send(worker.task[1])
-            for worker in pool.ready([each for each in workers if each.task is not None]):
-                assert worker.task is not None
-                (index, item), worker.task = worker.task, None
+            limit = len(items) if ahead is None else min(unfinished) + ahead
+            while free and waiting and waiting[0] < limit:
+                worker, index = free.pop(), waiting.popleft()
+                running[worker.submit(items[index])] = worker, index
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                worker, index = running.pop(future)
+                free.append(worker)
                 result: Result | None = None
                 try:
-                    result = worker.receive()
+                    result = worker.result(future)
                 except DeathError:
                     deaths[index] += 1
+                    worker.stop()
                     worker.start()
                     if deaths[index] < DEATHS:
-                        waiting.appendleft((index, item))
+                        waiting.appendleft(index)
                         continue
                 unfinished.remove(index)
-                yield Completed(index, item, result)
+                yield Completed(index, items[index], result)
     finally:
         for worker in workers:
             worker.stop()
@@ -175,79 +170,86 @@ class LocalPool:
         """Start this many processes."""
         return [_LocalWorker(setup, rank, count) for rank in range(count)]
 
-    def ready(self, busy: Sequence[Worker[Item, Result]]) -> list[Worker[Item, Result]]:
-        """Wait until some of them have a result or died, and return these."""
-        pipes = {worker.pipe: worker for worker in busy if isinstance(worker, _LocalWorker)}
-        return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    error: Exception
-
 
 class _LocalWorker(Worker[Item, Result]):
-    """A process at the other end of a pipe, where :func:`_serve` runs."""
-
-    context: SpawnContext = get_context("spawn")  # a fork would copy the locks of torch's threads
+    """An executor of one process, so that its death affects no other."""
 
     def __init__(self, setup: Setup[Item, Result], rank: int, count: int) -> None:
         self._arguments = setup, rank, count
         self.start()
 
     def start(self) -> None:
-        self.pipe, theirs = self.context.Pipe()
-        self._process = self.context.Process(
-            target=_serve, args=(theirs, *self._arguments), daemon=True
-        )
-        self._process.start()
-        theirs.close()  # so that the pipe ends when the process dies
+        self._executor = ProcessPoolExecutor(1, _context(), _begin, self._arguments)
+        self._process = self._executor.submit(os.getpid)
 
-    def send(self, item: Item) -> None:
-        with suppress(OSError):  # it died, which `receive` reports
-            _send(self.pipe, item)
-
-    def receive(self) -> Result:
+    def submit(self, item: Item) -> Future[Any]:
         try:
-            result: Result | _Raised = _receive(self.pipe)
-        except (EOFError, OSError) as error:
+            return self._executor.submit(_apply, item)
+        except BrokenProcessPool as error:
+            broken = Future[Any]()
+            broken.set_exception(error)
+            return broken
+
+    def result(self, future: Future[Any]) -> Result:
+        try:
+            result: Result = pickle.loads(future.result())
+        except (BrokenProcessPool, SystemExit) as error:
             raise DeathError from error
-        if isinstance(result, _Raised):
-            raise result.error
         return result
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.join()
-        self.pipe.close()
+        with suppress(BrokenProcessPool, ProcessLookupError):
+            os.kill(self._process.result(), signal.SIGTERM)
+        self._executor.shutdown(cancel_futures=True)
 
 
-def _send(pipe: Connection[Any, Any], value: object) -> None:
-    """Send an object by value; `pipe.send` would share the memory of tensors."""
-    pipe.send_bytes(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+def _context() -> BaseContext:
+    """Start processes without a fork of this one, which would copy the locks of torch's threads.
+
+    On Linux they are forks of a server process that has imported torch, which takes seconds.
+    """
+    context = get_context("forkserver" if sys.platform == "linux" else "spawn")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
-def _receive(pipe: Connection[Any, Any]) -> Any:
-    return pickle.loads(pipe.recv_bytes())
+class Opened(Generic[Item, Result]):
+    """The function of a process, opened for the first item so that its errors are those of items.
+
+    Parameters
+    ----------
+    context
+        What `Setup` returns; the end of the process closes it.
+    """
+
+    def __init__(self, context: AbstractContextManager[Callable[[Item], Result]]) -> None:
+        self._context = context
+        self._function: Callable[[Item], Result] | None = None
+
+    def __call__(self, item: Item) -> Result:
+        """Apply the function."""
+        function = self._function = self._function or self._context.__enter__()
+        return function(item)
 
 
-def _serve(pipe: Connection[Any, Any], setup: Setup[Item, Result], rank: int, count: int) -> None:
-    """Work on the items that arrive through a pipe, until it ends; runs in a process of a pool."""
+def _begin(setup: Setup[Item, Result], rank: int, count: int) -> None:
+    """Prepare a process of a pool."""
+    global _function
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops the others
     signal.signal(signal.SIGTERM, _exit)
+    end_with_parent()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
     gpus = torch.cuda.device_count()
-    with setup(f"cuda:{rank % gpus}" if gpus else None) as function:
-        while True:
-            try:
-                item = _receive(pipe)
-            except EOFError:
-                return
-            try:
-                result: Result | _Raised = function(item)
-            except Exception as error:
-                result = _Raised(error)
-            _send(pipe, result)
+    _function = Opened(setup(f"cuda:{rank % gpus}" if gpus else None))
+
+
+def _apply(item: Any) -> bytes:
+    """Apply the function of this process; otherwise tensors would be returned in shared memory."""
+    return pickle.dumps(_function(item), pickle.HIGHEST_PROTOCOL)
+
+
+#: The function of this process, if it belongs to a pool.
+_function: Opened[Any, Any]
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from socket import gethostname
@@ -79,12 +79,6 @@ class RayPool:
         arguments = setup, self._threads, str(Path.cwd())
         return [_RayWorker(self._ray, actor, arguments) for _ in range(count)]
 
-    def ready(self, busy: Sequence[Worker[Item, Result]]) -> list[Worker[Item, Result]]:
-        """Wait until some of them have a result or died, and return these."""
-        results = {worker.result: worker for worker in busy if isinstance(worker, _RayWorker)}
-        done, _ = self._ray.wait(list(results))
-        return [results[each] for each in done]
-
 
 class _RayWorker(Worker[Item, Result]):
     """A process on a host of the cluster."""
@@ -96,12 +90,13 @@ class _RayWorker(Worker[Item, Result]):
     def start(self) -> None:
         self._actor = self._class.remote(*self._arguments)
 
-    def send(self, item: Item) -> None:
-        self.result = self._actor.work.remote(item)
+    def submit(self, item: Item) -> Future[Any]:
+        future: Future[Any] = self._actor.work.remote(item).future()
+        return future
 
-    def receive(self) -> Result:
+    def result(self, future: Future[Any]) -> Result:
         try:
-            result: Result = self._ray.get(self.result)
+            result: Result = future.result()
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
         except self._ray.exceptions.RayActorError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sized
@@ -37,7 +38,19 @@ def begin_worker(worker: int = 0) -> None:
     return_freed_memory()
     if hasattr(os, "setpgrp"):
         os.setpgrp()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Send SIGTERM to this process when its parent has ended, even if that was killed."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while True:
+        time.sleep(PERIOD)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def map_in_workers(
@@ -95,10 +108,3 @@ class _Mapped(Generic[Item, Result]):
 
 def _unchanged(result: Result) -> Result:
     return result
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent has ended, which gives it another one."""
-    while os.getppid() == parent:
-        time.sleep(PERIOD)
-    os._exit(1)

@@ -22,17 +22,23 @@ from srkit.system.processes.ray_pool import RayPool
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its sockets and processes
 
 
-@pytest.fixture(autouse=True)
-def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Start each test without a cluster, and without GPUs."""
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    yield
-    ray.shutdown()
+def test_no_cluster(srkit: Srkit, tmp_path: Path) -> None:
+    Pictures.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    found = srkit("upscale", tmp_path / "a.png", "-m", "bicubic", "--ray", "auto")
+    assert found.status == 1
+    assert "--ray auto: cannot connect to a cluster" in found.err
+    assert "use --ray local" in found.err
 
 
-def begin() -> None:
-    ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
-    ray.cloudpickle.register_pickle_by_value(__import__(__name__))
+@pytest.fixture(scope="module")
+def cores() -> Iterator[int]:
+    """The number of cores of a local cluster without GPUs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        assert RayPool("local").count == 1  # one for the only host
+        ray.cloudpickle.register_pickle_by_value(__import__(__name__))
+        yield int(ray.cluster_resources()["CPU"])
+        ray.shutdown()
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,8 @@ class Squares:
         yield square
 
 
-def test_each_item_is_done_once_and_retried_if_its_process_died(tmp_path: Path) -> None:
-    begin()
-    pool = RayPool("auto", 2)
+def test_each_item_is_done_once_and_retried_if_its_process_died(tmp_path: Path, cores: int) -> None:
+    pool = RayPool("auto", min(2, cores))
     with closing(run_in_pool(list(range(8)), pool, Squares(tmp_path))) as completed:
         results = {each.item: each.result for each in completed}
     assert results.pop(4) is None  # two processes died of it
@@ -73,22 +78,13 @@ def test_each_item_is_done_once_and_retried_if_its_process_died(tmp_path: Path) 
         list(completed)
 
 
-def test_too_many_processes() -> None:
-    begin()
-    assert RayPool("auto").count == 1  # one for the only host
-    with pytest.raises(SrkitError, match="--processes 3: the Ray cluster has 2 cores"):
-        RayPool("auto", 3)
+def test_too_many_processes(cores: int) -> None:
+    message = f"--processes {cores + 1}: the Ray cluster has {cores} cores; use at most {cores}"
+    with pytest.raises(SrkitError, match=f"^{message}$"):
+        RayPool("auto", cores + 1)
 
 
-def test_no_cluster(srkit: Srkit, tmp_path: Path) -> None:
-    Pictures.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    found = srkit("upscale", tmp_path / "a.png", "-m", "bicubic", "--ray", "auto")
-    assert found.status == 1
-    assert "--ray auto: cannot connect to a cluster" in found.err
-    assert "use --ray local" in found.err
-
-
-def test_files_over_a_cluster(srkit: Srkit, tmp_path: Path) -> None:
+def test_files_over_a_cluster(srkit: Srkit, tmp_path: Path, cores: int) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -98,7 +94,7 @@ def test_files_over_a_cluster(srkit: Srkit, tmp_path: Path) -> None:
     (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:200])
     command = ("upscale", folder, "-m", "rrdb_small_x4", "-o")
     alone = srkit(*command, tmp_path / "alone")
-    shared = srkit(*command, tmp_path / "ray", "--ray", "local", "--processes", 2)
+    shared = srkit(*command, tmp_path / "ray", "--ray", "local", "--processes", min(2, cores))
     assert alone.status == shared.status == 1
     assert alone.out.endswith("5 restored by rrdb_small_x4, 1 failed\n")
     assert shared.out.endswith("5 restored by rrdb_small_x4, 1 failed\n")
