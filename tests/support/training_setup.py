@@ -5,13 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import multiprocessing
-import os
-import sys
-import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +15,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 import yaml
+from command_process import Command
 from PIL import Image as Pillow
 from rich.console import Console
 from torch import Tensor
@@ -170,107 +166,6 @@ def differences(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> di
         key: float((value.double() - second[key].double()).abs().max())
         for key, value in first.items()
     }
-
-
-class Command:
-    """A true ``srkit`` command in a process of its own.
-
-    It is forked from a server that has imported torch already, which saves seconds a process.
-
-    Parameters
-    ----------
-    arguments
-        What follows ``srkit`` on the command line.
-    log
-        File for what it prints.
-    environment
-        Added to the environment.
-    lifetime
-        If not None, the process kills itself so many times the duration of a step after its second
-        checkpoint.
-    before
-        Called in the process before the command.
-    """
-
-    def __init__(
-        self,
-        arguments: list[str],
-        log: Path,
-        environment: Mapping[str, str] | None = None,
-        lifetime: float | None = None,
-        before: Callable[[], object] | None = None,
-    ) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(
-            ["srkit.training.loop", "srkit_teachers.classifiers.timm_models"]
-        )
-        self.log = log
-        self.process: ForkServerProcess = context.Process(
-            target=_command, args=(arguments, log, environment or {}, lifetime, before)
-        )
-        self.process.start()
-
-    def wait_until(self, done: Callable[[], bool]) -> None:
-        """Wait for something that the command is to do; fail if it ends before."""
-        deadline = time.monotonic() + 120
-        while not done():
-            assert self.process.is_alive(), self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.005)
-
-    def kill(self, number: int) -> int:
-        """Send a signal to it and its workers, as a terminal does, and return the exit status."""
-        assert self.process.pid is not None
-        os.killpg(self.process.pid, number)
-        return self.wait()
-
-    def wait(self) -> int:
-        """Wait for its end, and return the exit status."""
-        self.process.join(120)
-        assert self.process.exitcode is not None, self.log.read_text()
-        return self.process.exitcode
-
-
-def _command(
-    arguments: list[str],
-    log: Path,
-    environment: Mapping[str, str],
-    lifetime: float | None,
-    before: Callable[[], object] | None,
-) -> None:
-    """Run srkit in this process and a group of its own, printing to the log."""
-    from srkit.cli import main
-
-    os.setsid()
-    os.environ.update(environment)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    if lifetime is not None:
-        _kill_later(lifetime)
-    sys.argv = ["srkit", *arguments]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
-    if before is not None:
-        before()
-    main()
-
-
-def _kill_later(lifetime: float) -> None:
-    """Let a timer end this process as SIGKILL does, without any clean-up.
-
-    It counts the time of the processor, so that no other process can move the end to another step.
-    """
-    from srkit.training import run as module
-
-    save, saved = module.save, list[float]()
-
-    def timed(*state: Any) -> None:
-        save(*state)
-        saved.append(time.process_time())
-        if len(saved) == 2:
-            signal.setitimer(signal.ITIMER_PROF, lifetime * (saved[1] - saved[0]))
-
-    module.save = timed
 
 
 def train_command(tree: Tree, folder: Path, *options: str, **kinds: Any) -> Command:

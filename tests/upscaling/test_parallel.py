@@ -17,10 +17,10 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from command_process import Command
 from frames_setup import by_windows
 from PIL import Image as Pictures
 from rich.console import Console
-from training_setup import Command
 from typer.testing import CliRunner
 
 from srkit.cli import app

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 from command_line import Srkit
+from command_process import Command
 from sweep_setup import run_jobs_here
 from training_setup import (
-    Command,
     Tree,
     assert_same_end,
     last,

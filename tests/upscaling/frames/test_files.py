@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from command_line import Srkit
+from command_process import Command
 from disk_setup import small_disk
 from frames_setup import by_windows, restore_slowly
 from rich.console import Console
-from training_setup import Command
 from upscale_setup import FailedError, upscale_file
 
 from srkit.components.registry import Registry
