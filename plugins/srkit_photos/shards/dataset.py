@@ -102,7 +102,7 @@ class ShardPhotos:
             each.tolist() for each in np.unique(shards, return_counts=True)
         )
         bad = files.index.bad[:10]
-        self.notes = [*files.notes, *(f"{root}: not included: {text}" for _, text in bad)]
+        self.notes = [*files.notes, *(f"{root}: left out: {text}" for _, text in bad)]
         self.classes: Sequence[str] | None = files.index.classes
         self._labels: list[int] | None = None
         if classes == "imagenet":

@@ -118,6 +118,7 @@ def test_processes_and_workers_share_an_epoch(shards: Path, formats: Formats) ->
     assert len({name for step in alone for name in step}) == 20
 
 
+@pytest.mark.usefixtures("undrawn_figures")
 def test_a_run_resumes_within_an_epoch(shards: Path, tmp_path: Path, registry: Registry) -> None:
     dataset = {"type": "webdataset", "root": str(shards)}
     tree = make_tree(tmp_path, {"data": {"train": {"dataset": dataset}}})
