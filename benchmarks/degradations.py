@@ -1,12 +1,12 @@
-"""Compare the degradations of photographs with the per-image form that loaders run on the CPU.
+"""Compare srkit's batched photo degradations with per-image code as data loaders use it.
 
     python benchmarks/degradations.py --out results
 
-Both contestants draw the same steps for the same pictures. ``srkit`` takes them as batches on the
-device; ``loader`` takes them one image after the other with NumPy and OpenCV, as the loaders of
-Real-ESRGAN, BasicSR and BSRGAN do. They take turns, on one thread of the CPU each, in processor
-time, so that other programs count little. Where there is a CUDA GPU, ``srkit_gpu`` runs on that, in
-wall-clock time.
+Both methods draw the same steps for the same images. ``srkit`` applies them to batches on the
+device; ``loader`` applies them to one image after another with NumPy and OpenCV, as the loaders of
+Real-ESRGAN, BasicSR and BSRGAN do. The methods alternate, each on one CPU thread, and CPU time is
+measured, so that other programs hardly affect it. On a machine with a CUDA GPU, ``srkit_gpu`` runs
+there, measured in wall-clock time.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from srkit_photos.degradations.steps import (
 )
 
 from srkit.components.registry import Registry
-from srkit.functional.resizing import resize
-from srkit.images.formats import Formats
+from srkit.functional import resize
+from srkit.images import Formats
 from srkit.system.memory import keep_freed_memory
 
 Pixels = np.ndarray
@@ -51,9 +51,9 @@ INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "are
 
 
 def main() -> None:
-    """Let the contestants take turns; print and write medians and ratios."""
+    """Alternate between the methods; print and write medians and ratios."""
     arguments = parse()
-    keep_freed_memory()  # as in a run; it helps both
+    keep_freed_memory()  # as in training; both methods benefit
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     photos = SamplePhotos(formats=Formats.of(Registry.discover()), split="train", size=256)
@@ -61,14 +61,14 @@ def main() -> None:
     results = {}
     for name, factory in (("second_order", SecondOrder), ("bsrgan", Bsrgan)):
         degradation = factory(scale=4, channels=3)
-        contestants = {
+        methods = {
             "loader": lambda seeds, d=degradation: per_image(hr, seeds, d),
             "srkit": lambda seeds, d=degradation: d(hr, seeds),
         }
         if torch.cuda.is_available():
-            contestants["srkit_gpu"] = on_gpu(hr, degradation)
+            methods["srkit_gpu"] = on_gpu(hr, degradation)
         results[name] = {
-            **measure(contestants, arguments.batch, arguments.rounds),
+            **measure(methods, arguments.batch, arguments.rounds),
             **difference(hr, degradation),
         }
     Console().print(as_table(results))
@@ -79,24 +79,24 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--batch", type=int, default=16, help="pictures of 256 x 256 pixels")
+    parser.add_argument("--batch", type=int, default=16, help="images of 256 x 256 pixels")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path, help="folder for degradations.json")
     return parser.parse_args()
 
 
 def measure(
-    contestants: dict[str, Callable[[list[int]], object]], batch: int, rounds: int
+    methods: dict[str, Callable[[list[int]], object]], batch: int, rounds: int
 ) -> dict[str, float]:
-    """Milliseconds an image: medians over the rounds, and of the ratio within each."""
-    for run in contestants.values():
+    """Return milliseconds per image and ratios: medians over the rounds."""
+    for run in methods.values():
         run(list(range(batch)))
     taken: list[dict[str, float]] = []
     for number in range(1, rounds + 1):
         seeds = list(range(number * batch, (number + 1) * batch))
-        taken.append({name: timed(name, run, seeds) for name, run in contestants.items()})
-    result = {name: round(statistics.median(t[name] for t in taken), 2) for name in contestants}
-    for name in contestants:
+        taken.append({name: timed(name, run, seeds) for name, run in methods.items()})
+    result = {name: round(statistics.median(t[name] for t in taken), 2) for name in methods}
+    for name in methods:
         if name != "loader":
             ratio = statistics.median(t["loader"] / t[name] for t in taken)
             result[f"loader_over_{name}"] = round(ratio, 2)
@@ -121,28 +121,28 @@ def on_gpu(hr: torch.Tensor, degradation: Drawn) -> Callable[[list[int]], object
 
 
 def per_image(hr: torch.Tensor, seeds: list[int], degradation: Drawn) -> list[Pixels]:
-    """Degrade as a loader does: each picture alone, (H, W, 3) float32."""
-    done = []
+    """Degrade each image separately, as a loader does: ``(H, W, 3)`` float32."""
+    degraded = []
     for picture, seed in zip(hr, seeds, strict=True):
         image = picture.permute(1, 2, 0).contiguous().numpy()
         for step in degradation.programme(seed, (image.shape[0], image.shape[1])):
-            image = take(step, image)
-        done.append(image)
-    return done
+            image = apply_step(step, image)
+        degraded.append(image)
+    return degraded
 
 
-def take(step: Step, image: Pixels) -> Pixels:
-    """Take one step with NumPy and OpenCV."""
+def apply_step(step: Step, image: Pixels) -> Pixels:
+    """Apply one step with NumPy and OpenCV."""
     if isinstance(step, Blur):
         return cv2.filter2D(image, -1, np.flip(numpy_kernel(step.kernel)))
     if isinstance(step, Resize):
-        return resized(image, step)
+        return resize_image(image, step)
     if isinstance(step, Subsample):
         return np.ascontiguousarray(image[:: step.every, :: step.every])
     if isinstance(step, GaussianNoise):
-        return gaussian(image, step)
+        return add_gaussian_noise(image, step)
     if isinstance(step, PoissonNoise):
-        return poisson(image, step)
+        return add_poisson_noise(image, step)
     levels = (image.clip(0, 1) * 255).round().astype(np.uint8)
     if isinstance(step, Jpeg):
         quality = [cv2.IMWRITE_JPEG_QUALITY, step.quality]
@@ -178,14 +178,14 @@ def numpy_kernel(kernel: Kernel) -> Pixels:
     return (values / values.sum()).astype(np.float32)
 
 
-def resized(image: Pixels, step: Resize) -> Pixels:
+def resize_image(image: Pixels, step: Resize) -> Pixels:
     if step.interpolation == "imresize":
         batch = torch.from_numpy(image).permute(2, 0, 1)[None]
         return resize(batch, step.size)[0].permute(1, 2, 0).contiguous().numpy()
     return cv2.resize(image, step.size[::-1], interpolation=INTERPOLATIONS[step.interpolation])
 
 
-def gaussian(image: Pixels, step: GaussianNoise) -> Pixels:
+def add_gaussian_noise(image: Pixels, step: GaussianNoise) -> Pixels:
     height, width = image.shape[:2]
     drawn = np.random.randn(height, width, 1 if step.grey else 3)  # noqa: NPY002 - as loaders do
     if step.mixture is not None:
@@ -193,7 +193,7 @@ def gaussian(image: Pixels, step: GaussianNoise) -> Pixels:
     return (image + drawn.astype(np.float32) * (step.sigma / 255)).clip(0, 1)
 
 
-def poisson(image: Pixels, step: PoissonNoise) -> Pixels:
+def add_poisson_noise(image: Pixels, step: PoissonNoise) -> Pixels:
     seen = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] if step.grey else image
     expected = (seen * 255).round().clip(0, 255) / 255
     white = 2 ** math.ceil(math.log2(len(np.unique(expected))))
@@ -202,9 +202,9 @@ def poisson(image: Pixels, step: PoissonNoise) -> Pixels:
 
 
 def difference(hr: torch.Tensor, degradation: Drawn) -> dict[str, float]:
-    """How far the contestants' blur, size and colours are apart: mean grey levels of batch means.
+    """Return the mean difference, in grey levels, between the image means of both methods.
 
-    Their noise is drawn from other generators, so that pixels cannot agree.
+    Single pixels cannot agree, because the methods draw noise from different random generators.
     """
     seeds = list(range(len(hr)))
     ours = degradation(hr, seeds)
@@ -218,7 +218,7 @@ def as_table(results: dict[str, dict[str, float]]) -> Table:
     table = Table("degradation", *(column.replace("_", " ") for column in columns))
     for name, values in results.items():
         table.add_row(name, *(f"{values[column]:.2f}" for column in columns))
-    table.caption = "milliseconds an image of 256 x 256, medians; ratios within each round"
+    table.caption = "milliseconds per image of 256 x 256 pixels; medians over the rounds"
     return table
 
 

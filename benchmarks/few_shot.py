@@ -1,10 +1,10 @@
-"""What each aid adds to the transfer to few real pairs: over several seeds.
+"""Measure the effect of each training aid on the transfer to few real pairs, over several seeds.
 
     python benchmarks/few_shot.py --seeds 3 --out results
 
-Runs the sample of ``recipes/lens_hst.yaml`` as it stands, and once for each aid, with the aid added
-or taken away. The networks that it needs are trained once, or found in the folder of
-``transfer.py``.
+Trains the sample of ``recipes/lens_hst.yaml`` unchanged, and once for each aid with the aid added
+or removed. The networks that it needs are trained once; those of ``transfer.py`` are used if
+``--out`` is the same folder.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from transfer import as_table, summarise, transfer
 from srkit.components.registry import Registry
 from srkit.evaluation.results import Evaluation
 
-#: Simulated pairs of the pretraining, as the sample has them.
+#: The simulated pairs on which the sample is pretrained.
 SIMULATED = "{type: lens_simulation, split: train, length: 2000, size: 64}"
 
-#: What differs from the recipe, which turns and flips, holds nothing still and mixes nothing in.
+#: Changes to the recipe, which rotates and flips, freezes no layer and mixes in no simulated pairs.
 AIDS: dict[str, list[str]] = {
     "as in the recipe": [],
     "no augmentation": ["data.train.augment=[]"],
@@ -54,7 +54,7 @@ def main() -> None:
 def transfer_with(
     aid: str, seed: int, out: Path, registry: Registry, console: Console
 ) -> Evaluation:
-    """Train and measure the transfer with an aid; keep the transferred network's row."""
+    """Train and evaluate the transfer with an aid; return the row of the transferred network."""
     suffix = "".join(f"_{word}" for word in re.findall(r"[\w.]+", aid)) if AIDS[aid] else ""
     table = transfer(seed, out, registry, console, AIDS[aid], suffix)
     return replace(table, models=[replace(table.models[-1], name=aid)])

@@ -1,12 +1,12 @@
-"""Measure the memory that `srkit upscale` takes, against the size of the frame.
+"""Measure the peak memory of `srkit upscale` as a function of the frame size.
 
     python benchmarks/frames.py --sides 5000 10000 20000 --whole 2000 4000 --out results
 
-Square frames of noise are written to disk and restored at x2, each in a fresh process: by windows,
-which is how large ones are, and whole, which is how small ones are. The memory is the largest
-resident set that the kernel tells of the process (``ru_maxrss``), with all of Python and torch;
-beside it stands how much of it was the process's own (``RssAnon``), looked at every 50 ms: the
-rest are pages of files, which the kernel may drop. The output is removed before the next.
+Square frames of noise are written to disk and restored at x2, each in a new process: in windows,
+as large frames are, and as a whole, as small frames are. The peak memory is the maximum resident
+set size of the process (``ru_maxrss``), including Python and torch. The column "own" is the memory
+that belongs to the process alone (``RssAnon``, sampled every 50 ms); the rest are pages of files,
+which the kernel may drop. Each output is removed before the next frame.
 """
 
 from __future__ import annotations
@@ -27,22 +27,25 @@ from rich.console import Console
 from rich.table import Table
 
 from srkit.components.registry import Registry
-from srkit.images.formats import Formats
+from srkit.images import Formats
 from srkit.interfaces import WindowedFormat
-from srkit.report._tables import csv_text
-from srkit.report.plotting import panels, png, style
-from srkit.system.files import write_file
+from srkit.report import ReportWriter, png, style
+from srkit.report.plotting import panels
+from srkit.system import write_file
 
-#: `srkit` with another number of pixels above which frames are restored by windows.
-COMMAND = "from srkit import cli, frame_files; frame_files.LARGE = {large}; cli.main()"
-#: Rows that a frame is made of, again and again.
+#: The command `srkit`, with another number of pixels above which frames are restored in windows.
+COMMAND = (
+    "from srkit import cli; from srkit.upscaling.frames import files; "
+    "files.LARGE = {large}; cli.main()"
+)
+#: Rows of noise of which a frame consists, repeated.
 ROWS = 500
 GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One frame restored: sizes in pixels and GiB, memory in GiB."""
+class Measurement:
+    """Measurements of one restored frame: side in pixels, sizes and memory in GiB."""
 
     way: str
     ending: str
@@ -57,12 +60,12 @@ class Measured:
 
     @property
     def megapixels_per_second(self) -> float:
-        """Of LR."""
+        """Megapixels of LR per second."""
         return self.side**2 / 1e6 / self.seconds
 
 
 def main() -> None:
-    """Measure each frame; print a table, write a table and a figure."""
+    """Measure each frame; print a table, and write a table and a figure."""
     arguments = parse()
     tasks = [("whole", side) for side in arguments.whole]
     tasks += [("windows", side) for side in arguments.sides]
@@ -73,9 +76,9 @@ def main() -> None:
         Console().print(found[-1])
     Console().print(as_table(found))
     if arguments.out:
-        names = [field.name for field in fields(Measured)]
+        names = [field.name for field in fields(Measurement)]
         rows = [[asdict(each)[name] for name in names] for each in found]
-        write_file(arguments.out / "frames.csv", csv_text(names, rows))
+        ReportWriter(arguments.out).csv("frames.csv", names, rows)
         write_file(arguments.out / "frames.png", figure(found))
 
 
@@ -84,18 +87,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sides", type=int, nargs="*", default=[2000, 5000, 10000])
     parser.add_argument("--whole", type=int, nargs="*", default=[1000, 2000, 4000])
     parser.add_argument("--ending", choices=("fits", "tif", "npy"), default="fits")
-    parser.add_argument("--bits", type=int, choices=(8, 32), default=32, help="8: levels of grey")
+    parser.add_argument(
+        "--bits", type=int, choices=(8, 32), default=32, help="8: integer grey levels; 32: float"
+    )
     parser.add_argument("--model", default="bilinear")
     parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
-    parser.add_argument("--folder", type=Path, help="with room for the frame and four times it")
+    parser.add_argument(
+        "--folder", type=Path, help="scratch folder, with space for five times the largest frame"
+    )
     parser.add_argument("--out", type=Path, help="folder for frames.csv and frames.png")
     return parser.parse_args()
 
 
-def measure(way: str, side: int, arguments: argparse.Namespace, folder: Path) -> Measured:
-    """Make a frame, restore it, and tell what that took."""
+def measure(way: str, side: int, arguments: argparse.Namespace, folder: Path) -> Measurement:
+    """Write a frame, restore it and return the measurements."""
     source, target = (folder / f"{name}.{arguments.ending}" for name in ("lr", "sr"))
-    make(source, side, arguments.bits)
+    write_frame(source, side, arguments.bits)
     code = COMMAND.format(large=0 if way == "windows" else side**2)
     options = ["-o", str(target), "-m", arguments.model, "--scale", "2"]
     options += ["--engine", arguments.engine]
@@ -109,7 +116,7 @@ def measure(way: str, side: int, arguments: argparse.Namespace, folder: Path) ->
         log.seek(0)
         if child.returncode:
             raise SystemExit(log.read())
-    return Measured(
+    return Measurement(
         way,
         arguments.ending,
         arguments.model,
@@ -124,7 +131,7 @@ def measure(way: str, side: int, arguments: argparse.Namespace, folder: Path) ->
 
 
 def own_memory(process: int) -> Iterator[int]:
-    """Look at the memory that is a process's own until it ends, in bytes."""
+    """Sample the anonymous memory of a process until it ends, in bytes."""
     status = Path(f"/proc/{process}/status")
     while True:
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -134,8 +141,8 @@ def own_memory(process: int) -> Iterator[int]:
         time.sleep(0.05)
 
 
-def make(path: Path, side: int, bits: int) -> None:
-    """Write a frame of noise, by rows."""
+def write_frame(path: Path, side: int, bits: int) -> None:
+    """Write a frame of noise, a few rows at a time."""
     import torch
 
     from srkit.interfaces import Image
@@ -152,7 +159,7 @@ def make(path: Path, side: int, bits: int) -> None:
     sink.close()
 
 
-def as_table(found: list[Measured]) -> Table:
+def as_table(found: list[Measurement]) -> Table:
     table = Table("way", "side", "input, GiB", "output, GiB", "peak, GiB", "own, GiB", "s", "MP/s")
     for each in found:
         sizes = (each.input_gib, each.output_gib, each.peak_gib, each.own_gib)
@@ -162,7 +169,7 @@ def as_table(found: list[Measured]) -> Table:
     return table
 
 
-def figure(found: list[Measured]) -> bytes:
+def figure(found: list[Measurement]) -> bytes:
     with style():
         whole, (axes,) = panels(1, 1, (6, 4))
         for way in dict.fromkeys(each.way for each in found):

@@ -1,15 +1,17 @@
-"""By how much SR shrinks the scatter of photometry, Sersic index and half-light radius.
+"""Measure how much SR reduces the scatter of photometry, Sersic index and half-light radius.
 
     python benchmarks/galaxies.py --out results
 
-Trains the sample of ``recipes/galaxies.yaml``, unless it has, and measures test galaxies on LR
-(enlarged by bicubic interpolation) and on SR: against HR, by the recipe's metrics, and against the
-true parameters, by a Sersic fit to the image as it is. The same network is measured once more with
-the constraint that keeps LR's flux. A scatter is 1.4826 times the median
-absolute deviation, and the standard deviation besides; only galaxies count that could be measured
-in every image. ± is the standard error of a ratio by bootstrap over the galaxies. ``--full`` takes
-the recipe itself, which is for a GPU. The ratios of the study are those of Park et al. (2024,
-arXiv:2404.00102): images of Hubble restored towards Webb.
+Trains the sample of ``recipes/galaxies.yaml``, unless it is trained already, and measures test
+galaxies in LR (enlarged by bicubic interpolation) and in SR: relative to HR, with the recipe's
+metrics, and relative to the true parameters, with a Sersic fit to the image. The same network is
+also measured with the constraint that preserves the flux of LR.
+
+"scatter" is the standard deviation, "robust" is 1.4826 times the median absolute deviation. Only
+galaxies that could be measured in every image count. ± is the standard error of a ratio, from a
+bootstrap over the galaxies. ``--full`` trains the recipe itself, which needs a GPU. The column
+"study" has the ratios of Park et al. (2024, arXiv:2404.00102), who restored Hubble images to the
+resolution of Webb.
 """
 
 from __future__ import annotations
@@ -37,8 +39,7 @@ from srkit.assembly.build import SPLITS, assemble
 from srkit.assembly.restore import restore
 from srkit.components.options import build
 from srkit.components.registry import Registry
-from srkit.interfaces import Batch
-from srkit.interfaces.view import View
+from srkit.interfaces import Batch, View
 from srkit.models.open import Model, open_model
 from srkit.recipe.recipe import load_recipe
 from srkit.training.loop import train
@@ -49,15 +50,17 @@ QUANTITIES = ("photometry [mag]", "Sersic index", "half-light radius")
 STUDY = dict(zip(QUANTITIES, (4.4, 3.6, 4.7), strict=True))
 AGAINST_HR = (IsophotalFluxError(), SersicIndexError(), HalfLightRadiusError())
 
-#: Errors by image and by what they are against: (galaxies, quantities), NaN where unmeasured.
+#: Errors by reference and by image: ``(galaxies, quantities)``, NaN if the measurement failed.
 Errors = dict[str, dict[str, NDArray[np.float64]]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--galaxies", type=int, default=300)
-    parser.add_argument("--full", action="store_true", help="the recipe, not its sample")
-    parser.add_argument("--out", type=Path, required=True, help="folder of run and galaxies.json")
+    parser.add_argument("--full", action="store_true", help="train the recipe, not its sample")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the run and galaxies.json"
+    )
     arguments = parser.parse_args()
     console, registry = Console(), Registry.discover()
     changes = [f"data.test.dataset.length={arguments.galaxies}"]
@@ -72,7 +75,7 @@ def main() -> None:
     models = {
         "LR": open_model("bicubic", registry, scale=recipe.scale),
         "SR": network,
-        "SR, flux kept": replace(network, constraint=flux_of_lr(galaxies)),
+        "SR, flux preserved": replace(network, constraint=flux_of_lr(galaxies)),
     }
     results = summarise(measure(models, galaxies))
     (arguments.out / "galaxies.json").write_text(json.dumps(results, indent=2) + "\n")
@@ -81,7 +84,7 @@ def main() -> None:
 
 
 def flux_of_lr(galaxies: GalaxySimulation) -> Flux:
-    """Make the constraint for the PSFs of the simulation's cameras."""
+    """Build the flux constraint for the PSFs of the simulated cameras."""
     cameras = galaxies.cameras
     lr, hr = (
         {"type": "moffat", "fwhm": camera.fwhm, "beta": camera.beta}
@@ -93,7 +96,7 @@ def flux_of_lr(galaxies: GalaxySimulation) -> Flux:
 
 @torch.no_grad()
 def measure(models: dict[str, Model], galaxies: GalaxySimulation) -> Errors:
-    """Measure every galaxy in the images of every model; against the truth in HR too."""
+    """Measure every galaxy in the output of every model and, relative to the truth, in HR."""
     errors: dict[str, dict[str, list[list[float]]]] = {
         "HR": {name: [] for name in models},
         "the truth": {name: [] for name in (*models, "HR")},
@@ -123,7 +126,7 @@ def measure(models: dict[str, Model], galaxies: GalaxySimulation) -> Errors:
 
 
 def against_truth(image: torch.Tensor, batch: Batch, true: Galaxy) -> list[float]:
-    """Give the errors of magnitude, index and (relative) radius of a fit to the image."""
+    """Fit the image; return the errors of magnitude, index and (relative) radius."""
     sources = detect(batch.hr[0, 0].double().numpy()).whole
     fit = None
     if len(sources):
@@ -132,7 +135,9 @@ def against_truth(image: torch.Tensor, batch: Batch, true: Galaxy) -> list[float
         return [math.nan] * 3
     assert batch.lr is not None
     assert batch.pixel_scale is not None
-    area = (batch.hr.shape[-1] // batch.lr.shape[-1]) ** 2  # HR pixels: values are per LR's
+    area = (
+        batch.hr.shape[-1] // batch.lr.shape[-1]
+    ) ** 2  # HR pixels per LR pixel; values are per LR pixel
     magnitude = 27 - 2.5 * math.log10(fit.flux / area)
     radius = fit.radius * batch.pixel_scale
     return [magnitude - true.magnitude, fit.index - true.index, radius / true.radius - 1]
@@ -143,7 +148,7 @@ def summarise(errors: Errors) -> dict[str, Any]:
 
 
 def summarise_one(found: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """Give bias and scatters of each quantity, and the ratios of LR's scatters to SR's."""
+    """Return bias and scatter of each quantity, and the ratios of scatter LR / SR."""
     measured = np.all([np.isfinite(rows).all(1) for rows in found.values()], 0)
     rows: dict[str, Any] = {}
     for column, quantity in enumerate(QUANTITIES):
@@ -178,7 +183,9 @@ def bootstrap(lr: NDArray[np.float64], sr: NDArray[np.float64], spread: Any) -> 
 
 def as_table(reference: str, found: dict[str, Any]) -> Table:
     columns = ("", "bias", "scatter", "robust", "LR / SR", "LR / SR, robust", "study")
-    table = Table("quantity", *columns, title=f"against {reference}, {found['galaxies']} galaxies")
+    table = Table(
+        "quantity", *columns, title=f"relative to {reference}, {found['galaxies']} galaxies"
+    )
     for quantity, images in found["quantities"].items():
         for name, row in images.items():
             numbers = [f"{row[kind]:.3f}" for kind in ("bias", "scatter", "robust")]

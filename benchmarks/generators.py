@@ -1,10 +1,11 @@
-"""Compare each generator as srkit runs it with the same network as most scripts run it.
+"""Compare the speed of each generator in srkit with that of the same network in a plain script.
 
     python benchmarks/generators.py --out results
 
-Two contestants, ``srkit`` (bf16, the memory format that the network asks for, freed memory kept)
-and ``plain`` (fp32, contiguous), restore a batch that lies in memory, and take training steps on
-it: L1, Adam. They take turns, each in a fresh process. The networks have their published sizes.
+Two methods, ``srkit`` (bf16, the network's preferred memory format, freed memory kept by the
+process) and ``plain`` (fp32, contiguous), restore a batch that is already in memory, and train on
+it with L1 and Adam. The methods alternate, each in a new process. The networks have their
+published sizes.
 """
 
 from __future__ import annotations
@@ -50,23 +51,23 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "rdn": {"type": "rdn"},
     "rrdb": {"type": "rrdb"},
 }
-CONTESTANTS = ("plain", "srkit")
+METHODS = ("plain", "srkit")
 TASKS = ("inference", "training")
 SCALE = 4
-#: Steps before the clock starts, and the fewest that it counts.
-WARM_UP, LEAST = 2, 2
+#: Number of steps before the timing, and the smallest number of timed steps.
+WARM_UP, MIN_STEPS = 2, 2
 
 
 def main() -> None:
-    """Let the contestants take turns; print and write their best and its ratio."""
+    """Alternate between the methods; print and write the best of each and their ratio."""
     arguments = parse()
-    if arguments.contestant:
+    if arguments.method:
         print(json.dumps(measure(arguments)))
         return
     results = {
         network: summarise(
             [
-                {name: in_child(arguments, network, name) for name in CONTESTANTS}
+                {name: measure_in_subprocess(arguments, network, name) for name in METHODS}
                 for _ in range(arguments.rounds)
             ]
         )
@@ -86,17 +87,19 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--batch", type=int, default=16, help="images")
-    parser.add_argument("--side", type=int, default=48, help="of LR in pixels")
-    parser.add_argument("--seconds", type=float, default=5, help="for each task")
+    parser.add_argument("--batch", type=int, default=16, help="images per batch")
+    parser.add_argument("--side", type=int, default=48, help="side of LR in pixels")
+    parser.add_argument("--seconds", type=float, default=5, help="duration of each task")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="folder for generators.json")
-    parser.add_argument("--contestant", choices=CONTESTANTS, help="measure this one only, here")
+    parser.add_argument("--method", choices=METHODS, help="measure only this one, in this process")
     return parser.parse_args()
 
 
-def in_child(arguments: argparse.Namespace, network: str, contestant: str) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--network", network, "--contestant", contestant]
+def measure_in_subprocess(
+    arguments: argparse.Namespace, network: str, method: str
+) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--network", network, "--method", method]
     for option in ("batch", "side", "seconds"):
         command += [f"--{option}", str(getattr(arguments, option))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -105,8 +108,8 @@ def in_child(arguments: argparse.Namespace, network: str, contestant: str) -> di
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Give images per second and peak memory in GiB for each task."""
-    fast = arguments.contestant == "srkit"
+    """Return images per second and peak memory in GiB for each task."""
+    fast = arguments.method == "srkit"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if fast and device.type == "cpu":
         keep_freed_memory()
@@ -120,7 +123,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     shape = (arguments.batch, 3, arguments.side, arguments.side)
     lr = torch.rand(shape, device=device).contiguous(memory_format=layout)
     found: dict[str, Any] = {}
-    # Inference first: a peak never falls.
+    # Inference first: the peak of a process never decreases.
     for task, prepare in zip(TASKS, (inference, training), strict=True):
         step = prepare(network, lr, fast)
         speed = arguments.batch * steps_per_second(step, arguments.seconds, device)
@@ -157,33 +160,33 @@ def training(network: nn.Module, lr: Tensor, fast: bool) -> Callable[[], None]:
 def steps_per_second(step: Callable[[], None], seconds: float, device: torch.device) -> float:
     for _ in range(WARM_UP):
         step()
-    finish(device)
+    synchronise(device)
     started, steps = time.perf_counter(), 0
-    while steps < LEAST or time.perf_counter() - started < seconds:
+    while steps < MIN_STEPS or time.perf_counter() - started < seconds:
         step()
-        finish(device)
+        synchronise(device)
         steps += 1
     return steps / (time.perf_counter() - started)
 
 
-def finish(device: torch.device) -> None:
+def synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def peak_memory(device: torch.device) -> float:
-    """Give the peak so far in GiB: of the process, or of the tensors on the GPU."""
+    """Return the peak so far in GiB: of the process, or of the tensors on the GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def summarise(rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Take the best of the rounds: other work on the machine can only slow one down."""
+    """Return the best of the rounds, since other programs can only slow a round down."""
     found: dict[str, Any] = {}
     for task in TASKS:
         speed, peak = (
-            {name: round(best(r[name][task][key] for r in rounds), 4) for name in CONTESTANTS}
+            {name: round(best(r[name][task][key] for r in rounds), 4) for name in METHODS}
             for key, best in (("images_per_second", max), ("peak_memory_gib", min))
         )
         found[task] = {
@@ -199,15 +202,15 @@ def as_table(task: str, results: dict[str, Any]) -> Table:
     table.add_column("network", no_wrap=True)
     for column in ("images/s, plain", "images/s, srkit", "srkit over plain"):
         table.add_column(column)
-    for name in CONTESTANTS:
+    for name in METHODS:
         table.add_column(f"peak memory in GiB, {name}")
     for network, result in results.items():
         speed, peak = result[task]["images_per_second"], result[task]["peak_memory_gib"]
         table.add_row(
             network,
-            *(f"{speed[name]:.3g}" for name in CONTESTANTS),
+            *(f"{speed[name]:.3g}" for name in METHODS),
             f"{result[task]['srkit_over_plain']:.2f}",
-            *(f"{peak[name]:.2f}" for name in CONTESTANTS),
+            *(f"{peak[name]:.2f}" for name in METHODS),
         )
     return table
 

@@ -1,10 +1,10 @@
-"""Render the same lenses with lenstronomy and with caustics, and compare speed and values.
+"""Render the same lenses with lenstronomy and with caustics; compare speed and pixel values.
 
     OMP_NUM_THREADS=1 python benchmarks/lens_simulation.py --out results
 
-Each pair (an isothermal ellipsoid with shear, two Sérsic galaxies; 64 px LR, 128 px HR) is made by
-srkit's data set, with its renderer exchanged. The two take turns, each in a fresh process. CPU
-seconds of that process are counted, so that others on the machine disturb less; one thread.
+Each pair (an isothermal ellipsoid with shear, two Sérsic galaxies; 64 px LR, 128 px HR) comes from
+srkit's data set, with one renderer or the other. The renderers alternate, each in a new process
+with one thread. CPU time is measured, so that other programs hardly affect it.
 ``caustics`` needs ``pip install caustics``.
 """
 
@@ -37,12 +37,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="folder for lens_simulation.json")
-    parser.add_argument("--renderer", choices=RENDERERS, help="measure this one only, here")
+    parser.add_argument(
+        "--renderer", choices=RENDERERS, help="measure only this one, in this process"
+    )
     arguments = parser.parse_args()
     if arguments.renderer:
         print(json.dumps(measure(arguments.renderer)))
         return
-    rounds = [{name: in_child(name) for name in RENDERERS} for _ in range(arguments.rounds)]
+    rounds = [
+        {name: measure_in_subprocess(name) for name in RENDERERS} for _ in range(arguments.rounds)
+    ]
     result = summarise(rounds)
     Console().print(as_table(result))
     if arguments.out:
@@ -50,7 +54,7 @@ def main() -> None:
         (arguments.out / "lens_simulation.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
-def in_child(renderer: str) -> dict[str, float]:
+def measure_in_subprocess(renderer: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--renderer", renderer]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -58,7 +62,7 @@ def in_child(renderer: str) -> dict[str, float]:
 
 
 def measure(renderer: str) -> dict[str, float]:
-    """Time whole pairs, and the rendering alone; compare HR with lenstronomy's."""
+    """Time whole pairs and the rendering alone; compare HR with that of lenstronomy."""
     torch.set_num_threads(1)
     expected = _noise_free_hr()
     if renderer != "lenstronomy":
@@ -103,7 +107,7 @@ class CausticsRenderer:
         self.dtype = dtype
 
     def __call__(self, lens: Lens, substructure: Any, count: int, pixel: float) -> Any:
-        """Render a lens."""
+        """Return the surface brightness of a lens, ``(count, count)``."""
         x, y = (torch.from_numpy(places).to(self.dtype) for places in sky.grid(count, pixel))
         light = lens.light
         mass = [light.x, light.y, light.axis_ratio, light.angle, lens.einstein_radius]
@@ -117,7 +121,7 @@ class CausticsRenderer:
         return image
 
     def brightness(self, galaxy: Galaxy, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Evaluate a galaxy's profile, as :func:`srkit_astro.simulation.sky.surface_brightness`."""
+        """Evaluate a galaxy's profile, like ``surface_brightness`` of the module ``sky``."""
         k = 1.9992 * galaxy.index - 0.3271
         area = 2 * math.pi * galaxy.index * math.gamma(2 * galaxy.index) * galaxy.radius**2
         amplitude = flux_of(galaxy.magnitude) / (area * math.exp(k) / k ** (2 * galaxy.index))
@@ -141,7 +145,7 @@ class CausticsRenderer:
 
 
 def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-    """Medians over the rounds, and of the ratios of speed within each round."""
+    """Return medians over the rounds, also of the ratio of the speeds within each round."""
 
     def median(name: str, key: str) -> float:
         return statistics.median(r[name][key] for r in rounds)
@@ -164,7 +168,7 @@ def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
 
 
 def as_table(result: dict[str, Any]) -> Table:
-    columns = ("pairs/s", "rendering, ms", "ratio", "HR differs by")
+    columns = ("pairs/s", "rendering, ms", "ratio", "difference of HR")
     table = Table("renderer", *columns)
     for name, row in result.items():
         table.add_row(
@@ -172,7 +176,7 @@ def as_table(result: dict[str, Any]) -> Table:
             f"{row['pairs_per_second']:.1f}",
             f"{row['rendering_ms']:.1f}",
             f"{row['rendering_over_lenstronomy']:.2f}",
-            f"{row['difference']:.0e} of peak",
+            f"{row['difference']:.0e} of the peak",
         )
     return table
 

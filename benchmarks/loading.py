@@ -1,12 +1,12 @@
-"""Compare crops cut from whole decoded PNG files with crops read from the cache of arrays.
+"""Compare crops from decoded PNG files with crops from the array cache.
 
     python benchmarks/loading.py --out results
 
-Both contestants draw the same random crops, flipped and turned, in one process: ``decode`` reads
-a picture file for each, ``cache`` maps an uncompressed array and reads the rows of the crop. They
-take turns. The pictures have DIV2K's size; they are photographs of installed packages, enlarged,
-with noise such that a file has about the bytes of one of DIV2K's (4.4 MB). With ``--root`` they are
-DIV2K's own.
+Both methods draw the same random crops, flipped and rotated, in one process: ``decode`` decodes an
+image file for each crop, ``cache`` maps an uncompressed array and reads the rows of the crop. The
+methods alternate. The images have the size of those of DIV2K: they are photographs from installed
+packages, enlarged, with noise that makes the files about as large as those of DIV2K (4.4 MB).
+``--root`` uses the images of a folder instead, such as DIV2K itself.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from srkit_photos.datasets.samples import SPLITS, locate
 
 from srkit.components.registry import Registry
 from srkit.data.crops import Draws
-from srkit.images.formats import Formats
+from srkit.images import Formats
 
 #: HR sides of the crops: 48 LR pixels at the scales 2, 3 and 4.
 CROPS = (96, 144, 192)
-CONTESTANTS = ("decode", "cache")
-#: Crops that each draws in a round, since one is so much faster.
+METHODS = ("decode", "cache")
+#: Crops per round; the cache is so much faster that it needs more.
 COUNTS = {"decode": 12, "cache": 600}
 SIZE = (2040, 1356)
 
 
 def main() -> None:
-    """Let the contestants take turns; print and write medians and ratios."""
+    """Alternate between the methods; print and write medians and ratios."""
     arguments = parse()
     formats = Formats.of(Registry.discover())
     with tempfile.TemporaryDirectory() as folder:
         files = pictures(arguments.root, Path(folder), arguments.pictures)
         pairs = [Pair(path.name, path) for path in files]
-        began = time.perf_counter()
+        started = time.perf_counter()
         cached = CachedPairs(formats=formats, pairs=pairs, cache=Path(folder) / "cache")
-        filling = (time.perf_counter() - began) / len(files)
+        filling = (time.perf_counter() - started) / len(files)
         data = {"decode": PicturePairs(formats=formats, pairs=pairs), "cache": cached}
         results = {}
         for crop in CROPS:
             draws = {n: Draws(d, 0, crop, ("flip", "rotate"), 1) for n, d in data.items()}
             rounds = [
-                {name: speed(draws[name], len(files), COUNTS[name]) for name in CONTESTANTS}
+                {name: speed(draws[name], len(files), COUNTS[name]) for name in METHODS}
                 for _ in range(arguments.rounds)
             ]
             results[crop] = summarise(rounds)
@@ -94,7 +94,7 @@ def pictures(root: Path | None, folder: Path, count: int) -> list[Path]:
 
 
 def speed(draws: Draws, length: int, count: int) -> float:
-    """Crops per second; the first, which nobody has read yet, is not counted."""
+    """Return crops per second, without the first crop, which opens the files."""
     draws.draw(0, 0)
     began = time.perf_counter()
     for number in range(count):
@@ -103,22 +103,22 @@ def speed(draws: Draws, length: int, count: int) -> float:
 
 
 def summarise(rounds: list[dict[str, float]]) -> dict[str, float]:
-    """Medians over the rounds, and of the ratio within each."""
-    result = {name: round(statistics.median(r[name] for r in rounds), 2) for name in CONTESTANTS}
+    """Return medians over the rounds, also of the ratio within each round."""
+    result = {name: round(statistics.median(r[name] for r in rounds), 2) for name in METHODS}
     ratio = statistics.median(r["cache"] / r["decode"] for r in rounds)
     return {**result, "cache_over_decode": round(ratio, 1)}
 
 
 def as_table(summary: dict[str, object]) -> Table:
-    table = Table("crop", *(f"{name}, crops/s" for name in CONTESTANTS), "ratio")
+    table = Table("crop", *(f"{name}, crops/s" for name in METHODS), "ratio")
     crops = summary["crops"]
     assert isinstance(crops, dict)
     for crop, result in crops.items():
-        values = (f"{result[name]:.1f}" for name in CONTESTANTS)
+        values = (f"{result[name]:.1f}" for name in METHODS)
         table.add_row(str(crop), *values, f"{result['cache_over_decode']:.0f}")
     table.caption = (
-        f"{summary['pictures']} pictures of {summary['megabytes_of_a_file']} MB; caching one took "
-        f"{summary['seconds_to_cache_a_picture']} s"
+        f"{summary['pictures']} images of {summary['megabytes_of_a_file']} MB; caching an image "
+        f"took {summary['seconds_to_cache_a_picture']} s"
     )
     return table
 

@@ -1,10 +1,11 @@
-"""Train the same steps in fp32 and bf16, and compare the PSNR they end with.
+"""Train the same steps in fp32 and in bf16, and compare the final PSNR.
 
     python benchmarks/precision.py --steps 200 --out results
 
-Both runs of a seed see the same crops in the same order and start from the same weights: those of
-the small RRDB that ships with srkit (``tuned``) or random ones of a 16-block EDSR (``scratch``).
-Rounding alone sends two runs on different paths, so the mean over seeds and its error count.
+Both runs of a seed use the same crops in the same order and start from the same weights: those of
+the small RRDB that is included in srkit (``tuned``), or random weights of an EDSR of 16 blocks
+(``scratch``). Since rounding alone makes two runs diverge, only the mean over the seeds and its
+standard error are meaningful.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def final_psnr(case: str, precision: str, steps: int, seed: int) -> float:
-    """Train on the sample photographs and give the last validation PSNR in dB."""
+    """Train on the sample photographs and return the last validation PSNR in dB."""
     overrides = [
         *CASES[case],
         f"seed={seed}",

@@ -1,12 +1,12 @@
-"""Compare srkit's training loop with a plain PyTorch loop, and with the bare step it could reach.
+"""Compare srkit's training loop with a plain PyTorch loop and with the fastest bare step.
 
     python benchmarks/train_step.py --out results
 
-Three contestants train the same network by L1 on batches of one size. ``plain`` is what a script
-does without thinking of speed: fp32, contiguous. ``bare`` is the fastest step known here: bf16,
-channels_last, freed memory kept. Both get one batch that lies in memory. ``srkit`` is the whole of
-``srkit train``: it reads, crops, turns and degrades photographs, logs and saves. They take turns,
-each in a fresh process.
+Three methods train the same network with L1 on batches of the same size. ``plain`` is a script that
+is not optimised for speed: fp32, contiguous. ``bare`` is the fastest step that we know: bf16,
+channels_last, freed memory kept by the process. Both reuse one batch that is already in memory.
+``srkit`` is all of ``srkit train``: it reads, crops, rotates and degrades photographs, logs and
+saves. The methods alternate, each in a new process.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from srkit.training.monitor import read_records
 
 RRDB = "generator={type: rrdb, blocks: 23, features: 64, growth: 32}"
 EDSR = "generator={type: edsr, blocks: 16, features: 64}"
-#: RRDB at about the size of DarioNet's images, EDSR as in its paper; and both on small crops.
+#: RRDB with images about as large as those of DarioNet, EDSR as in its paper, and small crops.
 CASES = {
     "rrdb_256": [RRDB, "training.batch_size=4", "data.train.crop=256"],
     "edsr_192": [EDSR, "training.batch_size=16", "data.train.crop=192"],
@@ -45,22 +45,23 @@ CASES = {
     "edsr_128": [EDSR, "training.batch_size=16", "data.train.crop=128"],
 }
 STEPS = {"rrdb_256": 5, "edsr_192": 16, "rrdb_128": 10, "edsr_128": 24}
-CONTESTANTS = ("plain", "bare", "srkit")
+METHODS = ("plain", "bare", "srkit")
 WARM_UP = 2
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "rrdb_small_x4.yaml"
 
 
 def main() -> None:
-    """Let the contestants take turns; print and write medians and ratios."""
+    """Alternate between the methods; print and write medians and ratios."""
     arguments = parse()
-    if arguments.contestant:
-        print(json.dumps(measure(arguments.case[0], arguments.contestant)))
+    if arguments.method:
+        print(json.dumps(measure(arguments.case[0], arguments.method)))
         return
     console = Console()
     results = {}
     for case in arguments.case:
         rounds = [
-            {name: in_child(case, name) for name in CONTESTANTS} for _ in range(arguments.rounds)
+            {name: measure_in_subprocess(case, name) for name in METHODS}
+            for _ in range(arguments.rounds)
         ]
         results[case] = summarise(rounds)
         console.print(as_table(case, results[case]))
@@ -74,30 +75,33 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="folder for train_step.json")
-    parser.add_argument("--contestant", choices=CONTESTANTS, help="measure this one only, here")
+    parser.add_argument("--method", choices=METHODS, help="measure only this one, in this process")
     return parser.parse_args()
 
 
-def in_child(case: str, contestant: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--case", case, "--contestant", contestant]
+def measure_in_subprocess(case: str, method: str) -> dict[str, float]:
+    command = [sys.executable, __file__, "--case", case, "--method", method]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured
 
 
-def measure(case: str, contestant: str) -> dict[str, float]:
+def measure(case: str, method: str) -> dict[str, float]:
     steps = STEPS[case]
     recipe = make_recipe(case, steps)
-    if contestant == "srkit":
+    if method == "srkit":
         speed, waiting = srkit_speed(recipe)
     else:
-        speed, waiting = loop_speed(recipe, steps, fast=contestant == "bare"), 0.0
+        speed, waiting = loop_speed(recipe, steps, fast=method == "bare"), 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"images_per_second": speed, "waiting_share": waiting, "peak_memory_gib": peak}
 
 
 def make_recipe(case: str, steps: int) -> Recipe:
-    """Train on the sample photographs: twice the steps, the second half of which is measured."""
+    """Return the recipe of a case on the sample photographs, with twice as many steps.
+
+    Only the second half of the steps is measured.
+    """
     overrides = [
         *CASES[case],
         f"training.duration={2 * steps}",
@@ -124,7 +128,7 @@ def srkit_speed(recipe: Recipe) -> tuple[float, float]:
 
 
 def loop_speed(recipe: Recipe, steps: int, *, fast: bool) -> float:
-    """Time a loop that does nothing but step."""
+    """Return the images per second of a loop that only trains."""
     if fast and not torch.cuda.is_available():
         keep_freed_memory()
     assembly = assemble(recipe, Registry.discover(), "benchmark", splits=())
@@ -132,7 +136,8 @@ def loop_speed(recipe: Recipe, steps: int, *, fast: bool) -> float:
     assert isinstance(network, nn.Module)
     source = recipe.data.train
     assert source is not None
-    side = source.crop or 128
+    side = source.hr_crop(4)
+    assert side is not None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     layout = torch.channels_last if fast else torch.contiguous_format
     network.to(device).to(memory_format=layout).train()
@@ -148,7 +153,7 @@ def loop_speed(recipe: Recipe, steps: int, *, fast: bool) -> float:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        loss.item()  # as a script that prints its loss does, and a fair end of the timing
+        loss.item()  # as in a script that prints the loss; also waits for the device
 
     for _ in range(WARM_UP):
         step()
@@ -159,12 +164,12 @@ def loop_speed(recipe: Recipe, steps: int, *, fast: bool) -> float:
 
 
 def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-    """Medians over the rounds, and of the ratios within each round."""
+    """Return medians over the rounds, also of the ratios within each round."""
 
     def median(values: list[float]) -> float:
         return round(statistics.median(values), 4)
 
-    speeds = {name: [r[name]["images_per_second"] for r in rounds] for name in CONTESTANTS}
+    speeds = {name: [r[name]["images_per_second"] for r in rounds] for name in METHODS}
     against = {
         name: [own / other for own, other in zip(speeds["srkit"], speeds[name], strict=True)]
         for name in ("plain", "bare")
@@ -176,19 +181,20 @@ def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
         "overhead_over_bare": median([1 - ratio for ratio in against["bare"]]),
         "waiting_share": median([r["srkit"]["waiting_share"] for r in rounds]),
         "peak_memory_gib": {
-            name: median([r[name]["peak_memory_gib"] for r in rounds]) for name in CONTESTANTS
+            name: median([r[name]["peak_memory_gib"] for r in rounds]) for name in METHODS
         },
     }
 
 
 def as_table(case: str, result: dict[str, Any]) -> Table:
     table = Table("loop", "images/s", "peak memory in GiB", title=case)
-    for name in CONTESTANTS:
+    for name in METHODS:
         speed, peak = result["images_per_second"][name], result["peak_memory_gib"][name]
         table.add_row(name, f"{speed:.2f}", f"{peak:.2f}")
     table.caption = (
-        f"srkit is {result['srkit_over_plain']:.2f} times as fast as plain; overhead over bare "
-        f"{result['overhead_over_bare']:.1%}; waiting for data {result['waiting_share']:.1%}"
+        f"srkit is {result['srkit_over_plain']:.2f} times as fast as plain; overhead relative to "
+        f"bare {result['overhead_over_bare']:.1%}; waiting for data "
+        f"{result['waiting_share']:.1%} of the time"
     )
     return table
 

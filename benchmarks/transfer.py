@@ -1,10 +1,10 @@
-"""Transfer to few real pairs, against training on them alone: over several seeds.
+"""Compare transfer to few real pairs with training on those pairs alone, over several seeds.
 
     python benchmarks/transfer.py --seeds 3 --out results
 
-Runs the sample of ``recipes/lens_hst.yaml``. The classifier and the pretrained network are trained
-once; the transferred network and the one that sees only the few pairs are trained for each seed,
-which decides the order of the data and, for the latter, the first weights.
+Trains the sample of ``recipes/lens_hst.yaml``. The classifier and the pretrained network are
+trained once. The transferred network and the network that sees only the few pairs are trained for
+each seed, which determines the order of the data and, for the latter, the initial weights.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def transfer(
     changes: Sequence[str] = (),
     suffix: str = "",
 ) -> Evaluation:
-    """Train both networks with a seed, the transferred one with changes, and compare them."""
+    """Train both networks with a seed, the transferred one with recipe changes; compare them."""
     recipe = load_recipe(RECIPE, [f"seed={seed}", *changes], sample=True)
     folders = {}
     for name, path in recipe.needs.items():
-        again = name == "alone"
-        needed = load_recipe(path, [f"seed={seed}"] if again else [], sample=True)
-        folders[name] = out / (f"{needed.name}_{seed}" if again else needed.name)
+        per_seed = name == "alone"
+        needed = load_recipe(path, [f"seed={seed}"] if per_seed else [], sample=True)
+        folders[name] = out / (f"{needed.name}_{seed}" if per_seed else needed.name)
         run(needed, folders[name], registry, console)
     recipe = resolve(recipe, folders, str(RECIPE))
     folder = out / f"{recipe.name}{suffix}_{seed}"
@@ -72,7 +72,7 @@ def run(recipe: Recipe, folder: Path, registry: Registry, console: Console) -> N
 
 
 def summarise(tables: list[Evaluation]) -> dict[str, dict[str, list[float]]]:
-    """Gather each model's metrics, a number for each seed; of signed ones bias and scatter."""
+    """Return the metrics of each model for each seed; for signed metrics, bias and scatter."""
     found: dict[str, dict[str, list[float]]] = {}
     for table in tables:
         for model in table.models:
@@ -86,7 +86,7 @@ def summarise(tables: list[Evaluation]) -> dict[str, dict[str, list[float]]]:
 
 
 def as_table(results: dict[str, dict[str, list[float]]]) -> Table:
-    """Show means over the seeds, and their standard deviations: a row for each metric."""
+    """Tabulate means and standard deviations over the seeds, one row per metric."""
     table = Table("metric", *results)
     for metric in next(iter(results.values())):
         cells = []

@@ -1,13 +1,13 @@
-"""Compare `srkit upscale` with the plain loop that most scripts restore pictures by.
+"""Compare `srkit upscale` with the plain loop that most scripts use to restore images.
 
     python benchmarks/upscale.py realsr_df2k_x4.safetensors --picture butterfly.png --out results
 
-``plain`` reads the weights with spandrel and gives the network one picture after another: fp32,
-contiguous, whole. ``torch`` and ``openvino`` are :class:`srkit.Upscaler` with its two engines:
-tiles, and for pictures of 8 bits bf16. All restore a picture, and many cutouts of 64 x 64 pixels:
-plain one by one, srkit one by one and together. They take turns, each in a fresh process, and get
-the same arrays. The rate of the network's multiply-adds is set beside that of a large matrix
-product.
+``plain`` reads the weights with spandrel and runs the network on one image after another: fp32,
+contiguous, without tiles. ``torch`` and ``openvino`` are :class:`srkit.Upscaler` with its two
+engines: with tiles and, for 8-bit images, in bf16. All of them restore one image and many cutouts
+of 64 x 64 pixels: plain one by one, srkit one by one and in batches. The methods alternate, each in
+a new process, and get the same arrays. The network's multiply-adds per second are also compared
+with those of a large matrix product.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ from srkit.models.costs import count_multiply_adds
 
 Levels = NDArray[np.uint8]
 
-#: The engines of srkit, and what they are compared with.
+#: The engines of srkit, and all methods.
 ENGINES = ("torch", "openvino")
-CONTESTANTS = ("plain", *ENGINES)
+METHODS = ("plain", *ENGINES)
 CUTOUT = 64
-#: Sides of the matrices whose product is the yardstick, and how often it is formed.
+#: Side of the matrices of the reference product, and number of repetitions.
 PRODUCT, REPEATS = 4096, 5
 
 
 def main() -> None:
-    """Let the contestants take turns; print and write the best of each and the ratios."""
+    """Alternate between the methods; print and write the best of each and the ratios."""
     arguments = parse()
-    if arguments.contestant:
+    if arguments.method:
         print(json.dumps(measure(arguments)))
         return
     with tempfile.TemporaryDirectory() as folder:
         rounds = [
-            {name: in_child(name, Path(folder) / f"{name}.npy") for name in CONTESTANTS}
+            {name: measure_in_subprocess(name, Path(folder) / f"{name}.npy") for name in METHODS}
             for _ in range(arguments.rounds)
         ]
-        made = {name: np.load(Path(folder) / f"{name}.npy") for name in CONTESTANTS}
+        outputs = {name: np.load(Path(folder) / f"{name}.npy") for name in METHODS}
     results = summarise(rounds)
-    results["psnr_to_plain_db"] = {name: psnr(made["plain"], made[name]) for name in ENGINES}
+    results["psnr_to_plain_db"] = {name: psnr(outputs["plain"], outputs[name]) for name in ENGINES}
     if arguments.reference:
         hr = read(arguments.reference)
-        results["psnr_db"] = {name: psnr(sr, hr) for name, sr in made.items()}
+        results["psnr_db"] = {name: psnr(sr, hr) for name, sr in outputs.items()}
     results["start_up_seconds"] = min(start_up() for _ in range(arguments.rounds))
     Console().print(as_table(results))
     if arguments.out:
@@ -69,19 +69,21 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("weights", type=Path, help="that both spandrel and srkit read")
-    parser.add_argument("--picture", type=Path, required=True, help="LR of 8 bits")
-    parser.add_argument("--reference", type=Path, help="its HR")
-    parser.add_argument("--cutouts", type=int, default=64, help=f"of {CUTOUT} x {CUTOUT} pixels")
+    parser.add_argument("weights", type=Path, help="weights that both spandrel and srkit can read")
+    parser.add_argument("--picture", type=Path, required=True, help="8-bit LR image")
+    parser.add_argument("--reference", type=Path, help="HR of this image")
+    parser.add_argument(
+        "--cutouts", type=int, default=64, help=f"number of {CUTOUT} x {CUTOUT} cutouts"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="folder for upscale.json")
-    parser.add_argument("--contestant", choices=CONTESTANTS, help="measure this one only, here")
-    parser.add_argument("--save", type=Path, help="where the contestant's SR goes")
+    parser.add_argument("--method", choices=METHODS, help="measure only this one, in this process")
+    parser.add_argument("--save", type=Path, help="file for the SR of the method")
     return parser.parse_args()
 
 
-def in_child(contestant: str, save: Path) -> dict[str, float]:
-    command = [sys.executable, *sys.argv, "--contestant", contestant, "--save", str(save)]
+def measure_in_subprocess(method: str, save: Path) -> dict[str, float]:
+    command = [sys.executable, *sys.argv, "--method", method, "--save", str(save)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured
@@ -92,24 +94,24 @@ def read(path: Path) -> Levels:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
-    """Give the seconds of each task, once the network has run on images of its size."""
+    """Return the seconds of each task, after a first run on images of the same size."""
     picture = read(arguments.picture)
     rng = np.random.default_rng(0)
     corners = rng.integers(0, np.array(picture.shape[:2]) - CUTOUT, (arguments.cutouts, 2))
     cutouts = [picture[y : y + CUTOUT, x : x + CUTOUT] for y, x in corners]
     found: dict[str, float] = {}
-    if arguments.contestant == "plain":
+    if arguments.method == "plain":
         restore = plain_restorer(arguments.weights)
     else:
-        restore = Upscaler(arguments.weights, engine=arguments.contestant)
+        restore = Upscaler(arguments.weights, engine=arguments.method)
         found["multiply_adds_per_second_of_a_product"] = product_rate()
     np.save(arguments.save, restore(picture))
     found["picture"] = seconds(lambda: restore(picture))
     restore(cutouts[0])
     found["one_by_one"] = seconds(lambda: [restore(cutout) for cutout in cutouts])
-    if arguments.contestant in ENGINES:
+    if arguments.method in ENGINES:
         restore(cutouts)
-        found["together"] = seconds(lambda: restore(cutouts))
+        found["in_batches"] = seconds(lambda: restore(cutouts))
         network, model = load_model(arguments.weights)
         small = count_multiply_adds(network, torch.zeros(1, 3, CUTOUT, CUTOUT))[""]
         found["multiply_adds"] = small * picture[..., 0].size / CUTOUT**2
@@ -118,7 +120,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def plain_restorer(weights: Path) -> Callable[[Any], Any]:
-    """Restore as the loops of Real-ESRGAN and of spandrel's users do."""
+    """Return a function that restores an image as the scripts of Real-ESRGAN and spandrel do."""
     from spandrel import ModelLoader
 
     network = ModelLoader("cpu").load_from_file(weights).eval()
@@ -134,7 +136,7 @@ def plain_restorer(weights: Path) -> Callable[[Any], Any]:
 
 
 def product_rate() -> float:
-    """Multiply-adds per second of a large matrix product in bf16."""
+    """Return the multiply-adds per second of a large matrix product in bf16."""
     matrix = torch.randn(PRODUCT, PRODUCT).bfloat16()
     matrix @ matrix
     taken = seconds(lambda: [matrix @ matrix for _ in range(REPEATS)])
@@ -148,7 +150,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def start_up() -> float:
-    """Seconds from the command line to a tiny picture, by interpolation."""
+    """Return the seconds that the command line needs to interpolate a tiny image."""
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.png"
         Image.new("RGB", (8, 8)).save(picture)
@@ -157,13 +159,13 @@ def start_up() -> float:
 
 
 def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-    """Take the best of the rounds: other work on the machine can only slow one down."""
+    """Return the best of the rounds, since other programs can only slow a round down."""
     best = {
         name: {
             key: (max if key.startswith("multiply") else min)(r[name][key] for r in rounds)
             for key in rounds[0][name]
         }
-        for name in CONTESTANTS
+        for name in METHODS
     }
     shares = {}
     for name in ENGINES:
@@ -177,7 +179,7 @@ def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
             name: {
                 "picture": plain["picture"] / best[name]["picture"],
                 "cutouts, one by one": plain["one_by_one"] / best[name]["one_by_one"],
-                "cutouts, together": plain["one_by_one"] / best[name]["together"],
+                "cutouts, in batches": plain["one_by_one"] / best[name]["in_batches"],
             }
             for name in ENGINES
         },
@@ -186,25 +188,25 @@ def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
 
 
 def psnr(one: Levels, other: Levels) -> float:
-    """Of all RGB values, in dB; what one is larger by is left out."""
+    """Return the PSNR over all RGB values in dB, within the common size of both images."""
     height, width = (min(a, b) for a, b in zip(one.shape[:2], other.shape[:2], strict=True))
     difference = one[:height, :width].astype(float) - other[:height, :width]
     return float(10 * np.log10(255**2 / np.mean(difference**2)))
 
 
 def as_table(results: dict[str, Any]) -> Table:
-    table = Table("what", *CONTESTANTS)
+    table = Table("quantity", *METHODS)
     ratios = results["plain_over_srkit"]
     for task in ratios[ENGINES[0]]:
         row = (f"{ratios[name][task]:.2f}" for name in ENGINES)
-        table.add_row(f"{task}: times as fast as plain", "1", *row)
+        table.add_row(f"{task}: speed relative to plain", "1", *row)
     shares = (f"{results['share_of_the_rate_of_a_product'][name]:.2f}" for name in ENGINES)
-    table.add_row("multiply-adds/s over those of a matrix product", "", *shares)
+    table.add_row("multiply-adds/s relative to a matrix product", "", *shares)
     apart = (f"{results['psnr_to_plain_db'][name]:.2f}" for name in ENGINES)
     table.add_row("PSNR to plain in dB", "", *apart)
     if "psnr_db" in results:
-        table.add_row("PSNR in dB", *(f"{results['psnr_db'][name]:.3f}" for name in CONTESTANTS))
-    table.add_row("seconds to a tiny picture", "", f"{results['start_up_seconds']:.2f}", "")
+        table.add_row("PSNR in dB", *(f"{results['psnr_db'][name]:.3f}" for name in METHODS))
+    table.add_row("start-up in seconds", "", f"{results['start_up_seconds']:.2f}", "")
     return table
 
 
