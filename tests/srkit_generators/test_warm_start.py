@@ -77,7 +77,7 @@ def test_nothing_else_may_differ(
 ) -> None:
     name, path, _ = doubled
     net: Any = make(registry, name, scale)
-    with pytest.raises(WeightsError, match=r"keys? differs?\. Change .*start\.reinitialise\n") as e:
+    with pytest.raises(WeightsError, match=r"keys? differs?; change .*start\.reinitialise\n") as e:
         load_starting_weights(net, starting(path, reinitialise=["tail.*"]))
     keys = [line.split()[0] for line in str(e.value).splitlines()[2:]]
     assert keys and all(key.startswith("upsample.") for key in keys)
