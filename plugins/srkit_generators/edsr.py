@@ -14,10 +14,9 @@ from srkit.interfaces import Published
 from srkit_generators.blocks import Blocks, make_blocks, residual
 from srkit_generators.layers import (
     Activation,
-    check_keys,
+    Network,
     check_scale,
     conv,
-    list_stages,
     mean_colour,
 )
 from srkit_generators.shipped import SHIPPED
@@ -34,7 +33,7 @@ OFFICIAL_OUTER = re.compile(r"(head\.0|body\.\d+|tail\.0\.\d|tail\.1)\.(weight|b
 OFFICIAL_RANGE = 255
 
 
-class EDSR(nn.Module):
+class EDSR(Network):
     """Enhanced deep residual network (Lim et al. 2017).
 
     The defaults are the baseline of the paper: 1,369,859 parameters at x2, 1,554,499 at x3,
@@ -71,7 +70,8 @@ class EDSR(nn.Module):
         a block is unknown.
     """
 
-    channels_last = True
+    name = "edsr"
+    parts = ("head", "body", "body_end", "upsample", "tail")
     published: ClassVar[Mapping[str, Published]] = SHIPPED
     mean: Tensor
 
@@ -119,10 +119,6 @@ class EDSR(nn.Module):
         sr: Tensor = self.tail(self.upsample(deep))
         return add_enlarged(sr, lr) if self.global_residual else sr + self.mean
 
-    def stages(self) -> dict[str, nn.Module]:
-        """Name the convolutions, the blocks and the upsampler from input to output."""
-        return list_stages(self, ("head", "body", "body_end", "upsample", "tail"))
-
     def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Convert the tensors of a checkpoint of this network or of the authors' PyTorch code.
 
@@ -137,8 +133,7 @@ class EDSR(nn.Module):
         """
         if "head.0.weight" in tensors:
             tensors = take_official(tensors, official_name, self.mean)
-        check_keys("edsr", tensors, self.state_dict())
-        return dict(tensors)
+        return super().adapt(tensors)
 
 
 def take_official(

@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from srkit.errors import WeightsError
 from srkit.functional import LUMA
+from srkit.interfaces import Published
 
 Activation = Literal["relu", "leaky_relu", "prelu", "gelu", "silu"]
 
 #: Slope of the leaky ReLU below zero, as in ESRGAN (Wang et al. 2018).
 SLOPE = 0.2
+
+
+class Network(nn.Module):
+    """Base of the networks: their parts as stages, and checkpoints with their own keys.
+
+    Attributes
+    ----------
+    name
+        Name of the network, for error messages.
+    parts
+        Names of its modules from input to output.
+    """
+
+    channels_last = True
+    published: ClassVar[Mapping[str, Published]] = {}
+    name: ClassVar[str]
+    parts: ClassVar[Sequence[str]]
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Return the parts from input to output; each block of ``body`` is a separate stage."""
+        return list_stages(self, self.parts)
+
+    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Convert the tensors of a checkpoint of this network.
+
+        Raises
+        ------
+        WeightsError
+            If no key belongs to the network.
+        """
+        check_keys(self.name, tensors, self.state_dict())
+        return dict(tensors)
 
 
 def make_activation(name: Activation, features: int) -> nn.Module:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from srkit.interfaces import Published
 from srkit_generators.blocks import Blocks, Residual, make_blocks, residual
 from srkit_generators.edsr import official_name, take_official
 from srkit_generators.layers import (
     Activation,
-    check_keys,
+    Network,
     check_scale,
     conv,
     list_stages,
@@ -29,7 +27,7 @@ OFFICIAL_PRE = re.compile(r"pre_process\.([012])\.([01])\.body\.([02])\.(weight|
 OFFICIAL_UPSAMPLE = re.compile(r"upsample\.([012])\.([02])\.(weight|bias)")
 
 
-class MDSR(nn.Module):
+class MDSR(Network):
     """EDSR's multi-scale network (Lim et al. 2017, figure 5).
 
     The scales share head and body; each scale has two residual blocks with 5 x 5 kernels before the
@@ -65,8 +63,7 @@ class MDSR(nn.Module):
         block is unknown.
     """
 
-    channels_last = True
-    published: ClassVar[Mapping[str, Published]] = {}
+    name = "mdsr"
     mean: Tensor
 
     def __init__(
@@ -136,8 +133,7 @@ class MDSR(nn.Module):
         """
         if "head.0.weight" in tensors:
             tensors = take_official(tensors, official_name_of_mdsr, self.mean)
-        check_keys("mdsr", tensors, self.state_dict())
-        return dict(tensors)
+        return super().adapt(tensors)
 
 
 def wide(features: int, activation: Activation, weight: float) -> nn.Module:

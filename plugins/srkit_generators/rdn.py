@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from srkit.interfaces import Published
 from srkit_generators.blocks import Blocks, make_blocks
 from srkit_generators.dense_blocks import ResidualDenseBlock
-from srkit_generators.layers import Activation, check_keys, check_scale, conv, list_stages
+from srkit_generators.layers import Activation, Network, check_scale, conv
 from srkit_generators.upsamplers import Upsampler, make_upsampler
 
 
-class RDN(nn.Module):
+class RDN(Network):
     """Residual dense network (Zhang et al. 2018, CVPR).
 
     The defaults are the network of the paper's tables, D = 16, C = 8, G = 64: 22,123,395
@@ -48,8 +44,8 @@ class RDN(nn.Module):
         If the scale is not supported, or a block is unknown.
     """
 
-    channels_last = True
-    published: ClassVar[Mapping[str, Published]] = {}
+    name = "rdn"
+    parts = ("head", "shallow", "body", "fuse", "upsample", "tail")
 
     def __init__(
         self,
@@ -94,18 +90,3 @@ class RDN(nn.Module):
         deep = first + self.fuse(torch.cat(outputs, 1))
         sr: Tensor = self.tail(self.upsample(deep))
         return sr
-
-    def stages(self) -> dict[str, nn.Module]:
-        """Name the convolutions, the blocks, the fusion and the upsampler."""
-        return list_stages(self, ("head", "shallow", "body", "fuse", "upsample", "tail"))
-
-    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Convert the tensors of a checkpoint of this network.
-
-        Raises
-        ------
-        WeightsError
-            If no key belongs to the network.
-        """
-        check_keys("rdn", tensors, self.state_dict())
-        return dict(tensors)

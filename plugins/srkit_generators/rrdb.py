@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from srkit.interfaces import Published
 from srkit_generators.blocks import Blocks, make_blocks
 from srkit_generators.dense_blocks import ResidualInResidual, shrink_initial_weights
-from srkit_generators.layers import SLOPE, Activation, check_keys, check_scale, conv, list_stages
+from srkit_generators.layers import SLOPE, Activation, Network, check_scale, conv, list_stages
 
 RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 
@@ -29,7 +29,7 @@ OLD_BLOCK = re.compile(r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.(weight|bia
 OLD_TRUNK_END = re.compile(r"model\.1\.sub\.\d+\.(weight|bias)")
 
 
-class RRDB(nn.Module):
+class RRDB(Network):
     """Residual-in-residual dense blocks: the generator of ESRGAN (Wang et al. 2018).
 
     The defaults are the published network: 16,697,987 parameters at x4, as in the authors' code.
@@ -59,7 +59,7 @@ class RRDB(nn.Module):
         If the scale is not supported, or a block is unknown.
     """
 
-    channels_last = True
+    name = "rrdb"
     published: ClassVar[Mapping[str, Published]] = {
         "realesrgan_x4plus": Published(
             f"{RELEASES}/v0.1.0/RealESRGAN_x4plus.pth",
@@ -152,9 +152,7 @@ class RRDB(nn.Module):
         WeightsError
             If the names are of neither kind.
         """
-        renamed = {new_name(name): tensor for name, tensor in tensors.items()}
-        check_keys("rrdb", renamed, self.state_dict())
-        return renamed
+        return super().adapt({new_name(name): tensor for name, tensor in tensors.items()})
 
 
 def activate(x: Tensor) -> Tensor:

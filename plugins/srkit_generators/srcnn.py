@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from srkit.functional import luma, resize
-from srkit.interfaces import Published
 from srkit_generators.layers import (
     Activation,
+    Network,
     change_luminance,
-    check_keys,
     check_luminance,
     check_scale,
-    list_stages,
     make_activation,
 )
 
 
-class SRCNN(nn.Module):
+class SRCNN(Network):
     """Three convolutions on a bicubically enlarged image (Dong et al. 2014, 2016).
 
     The defaults are the paper's 9-1-5; ``kernels: [9, 5, 5]`` is its largest. On luminance
@@ -59,8 +54,8 @@ class SRCNN(nn.Module):
         set for other than RGB images.
     """
 
-    channels_last = True
-    published: ClassVar[Mapping[str, Published]] = {}
+    name = "srcnn"
+    parts = ("extraction", "mapping", "reconstruction")
 
     def __init__(
         self,
@@ -107,21 +102,6 @@ class SRCNN(nn.Module):
         if not self.luminance:
             return sr + enlarged
         return change_luminance(enlarged, sr if self.residual else sr - luma(enlarged))
-
-    def stages(self) -> dict[str, nn.Module]:
-        """Name the convolutions as the paper does."""
-        return list_stages(self, ("extraction", "mapping", "reconstruction"))
-
-    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Convert the tensors of a checkpoint of this network.
-
-        Raises
-        ------
-        WeightsError
-            If no key belongs to the network.
-        """
-        check_keys("srcnn", tensors, self.state_dict())
-        return dict(tensors)
 
 
 def check_shapes(

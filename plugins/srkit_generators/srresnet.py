@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import ClassVar
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from srkit.interfaces import Published
 from srkit_generators.blocks import Blocks, make_blocks, residual_bn
 from srkit_generators.layers import (
     Activation,
-    check_keys,
+    Network,
     check_scale,
     conv,
-    list_stages,
     make_activation,
 )
 from srkit_generators.upsamplers import Upsampler, add_enlarged, make_upsampler
 
 
-class SRResNet(nn.Module):
+class SRResNet(Network):
     """The generator of SRGAN (Ledig et al. 2017, figure 4).
 
     The defaults are the network of the paper: 1,550,659 parameters at x4, with a PReLU for each
@@ -53,8 +49,8 @@ class SRResNet(nn.Module):
         If the scale is not supported, or a block is unknown.
     """
 
-    channels_last = True
-    published: ClassVar[Mapping[str, Published]] = {}
+    name = "srresnet"
+    parts = ("head", "body", "body_end", "upsample", "tail")
 
     def __init__(
         self,
@@ -96,18 +92,3 @@ class SRResNet(nn.Module):
         deep = shallow + self.body_end(self.body(shallow))
         sr: Tensor = self.tail(self.upsample(deep))
         return add_enlarged(sr, lr) if self.global_residual else sr
-
-    def stages(self) -> dict[str, nn.Module]:
-        """Name the convolutions, the blocks and the upsampler from input to output."""
-        return list_stages(self, ("head", "body", "body_end", "upsample", "tail"))
-
-    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Convert the tensors of a checkpoint of this network.
-
-        Raises
-        ------
-        WeightsError
-            If no key belongs to the network.
-        """
-        check_keys("srresnet", tensors, self.state_dict())
-        return dict(tensors)

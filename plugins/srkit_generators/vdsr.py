@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from srkit.functional import luma, resize
-from srkit.interfaces import Published
 from srkit_generators.layers import (
     Activation,
+    Network,
     change_luminance,
-    check_keys,
     check_luminance,
     check_scale,
     conv,
-    list_stages,
     make_activation,
 )
 
 
-class VDSR(nn.Module):
+class VDSR(Network):
     """Very deep network on a bicubically enlarged image, for all scales at once (Kim et al. 2016).
 
     It predicts the residual of the enlarged image. With `luminance`, the defaults have the 664,704
@@ -52,8 +50,8 @@ class VDSR(nn.Module):
         If a scale is not supported, or `luminance` is set for other than RGB images.
     """
 
-    channels_last = True
-    published: ClassVar[Mapping[str, Published]] = {}
+    name = "vdsr"
+    parts = ("head", "body", "tail")
 
     def __init__(
         self,
@@ -87,21 +85,6 @@ class VDSR(nn.Module):
         seen = luma(enlarged) if self.luminance else enlarged
         residual: Tensor = self.tail(self.body(self.head(seen)))
         return change_luminance(enlarged, residual) if self.luminance else enlarged + residual
-
-    def stages(self) -> dict[str, nn.Module]:
-        """Name the convolutions from input to output."""
-        return list_stages(self, ("head", "body", "tail"))
-
-    def adapt(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Convert the tensors of a checkpoint of this network.
-
-        Raises
-        ------
-        WeightsError
-            If no key belongs to the network.
-        """
-        check_keys("vdsr", tensors, self.state_dict())
-        return dict(tensors)
 
 
 def layer(inputs: int, outputs: int, activation: Activation) -> nn.Sequential:
