@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat
@@ -162,7 +162,22 @@ class CrossEntropy:
         )
 
 
-class FeatureL1:
+class _FeatureDistance:
+    """A distance of feature maps, summed over stages by weight."""
+
+    tasks: Sequence[Task] = TASKS
+    distance: ClassVar[Callable[[Tensor, Tensor], Tensor]]
+
+    def __init__(self, *, stages: Mapping[str, PositiveFloat]) -> None:
+        self.stages: Sequence[str] = _names(stages)
+        self._weights = dict(stages)
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Compare the feature maps on SR with those on HR: a scalar."""
+        return weighted_distance(self.distance, self._weights, answer.features, target.features)
+
+
+class FeatureL1(_FeatureDistance):
     """Mean absolute difference of feature maps, summed over stages by weight.
 
     Parameters
@@ -172,18 +187,10 @@ class FeatureL1:
         ``fpn.*`` gives this weight to each stage that it matches.
     """
 
-    tasks: Sequence[Task] = TASKS
-
-    def __init__(self, *, stages: Mapping[str, PositiveFloat]) -> None:
-        self.stages: Sequence[str] = _names(stages)
-        self._weights = dict(stages)
-
-    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
-        """Compare the feature maps on SR with those on HR: a scalar."""
-        return weighted_distance(F.l1_loss, self._weights, answer.features, target.features)
+    distance = staticmethod(F.l1_loss)
 
 
-class FeatureMSE:
+class FeatureMSE(_FeatureDistance):
     """Mean squared difference of feature maps, summed over stages by weight.
 
     Parameters
@@ -193,15 +200,7 @@ class FeatureMSE:
         ``fpn.*`` gives this weight to each stage that it matches.
     """
 
-    tasks: Sequence[Task] = TASKS
-
-    def __init__(self, *, stages: Mapping[str, PositiveFloat]) -> None:
-        self.stages: Sequence[str] = _names(stages)
-        self._weights = dict(stages)
-
-    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
-        """Compare the feature maps on SR with those on HR: a scalar."""
-        return weighted_distance(F.mse_loss, self._weights, answer.features, target.features)
+    distance = staticmethod(F.mse_loss)
 
 
 def weighted_distance(

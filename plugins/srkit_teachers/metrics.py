@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveInt
@@ -15,7 +16,28 @@ from srkit_teachers.chosen import Chosen
 from srkit_teachers.losses import OF_CLASSES
 
 
-class ScoreMSE:
+class _ClassMetric:
+    """A metric of the scores of all classes or of a subset.
+
+    Attributes
+    ----------
+    name, settings
+        Name in recipes, and the protocol without the classes.
+    """
+
+    higher_is_better = False
+    unit = ""
+    stages: Sequence[str] = ()
+    tasks: Sequence[Task] = OF_CLASSES
+    name: ClassVar[str]
+    settings: ClassVar[str]
+
+    def __init__(self, *, classes: Choice | None = None) -> None:
+        self._chosen = Chosen(classes, f"metric '{self.name}'")
+        self.protocol = f"{self.settings}{self._chosen}"
+
+
+class ScoreMSE(_ClassMetric):
     """Mean squared difference of the scores on SR and on the original, over the classes.
 
     The scores of the image, of its pixels or of a detector's anchors, or the components of an
@@ -28,14 +50,9 @@ class ScoreMSE:
         or a file that lists them; by default all.
     """
 
-    higher_is_better = False
-    unit = ""
-    stages: Sequence[str] = ()
-    tasks: Sequence[Task] = TASKS
-
-    def __init__(self, *, classes: Choice | None = None) -> None:
-        self._chosen = Chosen(classes, "metric 'score_mse'")
-        self.protocol = f"scores before the softmax, mean over classes{self._chosen}"
+    name = "score_mse"
+    settings = "scores before the softmax, mean over classes"
+    tasks = TASKS
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
@@ -43,7 +60,7 @@ class ScoreMSE:
         return (given - wanted).square().flatten(1).mean(dim=1)
 
 
-class CrossEntropy:
+class CrossEntropy(_ClassMetric):
     """Cross-entropy of the class probabilities on SR with the labels or, per pixel, the masks.
 
     Parameters
@@ -53,21 +70,16 @@ class CrossEntropy:
         or a file that lists them; by default all.
     """
 
-    higher_is_better = False
+    name = "cross_entropy"
+    settings = "labels or masks of the data, natural logarithm"
     unit = "nat"
-    stages: Sequence[str] = ()
-    tasks: Sequence[Task] = OF_CLASSES
-
-    def __init__(self, *, classes: Choice | None = None) -> None:
-        self._chosen = Chosen(classes, "metric 'cross_entropy'")
-        self.protocol = f"labels or masks of the data, natural logarithm{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR: shape ``(N,)``; a DataError if it is unlabelled."""
         return _cross_entropy(self._chosen, answer, batch)
 
 
-class CrossEntropyGap:
+class CrossEntropyGap(_ClassMetric):
     """Cross-entropy on SR minus that on the original: the loss of information for the teacher.
 
     Parameters
@@ -77,14 +89,9 @@ class CrossEntropyGap:
         or a file that lists them; by default all.
     """
 
-    higher_is_better = False
+    name = "cross_entropy_gap"
+    settings = "SR minus original, labels or masks of the data, natural log"
     unit = "nat"
-    stages: Sequence[str] = ()
-    tasks: Sequence[Task] = OF_CLASSES
-
-    def __init__(self, *, classes: Choice | None = None) -> None:
-        self._chosen = Chosen(classes, "metric 'cross_entropy_gap'")
-        self.protocol = f"SR minus original, labels or masks of the data, natural log{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
@@ -92,7 +99,7 @@ class CrossEntropyGap:
         return sr - original
 
 
-class Accuracy:
+class Accuracy(_ClassMetric):
     """Whether the label is among the best classes on SR (1 or 0); for masks, the share of pixels.
 
     Parameters
@@ -104,15 +111,14 @@ class Accuracy:
         that lists them; by default all. Labels still refer to all classes.
     """
 
+    name = "accuracy"
+    settings = "labels or masks of the data"
     higher_is_better = True
-    unit = ""
-    stages: Sequence[str] = ()
-    tasks: Sequence[Task] = OF_CLASSES
 
     def __init__(self, *, top: PositiveInt = 1, classes: Choice | None = None) -> None:
+        super().__init__(classes=classes)
         self.top = top
-        self._chosen = Chosen(classes, "metric 'accuracy'")
-        self.protocol = f"top {top}, labels or masks of the data{self._chosen}"
+        self.protocol = f"top {top}, {self.protocol}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR: shape ``(N,)``.
@@ -133,7 +139,7 @@ class Accuracy:
         return _image_mean((best == truth[:, None]).any(dim=1), truth != VOID)
 
 
-class Agreement:
+class Agreement(_ClassMetric):
     """Whether SR and original have the same best class (1 or 0); for masks, the share of pixels.
 
     Parameters
@@ -143,14 +149,9 @@ class Agreement:
         or a file that lists them; by default all.
     """
 
+    name = "agreement"
+    settings = "top 1, no labels"
     higher_is_better = True
-    unit = ""
-    stages: Sequence[str] = ()
-    tasks: Sequence[Task] = OF_CLASSES
-
-    def __init__(self, *, classes: Choice | None = None) -> None:
-        self._chosen = Chosen(classes, "metric 'agreement'")
-        self.protocol = f"top 1, no labels{self._chosen}"
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Measure the answer on SR, given the one on HR: shape ``(N,)``."""

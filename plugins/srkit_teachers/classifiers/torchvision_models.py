@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,36 +87,24 @@ class Torchvision(Classifier):
         input_size: PositiveInt | None = None,
         normalise: Normalise = "published",
     ) -> None:
-        published = _weights_of(model)
-        entry = published.get(str(weights), published["DEFAULT"])
-        known = len(entry.meta["categories"])
+        _check(model)
         check_new_head(classes, new_head)
         count, choice = split_classes(None if new_head else classes)
-        if str(weights) in published:
-            check_classes(count, known)
-            network = published_network(model, entry)
-        else:
-            tensors = None
-            if weights != "random":
-                tensors, trained_classes = read_file(weights, model, published, normalise)
-                trained_count, trained_choice = split_classes(trained_classes)
-                if count is None:
-                    count, choice = trained_count, choice or trained_choice
-            network = get_model(model, num_classes=count or known, **_BUILDING.get(model, {}))
-            if tensors is not None:
-                load_weights(network, tensors, str(weights))
+        opened = open_network(model, weights, count, normalise, partial(_untrained, model))
+        network, total, preset = opened.network, opened.classes, opened.entry.transforms()
+        if count is None:
+            choice = choice or opened.choice
         if new_head:
             assert isinstance(classes, int)
-            _renew_head(network, count or known, classes)
-            count, choice = classes, None
-        names = entry.meta["categories"] if count in (None, known) else None
-        preset = entry.transforms()
+            _renew_head(network, total, classes)
+            total, choice = classes, None
+        names = _names(opened.entry, total)
         super().__init__(
             network,
             stages=_stages(network),
-            classes=count or known,
+            classes=total,
             class_names=names,
-            chosen=_choose(choice, names, count or known),
+            chosen=_choose(choice, names, total),
             mean=preset.mean,
             std=preset.std,
             normalise=normalise,
@@ -127,7 +116,8 @@ class Torchvision(Classifier):
     @staticmethod
     def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
         """List the address of the published weights, unless they are cached."""
-        entry = _weights_of(model).get(str(weights))
+        _check(model)
+        entry = weights_of(model).get(str(weights))
         return [] if entry is None else absent(entry)
 
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -161,9 +151,19 @@ def _renew_head(network: nn.Module, known: int, classes: int) -> None:
         return
 
 
-def _weights_of(model: str) -> Mapping[str, WeightsEnum]:
+def _check(model: str) -> None:
     check_model("torchvision", model, torchvision.models.list_models(torchvision.models))
-    return weights_of(model)
+
+
+def _untrained(model: str, classes: int, tensors: Mapping[str, Tensor]) -> nn.Module:
+    network: nn.Module = get_model(model, num_classes=classes, **_BUILDING.get(model, {}))
+    return network
+
+
+def _names(entry: WeightsEnum, classes: int) -> Sequence[str] | None:
+    """Return the names of the classes of published weights; None for another number of classes."""
+    names: Sequence[str] = entry.meta["categories"]
+    return names if classes == len(names) else None
 
 
 def weights_of(model: str) -> Mapping[str, WeightsEnum]:
@@ -174,12 +174,16 @@ def weights_of(model: str) -> Mapping[str, WeightsEnum]:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A network with its weights, the number of its classes, and their names if known."""
+    """A network with its weights, the number of its classes, and their names if known.
+
+    `choice` is the subset of the classes that a trained network reports.
+    """
 
     network: Any
     classes: int
     names: Sequence[str] | None
     entry: WeightsEnum
+    choice: Choice | None = None
 
 
 def open_network(
@@ -213,7 +217,7 @@ def open_network(
     """
     published = weights_of(model)
     entry = published.get(str(weights), published["DEFAULT"])
-    known = len(entry.meta["categories"])
+    known, choice = len(entry.meta["categories"]), None
     if str(weights) in published:
         check_classes(classes, known)
         network = published_network(model, entry)
@@ -221,11 +225,12 @@ def open_network(
         network = build(classes or known, {})
     else:
         tensors, trained = read_file(weights, model, published, normalise)
-        classes = classes or split_classes(trained)[0]
+        trained_count, choice = split_classes(trained)
+        classes = classes or trained_count
         network = build(classes or known, tensors)
         load_weights(network, tensors, str(weights))
-    names = entry.meta["categories"] if classes in (None, known) else None
-    return Opened(network, classes or known, names, entry)
+    count = classes or known
+    return Opened(network, count, _names(entry, count), entry, choice)
 
 
 def run_keeping(

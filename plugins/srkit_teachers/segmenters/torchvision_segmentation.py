@@ -12,10 +12,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torchvision.models import get_model, list_models, segmentation
 
-from srkit_teachers.classifiers.classifier import (
-    Normalise,
-    check_model,
-)
+from srkit_teachers.classifiers.classifier import Normalise, check_model
 from srkit_teachers.classifiers.torchvision_models import (
     absent,
     keep_inputs,
