@@ -131,6 +131,7 @@ def test_validation_measures_every_scale_and_ranks_by_the_mean(trained: tuple[Tr
     assert last(folder).state["best"] == [best["psnr"], best["step"]]
 
 
+@pytest.mark.usefixtures("undrawn_figures")
 def test_the_evaluation_has_a_table_for_each_scale(
     trained: tuple[Tree, Path], registry: Registry
 ) -> None:

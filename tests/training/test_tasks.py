@@ -104,6 +104,7 @@ def test_losses_of_other_tasks_are_refused(tmp_path: Path, registry: Registry) -
     ]
 
 
+@pytest.mark.usefixtures("undrawn_figures")
 def test_a_generator_is_trained_by_a_segmentation_network(tmp_path: Path) -> None:
     registry = extended(teachers={"bright": Bright})
     pictures = make_pictures(tmp_path / "pictures")
@@ -180,6 +181,7 @@ def test_data_without_masks_cannot_train_a_segmentation_network(
         run(tree, tmp_path / "run", registry)
 
 
+@pytest.mark.usefixtures("undrawn_figures")
 def test_a_generator_is_trained_by_detections_and_embeddings(
     tmp_path: Path, registry: Registry
 ) -> None:
