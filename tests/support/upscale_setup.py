@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+from torch import Tensor, nn
 
 from srkit.images.formats import Formats
+from srkit.models.open import Model
 from srkit.upscaling.files import FileUpscaler
 from srkit.upscaling.jobs import Job
+from srkit.upscaling.upscaler import ImageUpscaler
 from srkit.upscaling.upscalers import AnyUpscaler
 
 
@@ -49,3 +52,22 @@ def save_picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (12, 9))
     values = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
     PIL.Image.fromarray(values.squeeze(-1) if channels == 1 else values).save(path)
     return path
+
+
+class Nearest(nn.Module):
+    """Repeats pixels, so that its output is known."""
+
+    channels_last = False
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+def nearest_upscaler(channels: int | None = 1, **options: Any) -> ImageUpscaler:
+    """Return an upscaler that repeats pixels."""
+    return ImageUpscaler(Model("nearest", Nearest(), 2, channels), **options)
+
+
+def twice(pixels: Tensor) -> Tensor:
+    """Repeat pixels in both directions."""
+    return pixels.repeat_interleave(2, -1).repeat_interleave(2, -2)
