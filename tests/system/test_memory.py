@@ -1,4 +1,4 @@
-"""Memory is measured in processes of their own, since this one may reuse memory that was freed."""
+"""Memory is measured in another process, since this one may reuse memory that was freed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import json
 import platform
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
 MB = 2**20
-PEAKS = """
-import json, torch
-from srkit.system.memory import PeakMemory
+#: The peaks; then the page faults of a step by default, if freed memory is kept, and if it is
+#: returned again.
+SCRIPT = """
+import json, resource
+import torch
+from srkit.system.memory import PeakMemory, keep_freed_memory, return_freed_memory
 
 MB, cpu = 2**20, torch.device("cpu")
 before = torch.ones(100 * MB // 4)
@@ -28,51 +30,46 @@ weights = torch.ones(60 * MB // 4)
 with since:
     pass
 assert float(before.sum() + weights.sum()) > 0
-print(json.dumps([nothing.peak, within.peak, since.peak]))
-"""
-#: Page faults of a step by default, if freed memory is kept, and if it is returned afterwards.
-FAULTS = """
-import json, resource
-import torch
-from srkit.system.memory import keep_freed_memory, return_freed_memory
 
 torch.set_num_threads(1)
 
 def faults():
-    for _ in range(20):
+    for _ in range(5):
         torch.ones(16 * 2**20)  # 64 MiB: above the size that glibc learns to keep
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 def faults_of_a_step():
-    before = faults()
-    return faults() - before
+    first = faults()
+    return faults() - first
 
 found = [faults_of_a_step()]
 for policy in keep_freed_memory, return_freed_memory:
     policy()
     found.append(faults_of_a_step())
-print(json.dumps(found))
+print(json.dumps([[nothing.peak, within.peak, since.peak], found]))
 """
 
 
-def run(script: str) -> Any:
+@pytest.fixture(scope="module")
+def found() -> list[list[int]]:
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
     )
-    return json.loads(done.stdout)
+    peaks_and_faults: list[list[int]] = json.loads(done.stdout)
+    return peaks_and_faults
 
 
-def test_peak_memory() -> None:
-    nothing, within, since = run(PEAKS)
+def test_peak_memory(found: list[list[int]]) -> None:
+    nothing, within, since = found[0]
     assert nothing < 20 * MB, "memory that was in use before does not count"
     assert 80 * MB < within < 160 * MB, "memory that was allocated and freed within counts"
     assert 45 * MB < since < 120 * MB, "memory counts from when the object was created"
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's allocator")
-def test_freed_memory_is_kept_or_returned() -> None:
-    default, kept, returned = run(FAULTS)
-    least = 20 * 64 / 2  # at least one fault for each huge page of 2 MiB
+def test_freed_memory_is_kept_or_returned(found: list[list[int]]) -> None:
+    default, kept, returned = found[1]
+    least = 5 * 64 / 2  # at least one fault for each huge page of 2 MiB
     assert default >= least
     assert kept < default / 10
     assert returned >= least

@@ -19,7 +19,10 @@ from srkit.errors import SrkitError
 from srkit.system.processes.pool import run_in_pool
 from srkit.system.processes.ray_pool import RayPool
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its sockets and processes
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # Ray's own, of its sockets and processes
+]
 
 
 def test_no_cluster(srkit: Srkit, tmp_path: Path) -> None:
@@ -43,7 +46,7 @@ def cores() -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Squares:
-    """Returns squares of numbers; its process dies once of 3 and always of 4."""
+    """Returns squares of numbers; its process dies once of 3."""
 
     folder: Path
 
@@ -51,7 +54,7 @@ class Squares:
     def __call__(self, device: str | None) -> Iterator[Callable[[int], tuple[int, int]]]:
         def square(item: int) -> tuple[int, int]:
             mark = self.folder / str(item)
-            if item == 4 or (item == 3 and not mark.exists()):
+            if item == 3 and not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             if item == 100:
@@ -63,11 +66,10 @@ class Squares:
 
 def test_each_item_is_done_once_and_retried_if_its_process_died(tmp_path: Path, cores: int) -> None:
     pool = RayPool("auto", min(2, cores))
-    with closing(run_in_pool(list(range(8)), pool, Squares(tmp_path))) as completed:
+    with closing(run_in_pool(list(range(5)), pool, Squares(tmp_path))) as completed:
         results = {each.item: each.result for each in completed}
-    assert results.pop(4) is None  # two processes died of it
     assert {n: result and result[0] for n, result in results.items()} == {
-        n: n * n for n in (0, 1, 2, 3, 5, 6, 7)
+        n: n * n for n in range(5)
     }
     assert (tmp_path / "3").exists()
     assert os.getpid() not in {result[1] for result in results.values() if result}

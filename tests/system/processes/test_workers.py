@@ -18,14 +18,16 @@ MAIN = """
 import os, time
 import torch
 from torch.utils.data import DataLoader
-from srkit.system.processes.workers import begin_worker
+from srkit.system.processes import workers
+
+workers.PERIOD = 0.1
 
 class Ids:
     def __len__(self): return 1000
     def __getitem__(self, index): return os.getpid(), bytes(200_000)
 
 loader = iter(DataLoader(
-    Ids(), batch_size=None, num_workers=2, prefetch_factor=8, worker_init_fn=begin_worker
+    Ids(), batch_size=None, num_workers=2, prefetch_factor=8, worker_init_fn=workers.begin_worker
 ))
 print(next(loader)[0], next(loader)[0], flush=True)
 time.sleep(600)
