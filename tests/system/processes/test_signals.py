@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from srkit.system.processes.signals import gathered_signals, resumable
 
 
 @pytest.fixture(autouse=True)
-def _interruptible() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+def _interruptible() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
