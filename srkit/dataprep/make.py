@@ -23,7 +23,7 @@ from srkit.report.plotting import png
 from srkit.report.sheets import pair_sheet
 from srkit.report.writer import ReportWriter
 from srkit.system.files import atomic, write_file
-from srkit.system.folders import claimed
+from srkit.system.folders import output_folder
 from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress_bars
 
@@ -179,7 +179,7 @@ def make(
     pairs.check(first)
     writer = PairWriter(pairs, quantity_of(first), folder, file_format, Formats.of(registry))
     made = _describe(pairs, file_format, first)
-    with claimed(folder, folder / "pairs.json", made, "srkit data make"):
+    with output_folder(folder, folder / "pairs.json", made, "srkit data make"):
         rows = _write_missing(writer, len(pairs.dataset), workers, console)
         if pairs.dataset.classes is not None:
             labels = [(f"{row.name}.{file_format}", row.label) for row in rows]

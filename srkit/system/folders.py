@@ -30,65 +30,66 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def claimed(
-    folder: Path, record: Path, made: Mapping[str, Any], command: str, **phrases: str
+def output_folder(
+    folder: Path, record: Path, provenance: Mapping[str, Any], command: str, **phrases: str
 ) -> Iterator[None]:
     """Let one process at a time fill a folder, always from the same inputs.
 
     Parameters
     ----------
     folder
-        The folder; created if needed. What killed processes left half written is removed.
+        The folder; created if needed. Files that killed processes left half written are removed.
     record
-        File in it that says what the folder is made from.
-    made
-        What it is made from, as JSON data.
+        The file in it that records the provenance.
+    provenance
+        What the folder is made from, as JSON data.
     command
         Name of the command that fills it, for messages.
     **phrases
-        See :func:`check_same`.
+        See :func:`check_provenance`.
 
     Raises
     ------
     DataError
-        If the folder is made from something else, or contains other files.
+        If the folder has another provenance, or contains other files.
     OutputError
         If another process is filling it, or it cannot be written.
     """
     busy = OutputError(f"{folder}: is being written by another process")
     with locked(folder / LOCK, busy):
         if record.is_file():
-            check_same(record, json.loads(record.read_text("utf-8")), made, **phrases)
+            recorded = json.loads(record.read_text("utf-8"))
+            check_provenance(record, recorded, provenance, **phrases)
         elif any(path.name != LOCK for path in folder.iterdir()):
             raise DataError(
                 f"{folder}: contains files that {command} did not write; choose another --out"
             )
         else:
-            write_file(record, json.dumps(made, indent=2) + "\n")
+            write_file(record, json.dumps(provenance, indent=2) + "\n")
         remove_partials(folder)
         yield
 
 
-def check_same(
-    record: Path, recorded: Mapping[str, Any], made: Mapping[str, Any], **phrases: str
+def check_provenance(
+    record: Path, recorded: Mapping[str, Any], provenance: Mapping[str, Any], **phrases: str
 ) -> None:
-    """Check that a folder is made from the same inputs as before.
+    """Check that a folder was made from the same inputs.
 
     Parameters
     ----------
     record
         The file with `recorded`, for the message.
-    recorded, made
-        What the folder is made from, and what it would be made from now.
+    recorded, provenance
+        What the folder was made from, and what it would be made from now.
     **phrases
         What the message says if a key differs whose values mean nothing to the user.
 
     Raises
     ------
     DataError
-        If any of `made` differs.
+        If any value of `provenance` differs.
     """
-    for key, value in made.items():
+    for key, value in provenance.items():
         if recorded.get(key) != value:
             phrase = phrases.get(key, f"made with {key} {recorded.get(key)!r}, not {value!r}")
             raise DataError(f"{record}: {phrase}; choose another --out, or remove the folder")

@@ -36,7 +36,7 @@ from srkit.interfaces.view import View
 from srkit.models.data_flow import trace_stages, weighted_layers
 from srkit.recipe.trees import flatten
 from srkit.report.writer import ReportWriter
-from srkit.system.processes.signals import gathered_signals
+from srkit.system.processes.signals import deferred_signals
 from srkit.training.monitor import Monitor, read_records
 from srkit.training.optimisers import learning_rate_factor
 from srkit.training.run import Run, start
@@ -97,7 +97,7 @@ def train(
         if run.process.is_main_process:
             run.monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
             _introduce(run, run.monitor)
-        run.signals = stack.enter_context(gathered_signals())
+        run.signals = stack.enter_context(deferred_signals())
         stack.enter_context(_killed_workers_explained())
         loop(run)
     if run.process.is_main_process:

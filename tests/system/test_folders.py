@@ -8,14 +8,16 @@ import pytest
 
 from srkit.errors import DataError, OutputError
 from srkit.system.files import atomic
-from srkit.system.folders import claimed
+from srkit.system.folders import output_folder
 
 MADE = {"seed": 1, "inputs": "3fa", "sides": [3, 4]}
 
 
 def claim(folder: Path, **changes: object) -> None:
     made = {**MADE, **changes}
-    with claimed(folder, folder / "made.json", made, "srkit data test", inputs="of other images"):
+    with output_folder(
+        folder, folder / "made.json", made, "srkit data test", inputs="of other images"
+    ):
         pass
 
 
@@ -46,7 +48,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     inner = pytest.raises(OutputError, match=r"is being written by another process$")
-    with claimed(tmp_path, tmp_path / "made.json", MADE, "srkit data test"), inner:
+    with output_folder(tmp_path, tmp_path / "made.json", MADE, "srkit data test"), inner:
         claim(tmp_path)
 
 

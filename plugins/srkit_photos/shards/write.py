@@ -24,10 +24,10 @@ from srkit.functional import resize_short_side
 from srkit.images import Formats
 from srkit.system import (
     atomic,
-    check_same,
-    claimed,
-    gathered_signals,
+    check_provenance,
+    deferred_signals,
     map_in_workers,
+    output_folder,
     progress_bars,
     write_file,
 )
@@ -127,7 +127,7 @@ def write_shards(
         [collection.pictures[i] for i in order[first : first + settings.per_shard]]
         for first in range(0, len(order), settings.per_shard)
     ]
-    with claimed(folder, folder / PARTS / "made.json", made, "srkit data shard", **PHRASES):
+    with output_folder(folder, folder / PARTS / "made.json", made, "srkit data shard", **PHRASES):
         parts = _write_parts(folder, portions, formats, settings, console, workers)
         bad = [each for part in parts for each in part.bad]
         if len(bad) == len(order):
@@ -159,7 +159,7 @@ def _finished(folder: Path, made: dict[str, Any]) -> Index | None:
     index = folder / INDEX
     if not index.is_file():
         return None
-    check_same(index, parse_index(index.read_bytes(), str(index)).made, made, **PHRASES)
+    check_provenance(index, parse_index(index.read_bytes(), str(index)).made, made, **PHRASES)
     return LocalShards(folder).index  # which checks that all shards are there
 
 
@@ -190,7 +190,7 @@ def _write_parts(
     ]
     total = sum(map(len, portions))
     packed = map_in_workers(partial(_pack, formats, settings), missing, workers)
-    with progress_bars(console) as bars, closing(packed), gathered_signals() as received:
+    with progress_bars(console) as bars, closing(packed), deferred_signals() as received:
         task = bars.add_task("shards", total=total, completed=total - len(missing))
 
         def checked() -> Iterator[Packed | SrkitError]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from srkit.errors import OutputError
-from srkit.system.processes.signals import gathered_signals
+from srkit.system.processes.signals import deferred_signals
 
 #: Seconds between two checks of the processes.
 PAUSE = 0.1
@@ -74,7 +74,7 @@ def run_jobs(
         The signal that was received; 0 for none.
     """
     running: dict[int, tuple[Job, Child]] = {}
-    with _stopped_at_the_end(running), gathered_signals() as received:
+    with _stopped_at_the_end(running), deferred_signals() as received:
         forwarded = False
         while True:
             for slot in range(processes):
@@ -172,7 +172,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         "LOCAL_WORLD_SIZE": str(processes),
     }
     children: list[Child] = []
-    with gathered_signals() as received:
+    with deferred_signals() as received:
         try:
             for rank in map(str, range(processes)):
                 ranks = {"RANK": rank, "LOCAL_RANK": rank}

@@ -13,7 +13,7 @@ from typing import Any
 
 
 @contextmanager
-def gathered_signals() -> Iterator[list[int]]:
+def deferred_signals() -> Iterator[list[int]]:
     """Record SIGINT and SIGTERM instead of acting on them; a second one acts at once.
 
     Only the main thread can handle signals; in other threads, none are recorded.

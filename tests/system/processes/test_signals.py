@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from srkit.system.processes.signals import gathered_signals, resumable
+from srkit.system.processes.signals import deferred_signals, resumable
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _interruptible() -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_recorded(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with gathered_signals() as received:
+    with deferred_signals() as received:
         os.kill(os.getpid(), number)
         assert received == [number]
         assert signal.getsignal(number) is before
@@ -29,7 +29,7 @@ def test_the_first_signal_is_recorded(number: signal.Signals) -> None:
 
 
 def test_the_second_signal_acts_at_once() -> None:
-    with pytest.raises(KeyboardInterrupt), gathered_signals() as received:
+    with pytest.raises(KeyboardInterrupt), deferred_signals() as received:
         os.kill(os.getpid(), signal.SIGINT)
         assert received == [signal.SIGINT]
         os.kill(os.getpid(), signal.SIGINT)
@@ -40,7 +40,7 @@ def test_other_threads_record_no_signals() -> None:
     handlers = []
 
     def work() -> None:
-        with gathered_signals() as received:
+        with deferred_signals() as received:
             handlers.append((signal.getsignal(signal.SIGTERM), received))
 
     thread = threading.Thread(target=work)
