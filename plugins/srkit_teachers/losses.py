@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat
@@ -162,11 +163,10 @@ class CrossEntropy:
         )
 
 
-class _FeatureDistance:
+class _FeatureDistance(ABC):
     """A distance of feature maps, summed over stages by weight."""
 
     tasks: Sequence[Task] = TASKS
-    distance: ClassVar[Callable[[Tensor, Tensor], Tensor]]
 
     def __init__(self, *, stages: Mapping[str, PositiveFloat]) -> None:
         self.stages: Sequence[str] = _names(stages)
@@ -174,7 +174,12 @@ class _FeatureDistance:
 
     def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
         """Compare the feature maps on SR with those on HR: a scalar."""
-        return weighted_distance(self.distance, self._weights, answer.features, target.features)
+        return weighted_distance(self._distance, self._weights, answer.features, target.features)
+
+    @staticmethod
+    @abstractmethod
+    def _distance(given: Tensor, wanted: Tensor) -> Tensor:
+        """Return the distance of two feature maps: a scalar."""
 
 
 class FeatureL1(_FeatureDistance):
@@ -187,7 +192,9 @@ class FeatureL1(_FeatureDistance):
         ``fpn.*`` gives this weight to each stage that it matches.
     """
 
-    distance = staticmethod(F.l1_loss)
+    @staticmethod
+    def _distance(given: Tensor, wanted: Tensor) -> Tensor:
+        return F.l1_loss(given, wanted)
 
 
 class FeatureMSE(_FeatureDistance):
@@ -200,7 +207,9 @@ class FeatureMSE(_FeatureDistance):
         ``fpn.*`` gives this weight to each stage that it matches.
     """
 
-    distance = staticmethod(F.mse_loss)
+    @staticmethod
+    def _distance(given: Tensor, wanted: Tensor) -> Tensor:
+        return F.mse_loss(given, wanted)
 
 
 def weighted_distance(
