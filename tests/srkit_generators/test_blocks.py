@@ -80,7 +80,7 @@ FORMS = (
         ([], "got an empty list; expected at least one block"),
     ],
 )
-def test_refuses_what_is_no_block(spec: Any, problem: str) -> None:
+def test_refuses_unknown_blocks(spec: Any, problem: str) -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(Blocks).validate_python(spec)
     assert [error["msg"] for error in caught.value.errors()] == [f"Value error, {problem}"]
@@ -120,13 +120,13 @@ def test_each_kind_keeps_the_shape_and_trains(kind: str, name: Activation) -> No
         losses.append(loss.item())
     assert losses[-1] < losses[0]
     assert x.grad is not None and x.grad.isfinite().all()
-    # Biases before a normalisation cannot matter; all else learns.
+    # Biases before a normalisation have no effect; all other parameters get gradients.
     idle = {key for key, p in block.named_parameters() if p.grad is None or not p.grad.any()}
     assert not {key for key in idle if key.endswith("weight")}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_block_leaves_its_input_as_it_is(kind: str) -> None:
+def test_a_block_does_not_change_its_input(kind: str) -> None:
     x = features()
     KINDS[kind](8, "relu", 1.0)(x)
     assert torch.equal(x, features())

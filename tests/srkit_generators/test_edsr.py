@@ -52,7 +52,7 @@ def test_refuses_the_mean_colour_of_grey_images() -> None:
         EDSR(scale=2, channels=1, subtract_mean=True)
 
 
-def test_mean_is_taken_off_and_put_back() -> None:
+def test_mean_is_subtracted_and_added_back() -> None:
     net = EDSR(scale=2, channels=3, blocks=1, features=8, subtract_mean=True)
     with torch.no_grad():
         net.tail.weight.zero_()
@@ -63,7 +63,7 @@ def test_mean_is_taken_off_and_put_back() -> None:
     assert plain.state_dict().keys() == net.state_dict().keys()
 
 
-def test_residual_scale_weighs_the_branch() -> None:
+def test_residual_scale_weights_the_branch() -> None:
     x = torch.randn(1, 8, 4, 4)
     body: Any = EDSR(scale=2, channels=3, blocks=1, features=8, residual_scale=0.1).body[0]
     branch = body.conv2(torch.relu(body.conv1(x)))
@@ -87,7 +87,7 @@ def test_adapts_its_own_names_only() -> None:
 
 
 def test_checkpoints_keep_their_names() -> None:
-    """As published with srkit's first runs."""
+    """The keys of the first checkpoints published with srkit."""
     parts = ["head", "body.0.conv1", "body.0.conv2", "body.1.conv1", "body.1.conv2", "body_end"]
     parts += ["upsample.conv0", "upsample.conv1", "tail"]
     expected = [f"{part}.{kind}" for part in parts for kind in ("weight", "bias")]
@@ -105,7 +105,7 @@ def test_blocks_activation_and_upsampler_are_options() -> None:
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
-def test_makes_the_pixels_of_sr_at_once(scale: int) -> None:
+def test_direct_upsampler_has_no_layer_at_the_size_of_sr(scale: int) -> None:
     net = EDSR(scale=scale, channels=2, blocks=1, features=8, upsampler="direct")
     deep = torch.randn(1, 8, 3, 4)
     expanded = net.upsample(deep).view(1, 2, scale, scale, 3, 4)
@@ -115,7 +115,7 @@ def test_makes_the_pixels_of_sr_at_once(scale: int) -> None:
     assert found == {id(p) for p in net.parameters()}
 
 
-def test_compact_networks_have_one_size() -> None:
+def test_compact_networks_share_one_size() -> None:
     """``recipes/edsr_small_*.yaml``: 577 parameters for each value of a cell of SR."""
     with torch.device("meta"):
         counts = [
@@ -143,7 +143,7 @@ def test_global_residual_is_added_to_the_enlarged_image(upsampler: Any) -> None:
 
 
 class Official(nn.Module):
-    """The network as the authors' code names it, for values up to 255."""
+    """The network with the keys of the authors' code, for values up to 255."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ from srkit.models.open import open_model
 from srkit.testing import check_generator
 from srkit.weights.files import read_tensors
 
-#: Some architectures call it in a way that torch warns of, once.
+#: Some architectures call it in a way that makes torch warn once.
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")
 
 
@@ -71,7 +71,7 @@ NETWORKS = {
 
 
 def written(network: nn.Module, path: Path) -> Path:
-    """Write a network's weights, redrawn with some spread in every tensor."""
+    """Write the weights of a network, with random values so that every tensor varies."""
     generator = torch.Generator().manual_seed(3)
     state = network.state_dict()
     for tensor in state.values():
@@ -113,7 +113,7 @@ def test_weights_of_five_dimensions_stay_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("size", [(32, 32), (13, 7)])
-def test_pictures_are_those_of_spandrel(
+def test_outputs_equal_those_of_spandrel(
     name: str, size: tuple[int, int], files: Mapping[str, Path]
 ) -> None:
     _, scale, channels = NETWORKS[name]
@@ -134,7 +134,7 @@ def test_contract(name: str, files: Mapping[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_stages_hold_every_parameter_once(name: str, files: Mapping[str, Path]) -> None:
+def test_stages_contain_every_parameter_once(name: str, files: Mapping[str, Path]) -> None:
     network = Foreign(scale=None, channels=None, weights=files[name])
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     stages = network.stages()
@@ -154,12 +154,12 @@ def test_stages_go_from_input_to_output(files: Mapping[str, Path]) -> None:
         "model.0", "model.1.sub.0", "model.1.sub.1", "model.1.sub.2", "model.3", "model.6",
         "model.8", "model.10",
     ]  # fmt: skip
-    # It is written down in another order: conv_cat before conv_2.
+    # The code defines them in another order: conv_cat before conv_2.
     blocks = [f"block_{i}" for i in range(1, 7)]
     assert names("span") == ["conv_1", *blocks, "conv_2", "conv_cat", "upsampler.0"]
 
 
-def test_bare_parameters_are_a_part() -> None:
+def test_bare_parameters_form_a_stage() -> None:
     class Bare(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -172,7 +172,7 @@ def test_bare_parameters_are_a_part() -> None:
     assert next(iter(found["parameters"].parameters())) is bare.gain
 
 
-def test_each_channel_by_itself(files: Mapping[str, Path]) -> None:
+def test_each_channel_is_restored_separately(files: Mapping[str, Path]) -> None:
     network = Foreign(scale=2, channels=5, weights=files["compact"], each_channel=True).eval()
     assert network.channels == 5
     rgb = Foreign(scale=2, channels=3, weights=files["compact"]).eval()
@@ -203,7 +203,7 @@ def test_noise_maps_are_made_for_each_image_of_a_batch(tmp_path: Path) -> None:
         ("swinir", torch.bfloat16, True),
     ],
 )
-def test_autocast_only_where_the_network_stands_it(
+def test_autocast_only_for_networks_that_support_it(
     name: str, precision: torch.dtype, supported: bool, files: Mapping[str, Path]
 ) -> None:
     network = Foreign(scale=None, channels=None, weights=files[name]).eval()
@@ -224,7 +224,7 @@ def test_padding_is_by_reflection_then_repetition() -> None:
 
 
 @pytest.mark.parametrize("name", ["compact", "span", "swinir"])
-def test_it_is_trained_but_for_frozen_stages(
+def test_training_changes_all_but_frozen_stages(
     name: str, files: Mapping[str, Path], tmp_path: Path, registry: Registry
 ) -> None:
     fresh = Foreign(scale=2, channels=3, weights=files[name])
@@ -246,8 +246,8 @@ def test_it_is_trained_but_for_frozen_stages(
     assert torch.equal(model.generator.state_dict()[min(changed)], after[min(changed)])
 
 
-def test_weights_of_the_same_architecture_are_taken(tmp_path: Path) -> None:
-    """Of the names in the file as well as of those in the network, which are older here."""
+def test_weights_of_the_same_architecture_are_accepted(tmp_path: Path) -> None:
+    """Both with the keys of the file and with those of the network, which are older here."""
     rrdb = RRDB(scale=4, channels=3, blocks=2, features=8)
     path = written(rrdb, tmp_path / "rrdb.safetensors")
     network = Foreign(scale=4, channels=3, weights=path)
@@ -278,7 +278,7 @@ def test_another_scale_or_number_of_channels_is_refused(files: Mapping[str, Path
     )
 
 
-def test_a_recipe_says_where_the_wrong_scale_is(
+def test_recipe_errors_name_the_key_of_a_wrong_scale(
     files: Mapping[str, Path], tmp_path: Path, registry: Registry
 ) -> None:
     tree = make_tree(make_pictures(tmp_path / "pictures", count=4), {"scale": 4})
@@ -288,7 +288,7 @@ def test_a_recipe_says_where_the_wrong_scale_is(
         run(tree, tmp_path / "run", registry)
 
 
-def test_an_unknown_architecture_is_told_by_its_first_keys(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_architecture_lists_its_first_keys(tmp_path: Path) -> None:
     path = tmp_path / "unknown.pth"
     torch.save({f"layer{i}": torch.zeros(1) for i in range(7)}, path)
     assert refused(path) == (
@@ -306,7 +306,7 @@ def test_a_part_of_an_architecture_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_networks_that_are_not_from_image_to_image_are_refused(tmp_path: Path) -> None:
+def test_networks_that_do_not_map_images_to_images_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "lama.safetensors"
     save_file(LaMa(in_nc=4, out_nc=3).state_dict(), path)
     assert refused(path) == (
@@ -326,7 +326,7 @@ def test_a_grey_denoiser_has_scale_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["realesrgan_x4plus", "realsr_df2k_x4"])
 def test_published_weights_as_rrdb_and_as_foreign(name: str, shared: Path) -> None:
-    """Issue 4: both give the same picture to 1e-5, in fp32."""
+    """Issue 4: both outputs agree within 1e-5 in fp32."""
     path = shared / "data" / "weights" / f"{name}.safetensors"
     foreign = Foreign(scale=4, channels=3, weights=path).eval()
     rrdb = RRDB(scale=4, channels=3).eval()

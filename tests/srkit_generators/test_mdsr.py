@@ -28,7 +28,7 @@ def small(channels: int = 3, **options: Any) -> MDSR:
 
 
 def test_published_parameter_counts() -> None:
-    """The paper's 8.0 million (table 1), to the last one as its layers say."""
+    """The paper's 8.0 million (table 1); the exact number follows from its layers."""
     with torch.device("meta"):
         whole = MDSR(scales=SCALES, channels=3)
         baseline = MDSR(scales=SCALES, channels=3, blocks=16)
@@ -55,7 +55,7 @@ def test_shapes_at_every_scale(scale: int, channels: int) -> None:
 
 
 class Official(nn.Module):
-    """The network as figure 5 of the paper has it, with the names of the authors' code."""
+    """The network of figure 5 of the paper, with the keys of the authors' code."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def test_contract_at_several_scales() -> None:
     check_generator(small())
 
 
-def test_a_step_trains_what_its_scale_uses() -> None:
+def test_a_step_trains_only_the_parts_of_its_scale() -> None:
     net = small()
     set_scale(net, 3)
     net(torch.rand(1, 3, 5, 5)).mean().backward()
@@ -139,7 +139,7 @@ def test_a_step_trains_what_its_scale_uses() -> None:
     assert {name.split(".")[0] for name in trained - shared} == {"pre", "upsample"}
 
 
-def test_the_body_may_come_from_edsr(tmp_path: Path) -> None:
+def test_the_body_can_be_loaded_from_edsr(tmp_path: Path) -> None:
     torch.manual_seed(1)
     edsr = EDSR(scale=2, channels=3, blocks=2, features=8)
     save_file(edsr.state_dict(), tmp_path / "edsr.safetensors")

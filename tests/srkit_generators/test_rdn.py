@@ -48,7 +48,7 @@ def test_shapes(scale: int, channels: int) -> None:
 
 
 def test_equals_its_definition() -> None:
-    """Equations 3 to 10 of the paper, with the blocks as they are tested elsewhere."""
+    """Equations 3 to 10 of the paper; the blocks are tested in test_dense_blocks.py."""
     net = small()
     lr = torch.rand(1, 3, 5, 4)
     f_minus_1 = net.head(lr)

@@ -32,8 +32,8 @@ def test_published_parameter_counts() -> None:
             sum(p.numel() for p in RRDB(scale=scale, channels=3).parameters())
             for scale in (1, 2, 3, 4)
         ]
-    # Real-ESRGAN x4plus has 16,697,987; each input channel more costs 64 filters of 3 x 3.
-    # At x3 it enlarges once, with one convolution less.
+    # Real-ESRGAN x4plus has 16,697,987; each further input channel adds 64 filters of 3 x 3.
+    # At x3 it enlarges only once, with one convolution fewer.
     x4 = 16_697_987
     assert counts == [x4 + 45 * 64 * 9, x4 + 9 * 64 * 9, x4 - (64 * 64 * 9 + 64), x4]
 
@@ -123,8 +123,8 @@ def test_published_weights_fit_settings_and_checksums(registry: Registry) -> Non
         assert published.licence in ("BSD-3-Clause", "Apache-2.0")
 
 
-def test_shipped_weights_beat_bicubic() -> None:
-    """On a photograph that was not among those they were trained on."""
+def test_included_weights_beat_bicubic() -> None:
+    """Tested on a photograph that was not used for training."""
     published = RRDB.published["rrdb_small_x4"]
     net = RRDB(**published.settings).eval()
     net.load_state_dict(net.adapt(load_file(fetch("rrdb_small_x4", published))), strict=True)
@@ -148,7 +148,7 @@ def pixels(path: Path) -> torch.Tensor:
     ("weights", "gain"), [("realsr_df2k_x4", (0.5, 2.5)), ("realesrgan_x4plus", (-5.0, 0.0))]
 )
 def test_real_weights_on_set5(shared: Path, weights: str, gain: tuple[float, float]) -> None:
-    """Over bicubic in PSNR where trained for clean images, below where trained to invent detail."""
+    """PSNR above bicubic if trained for clean images, below it if trained to add detail."""
     net = RRDB(scale=4, channels=3).eval()
     tensors = load_file(shared / "data" / "weights" / f"{weights}.safetensors")
     net.load_state_dict(net.adapt(tensors), strict=True)

@@ -1,4 +1,4 @@
-"""The small weights that ship with srkit, against interpolation and their published rivals."""
+"""The small weights included in srkit, compared with interpolation and published networks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_photograph(scale: int) -> None:
 
 
 def sky(side: int) -> Values:
-    """Sources of all sizes, in units of the noise of a pixel, on a sky of 7."""
+    """Return sources of many sizes on a sky of 7, in units of the pixel noise."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side] + 0.5
     frame = np.full((side, side), 7.0)
@@ -75,7 +75,7 @@ def sky(side: int) -> Values:
 
 @pytest.mark.parametrize("unit", [1.0, 1e-19])
 def test_a_frame_of_the_sky(unit: float) -> None:
-    """Closer to HR than interpolation in any unit, and no flux is lost or moved."""
+    """Closer to HR than interpolation in any unit, without losing or shifting flux."""
     hr = unit * sky(160)
     lr = hr.reshape(80, 2, 80, 2).sum((1, 3)) / 4
     sr = {name: upscale(lr, model=name, scale=2) for name in (None, "lanczos", "bicubic")}
@@ -91,7 +91,7 @@ def test_a_constant_frame_stays_constant(value: float) -> None:
     np.testing.assert_allclose(sr, value, rtol=1e-6, atol=1e-30)
 
 
-def test_all_that_ships_is_small() -> None:
+def test_included_weights_are_small() -> None:
     folder = Path(srkit_generators.__file__).parent / "weights"
     files = list(folder.glob("*.safetensors"))
     assert {file.stem for file in files} == {*SHIPPED, "rrdb_small_x4"}

@@ -88,7 +88,7 @@ def test_the_residual_adds_the_bicubic_image() -> None:
         ),
     ],
 )
-def test_refuses_what_does_not_fit(options: dict[str, Any], problem: str) -> None:
+def test_refuses_invalid_shapes(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{problem}$"):
         SRCNN(**{"scale": 2, "channels": 3, **options})
 
@@ -102,8 +102,8 @@ def test_stages_and_names() -> None:
 
 
 @pytest.mark.parametrize("variant", [{}, {"residual": True}, {"shuffle": 2, "features": (8, 4)}])
-def test_luminance_alone_is_restored(variant: dict[str, Any]) -> None:
-    """The luminance is that of the one-channel network; the chroma is the bicubic one."""
+def test_only_luminance_is_restored(variant: dict[str, Any]) -> None:
+    """The luminance equals that of the one-channel network; the chroma is bicubic."""
     torch.manual_seed(0)
     options: dict[str, Any] = {"features": (8, 4), **variant}
     net = SRCNN(scale=2, channels=3, luminance=True, **options)
@@ -113,7 +113,7 @@ def test_luminance_alone_is_restored(variant: dict[str, Any]) -> None:
     enlarged, sr = resize(lr, factor=2), net(lr)
     # The weights of interpolation sum to one: Y of the enlarged image is Y of LR, enlarged.
     torch.testing.assert_close(luma(sr), grey(luma(lr)), rtol=0, atol=1e-5)
-    # The chroma are the differences of the colours from Y, on one scale.
+    # The chroma is the difference of each colour from Y, up to a factor.
     change = sr - enlarged
     torch.testing.assert_close(change[:, :1].expand_as(change), change, rtol=0, atol=1e-5)
     assert change.std() > 0.002

@@ -15,7 +15,7 @@ def small(scale: int = 2, channels: int = 3) -> SRResNet:
 
 
 def test_published_parameter_counts() -> None:
-    """Of krasserm/super-resolution at x4, whose Keras counts 4,224 statistics besides."""
+    """As in krasserm/super-resolution at x4, where Keras also counts 4,224 statistics."""
     with torch.device("meta"):
         net = SRResNet(scale=4, channels=3)
         half_dense = SRResNet(scale=4, channels=3, blocks=[8, "dense x8"])

@@ -31,8 +31,8 @@ def test_an_activation_follows_each_enlargement(kind: Upsampler) -> None:
 
 
 @pytest.mark.parametrize("step", [2, 3])
-def test_icnr_begins_as_nearest_neighbours(step: int) -> None:
-    """No checkerboard: all pixels of a cell are the same, those of a convolution in LR."""
+def test_icnr_starts_as_nearest_neighbour_interpolation(step: int) -> None:
+    """No checkerboard: all pixels of a cell equal the convolution at the size of LR."""
     torch.manual_seed(0)
     layers = make_upsampler(step, 5, "icnr")
     x = torch.randn(2, 5, 6, 7)
@@ -54,8 +54,8 @@ def test_icnr_keeps_the_spread_of_the_weights() -> None:
 
 
 @pytest.mark.parametrize("step", [2, 3])
-def test_a_transposed_convolution_can_be_any_sub_pixel_convolution(step: int) -> None:
-    """The two are one family (Shi et al. 2016, arXiv:1609.07009): same field, as many weights."""
+def test_a_transposed_convolution_can_equal_any_sub_pixel_convolution(step: int) -> None:
+    """Both have the same receptive field and number of weights (Shi et al., arXiv:1609.07009)."""
     torch.manual_seed(0)
     shuffled = make_upsampler(step, 4, "pixel_shuffle")
     transposed = make_upsampler(step, 4, "transposed")
@@ -82,7 +82,7 @@ def test_nearest_repeats_then_convolves() -> None:
 
 
 def test_bilinear_puts_pixels_on_the_line_between_their_neighbours() -> None:
-    """A ramp stays the ramp, read at the centres of the smaller pixels."""
+    """A ramp stays a ramp, sampled at the centres of the smaller pixels."""
     layers = make_upsampler(4, 2, "bilinear")
     for name in ("conv0", "conv1"):
         layer = layers.get_submodule(name)

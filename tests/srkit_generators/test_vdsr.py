@@ -51,15 +51,15 @@ def test_equals_its_definition() -> None:
     torch.testing.assert_close(net(lr), enlarged + x)
 
 
-def test_first_weights_are_those_of_he() -> None:
+def test_initial_weights_follow_he_et_al() -> None:
     net = VDSR(scales=[2], channels=1)
     for block in net.body:
         weight = block.get_parameter("conv.weight")
         assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.03)
 
 
-def test_luminance_alone_is_restored() -> None:
-    """Against YCbCr there and back by the matrices of BT.601."""
+def test_only_luminance_is_restored() -> None:
+    """Compared with a conversion to YCbCr and back with the matrices of BT.601."""
     net = small(luminance=True)
     with torch.no_grad():
         net.tail.weight.mul_(5)
@@ -69,7 +69,7 @@ def test_luminance_alone_is_restored() -> None:
     ).double()
     enlarged, sr = resize(lr, factor=2).double(), net(lr).double()
     before, after = (torch.einsum("ij,njhw->nihw", to_y / 255, x) for x in (enlarged, sr))
-    # The chroma stays.
+    # The chroma is unchanged.
     torch.testing.assert_close(after[:, 1:], before[:, 1:], rtol=0, atol=1e-5)
     y = (before[:, :1] + 16 / 255).float()
     residual = net.tail(net.body(net.head(y)))

@@ -1,4 +1,4 @@
-"""From x2 to x3 and x4: what enlarges starts afresh, and everything else has to match."""
+"""From x2 to x3 and x4: the upsampler is reinitialised, all other keys must match."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def starting(weights: Path, **start: Any) -> Recipe:
 def doubled(
     request: pytest.FixtureRequest, registry: Registry, tmp_path: Path
 ) -> tuple[str, Path, dict[str, torch.Tensor]]:
-    """Name and weights of a network for x2."""
+    """Return name, file and weights of a network for x2."""
     torch.manual_seed(0)
     state = make(registry, request.param, 2).state_dict()
     path = tmp_path / "x2.safetensors"
@@ -48,7 +48,7 @@ def doubled(
 
 @pytest.mark.parametrize("scale", [3, 4])
 @pytest.mark.parametrize("patterns", [["upsample.*"], ["upsample.*", "tail.*"]])
-def test_only_what_enlarges_starts_afresh(
+def test_only_reinitialised_parts_get_new_weights(
     registry: Registry,
     doubled: tuple[str, Path, dict[str, torch.Tensor]],
     scale: int,
@@ -72,7 +72,7 @@ def test_only_what_enlarges_starts_afresh(
 
 
 @pytest.mark.parametrize("scale", [3, 4])
-def test_nothing_else_may_differ(
+def test_other_keys_must_match(
     registry: Registry, doubled: tuple[str, Path, dict[str, torch.Tensor]], scale: int
 ) -> None:
     name, path, _ = doubled

@@ -1,4 +1,4 @@
-"""What the downloads of photographs say; nothing is downloaded."""
+"""Notes and addresses of the photo downloads; nothing is downloaded."""
 
 from __future__ import annotations
 

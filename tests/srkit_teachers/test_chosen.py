@@ -1,4 +1,4 @@
-"""Teachers, losses and metrics that know only some of the classes."""
+"""Teachers, losses and metrics restricted to chosen classes."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def relabelled() -> Batch:
         (metrics.Agreement, {}),
     ],
 )
-def test_it_is_as_if_there_were_no_other_classes(factory: Any, options: dict[str, Any]) -> None:
+def test_other_classes_do_not_affect_the_result(factory: Any, options: dict[str, Any]) -> None:
     found = factory(**options, classes=SOME)(ANSWER, TARGET, batch())
     assert torch.equal(found, factory(**options)(few(ANSWER), few(TARGET), relabelled()))
     assert not torch.equal(found, factory(**options)(ANSWER, TARGET, batch()))
 
 
-def test_the_softmax_is_over_the_choice() -> None:
+def test_the_softmax_is_over_the_chosen_classes() -> None:
     found = metrics.CrossEntropy(classes=SOME)(ANSWER, TARGET, batch())
     odds = ANSWER.logits.double().exp()
     expected = -(odds[range(20), LABELS] / odds[:, COLUMNS].sum(1)).log()
@@ -78,7 +78,7 @@ def test_other_classes_get_no_gradient() -> None:
     assert touched == COLUMNS
 
 
-def test_metrics_say_among_how_many() -> None:
+def test_protocols_state_the_number_of_chosen_classes() -> None:
     whole = "top 1, labels or masks of the data"
     assert metrics.Accuracy(classes=SOME).protocol == f"{whole}, among 3 classes"
     assert metrics.Accuracy().protocol == whole
@@ -118,7 +118,7 @@ def test_names_that_imagenet_lacks() -> None:
 
 
 @pytest.mark.parametrize("factory", [EfficientNetLite0, Timm, Torchvision])
-def test_a_teacher_of_some_classes(factory: Any) -> None:
+def test_a_teacher_with_chosen_classes(factory: Any) -> None:
     options: dict[str, Any] = {}
     if factory is not EfficientNetLite0:
         model = "resnet18" if factory is Torchvision else "test_resnet"
@@ -144,7 +144,7 @@ def test_a_teacher_of_some_classes(factory: Any) -> None:
     ["resnet18", "squeezenet1_1", "mobilenet_v3_small", "googlenet", "densenet121"],
 )
 def test_a_new_head_of_torchvision(model: str, tmp_path: Path) -> None:
-    """Only the last layer is new; all else has the weights of the file."""
+    """Only the last layer is new; all others have the weights of the file."""
     whole = Torchvision(model=model, weights="random")
     path = tmp_path / "all.safetensors"
     save_file(whole.network.state_dict(), path)
@@ -190,7 +190,7 @@ def test_a_new_head_needs_a_number(classes: Any) -> None:
         EfficientNetLite0(classes=classes, new_head=True)
 
 
-def test_another_number_than_the_published() -> None:
+def test_a_number_of_classes_other_than_the_published_one() -> None:
     message = (
         "^the published weights have 1000 classes, not 7; remove 'classes', give a file, or "
         "train with new_head: true or weights: random$"
@@ -199,8 +199,8 @@ def test_another_number_than_the_published() -> None:
         EfficientNetLite0(classes=7)
 
 
-def test_what_a_run_trained_keeps_its_choice(tmp_path: Path, registry: Registry) -> None:
-    """A classifier that told four of its classes tells them in the next run, too."""
+def test_a_trained_classifier_keeps_its_chosen_classes(tmp_path: Path, registry: Registry) -> None:
+    """A classifier trained with four chosen classes reports these classes in the next run."""
     pictures = make_pictures(tmp_path / "pictures", count=8)
     teacher = {"type": "timm", "model": "test_resnet", "weights": "random", "trainable": True}
     tree = {
@@ -219,7 +219,7 @@ def test_what_a_run_trained_keeps_its_choice(tmp_path: Path, registry: Registry)
         assert torch.equal(fewer(images).logits, taken(images).logits[:, [1, 2]])
 
 
-def test_cross_entropy_of_a_part_is_at_most_that_of_all() -> None:
+def test_cross_entropy_among_chosen_classes_is_at_most_that_among_all() -> None:
     whole = F.cross_entropy(ANSWER.logits, LABELS)
     part = losses.CrossEntropy(classes=SOME)(ANSWER, TARGET, batch())
     assert part < whole

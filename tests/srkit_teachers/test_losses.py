@@ -1,4 +1,4 @@
-"""Losses on answers, against the formulae written out or torchmetrics."""
+"""Losses on answers, compared with their formulae or with torchmetrics."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_feature_losses() -> None:
 @pytest.mark.parametrize(
     "loss", [LogitMSE(), LogitKL(), CrossEntropy(), FeatureL1(stages={"a": 1.0})]
 )
-def test_float32_whatever_comes_in(loss: Any) -> None:
+def test_losses_are_float32_for_any_input_type(loss: Any) -> None:
     low, wanted = (
         Answer(x.logits.bfloat16(), {k: v.bfloat16() for k, v in x.features.items()})
         for x in (ANSWER, TARGET)
@@ -142,11 +142,11 @@ def test_patterns_of_stages() -> None:
 def test_soft_iou_by_hand() -> None:
     given, wanted = random(2, 3, 5, 4, seed=7), random(2, 3, 5, 4, seed=8)
     p = given.double().softmax(1).numpy()
-    told = wanted.argmax(1).numpy()
+    best = wanted.argmax(1).numpy()
     shares = []
     for k in range(3):
-        both = p[:, k][told == k].sum()
-        shares.append(both / (p[:, k].sum() + (told == k).sum() - both))
+        both = p[:, k][best == k].sum()
+        shares.append(both / (p[:, k].sum() + (best == k).sum() - both))
     of_pixels = Batch(["p", "q"], torch.zeros(2, 1, 5, 4), [0, 1])
     found = SoftIoU()(Answer(given), Answer(wanted), of_pixels)
     assert float(found) == pytest.approx(1 - sum(shares) / 3, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Metrics on answers, against torchmetrics and hand-made cases."""
+"""Metrics on answers, compared with torchmetrics and hand-made cases."""
 
 from __future__ import annotations
 

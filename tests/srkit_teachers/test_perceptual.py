@@ -1,4 +1,4 @@
-"""The perceptual loss, with a VGG19 of random weights in a local file."""
+"""The perceptual loss, with random VGG19 weights in a local file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pair() -> tuple[Tensor, Batch]:
     return sr, Batch(["a", "b"], hr, [0, 1])
 
 
-def test_layers_are_those_of_the_paper() -> None:
+def test_layers_match_the_paper() -> None:
     per_block = [sum(name.startswith(f"conv{block}_") for name in LAYERS) for block in range(1, 6)]
     assert per_block == [2, 2, 4, 4, 4]
     # BasicSR and SRGAN codes count 34 modules before conv5_4.
@@ -58,7 +58,7 @@ def test_layers_are_those_of_the_paper() -> None:
 
 @pytest.mark.parametrize("before_activation", [True, False])
 @pytest.mark.parametrize("distance", ["l1", "l2"])
-def test_is_the_formula(
+def test_equals_the_formula(
     network: nn.Sequential,
     path: Path,
     pair: tuple[Tensor, Batch],

@@ -24,7 +24,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, and no way out."""
+    """Return an empty folder for weights, without network access."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no route to host")
@@ -78,7 +78,7 @@ def test_dists_equals_torchmetrics(weights: Path) -> None:
     assert found.shape == (2,)
     expected = deep_image_structure_and_texture_similarity(sr, hr).detach()
     torch.testing.assert_close(found, expected)
-    # One image keeps its axis, and an image is at no distance of itself.
+    # A single image keeps its batch axis; the distance of an image to itself is 0.
     alone = similarity.DISTS()(hr[:1], batch(hr[:1]))
     assert alone.tolist() == pytest.approx([0], abs=1e-5)
 
@@ -91,14 +91,14 @@ def test_the_data_range_and_rounding(weights: Path) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_grey_images_are_seen_as_rgb(weights: Path) -> None:
+def test_grey_images_are_treated_as_rgb(weights: Path) -> None:
     sr, hr = images(0, channels=1), images(1, channels=1)
     colours = [image.expand(-1, 3, -1, -1) for image in (sr, hr)]
     metric = similarity.LPIPS()
     torch.testing.assert_close(metric(sr, batch(hr)), metric(colours[0], batch(colours[1])))
 
 
-def test_lpips_takes_vgg(weights: Path) -> None:
+def test_lpips_with_vgg(weights: Path) -> None:
     metric = similarity.LPIPS(network="vgg")
     assert metric.protocol == (
         "version 0.1 with vgg, clipped and rounded to 8 bits, grey as RGB, not cropped"
@@ -106,7 +106,7 @@ def test_lpips_takes_vgg(weights: Path) -> None:
     assert bool((metric(images(0), batch(images(1))) > 0).all())
 
 
-def test_building_leaves_the_random_numbers_alone(weights: Path) -> None:
+def test_building_does_not_change_the_random_state(weights: Path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
@@ -114,7 +114,7 @@ def test_building_leaves_the_random_numbers_alone(weights: Path) -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_weights_that_are_here_are_not_downloaded(weights: Path) -> None:
+def test_cached_weights_are_not_downloaded(weights: Path) -> None:
     assert similarity.LPIPS.downloads() == similarity.DISTS.downloads() == []
 
 
@@ -122,7 +122,7 @@ def test_weights_that_are_here_are_not_downloaded(weights: Path) -> None:
     ("metric", "name"),
     [(similarity.LPIPS, "alexnet-owt-7be5be79.pth"), (similarity.DISTS, "vgg16-397923af.pth")],
 )
-def test_without_network_it_says_which_file_to_put_where(
+def test_without_network_the_error_names_the_file_and_folder(
     no_weights: Path, metric: type[similarity.LPIPS], name: str
 ) -> None:
     assert metric.downloads() == [f"https://download.pytorch.org/models/{name}"]
@@ -147,7 +147,7 @@ def test_damaged_weights_are_named(no_weights: Path) -> None:
     )
 
 
-def test_refuses_what_it_cannot_see(weights: Path) -> None:
+def test_refuses_unsuitable_images(weights: Path) -> None:
     metric = similarity.LPIPS()
     with pytest.raises(ValueError, match=r"^LPIPS needs RGB or grey images; got 2 channels$"):
         metric(images(0)[:, :2], batch(images(1)[:, :2]))

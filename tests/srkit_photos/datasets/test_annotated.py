@@ -75,7 +75,7 @@ def test_masks_that_cannot_be_used(pictures: Path, formats: Formats) -> None:
     with refused(f"{inner}: has the mode RGB; expected a mask with one value per pixel"):
         dataset[1]
     inner.write_bytes(b"no picture")
-    with refused(f"{inner}: cannot be read as a mask (no picture of a known format)"):
+    with refused(f"{inner}: cannot be read as a mask (not a picture of a known format)"):
         dataset[1]
     with pytest.raises(ValueError, match=r"^start 5 and stop None select none of 2 pictures$"):
         SegmentationFolder(formats=formats, root=pictures, masks=masks, start=5)

@@ -1,4 +1,4 @@
-"""The cache of decoded pictures, and the crops that are read from it."""
+"""The cache of decoded pictures, and crops read from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from srkit.testing import check_dataset
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
-    """Colours of odd sizes, grey, and 16 bits."""
+    """Colour pictures of odd sizes, a grey picture and a 16-bit picture."""
     paths = [
         write_picture(tmp_path / "in/a.png", 31, 45),
         write_picture(tmp_path / "in/b.jpg", 30, 44),
@@ -41,7 +41,7 @@ def both(tmp_path: Path, formats: Formats, pairs: list[Pair]) -> tuple[PicturePa
     return PicturePairs(formats=formats, pairs=pairs), cached
 
 
-def test_samples_are_those_of_the_files(
+def test_samples_equal_those_of_the_files(
     tmp_path: Path, formats: Formats, pictures: list[Path]
 ) -> None:
     plain, cached = both(tmp_path, formats, [Pair(path.name, path) for path in pictures])
@@ -53,7 +53,7 @@ def test_samples_are_those_of_the_files(
 
 
 @pytest.mark.parametrize("scale", [1, 3])
-def test_training_sees_the_same_crops_with_and_without(
+def test_training_crops_are_the_same_with_and_without_a_cache(
     tmp_path: Path, formats: Formats, pictures: list[Path], scale: int
 ) -> None:
     lr = [
@@ -84,7 +84,7 @@ def test_an_array_is_mapped_not_read(
     assert (array.shape, array.dtype) == ((31, 45, 3), np.uint8)
 
 
-def test_only_what_is_new_or_changed_is_decoded(
+def test_only_new_or_changed_pictures_are_decoded(
     tmp_path: Path, formats: Formats, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
@@ -108,7 +108,9 @@ def test_only_what_is_new_or_changed_is_decoded(
     assert len(list(cache.glob("*/*.npy"))) == len(pictures)
 
 
-def test_what_was_stopped_goes_on(tmp_path: Path, formats: Formats, pictures: list[Path]) -> None:
+def test_an_interrupted_cache_is_completed(
+    tmp_path: Path, formats: Formats, pictures: list[Path]
+) -> None:
     whole = pictures[3].read_bytes()
     pictures[3].write_bytes(whole[:200])
     with pytest.raises(DataError, match=r"deep\.tiff: cannot be decoded"):
@@ -120,7 +122,7 @@ def test_what_was_stopped_goes_on(tmp_path: Path, formats: Formats, pictures: li
     assert not list((tmp_path / "cache").glob("*/*partial*"))
 
 
-def test_pictures_of_one_name_do_not_meet(tmp_path: Path, formats: Formats) -> None:
+def test_pictures_with_the_same_name_are_kept_apart(tmp_path: Path, formats: Formats) -> None:
     paths = [
         write_picture(tmp_path / place / "HR/a.png", 20, 20 + n) for n, place in enumerate("xy")
     ]

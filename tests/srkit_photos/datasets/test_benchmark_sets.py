@@ -1,4 +1,4 @@
-"""Sets to test on, by folder."""
+"""Benchmark sets in their folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = ["baby", "bird", "butterfly", "head", "woman"]
 
 
 @pytest.mark.parametrize("inside", ["", "HR", "Set5_HR"])
-def test_hr_wherever_it_lies(formats: Formats, tmp_path: Path, inside: str) -> None:
+def test_hr_in_each_supported_folder(formats: Formats, tmp_path: Path, inside: str) -> None:
     for name in NAMES:
         write_picture(tmp_path / inside / f"{name}.png", 25, 31)
     write_picture(tmp_path / "LR/X3/babyx3.png", 8, 10)
@@ -61,7 +61,7 @@ def fails(formats: Formats, message: str, **options: object) -> None:
         benchmark_set(formats=formats, **{"scale": 2, **options})  # type: ignore[arg-type]
 
 
-def test_what_is_missing(formats: Formats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_files(formats: Formats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     message = (
         "data/Set14: no such folder; copy its HR pictures there, or run: srkit data get "

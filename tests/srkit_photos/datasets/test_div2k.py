@@ -1,4 +1,4 @@
-"""DIV2K and its kin, on small made-up trees."""
+"""DIV2K, Flickr2K and DF2K, with small synthetic trees."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make(formats: Formats, root: Path, **options: Any) -> Any:
     return div2k(formats=formats, root=root, **{"scale": 2, "split": "train", **options})
 
 
-def test_splits_are_those_of_the_paper(formats: Formats, tmp_path: Path) -> None:
+def test_splits_match_the_paper(formats: Formats, tmp_path: Path) -> None:
     for part, numbers in (("train", range(1, 801)), ("valid", range(801, 901))):
         (tmp_path / f"DIV2K_{part}_HR").mkdir()
         for number in numbers:
@@ -92,7 +92,7 @@ def test_hr_alone_for_any_scale_and_in_grey(formats: Formats, root: Path) -> Non
         ),
     ],
 )
-def test_what_is_missing_is_named_with_its_command(
+def test_missing_files_are_named_with_the_download_command(
     formats: Formats,
     root: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -123,7 +123,7 @@ def test_bad_options(formats: Formats, root: Path, options: dict[str, Any], mess
 
 
 @pytest.mark.parametrize("inside", ["", "Flickr2K_HR", "Flickr2K"])
-def test_flickr2k_wherever_an_archive_puts_it(
+def test_flickr2k_in_the_folders_of_both_archives(
     formats: Formats, tmp_path: Path, inside: str
 ) -> None:
     root = tmp_path / "Flickr2K"
@@ -144,7 +144,9 @@ def test_flickr2k_wherever_an_archive_puts_it(
         flickr2k(formats=formats, scale=3, root=root, lr="bicubic", last=2)
 
 
-def test_df2k_is_both(formats: Formats, tmp_path: Path, registry: Registry) -> None:
+def test_df2k_combines_div2k_and_flickr2k(
+    formats: Formats, tmp_path: Path, registry: Registry
+) -> None:
     for folder, count, width in (("DIV2K/DIV2K_train_HR", 800, 4), ("Flickr2K", 2650, 6)):
         (tmp_path / folder).mkdir(parents=True)
         for number in range(1, count + 1):

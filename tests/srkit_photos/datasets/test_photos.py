@@ -40,7 +40,7 @@ def _picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (40, 30)) ->
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Ten pictures in three folders, and what is not a picture."""
+    """Ten pictures in three folders, and files that are not pictures."""
     root = tmp_path / "tree"
     for index in range(9):
         _picture(root / WNIDS[index % 3] / f"{index}.jpg")
@@ -104,7 +104,7 @@ def test_size_agrees_with_pillow(tmp_path: Path, formats: Formats) -> None:
     sample = image_folder(formats=formats, root=tmp_path, size=24)[0].hr
     assert sample.shape == (3, 24, 24)
     with PIL.Image.open(path) as picture:
-        green = picture.getchannel("G").convert("F")  # floats: Pillow rounds bytes on the way
+        green = picture.getchannel("G").convert("F")  # Pillow rounds bytes between passes
     small = green.resize((36, 24), PIL.Image.Resampling.BICUBIC).crop((6, 0, 30, 24))
     expected = np.array(small).clip(0, 255) / 255
     np.testing.assert_allclose(sample[1].numpy(), expected, atol=1e-5)
@@ -280,7 +280,7 @@ def ilsvrc(tmp_path: Path) -> Path:
 def _write_devkit(root: Path) -> None:
     devkit = root / "ILSVRC2012_devkit_t12/data"
     devkit.mkdir(parents=True)
-    # As in the real one: numbers in another order than wnids, and inner nodes after the leaves.
+    # As in the real devkit: IDs are not in the order of wnids, and inner nodes follow the leaves.
     ids = [(2, WNIDS[0]), (3, WNIDS[1]), (1, WNIDS[2]), (1001, "n00000000")]
     synsets = np.array(ids, dtype=[("ILSVRC2012_ID", "f8"), ("WNID", "O")])
     savemat(devkit / "meta.mat", {"synsets": synsets})
@@ -329,7 +329,7 @@ def test_sample_scenes_share_no_pixel(formats: Formats) -> None:
         check_dataset(data)
         assert {data[k].label for k in range(len(data))} == set(range(10))
     assert len(splits[0].classes) == 10
-    # Put together, the crops of a photograph are the photograph.
+    # Together, the crops of a photograph cover it exactly.
     crops = {data[k].name: data[k].hr for data in splits for k in range(len(data))}
     rows = [
         torch.cat([crops[f"coffee_{row}_{column}"] for column in range(1, 8)], 2)

@@ -80,7 +80,7 @@ def test_hr_is_the_picture_enlarged(root: Path, formats: Formats) -> None:
     np.testing.assert_allclose(sample.hr[1].numpy(), expected, atol=1e-5)
 
 
-def test_some_classes_are_numbered_anew(root: Path, formats: Formats) -> None:
+def test_chosen_classes_are_renumbered(root: Path, formats: Formats) -> None:
     (root / "mine.txt").write_text("Egyptian cat\nn02012849\n")
     for classes in (["n02012849", "egyptian CAT"], [2, 1], root / "mine.txt"):
         data = tiny_imagenet(formats=formats, split="train", root=root, classes=classes)  # type: ignore[arg-type]
@@ -127,7 +127,7 @@ def test_some_classes_are_numbered_anew(root: Path, formats: Formats) -> None:
         ),
     ],
 )
-def test_a_tree_that_contradicts_itself(
+def test_an_inconsistent_tree(
     root: Path, formats: Formats, file: str, content: bytes, split: str, message: str
 ) -> None:
     (root / file).write_bytes(content)
@@ -143,7 +143,7 @@ def test_a_tree_that_contradicts_itself(
         ("mine", "run: srkit data get tiny_imagenet; then set root to data/TinyImageNet"),
     ],
 )
-def test_no_tree(tmp_path: Path, formats: Formats, folder: str, remedy: str) -> None:
+def test_a_missing_tree(tmp_path: Path, formats: Formats, folder: str, remedy: str) -> None:
     root = tmp_path / folder
     with pytest.raises(DataError) as caught:
         tiny_imagenet(formats=formats, split="train", root=root)
@@ -151,7 +151,7 @@ def test_no_tree(tmp_path: Path, formats: Formats, folder: str, remedy: str) -> 
     assert str(caught.value) == expected
 
 
-def test_the_download_says_what_is_known_of_it() -> None:
+def test_the_download_states_its_size_and_checksum() -> None:
     wanted = downloads.tiny_imagenet()
     check_download(wanted)
     (archive,) = wanted.archives
@@ -162,7 +162,7 @@ def test_the_download_says_what_is_known_of_it() -> None:
 
 
 def served(monkeypatch: pytest.MonkeyPatch, web: Web, content: bytes) -> None:
-    """Let the download come from a server on this machine; all else of it stays."""
+    """Serve the download from this machine; everything else is unchanged."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     wanted = downloads.tiny_imagenet()

@@ -1,4 +1,4 @@
-"""Each kernel against SciPy's own formula of it."""
+"""Each kernel compared with the formula of SciPy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def covariance(sigma: tuple[float, float], angle: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("sigma", "angle", "shift"), [((1.5, 1.5), 0, 0), ((3.0, 0.8), 0.7, 0), ((1.1, 2.2), -2, -1.5)]
 )
-def test_gaussian_is_scipys(sigma: tuple[float, float], angle: float, shift: float) -> None:
+def test_gaussian_equals_scipy(sigma: tuple[float, float], angle: float, shift: float) -> None:
     points = np.stack(grid(), -1)
     density = scipy.stats.multivariate_normal((shift, shift), covariance(sigma, angle)).pdf(points)
     kernel = drawn(Kernel("gaussian", SIZE, sigma, angle, shift=shift))
@@ -52,7 +52,7 @@ def test_generalised_and_plateau_follow_the_paper(shape: Shape, power: float) ->
 
 
 @pytest.mark.parametrize("cutoff", [math.pi / 5, math.pi / 3, math.pi])
-def test_sinc_is_scipys_bessel_function(cutoff: float) -> None:
+def test_sinc_equals_the_bessel_function_of_scipy(cutoff: float) -> None:
     radius = np.hypot(*grid())
     radius[SIZE // 2, SIZE // 2] = 1e-9
     expected = cutoff * scipy.special.j1(cutoff * radius) / (2 * math.pi * radius)
@@ -60,7 +60,7 @@ def test_sinc_is_scipys_bessel_function(cutoff: float) -> None:
     np.testing.assert_allclose(kernel, expected / expected.sum(), atol=1e-7)
 
 
-def test_a_large_sinc_passes_what_is_below_its_cutoff() -> None:
+def test_a_large_sinc_passes_frequencies_below_its_cutoff() -> None:
     kernel = drawn(Kernel("sinc", 151, cutoff=1.0))
     response = np.abs(np.fft.fft2(kernel))[0]
     frequencies = 2 * math.pi * np.arange(151) / 151
@@ -83,7 +83,7 @@ def test_line_is_the_mean_of_shifted_points(length: float, angle: float) -> None
     np.testing.assert_allclose(kernel, np.mean(moved, 0), atol=2e-4)
 
 
-def test_smaller_kernels_stand_in_the_middle_of_the_largest() -> None:
+def test_smaller_kernels_are_centred_in_the_largest() -> None:
     small, large = Kernel("gaussian", 7, (2.0, 2.0)), Kernel("sinc", 11, cutoff=1.2)
     both = draw_kernels([small, large]).numpy()
     assert both.shape == (2, 11, 11)
@@ -92,7 +92,7 @@ def test_smaller_kernels_stand_in_the_middle_of_the_largest() -> None:
     np.testing.assert_allclose(both.sum((1, 2)), 1, atol=1e-6)
 
 
-def test_no_width_at_all_is_no_blur() -> None:
+def test_zero_width_does_not_blur() -> None:
     kernel = drawn(Kernel("gaussian", 7, (0.0, 0.0)))
     assert kernel[3, 3] == 1
     assert kernel.sum() == 1

@@ -1,4 +1,4 @@
-"""Blurring against OpenCV and SciPy."""
+"""Blurring compared with OpenCV and SciPy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import scipy.ndimage
 import torch
 from srkit_photos.degradations.blurring import blur
 
-#: Height and width; the smallest are mirrored several times over.
+#: Height and width; the smallest are mirrored several times.
 SIZES = [(40, 55), (33, 20), (7, 60), (3, 2), (1, 9)]
 
 
@@ -25,20 +25,24 @@ def kernels() -> torch.Tensor:
     return drawn / drawn.sum((1, 2), keepdim=True)
 
 
-def test_is_scipys_convolution(images: list[torch.Tensor], kernels: torch.Tensor) -> None:
+def test_blur_equals_the_convolution_of_scipy(
+    images: list[torch.Tensor], kernels: torch.Tensor
+) -> None:
     for image, kernel, found in zip(images, kernels, blur(images, kernels), strict=True):
         expected = [scipy.ndimage.convolve(c, kernel.numpy(), mode="mirror") for c in image.numpy()]
         np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
 
 
-def test_is_opencvs_filter_turned_around(images: list[torch.Tensor], kernels: torch.Tensor) -> None:
+def test_blur_equals_the_opencv_filter_with_a_flipped_kernel(
+    images: list[torch.Tensor], kernels: torch.Tensor
+) -> None:
     for image, kernel, found in list(zip(images, kernels, blur(images, kernels), strict=True))[:2]:
         turned = kernel.flip((0, 1)).numpy()  # OpenCV correlates
         expected = cv2.filter2D(image.permute(1, 2, 0).numpy(), -1, turned)
         np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), expected, atol=1e-5)
 
 
-def test_together_as_alone(images: list[torch.Tensor], kernels: torch.Tensor) -> None:
+def test_batches_equal_single_images(images: list[torch.Tensor], kernels: torch.Tensor) -> None:
     together = blur(images, kernels)
     for place, found in enumerate(together):
         alone = blur(images[place : place + 1], kernels[place : place + 1])[0]

@@ -37,7 +37,7 @@ def is_halved(steps: list[Step]) -> bool:
 
 
 def own_blurs(steps: list[Step]) -> list[Blur]:
-    """Blurs that belong to no subsampling."""
+    """Return the blurs that are not part of a subsampling."""
     follows = [*steps[1:], None]
     return [
         step
@@ -60,14 +60,14 @@ def test_steps(drawn: list[list[Step]]) -> None:
     assert scipy.stats.chisquare(list(qualities.values())).pvalue > 1e-3
 
 
-def test_order_is_random_but_for_the_shrinking(drawn: list[list[Step]]) -> None:
+def test_the_order_is_random_except_for_downscaling(drawn: list[list[Step]]) -> None:
     whole = [s for s in drawn if not is_halved(s)]
     orders = Counter()  # type: ignore[var-annotated]
     for steps in whole:
         kinds = ["s" if isinstance(s, Resize) else type(s).__name__[0] for s in steps[:-2]]
         if len(kinds) == 6 and "S" not in kinds:
             orders["".join(kinds)] += 1
-    # Two blurs and two shrinkings among six steps: 6! / 2! / 2! orders, each as likely.
+    # Two blurs and two downscalings among six steps: 6! / 2! / 2! equally likely orders.
     assert len(orders) == 180
     assert scipy.stats.chisquare(list(orders.values())).pvalue > 1e-3
     sizes = [[s.size for s in steps if isinstance(s, Resize)] for steps in drawn]
@@ -105,7 +105,7 @@ def test_mixtures_have_no_eigenvalue_above_one(drawn: list[list[Step]]) -> None:
     assert scipy.stats.kstest(values.ravel(), "uniform").pvalue > 1e-3
 
 
-def test_an_image_is_degraded_the_same_wherever_it_stands() -> None:
+def test_the_degradation_does_not_depend_on_the_place_in_the_batch() -> None:
     degradation = Bsrgan(scale=4, channels=3)
     hr = torch.rand(4, 3, 50, 64, generator=torch.Generator().manual_seed(0))
     lr = degradation(hr, [1, 2, 3, 4])

@@ -1,4 +1,4 @@
-"""Plain shrinking."""
+"""Degradations that only downscale."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _read(path: Path) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_kernel_is_offered_and_documented(registry: Registry, name: str) -> None:
+def test_every_kernel_is_registered_and_documented(registry: Registry, name: str) -> None:
     component = registry.get("degradations", name)
     assert component.summary
     assert all(option.meaning for option in options(component.factory))

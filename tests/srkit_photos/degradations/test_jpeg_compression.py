@@ -1,4 +1,4 @@
-"""JPEG against Pillow's libjpeg."""
+"""JPEG compression compared with the libjpeg of Pillow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from srkit_photos.degradations.jpeg_compression import (
 
 
 def pillow(levels: np.ndarray, quality: int) -> tuple[np.ndarray, dict[int, list[int]]]:
-    """Compress by Pillow: what it decodes, and the tables of the file."""
+    """Compress with Pillow; return the decoded pixels and the tables of the file."""
     file = io.BytesIO()
     PIL.Image.fromarray(levels).save(file, "JPEG", quality=quality)
     with PIL.Image.open(file) as picture:
@@ -36,7 +36,7 @@ def tensor(levels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(levels.reshape(*levels.shape[:2], -1).copy()).movedim(-1, 0) / 255
 
 
-def test_tables_are_those_of_pillows_files() -> None:
+def test_tables_equal_those_of_pillow_files() -> None:
     for quality in range(1, 101):
         tables = pillow(astronaut()[:16, :16], quality)[1]
         for number, table in ((0, LUMINANCE), (1, CHROMINANCE)):
@@ -46,7 +46,7 @@ def test_tables_are_those_of_pillows_files() -> None:
 
 @pytest.mark.parametrize("quality", [5, 30, 60, 75, 90, 95])
 @pytest.mark.parametrize("size", [(256, 256), (97, 131), (50, 37), (33, 48), (18, 19)])
-def test_is_within_a_quarter_level_of_pillow(size: tuple[int, int], quality: int) -> None:
+def test_jpeg_is_within_a_quarter_level_of_pillow(size: tuple[int, int], quality: int) -> None:
     picture = astronaut()[100 : 100 + size[0], 100 : 100 + size[1]]
     expected, found = pillow(picture, quality)[0], ours(picture, quality)
     difference = np.abs(found - expected)
@@ -57,14 +57,14 @@ def test_is_within_a_quarter_level_of_pillow(size: tuple[int, int], quality: int
 
 @pytest.mark.parametrize("quality", [5, 60, 95])
 @pytest.mark.parametrize("size", [(97, 131), (50, 37), (8, 8)])
-def test_through_a_file_is_pillows(size: tuple[int, int], quality: int) -> None:
+def test_a_file_round_trip_equals_pillow(size: tuple[int, int], quality: int) -> None:
     for picture in (astronaut()[: size[0], : size[1]], astronaut()[: size[0], : size[1], 0]):
         (found,) = through_files([tensor(picture)], [quality])
         levels = (found * 255).round().movedim(0, -1).squeeze(-1).numpy()
         np.testing.assert_array_equal(levels, pillow(picture, quality)[0])
 
 
-def test_a_flat_picture_is_exactly_pillows() -> None:
+def test_a_flat_picture_equals_pillow_exactly() -> None:
     for level in range(0, 256, 7):
         picture = np.full((20, 24, 3), (level, 255 - level, 130), np.uint8)
         np.testing.assert_array_equal(ours(picture, 60), pillow(picture, 60)[0])
@@ -75,7 +75,7 @@ def test_grey_is_within_a_tenth_of_a_level_of_pillow() -> None:
     assert np.abs(ours(picture, 50) - pillow(picture, 50)[0]).mean() < 0.1
 
 
-def test_together_as_alone() -> None:
+def test_batches_equal_single_images() -> None:
     pictures = [tensor(astronaut()[:h, :w]) for h, w in ((97, 131), (50, 37), (7, 5), (64, 64))]
     qualities = [30, 60, 90, 45]
     together = compress(pictures, qualities)

@@ -1,4 +1,4 @@
-"""Noise against the distributions that it should have."""
+"""Noise compared with its expected distributions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_correlated_noise_has_its_covariance() -> None:
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_poisson_noise_counts_light(strength: float) -> None:
-    # 16 levels, so that white counts 16; all are whole in 8 bits.
+    # 16 levels, so that white has 16 counts; all are integers in 8 bits.
     levels = (torch.arange(16) * 8 + 64).float() / 255
     image = levels.repeat(1, SIDE, 10)
     noise = (poisson(image, strength, 11) - image) / strength
@@ -48,11 +48,11 @@ def test_poisson_noise_counts_light(strength: float) -> None:
     expected = scipy.stats.poisson(float(levels[5]) * 16)
     found = np.bincount(counts.flatten().round().int().numpy(), minlength=9)[:9]
     wanted = expected.pmf(np.arange(9)) * counts.numel()
-    # Pearson's statistic of nine classes; what is clipped at white lies above them.
+    # Pearson's statistic of nine classes; clipped values are above all of them.
     assert (((found - wanted) ** 2 / wanted).sum()) < scipy.stats.chi2(8).ppf(0.99)
 
 
-def test_noise_is_that_of_its_seed_and_clipped() -> None:
+def test_noise_depends_on_the_seed_and_is_clipped() -> None:
     image = torch.rand(3, 30, 30, generator=torch.Generator().manual_seed(0))
     for add in (gaussian, poisson):
         first, again, other = (add(image, 2.0, seed) for seed in (1, 1, 2))
@@ -61,6 +61,6 @@ def test_noise_is_that_of_its_seed_and_clipped() -> None:
         assert 0 <= first.min() <= first.max() <= 1
 
 
-def test_grey_noise_of_one_channel_is_its_own() -> None:
+def test_grey_noise_of_a_single_channel() -> None:
     image = torch.rand(1, 12, 12, generator=torch.Generator().manual_seed(0))
     assert torch.equal(poisson(image, 1.0, 4, grey=True), poisson(image, 1.0, 4))

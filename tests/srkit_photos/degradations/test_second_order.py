@@ -85,7 +85,7 @@ def test_kernels(drawn: list[list[Step]], number: int, widest: float) -> None:
     [(1, (0.2, 0.7, 0.1), (0.15, 1.5)), (2, (0.3, 0.4, 0.3), (0.3, 1.2))],
 )
 def test_resizing(number: int, shares: tuple[float, ...], ends: tuple[float, float]) -> None:
-    side = 4_000_000  # so that rounding to whole pixels does not show
+    side = 4_000_000  # so large that rounding to whole pixels is negligible
     degradation = SecondOrder(scale=4, channels=3)
     drawn = [list(degradation.programme(seed, (side, side))) for seed in range(DRAWS)]
     resizes = [(first(s) if number == 1 else second(s))[1] for s in drawn]
@@ -134,7 +134,7 @@ def test_jpeg_and_the_end(drawn: list[list[Step]]) -> None:
     assert all(part.size == LR for end in ends for part in end if isinstance(part, Resize))
 
 
-def test_an_image_is_degraded_the_same_wherever_it_stands() -> None:
+def test_the_degradation_does_not_depend_on_the_place_in_the_batch() -> None:
     degradation = SecondOrder(scale=4, channels=3)
     hr = torch.rand(4, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     lr = degradation(hr, [1, 2, 3, 4])
@@ -145,7 +145,7 @@ def test_an_image_is_degraded_the_same_wherever_it_stands() -> None:
     assert not torch.equal(degradation(hr[:1], [9]), lr[:1])
 
 
-def test_the_order_in_memory_decides_nothing() -> None:
+def test_the_memory_layout_does_not_matter() -> None:
     degradation = SecondOrder(scale=4, channels=3)
     hr = torch.rand(3, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     turned = hr.to(memory_format=torch.channels_last)

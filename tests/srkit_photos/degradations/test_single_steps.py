@@ -1,4 +1,4 @@
-"""Single degradations, as recipes have them."""
+"""Single degradations as used in recipes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_step_is_documented_and_seeded(
     assert not torch.equal(degradation(hr, [4, 5, 6]), lr)
 
 
-def test_gaussian_blur_is_scipys(registry: Registry, hr: torch.Tensor) -> None:
+def test_gaussian_blur_equals_scipy(registry: Registry, hr: torch.Tensor) -> None:
     blurred = make(registry, "gaussian_blur", sigma=[1.7, 1.7])(hr, [1, 2, 3])
     expected = scipy.ndimage.gaussian_filter(
         hr.numpy(), (0, 0, 1.7, 1.7), mode="mirror", radius=(0, 0, 7, 7)
@@ -66,7 +66,7 @@ def test_motion_blur_is_the_mean_of_a_moving_picture(registry: Registry, hr: tor
 
 
 @pytest.mark.parametrize("factor", [0.32, 0.5, 1.0])
-def test_downscale_is_by_any_factor(registry: Registry, hr: torch.Tensor, factor: float) -> None:
+def test_downscale_accepts_any_factor(registry: Registry, hr: torch.Tensor, factor: float) -> None:
     made = make(registry, "downscale", factor=factor, kernels=["lanczos"], antialias=False)
     assert made.factor == factor
     expected = resize(hr, factor=factor, kernel="lanczos", antialias=False)
@@ -115,7 +115,7 @@ def test_bad_options(registry: Registry, name: str, chosen: dict[str, Any], prob
     assert explain(raised.value, "", options_model(factory)) == [problem]
 
 
-def test_no_kernel_at_all(registry: Registry) -> None:
+def test_an_empty_list_of_kernels(registry: Registry) -> None:
     message = "kernels: empty; expected at least one kernel"
     with pytest.raises(ValueError, match=re.escape(message)):
         make(registry, "downscale", kernels=[])

@@ -1,4 +1,4 @@
-"""Resizing against OpenCV, and how images go through their steps together."""
+"""Resizing compared with OpenCV, and steps applied to batches."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def opencv(image: torch.Tensor, size: tuple[int, int], interpolation: Interpolat
 
 @pytest.mark.parametrize("size", [(36, 48), (18, 24), (9, 16), (23, 31), (54, 71), (5, 80)])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_interpolation_is_opencvs(
+def test_interpolation_equals_opencv(
     image: torch.Tensor, size: tuple[int, int], interpolation: Interpolation
 ) -> None:
     (found,) = Resize.take([Resize(size, interpolation)], [image])
@@ -49,17 +49,17 @@ def test_interpolation_is_opencvs(
 
 
 @pytest.mark.parametrize("size", [(18, 24), (12, 16), (9, 48)])
-def test_area_is_opencvs_at_whole_factors(image: torch.Tensor, size: tuple[int, int]) -> None:
+def test_area_equals_opencv_for_integer_factors(image: torch.Tensor, size: tuple[int, int]) -> None:
     (found,) = Resize.take([Resize(size, "area")], [image])
     np.testing.assert_allclose(found.numpy(), opencv(image, size, "area"), atol=1e-6)
 
 
-def test_imresize_is_matlabs(image: torch.Tensor) -> None:
+def test_imresize_equals_matlab(image: torch.Tensor) -> None:
     (found,) = Resize.take([Resize((18, 24), "imresize")], [image])
     assert torch.equal(found, resize(image[None], factor=0.5)[0])
 
 
-def test_a_subsample_of_a_shifted_blur_shows_the_middle_of_its_pixels() -> None:
+def test_subsampling_after_a_shifted_blur_is_centred_on_the_pixels() -> None:
     ramp = torch.arange(32.0).expand(1, 32, 32) / 31
     shifted = Blur(Kernel("gaussian", 25, (1.5, 1.5), shift=-1.5))
     (blurred,) = Blur.take([shifted], [ramp])
@@ -74,7 +74,7 @@ def test_quantise_rounds_to_grey_levels() -> None:
 
 
 def programmes() -> list[list[Step]]:
-    """Steps in several orders and sizes, which end with one size."""
+    """Return programmes of different orders and sizes that end with the same size."""
     blur, sinc = Kernel("gaussian", 9, (2.0, 1.0), 0.5), Kernel("sinc", 13, cutoff=1.0)
     end = Resize((12, 16), "bilinear")
     return [
@@ -86,18 +86,18 @@ def programmes() -> list[list[Step]]:
     ]
 
 
-def test_steps_taken_together_are_those_taken_alone(image: torch.Tensor) -> None:
-    """The way of a GPU, on the CPU: a common canvas for images of different sizes."""
+def test_steps_on_a_batch_equal_steps_on_single_images(image: torch.Tensor) -> None:
+    """Use the GPU code path on the CPU: a common canvas for images of different sizes."""
     drawn = programmes()
     images = [torch.rand(image.shape, generator=torch.Generator().manual_seed(i)) for i in range(5)]
     together = torch.stack(steps._walk(list(images), drawn))
     alone = take_all(torch.stack(images), drawn)
-    # What float error decides is a grey level now and then, where a value lay between two.
+    # Float errors occasionally change a grey level where a value is halfway between two.
     assert (together - alone).abs().mean() < 1e-4
     assert math.isclose(float((together - alone).abs().max()), 0, abs_tol=3 / 255)
 
 
-def test_steps_of_one_kind_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_of_the_same_kind_are_batched(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     real = steps.through_files
 

@@ -1,4 +1,4 @@
-"""JPEG decoded fast: the pixels of Pillow, and of a fraction of the size within a tolerance."""
+"""Fast JPEG decoding: equal to Pillow, and within a tolerance at a fraction of the size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def encode(picture: Pillow.Image, **options: object) -> bytes:
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
-def test_the_pixels_of_pillow(mode: str, options: dict[str, object]) -> None:
+def test_pixels_equal_those_of_pillow(mode: str, options: dict[str, object]) -> None:
     content = encode(Pillow.fromarray(coffee()).convert(mode), **options)
     levels = jpeg_levels(PATH, content, 200)
     expected = np.asarray(Pillow.open(io.BytesIO(content)))
@@ -52,7 +52,7 @@ def test_upright(orientation: int, short_side: int | None) -> None:
         assert psnr(levels.numpy(), whole.numpy()) > 40
 
 
-def test_orientation_behind_other_segments() -> None:
+def test_orientation_after_other_segments() -> None:
     exif = Pillow.Exif()
     exif[274] = 6
     content = encode(
@@ -66,7 +66,7 @@ def test_orientation_behind_other_segments() -> None:
         levels = jpeg_levels(PATH, given, None)
         assert levels is not None
         assert np.array_equal(levels.movedim(0, -1).numpy(), upright)
-    # EXIF data behind the pixels, as of a thumbnail, are not the picture's.
+    # EXIF data after the pixels, such as those of a thumbnail, are ignored.
     levels = jpeg_levels(PATH, encode(Pillow.fromarray(coffee())) + content, None)
     assert levels is not None and levels.shape == (3, 400, 600)
 
@@ -74,8 +74,8 @@ def test_orientation_behind_other_segments() -> None:
 @pytest.mark.parametrize(
     ("short_side", "picture"), [(24, "coffee"), (25, "coffee"), (16, "astronaut")]
 )
-def test_a_fraction_of_the_size_is_as_good(short_side: int, picture: str) -> None:
-    """Of 400 and 512 pixels: a quarter from 16 times the wanted side on, an eighth from 32."""
+def test_decoding_at_a_fraction_of_the_size_is_as_accurate(short_side: int, picture: str) -> None:
+    """Decode at a quarter from 16 times the requested side, and at an eighth from 32 times."""
     content = encode(Pillow.fromarray({"coffee": coffee, "astronaut": astronaut}[picture]()))
     small, whole = (jpeg_levels(PATH, content, side) for side in (short_side, None))
     assert small is not None and whole is not None
@@ -83,19 +83,19 @@ def test_a_fraction_of_the_size_is_as_good(short_side: int, picture: str) -> Non
     assert psnr(small.numpy(), resize_short_side(whole, short_side).numpy()) > 45
 
 
-def test_not_much_larger_pictures_are_decoded_whole() -> None:
+def test_slightly_larger_pictures_are_decoded_at_full_size() -> None:
     levels = jpeg_levels(PATH, encode(Pillow.fromarray(coffee())), 26)
     assert levels is not None and levels.shape == (3, 400, 600)
 
 
-def test_other_files_are_left_to_others() -> None:
+def test_other_files_are_not_decoded() -> None:
     content = io.BytesIO()
     Pillow.fromarray(coffee()).save(content, "PNG")
     assert jpeg_levels(PATH, content.getvalue(), None) is None
     assert jpeg_levels(PATH, encode(Pillow.fromarray(coffee()).convert("CMYK")), None) is None
 
 
-def test_damaged_files_are_left_to_others_and_huge_ones_refused() -> None:
+def test_damaged_files_are_not_decoded_and_huge_ones_are_refused() -> None:
     content = encode(Pillow.fromarray(coffee()))
     for part in (content[:10], content[:5000]):
         assert jpeg_levels(PATH, part, None) is None

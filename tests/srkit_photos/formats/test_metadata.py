@@ -1,4 +1,4 @@
-"""What picture files say beside their pixels, against Pillow and tifffile."""
+"""Metadata of picture files, compared with Pillow and tifffile."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def upscaler() -> ImageUpscaler:
 
 
 def _camera() -> PIL.Image.Exif:
-    """Give the EXIF of a camera held upright: stored pixels lie on their side."""
+    """Return the EXIF of a camera held upright; the stored pixels are rotated."""
     exif = PIL.Image.Exif()
     exif[Base.Make] = "Somebody"
     exif[Base.Orientation] = 6
@@ -56,7 +56,7 @@ def _upscale(source: Path, target: Path, upscaler: ImageUpscaler, formats: Forma
 
 @pytest.mark.parametrize("source", ["jpg", "png", "webp", "avif"])
 @pytest.mark.parametrize("target", ["jpg", "png", "webp", "avif", "tif"])
-def test_exif_stays_and_says_that_the_picture_stands_upright(
+def test_exif_is_kept_with_an_upright_orientation(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, source: str, target: str
 ) -> None:
     given, found = tmp_path / f"a.{source}", tmp_path / f"b.{target}"
@@ -79,7 +79,7 @@ def test_exif_stays_and_says_that_the_picture_stands_upright(
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
-def test_a_print_stays_as_large(
+def test_the_print_size_is_kept(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, suffix: str
 ) -> None:
     given, found = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
@@ -89,7 +89,7 @@ def test_a_print_stays_as_large(
         assert [float(each) for each in picture.info["dpi"]] == pytest.approx([300, 600], rel=1e-4)
 
 
-def test_a_resolution_that_files_have_no_room_for(
+def test_a_resolution_that_files_cannot_store(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", dpi=(40_000, 40_000))
@@ -98,7 +98,7 @@ def test_a_resolution_that_files_have_no_room_for(
         assert "dpi" not in picture.info
 
 
-def test_a_resolution_that_nobody_stated_is_not_made_up(
+def test_an_unknown_resolution_is_not_invented(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     exif = PIL.Image.Exif()
@@ -114,11 +114,11 @@ def test_a_resolution_that_nobody_stated_is_not_made_up(
 def test_png_colours_and_texts(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, bits: int
 ) -> None:
-    told = PIL.PngImagePlugin.PngInfo()
-    told.add(b"gAMA", struct.pack(">I", 100_000))
-    told.add_text("Author", "Somebody")
+    info = PIL.PngImagePlugin.PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 100_000))
+    info.add_text("Author", "Somebody")
     values = BYTES[..., 0].astype(np.uint16) * 257 if bits == 16 else BYTES
-    PIL.Image.fromarray(values).save(tmp_path / "a.png", pnginfo=told)
+    PIL.Image.fromarray(values).save(tmp_path / "a.png", pnginfo=info)
     assert _upscale(tmp_path / "a.png", tmp_path / "b.png", upscaler, formats) == []
     with PIL.Image.open(tmp_path / "b.png") as picture:
         picture.load()
@@ -126,16 +126,16 @@ def test_png_colours_and_texts(
         assert picture.text == {"Author": "Somebody"}
     notes = _upscale(tmp_path / "a.png", tmp_path / "b.jpg", upscaler, formats)
     assert notes[-1].endswith("gamma dropped")
-    told.add(b"sRGB", b"\0")  # which a gamma does not count against
-    PIL.Image.fromarray(values).save(tmp_path / "c.png", pnginfo=told)
+    info.add(b"sRGB", b"\0")  # sRGB takes precedence over gamma
+    PIL.Image.fromarray(values).save(tmp_path / "c.png", pnginfo=info)
     assert "gamma" not in formats.read(tmp_path / "c.png").metadata
 
 
-def test_inks_are_converted_by_their_profile(
+def test_cmyk_is_converted_with_its_profile(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = PIL.Image.fromarray(BYTES).convert("CMYK")
-    picture.save(tmp_path / "a.jpg", icc_profile=SRGB)  # not one of inks: not to be used
+    picture.save(tmp_path / "a.jpg", icc_profile=SRGB)  # not a CMYK profile, so it is not used
     notes = _upscale(tmp_path / "a.jpg", tmp_path / "b.png", upscaler, formats)
     assert notes == ["CMYK becomes sRGB"]
     with PIL.Image.open(tmp_path / "b.png") as found:
@@ -147,7 +147,7 @@ def test_inks_are_converted_by_their_profile(
         seen.append((given.mode, options["outputMode"]))
         return given.convert("RGB")
 
-    # No profile of inks is at hand under a free licence; the conversion itself is Pillow's.
+    # No CMYK profile with a free licence is available; Pillow does the conversion itself.
     monkeypatch.setattr(ImageCms, "profileToProfile", convert)
     monkeypatch.setattr(ImageCms, "ImageCmsProfile", lambda content: content)
     picture.save(tmp_path / "c.jpg", icc_profile=SRGB[:16] + b"CMYK" + SRGB[20:])
@@ -155,7 +155,7 @@ def test_inks_are_converted_by_their_profile(
     assert seen == [("CMYK", "RGB")]
 
 
-def test_a_profile_of_other_channels_is_left_out(
+def test_a_profile_for_other_channels_is_dropped(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     PIL.Image.fromarray(BYTES[..., 0]).save(tmp_path / "a.png", icc_profile=SRGB)
@@ -164,7 +164,7 @@ def test_a_profile_of_other_channels_is_left_out(
         assert "icc_profile" not in picture.info
 
 
-def test_opacity_becomes_white_where_there_is_no_room(
+def test_transparency_becomes_white_in_formats_without_alpha(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     clear = np.zeros((8, 8, 4), np.uint8)
@@ -191,7 +191,7 @@ def test_a_transparent_colour_of_16_bits(
     assert alpha.sum() == 15
 
 
-def test_only_the_first_frame_is_told(
+def test_a_note_says_that_only_the_first_frame_is_used(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     frames = [PIL.Image.fromarray(BYTES), PIL.Image.fromarray(255 - BYTES)]
@@ -270,7 +270,7 @@ def test_measured_integers_of_a_tiff_become_floats(
     np.testing.assert_allclose(found, heights.repeat(2, 0).repeat(2, 1), atol=0.01)
 
 
-def test_what_another_format_cannot_keep_is_told_once(
+def test_one_note_names_metadata_that_the_output_format_cannot_keep(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.linspace(-2, 6, 64, dtype=np.float32).reshape(8, 8))
@@ -294,13 +294,13 @@ XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "avif", "tif"])
-def test_xmp_goes_along_and_follows_the_pixels(
+def test_xmp_is_kept_and_follows_the_pixels(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, ending: str
 ) -> None:
     PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", xmp=XMP, exif=_camera(), dpi=(72, 72))
-    told = _upscale(tmp_path / "a.jpg", tmp_path / f"b.{ending}", upscaler, formats)
-    assert told == []
-    # And from that format to itself.
+    notes = _upscale(tmp_path / "a.jpg", tmp_path / f"b.{ending}", upscaler, formats)
+    assert notes == []
+    # Also from that format to itself.
     assert _upscale(tmp_path / f"b.{ending}", tmp_path / f"c.{ending}", upscaler, formats) == []
     for name, scale in ((f"b.{ending}", 2), (f"c.{ending}", 4)):
         with PIL.Image.open(tmp_path / name) as picture:
@@ -324,19 +324,19 @@ def _ratio(xmp: bytes) -> float:
     return int(found[1]) / int(found[2])
 
 
-def test_xmp_that_a_file_has_no_room_for(
+def test_xmp_that_a_file_cannot_store(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     long = XMP + b" " * 70_000
     formats.write(tmp_path / "a.tif", Image(torch.rand(3, 4, 5), metadata={"bits": 8, "xmp": long}))
     assert _upscale(tmp_path / "a.tif", tmp_path / "b.tif", upscaler, formats) == []
     assert formats.read(tmp_path / "b.tif").metadata["xmp"].endswith(b" " * 70_000)
-    told = _upscale(tmp_path / "a.tif", tmp_path / "b.jpg", upscaler, formats)
-    assert told == ["a .jpg file cannot hold everything: XMP dropped"]
+    notes = _upscale(tmp_path / "a.tif", tmp_path / "b.jpg", upscaler, formats)
+    assert notes == ["a .jpg file cannot hold everything: XMP dropped"]
     assert "xmp" not in formats.read(tmp_path / "b.jpg").metadata
 
 
-def test_what_no_output_keeps_is_told(
+def test_notes_name_metadata_that_no_output_keeps(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
     block = b"8BIM\x04\x04\0\0\0\0\0\x05\x1c\x02\x05\0\0\0"
@@ -345,8 +345,8 @@ def test_what_no_output_keeps_is_told(
     content = (tmp_path / "a.jpg").read_bytes()
     segment = b"\xff\xed" + (len(marker) + 2).to_bytes(2, "big") + marker
     (tmp_path / "a.jpg").write_bytes(content[:2] + segment + content[2:])
-    told = _upscale(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats)
-    assert told == ["its IPTC is dropped"]
+    notes = _upscale(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats)
+    assert notes == ["its IPTC is dropped"]
     tags = {33550: (12, 3, (1.0, 1.0, 0.0)), 33723: (1, 8, b"\x1c\x02\x05\0\x03abc")}
     for chosen, expected in (
         ((33550,), "its GeoTIFF tags are dropped"),

@@ -1,4 +1,4 @@
-"""Arrays of NumPy as picture files."""
+"""NumPy arrays as image files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_layout_and_depth_are_kept(
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> None:
+def test_the_uncertainty_is_written_to_the_archive(tmp_path: Path, formats: Formats) -> None:
     np.savez(tmp_path / "a.npz", values=RNG.normal(size=(6, 9)))
     options = ["blocks=1", "features=4"]
     model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
@@ -48,8 +48,8 @@ def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> N
         "SR is the mean over eight flips and rotations, and its uncertainty is their scatter, not "
         "an error estimate: the network predicts none"
     )
-    told = upscale_file(source, target, upscaler, formats)
-    assert told == ["float64 values become float32", scatter]
+    notes = upscale_file(source, target, upscaler, formats)
+    assert notes == ["float64 values become float32", scatter]
     assert np.load(target)["variance"].shape == (12, 18)
     source, target = tmp_path / "b.npz", tmp_path / "c.npy"
     assert upscale_file(source, target, upscaler, formats) == [
@@ -72,7 +72,7 @@ def test_the_spread_goes_into_the_archive(tmp_path: Path, formats: Formats) -> N
         (np.full((4, 4), 1e300), "its values do not fit in float32; scale them to another unit"),
     ],
 )
-def test_arrays_that_are_no_images(
+def test_arrays_that_are_not_images(
     tmp_path: Path, formats: Formats, suffix: str, array: np.ndarray, message: str
 ) -> None:
     path = tmp_path / f"a.{suffix}"

@@ -1,4 +1,4 @@
-"""Arrays restored by windows, against the whole array."""
+"""Arrays restored in windows, compared with the whole array."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from srkit.upscaling.upscaler import ImageUpscaler
 
 @pytest.mark.parametrize("shape", [(61, 83), (61, 83, 3), (61, 83, 4), (3, 61, 83), (5, 61, 83)])
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "<f4", ">f8", "i2"])
-def test_equal_to_the_whole(
+def test_windows_equal_the_whole_image(
     tmp_path: Path, formats: Formats, shape: tuple[int, ...], dtype: str
 ) -> None:
     source = tmp_path / "a.npy"
     values = np.random.default_rng(0).random(shape) * (250 if dtype[-1] != "2" else 20_000)
     np.save(source, values.astype(dtype))
     upscaler = ImageUpscaler(open_model("bicubic", Registry.discover(), scale=2), tile=24)
-    told = upscale_file(source, tmp_path / "whole.npy", upscaler, formats)
+    notes = upscale_file(source, tmp_path / "whole.npy", upscaler, formats)
     with by_windows():
-        assert upscale_file(source, tmp_path / "parts.npy", upscaler, formats) == told
+        assert upscale_file(source, tmp_path / "parts.npy", upscaler, formats) == notes
     whole, parts = (np.load(tmp_path / f"{name}.npy") for name in ("whole", "parts"))
     assert (whole.dtype, whole.shape) == (parts.dtype, parts.shape)
-    # Rounding to levels may fall to either side.
+    # Values between two levels can be rounded either way.
     allowed = 1 if whole.dtype.kind == "u" else 1e-5 * values.max()
     np.testing.assert_allclose(whole.astype(float), parts.astype(float), rtol=0, atol=allowed)
     assert np.mean(whole == parts) > 0.5 if whole.dtype.kind == "u" else True
 
 
-def test_what_is_read_whole_and_what_is_refused(tmp_path: Path) -> None:
+def test_files_that_are_read_as_a_whole_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.asfortranarray(np.zeros((5, 6))))
     assert Npy().open_source(path) is None

@@ -200,12 +200,12 @@ def test_decompression_bomb(
         f"{path}: would decompress to 500 x 400 pixels, more than 0.1 megapixels, which could "
         "exhaust the memory; if you trust it, add --max-input 1"
     )
-    if suffix != "webp":  # Pillow holds to its own limit there
-        monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)  # which the whole process shares
+    if suffix != "webp":  # Pillow has a separate limit for it
+        monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)  # shared by the whole process
     assert formats.read(path).pixels.shape[1:] == (400, 500)
 
 
-def test_tiffs_that_are_no_pictures(tmp_path: Path, formats: Formats) -> None:
+def test_tiffs_that_are_not_pictures(tmp_path: Path, formats: Formats) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 5), np.complex64))
     with pytest.raises(DataError, match=r"a\.tif: its values are complex64; expected integers or"):
         formats.read(tmp_path / "a.tif")
@@ -230,7 +230,7 @@ def test_tiffs_that_are_no_pictures(tmp_path: Path, formats: Formats) -> None:
         ),
     ],
 )
-def test_what_cannot_be_written(
+def test_images_that_cannot_be_written(
     tmp_path: Path, formats: Formats, image: Image, message: str
 ) -> None:
     with pytest.raises(DataError, match=rf"a\.png: .*{message}"):

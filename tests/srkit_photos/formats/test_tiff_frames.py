@@ -1,4 +1,4 @@
-"""TIFF frames restored by windows, against the whole picture."""
+"""TIFF frames restored in windows, compared with the whole picture."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def upscaler() -> ImageUpscaler:
 
 def _compare(source: Path, upscaler: ImageUpscaler, formats: Formats) -> Any:
     whole, parts = source.with_name("whole.tif"), source.with_name("parts.tif")
-    told = upscale_file(source, whole, upscaler, formats)
+    notes = upscale_file(source, whole, upscaler, formats)
     with by_windows():
-        assert upscale_file(source, parts, upscaler, formats) == told
+        assert upscale_file(source, parts, upscaler, formats) == notes
     one, other = formats.read(whole), formats.read(parts)
     bits = one.metadata["bits"]
     allowed = 1.01 / (2**bits - 1) if bits < 32 else 1e-5 * one.data_range[1]
@@ -58,7 +58,7 @@ def _compare(source: Path, upscaler: ImageUpscaler, formats: Formats) -> Any:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "i2"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_equal_to_the_whole(
+def test_windows_equal_the_whole_image(
     tmp_path: Path,
     formats: Formats,
     upscaler: ImageUpscaler,
@@ -73,7 +73,7 @@ def test_equal_to_the_whole(
         options = {key: value for key, value in options.items() if key != "planarconfig"}
     elif "planarconfig" in options:
         values = np.moveaxis(values, -1, 0)
-    if dtype == "f4":  # whose predictor needs a package more
+    if dtype == "f4":  # its predictor needs another package
         options = {key: value for key, value in options.items() if key != "predictor"}
     source = tmp_path / "a.tif"
     colours = "rgb" if channels == 3 else "minisblack"
@@ -89,7 +89,7 @@ def test_opacity(tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, dtyp
     assert _compare(source, upscaler, formats).metadata["alpha"].shape == (1, 122, 166)
 
 
-def test_inks_and_inverted_grey(tmp_path: Path, formats: Formats, upscaler: ImageUpscaler) -> None:
+def test_cmyk_and_inverted_grey(tmp_path: Path, formats: Formats, upscaler: ImageUpscaler) -> None:
     values = np.random.default_rng(0).integers(0, 256, (61, 83, 4), np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="separated")
     _compare(tmp_path / "a.tif", upscaler, formats)
@@ -108,9 +108,9 @@ def test_profile_resolution_and_exif(
     exif[Base.Artist] = "Somebody"
     exif.get_ifd(IFD.Exif)[Base.ISOSpeedRatings] = 400
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    told = {"bits": 8, "exif": exif.tobytes(), "icc": profile, "dpi": (150.0, 150.0)}
+    metadata = {"bits": 8, "exif": exif.tobytes(), "icc": profile, "dpi": (150.0, 150.0)}
     source = tmp_path / "a.tif"
-    formats.write(source, Image(torch.rand(3, 61, 83), metadata=told))
+    formats.write(source, Image(torch.rand(3, 61, 83), metadata=metadata))
     found = _compare(source, upscaler, formats)
     assert found.metadata["icc"] == profile
     assert found.metadata["dpi"] == (300, 300)
@@ -131,7 +131,7 @@ def test_large_files_have_offsets_of_64_bits(
         assert file.pages[0].aspage().compression == tifffile.COMPRESSION.NONE
 
 
-def test_what_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, values = tmp_path / "a.tif", np.zeros((61, 83), np.uint8)
     tifffile.imwrite(path, np.stack([values, values]), photometric="minisblack")
     assert Tiff().open_source(path) is None

@@ -47,7 +47,7 @@ def served(folder: Path) -> Web:
     return Web({f"/s/{path.name}": path.read_bytes() for path in folder.iterdir()})
 
 
-def test_samples_are_those_of_the_files(photos: Path, shards: Path, formats: Formats) -> None:
+def test_samples_equal_those_of_the_files(photos: Path, shards: Path, formats: Formats) -> None:
     files = image_folder(formats=formats, root=photos, size=16)
     expected = {sample.name: sample for sample in (files[i] for i in range(len(files)))}
     data = ShardPhotos(formats=formats, root=str(shards), size=16)

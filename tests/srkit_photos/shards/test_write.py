@@ -160,7 +160,7 @@ def test_resized_pictures_agree_with_torchvision(tmp_path: Path, formats: Format
                 size = [16 * side // min(whole.size) for side in reversed(whole.size)]
                 shrunk = transforms.resize(whole, size, InterpolationMode.BICUBIC)
             difference = np.abs(np.asarray(found, int) - np.asarray(shrunk, int))
-            assert difference.max() <= 4  # the coding at quality 100, and rounding
+            assert difference.max() <= 4  # from the encoding at quality 100 and rounding
 
 
 def test_smaller_pictures_are_kept(photos: Path, tmp_path: Path, formats: Formats) -> None:

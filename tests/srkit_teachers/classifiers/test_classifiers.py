@@ -35,7 +35,7 @@ def images() -> Tensor:
 
 
 def plain_features(network: torch.nn.Module, inputs: Tensor, names: list[str]) -> dict[str, Tensor]:
-    """Record modules' outputs, copied at once, so that nothing can overwrite them."""
+    """Record copies of the outputs of modules, which later layers cannot overwrite."""
     found: dict[str, Tensor] = {}
     for name in names:
         network.get_submodule(name).register_forward_hook(
@@ -105,7 +105,7 @@ def test_transformers_give_maps_with_channels_first() -> None:
     assert answer.logits.shape == (1, 1000)
 
 
-def test_a_feature_costs_no_second_pass(resnet: Classifier, images: Tensor) -> None:
+def test_features_need_no_second_pass(resnet: Classifier, images: Tensor) -> None:
     passes: list[int] = []
     handle = resnet.network.get_submodule("conv1").register_forward_hook(
         lambda module, inputs, output: passes.append(1)
@@ -166,12 +166,12 @@ def test_input_size_resizes(resnet: Classifier, images: Tensor) -> None:
         assert torch.equal(sized(images).logits, resnet(resize(images, size=(48, 48))).logits)
 
 
-def test_auxiliary_classifiers_do_not_answer() -> None:
+def test_auxiliary_classifiers_are_ignored() -> None:
     teacher = Torchvision(model="googlenet", weights="random", classes=5).train()
     assert teacher(torch.rand(2, 3, 64, 64), ("inception3a",)).logits.shape == (2, 5)
 
 
-def test_normalisation_is_no_part_of_the_weights(resnet: Classifier) -> None:
+def test_normalisation_is_not_part_of_the_weights(resnet: Classifier) -> None:
     assert all(key.startswith("network.") for key in resnet.state_dict())
 
 
@@ -221,7 +221,7 @@ def test_unknown_model() -> None:
     ):
         Timm(model="qqqqq")
     with pytest.raises(ValueError, match=r"torchvision has no classifier 'fcn_resnet50'"):
-        Torchvision(model="fcn_resnet50")  # segments
+        Torchvision(model="fcn_resnet50")  # a segmentation network
 
 
 def test_unknown_name_of_weights() -> None:

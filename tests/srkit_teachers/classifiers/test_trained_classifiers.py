@@ -1,4 +1,4 @@
-"""Classifiers that srkit trained, of images that are no photographs, as teachers."""
+"""Classifiers trained by srkit, for images other than photographs, as teachers."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MODEL = {"model": "test_efficientnet", "normalise": "image"}
 
 
 def pupil(**options: Any) -> Timm:
-    """Give a classifier of one channel and three classes that nobody has trained."""
+    """Return an untrained classifier of one channel and three classes."""
     return Timm(**{**MODEL, "weights": "random", "classes": 3, "channels": 1, **options})
 
 
 def frames(*shape: int) -> Tensor:
-    """Give images of a sky with noise below zero."""
+    """Return images of a sky with noise, some of it negative."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(2)) * 0.03 + 0.01
 
 
@@ -125,7 +125,7 @@ def test_one_channel_has_no_published_normalisation() -> None:
         pupil(normalise="published")
 
 
-def test_published_weights_judge_no_other_channels() -> None:
+def test_published_weights_reject_other_channels() -> None:
     expected = (
         "^published weights accept RGB or grey images, not 4 channels; give a file or a run as "
         "'weights'$"
@@ -152,7 +152,7 @@ def test_the_best_checkpoint_of_a_run(tmp_path: Path) -> None:
     assert same_answers(Timm(**MODEL, weights=path, channels=1), last, images)
 
 
-def test_torchvision_takes_up_a_run_too(tmp_path: Path) -> None:
+def test_torchvision_loads_a_run_too(tmp_path: Path) -> None:
     first = Torchvision(model="resnet18", weights="random", classes=3)
     second = Torchvision(model="resnet18", weights=write_run(tmp_path / "run", net=first))
     assert second.classes == 3
@@ -164,7 +164,7 @@ def fails(message: str) -> Any:
     return pytest.raises(WeightsError, match=f"^{re.escape(message)}")
 
 
-def test_no_run_and_no_file(tmp_path: Path) -> None:
+def test_neither_a_run_nor_a_file(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with fails(f"{run}: no such weight file or run folder"):
         Timm(**MODEL, weights=run, channels=1)
@@ -175,7 +175,7 @@ def test_no_run_and_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "found"), [((), "none"), (("a", "b"), "a and b")])
-def test_a_run_that_trained_no_single_classifier(
+def test_a_run_that_trained_none_or_several_classifiers(
     tmp_path: Path, names: tuple[str, ...], found: str
 ) -> None:
     write_run(tmp_path, **{name: pupil() for name in names})
@@ -233,9 +233,7 @@ def test_a_trained_classifier_is_the_frozen_teacher_of_the_next_run(
     assert "loss/feature_mse" in log
 
 
-def test_another_stretch_than_the_classifier_learnt_behind(
-    tmp_path: Path, registry: Registry
-) -> None:
+def test_a_stretch_other_than_that_of_the_classifier(tmp_path: Path, registry: Registry) -> None:
     folder = write_run(tmp_path / "run", pupil=pupil())
     teacher = {"type": "timm", **MODEL, "weights": str(folder), "classes": 3}
     tree = {

@@ -1,4 +1,4 @@
-"""Detectors as teachers, with random weights, against torchvision's own forward pass."""
+"""Detectors with random weights as teachers, compared with torchvision's forward pass."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def images() -> Tensor:
         (SMALL, ["0", "1", "pool"]),
     ],
 )
-def test_it_equals_the_plain_network(
+def test_teacher_equals_the_plain_network(
     model: str, levels: list[str], images: Tensor, tmp_path: Path
 ) -> None:
     plain = make_plain(model, images)
@@ -47,7 +47,7 @@ def test_it_equals_the_plain_network(
     assert [stage for stage in teacher.stages if stage.startswith("fpn.")] == [
         f"fpn.{level}" for level in levels
     ]
-    plain.score_thresh = teacher.network.score_thresh = 0.0  # untrained heads are unsure
+    plain.score_thresh = teacher.network.score_thresh = 0.0  # scores of untrained heads are low
     with torch.no_grad():
         answer = teacher(images, teacher.stages)
         expected = plain(list(images))
@@ -58,14 +58,14 @@ def test_it_equals_the_plain_network(
         assert found.scores is not None
         assert torch.allclose(found.scores, wanted["scores"], atol=1e-5)
         assert torch.allclose(found.corners, wanted["boxes"], atol=1e-2)
-    one, other = answer.logits  # or else the biases alone were compared
+    one, other = answer.logits  # otherwise only biases would be compared
     assert (one - other).abs().max() > 0.01
     anchors = answer.logits.shape[1]
     assert answer.features["head.boxes"].shape == (2, anchors, 4)
     assert torch.equal(answer.features["head.scores"], answer.logits)
 
 
-def test_boxes_of_resized_images_come_back_to_their_pixels(images: Tensor) -> None:
+def test_boxes_of_resized_images_are_in_original_pixels(images: Tensor) -> None:
     torch.manual_seed(3)
     teacher = TorchvisionDetection(model=SMALL, weights="random", classes=CLASSES).eval()
     teacher.shorter_side = 160
@@ -88,7 +88,9 @@ def test_gradients_reach_the_image_from_pyramid_and_head(images: Tensor) -> None
         assert slope.abs().sum() > 0
 
 
-def test_unknown_models_and_absent_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unknown_models_and_missing_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=r"^torchvision has no detector with a feature pyramid"):
         TorchvisionDetection(model="ssd300_vgg16")
 
@@ -145,7 +147,7 @@ def test_precision_of_perfect_and_of_shifted_boxes() -> None:
     assert precision(perfect, perfect)[1] == pytest.approx(1)
     moved = TRUE.corners + torch.tensor([[0.0, 0, 0, 0], [2, 0, 2, 0]])
     overlap = float(box_iou(TRUE.corners[1:], moved[1:]))
-    # Right at the thresholds 0.50, 0.55 ... that the overlap exceeds; the other class is perfect.
+    # Correct at the thresholds 0.50, 0.55 ... below the overlap; the other class is perfect.
     reached = sum(overlap >= 0.5 + 0.05 * k for k in range(10)) / 10
     values, whole = precision(Boxes(moved, TRUE.labels, scores))
     assert whole == pytest.approx((1 + reached) / 2, abs=1e-6)

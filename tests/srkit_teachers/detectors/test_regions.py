@@ -1,4 +1,4 @@
-"""The second stage of Faster R-CNN, with random weights, against torchvision's own pass."""
+"""The second stage of Faster R-CNN with random weights, compared with torchvision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMAGES = torch.rand(2, 3, 110, 80, generator=torch.Generator().manual_seed(1))
 
 
 def make_few(model: str = SMALL) -> Any:
-    """Make torchvision's own network, which proposes few regions: its box head is slow."""
+    """Build torchvision's network with few proposed regions, because its box head is slow."""
     network = make_plain(model, IMAGES)
     network.rpn._post_nms_top_n["testing"] = REGIONS
     return network
@@ -55,7 +55,7 @@ def batch_of(images: Tensor) -> Batch:
 
 
 @pytest.mark.parametrize("model", [SMALL, "fasterrcnn_resnet50_fpn_v2"])
-def test_regions_and_what_is_said_of_them_are_torchvisions(model: str, tmp_path: Path) -> None:
+def test_regions_and_their_outputs_equal_torchvision(model: str, tmp_path: Path) -> None:
     plain = make_few(model)
     taken: list[Any] = []
     plain.roi_heads.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[1]))
@@ -73,7 +73,7 @@ def test_regions_and_what_is_said_of_them_are_torchvisions(model: str, tmp_path:
         assert torch.allclose(found, wanted, atol=1e-3)
     assert scores.shape == (2 * REGIONS, CLASSES)
     assert boxes.shape == (2 * REGIONS, 4 * CLASSES)
-    assert scores.std(0).min() > 0.01  # what is said depends on the region
+    assert scores.std(0).min() > 0.01  # the outputs depend on the region
     assert torch.allclose(said["head.region_scores"], scores, atol=1e-5)
     assert torch.allclose(said["head.region_boxes"], boxes, atol=1e-5)
 
@@ -84,13 +84,13 @@ def test_other_detectors_have_no_regions() -> None:
         assert type(other.eval()(IMAGES[:1, :, :64, :64])) is Answer
 
 
-def test_the_loss_of_hr_itself_is_nought(teacher: TorchvisionDetection) -> None:
+def test_the_loss_of_hr_is_zero(teacher: TorchvisionDetection) -> None:
     with torch.no_grad():
         answer, target = ask(teacher, IMAGES), ask(teacher, IMAGES)
         assert float(DetectionMSE()(answer, target, batch_of(IMAGES))) == 0
 
 
-def test_images_of_a_batch_are_judged_by_themselves(teacher: TorchvisionDetection) -> None:
+def test_images_of_a_batch_are_independent(teacher: TorchvisionDetection) -> None:
     with torch.no_grad():
         together = ask(teacher, IMAGES)
         first, second = together.propose()
@@ -123,14 +123,14 @@ def test_gradients_reach_sr_through_the_pooled_features(
             assert (slope.flatten(1).abs().sum(1) > 0).all()
 
 
-def test_descent_lowers_what_the_regions_add_to_the_loss(teacher: TorchvisionDetection) -> None:
+def test_gradient_descent_lowers_the_loss_of_the_regions(teacher: TorchvisionDetection) -> None:
     hr = IMAGES[:1]
     sr = hr.flip(-1).clone().requires_grad_()
     with torch.no_grad():
         target = ask(teacher, hr)
 
     def added() -> Tensor:
-        answer = replace(ask(teacher, sr), features=target.features)  # all else is the same
+        answer = replace(ask(teacher, sr), features=target.features)  # everything else is equal
         return DetectionMSE()(answer, target, batch_of(hr))
 
     optimiser = torch.optim.Adam([sr], lr=0.003)
@@ -142,7 +142,7 @@ def test_descent_lowers_what_the_regions_add_to_the_loss(teacher: TorchvisionDet
     assert added().item() < 0.5 * before
 
 
-def test_where_no_region_is_proposed_only_the_first_stage_counts(tmp_path: Path) -> None:
+def test_without_proposed_regions_only_the_first_stage_counts(tmp_path: Path) -> None:
     timid = make_teacher(make_few(), tmp_path)
     timid.network.rpn.score_thresh = 1.1
     sr = (0.5 * IMAGES).requires_grad_()
@@ -161,11 +161,11 @@ def test_where_no_region_is_proposed_only_the_first_stage_counts(tmp_path: Path)
     assert (still == 0).all()
 
 
-def test_small_images_do_not_change_what_is_said_of_later_ones(
+def test_small_images_do_not_change_the_outputs_of_later_ones(
     teacher: TorchvisionDetection, tmp_path: Path
 ) -> None:
-    # torchvision pools at scales that it guesses from the first images: 40 pixels, padded to 64,
-    # would double them.
+    # torchvision infers its pooling scales from the first images: images of 40 pixels, padded
+    # to 64, would double them.
     used = make_teacher(make_few(), tmp_path)
     with torch.no_grad():
         small = ask(used, IMAGES[..., :40, :40])

@@ -1,4 +1,4 @@
-"""Embeddings as teachers, and what compares them."""
+"""Embeddings as teachers, and metrics that compare them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def images() -> Tensor:
     return torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_embedding_is_what_comes_before_the_classes(images: Tensor, tmp_path: Path) -> None:
+def test_the_embedding_is_the_input_of_the_classifier_head(images: Tensor, tmp_path: Path) -> None:
     network = timm.create_model("test_vit").eval()
     save_file(network.state_dict(), tmp_path / "vit.safetensors")
     teacher = TimmEmbedding(model="test_vit", weights=tmp_path / "vit.safetensors").eval()
@@ -64,7 +64,7 @@ def test_clip_keeps_its_projection_and_dinov2_has_none() -> None:
     assert timm.get_pretrained_cfg("vit_small_patch14_dinov2.lvd142m").num_classes == 0
 
 
-def test_weights_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_weights(tmp_path: Path) -> None:
     gone = tmp_path / "gone.safetensors"
     with pytest.raises(WeightsError, match=f"^{gone}: no such weight file or run folder"):
         TimmEmbedding(model="test_vit", weights=gone)
@@ -88,7 +88,7 @@ def test_the_cosine_by_hand() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 3])
-def test_recall_against_scikit_learn(k: int) -> None:
+def test_recall_equals_scikit_learn(k: int) -> None:
     hr = torch.randn(40, 8, generator=GENERATOR)
     sr = hr + 1.2 * torch.randn(40, 8, generator=GENERATOR)
     index = NearestNeighbors(n_neighbors=k, metric="cosine").fit(hr.numpy())
@@ -106,7 +106,7 @@ def test_recall_against_scikit_learn(k: int) -> None:
     assert 0.2 < whole < 1
 
 
-def test_equal_originals_are_not_told_apart() -> None:
+def test_equal_originals_are_ties() -> None:
     same = torch.ones(3, 4)
     metric = RecallAtK()
     values, whole = metric.pool(metric(Answer(same), Answer(same), batch(3)))

@@ -28,7 +28,7 @@ def images() -> Tensor:
     return torch.rand(2, 3, 72, 64, generator=torch.Generator().manual_seed(1))
 
 
-def test_it_equals_the_plain_network(images: Tensor, tmp_path: Path) -> None:
+def test_teacher_equals_the_plain_network(images: Tensor, tmp_path: Path) -> None:
     network = lraspp_mobilenet_v3_large(weights_backbone=None, num_classes=4).eval()
     save_file(network.state_dict(), tmp_path / "plain.safetensors")
     teacher = TorchvisionSegmentation(
@@ -45,7 +45,7 @@ def test_it_equals_the_plain_network(images: Tensor, tmp_path: Path) -> None:
     assert answer.logits.shape == (2, 4, 72, 64)
 
 
-def test_files_with_the_head_of_training(tmp_path: Path) -> None:
+def test_files_with_the_auxiliary_training_head(tmp_path: Path) -> None:
     network = fcn_resnet50(weights_backbone=None, num_classes=2, aux_loss=True)
     path = tmp_path / "fcn.safetensors"
     save_file(network.state_dict(), path)
@@ -56,7 +56,7 @@ def test_files_with_the_head_of_training(tmp_path: Path) -> None:
         assert torch.equal(found[key], value)
 
 
-def test_scores_of_resized_images_come_back_to_their_pixels(images: Tensor) -> None:
+def test_scores_of_resized_images_have_the_original_size(images: Tensor) -> None:
     teacher = TorchvisionSegmentation(
         model=SMALL, weights="random", classes=3, input_size=96
     ).eval()
@@ -69,7 +69,7 @@ def test_scores_of_resized_images_come_back_to_their_pixels(images: Tensor) -> N
     assert torch.allclose(logits, expected, atol=1e-5)
 
 
-def test_published_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(self: WeightsEnum, *args: object, **kwargs: object) -> None:
         raise OSError("no network")
 
@@ -98,14 +98,14 @@ def test_unknown_models_and_weights() -> None:
         TorchvisionSegmentation(model=SMALL, weights="COCO")
 
 
-def test_the_addresses_of_what_will_be_downloaded() -> None:
+def test_the_addresses_of_the_downloads() -> None:
     (url,) = TorchvisionSegmentation.downloads(model=SMALL, weights="DEFAULT")
     assert url.startswith("https://download.pytorch.org/models/lraspp_mobilenet_v3_large")
     assert TorchvisionSegmentation.downloads(model=SMALL, weights="random") == []
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (5, 9)])
-def test_a_unet_takes_any_size_and_range(size: tuple[int, int]) -> None:
+def test_a_unet_accepts_any_size_and_range(size: tuple[int, int]) -> None:
     teacher = UNet(weights="random", classes=3, features=4, channels=1).eval()
     frames = torch.randn(2, 1, *size)
     with torch.no_grad():
@@ -116,7 +116,7 @@ def test_a_unet_takes_any_size_and_range(size: tuple[int, int]) -> None:
         assert torch.allclose(teacher(100 * frames + 7).logits, answer.logits, atol=1e-3)
 
 
-def test_a_unet_comes_back_from_its_file(tmp_path: Path) -> None:
+def test_a_unet_is_restored_from_its_file(tmp_path: Path) -> None:
     teacher = UNet(weights="random", classes=3, features=4, depth=2, channels=1)
     path = tmp_path / "unet.safetensors"
     save_file(teacher.state_dict(), path)
