@@ -1,4 +1,4 @@
-"""Commands of srkit in processes of their own, which can be stopped by signals."""
+"""Commands of srkit in separate processes, which signals can stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Command:
-    """A true ``srkit`` command in a process of its own.
+    """An ``srkit`` command in a separate process.
 
     It is forked from a server that has imported torch already, which saves seconds a process.
 
@@ -52,7 +52,7 @@ class Command:
         self.process.start()
 
     def wait_until(self, done: Callable[[], bool]) -> None:
-        """Wait for something that the command is to do; fail if it ends before."""
+        """Wait until the command has done something; fail if it ends before that."""
         deadline = time.monotonic() + 120
         while not done():
             assert self.process.is_alive(), self.log.read_text()
@@ -66,7 +66,7 @@ class Command:
         return self.wait()
 
     def wait(self) -> int:
-        """Wait for its end, and return the exit status."""
+        """Wait until the command ends, and return the exit status."""
         self.process.join(120)
         assert self.process.exitcode is not None, self.log.read_text()
         return self.process.exitcode
@@ -79,7 +79,7 @@ def _command(
     lifetime: float | None,
     before: Callable[[], object] | None,
 ) -> None:
-    """Run srkit in this process and a group of its own, printing to the log."""
+    """Run srkit in this process, in a new process group, printing to the log."""
     from srkit.cli import main
 
     os.setsid()
@@ -97,7 +97,7 @@ def _command(
 
 
 def _kill_later(lifetime: float) -> None:
-    """Let a timer end this process as SIGKILL does, without any clean-up.
+    """Start a timer that ends this process like SIGKILL, without any clean-up.
 
     It counts the time of the processor, so that no other process can move the end to another step.
     """

@@ -1,4 +1,4 @@
-"""Detectors of torchvision with random weights that tell images apart."""
+"""Torchvision detectors with random weights whose outputs differ between images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLASSES = 4
 
 
 def make_plain(model: str, images: Tensor) -> Any:
-    """Make torchvision's own network, whose own resizing leaves images of 80 pixels as they are.
+    """Build torchvision's network, whose resizing does not change images of 80 pixels.
 
     Its normalisation is that of the images: else random weights, whose features fade from layer to
     layer, would say the same of all.

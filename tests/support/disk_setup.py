@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def small_disk(most: int) -> Iterator[None]:
-    """Limit the size in bytes of the files of this process, its own output included."""
+    """Limit the size in bytes of files written by this process, including its output."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
     try:

@@ -1,4 +1,4 @@
-"""Made-up pictures, laid out as DIV2K's archives are."""
+"""Synthetic pictures in the layout of the DIV2K archives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import PIL.Image
 
 
 def write_picture(path: Path, height: int, width: int, mode: str = "RGB") -> Path:
-    """Write a random picture, which its path decides."""
+    """Write a random picture, seeded by its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(list(path.name.encode()))
     values = rng.integers(0, 256, (height, width, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Whether draws follow a distribution; the seeds are fixed, so the answers are, too."""
+"""Checks that draws follow a distribution; seeds are fixed, so results are reproducible."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import scipy.stats
 
 
 def near(count: int, of: int, share: float) -> bool:
-    """Tell whether a count is within four standard deviations of its share."""
+    """Return whether a count is within four standard deviations of its expected value."""
     return abs(count - share * of) < 4 * math.sqrt(of * share * (1 - share)) + 1
 
 
 def uniform(values: Sequence[float], low: float, high: float) -> bool:
-    """Tell whether values are uniform, by the test of Kolmogorov and Smirnov."""
+    """Return whether values are uniform, with the Kolmogorov-Smirnov test."""
     return bool(scipy.stats.kstest(values, scipy.stats.uniform(low, high - low).cdf).pvalue > 1e-3)

@@ -15,8 +15,8 @@ from srkit.interfaces.quantity import Quantity
 from srkit.models.open import Model, fresh_model
 from srkit.weights.checkpoints import save
 
-#: Options that make each generator small. `foreign` is not among them: a weight file says what
-#: network it is, see test_a_third_party_file in tests/models/test_export.py.
+#: Options that make each generator small. `foreign` is not included: its weight file determines
+#: the network, see test_a_third_party_file in tests/models/test_export.py.
 SMALL: dict[str, list[str]] = {
     "edsr": ["blocks=1", "features=8"],
     "mdsr": ["blocks=1", "features=8"],
@@ -40,7 +40,7 @@ SEEING: dict[str, dict[str, Any]] = {
         "constraint": {"type": "flux", "psf": PSF, "source": {**PSF, "fwhm": 0.1}},
     },
 }
-#: What the values of those networks' images are.
+#: The meaning of the values of these networks' images.
 FLUX = Quantity("nanomaggy", 22.5, 0.05, (-0.5, 2.0))
 
 

@@ -1,4 +1,4 @@
-"""Frames that are restored by windows, whatever their size."""
+"""Frames that are restored in windows, whatever their size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from srkit.upscaling.frames.windows import FrameUpscaler, RestoredWindow
 
 @contextmanager
 def by_windows() -> Iterator[None]:
-    """Restore every frame by windows whose format can."""
+    """Restore every frame in windows if its format supports it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(frame_files, "LARGE", 0)
         patch.setattr(frame_files, "SMALL_FILE", 0)
@@ -29,7 +29,7 @@ def by_windows() -> Iterator[None]:
 
 
 def restore_slowly() -> None:
-    """Restore every frame by windows, slowly; for processes that end afterwards."""
+    """Restore every frame in windows, slowly; for processes that end afterwards."""
     frame_files.LARGE = frame_files.SMALL_FILE = 0
     restore = FrameUpscaler.restore
 

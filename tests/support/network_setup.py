@@ -13,7 +13,7 @@ from srkit.components.options import build
 from srkit.interfaces.quantity import Quantity
 from srkit.weights.checkpoints import save
 
-#: What the values of photographs are.
+#: The meaning of the values of photographs.
 PHOTOGRAPHS = Quantity()
 
 

@@ -74,7 +74,7 @@ def test_a_network_is_converted_once(
         OpenVINONetwork(other)(lr), other.generator(lr), atol=1e-5, rtol=1e-5
     )
     assert len(list((cache / "openvino").glob("*.onnx"))) == 2
-    kept.write_bytes(kept.read_bytes()[:1000])  # as a damaged disk leaves it
+    kept.write_bytes(kept.read_bytes()[:1000])  # as after a disk error
     torch.testing.assert_close(OpenVINONetwork(model)(lr), first(lr), atol=0, rtol=0)
 
 

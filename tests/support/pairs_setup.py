@@ -17,7 +17,7 @@ def enlarge(images: Tensor, scale: int) -> Tensor:
 
 
 class Pictures:
-    """Random pictures of the given LR shapes, HR being their pixels repeated."""
+    """Random pictures of the given LR shapes; HR repeats their pixels."""
 
     channels = 3
     classes: Sequence[str] | None = None

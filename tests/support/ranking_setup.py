@@ -1,4 +1,4 @@
-"""A made-up ranking, for the tests of its report."""
+"""A synthetic ranking, for the tests of its report."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def make_photos(root: Path, count: int = 12, classes: int = 3) -> Path:
 def make_shards(
     given: Path, folder: Path, formats: Formats, *, workers: int = 0, **settings: int
 ) -> Index:
-    """Put pictures into shards, quietly; five in each unless it is said otherwise."""
+    """Write pictures to shards without output; five per shard by default."""
     wanted = Settings(**{"per_shard": 5, **settings})
     console = Console(file=io.StringIO())
     return write_shards(collect(given, formats), formats, folder, wanted, console, workers=workers)

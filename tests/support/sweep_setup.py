@@ -1,4 +1,4 @@
-"""Made-up outcomes of runs, and runs in this process, for the tests of sweeps."""
+"""Synthetic outcomes of runs, and runs in this process, for the tests of sweeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tree laid out as the archive of Tiny ImageNet, of a few classes."""
+"""A tree in the layout of the Tiny ImageNet archive, with a few classes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def jpeg(seed: int, mode: str = "RGB") -> bytes:
 
 
 def tiny_files(train: int = 3, val: int = 4) -> dict[str, bytes]:
-    """Give the files of the tree; the first training picture of each class is grey."""
+    """Return the files of the tree; the first training picture of each class is grey."""
     files = {
         "wnids.txt": "\n".join(WNIDS).encode(),
         "words.txt": "".join(f"{wnid}\t{words}\n" for wnid, words in WORDS.items()).encode(),
@@ -60,7 +60,7 @@ def write_tiny(root: Path) -> Path:
 
 
 def tiny_archive() -> bytes:
-    """Give the tree as the archive, in whose folder all of it is."""
+    """Return the tree as an archive with one top-level folder."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, file in tiny_files().items():

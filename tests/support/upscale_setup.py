@@ -1,4 +1,4 @@
-"""Pictures, and files that are restored as by `srkit upscale`."""
+"""Pictures, and files restored as `srkit upscale` does."""
 
 from __future__ import annotations
 
