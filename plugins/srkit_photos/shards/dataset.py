@@ -15,10 +15,10 @@ from srkit.interfaces import Extent, Sample, Window
 from srkit_photos.datasets.imagenet import class_indices, class_names
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.shards.format import UNLABELLED
+from srkit_photos.shards.reader import ShardReader
 from srkit_photos.shards.storage import (
     SHARD_CACHE_BYTES,
     LocalShards,
-    ShardReader,
     open_shards,
 )
 

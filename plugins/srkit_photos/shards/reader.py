@@ -1,0 +1,76 @@
+"""Read single samples from shards."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from srkit.errors import DataError
+from srkit_photos.shards.format import name_of, read_rows
+from srkit_photos.shards.storage import REMEDY, ShardFiles
+
+
+class ShardReader:
+    """Read single samples from shards.
+
+    Parameters
+    ----------
+    files
+        The shards.
+    """
+
+    def __init__(self, files: ShardFiles) -> None:
+        self.files = files
+        self.rows = read_rows(files.rows_path, files.index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"files": self.files}  # each process maps the rows into memory itself
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.files = state["files"]
+        self.rows = read_rows(self.files.rows_path, self.files.index)
+
+    def name(self, index: int) -> str:
+        """Read the name of a picture."""
+        shard, start, place, *_ = self.rows[index].item()
+        path, header = self._bytes(index, shard, start, place)
+        return self._name(path, index, header)
+
+    def read(self, index: int) -> tuple[Path, str, bytes]:
+        """Read a picture: path of the shard, name in the shard, and content of the file.
+
+        Raises
+        ------
+        DataError
+            If the shard is missing or damaged.
+        """
+        shard, start, place, size, crc, *_ = self.rows[index].item()
+        path, found = self._bytes(index, shard, start, place + size)
+        content = found[place - start :]
+        if zlib.crc32(content) != crc:
+            raise DataError(f"{path}: the checksum of sample {index} is wrong; {REMEDY}")
+        return path, self._name(path, index, found[: place - start]), content
+
+    def _bytes(self, index: int, shard: int, start: int, stop: int) -> tuple[Path, bytes]:
+        path = self.files.path(self.files.index.shards[shard])
+        try:
+            with path.open("rb", buffering=0) as file:
+                file.seek(start)
+                found = file.read(stop - start)
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such shard; {REMEDY}") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        if len(found) < stop - start:
+            raise DataError(f"{path}: ends before sample {index}; {REMEDY}")
+        return path, found
+
+    def _name(self, path: Path, index: int, header: bytes) -> str:
+        try:
+            return name_of(header)
+        except tarfile.TarError as error:
+            raise DataError(
+                f"{path}: the header of sample {index} is damaged ({error}); {REMEDY}"
+            ) from error
