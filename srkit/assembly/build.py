@@ -20,16 +20,11 @@ from srkit.assembly.checks import (
     check_uncertainty,
     cross_check,
 )
+from srkit.assembly.published import published_models
 from srkit.assembly.restore import restore
 from srkit.assembly.variance_head import VarianceHead
-from srkit.components.options import (
-    build,
-    downloads,
-    explain,
-    options_model,
-    supplied_parameters,
-    validate,
-)
+from srkit.components.options import build, downloads, options_model, supplied_parameters, validate
+from srkit.components.problems import explain
 from srkit.components.registry import Component, Registry
 from srkit.data.scales import list_scales, set_scale, smallest_above
 from srkit.errors import PluginError, RecipeError, SrkitError, WeightsError
@@ -159,7 +154,7 @@ def _check_options(recipe: Recipe, registry: Registry) -> tuple[list[str], dict[
             problems += explain(error, path, model, beside=type(spec).model_fields)
         except (TypeError, NameError) as error:
             problems.append(
-                f"{path}: '{spec.type}' of {component.distribution} has a signature that a recipe "
+                f"{path}: '{spec.type}' of {component.distribution} has parameters that a recipe "
                 f"cannot set: {error}"
             )
         else:
@@ -318,25 +313,57 @@ def assemble_trained(checkpoint: Path, registry: Registry, scale: float | None =
     return assembly
 
 
+def assemble_published(name: str, registry: Registry) -> Assembly:
+    """Build a generator with published weights, and what belongs to them.
+
+    Parameters
+    ----------
+    name
+        Name of the weights, one of :func:`published_models`.
+    registry
+        Source of the components.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be downloaded.
+    RecipeError
+        If a component cannot be built.
+    """
+    component, weights = published_models(registry)[name]
+    settings = dict(weights.settings)
+    own = {key: settings.pop(key) for key in ("scale", "channels")}
+    tree = {"name": name, **own, "generator": {"type": component.name, **settings}}
+    assembly = assemble_restoring({**tree, **weights.sections}, registry, name)
+    generator: Any = assembly.generator
+    warm_start(generator, starting_weights(name, generator), name)
+    generator.eval().requires_grad_(False)
+    return assembly
+
+
 def open_network(path: Path, *, registry: Registry, scale: int) -> TrainedNetwork:
-    """Open a run folder or a checkpoint as a network with which SR can be compared.
+    """Open a trained network with which SR can be compared.
 
     Parameters
     ----------
     path
-        A run folder (its best checkpoint, else its last) or a checkpoint.
+        A run folder (its best checkpoint, else its last), a checkpoint, or the name of published
+        weights.
     registry, scale
-        As for :func:`assemble_trained`; a checkpoint of another scale is refused.
+        As for :func:`assemble_trained`; a network of another scale is refused.
 
     Raises
     ------
     SrkitError
-        As for :func:`assemble_trained`.
+        As for :func:`assemble_trained` and :func:`assemble_published`.
     """
     path = Path(hub.local(str(path)))
-    checkpoint = checkpoint_of(path) if path.is_dir() else path
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, then replaced
-        assembly = assemble_trained(checkpoint, registry, scale)
+        if not path.exists() and str(path) in published_models(registry):
+            assembly = assemble_published(str(path), registry)
+        else:
+            checkpoint = checkpoint_of(path) if path.is_dir() else path
+            assembly = assemble_trained(checkpoint, registry, scale)
     if assembly.scale != scale:
         raise WeightsError(f"{path}: a model of scale {assembly.scale}; expected scale {scale}")
     return TrainedNetwork(name_of_run(path), partial(_restore, assembly))

@@ -64,7 +64,7 @@ Compare = Annotated[
 NetworkEngine = Annotated[
     Literal["torch", "openvino"],
     typer.Option(
-        help="openvino: faster on CPUs once it has prepared the network (srkit[openvino])."
+        help="openvino: faster on CPUs once it has prepared the network (srkit\\[openvino])."
     ),
 ]
 Tile = Annotated[
@@ -82,7 +82,7 @@ RayAddress = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Share them over a Ray cluster: auto, local, or HOST:PORT (srkit[ray]).",
+        help="Share them over a Ray cluster: auto, local, or HOST:PORT (srkit\\[ray]).",
     ),
 ]
 MaxInput = Annotated[

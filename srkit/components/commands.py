@@ -51,7 +51,7 @@ class LazyCommand(TyperCommand):
 
     def __init__(self, component: Component) -> None:
         name = component.name.split()[-1]
-        super().__init__(name, help=component.summary, rich_markup_mode="rich")
+        super().__init__(name, help=_plain(component.summary), rich_markup_mode="rich")
         self.component = component
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
@@ -72,7 +72,8 @@ def make_command(component: Component) -> Any:
     from docstring_parser import DocstringStyle, parse
     from pydantic import ValidationError
 
-    from srkit.components.options import explain, options, options_model, supplied_to, validate
+    from srkit.components.options import options, options_model, supplied_to, validate
+    from srkit.components.problems import explain
 
     function, supplied = component.factory, supplied_to(component.kind)
     model = options_model(function, supplied)
@@ -114,7 +115,7 @@ def _parameter_info(field: FieldInfo, meaning: str) -> ParameterInfo:
     """Return the ``typer.Argument()`` or ``typer.Option()`` of an annotation, or an option."""
     declared = (each for each in field.metadata if isinstance(each, ParameterInfo))
     info = copy(next(declared, typer.Option()))
-    info.help = info.help or _plain(meaning)
+    info.help = _plain(info.help or meaning)
     return info
 
 
@@ -130,5 +131,7 @@ def _is_parsable(annotation: Any) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Remove the double backquotes of literals."""
-    return text.replace("``", "")
+    """Remove the double backquotes of literals, and escape what rich would read as a style."""
+    from rich.markup import escape
+
+    return escape(text.replace("``", ""))

@@ -96,7 +96,7 @@ def _options(component: Component) -> list[Option]:
         return options(component.factory, supplied_to(component.kind))
     except (TypeError, NameError) as error:
         raise PluginError(
-            f"{component.title} of {component.source} has a signature that a recipe cannot set: "
+            f"{component.title} of {component.source} has parameters that a recipe cannot set: "
             f"{error}"
         ) from error
 

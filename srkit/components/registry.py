@@ -176,9 +176,8 @@ class Registry:
         self._origins[name] = distribution
         try:
             self._manager.register(plugin, name)
-            self._manager.check_pending()
+            self._check_hooks(plugin)
         except Exception as error:
-            # A misspelt hook: check_pending would blame it on every later plugin, too.
             self._manager.unregister(name=name)
             return self._fail(name, distribution, version, str(error), traceback.format_exc())
         for caller in self._manager.get_hookcallers(plugin) or ():
@@ -195,6 +194,14 @@ class Registry:
             for key, reference in offered.items():
                 self._add(name, Component(kind, key, reference, distribution, version))
         return None
+
+    def _check_hooks(self, plugin: Any) -> None:
+        """Refuse a misspelt hook; pluggy's own check would blame it on later plugins, too."""
+        known = [f"srkit_{kind}" for kind in KINDS]
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            own = [each for each in caller.get_hookimpls() if each.plugin is plugin]
+            if caller.name not in known and not all(each.optionalhook for each in own):
+                raise PluginError(f"unknown hook '{caller.name}'; {nearest(caller.name, known)}")
 
     def _add(self, plugin: str, component: Component) -> None:
         rivals = self._components.setdefault((component.kind, component.name), [])
@@ -227,8 +234,9 @@ class Registry:
         Raises
         ------
         PluginError
-            If it is unknown, or offered by two distributions. The message lists failed plugins,
-            to which an unknown component may belong.
+            If it is unknown, or offered by two distributions. If plugins failed, to which an
+            unknown component may belong, the message gives their reasons; otherwise the known
+            names.
         """
         self._check_kind(kind)
         rivals = self._components.get((kind, name), [])
@@ -239,13 +247,16 @@ class Registry:
             raise PluginError(
                 f"{rivals[0].title} is offered by {owners}; uninstall or rename one of them"
             )
-        message = f"unknown {singular(kind)} '{name}'; {nearest(name, self.names(kind))}"
-        for failure in self.failures:
-            message += (
-                f"; plugin '{failure.plugin}' of {failure.distribution} could not be used "
-                f"({failure.reason})"
-            )
-        raise PluginError(message)
+        unknown = f"unknown {singular(kind)} '{name}'"
+        causes = "; ".join(
+            f"plugin '{failure.plugin}' of {failure.distribution} could not be used "
+            f"({failure.reason})"
+            for failure in self.failures
+        )
+        hint = nearest(name, self.names(kind))
+        if causes and not hint.startswith("did you mean"):
+            raise PluginError(f"{unknown}; {causes}")
+        raise PluginError("; ".join(filter(None, [unknown, causes, hint])))
 
     @staticmethod
     def _check_kind(kind: str) -> None:
@@ -260,7 +271,7 @@ def singular(kind: str) -> str:
 
 
 def _api_problem(stated: Any, distribution: str, installed: str) -> str:
-    """Return why a plugin with this statement of versions cannot be used; empty if it can."""
+    """Return why a plugin that states these versions cannot be used; empty if it can."""
     versions = stated if isinstance(stated, tuple) and stated else (stated,)
     ours = hookspecs.API_VERSION
     plugin = f"{distribution} {installed}".strip()
@@ -274,9 +285,12 @@ def _api_problem(stated: Any, distribution: str, installed: str) -> str:
     if min(versions) > ours:
         advice = "install a newer srkit"
     else:
-        advice = f"install a newer {distribution} or an older srkit"
+        advice = f"install a newer {distribution}"
+        if max(versions) >= 1:  # the first version of the interface
+            advice += " or an older srkit"
+    noun = "version" if len(versions) == 1 else "versions"
     return (
-        f"{plugin} supports version {' and '.join(map(str, versions))} of the plugin interface, "
+        f"{plugin} supports {noun} {' and '.join(map(str, versions))} of the plugin interface, "
         f"but srkit {metadata.version('srkit')} has version {ours}; {advice}"
     )
 

@@ -77,7 +77,8 @@ def package_name(name: str) -> str:
         )
     package = name.replace("-", "_")
     if keyword.iskeyword(package) or find_spec(package) is not None:
-        raise PluginError(f"the plugin name '{name}' is taken; try 'srkit-{name}'")
+        advice = "choose another one" if name.startswith("srkit") else f"try 'srkit-{name}'"
+        raise PluginError(f"the plugin name '{name}' is taken or already installed; {advice}")
     return package
 
 

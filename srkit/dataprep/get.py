@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
-from srkit.components.options import explain, options_model, supplied_to, validate
+from srkit.components.options import options_model, supplied_to, validate
+from srkit.components.problems import explain
 from srkit.components.registry import Registry
 from srkit.errors import DownloadError, RecipeError
 from srkit.interfaces import Archive, Download

@@ -11,11 +11,12 @@ from typing import Any
 
 import yaml
 
+from srkit.assembly.published import published_models
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError
 from srkit.models.costs import count_parameters
 from srkit.models.export import facts_of, open_to_export, to_safetensors
-from srkit.models.open import Model, published_models
+from srkit.models.open import Model
 from srkit.report._metric_info import MetricInfo
 from srkit.report._tables import heading
 from srkit.report.pages import render_page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from srkit.assembly.assembly import Assembly
-from srkit.assembly.build import assemble_restoring, assemble_trained
+from srkit.assembly.build import assemble_published, assemble_restoring, assemble_trained
+from srkit.assembly.published import importable_generators, published_models
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.options import build
-from srkit.components.registry import Component, Registry
+from srkit.components.registry import Registry
 from srkit.data.scales import smallest_above
-from srkit.errors import PluginError, WeightsError, nearest
+from srkit.errors import WeightsError, nearest
 from srkit.functional.resizing import Kernel, resize
-from srkit.interfaces import Constraint, MultiScale, Published, Stretch
+from srkit.interfaces import Constraint, MultiScale, Stretch
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.trees import override
@@ -28,7 +29,6 @@ from srkit.weights.checkpoints import read_state
 from srkit.weights.files import fetch
 from srkit.weights.hub import Reference, download, is_on_hub
 from srkit.weights.runs import checkpoint_of, name_of_run
-from srkit.weights.transfer import starting_weights, warm_start
 
 #: Interpolations that enlarge images, without `area`, which then is the same as `nearest`.
 INTERPOLATIONS = tuple(kernel for kernel in get_args(Kernel) if kernel != "area")
@@ -243,8 +243,8 @@ def _trained(name: str, path: Path, registry: Registry, wanted: float | None) ->
     assert state is not None
     if state.get("quantity") is None:
         raise WeightsError(
-            f"{path}: does not state the pixel values of its training images; train it with this "
-            "version of srkit"
+            f"{path}: does not record the range and unit of its training images; retrain it with "
+            "this version of srkit"
         )
     trained_with = state["versions"]["srkit"]
     provenance = Provenance(path, digest_of_file(path), assembly.recipe.name, trained_with)
@@ -275,7 +275,7 @@ def _assembled(
 
 def _foreign(path: Path, registry: Registry) -> Model:
     """Open a third-party weight file by the generator that recognises its network."""
-    factories = (factory for _, factory in _generators(registry))
+    factories = (factory for _, factory in importable_generators(registry))
     readers = (each for each in factories if getattr(each, "reads_foreign_weights", False))
     factory = next(readers, None)
     if factory is None:
@@ -294,33 +294,6 @@ def _published(name: str, registry: Registry) -> Model:
             f"'{name}' is not a run folder, weight file, published name or interpolation; "
             f"{nearest(name, [*INTERPOLATIONS, *known])}"
         )
-    component, weights = known[name]
-    settings = dict(weights.settings)
-    own = {key: settings.pop(key) for key in ("scale", "channels")}
-    generator = {"type": component.name, **settings}
-    tree = {"name": name, **own, "generator": generator, **weights.sections}
-    assembly = assemble_restoring(tree, registry, name)
-    assert assembly.generator is not None
-    path = fetch(name, weights)
-    model = _assembled(name, assembly, Provenance(path, digest_of_file(path)))
-    warm_start(model.generator, starting_weights(name, assembly.generator), name)
-    return model
-
-
-def published_models(registry: Registry) -> dict[str, tuple[Component, Published]]:
-    """Return the published weights of all generators by name, each with its generator."""
-    found: dict[str, tuple[Component, Published]] = {}
-    for component, factory in _generators(registry):
-        weights: Mapping[str, Published] = getattr(factory, "published", {})
-        found |= {name: (component, one) for name, one in weights.items()}
-    return found
-
-
-def _generators(registry: Registry) -> Iterator[tuple[Component, Callable[..., Any]]]:
-    """Iterate over the generators that can be imported."""
-    for component in registry.components("generators"):
-        try:
-            factory = component.factory
-        except PluginError:
-            continue  # reported when it is used
-        yield component, factory
+    path = fetch(name, known[name][1])
+    assembly = assemble_published(name, registry)
+    return _assembled(name, assembly, Provenance(path, digest_of_file(path)))

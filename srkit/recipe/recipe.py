@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from srkit.components.options import explain
+from srkit.components.problems import explain
 from srkit.errors import RecipeError
 from srkit.recipe.files import load_tree
 from srkit.recipe.parts import (

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from srkit.components.commands import make_command
-from srkit.components.options import explain, options, options_model, supplied_to, validate
+from srkit.components.options import options, options_model, supplied_to, validate
+from srkit.components.problems import explain
 from srkit.components.registry import Component
 from srkit.testing._requirements import (
     require,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any, Literal, TypeAlias
 
+from srkit.assembly.published import published_models
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
 from srkit.images._levels import is_measured
 from srkit.interfaces import Image
-from srkit.models.open import INTERPOLATIONS, Model, native_scale, open_model, published_models
+from srkit.models.open import INTERPOLATIONS, Model, native_scale, open_model
 from srkit.upscaling.size import Size
 from srkit.upscaling.upscaler import ImageUpscaler
 
@@ -61,7 +62,7 @@ class Upscalers:
 
     @property
     def label(self) -> str:
-        """Label of the size for file names."""
+        """Label of the size in default output names."""
         return self.size.label(self._own_scale)
 
     def for_image(self, lr: Image) -> ImageUpscaler:

@@ -21,7 +21,9 @@ def checkpoint_of(run: Path) -> Path:
     for path in found:
         if path.is_file():
             return path
-    raise WeightsError(f"{run}: not a run folder; expected {found[0]} or {found[1].name}")
+    raise WeightsError(
+        f"{run}: no checkpoint in this folder; expected {found[0]} or {found[1].name}"
+    )
 
 
 def name_of_run(path: Path) -> str:

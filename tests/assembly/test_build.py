@@ -178,7 +178,7 @@ def test_a_loss_uses_the_named_teacher_or_the_only_one(registry: Registry) -> No
         ),
         (
             {"generator": {"type": "rrdb", "features": 0}},
-            "generator.features: got 0; expected greater than 0",
+            "generator.features: got 0; expected a number greater than 0",
         ),
         (
             {"losses": {"l1": {"wieght": 2}}},
@@ -229,7 +229,7 @@ def test_a_recipe_that_does_not_fit(
 
 def test_components_that_are_broken_themselves(wider: Registry) -> None:
     assert problems(wider, degradation={"type": "unsettable"}) == [
-        "degradation: 'unsettable' of srkit-wider has a signature that a recipe cannot set: "
+        "degradation: 'unsettable' of srkit-wider has parameters that a recipe cannot set: "
         "unsettable: parameter 'first' has no type annotation"
     ]
     assert problems(wider, degradation={"type": "lost"}) == [

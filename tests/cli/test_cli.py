@@ -48,6 +48,12 @@ def test_help_names_every_command(srkit: Srkit) -> None:
     assert "assembled from plugins" in done.out
 
 
+def test_help_shows_the_names_of_extras(srkit: Srkit) -> None:
+    shown = srkit("upscale", "--help").out
+    assert "(srkit[openvino])" in shown
+    assert "(srkit[ray])" in shown
+
+
 def test_the_version(srkit: Srkit) -> None:
     assert srkit("--version") == Done(0, f"{__version__}\n", "")
 
@@ -367,7 +373,9 @@ def test_the_installed_command_and_the_module_do_the_same(tmp_path: Path) -> Non
             [*command, "plugin", "new", "class"], cwd=tmp_path, capture_output=True, text=True
         )
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "error: the plugin name 'class' is taken; try 'srkit-class'\n"
+        assert done.stderr == (
+            "error: the plugin name 'class' is taken or already installed; try 'srkit-class'\n"
+        )
 
 
 def test_more_processes_run_the_same_command(

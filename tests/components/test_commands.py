@@ -40,7 +40,7 @@ def stars(
     band
         The filter.
     mask
-        Pixels to ignore.
+        Pixels to ignore, drawn by ``stars[masks]``.
     quick
         Count the bright ones only.
     """
@@ -101,6 +101,7 @@ def test_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
         "Count the stars.",
         "It reads files one by one.",
         "Images in FITS.",
+        "stars[masks].",
         "[required]",
     ):
         assert words in text
@@ -110,7 +111,7 @@ def test_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         ((), "Missing option '--files'"),
-        (("--files=a", "--scale=0"), "scale: got 0; expected greater than 0"),
+        (("--files=a", "--scale=0"), "scale: got 0; expected a number greater than 0"),
         (("--files=a", "--band=z"), "'z' is not one of 'g', 'i'"),
         (("--files=a", "--fast"), "No such option: --fast"),
     ],
@@ -199,6 +200,5 @@ def test_an_unknown_command_may_belong_to_a_failed_plugin() -> None:
     with pytest.raises(PluginError) as caught:
         broken.get_command(context, "absent")
     assert str(caught.value) == (
-        "unknown command 'data absent'; none is known; plugin 'stars' of stars could "
-        "not be used (no module)"
+        "unknown command 'data absent'; plugin 'stars' of stars could not be used (no module)"
     )

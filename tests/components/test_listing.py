@@ -153,7 +153,7 @@ def test_a_signature_that_a_recipe_cannot_set(small: Registry) -> None:
     odd = SimpleNamespace(srkit_teachers=srkit_teachers)
     small.register(odd, "odd", distribution="odd", version="1")
     message = (
-        r"^teacher 'odd' of odd 1 has a signature that a recipe cannot set: .*"
+        r"^teacher 'odd' of odd 1 has parameters that a recipe cannot set: .*"
         "parameter 'x' must be keyword-only"
     )
     with pytest.raises(PluginError, match=message):

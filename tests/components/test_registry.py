@@ -125,7 +125,13 @@ def test_a_failed_import_affects_no_other_plugin(tmp_path: Path, install: Instal
     with pytest.raises(PluginError) as caught:
         registry.get("losses", "its_loss")
     assert str(caught.value) == (
-        f"unknown loss 'its_loss'; known: mine; plugin 'bad' of bad could not be used ({reason})"
+        f"unknown loss 'its_loss'; plugin 'bad' of bad could not be used ({reason})"
+    )
+    with pytest.raises(PluginError) as caught:
+        registry.get("losses", "mien")
+    assert str(caught.value) == (
+        f"unknown loss 'mien'; plugin 'bad' of bad could not be used ({reason}); "
+        "did you mean 'mine'?"
     )
 
 
@@ -184,7 +190,7 @@ def test_a_misspelt_hook_fails_its_own_plugin_only(tmp_path: Path, install: Inst
     registry = discover(tmp_path)
     (failure,) = registry.failures
     assert failure.plugin == "bad"
-    assert "unknown hook 'srkit_loses'" in failure.reason
+    assert failure.reason == "unknown hook 'srkit_loses'; did you mean 'srkit_losses'?"
     assert registry.get("losses", "mine").distribution == "good"
 
 
@@ -228,6 +234,7 @@ OLDER = (
     "clouds 1.5 supports version 1 of the plugin interface, but srkit {0} has version 3; "
     "install a newer clouds or an older srkit"
 )
+NO_SRKIT = " or an older srkit"  # the interface of the first srkit had version 1
 
 
 @pytest.mark.parametrize(
@@ -238,10 +245,11 @@ OLDER = (
         (1, "SRKIT_API = (1, 2)", None),
         (2, "SRKIT_API = (1, 2)", None),
         (1, "SRKIT_API = 2", NEWER),
-        (1, "SRKIT_API = (2, 3)", NEWER.replace("version 2", "version 2 and 3")),
+        (1, "SRKIT_API = (2, 3)", NEWER.replace("version 2", "versions 2 and 3")),
         (3, "", OLDER),
         (3, "SRKIT_API = 1", OLDER),
-        (3, "SRKIT_API = (1, 2)", OLDER.replace("version 1", "version 1 and 2")),
+        (3, "SRKIT_API = (1, 2)", OLDER.replace("version 1", "versions 1 and 2")),
+        (3, "SRKIT_API = 0", OLDER.replace("version 1", "version 0").replace(NO_SRKIT, "")),
         *(
             (
                 1,
@@ -272,8 +280,7 @@ def test_a_plugin_for_another_version_of_the_interface(
     with pytest.raises(PluginError) as caught:
         registry.get("losses", "mine")
     assert str(caught.value) == (
-        "unknown loss 'mine'; none is known; plugin 'clouds' of clouds could not be used "
-        f"({reason})"
+        f"unknown loss 'mine'; plugin 'clouds' of clouds could not be used ({reason})"
     )
 
 

@@ -55,8 +55,16 @@ def test_an_invalid_name(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["srkit", "class", "torch"])
-def test_a_name_that_is_taken(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("class", "try 'srkit-class'"),
+        ("torch", "try 'srkit-torch'"),
+        ("srkit", "choose another one"),
+        ("srkit-photos", "choose another one"),
+    ],
+)
+def test_a_name_that_is_taken(name: str, advice: str) -> None:
     with pytest.raises(PluginError) as caught:
         package_name(name)
-    assert str(caught.value) == f"the plugin name '{name}' is taken; try 'srkit-{name}'"
+    assert str(caught.value) == f"the plugin name '{name}' is taken or already installed; {advice}"

@@ -170,7 +170,8 @@ def test_references_that_are_not_models(folder: Path, tmp_path: Path, registry: 
     )
     assert refused("bicubic", registry) == "'bicubic' enlarges by any scale; give the scale"
     assert refused(folder, registry, 4) == f"{folder}: a model of scale 2; expected scale 4"
-    assert re.match(f"{re.escape(str(tmp_path))}: not a run folder; ", refused(tmp_path, registry))
+    message = refused(tmp_path, registry)
+    assert re.match(f"{re.escape(str(tmp_path))}: no checkpoint in this folder; ", message)
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\x00" * 20)
     assert refused(broken, registry).startswith(f"{broken}: incomplete or not a safetensors file")

@@ -15,11 +15,12 @@ from srkit_generators.edsr import EDSR
 from typer.testing import CliRunner
 
 import srkit
+from srkit.assembly.published import published_models
 from srkit.cli import app
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
 from srkit.interfaces import Image, Published
-from srkit.models.open import Model, fresh_model, native_scale, open_model, published_models
+from srkit.models.open import Model, fresh_model, native_scale, open_model
 from srkit.system.digests import digest_of_file
 from srkit.upscaling.size import Size
 from srkit.upscaling.upscalers import Upscalers, default_model, kind_of

@@ -79,7 +79,7 @@ def test_starts_from_a_run_folder(tmp_path: Path) -> None:
 
 def test_folder_without_checkpoints(tmp_path: Path) -> None:
     best = tmp_path / "checkpoints" / "best.safetensors"
-    message = f"{tmp_path}: not a run folder; expected {best} or last.safetensors"
+    message = f"{tmp_path}: no checkpoint in this folder; expected {best} or last.safetensors"
     with fails(re.escape(message)):
         starting_weights(str(tmp_path), Net())
 

@@ -138,7 +138,8 @@ class ArtefactLoss:
     Parameters
     ----------
     reference
-        Run folder or checkpoint of the L2 network, such as ``needs.l2``.
+        The L2 network: a run folder such as ``needs.l2``, a checkpoint, or the name of published
+        weights such as ``sky_x2``.
     allowance
         Standard deviation that texture may have where the reference has none, in units of the noise
         of LR.
@@ -181,7 +182,8 @@ class ArtefactShare:
     Parameters
     ----------
     reference
-        Run folder or checkpoint of the L2 network, such as ``needs.l2``.
+        The L2 network: a run folder such as ``needs.l2``, a checkpoint, or the name of published
+        weights such as ``sky_x2``.
     allowance
         Standard deviation that texture may have where the reference has none, in units of the noise
         of LR.

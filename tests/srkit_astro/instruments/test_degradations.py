@@ -15,7 +15,8 @@ from srkit_astro.instruments.degradations import HstToHsc, PsfNoise, convolve
 from srkit_astro.instruments.psf import Psf, half_width, kernels
 from torch import Tensor
 
-from srkit.components.options import build, explain, options_model
+from srkit.components.options import build, options_model
+from srkit.components.problems import explain
 from srkit.components.registry import Registry
 
 PSF: TypeAdapter[Any] = TypeAdapter(Psf)
@@ -168,7 +169,7 @@ def test_a_narrower_target_is_refused(target: dict[str, Any]) -> None:
         (
             {"psf": {"type": "moffat", "fwhm": -1, "bta": 3}},
             [
-                "degradation.psf.fwhm: got -1; expected greater than 0 or a list",
+                "degradation.psf.fwhm: got -1; expected a number greater than 0 or a list",
                 "degradation.psf.beta: missing; it has no default",
                 "degradation.psf.bta: unknown key 'bta'; did you mean 'beta'?",
             ],
@@ -189,7 +190,7 @@ def test_a_narrower_target_is_refused(target: dict[str, Any]) -> None:
         (
             {"noise": {"gain": 2}, "pixel_scale": 0},
             [
-                "degradation.pixel_scale: got 0; expected greater than 0",
+                "degradation.pixel_scale: got 0; expected a number greater than 0",
                 "degradation.noise.exposure: missing; it has no default",
             ],
         ),

@@ -190,13 +190,20 @@ def test_the_loss_only_changes_artefacts(network: Path) -> None:
     assert loss(view.to_stretched(l2), view).item() == 0
 
 
+def test_the_reference_can_have_published_weights() -> None:
+    reference = make(ArtefactShare, 2, {"reference": "sky_x2"}).detector.reference
+    assert reference.name == "sky_x2"
+    with pytest.raises(WeightsError, match=r"^sky_x2: a model of scale 2; expected scale 3$"):
+        make(ArtefactShare, 3, {"reference": "sky_x2"})
+
+
 def test_invalid_options_are_refused(network: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^smallest is 4; expected an odd number of pixels$"):
         make(ArtefactShare, 2, {"reference": network, "smallest": 4})
     with pytest.raises(WeightsError) as caught:
         make(ArtefactLoss, 3, {"reference": network})
     assert str(caught.value) == f"{network}: a model of scale 2; expected scale 3"
-    with pytest.raises(WeightsError, match="not a run folder; expected"):
+    with pytest.raises(WeightsError, match="no checkpoint in this folder; expected"):
         make(ArtefactLoss, 2, {"reference": tmp_path})
     foreign = tmp_path / "foreign.safetensors"
     save_file({"weight": torch.zeros(1)}, foreign)

@@ -14,7 +14,8 @@ from srkit_astro.simulation.lens_simulation import LensSimulation
 from srkit_astro.simulation.sky import render_galaxy
 from srkit_astro.simulation.substructure import Subhalo, Vortex
 
-from srkit.components.options import build, explain, options, options_model
+from srkit.components.options import build, options, options_model
+from srkit.components.problems import explain
 from srkit.components.registry import Registry
 from srkit.errors import PluginError
 from srkit.interfaces import Sample
@@ -262,8 +263,8 @@ def test_invalid_options_are_refused() -> None:
     with pytest.raises(ValidationError) as caught:
         build(LensSimulation, given, scale=2)
     problems = explain(caught.value, "dataset", options_model(LensSimulation))
-    assert "dataset.size: got 4; expected greater than or equal to 8" in problems
-    assert "dataset.lr_camera.fwhm: got -1; expected greater than 0" in problems
+    assert "dataset.size: got 4; expected a number greater than or equal to 8" in problems
+    assert "dataset.lr_camera.fwhm: got -1; expected a number greater than 0" in problems
     assert any(p.startswith("dataset.lr_camera.seeing: unknown key 'seeing'") for p in problems)
     assert any("expected the lower end of the range first" in p for p in problems)
 

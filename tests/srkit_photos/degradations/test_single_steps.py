@@ -14,7 +14,8 @@ import torch
 from draws_setup import uniform
 from pydantic import ValidationError
 
-from srkit.components.options import build, explain, options, options_model
+from srkit.components.options import build, options, options_model
+from srkit.components.problems import explain
 from srkit.components.registry import Registry
 from srkit.functional.resizing import resize
 
@@ -104,8 +105,12 @@ def test_jpeg_draws_whole_qualities(registry: Registry) -> None:
     ("name", "chosen", "problem"),
     [
         ("jpeg", {"quality": [95, 30]}, "quality: got [95, 30]; expected the lower number first"),
-        ("jpeg", {"quality": [0, 30]}, "quality.0: got 0; expected greater than or equal to 1"),
-        ("downscale", {"factor": 2}, "factor: got 2; expected less than or equal to 1"),
+        (
+            "jpeg",
+            {"quality": [0, 30]},
+            "quality.0: got 0; expected a number greater than or equal to 1",
+        ),
+        ("downscale", {"factor": 2}, "factor: got 2; expected a number less than or equal to 1"),
     ],
 )
 def test_bad_options(registry: Registry, name: str, chosen: dict[str, Any], problem: str) -> None:

@@ -170,7 +170,7 @@ def test_neither_a_run_nor_a_file(tmp_path: Path) -> None:
         Timm(**MODEL, weights=run, channels=1)
     run.mkdir()
     best = run / "checkpoints" / "best.safetensors"
-    with fails(f"{run}: not a run folder; expected {best} or last.safetensors"):
+    with fails(f"{run}: no checkpoint in this folder; expected {best} or last.safetensors"):
         Timm(**MODEL, weights=run, channels=1)
 
 

@@ -100,7 +100,7 @@ def test_without_optuna(
         (
             ["search.space={generator.featurs: {low: 1, high: 2}, seed: {low: -1, high: 2}}"],
             [
-                "lowest: seed: got -1; expected greater than or equal to 0",
+                "lowest: seed: got -1; expected a number greater than or equal to 0",
                 "generator.featurs: unknown key 'featurs'; did you mean 'features'?",
             ],
         ),
@@ -116,7 +116,7 @@ def test_without_optuna(
             ["search.space.seed={low: 1, high: 2, log: true, step: 1}"],
             ["search.space.seed: 'step' and 'log' cannot be combined; remove one"],
         ),
-        (["search.trials=0"], ["search.trials: got 0; expected greater than 0"]),
+        (["search.trials=0"], ["search.trials: got 0; expected a number greater than 0"]),
     ],
 )
 def test_errors_are_reported_before_anything_is_trained(
