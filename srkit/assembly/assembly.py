@@ -31,7 +31,7 @@ from srkit.recipe.recipe import Recipe
 
 @dataclass(slots=True)
 class Assembly:
-    """The built components of a recipe, by their names in it, for one of its scales.
+    """The components of a recipe, built for one of its scales.
 
     Parameters
     ----------

@@ -86,8 +86,8 @@ class KeptAnswers:
             self._entries: NDArray[np.void] = np.lib.format.open_memmap(self.path, "r+")
         except (OSError, ValueError) as error:
             raise OutputError(
-                f"{self.path}: cannot be kept ({error}); delete it, free some space, or set the "
-                "teacher's answers: compute"
+                f"{self.path}: cannot store the teacher's answers ({error}); delete the file, free "
+                "some space, or set `answers: compute` for the teacher"
             ) from error
 
     def recall(self, batch: Batch, ask: Callable[[], Answer]) -> Answer:

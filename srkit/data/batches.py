@@ -139,7 +139,7 @@ def training_batches(
         for number, tickets in enumerate(parts):
             step = first_step + number // share.parts
             scale = scale_of_step(tuple(draws), first.seed, step)
-            yield [(scale, *ticket) for ticket in tickets]
+            yield [(scale, *ticket) for ticket in tickets]  # a ticket is an epoch and an index
 
     return _load(partial(_draw_batch, draws), places(), workers)
 
@@ -177,6 +177,6 @@ def _draw_batch(draws: Mapping[int, Draws], places: Sequence[Place]) -> list[Bat
 
 
 def _draw_runs(draws: Mapping[int, Draws], places: Sequence[Place]) -> list[Batch]:
-    """Draw samples and stack each run of samples with the same traits."""
+    """Draw samples, and stack consecutive samples that have the same traits."""
     runs = groupby(_draw(draws, places), key=lambda item: traits(item.sample))
     return [stack(list(run)) for _, run in runs]

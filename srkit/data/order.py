@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from srkit.errors import DataError
 from srkit.interfaces import GroupedDataset
 
-#: Epoch and index of a sample.
+#: Epoch and index of a sample: which one to draw, and with which random numbers.
 Ticket = tuple[int, int]
 
 
@@ -79,7 +79,8 @@ class Share:
         if self.batch_size % (self.processes * self.parts):
             raise DataError(
                 f"training.batch_size: {self.batch_size} samples cannot be split evenly over "
-                f"{self.processes} processes and training.accumulate = {self.parts} parts"
+                f"{self.processes} processes and training.accumulate = {self.parts} parts; choose "
+                f"a multiple of {self.processes * self.parts}"
             )
 
     def micro_batches(

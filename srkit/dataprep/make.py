@@ -84,8 +84,8 @@ class PairWriter:
         found = quantity_of(sample)
         if found != self.quantity:
             raise DataError(
-                f"{sample.name}: {found} differs from the first pair, {dict(self.quantity)}; write "
-                "them to different folders"
+                f"{sample.name}: its unit, pixel scale or data range {found} differs from that of "
+                f"the first pair {dict(self.quantity)}; write the two groups to different folders"
             )
         return sample
 

@@ -176,7 +176,8 @@ def load_networks(assembly: Assembly, run: Path, *, trained: bool = True) -> dic
     if assembly.uncertainty is not None:
         if "uncertainty" not in groups:
             raise WeightsError(
-                f"{path}: has no head that predicts the variance; train the present recipe"
+                f"{path}: was trained without `uncertainty`; train this recipe again, or remove "
+                "`uncertainty`"
             )
         warm_start(assembly.uncertainty, groups["uncertainty"], str(path))
     networks[assembly.recipe.name] = generator

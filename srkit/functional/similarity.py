@@ -167,7 +167,8 @@ def check_equal_shapes(sr: Tensor, hr: Tensor) -> None:
     """
     if sr.shape != hr.shape:
         raise ValueError(
-            f"SR is {_text(sr)} and HR {_text(hr)} (N x C x H x W); they must be equal"
+            f"SR has the shape {_text(sr)} and HR {_text(hr)} (N x C x H x W); the shapes must be "
+            "equal"
         )
 
 

@@ -118,8 +118,8 @@ def channel_axis(shape: tuple[int, ...]) -> int | None:
         if shape[axis] <= FEW:
             return axis
     raise DataError(
-        f"an array of shape {shape}: the axis of the channels is ambiguous; expected one image, "
-        "whose first or last axis is the shortest"
+        f"an array of shape {shape}: the axis of the channels is ambiguous; put the channels "
+        "on the last or first axis, shorter than both others"
     )
 
 

@@ -32,7 +32,7 @@ SINGLE = {
 }
 #: Kinds of which a recipe has several components, by name.
 NAMED = ("losses", "teachers", "metrics")
-#: Part of a component: the rest is in the recipe that is extended.
+#: A component without `type`: `extends` supplies the rest.
 PART: dict[str, Any] = {"type": "object", "not": {"required": ["type"]}}
 
 

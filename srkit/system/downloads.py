@@ -236,7 +236,7 @@ def _start_of(answer: Any) -> int:
 
 
 def _version(answer: Any) -> str | None:
-    """Return the server's name for this version of the file, if it can be requested again."""
+    """Return the ETag, or else the date, by which this version can be requested again."""
     tag = answer.headers.get("ETag")
     if tag is not None and not tag.startswith("W/"):
         return str(tag)

@@ -113,8 +113,8 @@ def check_metric(
     channels, size
         Shape of the images in pixels.
     hr
-        Images ``(2, C, H, W)`` with even sides, for a metric that cannot measure noise, such as one
-        of sources.
+        Images ``(2, C, H, W)`` with even sides, for a metric that gives NaN on random images, such
+        as one that needs sources.
 
     Raises
     ------

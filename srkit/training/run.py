@@ -322,7 +322,8 @@ def start(assembly: Assembly, folder: Path, *, source: str, resume: bool) -> Run
         if run.step > run.total:
             raise TrainingError(
                 f"{folder}: the run has already done {run.step} steps, more than "
-                f"training.duration = {recipe.training.duration}"
+                f"training.duration = {recipe.training.duration}; raise training.duration, or "
+                "choose another --out"
             )
     _keep_answers(run)
     return run

@@ -200,7 +200,8 @@ def anchor_of(generator: nn.Module, start: StartSpec | None) -> dict[str, Tensor
 def _anchor_term(generator: nn.Module, anchor: dict[str, Tensor], start: StartSpec | None) -> Terms:
     """Weight the distance from the starting weights.
 
-    The penalty is that of Li, Grandvalet & Davoine (2018), equation 4, without its second part.
+    The penalty is that of Li, Grandvalet & Davoine (2018), equation 4, without its second term, the
+    squared norm of the parameters that have no starting weights.
     """
     if not anchor or start is None or start.l2_sp is None:
         return {}

@@ -62,7 +62,7 @@ def plan(
     formats
         The image formats.
     label
-        Label of the size for names beside the inputs, such as ``x4``.
+        Label of the size in default output names, such as ``x4``.
     suffix
         Extension of the outputs, in place of that of the inputs.
 

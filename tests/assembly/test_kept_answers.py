@@ -102,9 +102,9 @@ def test_everything_that_an_answer_depends_on_changes_the_digest() -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"cannot be kept .*set the teacher's answers: compute"):
+    with pytest.raises(OutputError, match=r"cannot store the teacher's .*set `answers: compute`"):
         KeptAnswers(tmp_path / "file", "key", 2, 3)
-    with pytest.raises(OutputError, match=r"cannot be kept \(4.02e\+09 GB are needed, "):
+    with pytest.raises(OutputError, match=r"the teacher's answers \(4.02e\+09 GB are needed, "):
         KeptAnswers(tmp_path, "key", 10**18 // 1000, 999)
 
 

@@ -56,7 +56,7 @@ def test_shares_of_all_processes_are_the_step(processes: int, parts: int, first:
 def test_a_batch_that_cannot_be_split() -> None:
     message = (
         "training.batch_size: 10 samples cannot be split evenly over 2 processes and "
-        "training.accumulate = 3 parts"
+        "training.accumulate = 3 parts; choose a multiple of 6"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         Share(10, 0, 2, 3)

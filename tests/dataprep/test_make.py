@@ -280,15 +280,17 @@ def test_a_folder_of_other_files_is_refused(make_sky: Make, tmp_path: Path) -> N
             {"odd": 1},
             {},
             DataError,
-            "night/1: {'unit': 'Jy', 'pixel_scale': 0.084, 'data_range': [-5.0, 50.0]} differs "
-            "from the first pair, {'unit': 'count / s', 'pixel_scale': 0.084, 'data_range': "
-            "[-5.0, 50.0]}; write them to different folders",
+            "night/1: its unit, pixel scale or data range {'unit': 'Jy', 'pixel_scale': 0.084, "
+            "'data_range': [-5.0, 50.0]} differs from that of the first pair {'unit': 'count / s', "
+            "'pixel_scale': 0.084, 'data_range': [-5.0, 50.0]}; write the two groups to different "
+            "folders",
         ),
         (
             {"length": 0},
             {},
             RecipeError,
-            "sky.yaml: 1 problem\n  data.train.dataset.length: got 0; expected greater than 0",
+            "sky.yaml: 1 problem\n  data.train.dataset.length: got 0; expected a number greater "
+            "than 0",
         ),
     ],
 )

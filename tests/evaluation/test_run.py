@@ -145,8 +145,8 @@ def test_a_run_without_a_head_has_no_uncertainty(
     with pytest.raises(WeightsError) as caught:
         compared(make_tree(pictures, validated(pictures), changes), start, registry)
     assert str(caught.value) == (
-        f"{start / 'checkpoints' / 'last.safetensors'}: has no head that predicts the variance; "
-        "train the present recipe"
+        f"{start / 'checkpoints' / 'last.safetensors'}: was trained without `uncertainty`; "
+        "train this recipe again, or remove `uncertainty`"
     )
 
 

@@ -117,7 +117,8 @@ def test_metric_input_of_the_luma() -> None:
 @pytest.mark.parametrize("measure", [metrics.psnr, metrics.ssim, metrics.mse, metrics.mae])
 def test_refuses_images_of_different_shapes(measure: Any) -> None:
     message = (
-        r"^SR is 2 x 3 x 32 x 32 and HR 2 x 3 x 33 x 32 \(N x C x H x W\); they must be equal$"
+        r"^SR has the shape 2 x 3 x 32 x 32 and HR 2 x 3 x 33 x 32 \(N x C x H x W\); the shapes "
+        r"must be equal$"
     )
     with pytest.raises(ValueError, match=message):
         measure(torch.zeros(2, 3, 32, 32), torch.zeros(2, 3, 33, 32))

@@ -33,8 +33,8 @@ def test_a_stack_of_images_is_not_an_image() -> None:
     with pytest.raises(DataError) as caught:
         channel_axis((1000, 64, 64))
     assert str(caught.value) == (
-        "an array of shape (1000, 64, 64): the axis of the channels is ambiguous; expected one "
-        "image, whose first or last axis is the shortest"
+        "an array of shape (1000, 64, 64): the axis of the channels is ambiguous; put the "
+        "channels on the last or first axis, shorter than both others"
     )
 
 

@@ -394,7 +394,10 @@ def test_a_run_cannot_be_resumed_with_fewer_steps(
     pictures: Path, tmp_path: Path, registry: Registry
 ) -> None:
     run(make_tree(pictures, steps(3)), tmp_path / "run", registry)
-    message = "the run has already done 3 steps, more than training.duration = 2 steps"
+    message = (
+        "the run has already done 3 steps, more than training.duration = 2 steps; raise "
+        "training.duration, or choose another --out"
+    )
     with pytest.raises(TrainingError, match=f"{message}$"):
         run(make_tree(pictures, steps(2)), tmp_path / "run", registry, resume=True)
 
@@ -513,7 +516,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_complete(
         (
             steps(1, batch_size=5, accumulate=2),
             "training.batch_size: 5 samples cannot be split evenly over 1 processes and "
-            "training.accumulate = 2 parts",
+            "training.accumulate = 2 parts; choose a multiple of 2",
         ),
     ],
 )

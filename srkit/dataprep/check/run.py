@@ -111,7 +111,8 @@ def check_folder(
         and not any(part.startswith(".") for part in file.relative_to(path).parts)
     )
     if not files:
-        raise DataError(f"{folder}: contains no image; known are {', '.join(formats.suffixes)}")
+        known = ", ".join(formats.suffixes)
+        raise DataError(f"{folder}: contains no images; known extensions: {known}")
     images = {"files": FolderImages(files, path, formats)}
     return _examine(DataCheck(path.name, images), console, workers)
 

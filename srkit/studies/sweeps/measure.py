@@ -100,8 +100,8 @@ def only_sweep(folder: Path) -> Iterator[None]:
         If another sweep is running in it, or a variant whose sweep was killed.
     """
     busy = TrainingError(
-        f"{folder}: another sweep, or a variant whose sweep was killed, is running here; wait for "
-        "its end, or stop it"
+        f"{folder}: another sweep is running here, or a variant left over from a killed sweep; "
+        "wait until it ends, or stop it"
     )
     with locked(folder / "lock", busy):
         for lock in folder.glob("output/*.lock"):

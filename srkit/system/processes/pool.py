@@ -83,7 +83,7 @@ class Pool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Completed(Generic[Item, Result]):
-    """An item with its index and result; the result is None if two processes died of it."""
+    """An item with its index and result; None if two worker processes died while processing it."""
 
     index: int
     item: Item

@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 def begin_worker(worker: int = 0) -> None:
     """Prepare a worker process of a ``DataLoader``, as its ``worker_init_fn``.
 
-    Ctrl-C reaches the main process only, which needs its workers until it has saved its state.
+    Workers ignore Ctrl-C, since the main process needs them until it has saved its state.
     If the main process is killed, its workers end, too: they would wait forever for it to fetch
     what they have read. The memory use of a worker stays constant over an epoch.
 

@@ -190,7 +190,7 @@ def test_data_that_cannot_be_checked(
 ) -> None:
     console = Console(quiet=True)
     (pictures / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: contains no image; known are "):
+    with pytest.raises(DataError, match=r"empty: contains no images; known extensions: "):
         check_folder(str(pictures / "empty"), registry, console)
     recipe = load_recipe(pictures / "recipe.yaml", ["data.test.dataset.root=nowhere"])
     with pytest.raises(RecipeError, match=r"data.test.dataset: nowhere: no such folder"):

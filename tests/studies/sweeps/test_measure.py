@@ -115,8 +115,8 @@ def test_killed_sweep_is_resumed_and_a_failed_variant_is_reported(
         os.kill(orphan, signal.SIGKILL)
     assert refused.status == 1
     assert refused.err == (
-        f"error: {folder}: another sweep, or a variant whose sweep was killed, is running here; "
-        "wait for its end, or stop it\n"
+        f"error: {folder}: another sweep is running here, or a variant left over from a killed "
+        "sweep; wait until it ends, or stop it\n"
     )
     assert last(long).state["step"] < TOTAL
     while not is_free(folder / "output" / "long.lock"):
@@ -209,7 +209,8 @@ def test_all_variants_are_checked_before_the_first_is_trained(
         "  key_seed-0, key_seed-1: generator.bloks: unknown key 'bloks'; did you mean 'blocks'?\n"
         "  need_seed-0, need_seed-1: start.weights: unknown need 'other'; "
         "known: pretrained\n"
-        "  value_seed-0, value_seed-1: training.batch_size: got 0; expected greater than 0\n"
+        "  value_seed-0, value_seed-1: training.batch_size: got 0; expected a number "
+        "greater than 0\n"
     )
     assert not (tmp_path / "runs").exists()
 
@@ -282,7 +283,7 @@ def test_reason_of_a_failed_process(printed: str, status: int, reason: str, tmp_
 
 def test_one_sweep_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
-    refused = pytest.raises(TrainingError, match=r"sweep: another sweep, or a variant whose sweep")
+    refused = pytest.raises(TrainingError, match=r"sweep: another sweep is running here, or")
     with only_sweep(folder), refused, only_sweep(folder):
         pass
     variant = folder / "output" / "seed-0.lock"
