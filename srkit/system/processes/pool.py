@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
-from srkit.system.processes.workers import end_with_parent
+from srkit.system.processes.workers import end_with_main_process
 
 #: How often the process of an item may die before the item is given up.
 DEATHS = 2
@@ -237,7 +237,7 @@ def _begin(setup: Setup[Item, Result], rank: int, count: int) -> None:
     global _function
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops the others
     signal.signal(signal.SIGTERM, _exit)
-    end_with_parent()
+    end_with_main_process()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
     gpus = torch.cuda.device_count()
     _function = Opened(setup(f"cuda:{rank % gpus}" if gpus else None))

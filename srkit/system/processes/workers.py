@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sized
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from typing import Any, Generic, TypeVar
 
 from srkit.errors import SrkitError
 
-#: Seconds between two checks that the main process is still running.
-PERIOD = 2.0
+#: Seconds between two signals to a process that has to end.
+PERIOD = 1.0
 #: Items that each worker process computes in advance.
 AHEAD = 8
 
@@ -38,19 +39,21 @@ def begin_worker(worker: int = 0) -> None:
     return_freed_memory()
     if hasattr(os, "setpgrp"):
         os.setpgrp()
-    end_with_parent()
+    end_with_main_process()
 
 
-def end_with_parent() -> None:
-    """Send SIGTERM to this process when its parent has ended, even if that was killed."""
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+def end_with_main_process() -> None:
+    """Send SIGTERM to this process when the one that started it has ended, even if killed."""
+    threading.Thread(target=_watch, daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch() -> None:
+    main = parent_process()  # unlike `getppid`, this is not the server that forked this process
+    assert main is not None
+    main.join()
     while True:
-        time.sleep(PERIOD)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PERIOD)  # an executor catches the exit from the item that it works on
 
 
 def map_in_workers(

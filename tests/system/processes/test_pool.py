@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -85,3 +87,43 @@ def test_items_in_order() -> None:
 def test_no_items() -> None:
     with closing(run_in_pool([], LocalPool(2), Squares(Path()))) as completed:
         assert list(completed) == []
+
+
+#: Its processes write their process IDs, and work until something stops them.
+PROGRAM = """
+import os, sys, time
+from contextlib import contextmanager
+from pathlib import Path
+from srkit.system.processes.pool import LocalPool, run_in_pool
+
+def work(item):
+    mark = Path(sys.argv[1]) / str(os.getpid())
+    mark.touch()
+    try:
+        time.sleep(600)
+    finally:
+        mark.unlink()
+
+@contextmanager
+def setup(device):
+    yield work
+
+if __name__ == "__main__":
+    list(run_in_pool([1, 2], LocalPool(2), setup))
+"""
+
+
+def test_processes_clean_up_and_end_if_the_main_process_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    command = [sys.executable, str(tmp_path / "program.py"), str(marks)]
+    with subprocess.Popen(command) as main:
+        while len(list(marks.iterdir())) < 2:
+            assert main.poll() is None
+            time.sleep(0.05)
+        children = psutil.Process(main.pid).children(recursive=True)
+        main.kill()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    assert not list(marks.iterdir())

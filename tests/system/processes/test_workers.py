@@ -18,16 +18,14 @@ MAIN = """
 import os, time
 import torch
 from torch.utils.data import DataLoader
-from srkit.system.processes import workers
-
-workers.PERIOD = 0.1
+from srkit.system.processes.workers import begin_worker
 
 class Ids:
     def __len__(self): return 1000
     def __getitem__(self, index): return os.getpid(), bytes(200_000)
 
 loader = iter(DataLoader(
-    Ids(), batch_size=None, num_workers=2, prefetch_factor=8, worker_init_fn=workers.begin_worker
+    Ids(), batch_size=None, num_workers=2, prefetch_factor=8, worker_init_fn=begin_worker
 ))
 print(next(loader)[0], next(loader)[0], flush=True)
 time.sleep(600)
@@ -42,6 +40,7 @@ def is_running(process: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no process groups")
 def test_workers_end_with_a_main_process_that_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", MAIN], stdout=subprocess.PIPE, text=True) as main:
