@@ -23,7 +23,7 @@ def test_bands_of_sr_are_compared_with_those_of_hr() -> None:
 
 
 def test_images_of_different_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^SR is 1 x 1 x 4 x 4 and HR 1 x 1 x 6 x 6 "):
+    with pytest.raises(ValueError, match=r"^SR has the shape 1 x 1 x 4 x 4 and HR 1 x 1 x 6 x 6 "):
         compare_bands(lambda s, h: 0.0, torch.zeros(1, 1, 4, 4), batch(torch.zeros(1, 1, 6, 6)))
 
 
