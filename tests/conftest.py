@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,12 @@ from srkit.images.formats import Formats
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the libraries and the collected tests from garbage collection, which they slow."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
