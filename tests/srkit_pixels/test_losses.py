@@ -116,7 +116,7 @@ def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
 @pytest.mark.parametrize("name", ["l1", "mse", "charbonnier", "ms_ssim"])
 def test_losses_refuse_images_of_different_shapes(registry: Registry, name: str) -> None:
     loss = build(registry.get("losses", name).factory, {}, channels=3)
-    with pytest.raises(ValueError, match=r"^SR has the shape 2 x 3 x 12 x 30 and HR 2 x 3 x 24 x 30 "):
+    with pytest.raises(ValueError, match=r"^SR has the shape 2 x 3 x 12 x 30 and HR 2 x 3 x 24 "):
         loss(images(0)[..., :12, :], batch(images(1)))
 
 
