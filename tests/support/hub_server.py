@@ -6,11 +6,8 @@ import base64
 import hashlib
 import json
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -202,17 +199,3 @@ class Hub:
                 pass
 
         return Handler
-
-
-@contextmanager
-def serving(hub: Hub) -> Iterator[Hub]:
-    """Serve until the end of the block, at ``hub.address``."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), hub.handler()) as server:
-        hub.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield hub
-        finally:
-            server.shutdown()
-            thread.join()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol, TypeVar
 
 
 @dataclass
@@ -81,15 +82,26 @@ class Web:
         return Handler
 
 
+class Served(Protocol):
+    """What :func:`serving` serves."""
+
+    address: str
+
+    def handler(self) -> type[BaseHTTPRequestHandler]: ...
+
+
+Content = TypeVar("Content", bound=Served)
+
+
 @contextmanager
-def serving(web: Web) -> Iterator[Web]:
-    """Serve until the end of the block, at ``web.address``."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), web.handler()) as server:
-        web.address = f"http://127.0.0.1:{server.server_port}"
+def serving(content: Content) -> Iterator[Content]:
+    """Serve until the end of the block, at ``content.address``."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), content.handler()) as server:
+        content.address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield web
+            yield content
         finally:
             server.shutdown()
             thread.join()

@@ -219,7 +219,7 @@ def test_every_scale_needs_the_same_images(pictures: Path) -> None:
             return self.scale
 
         def __getitem__(self, index: int) -> Any:
-            raise NotImplementedError  # the lengths differ, so no image is asked for
+            raise AssertionError("the lengths differ, so no image may be read")
 
     registry = extended(datasets={"uneven": Uneven})
     tree = several(pictures, {"data": {"train": {"dataset": {"type": "uneven"}}}})

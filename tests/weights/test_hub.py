@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import Srkit
-from hub_server import TOKEN, Hub, serving
+from hub_server import TOKEN, Hub
 from huggingface_hub import constants
 from network_setup import save_network
 from spandrel.architectures.Compact import Compact
 from srkit_generators.edsr import EDSR
 from training_setup import make_pictures, make_tree, run, steps
+from web_server import serving
 
 from srkit.components.registry import Registry
 from srkit.errors import OutputError, WeightsError
