@@ -6,7 +6,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from srkit import __version__
 from srkit.errors import GraphError, OutputError
 from srkit.models.graphs import Restoration, Run, check_graph, to_onnx
+from srkit.models.open import Model
 from srkit.system.digests import add_tensors
 from srkit.system.extras import needs
 from srkit.system.files import write_file
 from srkit.system.folders import cache_folder
-
-if TYPE_CHECKING:
-    from srkit.models.open import Model
 
 #: What OpenVINO calls fp32 and bf16.
 HINTS = {False: "f32", True: "bf16"}
@@ -83,7 +81,11 @@ class OpenVINONetwork(nn.Module):
             with suppress(GraphError):  # as of a generator whose code has changed
                 return check_graph(model, restoration, load, "OpenVINO")
         # Several processes may convert the same network; each writes the same file.
-        write_file(path, to_onnx(model, {}))
+        content = to_onnx(model, {})
+        try:
+            write_file(path, content)
+        except OutputError as error:
+            raise OutputError(f"{error} with SRKIT_CACHE") from error
         return check_graph(model, restoration, load, "OpenVINO")
 
     def _compiled(self, *, rounded: bool) -> Run:
