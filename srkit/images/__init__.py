@@ -13,12 +13,13 @@ from srkit.images.arrays import (
 )
 from srkit.images.find import find_pictures
 from srkit.images.formats import Formats
-from srkit.images.limits import allowed_pixels, check_pixels
+from srkit.images.limits import allow, allowed_pixels, check_pixels
 from srkit.images.stored_rows import StoredArray, chunks
 
 __all__ = [
     "Formats",
     "StoredArray",
+    "allow",
     "allowed_pixels",
     "array_of_image",
     "channel_axis",
