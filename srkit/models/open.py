@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -219,9 +219,8 @@ def fresh_model(
     RecipeError
         With every problem of the options, the scale and the channels.
     """
-    given = {"scale": scale, "channels": channels}
-    tree: Mapping[str, Any] = {k: v for k, v in given.items() if v is not None}
-    tree = {"name": name, **tree, "generator": {"type": name}}
+    given = {"name": name, "scale": scale, "channels": channels, "generator": {"type": name}}
+    tree = {key: value for key, value in given.items() if value is not None}
     tree = override(tree, [f"generator.{option}" for option in options], name)
     with torch.random.fork_rng(devices=[]):
         return _assembled(name, assemble_restoring(tree, registry, name))

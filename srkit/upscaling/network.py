@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,9 @@ from torch import Tensor, nn
 from srkit.errors import WeightsError
 from srkit.functional._self_ensemble import self_ensemble as average_over_turns
 from srkit.interfaces import Batch, View
+from srkit.models.open import Model
 from srkit.system.memory import keep_freed_memory
 from srkit.upscaling.tiling import NEGLIGIBLE, OF_LEVELS, reach, restore_tiled, side_that_fits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from srkit.models.open import Model
 
 #: What runs the network.
 Engine = Literal["torch", "openvino"]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.interfaces import Image
-
-if TYPE_CHECKING:
-    from srkit.models.open import Model
+from srkit.models.open import Model
 
 #: The error if an image has no finite values.
 NO_VALUES = "no pixel has a value: all are NaN or infinite"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,12 +12,10 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
 from srkit.interfaces import Image, Upscaled
+from srkit.models.open import Model
 from srkit.upscaling.groups import map_groups
 from srkit.upscaling.network import Engine, NetworkRunner
 from srkit.upscaling.normalisation import NO_VALUES, Normalisation, filled, note_on_holes
-
-if TYPE_CHECKING:
-    from srkit.models.open import Model
 
 #: Precision of the computation: ``auto`` is bf16 for 8-bit pictures, in which it is not visible.
 Precision = Literal["auto", "bf16", "fp32"]

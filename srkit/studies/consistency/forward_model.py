@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -70,11 +69,9 @@ def forward_model(
     average = measured and scale == round(scale)
     kernel: Kernel = "area" if average else "bicubic"
     name = "averaged over LR pixels" if average else "bicubic"
-    return ForwardModel(partial(_resize, scale=scale, kernel=kernel), name, own)
-
-
-def _resize(sr: Tensor, size: tuple[int, int], scale: float, kernel: Kernel) -> Tensor:
-    return resize(sr, size, factor=1 / scale, kernel=kernel)
+    return ForwardModel(
+        lambda sr, size: resize(sr, size, factor=1 / scale, kernel=kernel), name, own
+    )
 
 
 def _of_recipe(
