@@ -146,15 +146,20 @@ def _run(request: Request) -> None:
         line = f"{request.model}: interpolations run in torch; --engine has no effect"
         typer.echo(line, err=True)
     from_stream, to_stream = _streams(request)
+    failures: list[str] = []
     console = new_console(stderr=to_stream)
     with TemporaryDirectory() as folder, allow(request.max_input):
         if from_stream or to_stream:
             place = Path(folder)
             jobs = [plan_stream(request.inputs[0], request.out, formats, request.suffix, place)]
         else:
-            jobs = plan(request.inputs, request.out, formats, upscalers.label, request.suffix)
+            jobs, failures = plan(
+                request.inputs, request.out, formats, upscalers.label, request.suffix
+            )
         jobs = share_of(jobs)
         summary = _restore(request, jobs, upscalers, console)
+        for failure in share_of(failures):
+            summary.fail(failure, console)
         if to_stream and summary.done:
             send(jobs[0].target.path)
             summary.output = None  # the name of a temporary file

@@ -39,22 +39,6 @@ class ImageFile:
         """The file name without its extension."""
         return self.path.name.removesuffix(self.suffix)
 
-    @property
-    def has_pages(self) -> bool:
-        """Whether the file can have several pages."""
-        return isinstance(self.format, PagedFormat)
-
-    def read(self) -> Image:
-        """Read the image, or the first of several pages.
-
-        Raises
-        ------
-        DataError
-            If the file is missing or damaged.
-        """
-        check_is_file(self.path)
-        return self.format.read(self.path)
-
     def read_pages(self) -> list[Image]:
         """Read every page.
 

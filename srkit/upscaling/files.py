@@ -18,7 +18,7 @@ from srkit.components.crashes import describe, wants_traceback
 from srkit.errors import OutputError, SrkitError
 from srkit.functional.resizing import resized_side
 from srkit.images._fidelity import check_size, check_values, what_is_lost
-from srkit.interfaces import Image, ImageFormat
+from srkit.interfaces import Image, ImageFormat, PagedFormat
 from srkit.system.progress import progress_bars
 from srkit.upscaling.frames.files import (
     NO_LIMIT,
@@ -38,10 +38,6 @@ from srkit.upscaling.upscalers import AnyUpscaler
 
 #: Receives what is being restored, and its LR pixels done and in total.
 Report = Callable[[str, int, int | None], None]
-
-
-def report_nothing(what: str, done: int, total: int | None) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +87,7 @@ class Summary:
     def add(self, job: Job, result: FileResult, console: Console) -> None:
         """Count a file, and print its messages."""
         if result.failure:
-            self.failed.append(result.failure)
-            console.print(f"[red]failed[/] {escape(result.failure)}", soft_wrap=True)
+            self.fail(result.failure, console)
         elif result.skipped:
             self.skipped += 1
         else:
@@ -101,6 +96,11 @@ class Summary:
             self.models += [result.model] if result.model not in self.models else []
         for note in result.notes:
             console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
+
+    def fail(self, failure: str, console: Console) -> None:
+        """Count a file that failed, and print the error."""
+        self.failed.append(failure)
+        console.print(f"[red]failed[/] {escape(failure)}", soft_wrap=True)
 
     def __str__(self) -> str:
         restored = f"{self.done} restored" + (
@@ -176,7 +176,9 @@ class FileUpscaler:
         self._upscalers, self._overwrite, self._metadata = upscalers, overwrite, metadata
         self._restore_windows = restore_windows
 
-    def results(self, jobs: Iterable[Job], report: Report = report_nothing) -> Iterator[FileResult]:
+    def results(
+        self, jobs: Iterable[Job], report: Report = lambda what, done, total: None
+    ) -> Iterator[FileResult]:
         """Restore files in their order, small ones together; errors are part of the results."""
         held: list[_Opened] = []
         for job in jobs:
@@ -218,7 +220,7 @@ class FileUpscaler:
             If it cannot be read, or its SR could not be written.
         """
         pages, target, notes = job.source.read_pages(), job.target, []
-        if len(pages) > 1 and not target.has_pages:
+        if len(pages) > 1 and not isinstance(target.format, PagedFormat):
             notes.append(
                 f"only the first of {len(pages)} pages is restored: a {target.suffix} file has one"
             )

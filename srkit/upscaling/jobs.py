@@ -9,9 +9,7 @@ from pathlib import Path
 
 from srkit.errors import DataError
 from srkit.images.formats import Formats, ImageFile
-
-#: How the names of partial outputs begin.
-PARTIAL = ".partial."
+from srkit.system.files import PARTIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Job:
 
 def plan(
     inputs: Sequence[str], out: Path | None, formats: Formats, label: str, suffix: str | None
-) -> list[Job]:
+) -> tuple[list[Job], list[str]]:
     """List the files to restore.
 
     A folder is searched recursively, and mirrored. Without `out`, SR is written beside its LR as
@@ -66,11 +64,18 @@ def plan(
     suffix
         Extension of the outputs, in place of that of the inputs.
 
+    Returns
+    -------
+    jobs
+        The files whose formats are known.
+    failures
+        One error for each other file.
+
     Raises
     ------
     DataError
-        If an input is missing or of an unknown format, a folder contains no images, two outputs
-        would be the same file, or an output would replace an input.
+        If an input is missing, no format is known, a folder contains no images, two outputs would
+        be the same file, or an output would replace an input.
     """
     found = [pair for given in inputs for pair in _find(given, formats)]
     if suffix is not None:
@@ -92,9 +97,16 @@ def plan(
     else:
         _check_folder(out, len(found))
         pairs = [(source, out / name) for source, name in found]
-    jobs = [Job.of(source, target, formats) for source, target in pairs]
+    jobs, failures = [], []
+    for source, target in pairs:
+        try:
+            jobs.append(Job.of(source, target, formats))
+        except DataError as error:
+            failures.append(str(error))
+    if failures and not jobs:
+        raise DataError(failures[0])
     _check_targets(jobs)
-    return jobs
+    return jobs, failures
 
 
 def _find(given: str, formats: Formats) -> list[tuple[Path, Path]]:
@@ -102,7 +114,8 @@ def _find(given: str, formats: Formats) -> list[tuple[Path, Path]]:
     path = Path(given)
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and formats.knows(p))
-        files = [file for file in files if not file.name.startswith(PARTIAL)]
+        # Partial outputs, also of processes that were killed, are not inputs.
+        files = [f for f in files if not (f.name.startswith(".") and PARTIAL in f.name)]
         if not files:
             known = ", ".join(formats.suffixes)
             raise DataError(f"{path}: contains no images; known extensions: {known}")

@@ -174,6 +174,15 @@ def test_a_damaged_file_among_many(srkit: Srkit, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 30
 
 
+def test_an_unknown_format_among_many(srkit: Srkit, tmp_path: Path) -> None:
+    _save(tmp_path / "b.png")
+    (tmp_path / "a.txt").write_text("notes")
+    done = srkit("upscale", "a.txt", "b.png", "-m", "bicubic", "-o", "out")
+    _failed(done, r"failed a\.txt: unknown image format '\.txt'; known: \.avif, .*")
+    assert done.out.splitlines()[-1] == "1 restored by bicubic, 1 failed"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
+
+
 def test_an_error_of_the_network_does_not_stop_other_images(
     srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

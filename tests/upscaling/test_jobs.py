@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,23 @@ from srkit.images.formats import Formats
 from srkit.upscaling.jobs import Job, plan
 
 
+def planned(
+    inputs: Sequence[str], out: Path | None, formats: Formats, label: str, suffix: str | None
+) -> list[Job]:
+    """Return the jobs of a plan in which every format is known."""
+    jobs, failures = plan(inputs, out, formats, label, suffix)
+    assert not failures
+    return jobs
+
+
 def test_beside_the_input(tmp_path: Path, formats: Formats) -> None:
     source = save_picture(tmp_path / "cat.png")
-    assert plan([str(source)], None, formats, "x4", None) == [
+    assert planned([str(source)], None, formats, "x4", None) == [
         Job.of(source, tmp_path / "cat_x4.png", formats)
     ]
     packed = tmp_path / "m31.fits.gz"
     packed.touch()
-    (job,) = plan([str(packed)], None, formats, "x1.5", None)
+    (job,) = planned([str(packed)], None, formats, "x1.5", None)
     assert job.target.path == tmp_path / "m31_x1.5.fits.gz"
 
 
@@ -27,9 +37,9 @@ def test_one_file_is_written_to_a_file_and_several_to_a_folder(
     tmp_path: Path, formats: Formats
 ) -> None:
     first, second = save_picture(tmp_path / "a.png"), save_picture(tmp_path / "b.jpg")
-    (job,) = plan([str(first)], tmp_path / "out.webp", formats, "x2", None)
+    (job,) = planned([str(first)], tmp_path / "out.webp", formats, "x2", None)
     assert job.target.path == tmp_path / "out.webp"
-    jobs = plan([str(first), str(second)], tmp_path / "out", formats, "x2", "png")
+    jobs = planned([str(first), str(second)], tmp_path / "out", formats, "x2", "png")
     assert [job.target.path for job in jobs] == [
         tmp_path / "out" / "a.png",
         tmp_path / "out" / "b.png",
@@ -41,9 +51,9 @@ def test_a_folder_is_mirrored_and_a_pattern_matched(tmp_path: Path, formats: For
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).touch()
     out = tmp_path / "out"
-    jobs = plan([str(tmp_path / "in")], out, formats, "x2", None)
+    jobs = planned([str(tmp_path / "in")], out, formats, "x2", None)
     assert [job.target.path for job in jobs] == [out / "a.png", out / "deep" / "b.png"]
-    (job,) = plan([str(tmp_path / "in" / "*.png")], out, formats, "x2", None)
+    (job,) = planned([str(tmp_path / "in" / "*.png")], out, formats, "x2", None)
     assert job.source.path == tmp_path / "in" / "a.png"
 
 
@@ -57,22 +67,40 @@ def test_invalid_plans(tmp_path: Path, formats: Formats) -> None:
     }
     for inputs, expected in wrong.items():
         with pytest.raises(DataError) as caught:
-            plan(inputs, tmp_path / "out", formats, "x2", None)
+            planned(inputs, tmp_path / "out", formats, "x2", None)
         assert expected in str(caught.value)
     with pytest.raises(DataError) as caught:
-        plan([str(picture)], tmp_path, formats, "x2", None)
+        planned([str(picture)], tmp_path, formats, "x2", None)
     assert str(caught.value) == f"{picture}: is an input; choose another output"
 
 
 def test_outputs_beside_inputs_are_not_inputs(tmp_path: Path, formats: Formats) -> None:
     for name in ("a.png", "b.png", "a_x2.png", "c_x2.png"):
         save_picture(tmp_path / name)
-    jobs = plan([str(tmp_path)], None, formats, "x2", None)
+    jobs = planned([str(tmp_path)], None, formats, "x2", None)
     assert [(job.source.path.name, job.target.path.name) for job in jobs] == [
         ("a.png", "a_x2.png"),
         ("b.png", "b_x2.png"),
         ("c_x2.png", "c_x2_x2.png"),  # its input is not there
     ]
+
+
+def test_partial_outputs_are_not_inputs(tmp_path: Path, formats: Formats) -> None:
+    for name in ("a.png", ".partial.b.png", ".123.partial.c.png", "d.partial.png"):
+        save_picture(tmp_path / name)
+    jobs = planned([str(tmp_path)], tmp_path / "out", formats, "x2", None)
+    assert [job.source.path.name for job in jobs] == ["a.png", "d.partial.png"]
+
+
+def test_an_unknown_format_does_not_stop_other_files(tmp_path: Path, formats: Formats) -> None:
+    save_picture(tmp_path / "b.png")
+    (tmp_path / "a.txt").touch()
+    jobs, failures = plan([str(tmp_path / "*")], tmp_path / "out", formats, "x2", None)
+    assert [job.source.path.name for job in jobs] == ["b.png"]
+    (failure,) = failures
+    assert failure.startswith(f"{tmp_path}/a.txt: unknown image format '.txt'; known: .")
+    with pytest.raises(DataError, match=r"a\.txt: unknown image format"):
+        plan([str(tmp_path / "a.txt")], tmp_path / "out", formats, "x2", None)
 
 
 @pytest.mark.parametrize("inside", ["", "deeper"])
@@ -81,14 +109,14 @@ def test_several_files_need_a_folder(tmp_path: Path, formats: Formats, inside: s
         save_picture(tmp_path / name) if name != "file" else (tmp_path / name).touch()
     out = tmp_path / "file" / inside
     with pytest.raises(DataError) as caught:
-        plan([str(tmp_path / "*.png")], out, formats, "x2", None)
+        planned([str(tmp_path / "*.png")], out, formats, "x2", None)
     assert str(caught.value) == f"{out}: is not a folder; choose another output for 2 files"
 
 
 def test_one_file_needs_a_folder_or_a_file_name(tmp_path: Path, formats: Formats) -> None:
     save_picture(tmp_path / "a.png")
     with pytest.raises(DataError) as caught:
-        plan([str(tmp_path / "a.png")], Path("/dev/null"), formats, "x2", None)
+        planned([str(tmp_path / "a.png")], Path("/dev/null"), formats, "x2", None)
     assert str(caught.value) == (
         "/dev/null: is neither a folder nor a file name with a known extension; choose another "
         "output"
@@ -100,7 +128,9 @@ def test_a_file_name_for_several_inputs(tmp_path: Path, formats: Formats) -> Non
         save_picture(tmp_path / name)
     out = tmp_path / "one.png"
     with pytest.raises(DataError) as caught:
-        plan([str(tmp_path / "*.png")], out, formats, "x2", None)
+        planned([str(tmp_path / "*.png")], out, formats, "x2", None)
     assert str(caught.value) == f"{out}: is a file name; give a folder for several inputs"
     out.mkdir()
-    assert plan([str(tmp_path / "a.png")], out, formats, "x2", None)[0].target.path == out / "a.png"
+    assert (
+        planned([str(tmp_path / "a.png")], out, formats, "x2", None)[0].target.path == out / "a.png"
+    )

@@ -94,7 +94,7 @@ def test_the_format_is_recognised_by_content(
     _give(monkeypatch, (tmp_path / f"a{suffix}").read_bytes())
     job = plan_stream("-", tmp_path / "out.png", formats, None, tmp_path)
     assert (str(job), job.target.path) == ("standard input", tmp_path / "out.png")
-    assert job.source.read().pixels.shape == (3, 9, 12)
+    assert job.source.read_pages()[0].pixels.shape == (3, 9, 12)
 
 
 def test_invalid_streams(tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,12 +21,13 @@ from srkit.interfaces import (
     ImageSource,
     WindowedFormat,
 )
+from srkit.system.files import PARTIAL
 from srkit.system.locks import locked
 from srkit.system.memory import trim_memory
 from srkit.upscaling.frames.geometry import Window
 from srkit.upscaling.frames.journal import Journal, Strip
 from srkit.upscaling.frames.windows import FrameUpscaler, RestoredWindow
-from srkit.upscaling.jobs import PARTIAL, Job
+from srkit.upscaling.jobs import Job
 from srkit.upscaling.tiling import free_memory
 from srkit.upscaling.upscalers import AnyUpscaler
 
@@ -114,8 +115,8 @@ def one_by_one(
 def upscale_frame(
     job: Job,
     frame: FrameUpscaler,
-    restore: RestoreWindows = one_by_one,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    restore: RestoreWindows,
+    report: Callable[[int, int], None],
 ) -> list[str]:
     """Restore a frame window by window, or resume an interrupted run.
 
