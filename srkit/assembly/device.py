@@ -48,9 +48,13 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
 
 
 def memory_format(assembly: Assembly) -> torch.memory_format:
-    """Return the memory format in which the generator, or else the teacher, is faster."""
+    """Return the memory format in which the generator, or else the teacher, is faster.
+
+    Neither is built if both wait for runs that the recipe needs.
+    """
     leading: Any = assembly.generator or next(iter(assembly.teachers.values()), None)
-    return torch.channels_last if leading.channels_last else torch.contiguous_format
+    faster = leading is not None and leading.channels_last
+    return torch.channels_last if faster else torch.contiguous_format
 
 
 @contextmanager

@@ -145,6 +145,18 @@ def test_problems_are_reported_before_needs_are_trained(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_classifier_starts_from_one_that_it_needs(
+    srkit: Srkit, chain: Path, tmp_path: Path
+) -> None:
+    """Before the need is trained, no network of the recipe can be built."""
+    tree = yaml.safe_load((tmp_path / "judge.yaml").read_text())
+    tree |= {"name": "tuned", "needs": {"judge": "judge.yaml"}}
+    tree["teachers"]["net"]["weights"] = "needs.judge"
+    done = srkit("train", write_recipe(tree, tmp_path / "tuned.yaml"))
+    assert (done.status, done.err) == (0, "")
+    assert "trained: runs/tuned/checkpoints/best.safetensors" in done.out
+
+
 def test_eval_needs_the_runs(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
     judge = tmp_path / "judge.yaml"
     assert srkit("eval", chain).err == (
