@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 from training_setup import (
     TEACHER,
     Tree,
     assert_same_end,
+    extended,
     last,
     make_pictures,
     make_tree,
@@ -26,6 +29,7 @@ from training_setup import (
 
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError, WeightsError
+from srkit.interfaces import Batch
 from srkit.recipe.trees import merge
 
 TRAINABLE: dict[str, Any] = {
@@ -90,6 +94,20 @@ def test_six_steps_are_three_steps_and_three_more(
     run(tree, tmp_path / "parts", registry, resume=True)
     # The first part was validated at its end; the whole run was not.
     assert_same_end(folder, tmp_path / "parts", extra_validation=3)
+
+
+def test_the_random_numbers_of_a_step_are_the_same_after_a_resume(
+    pictures: Path, tmp_path: Path
+) -> None:
+    def noisy(sr: Tensor, batch: Batch) -> Tensor:
+        return (sr + torch.randn_like(sr) - batch.hr).abs().mean()
+
+    registry = extended(losses={"noisy": lambda: noisy})
+    tree = make_tree(pictures, {"losses": {"noisy": {}}}, steps(3))
+    run(tree, tmp_path / "whole", registry)
+    run(merge(tree, steps(2)), tmp_path / "parts", registry)
+    run(tree, tmp_path / "parts", registry, resume=True)
+    assert_same_end(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_a_killed_run_resumes_bit_for_bit(

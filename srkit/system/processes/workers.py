@@ -81,9 +81,13 @@ def map_in_workers(
     object or SrkitError
         The results, in the order of the items; or the error that the function raised.
     """
-    from torch.utils.data import DataLoader  # only here, since it takes a second to import
+    import torch  # only here, since it takes a second to import
+    from torch.utils.data import DataLoader
 
     count = min(workers, len(items)) if isinstance(items, Sized) else workers
+    # By default, a loader draws a number from the global generator, so that a step in which a run
+    # is resumed would have other random numbers than in a run that was not interrupted.
+    generator = torch.Generator().manual_seed(torch.initial_seed())
     loader: DataLoader[Any] = DataLoader(
         _Mapped(function),  # type: ignore[arg-type]
         sampler=items,
@@ -92,6 +96,7 @@ def map_in_workers(
         num_workers=count,
         prefetch_factor=ahead if count else None,
         worker_init_fn=begin_worker,
+        generator=generator,
     )
     yield from loader
 

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from srkit.errors import DataError
 from srkit.system.processes.workers import map_in_workers
@@ -73,3 +74,10 @@ def test_results_come_in_order_and_errors_in_their_places(workers: int) -> None:
     processes = {each[1] for each in found if isinstance(each, tuple)}
     assert (os.getpid() in processes) == (workers == 0)
     assert list(map_in_workers(halved, [], workers)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_global_random_numbers_are_left_alone(workers: int) -> None:
+    before = torch.get_rng_state()
+    assert len(list(map_in_workers(halved, range(3), workers))) == 3
+    assert torch.equal(torch.get_rng_state(), before)
