@@ -81,9 +81,9 @@ def remove_partials(folder: Path, name: str = "*") -> None:
     Parameters
     ----------
     folder
-        The folder; a lock must keep other processes from writing such files.
+        The folder, with its subfolders; a lock must keep other processes from writing such files.
     name
         Pattern of their names.
     """
-    for partial in folder.glob(f".*{PARTIAL}{name}"):
+    for partial in folder.rglob(f".*{PARTIAL}{name}"):
         partial.unlink(missing_ok=True)

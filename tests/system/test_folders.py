@@ -52,11 +52,12 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         claim(tmp_path)
 
 
-def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["shard.tar", "hr/night/1.npy"])
+def test_what_a_killed_process_was_writing_is_removed(name: str, tmp_path: Path) -> None:
     claim(tmp_path)
-    with atomic(tmp_path / "shard.tar") as partial:
-        left = partial.name
+    with atomic(tmp_path / name) as partial:
         partial.touch()
-    (tmp_path / left).touch()
+    partial.touch()
     claim(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["made.json", "shard.tar"]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(files) == sorted([tmp_path / "made.json", tmp_path / name])
