@@ -10,6 +10,7 @@ from srkit.components.registry import Registry
 from srkit.data.crops import Drawn
 from srkit.errors import RecipeError
 from srkit.interfaces import Dataset, Degradation, Sample
+from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
 
 Split = Literal["train", "validation", "test"]
@@ -72,7 +73,8 @@ def build_pairs(recipe: Recipe, registry: Registry, split: Split, source: str) -
     Raises
     ------
     RecipeError
-        If one of them cannot be built, the recipe has no such split, or it has several scales.
+        If one of them cannot be built or refers to a run that the recipe needs, the recipe has no
+        such split, or it has several scales.
     """
     recipe, _ = complete(recipe, registry, source)
     chosen = getattr(recipe.data, split)
@@ -82,6 +84,11 @@ def build_pairs(recipe: Recipe, registry: Registry, split: Split, source: str) -
     if len(recipe.scales) > 1:
         one = f"scale={recipe.scales[0]}"
         raise RecipeError(source, [f"scale: got {recipe.scale}; expected one scale, such as {one}"])
-    parts = assemble_parts(recipe.dump(), PARTS, registry, source, splits=[split])
+    tree = recipe.dump()
+    used = {"degradation": tree.get("degradation"), "data": {split: tree["data"][split]}}
+    if waiting := list(references(used)):
+        remedy = "set the run folder itself, since this command does not look for runs"
+        raise RecipeError(source, [f"{path}: got needs.{name}; {remedy}" for path, name in waiting])
+    parts = assemble_parts(tree, PARTS, registry, source, splits=[split])
     dataset, mixed = parts.data[split], parts.mixed_in.get(split)
     return Pairs(recipe, split, source, dataset, parts.degradation, mixed)

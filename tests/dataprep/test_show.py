@@ -52,6 +52,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_run_that_the_recipe_needs_is_not_looked_up(registry: Registry) -> None:
+    recipe = parse_recipe(tree(Path("needs.first"), needs={"first": "first.yaml"}), "shown.yaml")
+    with pytest.raises(RecipeError) as caught:
+        show(recipe, registry, source="shown.yaml")
+    assert caught.value.problems == [
+        "data.train.dataset.root: got needs.first; set the run folder itself, since this command "
+        "does not look for runs"
+    ]
+
+
 def drawn(figure: Figure) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return name, LR and HR of every pair on a sheet."""
     found = []
