@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 
 from srkit.functional.resizing import to_hr_grid
-from srkit.interfaces import (
-    Batch,
-    Constraint,
-)
+from srkit.interfaces import Batch, Constraint
 from srkit.interfaces.view import View
 
 

@@ -18,14 +18,7 @@ from srkit.assembly.assembly import Assembly, wanted_stages
 from srkit.assembly.restore import postprocess, predict_log_variance
 from srkit.data.truth import truth_of
 from srkit.functional._adversarial import GAMES
-from srkit.interfaces import (
-    VOID,
-    Answer,
-    Batch,
-    TeacherLoss,
-    VarianceLoss,
-    ViewLoss,
-)
+from srkit.interfaces import VOID, Answer, Batch, TeacherLoss, VarianceLoss, ViewLoss
 from srkit.interfaces.view import View
 from srkit.recipe.parts import OptimiserSpec, StartSpec
 from srkit.training.freezing import Freezing
