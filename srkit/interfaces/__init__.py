@@ -8,7 +8,14 @@ Pixels are float32 tensors, channels first. Photographs are RGB in [0, 1]; other
 their `data_range`, and the core does not clip them.
 """
 
-from srkit.interfaces.datasets import Archive, Dataset, Download, GroupedDataset, WindowedDataset
+from srkit.interfaces.datasets import (
+    Archive,
+    Dataset,
+    Download,
+    GroupedDataset,
+    StoredDataset,
+    WindowedDataset,
+)
 from srkit.interfaces.degradations import Constraint, Degradation, FrameStretch, Stretch
 from srkit.interfaces.formats import (
     CalibratedFormat,
@@ -82,6 +89,7 @@ __all__ = [
     "Sample",
     "SignatureFormat",
     "SkyFormat",
+    "StoredDataset",
     "Stretch",
     "Task",
     "Teacher",

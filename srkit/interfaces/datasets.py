@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from srkit.interfaces.samples import Extent, Sample, Window
+from srkit.interfaces.samples import Extent, Image, Sample, Window
 
 
 @runtime_checkable
@@ -69,6 +69,18 @@ class GroupedDataset(Protocol):
 
     def expect(self, groups: Sequence[int], /) -> None:
         """Prepare groups, given by their positions, that will be read soon."""
+        ...
+
+
+@runtime_checkable
+class StoredDataset(Protocol):
+    """A data set that converts its images, and can also read them as they are stored.
+
+    `srkit data check` reads shards this way, to find several kinds of images in them.
+    """
+
+    def stored(self, index: int, /) -> tuple[Sample, Image]:
+        """Read a sample with the pixels of its file, and the image of the file."""
         ...
 
 

@@ -11,19 +11,17 @@ from pydantic import Field
 
 from srkit.errors import DataError
 from srkit.images import Formats
-from srkit.interfaces import Extent, Sample, Window
+from srkit.interfaces import Extent, Image, Sample, Window
 from srkit_photos.datasets.imagenet import class_indices, class_names
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.shards.format import UNLABELLED
 from srkit_photos.shards.reader import ShardReader
-from srkit_photos.shards.storage import (
-    SHARD_CACHE_BYTES,
-    LocalShards,
-    open_shards,
-)
+from srkit_photos.shards.storage import SHARD_CACHE_BYTES, LocalShards, open_shards
 
 #: Number of shards whose samples are shuffled together.
 TOGETHER = 16
+#: Unusable pictures that the notes name.
+NAMED = 10
 
 
 class ShardPhotos:
@@ -86,6 +84,7 @@ class ShardPhotos:
         files = open_shards(root, cache, int(cache_gb * 1e9))
         self._reader = ShardReader(files)
         self.local = isinstance(files, LocalShards)
+        self._formats = formats
         self._photos = PhotoReader(formats, size, enlarge=enlarge, mode=mode)
         self._size = size
         self.channels = 3 if mode == "rgb" else 1
@@ -101,8 +100,10 @@ class ShardPhotos:
         self._shards, self.groups = (
             each.tolist() for each in np.unique(shards, return_counts=True)
         )
-        bad = files.index.bad[:10]
-        self.notes = [*files.notes, *(f"{root}: left out: {text}" for _, text in bad)]
+        bad = [f"{root}: left out: {text}" for _, text in files.index.bad]
+        self.notes = [*files.notes, *bad[:NAMED]]
+        if len(bad) > NAMED:
+            self.notes.append(f"{root}: left out: {len(bad) - NAMED} more; see index.json")
         self.classes: Sequence[str] | None = files.index.classes
         self._labels: list[int] | None = None
         if classes == "imagenet":
@@ -128,6 +129,13 @@ class ShardPhotos:
         """Read part of a sample: it is decoded whole and cropped first."""
         return self._sample(index, window)
 
+    def stored(self, index: int) -> tuple[Sample, Image]:
+        """Read a sample with the channels and values of its file, and the image of the file."""
+        shard, name, content = self._read(index)
+        image = self._formats.decode(shard / name, content)
+        label = self._label(index)
+        return Sample(name, image.pixels, label=label, data_range=image.data_range), image
+
     def expect(self, groups: Sequence[int]) -> None:
         """Start to download shards, by their positions among those of this data set."""
         files = self._reader.files
@@ -147,15 +155,21 @@ class ShardPhotos:
             )
 
     def _sample(self, index: int, window: Window | None) -> Sample:
+        shard, name, content = self._read(index)
+        pixels, data_range = self._photos.read(shard / name, content, window)
+        return Sample(name, pixels, label=self._label(index), data_range=data_range)
+
+    def _read(self, index: int) -> tuple[Path, str, bytes]:
+        """Return the path of the shard, the name of the picture in it, and its file."""
         if not 0 <= index < self._length:
             raise IndexError(index)
-        shard, name, content = self._reader.read(self._first + index)
-        pixels, data_range = self._photos.read(shard / name, content, window)
+        return self._reader.read(self._first + index)
+
+    def _label(self, index: int) -> int | None:
         label = int(self._reader.rows[self._first + index]["label"])
         if self._labels is not None and label != UNLABELLED:
             label = self._labels[label]
-        known = None if label == UNLABELLED else label
-        return Sample(name, pixels, label=known, data_range=data_range)
+        return None if label == UNLABELLED else label
 
 
 def _imagenet_labels(root: str, classes: Sequence[str] | None) -> list[int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srkit.images.formats import Formats
-from srkit.interfaces import Dataset, Image, Sample
+from srkit.interfaces import Dataset, Image, Sample, StoredDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,13 @@ class DatasetImages:
         The data set.
     scale
         Ratio of the sides of HR and LR; None if there are no pairs.
+    stored
+        Whether to read the images as they are stored, if the data set can do that.
     """
 
     dataset: Dataset
     scale: int | None = None
+    stored: bool = False
 
     @property
     def classes(self) -> int | None:
@@ -34,7 +37,10 @@ class DatasetImages:
         return len(self.dataset)
 
     def read(self, index: int) -> tuple[Sample, str]:
-        """Read an image; the type of its stored values is not known."""
+        """Read an image and the type of its stored values; empty if that is not known."""
+        if self.stored and isinstance(self.dataset, StoredDataset):
+            sample, image = self.dataset.stored(index)
+            return sample, _value_type(image)
         return self.dataset[index], ""
 
 

@@ -164,6 +164,18 @@ def test_shards_that_are_not_finished(
     assert str(found.exception).startswith(expected)
 
 
+def test_several_kinds_of_pictures_in_shards(tmp_path: Path, registry: Registry) -> None:
+    photos = make_photos(tmp_path / "photos", count=3, classes=1)
+    with Pictures.open(photos / "a" / "00.jpg") as picture:
+        picture.convert("L").save(photos / "a" / "grey.png")
+    make_shards(photos, tmp_path / "shards", Formats.of(registry))
+    check = check_folder(str(tmp_path / "shards"), registry, Console(quiet=True), workers=0)
+    (kinds,) = [issue for issue in check.issues if issue.kind == "kinds"]
+    assert kinds.text == (
+        "shards: several kinds of images: 3 with 3 channels, 8 bits; 1 with 1 channel, 8 bits"
+    )
+
+
 def test_a_shard_whose_content_changed(tmp_path: Path, registry: Registry) -> None:
     shards = tmp_path / "shards"
     make_shards(make_photos(tmp_path / "photos"), shards, Formats.of(registry))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from shards_setup import make_shards
+from shards_setup import make_photos, make_shards
 from srkit_photos.datasets.folders import image_folder
 from srkit_photos.shards.dataset import ShardPhotos
 from training_setup import assert_same_end, make_tree, run, steps
@@ -32,6 +32,18 @@ def test_samples_equal_those_of_the_files(photos: Path, shards: Path, formats: F
         sample = data[index]
         assert torch.equal(sample.hr, expected.pop(sample.name).hr)
         assert sample.label == ord(sample.name[0]) - ord("a")
+
+
+def test_notes_name_some_of_the_pictures_that_were_left_out(
+    tmp_path: Path, formats: Formats
+) -> None:
+    photos = make_photos(tmp_path / "photos", count=1, classes=1)
+    for number in range(12):
+        (photos / "a" / f"cut{number}.jpg").write_bytes(b"no picture")
+    make_shards(photos, tmp_path / "shards", formats)
+    notes = ShardPhotos(formats=formats, root=str(tmp_path / "shards")).notes
+    assert len(notes) == 11
+    assert notes[-1] == f"{tmp_path}/shards: left out: 2 more; see index.json"
 
 
 def test_pictures_below_the_size_are_refused_at_once(shards: Path, formats: Formats) -> None:
