@@ -56,7 +56,7 @@ def ranking_sheet(ranking: Ranking) -> tuple[Figure, float]:
                 bottom = top - TITLE - CELL - line * (CELL + CAPTION)
                 axis = add_cell(figure, GAP + column * (CELL + GAP), bottom)
                 # One channel is drawn in grey; of three, the colour map is ignored.
-                axis.imshow(image.squeeze(), "gray", vmin=0, vmax=1, interpolation="nearest")
+                axis.imshow(image, "gray", vmin=0, vmax=1, interpolation="nearest")
                 axis.set_anchor("NW")
                 axis.text(0, -0.03, text, transform=axis.transAxes, va="top", fontsize=8)
                 if box is not None:

@@ -82,3 +82,12 @@ def test_axes_on_which_all_costs_are_zero_are_omitted() -> None:
     assert [axis.get_xlabel() for axis in cost_figure(make_ranking(free)).axes] == [
         "seconds per image"
     ]
+
+
+@pytest.mark.parametrize(("channels", "drawn"), [(1, (1, 1)), (3, (1, 1, 3))])
+def test_a_square_of_one_pixel_is_drawn(channels: int, drawn: tuple[int, ...]) -> None:
+    """A square is a quarter as wide as its image."""
+    ranking, pixel = make_ranking(), np.ones((1, 1, channels), np.float32)
+    examples = [replace(one, hr=pixel) for one in ranking.examples]
+    figure, _ = ranking_sheet(replace(ranking, examples=examples))
+    assert figure.axes[1].images[0].get_array().shape == drawn
