@@ -176,7 +176,8 @@ class RunQueue:
         """Read the results of all runs."""
         metrics: dict[str, MetricInfo] = {}
         for run in self.runs.values():
-            metrics = {info.name: info for info in run.metrics} | metrics
+            for info in run.metrics:
+                metrics.setdefault(info.name, info)
         outcomes = [
             read_outcome(run.variant, run.folder, self.reasons.get(name, NOT_YET), run.validated())
             for name, run in self.runs.items()
