@@ -260,7 +260,7 @@ def _identity(recipe: Recipe, networks: Mapping[str, nn.Module]) -> str:
 def _read(journal: Path, identity: str, console: Console) -> dict[int, ImageResult]:
     """Read the complete lines of a journal, or start a new one if its identity is another."""
     lines: list[Any] = []
-    with suppress(FileNotFoundError, ValueError):  # an interrupted call may leave half a line
+    with suppress(FileNotFoundError, ValueError):  # keep the lines before one cut off by a crash
         lines.extend(map(json.loads, journal.read_text().splitlines()))
     if not lines or lines[0].get("identity") != identity:
         if lines:

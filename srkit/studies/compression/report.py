@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,7 @@ def write_compression(found: Compression, folder: Path) -> Path:
     summary = {
         "title": found.title,
         "images": len(found.images),
-        "metrics": {info.name: asdict(info) for info in found.metrics},
+        "metrics": {info.name: info.properties() for info in found.metrics},
         "points": points,
         "deltas": deltas,
         "notes": lines,

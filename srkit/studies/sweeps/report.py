@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from srkit.report._metric_info import MetricInfo
-from srkit.report._tables import (
-    NAMED,
-    Column,
-    format_value,
-    heading,
-    print_columns,
-)
+from srkit.report._tables import NAMED, Column, format_value, heading, print_columns
 from srkit.report.writer import ReportWriter
 from srkit.studies.sweeps.figures import search_figure, variants_figure
 from srkit.studies.sweeps.results import Outcome, Summary, Sweep, tables_of
@@ -200,7 +193,7 @@ def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
         "objective": None if found.objective is None else found.objective.name,
         "best_trial": None if best is None else best.variant.name,
         "metrics": {
-            metric.name: {**asdict(metric), "best": sorted(found.best(metric))}
+            metric.name: {**metric.properties(), "best": sorted(found.best(metric))}
             for metric in found.metrics
         },
         "variants": [row(summary) for summary in found.summaries()],

@@ -31,6 +31,8 @@ def test_files(found: Compression, tmp_path: Path) -> None:
     assert float(rows[-1]["psnr"]) == pytest.approx(point.values["psnr"])
     summary = json.loads((tmp_path / "compression.json").read_text())
     assert summary["points"][0]["psnr"] == "inf"
+    keys = {"unit", "higher_is_better", "protocol", "signed"}
+    assert summary["metrics"]["psnr"].keys() == keys
     assert {row["metric"] for row in summary["deltas"]} == {"psnr", "accuracy"}
     with (tmp_path / "per_image.csv").open(newline="") as file:
         each = list(csv.DictReader(file))

@@ -94,6 +94,8 @@ def test_files(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert [run["failure"] for run in runs] == ["", "", "", "", "the disk is full"]
     found = json.loads(Path("sweep/table.json").read_text())
     assert found["metrics"]["psnr"]["best"] == ["rrdb"]
+    keys = {"unit", "higher_is_better", "protocol", "signed", "best"}
+    assert found["metrics"]["psnr"].keys() == keys
     assert found["variants"][1]["standard_deviation"]["psnr"] == pytest.approx(math.sqrt(0.5))
     assert found["references"][0]["mean"]["psnr"] == "inf"
     assert found["runs"][-1] == {
