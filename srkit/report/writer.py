@@ -28,29 +28,24 @@ class ReportWriter:
 
     Attributes
     ----------
-    paths
-        The files written so far.
     pictures
         The figures written so far, which the page shows in this order.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.paths: list[Path] = []
         self.pictures: list[Picture] = []
 
-    def csv(self, name: str, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
+    def csv(self, name: str, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
         """Write a table; infinite and undefined values are written as ``inf`` and ``nan``."""
-        return self._write(name, csv_text(header, rows))
+        write_file(self.folder / name, csv_text(header, rows))
 
-    def json(self, name: str, tree: Any) -> Path:
+    def json(self, name: str, tree: Any) -> None:
         """Write plain data as strict JSON; NaN becomes null, infinite values become text."""
         text = json.dumps(strict(tree), indent=2, ensure_ascii=False, allow_nan=False)
-        return self._write(name, text + "\n")
+        write_file(self.folder / name, text + "\n")
 
-    def figure(
-        self, name: str, figure: Figure, title: str, caption: str, dpi: float = DPI
-    ) -> Picture:
+    def figure(self, name: str, figure: Figure, title: str, caption: str, dpi: float = DPI) -> None:
         """Write a figure as PNG and add it to the pictures of the page.
 
         Parameters
@@ -64,9 +59,8 @@ class ReportWriter:
         dpi
             Resolution in pixels per inch.
         """
-        picture = Picture(self._write(name, png(figure, dpi)), title, caption)
-        self.pictures.append(picture)
-        return picture
+        path = write_file(self.folder / name, png(figure, dpi))
+        self.pictures.append(Picture(path, title, caption))
 
     def page(self, name: str, template: str, /, *, package: str, **values: Any) -> Path:
         """Write a page that shows `values` and, as ``pictures``, the figures written so far.
@@ -79,9 +73,4 @@ class ReportWriter:
             As for :func:`~srkit.report.render_page`.
         """
         text = render_page(template, package=package, pictures=self.pictures, **values)
-        return self._write(name, text)
-
-    def _write(self, name: str, content: bytes | str) -> Path:
-        path = write_file(self.folder / name, content)
-        self.paths.append(path)
-        return path
+        return write_file(self.folder / name, text)
