@@ -124,8 +124,7 @@ def _sersic(x: Floats, y: Floats, parameters: Floats) -> Floats:
     brightness, x0, y0, log_radius, log_n, e1, e2 = parameters
     index = math.exp(log_n)
     dx, dy = x - x0, y - y0
-    # An ellipse with the area of the circle, for which (a**2 - b**2) / (a**2 + b**2) = hypot(e1,
-    # e2).
+    # An ellipse with the area of the circle: (a**2 - b**2) / (a**2 + b**2) is hypot(e1, e2).
     modulus = min(math.hypot(e1, e2), 0.99)
     square = (dx**2 + dy**2 - e1 * (dx**2 - dy**2) - 2 * e2 * dx * dy) / math.sqrt(1 - modulus**2)
     radius = np.sqrt(np.maximum(square, 1e-6)) / math.exp(log_radius)

@@ -99,8 +99,8 @@ class Npz(Npy):
             raise damaged(path, error) from error
         if array is None:
             raise DataError(
-                f"{path}: contains the arrays {', '.join(names) or '-'}; expected one array, or "
-                f"one named '{PICTURE}'"
+                f"{path}: contains the arrays {', '.join(names) or '(none)'}; expected one array, "
+                f"or one named '{PICTURE}'"
             )
         with naming(path):
             return image_of_array(array)

@@ -19,11 +19,8 @@ from srkit_photos.formats.tiff_exif import page_tags, read_exif
 
 #: Files with more bytes of pixels require 64-bit offsets; the difference is space for tags.
 CLASSIC = 2**32 - 2**25
-
-
+#: Tag of XMP.
 _XMP = 700
-
-
 #: Tags of metadata that is not kept.
 _LEFT_OUT = {"IPTC": (33723,), "GeoTIFF tags": (33550, 33922, 34264, 34735)}
 

@@ -117,8 +117,7 @@ class Torchvision(Classifier):
     def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
         """List the address of the published weights, unless they are cached."""
         _check(model)
-        entry = weights_of(model).get(str(weights))
-        return [] if entry is None else absent(entry)
+        return absent_weights(model, weights)
 
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""
@@ -286,6 +285,12 @@ def place(weights: WeightsEnum) -> Path:
 def absent(weights: WeightsEnum) -> list[str]:
     """List the address of published weights, unless they are cached."""
     return [] if place(weights).is_file() else [weights.url]
+
+
+def absent_weights(model: str, weights: str | Path) -> list[str]:
+    """List the address of weights of a model if they are published and not cached."""
+    entry = weights_of(model).get(str(weights))
+    return [] if entry is None else absent(entry)
 
 
 def missing(what: str, entry: WeightsEnum, error: Exception) -> WeightsError:

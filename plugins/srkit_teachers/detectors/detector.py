@@ -16,15 +16,8 @@ from torchvision.models.detection.image_list import ImageList
 
 from srkit.functional import resize
 from srkit.interfaces import Answer, Boxes, Task
-from srkit_teachers.classifiers.classifier import (
-    Classifier,
-    check_model,
-)
-from srkit_teachers.classifiers.torchvision_models import (
-    absent,
-    open_network,
-    weights_of,
-)
+from srkit_teachers.classifiers.classifier import Classifier, check_model
+from srkit_teachers.classifiers.torchvision_models import absent_weights, open_network
 from srkit_teachers.detectors.regions import RegionAnswer, judge, propose
 
 #: Images are padded to multiples of this for the feature pyramids, as in torchvision.
@@ -102,8 +95,7 @@ class TorchvisionDetection(Classifier):
     def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
         """List the address of the published weights, unless they are cached."""
         _check(model)
-        entry = weights_of(model).get(str(weights))
-        return [] if entry is None else absent(entry)
+        return absent_weights(model, weights)
 
     def forward(self, images: Tensor, stages: Sequence[str] = ()) -> Answer:
         """Run ``(N, 3, H, W)`` images in [0, 1] through pyramid and head in one pass.

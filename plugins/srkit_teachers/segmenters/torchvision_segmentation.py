@@ -14,11 +14,10 @@ from torchvision.models import get_model, list_models, segmentation
 
 from srkit_teachers.classifiers.classifier import Normalise, check_model
 from srkit_teachers.classifiers.torchvision_models import (
-    absent,
+    absent_weights,
     keep_inputs,
     open_network,
     run_keeping,
-    weights_of,
 )
 from srkit_teachers.segmenters.segmenter import Segmenter
 
@@ -85,8 +84,7 @@ class TorchvisionSegmentation(Segmenter):
     def downloads(*, model: str, weights: str | Path, **_: Any) -> list[str]:
         """List the address of the published weights, unless they are cached."""
         _check(model)
-        entry = weights_of(model).get(str(weights))
-        return [] if entry is None else absent(entry)
+        return absent_weights(model, weights)
 
     def judge(self, images: Tensor, stages: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Run the network on normalised ``(N, 3, H, W)`` images: scores and feature maps."""

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import math
-import pickle
-import sys
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from srkit_astro.metrics.detection import detect
 from srkit_astro.metrics.morphology import fit_sersic, half_light_radius
 from srkit_astro.simulation.galaxy_simulation import GalaxySimulation
 from srkit_astro.simulation.lens_simulation import LensSimulation
 
-from srkit.components.options import build, options
-from srkit.components.registry import Registry
-from srkit.errors import PluginError
-from srkit.interfaces import Sample
+from srkit.components.options import build
 from srkit.testing import check_dataset
 
 
@@ -29,32 +22,9 @@ def make(scale: int = 2, **given: Any) -> GalaxySimulation:
     return built
 
 
-def same(one: Sample, other: Sample) -> bool:
-    assert one.lr is not None
-    assert other.lr is not None
-    return torch.equal(one.hr, other.hr) and torch.equal(one.lr, other.lr)
-
-
-def test_it_is_registered_and_documented(registry: Registry) -> None:
-    component = registry.get("datasets", "galaxy_simulation")
-    assert component.factory is GalaxySimulation
-    assert all(option.meaning for option in options(component.factory))
-
-
 def test_contract() -> None:
     check_dataset(make())
     check_dataset(make(3, hr_noise=False, lr_noise=False))
-
-
-def test_samples_depend_on_seed_split_and_index() -> None:
-    data = make()
-    data[7]
-    again = pickle.loads(pickle.dumps(make(length=200)))
-    assert same(data[5], again[5])
-    others = [make(seed=1), make(split="validation"), make(split="test")]
-    assert not any(same(data[5], other[5]) for other in others)
-    assert len({data.galaxy(i) for i in range(30)}) == 30
-    assert make(lr_camera={"fwhm": 0.9}, lr_noise=False).galaxy(5) == data.galaxy(5)
 
 
 def test_samples_have_the_properties_of_lens_samples() -> None:
@@ -129,38 +99,3 @@ def test_seeing_hides_the_index() -> None:
     (hr_disc, lr_disc), (hr_bulge, lr_bulge) = found
     assert hr_bulge - hr_disc > 0.8
     assert abs(lr_bulge - lr_disc) < 0.3
-
-
-def test_samples_without_lr() -> None:
-    whole, alone = make()[0], make(lr="none")[0]
-    assert alone.lr is None
-    assert alone.variance is None
-    assert torch.equal(alone.hr, whole.hr)
-
-
-def test_an_index_out_of_range_is_refused() -> None:
-    with pytest.raises(IndexError, match="no sample 30: there are 30"):
-        make()[30]
-
-
-def test_missing_lenstronomy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "srkit_astro.simulation.sky",
-        *(n for n in sys.modules if n.startswith("lenstronomy")),
-    ):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setitem(sys.modules, "lenstronomy", None)
-    expected = (
-        'the package lenstronomy is not installed; install srkit[astro]: pip install "srkit[astro]"'
-    )
-    with pytest.raises(PluginError) as caught:
-        make()
-    assert str(caught.value) == expected
-
-
-def test_noise_of_hr_and_lr_is_independent() -> None:
-    plain, noiseless = make()[2], make(hr_noise=False)[2]
-    assert plain.lr is not None
-    assert noiseless.lr is not None
-    assert torch.equal(plain.lr, noiseless.lr)
-    assert not np.array_equal(plain.hr, noiseless.hr)

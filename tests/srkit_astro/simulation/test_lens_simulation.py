@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,8 @@ from srkit_astro.simulation.lens_simulation import LensSimulation
 from srkit_astro.simulation.sky import render_galaxy
 from srkit_astro.simulation.substructure import Subhalo, Vortex
 
-from srkit.components.options import build, options, options_model
+from srkit.components.options import build, options_model
 from srkit.components.problems import explain
-from srkit.components.registry import Registry
-from srkit.errors import PluginError
 from srkit.interfaces import Sample
 from srkit.testing import check_dataset
 
@@ -33,13 +29,6 @@ def same(one: Sample, other: Sample) -> bool:
     assert one.lr is not None
     assert other.lr is not None
     return torch.equal(one.hr, other.hr) and torch.equal(one.lr, other.lr)
-
-
-def test_it_is_registered_and_documented(registry: Registry) -> None:
-    component = registry.get("datasets", "lens_simulation")
-    assert component.factory is LensSimulation
-    assert component.summary
-    assert all(option.meaning for option in options(component.factory))
 
 
 @pytest.mark.parametrize("substructure", ["none", "cdm", "vortex", "all"])
@@ -94,16 +83,6 @@ def test_noise_agrees_with_the_camera(camera: str) -> None:
     count = deviation.size
     assert deviation.mean() == pytest.approx(0, abs=4 / count**0.5)
     assert deviation.var() == pytest.approx(1, abs=4 * (2 / count) ** 0.5)
-
-
-def test_samples_depend_on_seed_split_and_index() -> None:
-    data = make()
-    data[7]
-    again = pickle.loads(pickle.dumps(make(length=200)))
-    assert same(data[5], again[5])
-    others = [make(seed=1), make(split="validation"), make(split="test")]
-    assert not any(same(data[5], other[5]) for other in others)
-    assert len({data.lens(i)[0] for i in range(30)}) == 30
 
 
 def test_lenses_of_splits_are_disjoint() -> None:
@@ -169,19 +148,6 @@ def test_invalid_folds_are_refused(given: dict[str, Any], message: str) -> None:
         make(**given)
 
 
-def test_cameras_and_noise_do_not_change_the_lens() -> None:
-    changed = make(hr_noise=False, lr_camera={"fwhm": 0.9, "exposure": 300})
-    assert changed.lens(2) == make().lens(2)
-    assert changed.cameras.lr_camera.exposure == 300
-    assert changed.cameras.lr_camera.zero_point == 28.5
-    plain = make()[2]
-    noiseless = make(hr_noise=False)[2]
-    assert plain.lr is not None
-    assert noiseless.lr is not None
-    assert torch.equal(plain.lr, noiseless.lr)
-    assert not torch.equal(plain.hr, noiseless.hr)
-
-
 def test_seeing_and_exposure_change_lr() -> None:
     good, bad = (make(lr_camera=c)[2] for c in ({}, {"fwhm": 1.2, "exposure": 300}))
     assert good.variance is not None
@@ -223,13 +189,6 @@ def test_substructure_changes_the_arcs_but_not_the_edge(kind: str) -> None:
     assert difference[0].max() < 1e-3 * difference.max()
 
 
-def test_samples_without_lr() -> None:
-    whole, alone = make()[0], make(lr="none")[0]
-    assert alone.lr is None
-    assert alone.variance is None
-    assert torch.equal(alone.hr, whole.hr)
-
-
 def test_masks_mark_the_light_of_the_source() -> None:
     fraction, lenses = 0.25, make(arcs=0.25)
     for index in range(3):
@@ -249,11 +208,6 @@ def test_masks_mark_the_light_of_the_source() -> None:
     assert make()[0].mask is None
 
 
-def test_an_index_out_of_range_is_refused() -> None:
-    with pytest.raises(IndexError, match="no sample 30: there are 30"):
-        make()[30]
-
-
 def test_invalid_options_are_refused() -> None:
     given = {
         "lr_camera": {"seeing": 0.6, "fwhm": -1},
@@ -267,18 +221,3 @@ def test_invalid_options_are_refused() -> None:
     assert "dataset.lr_camera.fwhm: got -1; expected a number greater than 0" in problems
     assert any(p.startswith("dataset.lr_camera.seeing: unknown key 'seeing'") for p in problems)
     assert any("expected the lower end of the range first" in p for p in problems)
-
-
-def test_missing_lenstronomy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "srkit_astro.simulation.sky",
-        *(n for n in sys.modules if n.startswith("lenstronomy")),
-    ):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setitem(sys.modules, "lenstronomy", None)
-    expected = (
-        'the package lenstronomy is not installed; install srkit[astro]: pip install "srkit[astro]"'
-    )
-    with pytest.raises(PluginError) as caught:
-        make()
-    assert str(caught.value) == expected
