@@ -79,9 +79,11 @@ def ssim(sr: Tensor, hr: Tensor, *, span: float = 1.0) -> Tensor:
         )
     from kornia.metrics import ssim as ssim_map
 
+    # In units of the span: for small values, kornia's products would be too small for float32.
+    x, y = sr.float() / span, hr.float() / span
     # Autocast would run the convolutions in bf16, too coarse for differences of squares.
     with torch.autocast(sr.device.type, enabled=False):
-        values: Tensor = ssim_map(sr.float(), hr.float(), SSIM_WINDOW, span, padding="valid")
+        values: Tensor = ssim_map(x, y, SSIM_WINDOW, eps=0.0, padding="valid")
     return values.mean((1, 2, 3))
 
 

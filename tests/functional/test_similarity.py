@@ -83,9 +83,11 @@ def test_identical_images() -> None:
     _, hr = pair()
     assert metrics.psnr(hr, hr).tolist() == [math.inf, math.inf]
     assert metrics.ssim(hr, hr).tolist() == pytest.approx([1, 1])
+    black = torch.zeros(1, 3, 16, 16)
+    assert metrics.ssim(black, black).item() == 1
 
 
-@pytest.mark.parametrize("span", [2.0, 255.0])
+@pytest.mark.parametrize("span", [1e-9, 2.0, 255.0])
 def test_span_scales_with_the_images(span: float) -> None:
     sr, hr = pair()
     for measure in (metrics.psnr, metrics.ssim):
