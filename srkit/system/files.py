@@ -75,6 +75,11 @@ def write_file(path: Path, content: bytes | str) -> Path:
     return path
 
 
+def is_partial(path: Path) -> bool:
+    """Return whether a file is being written atomically, or was when its process was killed."""
+    return path.name.startswith(".") and PARTIAL in path.name
+
+
 def remove_partials(folder: Path, name: str = "*") -> None:
     """Remove the files that processes were writing atomically when they were killed.
 
@@ -85,5 +90,5 @@ def remove_partials(folder: Path, name: str = "*") -> None:
     name
         Pattern of their names.
     """
-    for partial in folder.rglob(f".*{PARTIAL}{name}"):
+    for partial in folder.rglob(f".[0-9]*{PARTIAL}{name}"):
         partial.unlink(missing_ok=True)

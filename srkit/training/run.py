@@ -33,7 +33,7 @@ from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
 from srkit.recipe.values import Length
-from srkit.system.files import write_file
+from srkit.system.files import is_partial, write_file
 from srkit.training.meter import Meter
 from srkit.training.monitor import Monitor
 from srkit.training.rehearsal import rehearse
@@ -342,7 +342,8 @@ def _checkpoint_of(folder: Path) -> Checkpoint | None:
         return load(last)
     if not (folder / "recipe.yaml").is_file():
         raise TrainingError(f"{folder}: contains no run to resume; omit --resume to start one")
-    others = sorted(path.name for path in last.parent.glob("*.safetensors"))
+    found = last.parent.glob("*.safetensors")
+    others = sorted(path.name for path in found if not is_partial(path))
     if others:
         raise TrainingError(
             f"{last}: missing, but there is {', '.join(others)}; copy the checkpoint to resume "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srkit.errors import DataError
 from srkit.images.formats import Formats, ImageFile
-from srkit.system.files import PARTIAL
+from srkit.system.files import is_partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,8 @@ def _find(given: str, formats: Formats) -> list[tuple[Path, Path]]:
     """List the files of an input, each with its path relative to that input."""
     path = Path(given)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and formats.knows(p))
-        # Partial outputs, also of processes that were killed, are not inputs.
-        files = [f for f in files if not (f.name.startswith(".") and PARTIAL in f.name)]
+        found = (p for p in path.rglob("*") if formats.knows(p) and not is_partial(p))
+        files = sorted(file for file in found if file.is_file())
         if not files:
             known = ", ".join(formats.suffixes)
             raise DataError(f"{path}: contains no images; known extensions: {known}")

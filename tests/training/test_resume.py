@@ -31,6 +31,7 @@ from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError, WeightsError
 from srkit.interfaces import Batch
 from srkit.recipe.trees import merge
+from srkit.system.files import PARTIAL
 
 TRAINABLE: dict[str, Any] = {
     "net": {**TEACHER["net"], "trainable": True, "optimiser": {"type": "sgd", "momentum": 0.9}}
@@ -133,7 +134,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run(tree, whole, registry)
     run(tree, killed, registry)
-    (killed / "checkpoints" / "last.safetensors").unlink()
+    checkpoint = killed / "checkpoints" / "last.safetensors"
+    checkpoint.rename(checkpoint.with_name(f".1{PARTIAL}{checkpoint.name}"))  # not yet whole
     with (killed / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "train", "st')  # torn by the kill
     run(tree, killed, registry, resume=True)

@@ -75,7 +75,7 @@ def test_invalid_plans(tmp_path: Path, formats: Formats) -> None:
 
 
 def test_outputs_beside_inputs_are_not_inputs(tmp_path: Path, formats: Formats) -> None:
-    for name in ("a.png", "b.png", "a_x2.png", "c_x2.png"):
+    for name in ("a.png", "b.png", "a_x2.png", "c_x2.png", ".7.partial.b_x2.png", ".partial.b.png"):
         save_picture(tmp_path / name)
     jobs = planned([str(tmp_path)], None, formats, "x2", None)
     assert [(job.source.path.name, job.target.path.name) for job in jobs] == [
