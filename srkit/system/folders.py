@@ -13,8 +13,8 @@ from srkit.errors import DataError, OutputError
 from srkit.system.files import remove_partials, write_file
 from srkit.system.locks import locked
 
-#: The lock file in such a folder.
-LOCK = ".lock"
+#: The lock file in such a folder; a name that no other program uses, since it is removed.
+LOCK = ".srkit.lock"
 
 
 def cache_folder() -> Path:

@@ -39,11 +39,15 @@ def test_a_folder_is_filled_from_the_same_inputs(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").touch()
+    for name in ("thesis.tex", ".lock"):
+        (tmp_path / name).write_text("mine")
     message = f"{tmp_path}: contains files that srkit data test did not write; choose another --out"
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         claim(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "thesis.tex": "mine",
+        ".lock": "mine",
+    }
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -58,6 +62,9 @@ def test_what_a_killed_process_was_writing_is_removed(name: str, tmp_path: Path)
     with atomic(tmp_path / name) as partial:
         partial.touch()
     partial.touch()
+    own = [tmp_path / "a.partial.npy", tmp_path / ".thesis.partial.tex"]
+    for path in own:
+        path.touch()
     claim(tmp_path)
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert sorted(files) == sorted([tmp_path / "made.json", tmp_path / name])
+    files = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {tmp_path / "made.json", tmp_path / name, *own}
