@@ -27,8 +27,7 @@ class Squares:
     @contextmanager
     def __call__(self, device: str | None) -> Iterator[Callable[[int], tuple[int, int]]]:
         def square(item: int) -> tuple[int, int]:
-            begun = self.folder / f"{item}.{time.monotonic_ns()}"
-            begun.touch()
+            (self.folder / f"{item}.{os.getpid()}.{time.monotonic_ns()}").touch()
             if item == 3 and len(list(self.folder.glob("3.*"))) == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
             if item == 4:
@@ -58,14 +57,13 @@ def test_each_item_is_done_once_and_retried_if_its_process_died(tmp_path: Path) 
 
 
 def test_an_error_is_raised_in_the_main_process_and_stops_the_others(tmp_path: Path) -> None:
-    before = set(psutil.Process().children(recursive=True))
     with (
         pytest.raises(ValueError, match="a hundred"),
         closing(run_in_pool([0, 100, 1], LocalPool(2), Squares(tmp_path))) as completed,
     ):
         list(completed)
-    left = set(psutil.Process().children(recursive=True)) - before
-    assert not [each for each in left if "spawn_main" in " ".join(each.cmdline())]
+    started = {int(mark.name.split(".")[1]) for mark in tmp_path.iterdir()}
+    assert started and not any(map(psutil.pid_exists, started))
 
 
 def test_the_number_of_items_started_ahead_is_limited(tmp_path: Path) -> None:
