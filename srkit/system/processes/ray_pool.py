@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 from socket import gethostname
 from typing import Any, Generic
@@ -14,7 +15,7 @@ import torch
 
 from srkit.errors import DataError, SrkitError
 from srkit.system.extras import needs
-from srkit.system.processes.pool import DeathError, Item, Result, Setup, Worker
+from srkit.system.processes.pool import DeathError, Item, Opened, Result, Setup, Worker
 
 #: The address of a cluster of this machine only, which is started for this run.
 LOCAL = "local"
@@ -108,26 +109,27 @@ class _RayWorker(Worker[Item, Result]):
 
 
 class _Actor(Generic[Item, Result]):
-    """Works on items on a host of the cluster; the first one opens the function."""
+    """Works on items on a host of the cluster."""
 
     def __init__(self, setup: Setup[Item, Result], threads: int, folder: str) -> None:
-        self._setup, self._threads, self._folder = setup, threads, folder
-        self._stack, self._opened = ExitStack(), False
+        self._function = Opened(_on_this_host(setup, threads, folder))
 
     def work(self, item: Item) -> Result:
-        if not self._opened:
-            self._open()
         return self._function(item)
 
-    def _open(self) -> None:
-        try:
-            os.chdir(self._folder)  # paths are relative to it
-        except OSError as error:
-            raise DataError(
-                f"{self._folder}: missing on the host {gethostname()}; all hosts of the cluster "
-                "have to share the working directory"
-            ) from error
-        torch.set_num_threads(self._threads)
-        device = "cuda:0" if torch.cuda.is_available() else None
-        self._function = self._stack.enter_context(self._setup(device))
-        self._opened = True
+
+@contextmanager
+def _on_this_host(
+    setup: Setup[Item, Result], threads: int, folder: str
+) -> Iterator[Callable[[Item], Result]]:
+    """Prepare a process of the cluster, and open its function."""
+    try:
+        os.chdir(folder)  # paths are relative to it
+    except OSError as error:
+        raise DataError(
+            f"{folder}: missing on the host {gethostname()}; all hosts of the cluster have to "
+            "share the working directory"
+        ) from error
+    torch.set_num_threads(threads)
+    with setup("cuda:0" if torch.cuda.is_available() else None) as function:
+        yield function
