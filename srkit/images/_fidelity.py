@@ -37,9 +37,13 @@ def what_is_lost(image: Image, file: ImageFile) -> str | None:
         The file; it is assumed to hold everything unless its format states its limits.
     """
     limits = limits_of(file)
-    lost = [*_of_values(image, max(limits.depths))]
-    missing = [part for part in PARTS if part in image.metadata and part not in limits.metadata]
-    missing += [part for part in limits.metadata if limits.is_too_long(image, part)]
+    lost = _of_values(image, max(limits.depths))
+    missing = [
+        part
+        for part in PARTS
+        if part in image.metadata
+        and (part not in limits.metadata or limits.is_too_long(image, part))
+    ]
     if "alpha" in missing:
         lost.append("transparency blended with white")
     named = [PARTS[part] for part in missing if part != "alpha"]

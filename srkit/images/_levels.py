@@ -8,7 +8,7 @@ from srkit.interfaces import Image
 
 
 def is_measured(image: Image) -> bool:
-    """Tell whether an image is of measured values: floats, and not levels of grey."""
+    """Return whether the values of an image are measured: floats, not levels of grey."""
     return bool(image.metadata.get("bits", 32) == 32)
 
 
