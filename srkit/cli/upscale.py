@@ -116,16 +116,34 @@ def upscale(
     overwrite: Overwrite = False,
 ) -> None:
     """Restore images and FITS frames with a trained model."""
-    options = dict(locals())  # the fields of a request, and those of its size
     from srkit.upscaling.request import Request
     from srkit.upscaling.size import Size
 
-    sides = {name: options.pop(name) for name in ("scale", "width", "height", "megapixels")}
     try:
-        request = Request(size=Size(**sides), **options)
+        size = Size(scale, width, height, megapixels)
     except ValueError as error:
         fail(str(error))
-    _run(request)
+    _run(
+        Request(
+            inputs=inputs,
+            out=out,
+            suffix=suffix,
+            model=model,
+            size=size,
+            zero_point=zero_point,
+            self_ensemble=self_ensemble,
+            uncertainty=uncertainty,
+            precision=precision,
+            engine=engine,
+            tile=tile,
+            max_input=max_input,
+            overwrite=overwrite,
+            processes=processes,
+            ray=ray,
+            check=check,
+            compare=compare,
+        )
+    )
 
 
 def _run(request: Request) -> None:
