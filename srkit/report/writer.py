@@ -36,9 +36,9 @@ class ReportWriter:
         self.folder = folder
         self.pictures: list[Picture] = []
 
-    def csv(self, name: str, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    def csv(self, name: str, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
         """Write a table; infinite and undefined values are written as ``inf`` and ``nan``."""
-        write_file(self.folder / name, csv_text(header, rows))
+        return write_file(self.folder / name, csv_text(header, rows))
 
     def json(self, name: str, tree: Any) -> None:
         """Write plain data as strict JSON; NaN becomes null, infinite values become text."""
