@@ -3,6 +3,7 @@
 from srkit.images.arrays import (
     array_of_image,
     channel_axis,
+    check_magnitude,
     image_of_array,
     image_of_values,
     lay_out,
@@ -10,6 +11,7 @@ from srkit.images.arrays import (
     range_between,
     to_depth,
     to_image,
+    without_sentinels,
 )
 from srkit.images.find import find_pictures
 from srkit.images.formats import Formats
@@ -23,6 +25,7 @@ __all__ = [
     "allowed_pixels",
     "array_of_image",
     "channel_axis",
+    "check_magnitude",
     "check_pixels",
     "chunks",
     "find_pictures",
@@ -33,4 +36,5 @@ __all__ = [
     "range_between",
     "to_depth",
     "to_image",
+    "without_sentinels",
 ]

@@ -14,6 +14,12 @@ from srkit.interfaces import Image
 
 #: Largest number of channels that is assumed if the shape alone is ambiguous.
 FEW = 4
+#: Values by which floats mark pixels without a value although no tag says so, of either sign, with
+#: their tolerance: the largest float32 (often written as -3.4e38) and float64, and the fill values
+#: of CF and netCDF.
+SENTINELS = {3.4028235e38: 1e-3, 1.7976931e308: 1e-6, 1e20: 1e-6, 9.969209968386869e36: 1e-6}
+#: Below this, float32 loses digits.
+_SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def image_of_array(array: Values) -> Image:
@@ -35,9 +41,11 @@ def image_of_array(array: Values) -> Image:
     Raises
     ------
     DataError
-        If the array is not an image.
+        If the array is not an image, or its values are too small for float32.
     """
-    return image_of_values(array, channel_axis(array.shape))
+    axis = channel_axis(array.shape)
+    check_magnitude(array)
+    return image_of_values(array, axis)
 
 
 def image_of_values(values: Values, axis: int | None) -> Image:
@@ -173,7 +181,7 @@ def to_depth(values: Values) -> tuple[Values, list[str]]:
     """Convert stored numbers to uint8, uint16 or float32.
 
     Booleans become black and white. Other integers, which are measured values rather than levels,
-    become floats of the same value, as do floats of other precisions.
+    become floats of the same value, as do floats of other precisions. Sentinels become NaN.
 
     Returns
     -------
@@ -188,17 +196,64 @@ def to_depth(values: Values) -> tuple[Values, list[str]]:
         If they are not real numbers, or too large.
     """
     native = values.dtype.newbyteorder("=")
-    if native in (np.uint8, np.uint16, np.float32):
+    if native in (np.uint8, np.uint16):
         return np.asarray(values, native), []
     if values.dtype == bool:
         return values.astype(np.uint8) * np.uint8(255), []
     if values.dtype.kind not in "iuf":
         raise DataError(f"its values are {values.dtype}; expected integers or floats")
+    known, notes = without_sentinels(values) if values.dtype.kind == "f" else (values, [])
+    if native == np.float32:
+        return np.asarray(known, native), notes
     with np.errstate(over="ignore"):
-        floats = values.astype(np.float32)
-    if np.isinf(floats).sum() > np.isinf(values).sum():
+        floats = known.astype(np.float32)
+    if np.isinf(floats).sum() > np.isinf(known).sum():
         raise DataError("its values do not fit in float32; scale them to another unit")
-    return floats, [f"{values.dtype.name} values become float32"]
+    return floats, [f"{values.dtype.name} values become float32", *notes]
+
+
+def without_sentinels(values: Values) -> tuple[Values, list[str]]:
+    """Replace the sentinels of floats by NaN.
+
+    Returns
+    -------
+    values
+        The same array if there are none, else a copy.
+    notes
+        A line for the user that names the sentinels, since their meaning is guessed.
+    """
+    least = min(SENTINELS) * 0.9
+    if float(np.finfo(values.dtype).max) < least:
+        return values, []
+    large = np.unique(values[np.isfinite(values) & (np.abs(values) > least)])
+    found = [
+        value
+        for value in large
+        if any(abs(abs(float(value)) / each - 1) < most for each, most in SENTINELS.items())
+    ]
+    if not found:
+        return values, []
+    listed = ", ".join(f"{value:.6g}" for value in found)
+    marked = np.where(np.isin(values, found), values.dtype.type(np.nan), values)
+    return marked, [f"pixels of {listed} are taken to have no value, though no tag says so"]
+
+
+def check_magnitude(values: Values) -> None:
+    """Check that not all values of an image vanish in float32.
+
+    Raises
+    ------
+    DataError
+        If even the largest has fewer digits in float32 than other numbers.
+    """
+    if values.dtype.kind == "f":
+        sizes = np.abs(values)
+        largest = float(np.max(sizes, where=np.isfinite(sizes), initial=0))
+        if 0 < largest < _SMALLEST:
+            raise DataError(
+                f"its values are too small for float32, at most {largest:.3g}; scale them to "
+                "another unit"
+            )
 
 
 def to_levels(values: Values, data_range: tuple[float, float], bits: int) -> Values:

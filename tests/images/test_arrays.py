@@ -29,6 +29,38 @@ def test_axis_of_the_channels(shape: tuple[int, ...], axis: int | None) -> None:
     assert channel_axis(shape) == axis
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", ">f4"])
+@pytest.mark.parametrize("sentinel", [-3.4028234663852886e38, -3.4e38, 1e20, 9.96921e36])
+def test_sentinels_are_no_values(dtype: str, sentinel: float) -> None:
+    values = np.ones((4, 5), dtype)
+    values[1, 2] = sentinel
+    image = image_of_array(values)
+    holes = image.pixels.isnan()
+    assert int(holes.sum()) == 1 and bool(holes[0, 1, 2])
+    assert image.data_range == (0.0, 1.0)
+    assert image.metadata["notes"][-1] == (
+        f"pixels of {values[1, 2]:.6g} are taken to have no value, though no tag says so"
+    )
+    assert values[1, 2] == np.dtype(dtype).type(sentinel)  # the caller's array is unchanged
+
+
+@pytest.mark.parametrize("large", [9.9e19, 1.001e20, 1e30, -3e38])
+def test_large_values_are_kept(large: float) -> None:
+    values = np.array([[large, 1.0]], np.float32)
+    assert image_of_array(values).pixels.flatten().tolist() == [float(np.float32(large)), 1.0]
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [("f4", 3e-39), ("f8", 1e-300)])
+def test_values_too_small_for_float32(dtype: str, largest: float) -> None:
+    with pytest.raises(DataError) as caught:
+        image_of_array(np.array([[largest, -largest, 0, np.nan]], dtype))
+    assert str(caught.value) == (
+        f"its values are too small for float32, at most {largest:.3g}; scale them to another unit"
+    )
+    tails = np.array([[1e-45, 1e-30]], dtype)  # such as those of a Gaussian
+    assert image_of_array(tails).pixels[0, 0, 1] == np.float32(1e-30)
+
+
 def test_a_stack_of_images_is_not_an_image() -> None:
     with pytest.raises(DataError) as caught:
         channel_axis((1000, 64, 64))
