@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from srkit.functional import Values
-from srkit.images import StoredArray, range_between
+from srkit.images import StoredArray, check_magnitude, range_between
 from srkit.interfaces import Image
-from srkit_photos.formats.arrays import damaged
+from srkit_photos.formats.arrays import damaged, naming
 
 Shape = tuple[int, int, int, int]
 
@@ -50,14 +53,23 @@ class ArraySource:
         self, path: Path, file: BinaryIO, read: Callable[[int, int], Image], outline: Image
     ) -> None:
         self._path, self._file, self._read = path, file, read
-        self.outline = outline
+        self._notes = list(outline.metadata.get("notes", []))
+        self.outline = replace(outline, metadata={**outline.metadata, "notes": self._notes})
 
     def data_range(self, low: float, high: float) -> tuple[float, float]:
-        """Return black and white: (0, 1) for integers; floats can only widen the range."""
+        """Return black and white: (0, 1) for integers; floats can only widen the range.
+
+        Raises
+        ------
+        DataError
+            If all values are too small for float32.
+        """
+        with naming(self._path):
+            check_magnitude(np.array([low, high]))
         return range_between(low, high)
 
     def rows(self, start: int, stop: int) -> Image:
-        """Read rows.
+        """Read rows; their notes are added to those of the outline.
 
         Raises
         ------
@@ -65,9 +77,11 @@ class ArraySource:
             If the file is truncated or damaged.
         """
         try:
-            return self._read(start, stop)
+            part = self._read(start, stop)
         except EOFError as error:
             raise damaged(self._path, error) from error
+        self._notes += [n for n in part.metadata.get("notes", []) if n not in self._notes]
+        return part
 
     def close(self) -> None:
         """Close the file."""

@@ -17,7 +17,14 @@ from srkit.interfaces import Image
 ORIENTATION = 274
 
 
-def to_values(path: Path, image: Image, *, bits: int | None = None, alpha: bool = True) -> Values:
+def to_values(
+    path: Path,
+    image: Image,
+    *,
+    bits: int | None = None,
+    alpha: bool = True,
+    channels: tuple[int, ...] | None = (1, 3),
+) -> Values:
     """Convert an image to the layout of files: ``(H, W)`` or ``(H, W, C)``, opacity last.
 
     Parameters
@@ -25,23 +32,25 @@ def to_values(path: Path, image: Image, *, bits: int | None = None, alpha: bool 
     path
         Path for error messages.
     image
-        Grey or RGB.
+        The image.
     bits
         8 or 16 rounds to integers and clips to the data range; None keeps float32.
     alpha
         Whether to include the opacity.
+    channels
+        Numbers of channels that the file can have, without opacity; None is any number.
 
     Raises
     ------
     DataError
-        If the image is neither grey nor RGB, its opacity has another size, or a value to be stored
-        as an integer is not finite.
+        If the image has another number of channels, its opacity has another size, or a value to be
+        stored as an integer is not finite.
     """
     planes = image.pixels
-    if planes.ndim != 3 or len(planes) not in (1, 3):
+    if planes.ndim != 3 or (channels is not None and len(planes) not in channels):
         raise DataError(
             f"{path}: got an image of shape {tuple(planes.shape)}; a picture file holds 1 or 3 "
-            "channels"
+            "channels; write .tif, .npy or .fits"
         )
     opacity = image.metadata.get("alpha") if alpha else None
     if opacity is not None:
@@ -50,7 +59,8 @@ def to_values(path: Path, image: Image, *, bits: int | None = None, alpha: bool 
                 f"{path}: the opacity is {tuple(opacity.shape[-2:])} and the image "
                 f"{tuple(planes.shape[-2:])}; resize metadata['alpha'] or remove it"
             )
-        low, high = image.data_range
+        # Integers map the data range to their levels; floats are stored as they are.
+        low, high = (0.0, 1.0) if bits is None else image.data_range
         planes = torch.cat([planes, low + (high - low) * opacity.to(planes)])
     with naming(path):
         return lay_out(planes, Image(planes, image.data_range, {"bits": bits}))

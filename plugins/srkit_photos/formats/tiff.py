@@ -25,8 +25,10 @@ from srkit_photos.formats.tiff_pages import (
 class Tiff(Describing):
     """TIFF: integers of 8 or 16 bits, or 32-bit floats, which keep their values.
 
-    Other integers are read as measured values and written as floats. Files with LZW or JPEG
-    compression require the package ``imagecodecs``.
+    Other integers are read as measured values and written as floats. Samples beside the colours are
+    bands, unless they are tagged as opacity; colours that are multiplied by it are divided by it.
+    Values that GDAL's tag NODATA states become NaN. Some compressions require the extra
+    ``srkit[tiff]``.
     """
 
     suffixes = (".tif", ".tiff")

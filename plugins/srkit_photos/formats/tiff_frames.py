@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import numpy as np
-from tifffile import TiffFile, TiffPage, TiffWriter
+from tifffile import TiffFile, TiffWriter
 
 from srkit.errors import DataError
-from srkit.functional import Values
 from srkit.images import StoredArray, outline_of
 from srkit.interfaces import Image
-from srkit_photos.formats.array_windows import ArraySink, ArraySource, laid_out, stored_shape
+from srkit_photos.formats.array_windows import ArraySink, ArraySource, stored_shape
 from srkit_photos.formats.arrays import ORIENTATION, damaged
 from srkit_photos.formats.tiff_exif import add_directories
 from srkit_photos.formats.tiff_pages import (
@@ -23,9 +21,8 @@ from srkit_photos.formats.tiff_pages import (
     stored,
     with_exif,
 )
+from srkit_photos.formats.tiff_rows import PageRows
 
-#: Maximum values of a strip or tile for reading by rows, since each is decoded whole.
-LARGEST_SEGMENT = 2**26
 #: Size of written strips in bytes.
 STRIP = 2**18
 
@@ -66,7 +63,7 @@ def _source(path: Path, file: TiffFile) -> ArraySource | None:
     page = pages[0]
     if len(pages) > 1 or page.axes not in ("YX", "YXS", "SYX"):
         return None  # read whole, which reports the problem
-    rows = _Rows(file, page)
+    rows = PageRows(path, page)
     upright = page.tags.valueof(ORIENTATION, 1) == 1
     if not upright or not rows.small_enough:
         return None
@@ -84,69 +81,6 @@ def _source(path: Path, file: TiffFile) -> ArraySource | None:
         return None
     outline = outline_of(with_exif(path, first), page.imagelength, page.imagewidth)
     return ArraySource(path, cast(BinaryIO, file.filehandle), read, outline)
-
-
-class _Rows:
-    """Rows of a page in the layout of its axes."""
-
-    def __init__(self, file: TiffFile, page: TiffPage) -> None:
-        self._file, self._page = file, page
-        self._planes, _, self._height, self._width, self._samples = page.shaped
-        self._rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, self._height)
-        self._columns = page.tilewidth if page.is_tiled else self._width
-
-    @property
-    def small_enough(self) -> bool:
-        """Whether its parts are small enough to be decoded one by one."""
-        part = self._rows * self._columns * self._samples
-        return bool(self._page.is_memmappable) or part <= LARGEST_SEGMENT
-
-    def read(self, start: int, stop: int) -> Values:
-        page = self._page
-        if page.is_memmappable:
-            shape = self._planes, self._height, self._width, self._samples
-            kind = np.dtype(page.dtype).newbyteorder(self._file.byteorder)
-            handle = cast(BinaryIO, self._file.filehandle)
-            array = StoredArray(handle, page.dataoffsets[0], shape, kind)
-            values = array.read(start, stop)
-        else:
-            values = self._decode(start, stop)
-        axis = {"YX": None, "YXS": -1, "SYX": 0}[page.axes]
-        return laid_out(values, axis)
-
-    def _decode(self, start: int, stop: int) -> Values:
-        """Decode the strips or tiles that contain some rows: ``(planes, rows, W, samples)``."""
-        down, across = (
-            -(-whole // part)
-            for whole, part in ((self._height, self._rows), (self._width, self._columns))
-        )
-        values = np.empty(
-            (self._planes, stop - start, self._width, self._samples), self._page.dtype
-        )
-        for plane in range(self._planes):
-            for row in range(start // self._rows, -(-stop // self._rows)):
-                for column in range(across):
-                    self._place((plane * down + row) * across + column, start, values)
-        return values
-
-    def _place(self, index: int, start: int, values: Values) -> None:
-        """Decode a strip or tile and copy the requested part."""
-        page, handle = self._page, self._file.filehandle
-        handle.seek(page.dataoffsets[index])
-        count = page.databytecounts[index]
-        content = handle.read(count) if count else None
-        if content is not None and len(content) < count:
-            raise EOFError("the file ends before its pixels")
-        part, (plane, _, top, left, _), shape = page.decode(
-            content, index, jpegtables=page.jpegtables
-        )
-        first, last = max(top, start), min(top + shape[1], start + values.shape[1])
-        right = min(left + shape[2], self._width)
-        target = values[plane, first - start : last - start, left:right]
-        if part is None:
-            target[:] = page.nodata
-        else:
-            target[:] = part[0, first - top : last - top, : right - left]
 
 
 class TiffSink(ArraySink):

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tifffile import COMPRESSION, DATATYPE, PHOTOMETRIC, RESUNIT, TiffFile, TiffPage
+import torch
+from tifffile import COMPRESSION, DATATYPE, EXTRASAMPLE, PHOTOMETRIC, RESUNIT, TiffFile, TiffPage
 
 from srkit.errors import DataError
 from srkit.functional import Values
-from srkit.images import check_pixels, to_depth, to_image
+from srkit.images import check_magnitude, check_pixels, range_between, to_depth, to_image
 from srkit.interfaces import Image
 from srkit_photos.formats.arrays import ORIENTATION, naming, to_values, upright
 from srkit_photos.formats.metadata import profile, resolution, xmp_of
 from srkit_photos.formats.tiff_exif import page_tags, read_exif
+from srkit_photos.formats.tiff_rows import page_values
 
 #: Files with more bytes of pixels require 64-bit offsets; the difference is space for tags.
 CLASSIC = 2**32 - 2**25
-#: Tag of XMP.
-_XMP = 700
+#: Tags of XMP, and of GDAL's value for pixels without a value.
+_XMP, _NODATA = 700, 42113
+#: Number of samples of a colour.
+_COLOURS = {
+    PHOTOMETRIC.MINISWHITE: 1,
+    PHOTOMETRIC.MINISBLACK: 1,
+    PHOTOMETRIC.RGB: 3,
+    PHOTOMETRIC.PALETTE: 1,
+    PHOTOMETRIC.SEPARATED: 4,
+    PHOTOMETRIC.YCBCR: 3,
+}
+#: Colours that are stored as they are, and those that are indices.
+_PLAIN, _INDICES = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB), (PHOTOMETRIC.PALETTE,)
+#: Compressions that convert YCbCr to RGB.
+_JPEG = (COMPRESSION.OJPEG, COMPRESSION.JPEG)
+#: Kinds of samples that are opacity; all others are bands.
+_ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 #: Tags of metadata that is not kept.
 _LEFT_OUT = {"IPTC": (33723,), "GeoTIFF tags": (33550, 33922, 34264, 34735)}
 
@@ -34,9 +52,15 @@ def pictures(file: TiffFile, *, first: bool = False) -> list[TiffPage]:
 
 def page_settings(image: Image) -> dict[str, Any]:
     """Return the metadata of a page as arguments of tifffile."""
+    count, has_alpha = len(image.pixels), "alpha" in image.metadata
+    colours = image.metadata.get("colours", 3 if count == 3 else 1)
+    if count < colours:
+        colours = 1
+    extra = ["unspecified"] * (count - colours) + ["unassalpha"] * has_alpha
     return {
-        "photometric": "rgb" if len(image.pixels) == 3 else "minisblack",
-        "extrasamples": ("unassalpha",) if "alpha" in image.metadata else None,
+        "photometric": "rgb" if colours == 3 else "minisblack",
+        "planarconfig": "contig" if count + has_alpha > 1 else None,
+        "extrasamples": extra or None,
         "metadata": None,
         "iccprofile": profile(image),
         "resolution": resolution(image),
@@ -54,7 +78,7 @@ def _xmp_tag(image: Image) -> list[tuple[Any, ...]]:
 def stored(path: Path, image: Image) -> Values:
     """Convert an image to the layout of a page."""
     bits = image.metadata.get("bits")
-    return to_values(path, image, bits=bits if bits in (8, 16) else None)
+    return to_values(path, image, bits=bits if bits in (8, 16) else None, channels=None)
 
 
 def image_of_page(path: Path, page: TiffPage) -> Image:
@@ -69,7 +93,10 @@ def image_of_page(path: Path, page: TiffPage) -> Image:
         raise DataError(f"{path}: its axes are {page.axes}; expected a flat picture")
     if page.compression != COMPRESSION.NONE:
         check_pixels(path, page.imagelength, page.imagewidth)
-    return image_of_rows(path, page, page.asarray())
+    values = page_values(path, page)
+    with naming(path):
+        check_magnitude(values)
+    return image_of_rows(path, page, values)
 
 
 def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
@@ -80,25 +107,151 @@ def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
     DataError
         If they are not a picture.
     """
+    samples = np.atleast_3d(np.moveaxis(stored_rows, 0, -1) if page.axes == "SYX" else stored_rows)
+    layout = samples_of(path, page, samples.shape[-1])
+    values, missing = _without_nodata(page, samples, layout)
     with naming(path):
-        values, notes = to_depth(stored_rows)
-    if page.axes == "SYX":
-        values = np.moveaxis(values, 0, -1)
+        values, notes = to_depth(_at_full_depth(page, values))
+    colours = _colours(path, page, values[..., : layout.colours])
+    bands = [layout.colours + index for index in layout.bands]
+    count = colours.shape[-1]
+    parts = [colours, values[..., bands]] if bands else [colours]
+    if layout.alpha is not None:
+        parts.append(values[..., [layout.colours + layout.alpha]])
+    if len(parts) > 1:
+        colours = np.concatenate(parts, -1, dtype=colours.dtype)
+    values = upright(colours, page.tags.valueof(ORIENTATION, 1))
+    image = to_image(values, alpha=layout.alpha is not None)
+    if layout.premultiplied:
+        image = _unpremultiplied(image, count)
     inks = page.photometric == PHOTOMETRIC.SEPARATED
-    values = _colours(path, page, values)
-    alpha = len(page.extrasamples) == 1
-    colours = (1 if values.ndim == 2 else values.shape[2]) - alpha
-    if colours not in (1, 3):
-        raise DataError(f"{path}: has {colours} channels; expected grey or RGB")
-    image = to_image(upright(values, page.tags.valueof(ORIENTATION, 1)), alpha=alpha)
     known: dict[str, Any] = {
         "icc": None if inks else page.iccprofile,
         "dpi": _dpi(page),
         "xmp": page.tags.valueof(_XMP),
-        "notes": [*notes, *(["CMYK becomes RGB"] if inks else []), *_left_out(page)],
+        "colours": count,
+        "notes": [
+            *missing,
+            *notes,
+            *layout.notes,
+            *(["CMYK becomes RGB"] if inks else []),
+            *_left_out(page),
+        ],
     }
     known = {key: value for key, value in known.items() if value}
     return replace(image, metadata={**image.metadata, **known})
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The meaning of the samples of a pixel.
+
+    Parameters
+    ----------
+    colours
+        Number of the first samples, which are the colour.
+    bands
+        The others that are bands, counted from the first after the colour.
+    alpha
+        The one that is opacity, if any.
+    premultiplied
+        Whether the colours are multiplied by the opacity.
+    notes
+        Messages for the user if a meaning is guessed.
+    """
+
+    colours: int
+    bands: list[int]
+    alpha: int | None
+    premultiplied: bool
+    notes: list[str]
+
+
+def samples_of(path: Path, page: TiffPage, count: int) -> Samples:
+    """Return the meaning of the samples of a page, by its tags.
+
+    Raises
+    ------
+    DataError
+        If there are fewer samples than its colours require.
+    """
+    name = _name(PHOTOMETRIC, page.photometric)
+    colours = _COLOURS.get(page.photometric)
+    if colours is None or count < colours:
+        raise DataError(
+            f"{path}: its colours are {name} in {count} samples; expected grey, RGB, palette or "
+            "CMYK"
+        )
+    extra = count - colours
+    kinds = [*page.extrasamples, *[EXTRASAMPLE.UNSPECIFIED] * extra][:extra]
+    opaque = [index for index, kind in enumerate(kinds) if kind in _ALPHA]
+    alpha = opaque[0] if opaque else None
+    bands = [index for index in range(extra) if index != alpha]
+    notes = []
+    if bands and colours > 1:
+        places = ", ".join(str(colours + index + 1) for index in bands)
+        notes.append(f"the meaning of sample {places} is not stated; read as a band, not opacity")
+    premultiplied = alpha is not None and kinds[alpha] == EXTRASAMPLE.ASSOCALPHA
+    return Samples(colours, bands, alpha, premultiplied, notes)
+
+
+def _name(kind: Any, value: int) -> str:
+    """Return the name of a tag's value, or its number if it is unknown."""
+    try:
+        return str(kind(value).name)
+    except ValueError:
+        return str(int(value))
+
+
+def _without_nodata(page: TiffPage, values: Values, layout: Samples) -> tuple[Values, list[str]]:
+    """Replace the value that the tag of GDAL states for pixels without a value by NaN."""
+    text = page.tags.valueof(_NODATA)
+    if text is None or layout.alpha is not None or page.photometric not in _PLAIN:
+        return values, []
+    try:
+        stated = float(str(text).strip(" \0"))
+    except ValueError:
+        return values, [f"its NODATA value {str(text)!r} is not a number and is not used"]
+    if math.isnan(stated):
+        return values, []
+    with np.errstate(over="ignore", invalid="ignore"):
+        missing = np.array(stated).astype(values.dtype)
+    floats = values.dtype.kind == "f"
+    if not floats and missing != stated:
+        return values, []  # no pixel can have it
+    holes = values == missing
+    notes = [f"pixels of its NODATA value {stated:g} have no value"] if holes.any() else []
+    if not floats:
+        notes.append(f"{values.dtype.name} values become float32, for its NODATA value {stated:g}")
+    kind = values.dtype if floats else np.float32
+    return np.where(holes, np.nan, values).astype(kind), notes
+
+
+def _at_full_depth(page: TiffPage, values: Values) -> Values:
+    """Extend levels of fewer than 8 or 16 bits to these."""
+    bits = page.bitspersample
+    if values.dtype.kind != "u" or bits in (8, 16, 32, 64) or page.photometric in _INDICES:
+        return values
+    kind, white = (np.uint8, 255) if bits < 8 else (np.uint16, 65535)
+    if not 1 < bits < 16:
+        return values
+    most = 2**bits - 1
+    return ((values.astype(np.uint32) * white + most // 2) // most).astype(kind)
+
+
+def _unpremultiplied(image: Image, colours: int) -> Image:
+    """Divide the colours by the opacity; transparent pixels are black."""
+    alpha, pixels = image.metadata["alpha"], image.pixels.clone()
+    if image.metadata["bits"] != 32:
+        white = 2 ** image.metadata["bits"] - 1
+        parts, whole = ((each * white).round().long() for each in (pixels[:colours], alpha))
+        levels = (2 * white * parts + whole) // (2 * whole.clamp(min=1))  # rounded
+        pixels[:colours] = torch.where(whole > 0, levels.clamp(max=white), 0) / white
+        return replace(image, pixels=pixels)
+    pixels[:colours] = torch.where(alpha > 0, pixels[:colours] / alpha, 0.0)
+    finite = pixels[pixels.isfinite()]
+    low, high = (float(each) for each in finite.aminmax()) if finite.numel() else (0.0, 1.0)
+    return replace(image, pixels=pixels, data_range=range_between(low, high))
 
 
 def with_exif(path: Path, image: Image) -> Image:
@@ -123,18 +276,22 @@ def _dpi(page: TiffPage) -> tuple[float, float] | None:
 
 
 def _colours(path: Path, page: TiffPage, values: Values) -> Values:
-    if page.photometric in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB):
+    """Convert the colour samples of a page to grey or RGB."""
+    if page.photometric in _PLAIN:
         return values
-    name = PHOTOMETRIC(page.photometric).name
     if not np.issubdtype(values.dtype, np.integer):
+        name = _name(PHOTOMETRIC, page.photometric)
         raise DataError(f"{path}: has float values with colours {name}; expected grey or RGB")
     white = np.iinfo(values.dtype).max
     if page.photometric == PHOTOMETRIC.MINISWHITE:
         return white - values
     if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
         # Some writers store 8-bit colours times 256, others times 257.
-        return (page.colormap >> 8).astype(np.uint8).T[values]
-    if page.photometric == PHOTOMETRIC.SEPARATED and values.shape[-1] == 4:
+        return (page.colormap >> 8).astype(np.uint8).T[values[..., 0]]
+    if page.photometric == PHOTOMETRIC.YCBCR and page.compression in _JPEG:
+        return values  # decoded to RGB
+    if page.photometric == PHOTOMETRIC.SEPARATED:
         light = white - values.astype(np.uint32)
         return (light[..., :3] * light[..., 3:] // white).astype(values.dtype)
+    name = _name(PHOTOMETRIC, page.photometric)
     raise DataError(f"{path}: its colours are {name}; expected grey, RGB, palette or CMYK")

@@ -12,7 +12,7 @@ import tifffile
 import torch
 from frames_setup import by_windows
 from PIL.ExifTags import IFD, Base
-from srkit_photos.formats import tiff_frames
+from srkit_photos.formats import tiff_frames, tiff_rows
 from srkit_photos.formats.tiff import Tiff
 from upscale_setup import upscale_file
 
@@ -140,7 +140,7 @@ def test_files_that_are_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monk
     tifffile.imwrite(path, np.zeros((61, 83, 4), np.float32), photometric="rgb")
     assert Tiff().open_source(path) is None
     tifffile.imwrite(path, values, compression="zlib", rowsperstrip=61)
-    monkeypatch.setattr(tiff_frames, "LARGEST_SEGMENT", 61 * 83 - 1)
+    monkeypatch.setattr(tiff_rows, "LARGEST_SEGMENT", 61 * 83 - 1)
     assert Tiff().open_source(path) is None
 
 
