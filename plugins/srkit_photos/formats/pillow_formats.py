@@ -26,6 +26,7 @@ from srkit_photos.formats.png_chunks import (
     KEPT,
     XMP,
     Chunk,
+    colour_key,
     is_text,
     profile_chunk,
     read_chunks,
@@ -60,11 +61,14 @@ class _Pillow(Describing):
             If the file is damaged, incomplete, or suspiciously large.
         """
         try:
+            chunks = read_chunks(path)
             with open_picture(path) as picture:
                 orientation = picture.getexif().get(ORIENTATION, 1)
+                key = colour_key(chunks) if chunks else None
+                if key is not None:
+                    picture.info["transparency"] = key
                 values, alpha = _values(picture, path)
                 known = describe(picture)
-            chunks = read_chunks(path)
         except DataError:
             raise
         except Exception as error:  # decoders raise many kinds for a damaged file

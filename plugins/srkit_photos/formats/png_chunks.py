@@ -9,13 +9,17 @@ from pathlib import Path
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Chunks that remain valid for enlarged pictures: colours and texts.
-KEPT = (b"cICP", b"cHRM", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
+KEPT = (b"cICP", b"cHRM", b"gAMA", b"mDCV", b"cLLI", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
 #: Keyword of the text chunk with XMP.
 XMP = b"XML:com.adobe.xmp"
 #: Chunks that take precedence over a gamma.
 _STRONGER = {b"cICP", b"iCCP", b"sRGB"}
 #: The gamma of sRGB, and the tolerance for treating another gamma as equal.
 _USUAL, _ALIKE = 1 / 2.2, 0.01
+#: Colour types of grey and RGB.
+_GREY, _RGB = 0, 2
+#: Bytes of a chunk that are read at once.
+_PART = 2**20
 #: Size of signature and header chunk, after which other chunks can follow.
 _HEAD = len(SIGNATURE) + 25
 
@@ -23,7 +27,13 @@ Chunk = tuple[bytes, bytes]
 
 
 def read_chunks(path: Path) -> list[Chunk]:
-    """Read the chunks of a PNG file except its pixels, as names and contents."""
+    """Read the chunks of a PNG file except its pixels, as names and contents.
+
+    Raises
+    ------
+    ValueError
+        If a chunk is incomplete or its checksum differs; Pillow does not check those of pixels.
+    """
     return list(_walk(path)) if _is_png(path) else []
 
 
@@ -33,15 +43,37 @@ def _is_png(path: Path) -> bool:
 
 
 def _walk(path: Path) -> Iterator[Chunk]:
+    name = b""
     with path.open("rb") as file:
         file.seek(len(SIGNATURE))
-        while len(head := file.read(8)) == 8:
+        while name != b"IEND":
+            head = file.read(8)
+            if len(head) < 8:
+                raise ValueError("the file ends before its chunk IEND")
             length, name = struct.unpack(">I4s", head)
-            if name == b"IDAT":
-                file.seek(length, 1)
-            else:
-                yield name, file.read(length)
-            file.seek(4, 1)
+            content, checksum = b"", zlib.crc32(name)
+            while length > 0 and (part := file.read(min(length, _PART))):
+                length -= len(part)
+                checksum = zlib.crc32(part, checksum)
+                content += part if name != b"IDAT" else b""
+            if file.read(4) != checksum.to_bytes(4):
+                shown = name.decode("ascii", "backslashreplace")
+                raise ValueError(f"the checksum of its chunk {shown} differs")
+            if name != b"IDAT":
+                yield name, content
+
+
+def colour_key(chunks: Iterable[Chunk]) -> int | tuple[int, ...] | None:
+    """Return the transparent colour of a grey or RGB picture, as 8-bit levels, or 16-bit."""
+    found = dict(chunks)
+    depth, colours = found[b"IHDR"][8:10]
+    if b"tRNS" not in found or colours not in (_GREY, _RGB):
+        return None
+    most = 2**depth - 1
+    # Pillow extends few bits to 8, but not the key; only the lower bits of the key are used.
+    stated = struct.unpack(f">{1 if colours == _GREY else 3}H", found[b"tRNS"])
+    key = tuple((each & most) * max(1, 255 // most) for each in stated)
+    return key[0] if colours == _GREY else key
 
 
 def unusual_gamma(chunks: Iterable[Chunk]) -> float | None:
