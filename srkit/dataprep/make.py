@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
@@ -26,6 +26,7 @@ from srkit.system.files import atomic, write_file
 from srkit.system.folders import output_folder
 from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress_bars
+from srkit.system.untrusted import inside
 
 FileFormat = Literal["npy", "fits"]
 
@@ -117,10 +118,10 @@ def locate(folder: Path, part: str, name: str, file_format: FileFormat) -> Path:
     DataError
         If the name leads out of the folder.
     """
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts:
-        raise DataError(f"{name}: is not the name of a file inside a folder")
-    return folder / part / f"{name}.{file_format}"
+    try:
+        return inside(folder / part, f"{name}.{file_format}")
+    except ValueError as error:
+        raise DataError(f"image of the data set: {error}") from None
 
 
 def make(

@@ -12,6 +12,9 @@ from srkit.errors import RecipeError
 from srkit.recipe.trees import merge, override
 from srkit.recipe.yaml_loader import parse_yaml
 
+#: Bytes of a recipe file, at most; shipped ones have below 10,000.
+LARGEST = 1 << 20
+
 
 def load_tree(
     path: str | Path, overrides: Sequence[str] = (), *, sample: bool = False
@@ -66,7 +69,11 @@ def _read_files(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _read_file(path: Path, extended_by: str) -> dict[str, Any]:
     try:
-        tree = parse_yaml(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise RecipeError(str(path), [f"has more than {LARGEST} bytes; is this a recipe?"])
+        tree = parse_yaml(content.decode())
     except FileNotFoundError:
         raise RecipeError(str(path), [f"no such file{extended_by}"]) from None
     except OSError as error:

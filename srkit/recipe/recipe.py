@@ -34,7 +34,7 @@ from srkit.recipe.values import Axis, Scale, without_nulls
 class Recipe(Part):
     """A recipe."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$", description="also names the run folder")
     description: str = ""
     seed: int = Field(0, ge=0)
     scale: Scale = Field(4, description="side of SR over that of LR; a list trains all")

@@ -7,6 +7,8 @@ from srkit.system.folders import cache_folder, check_provenance, output_folder
 from srkit.system.processes.signals import deferred_signals, resumable
 from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress_bars
+from srkit.system.resources import free_memory
+from srkit.system.untrusted import inside, parse_json
 
 __all__ = [
     "atomic",
@@ -14,9 +16,12 @@ __all__ = [
     "check_provenance",
     "deferred_signals",
     "download",
+    "free_memory",
+    "inside",
     "map_in_workers",
     "needs",
     "output_folder",
+    "parse_json",
     "progress_bars",
     "remove_partials",
     "resumable",

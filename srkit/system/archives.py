@@ -8,9 +8,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from srkit.errors import DownloadError
+from srkit.system.untrusted import inside
 
 #: Largest ratio of the unpacked size to the size of an archive; text may have 20, images 1.
 RATIO = 100
@@ -98,11 +99,12 @@ def _extract(archive: Path, folder: Path, strip: int) -> dict[str, int]:
 
 def _safe_name(archive: Path, name: str, strip: int) -> str | None:
     """Return the path relative to the folder; None for files in the folders that are dropped."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
+    try:
+        path = inside(Path(), name)
+    except ValueError:
         raise DownloadError(
             f"{archive}: refused, since its member '{name}' would be written outside the folder"
-        )
+        ) from None
     return "/".join(path.parts[strip:]) or None
 
 

@@ -103,7 +103,7 @@ def download(
                 partial = _Partial(url, target)
                 _receive(partial, console)
                 _accept(partial, checksum)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError if the server redirects to no address
         raise DownloadError(
             f"{url} could not be downloaded ({error}); try again, which resumes the download, or "
             f"download it elsewhere and save it as {target}"
@@ -215,10 +215,9 @@ def _request(partial: _Partial, bars: Progress, task: TaskID) -> None:
             raise OSError(f"the server sent bytes from {start}, not from {have}")
         if start == 0:
             partial.begin(_version(answer))
-        length = answer.headers.get("Content-Length")
-        total = None if length is None else start + int(length)
-        if total is not None:
-            _check_space(partial, total - start)
+        length = answer.headers.get("Content-Length", "")
+        total = start + int(length) if length.isascii() and length.isdecimal() else None
+        _check_space(partial, 0 if total is None else total - start)
         bars.update(task, total=total, completed=start)
         _append(partial, answer, bars, task)
     if total is not None and partial.size() != total:
@@ -248,6 +247,7 @@ def _append(partial: _Partial, answer: Any, bars: Progress, task: TaskID) -> Non
     with partial.path.open("ab") as file:
         try:
             while block := answer.read(BLOCK):
+                _check_space(partial, len(block))  # the server may send more than it announced
                 file.write(block)
                 bars.advance(task, len(block))
         except _BREAKS as error:

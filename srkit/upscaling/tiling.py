@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from threading import get_ident
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 
 from srkit.errors import DataError
+from srkit.system.resources import free_memory
 
 #: Share of the free memory that a tile may take.
 SHARE = 0.5
@@ -180,11 +180,6 @@ def reach(
             return distance
         distance *= 2
     return FARTHEST
-
-
-def free_memory() -> int:
-    """Return the bytes of memory that are available."""
-    return int(psutil.virtual_memory().available)
 
 
 def side_that_fits(network: nn.Module, channels: int, device: torch.device, margin: int) -> int:

@@ -189,8 +189,11 @@ def test_a_wrong_training_setting(write: Write, text: str, problem: str) -> None
 def test_a_recipe_needs_a_name_that_can_be_a_folder(write: Write) -> None:
     assert problems(write("scale: 4\n")) == ["name: missing; it has no default"]
     assert problems(write("name: a/b\n")) == [
-        r"name: got 'a/b'; expected text that matches ^[\w.-]+$"
+        r"name: got 'a/b'; expected text that matches ^\w[\w.-]*$"
     ]
+    for name in ("..", ".", ".hidden", "-x", "a\\b", "a:b"):
+        (problem,) = problems(write(f"name: '{name}'\n"))
+        assert problem.startswith(f"name: got {name!r}; expected text that matches "), name
 
 
 def test_all_problems_are_reported_at_once(write: Write) -> None:
@@ -242,6 +245,7 @@ training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
         (b"name: a\n3: b\n", "not valid YAML: line 2, column 1: this key is not text; quote it"),
         (b"name: a\non: b\n", "not valid YAML: line 2, column 1: this key is not text; quote it"),
         (b"name: a\n[b]: c\n", "not valid YAML: line 2, column 1: this key is not text; quote it"),
+        (b"#" * 2**20 + b"\n", "has more than 1048576 bytes; is this a recipe?"),
         (b"seed: 0b_\n", "not valid YAML: invalid literal for int() with base 2: ''"),
         (
             b"name: !!python/name:os.system\n",

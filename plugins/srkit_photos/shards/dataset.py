@@ -16,7 +16,7 @@ from srkit_photos.datasets.imagenet import class_indices, class_names
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.shards.format import UNLABELLED
 from srkit_photos.shards.reader import ShardReader
-from srkit_photos.shards.storage import SHARD_CACHE_BYTES, LocalShards, open_shards
+from srkit_photos.shards.storage import REMEDY, SHARD_CACHE_BYTES, LocalShards, open_shards
 
 #: Number of shards whose samples are shuffled together.
 TOGETHER = 16
@@ -167,9 +167,15 @@ class ShardPhotos:
 
     def _label(self, index: int) -> int | None:
         label = int(self._reader.rows[self._first + index]["label"])
-        if self._labels is not None and label != UNLABELLED:
-            label = self._labels[label]
-        return None if label == UNLABELLED else label
+        if label == UNLABELLED:
+            return None
+        labels = self._labels or range(len(self.classes or ()))
+        if not 0 <= label < len(labels):
+            raise DataError(
+                f"{self._reader.files.rows_path}: sample {self._first + index} has label {label}, "
+                f"but there are {len(labels)} classes; {REMEDY}"
+            )
+        return labels[label]
 
 
 def _imagenet_labels(root: str, classes: Sequence[str] | None) -> list[int]:

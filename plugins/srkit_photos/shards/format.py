@@ -17,13 +17,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, NonNegativeInt, TypeAdapter, ValidationError
 
 from srkit.errors import DataError
-from srkit.system import write_file
+from srkit.system import inside, parse_json, write_file
 
 #: The list of shards, and the table of samples.
 INDEX, SAMPLES = "index.json", "samples.npy"
@@ -50,13 +51,20 @@ ROW = np.dtype(
 Rows = NDArray[np.void]
 
 
+def _plain(name: str) -> str:
+    """Check that the name of a shard is that of a file in its folder, and not of the index."""
+    if inside(Path(), name).name != name or name.startswith(".") or name in (INDEX, SAMPLES):
+        raise ValueError(f"{name!r} is not the name of a shard")
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """A tar file: its name, its numbers of samples and bytes, and its SHA-256."""
 
-    name: str
-    samples: int
-    bytes: int
+    name: Annotated[str, AfterValidator(_plain)]
+    samples: NonNegativeInt
+    bytes: NonNegativeInt
     sha256: str
 
 
@@ -78,7 +86,7 @@ class Index:
         Names and problems of the pictures that cannot be used.
     """
 
-    shards: Sequence[Shard]
+    shards: Annotated[Sequence[Shard], Field(min_length=1)]
     classes: Sequence[str] | None
     rows: str
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -114,20 +122,18 @@ def parse_index(text: str | bytes, source: str) -> Index:
         If it is damaged, or of another version; `source` names it.
     """
     try:
-        tree = json.loads(text)
+        tree = parse_json(text)
         version = tree["format"]
         if version == FORMAT:
-            return Index(
-                [Shard(**shard) for shard in tree["shards"]],
-                tree["classes"],
-                tree["rows"],
-                tree["made"],
-                [(name, problem) for name, problem in tree["bad"]],
-            )
+            return TypeAdapter(Index).validate_json(text, strict=True)
     except (ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise DataError(
-            f"{source}: is not an index of shards ({type(error).__name__}: {error}); make the "
-            "shards again with srkit data shard"
+            f"{source}: is not an index of shards ({reason}); make the shards again with srkit "
+            "data shard"
         ) from error
     raise DataError(
         f"{source}: has version {version}, but this srkit reads version {FORMAT}; make the shards "
@@ -148,7 +154,9 @@ def read_rows(path: Path, index: Index) -> Rows:
         rows: Rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); {remedy}") from error
-    if rows.dtype != ROW or rows.shape != (len(index),):
+    if rows.dtype != ROW or rows.ndim != 1:
+        raise DataError(f"{path}: is not the table of the samples of shards; {remedy}")
+    if len(rows) != len(index):
         raise DataError(
             f"{path}: has {len(rows)} rows, but the index has {len(index)} samples; {remedy}"
         )
@@ -161,7 +169,8 @@ def name_of(header: bytes) -> str:
         return tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").name
     with tarfile.open(fileobj=io.BytesIO(header), mode="r:") as archive:
         member = archive.next()
-    assert member is not None
+    if member is None:
+        raise tarfile.ReadError("it is empty")
     return member.name
 
 

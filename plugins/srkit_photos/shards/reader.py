@@ -35,7 +35,7 @@ class ShardReader:
     def name(self, index: int) -> str:
         """Read the name of a picture."""
         shard, start, place, *_ = self.rows[index].item()
-        path, header = self._bytes(index, shard, start, place)
+        path, header = self._bytes(index, shard, start, place, 0)
         return self._name(path, index, header)
 
     def read(self, index: int) -> tuple[Path, str, bytes]:
@@ -47,14 +47,20 @@ class ShardReader:
             If the shard is missing or damaged.
         """
         shard, start, place, size, crc, *_ = self.rows[index].item()
-        path, found = self._bytes(index, shard, start, place + size)
+        path, found = self._bytes(index, shard, start, place, size)
         content = found[place - start :]
         if zlib.crc32(content) != crc:
             raise DataError(f"{path}: the checksum of sample {index} is wrong; {REMEDY}")
         return path, self._name(path, index, found[: place - start]), content
 
-    def _bytes(self, index: int, shard: int, start: int, stop: int) -> tuple[Path, bytes]:
-        path = self.files.path(self.files.index.shards[shard])
+    def _bytes(
+        self, index: int, shard: int, start: int, place: int, size: int
+    ) -> tuple[Path, bytes]:
+        """Read the header of a sample, and the first bytes of its content."""
+        shards, stop = self.files.index.shards, place + size
+        if shard >= len(shards) or not start <= place <= stop <= shards[shard].bytes:
+            raise DataError(f"{self.files.rows_path}: row {index} is damaged; {REMEDY}")
+        path = self.files.path(shards[shard])
         try:
             with path.open("rb", buffering=0) as file:
                 file.seek(start)
@@ -70,7 +76,7 @@ class ShardReader:
     def _name(self, path: Path, index: int, header: bytes) -> str:
         try:
             return name_of(header)
-        except tarfile.TarError as error:
+        except (tarfile.TarError, ValueError) as error:
             raise DataError(
                 f"{path}: the header of sample {index} is damaged ({error}); {REMEDY}"
             ) from error

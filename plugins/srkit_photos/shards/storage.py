@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import threading
 import urllib.error
@@ -14,11 +15,21 @@ from typing import Any
 from filelock import FileLock
 
 from srkit.errors import DataError, DownloadError, SrkitError
-from srkit.system import atomic, cache_folder, download, remove_partials, verify, write_file
+from srkit.system import (
+    atomic,
+    cache_folder,
+    download,
+    free_memory,
+    remove_partials,
+    verify,
+    write_file,
+)
 from srkit_photos.shards.format import INDEX, SAMPLES, Shard, parse_index
 
 #: Default size of the cache of a server's shards.
 SHARD_CACHE_BYTES = 100 * 10**9
+#: Bytes of memory that a byte of the index takes when it is parsed, at most.
+PARSED = 32
 #: Seconds without a byte after which a connection counts as dead.
 TIMEOUT = 60
 
@@ -159,7 +170,8 @@ class RemoteShards:
 
     def _make_room(self, shard: Shard) -> None:
         """Remove the least recently read shards until another one fits into the cache."""
-        cached = {path: path.stat() for path in self._cache.glob("shard-*.tar")}
+        paths = {self._cache / each.name for each in self.index.shards}
+        cached = {path: path.stat() for path in paths if path.is_file()}
         used = sum(each.st_size for each in cached.values())
         for path in sorted(cached, key=lambda each: cached[each].st_mtime):
             if used + shard.bytes <= self._cache_bytes:
@@ -203,17 +215,21 @@ def _check_size(path: Path, shard: Shard) -> None:
 
 
 def _fetch(address: str) -> bytes:
+    """Fetch the content of an address, which a server could make larger than memory."""
+    limit = free_memory() // PARSED
     try:
         if address.startswith(("http://", "https://")):
             with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
-                received: bytes = answer.read()
-                return received
-        system, place = _open(address)
-        content: bytes = system.cat_file(place)
-    except OSError as error:
+                content: bytes = answer.read(limit + 1)
+        else:
+            system, place = _open(address)
+            content = system.cat_file(place, end=limit + 1)
+    except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise _unreachable(address, error) from error
+    if len(content) > limit:
+        raise DataError(f"{address}: has more than {limit / 1e6:.0f} MB, too many for this memory")
     return content
 
 
@@ -231,7 +247,7 @@ def _open(address: str) -> tuple[Any, str]:
     return system, str(place)
 
 
-def _unreachable(address: str, error: OSError) -> DataError:
+def _unreachable(address: str, error: Exception) -> DataError:
     return DataError(
         f"{address}: cannot be fetched ({error}); check the address and your permissions"
     )

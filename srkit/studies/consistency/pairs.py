@@ -15,10 +15,10 @@ from srkit.images._levels import is_measured
 from srkit.images.formats import ImageFile
 from srkit.interfaces import CalibratedFormat, Image, WindowedFormat
 from srkit.models.open import Model
+from srkit.system.resources import free_memory
 from srkit.upscaling.frames.files import SMALL_FILE, needed_memory
 from srkit.upscaling.images import describe_source
 from srkit.upscaling.jobs import Job
-from srkit.upscaling.tiling import free_memory
 from srkit.upscaling.upscalers import AnyUpscaler
 
 

@@ -24,11 +24,11 @@ from srkit.interfaces import (
 from srkit.system.files import PARTIAL
 from srkit.system.locks import locked
 from srkit.system.memory import trim_memory
+from srkit.system.resources import free_memory
 from srkit.upscaling.frames.geometry import Window
 from srkit.upscaling.frames.journal import Journal, Strip
 from srkit.upscaling.frames.windows import FrameUpscaler, RestoredWindow
 from srkit.upscaling.jobs import Job
-from srkit.upscaling.tiling import free_memory
 from srkit.upscaling.upscalers import AnyUpscaler
 
 #: LR pixels above which a frame is restored window by window, if its formats can.

@@ -6,6 +6,7 @@ import shutil
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from shards_setup import make_photos, make_shards
@@ -130,3 +131,12 @@ def test_imagenet_classes_by_wnid(photos: Path, tmp_path: Path, formats: Formats
     assert data.classes is not None and data.classes[0] == "tench" and len(data.classes) == 1000
     for sample in (data[i] for i in range(len(data))):
         assert sample.label == {"n01443537": 1, "n01440764": 0}[sample.name.partition("/")[0]]
+
+
+def test_a_label_without_a_class_is_refused(shards: Path, tmp_path: Path, formats: Formats) -> None:
+    folder = Path(shutil.copytree(shards, tmp_path / "shards"))
+    rows = np.load(folder / "samples.npy")
+    rows["label"] = 7
+    np.save(folder / "samples.npy", rows)
+    with pytest.raises(DataError, match=r"samples\.npy: sample 3 has label 7, but there are 3 cl"):
+        ShardPhotos(formats=formats, root=str(folder), start=3)[0]
