@@ -31,10 +31,14 @@ def train(
         bool, typer.Option("--resume", help="Continue from the last checkpoint.")
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    changed: Annotated[
+        bool,
+        typer.Option("--allow-changed-data", help="Resume although files of the data changed."),
+    ] = False,
 ) -> None:
     """Train a recipe, then evaluate it on its test data."""
     command = str(context.info_name)
-    _train(command, recipe, overrides or [], sample, out, resume, processes)
+    _train(command, recipe, overrides or [], sample, out, resume, processes, changed)
 
 
 def _train(
@@ -45,10 +49,12 @@ def _train(
     out: Path | None,
     resume: bool,
     processes: int,
+    changed: bool = False,
 ) -> None:
     from srkit.assembly.build import SPLITS, read
     from srkit.components.registry import Registry
     from srkit.system.processes.children import launch, launched
+    from srkit.weights.runs import is_run
 
     registry = Registry.discover()
     recipe = read(path, registry, overrides, sample=sample, splits=SPLITS)
@@ -58,16 +64,17 @@ def _train(
     if recipe.needs and not launched():
         _check(recipe, registry, path)
         train_needs(recipe, registry, sample, folder, processes)
-        resume = resume and (folder / "recipe.yaml").is_file()  # perhaps only a need was stopped
+        resume = resume and is_run(folder)  # perhaps only a need was stopped
     if processes > 1 and not launched():
         options = ["--out", str(folder), "--processes", str(processes)]
-        options += [name for name, given in (("--sample", sample), ("--resume", resume)) if given]
+        flags = {"--sample": sample, "--resume": resume, "--allow-changed-data": changed}
+        options += [name for name, given in flags.items() if given]
         if status := launch(processes, [command, str(path), *options, "--", *overrides]):
             raise SystemExit(status)
         return
     if recipe.needs:
         recipe = with_needs(recipe, path, registry, sample, folder)
-    _train_here(recipe, registry, path, folder, resume)
+    _train_here(recipe, registry, path, folder, resume, changed)
 
 
 def _check(recipe: Recipe, registry: Registry, path: Path) -> None:
@@ -85,7 +92,9 @@ def _check(recipe: Recipe, registry: Registry, path: Path) -> None:
     rehearse(assembly, process, str(path))
 
 
-def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, resume: bool) -> None:
+def _train_here(
+    recipe: Recipe, registry: Registry, path: Path, folder: Path, resume: bool, changed: bool
+) -> None:
     from srkit.assembly.build import SPLITS, assemble
     from srkit.system.processes.children import first_process
     from srkit.training.loop import Stopped, train
@@ -100,6 +109,7 @@ def _train_here(recipe: Recipe, registry: Registry, path: Path, folder: Path, re
             source=source,
             console=console,
             resume=resume,
+            allow_changed_data=changed,
         )
     except Stopped as stopped:
         if first_process():

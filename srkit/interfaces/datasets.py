@@ -11,7 +11,7 @@ from srkit.interfaces.samples import Extent, Image, Sample, Window
 
 @runtime_checkable
 class Dataset(Protocol):
-    """A sequence of samples; it can also be a :class:`WindowedDataset` or `GroupedDataset`.
+    """A sequence of samples; it can also satisfy other protocols, such as `WindowedDataset`.
 
     Attributes
     ----------
@@ -81,6 +81,15 @@ class StoredDataset(Protocol):
 
     def stored(self, index: int, /) -> tuple[Sample, Image]:
         """Read a sample with the pixels of its file, and the image of the file."""
+        ...
+
+
+@runtime_checkable
+class FingerprintedDataset(Protocol):
+    """A data set whose files could change between the start of a run and its resumption."""
+
+    def fingerprint(self) -> str:
+        """Return a digest of the data, such as :func:`srkit.system.digest_of_states`."""
         ...
 
 

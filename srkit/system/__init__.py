@@ -1,5 +1,6 @@
 """Disk, memory, network and processes; independent of images."""
 
+from srkit.system.digests import digest_of_states
 from srkit.system.downloads import download, verify
 from srkit.system.extras import needs
 from srkit.system.files import atomic, remove_partials, write_file
@@ -15,6 +16,7 @@ __all__ = [
     "cache_folder",
     "check_provenance",
     "deferred_signals",
+    "digest_of_states",
     "download",
     "free_memory",
     "inside",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,22 @@ def digest_of_file(path: Path, algorithm: str = "sha256") -> str:
     """Return the hexadecimal digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def digest_of_states(paths: Iterable[Path]) -> str:
+    """Return a hexadecimal digest of the names, sizes and modification times of files, in order.
+
+    It shows that files were added, removed or replaced, without reading them.
+    """
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    for path in paths:
+        try:
+            state = path.stat()
+            size, time = state.st_size, state.st_mtime_ns
+        except OSError:
+            size = time = -1
+        digest.update(os.fsencode(path) + f"\0{size} {time}\n".encode())
+    return digest.hexdigest()
 
 
 def digest_of_image(image: Tensor) -> bytes:

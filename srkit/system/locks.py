@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,27 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from srkit.errors import OutputError, SrkitError
+
+#: The locks that this process holds.
+_held: set[FileLock] = set()
+
+
+def _let_go() -> None:
+    """Close the locks of the parent in a process that it forked, such as a worker of a loader.
+
+    The operating system releases a lock when the last process that has it open ends; a worker that
+    outlives its killed parent would keep it.
+    """
+    for lock in _held:
+        descriptor = lock._context.lock_file_fd
+        if descriptor is not None:
+            os.close(descriptor)
+            lock._context.lock_file_fd = None
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
@@ -31,6 +53,7 @@ def locked(path: Path, busy: SrkitError) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        _held.add(lock)
     except Timeout:
         raise busy from None
     except OSError as error:
@@ -40,3 +63,4 @@ def locked(path: Path, busy: SrkitError) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         lock.release()
+        _held.discard(lock)

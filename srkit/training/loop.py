@@ -36,10 +36,11 @@ from srkit.interfaces.view import View
 from srkit.models.data_flow import trace_stages, weighted_layers
 from srkit.recipe.trees import flatten
 from srkit.report.writer import ReportWriter
+from srkit.system.processes.children import first_process
 from srkit.system.processes.signals import deferred_signals
 from srkit.training.monitor import Monitor, read_records
 from srkit.training.optimisers import learning_rate_factor
-from srkit.training.run import Run, start
+from srkit.training.run import Run, only_run, start
 from srkit.training.turns import Restored, Turn
 
 #: Keys of a recipe that are not settings by which runs are compared.
@@ -64,6 +65,7 @@ def train(
     source: str,
     console: Console,
     resume: bool = False,
+    allow_changed_data: bool = False,
 ) -> Path:
     """Train a recipe.
 
@@ -79,6 +81,8 @@ def train(
         Where to show progress.
     resume
         Continue from the last checkpoint in `folder`.
+    allow_changed_data
+        Continue even if files of the data were added, removed or replaced since the run started.
 
     Returns
     -------
@@ -92,8 +96,12 @@ def train(
     Stopped
         After SIGINT or SIGTERM; the state is saved.
     """
-    run = start(assembly, folder, source=source, resume=resume)
     with ExitStack() as stack:
+        if first_process():
+            stack.enter_context(only_run(folder))
+        run = start(
+            assembly, folder, source=source, resume=resume, allow_changed_data=allow_changed_data
+        )
         if run.process.is_main_process:
             run.monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
             _introduce(run, run.monitor)

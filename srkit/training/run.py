@@ -8,7 +8,8 @@ import platform
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,16 +30,20 @@ from srkit.assembly.start import load_starting_head, load_starting_weights
 from srkit.data.order import Share
 from srkit.data.truth import task_of
 from srkit.errors import RecipeError, TrainingError
+from srkit.interfaces import FingerprintedDataset
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
 from srkit.recipe.values import Length
 from srkit.system.files import is_partial, write_file
+from srkit.system.folders import LOCK
+from srkit.system.locks import locked
 from srkit.training.meter import Meter
 from srkit.training.monitor import Monitor
 from srkit.training.rehearsal import rehearse
 from srkit.training.turns import make_turns
 from srkit.weights.checkpoints import Checkpoint, load, pack_optimiser, save, unpack_optimiser
+from srkit.weights.runs import ENVIRONMENT, is_run
 from srkit.weights.transfer import warm_start
 
 
@@ -88,6 +93,8 @@ class Run:
         Steps of the run and of an epoch.
     step
         Steps done.
+    data
+        Fingerprints of the data, by their places in the recipe.
     quantity
         What the pixel values of the training images are; None before the first is read.
     meter, monitor
@@ -121,6 +128,7 @@ class Run:
         self.steps_per_epoch = len(assembly.data["train"]) / training.batch_size
         self.total = training.duration.in_steps(self.steps_per_epoch)
         self.step = 0
+        self.data = fingerprints(assembly)
         self.quantity: Quantity | None = None
         self.meter = Meter(training.accumulate)
         self.monitor: Monitor | None = None
@@ -236,6 +244,7 @@ class Run:
             "scalers": [turn.scaler.state_dict() for turn in self.turns],
             "best": None if self.best is None else [self.best.value, self.best.step],
             "recipe": self.recipe.dump(),
+            "data": self.data,
             "quantity": None if self.quantity is None else self.quantity.dump(),
             "versions": versions(self.assembly),
         }
@@ -285,13 +294,50 @@ def _may_rest(network: object, assembly: Assembly) -> bool:
     return network in assembly.teachers.values()
 
 
-def start(assembly: Assembly, folder: Path, *, source: str, resume: bool) -> Run:
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Lock a run folder, so that a single process writes to it; remove it if it stays empty.
+
+    Raises
+    ------
+    TrainingError
+        If another process trains in it.
+    """
+    busy = TrainingError(f"{folder}: another process is training here; wait until it ends")
+    try:
+        with locked(folder / LOCK, busy):
+            yield
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def fingerprints(assembly: Assembly) -> dict[str, str]:
+    """Return a digest of each data set that decides a training, if its files can change."""
+    sources = {f"data.{split}": data for split, data in assembly.data.items() if split != "test"}
+    sources |= {f"data.{split}.mix": data for split, data in assembly.mixed_in.items()}
+    return {
+        place: data.fingerprint()
+        for place, data in sources.items()
+        if isinstance(data, FingerprintedDataset)
+    }
+
+
+def start(
+    assembly: Assembly,
+    folder: Path,
+    *,
+    source: str,
+    resume: bool,
+    allow_changed_data: bool = False,
+) -> Run:
     """Set up a run at its first step, or at the step of its last checkpoint.
 
     Raises
     ------
     SrkitError
-        If the recipe does not fit its data, the folder contains another run, or weights do not fit.
+        If the recipe does not fit its data, the folder contains another run, weights do not fit, or
+        files of the data changed since the run started.
     """
     recipe = assembly.recipe
     checkpoint = _checkpoint_of(folder) if resume else None
@@ -318,6 +364,8 @@ def start(assembly: Assembly, folder: Path, *, source: str, resume: bool) -> Run
     else:
         if problems := changed_since(checkpoint.state["recipe"], recipe):
             raise RecipeError(source, problems)
+        if not allow_changed_data:
+            _check_data(run, checkpoint)
         run.restore(checkpoint)
         if run.step > run.total:
             raise TrainingError(
@@ -340,7 +388,7 @@ def _checkpoint_of(folder: Path) -> Checkpoint | None:
     last = folder / "checkpoints" / "last.safetensors"
     if last.is_file():
         return load(last)
-    if not (folder / "recipe.yaml").is_file():
+    if not is_run(folder):
         raise TrainingError(f"{folder}: contains no run to resume; omit --resume to start one")
     found = last.parent.glob("*.safetensors")
     others = sorted(path.name for path in found if not is_partial(path))
@@ -352,12 +400,25 @@ def _checkpoint_of(folder: Path) -> Checkpoint | None:
     return None
 
 
+def _check_data(run: Run, checkpoint: Checkpoint) -> None:
+    """Check that no file of the data changed since the run started."""
+    before = checkpoint.state.get("data", run.data)
+    changed = [place for place, digest in run.data.items() if before.get(place, digest) != digest]
+    if changed:
+        raise TrainingError(
+            f"{run.folder}: files of {' and '.join(changed)} were added, removed or replaced since "
+            "the run started; restore them, or add --allow-changed-data"
+        )
+
+
 def _open_folder(run: Run, resume: bool) -> None:
     """Write everything that is needed to repeat the run to its folder."""
     folder, process = run.folder, run.process
-    if folder.is_dir() and any(folder.iterdir()) and not resume:
+    if not resume and folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
         raise TrainingError(
             f"{folder}: already contains a run; continue it with --resume or choose another --out"
+            if is_run(folder)
+            else f"{folder}: contains files that srkit train did not write; choose another --out"
         )
     process.wait_for_everyone()  # all have looked before one writes
     if not process.is_main_process:
@@ -372,8 +433,8 @@ def _open_folder(run: Run, resume: bool) -> None:
         "device": str(process.device),
         "processes": process.num_processes,
     }
+    write_file(folder / ENVIRONMENT, json.dumps(environment, indent=2))
     write_file(folder / "recipe.yaml", recipe)
-    write_file(folder / "environment.json", json.dumps(environment, indent=2))
 
 
 def _keep_answers(run: Run) -> None:

@@ -6,7 +6,20 @@ from pathlib import Path
 
 from srkit.errors import TrainingError, WeightsError
 from srkit.recipe.recipe import Recipe
+from srkit.system.untrusted import parse_json
 from srkit.weights.checkpoints import read_state
+
+#: The first file of a run: how it was started, and with which versions.
+ENVIRONMENT = "environment.json"
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is that of a run, rather than that of the user's own files."""
+    try:
+        environment = parse_json((folder / ENVIRONMENT).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(environment, dict) and {"command", "seed", "versions"} <= environment.keys()
 
 
 def checkpoint_of(run: Path) -> Path:

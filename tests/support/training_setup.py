@@ -99,7 +99,13 @@ def validated(pictures: Path) -> Tree:
 
 
 def run(
-    tree: Tree, folder: Path, registry: Registry, *, resume: bool = False, curves: bool = False
+    tree: Tree,
+    folder: Path,
+    registry: Registry,
+    *,
+    resume: bool = False,
+    allow_changed_data: bool = False,
+    curves: bool = False,
 ) -> Path:
     """Train in this process, quietly, and without the figures of the curves by default."""
     recipe = parse_recipe(tree, "test.yaml")
@@ -111,6 +117,7 @@ def run(
             source="test.yaml",
             console=Console(file=io.StringIO()),
             resume=resume,
+            allow_changed_data=allow_changed_data,
         )
 
 

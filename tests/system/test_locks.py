@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from srkit.errors import OutputError
+from srkit.system import locks
 from srkit.system.locks import locked
 
 BUSY = OutputError("busy")
@@ -48,6 +50,30 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         with locked(path, BUSY):
             pass
     assert not path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    wait, end = os.pipe()
+    with locked(path, BUSY):
+        child = os.fork()
+        if child == 0:
+            os.close(end)
+            os.read(wait, 1)  # like a worker that outlives its parent
+            os._exit(0)
+        with pytest.raises(OutputError, match=r"^busy$"), locked(path, BUSY):
+            pass
+        (lock,) = locks._held
+        # A killed process does not unlock, it only closes its files.
+        assert lock._context.lock_file_fd is not None
+        os.close(lock._context.lock_file_fd)
+        lock._context.lock_file_fd = None
+        with locked(path, BUSY):
+            pass
+    os.close(end)
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(wait)
 
 
 def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:

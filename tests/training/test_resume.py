@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -32,6 +33,7 @@ from srkit.errors import RecipeError, TrainingError, WeightsError
 from srkit.interfaces import Batch
 from srkit.recipe.trees import merge
 from srkit.system.files import PARTIAL
+from srkit.training.run import only_run
 
 TRAINABLE: dict[str, Any] = {
     "net": {**TEACHER["net"], "trainable": True, "optimiser": {"type": "sgd", "momentum": 0.9}}
@@ -216,6 +218,62 @@ def test_only_a_run_can_be_resumed(
     assert str(caught.value) == (
         f"{tmp_path / 'none'}: contains no run to resume; omit --resume to start one"
     )
+
+
+def test_files_of_the_user_are_not_replaced(
+    finished: tuple[Tree, Path], tmp_path: Path, registry: Registry
+) -> None:
+    """`srkit train project/recipe.yaml --out project`, with and without --resume."""
+    tree, _ = finished
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("mine")
+    for resume, message in (
+        (True, "contains no run to resume; omit --resume to start one"),
+        (False, "contains files that srkit train did not write; choose another --out"),
+    ):
+        with pytest.raises(TrainingError, match=f"^{re.escape(str(tmp_path))}: {message}$"):
+            run(tree, tmp_path, registry, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+    assert recipe.read_text() == "mine"
+
+
+def test_one_process_trains_in_a_folder(
+    finished: tuple[Tree, Path], tmp_path: Path, registry: Registry
+) -> None:
+    tree, folder = finished
+    before = (folder / "checkpoints" / "last.safetensors").read_bytes()
+    for place, resume in ((folder, True), (tmp_path / "new", False)):
+        with (
+            only_run(place),
+            pytest.raises(TrainingError, match="another process is training here; wait until it"),
+        ):
+            run(tree, place, registry, resume=resume)
+    assert (folder / "checkpoints" / "last.safetensors").read_bytes() == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("change", ["removed", "added", "replaced"])
+def test_changed_data_are_noticed(tmp_path: Path, registry: Registry, change: str) -> None:
+    pictures, folder = make_pictures(tmp_path / "pictures"), tmp_path / "run"
+    tree = make_tree(pictures)
+    del tree["data"]["train"]["dataset"]["labels"]
+    run(tree, folder, registry)
+    picture = pictures / "03.png"
+    if change == "added":
+        shutil.copy(picture, pictures / "99.png")
+    elif change == "removed":
+        picture.unlink()
+    else:
+        os.utime(picture, ns=(1, 1))
+    longer = merge(tree, steps(4))
+    with pytest.raises(TrainingError) as caught:
+        run(longer, folder, registry, resume=True)
+    assert str(caught.value) == (
+        f"{folder}: files of data.train were added, removed or replaced since the run started; "
+        "restore them, or add --allow-changed-data"
+    )
+    run(longer, folder, registry, resume=True, allow_changed_data=True)
+    assert last(folder).state["step"] == 4
 
 
 def test_a_truncated_checkpoint_is_named(

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from srkit.errors import DataError
 from srkit.interfaces import Sample
+from srkit.system import digest_of_states
 from srkit_astro.files.calibration import PhysicalType
 from srkit_astro.files.masked_images import find_images
 from srkit_astro.pairs.reader import CommonProperties, Masked, PairFiles, PairReader, ReadPair
@@ -143,6 +144,11 @@ class LensPairs:
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the names, sizes and modification times of the files."""
+        files = ((each.lr, each.hr, each.variance) for each in self._files)
+        return digest_of_states(path for group in files for path in group if path is not None)
 
     def __getitem__(self, index: int) -> Sample:
         files = self._files[index]

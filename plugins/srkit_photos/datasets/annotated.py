@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.images import Formats, find_pictures
 from srkit.interfaces import VOID, Boxes, Sample
+from srkit.system import digest_of_states, inside, parse_json
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.formats.opening import open_picture
 
@@ -76,6 +76,11 @@ class SegmentationFolder:
             first = f"{self._mask_of(missing[0])}: no such mask of {root / missing[0]}"
             more = len(missing) - 1
             raise DataError(f"{first}; {more} more masks are missing" if more else first)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the names, sizes and modification times of the files."""
+        files = ((self._root / name, self._mask_of(name)) for name in self._names)
+        return digest_of_states(path for pair in files for path in pair)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -157,8 +162,13 @@ class CocoBoxes:
                 f"{annotations}: {over} boxes extend beyond their picture by more than a pixel; "
                 "they are clipped"
             )
-        self._root = root
+        self._root, self._annotations = root, annotations
         self._reader = PhotoReader(formats, None, enlarge=False, mode=mode)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the names, sizes and modification times of the files."""
+        state = digest_of_states(self._root / name for name, _ in self._boxes)
+        return f"{state} {digest_of_states([self._annotations])}"
 
     def __len__(self) -> int:
         return len(self._boxes)
@@ -216,9 +226,9 @@ class Things:
 def _read_boxes(path: Path) -> dict[str, Things]:
     """Read the boxes of each picture, by file name."""
     try:
-        content: Any = json.loads(path.read_text("utf-8"))
+        content: Any = parse_json(path.read_bytes())
         images = {image["id"]: image for image in content["images"]}
-        found = {str(image["file_name"]): Things(_size_of(image)) for image in images.values()}
+        found = {_name_of(image): Things(_size_of(image)) for image in images.values()}
         known = {category["id"] for category in content.get("categories", ())}
         for place, entry in enumerate(content["annotations"]):
             where = f"{path}: annotations[{place}]"
@@ -238,7 +248,7 @@ def _read_boxes(path: Path) -> dict[str, Things]:
                 )
             if not entry.get("iscrowd", 0):
                 row = [left, top, width, height, float(entry["category_id"])]
-                found[str(images[entry["image_id"]]["file_name"])].boxes.append(row)
+                found[_name_of(images[entry["image_id"]])].boxes.append(row)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else f"{error}"
         raise DataError(
@@ -248,6 +258,11 @@ def _read_boxes(path: Path) -> dict[str, Things]:
     if not any(one.boxes for one in found.values()):
         raise DataError(f"{path}: contains no boxes; use image_folder for pictures without boxes")
     return found
+
+
+def _name_of(image: Mapping[str, Any]) -> str:
+    """Return the name of a picture's file, in the folder of pictures."""
+    return inside(Path(), image["file_name"]).as_posix()
 
 
 def _size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:

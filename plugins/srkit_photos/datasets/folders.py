@@ -14,13 +14,16 @@ from srkit.images import Formats, find_pictures
 from srkit_photos.datasets.photos import Entry, Photos, Unreadable, pick
 from srkit_photos.datasets.reading import Mode
 
+#: Digits of a class index, at most: every class has a name in memory.
+DIGITS = 6
+
 
 def image_folder(
     *,
     formats: Formats,
     root: Path,
     labels: Path | None = None,
-    classes: Annotated[int, Field(gt=0)] | Literal["imagenet"] | None = None,
+    classes: Annotated[int, Field(gt=0, lt=10**DIGITS)] | Literal["imagenet"] | None = None,
     size: Annotated[int, Field(gt=0)] | None = None,
     enlarge: bool = False,
     mode: Mode = "rgb",
@@ -104,7 +107,7 @@ def read_labels(path: Path, names: Sequence[str]) -> dict[str, int]:
     if not path.is_file():
         raise DataError(f"{path}: no such labels file")
     present, labels = set(names), dict[str, int]()
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.DictReader(file)
         columns = rows.fieldnames or []
         if not {"path", "class_index"} <= set(columns):
@@ -118,8 +121,10 @@ def read_labels(path: Path, names: Sequence[str]) -> dict[str, int]:
                 raise DataError(f"{where}: no such picture '{name}'")
             if name in labels:
                 raise DataError(f"{where}: '{name}' already has a label")
-            if not (index.isascii() and index.isdigit()):
-                raise DataError(f"{where}: the class index is '{index}'; expected 0, 1, 2, ...")
+            if not (index.isascii() and index.isdigit() and len(index) <= DIGITS):
+                raise DataError(
+                    f"{where}: the class index is '{index[:20]}'; expected 0, 1, 2, ..."
+                )
             labels[name] = int(index)
     missing = [name for name in names if name not in labels]
     if missing:

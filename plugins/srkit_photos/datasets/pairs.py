@@ -12,6 +12,7 @@ from srkit.errors import DataError
 from srkit.functional import Values
 from srkit.images import Formats, to_image
 from srkit.interfaces import Extent, Sample, Window
+from srkit.system import digest_of_states
 from srkit_photos.datasets.array_cache import ArrayCache
 from srkit_photos.datasets.reading import Mode, to_mode
 
@@ -31,6 +32,10 @@ class Pair:
     name: str
     hr: Path
     lr: Path | None = None
+
+
+def _files(pairs: Sequence[Pair]) -> list[Path]:
+    return [path for pair in pairs for path in (pair.hr, pair.lr) if path is not None]
 
 
 class PicturePairs:
@@ -76,6 +81,10 @@ class PicturePairs:
         lr = None if pair.lr is None else self._read(pair.lr)
         return Sample(pair.name, hr[:, :height, :width], lr)
 
+    def fingerprint(self) -> str:
+        """Return a digest of the names, sizes and modification times of the files."""
+        return digest_of_states(_files(self._pairs))
+
     def _read(self, path: Path) -> Tensor:
         image = self._formats.read(path)
         if image.data_range != (0.0, 1.0) or not image.pixels.isfinite().all():
@@ -102,8 +111,7 @@ class CachedPairs:
         self.channels = 3 if mode == "rgb" else 1
         self.notes: list[str] = []
         self._pairs, self._mode = list(pairs), mode
-        pictures = [path for pair in pairs for path in (pair.hr, pair.lr) if path is not None]
-        self._cache = ArrayCache(cache, pictures, formats)
+        self._cache = ArrayCache(cache, _files(pairs), formats)
         self._extents = [self._measure(pair) for pair in pairs]
 
     def _measure(self, pair: Pair) -> Extent:
@@ -131,6 +139,10 @@ class CachedPairs:
         if pair.lr is None or window.lr is None:
             return Sample(pair.name, hr)
         return Sample(pair.name, hr, self._cut(pair.lr, window.lr))
+
+    def fingerprint(self) -> str:
+        """Return a digest of the names, sizes and modification times of the files."""
+        return digest_of_states(_files(self._pairs))
 
     def _cut(self, path: Path, place: tuple[slice, slice]) -> Tensor:
         values: Values = self._cache.open(path)[place]

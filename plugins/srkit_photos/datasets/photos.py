@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -11,6 +12,7 @@ from typing import Literal
 from srkit.errors import DataError
 from srkit.images import Formats
 from srkit.interfaces import Sample
+from srkit.system import digest_of_states
 from srkit_photos.datasets.reading import Mode, PhotoReader
 
 Unreadable = Literal["error", "skip"]
@@ -86,6 +88,10 @@ class Photos:
         pixels, data_range = self._reader.read(path)
         return Sample(entry.name, pixels, label=entry.label, data_range=data_range)
 
+    def fingerprint(self) -> str:
+        """Return a digest of the names, sizes and modification times of the files."""
+        return digest_of_states(self._root / entry.name for entry in self._entries)
+
     def _skip_unusable(self, least_side: int) -> None:
         usable, problems = [], []
         for index, entry in enumerate(self._entries):
@@ -116,7 +122,7 @@ def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:
     """
 
     def draw(entry: Entry) -> bytes:
-        return blake2b(f"{seed}/{entry.name}".encode(), digest_size=8).digest()
+        return blake2b(os.fsencode(f"{seed}/{entry.name}"), digest_size=8).digest()
 
     by_class: dict[int | None, list[Entry]] = {}
     for entry in sorted(entries, key=draw):

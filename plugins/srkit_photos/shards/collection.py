@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -70,7 +71,7 @@ def _read_list(path: Path) -> tuple[list[str], list[int | None]]:
     names: list[str] = []
     labels: list[int | None] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
             columns = rows.fieldnames or []
             if "path" not in columns:
@@ -80,14 +81,14 @@ def _read_list(path: Path) -> tuple[list[str], list[int | None]]:
                 )
             for row in rows:
                 index = row.get("class_index")
-                if "class_index" in columns and not (index and index.isascii() and index.isdigit()):
+                if "class_index" in columns and not re.fullmatch(r"[0-9]{1,6}", index or ""):
                     raise DataError(
                         f"{path}, line {rows.line_num}: got class_index '{index}'; expected 0, 1, "
                         "2, ..."
                     )
                 names.append(row["path"])
                 labels.append(int(index) if index else None)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, csv.Error) as error:
         raise DataError(
             f"{path}: cannot be read ({error}); expected a folder of pictures, or a CSV file"
         ) from error

@@ -24,7 +24,7 @@ from srkit.studies.sweeps.results import Sweep, read_outcome
 from srkit.system.files import write_file
 from srkit.system.processes.children import Job
 from srkit.weights.checkpoints import read_state
-from srkit.weights.runs import is_trained
+from srkit.weights.runs import is_run, is_trained
 
 #: Keys that concern the whole sweep; the recipes of its variants do not have them.
 SWEEP_KEYS = ("sample", "variants", "repeat", "search")
@@ -136,7 +136,7 @@ class VariantRun:
         self.table.unlink(missing_ok=True)  # it may belong to an earlier version of the recipe
         write_file(self.recipe_file, self.text())
         arguments = ["train", str(self.recipe_file), "--out", str(self.folder)]
-        if (self.folder / "recipe.yaml").is_file():
+        if is_run(self.folder):
             arguments.append("--resume")
         return Job(self.name, arguments, self.output, self.output.with_suffix(".lock"))
 
