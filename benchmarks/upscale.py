@@ -59,7 +59,6 @@ def main() -> None:
     if arguments.reference:
         hr = read(arguments.reference)
         results["psnr_db"] = {name: psnr(sr, hr) for name, sr in outputs.items()}
-    results["start_up_seconds"] = min(start_up() for _ in range(arguments.rounds))
     Console().print(as_table(results))
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -149,15 +148,6 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def start_up() -> float:
-    """Return the seconds that the command line needs to interpolate a tiny image."""
-    with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / "picture.png"
-        Image.new("RGB", (8, 8)).save(picture)
-        command = [sys.executable, "-m", "srkit", "upscale", str(picture), "-m", "bicubic"]
-        return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
-
-
 def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     """Return the best of the rounds, since other programs can only slow a round down."""
     best = {
@@ -206,7 +196,6 @@ def as_table(results: dict[str, Any]) -> Table:
     table.add_row("PSNR to plain in dB", "", *apart)
     if "psnr_db" in results:
         table.add_row("PSNR in dB", *(f"{results['psnr_db'][name]:.3f}" for name in METHODS))
-    table.add_row("start-up in seconds", "", f"{results['start_up_seconds']:.2f}", "")
     return table
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from srkit.cli.imports import heavy_imports
 from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import new_console
 from srkit.cli.run_folders import run_folder, with_needs
@@ -32,12 +33,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Compare a run with baselines on its test data: tables, images, report."""
-    from srkit.assembly.build import read
+    with heavy_imports():
+        from srkit.assembly.build import read
+        from srkit.evaluation.run import evaluate
     from srkit.components.registry import Registry
-    from srkit.evaluation.run import evaluate
-    from srkit.studies.compression.measure import measure_compression
-    from srkit.studies.compression.report import print_compression, write_compression
-    from srkit.system.processes.signals import resumable
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=["test"])
@@ -48,6 +47,10 @@ def evaluate(
     if task == "restoration":
         evaluate(loaded, registry, folder, source=str(recipe), console=console, out=out)
         return
+    from srkit.studies.compression.measure import measure_compression
+    from srkit.studies.compression.report import print_compression, write_compression
+    from srkit.system.processes.signals import resumable
+
     with resumable(folder):
         compared = measure_compression(
             loaded, registry, folder, source=str(recipe), console=console, out=out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from srkit.cli.imports import heavy_imports
 from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import print_json
 from srkit.components.commands import CommandGroup
@@ -16,7 +17,8 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
     """Print a recipe with everything that it extends, all overrides and all defaults."""
     import yaml
 
-    from srkit.assembly.build import complete, read
+    with heavy_imports():
+        from srkit.assembly.build import complete, read
     from srkit.components.registry import Registry
 
     registry = Registry.discover()
@@ -28,11 +30,12 @@ def show(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False
 @app.command()
 def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = False) -> None:
     """Check a recipe: build its components and run them on a few images, without downloads."""
-    from accelerate import PartialState
+    with heavy_imports():
+        from accelerate import PartialState
 
-    from srkit.assembly.build import SPLITS, assemble, read
+        from srkit.assembly.build import SPLITS, assemble, read
+        from srkit.training.rehearsal import rehearse
     from srkit.components.registry import Registry
-    from srkit.training.rehearsal import rehearse
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS, download=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkit.cli.imports import heavy_imports
 from srkit.cli.options import Overrides, RecipeFile, Sample
 from srkit.cli.output import new_console
 from srkit.cli.run_folders import needs_of, run_folder, with_needs
@@ -51,7 +52,8 @@ def _train(
     processes: int,
     changed: bool = False,
 ) -> None:
-    from srkit.assembly.build import SPLITS, read
+    with heavy_imports():
+        from srkit.assembly.build import SPLITS, read
     from srkit.components.registry import Registry
     from srkit.system.processes.children import launch, launched
     from srkit.weights.runs import is_run

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from srkit.cli.imports import heavy_imports
 from srkit.cli.options import ImagePrecision, SelfEnsemble, ZeroPoint
 from srkit.cli.output import fail, new_console
 
@@ -116,8 +117,9 @@ def upscale(
     overwrite: Overwrite = False,
 ) -> None:
     """Restore images and FITS frames with a trained model."""
-    from srkit.upscaling.request import Request
-    from srkit.upscaling.size import Size
+    with heavy_imports():
+        from srkit.upscaling.request import Request
+        from srkit.upscaling.size import Size
 
     try:
         size = Size(scale, width, height, megapixels)

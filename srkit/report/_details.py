@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from srkit.report._pictures import Pixels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: Side of an image in inches.
 CELL = 1.75
@@ -48,6 +50,8 @@ def add_cell(figure: Figure, left: float, bottom: float) -> Axes:
 
 def mark_box(axis: Axes, image: Pixels, box: CropBox) -> None:
     """Draw the outline of a square on an image."""
+    from matplotlib.patches import Rectangle
+
     height, width = image.shape[:2]
     corner = (box.left * width - 0.5, box.top * height - 0.5)
     size = (ZOOM * width, ZOOM * height)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
-from matplotlib.colors import AsinhNorm, Normalize
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Normalize
 
 #: Perceptually uniform for values and for maps of metrics, diverging for differences.
 VALUES, DIFFERENCES, MAPS = "inferno", "RdBu_r", "cividis"
@@ -37,6 +37,8 @@ def brightness_scale(*images: NDArray[np.float32]) -> Normalize:
     *images
         Images of any shape; values that are not finite are ignored.
     """
+    from matplotlib.colors import AsinhNorm, Normalize
+
     values = np.concatenate([image[np.isfinite(image)] for image in images])
     low, high = float(values.min()), float(values.max())
     if low == high:
@@ -53,6 +55,8 @@ def difference_scale(brightness: Normalize, *differences: NDArray[np.float32]) -
 
     Nothing is clipped; values that are not finite are ignored.
     """
+    from matplotlib.colors import AsinhNorm, Normalize
+
     largest = max(float(np.abs(d[np.isfinite(d)]).max(initial=0.0)) for d in differences) or 0.5
     if isinstance(brightness, AsinhNorm):
         return AsinhNorm(linear_width=brightness.linear_width, vmin=-largest, vmax=largest)
@@ -64,6 +68,8 @@ def round_ticks(norm: Normalize) -> list[float]:
 
     These are 0 and 1, 2 or 5 times powers of 10; even steps if a scale far from 0 has too few.
     """
+    from matplotlib.ticker import MaxNLocator
+
     assert norm.vmin is not None and norm.vmax is not None
     chosen: list[float] = []
     for value in _round_values(norm):
@@ -118,6 +124,8 @@ def draw_scale_bar(axis: Axes, width: int, pixel_scale: float) -> None:
     pixel_scale
         Side of a pixel in arcsec.
     """
+    from matplotlib.patheffects import withStroke
+
     longest = LONGEST * width * pixel_scale
     power = 10.0 ** math.floor(math.log10(longest))
     length = max(digit * power for digit in (1, 2, 5) if digit * power <= longest)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from srkit import __version__
 
 
@@ -52,6 +50,8 @@ def render_page(template: str, *, package: str, **values: Any) -> str:
     values
         What the template shows.
     """
+    import jinja2
+
     packages = dict.fromkeys((package, "srkit.report"))
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),

@@ -1,4 +1,4 @@
-"""The style of all figures."""
+"""The style of all figures; matplotlib, which takes long, is imported with the first of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from typing import TYPE_CHECKING, Any
 
 from srkit.report._metric_info import ORIGINAL
 from srkit.report._tables import short_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -41,6 +40,8 @@ DPI = 150
 @contextmanager
 def style() -> Iterator[None]:
     """Set the style of the figures drawn in this context."""
+    import matplotlib
+
     with matplotlib.rc_context(STYLE):
         yield
 
@@ -64,6 +65,8 @@ def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
     size
         Width and height of each, in inches.
     """
+    from matplotlib.figure import Figure
+
     rows = math.ceil(count / columns)
     columns = math.ceil(count / rows)
     figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
@@ -98,6 +101,8 @@ def log_scale(axis: Axes, values: Sequence[float], margin: float = 0.5) -> None:
     margin
         Minimum margin at each end, in decades.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     known = [value for value in values if value]
     low, high = math.log10(min(known)), math.log10(max(known))
     margin = max(margin, 0.15 * (high - low))

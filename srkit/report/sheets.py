@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 from srkit.interfaces import Sample
 from srkit.report.colour_scales import VALUES, brightness_scale, draw_scale_bar, label_bar
 from srkit.report.plotting import shorten, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 #: Pairs side by side, and their size in inches.
 COLUMNS, WIDTH, HEIGHT = 3, 4.7, 2.35
@@ -29,6 +32,8 @@ def pair_sheet(samples: Sequence[Sample]) -> Figure:
     samples
         At least one sample, each with LR.
     """
+    from matplotlib.figure import Figure
+
     rows = -(-len(samples) // COLUMNS)
     columns = min(len(samples), COLUMNS)
     with style():

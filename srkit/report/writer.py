@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from srkit.report._tables import csv_text, strict
 from srkit.report.pages import Picture, render_page
 from srkit.report.plotting import DPI, png
 from srkit.system.files import write_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ReportWriter:

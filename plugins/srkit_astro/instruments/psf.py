@@ -21,10 +21,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
-from astropy.io import fits
-from astropy.stats import gaussian_sigma_to_fwhm
 from pydantic import AfterValidator, Discriminator, Field, FiniteFloat, Tag, model_validator
-from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
 from srkit.components import Options
@@ -36,6 +33,9 @@ WINGS = 1e-3
 
 #: Smallest FWHM in HR pixels, for which the quadrature holds, and largest half width of a kernel.
 FINEST, LARGEST = 0.1, 1024
+
+#: FWHM of a Gaussian over its standard deviation.
+GAUSSIAN_FWHM = math.sqrt(8 * math.log(2))
 
 _Slope = Annotated[FiniteFloat, Field(gt=1)]
 SlopeRange = _Slope | Annotated[tuple[_Slope, _Slope], AfterValidator(ordered)]
@@ -86,7 +86,7 @@ class GaussianPsf(_Model):
         self, pixel: float, half: int, sources: Sequence[torch.Generator], device: torch.device
     ) -> Tensor:
         """Integrate over pixels with the error function: ``(N, k, k)``."""
-        sigma = draw(self.fwhm, sources).to(device)[:, None] / (gaussian_sigma_to_fwhm * pixel)
+        sigma = draw(self.fwhm, sources).to(device)[:, None] / (GAUSSIAN_FWHM * pixel)
         edges = torch.arange(-half, half + 2, dtype=torch.float64, device=device) - 0.5
         fraction: Tensor = torch.erf(edges / (math.sqrt(2) * sigma)).diff()
         return fraction[:, :, None] * fraction[:, None, :]
@@ -405,6 +405,8 @@ def _airy_fwhm(obscuration: float) -> float:
 
 def _read(path: Path) -> np.ndarray[Any, Any]:
     """Read an array from FITS or NPY."""
+    from astropy.io import fits
+
     try:
         if path.suffix.lower() == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
@@ -419,6 +421,8 @@ def _read(path: Path) -> np.ndarray[Any, Any]:
 
 def _resampling(count: int, ratio: float, half: int) -> Tensor:
     """Return the matrix from `count` pixels to ``2 half + 1`` pixels, `ratio` times wider."""
+    from scipy.interpolate import make_interp_spline  # here, since the import takes long
+
     edges = np.arange(count + 1) - count / 2
     cumulative = np.vstack([np.zeros(count), np.cumsum(np.eye(count), axis=0)])
     wanted = (np.arange(-half, half + 2) - 0.5) * ratio

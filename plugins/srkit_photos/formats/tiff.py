@@ -1,25 +1,14 @@
-"""TIFF, through tifffile."""
+"""TIFF, through tifffile, which is imported with the first such file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from tifffile import TiffFile, TiffWriter
-
 from srkit.errors import DataError
 from srkit.interfaces import FormatLimits, Image, ImageSink, ImageSource
 from srkit_photos.formats.arrays import damaged
 from srkit_photos.formats.metadata import Describing
-from srkit_photos.formats.tiff_exif import add_directories
-from srkit_photos.formats.tiff_pages import (
-    CLASSIC,
-    image_of_page,
-    page_settings,
-    pictures,
-    stored,
-    with_exif,
-)
 
 
 class Tiff(Describing):
@@ -69,6 +58,10 @@ class Tiff(Describing):
         return TiffSink(path, outline, fresh=fresh)
 
     def _read(self, path: Path, *, first: bool) -> list[Image]:
+        from tifffile import TiffFile
+
+        from srkit_photos.formats.tiff_pages import image_of_page, pictures, with_exif
+
         try:
             with TiffFile(path) as file:
                 images = [image_of_page(path, page) for page in pictures(file, first=first)]
@@ -84,6 +77,11 @@ class Tiff(Describing):
 
     def write_pages(self, path: Path, images: Sequence[Image]) -> None:
         """Write images as the pages of one file, each like :meth:`write`."""
+        from tifffile import TiffWriter
+
+        from srkit_photos.formats.tiff_exif import add_directories
+        from srkit_photos.formats.tiff_pages import CLASSIC, page_settings, stored
+
         pages = [stored(path, image) for image in images]
         large = sum(page.nbytes for page in pages) > CLASSIC
         with TiffWriter(path, bigtiff=large, byteorder="<") as file:

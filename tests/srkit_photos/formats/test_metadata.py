@@ -235,7 +235,7 @@ def test_exif_of_a_tiff(
 ) -> None:
     PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", exif=_camera(), icc_profile=SRGB)
     if big:
-        monkeypatch.setattr("srkit_photos.formats.tiff.CLASSIC", 0)
+        monkeypatch.setattr("srkit_photos.formats.tiff_pages.CLASSIC", 0)
     for source, target in (("a.jpg", "b.tif"), ("b.tif", "c.tif"), ("c.tif", "d.jpg")):
         assert _upscale(tmp_path / source, tmp_path / target, upscaler, formats) == []
     with tifffile.TiffFile(tmp_path / "c.tif") as file:
