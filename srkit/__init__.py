@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from srkit.hookspecs import hookimpl
@@ -22,6 +23,9 @@ __all__ = [
     "load_recipe",
     "upscale",
 ]
+
+# torch reads this when it is imported: operations that MPS of Apple lacks run on the CPU.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 _MODULES = {
     "SrkitError": "srkit.errors",

@@ -135,7 +135,7 @@ class NIQE:
         view = metric_input(
             sr, data_range=batch.data_range, channel=channel, crop=self.crop, quantize=True
         )
-        grey = (255 * view[:, 0]).double().cpu().numpy().round()
+        grey = (255 * view[:, 0]).cpu().double().numpy().round()
         return sr.new_tensor([distance(self.pristine, each) for each in grey], dtype=torch.float32)
 
 

@@ -16,6 +16,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.errors import DataError, RecipeError
 from srkit.interfaces import Batch
 from srkit.recipe.recipe import Recipe
+from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
 
 
@@ -79,7 +80,7 @@ def set_up_process(recipe: Recipe, source: str) -> PartialState:
     RecipeError
         If the device cannot train in the recipe's precision.
     """
-    cpu = not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU")
+    cpu = default_device().type == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
     process = PartialState(cpu=cpu)
     if recipe.training.precision == "fp16" and process.device.type != "cuda":
         raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])

@@ -45,7 +45,7 @@ def classify(evaluator: Evaluator) -> Classification | None:
             labels = labels_of(batch, teacher.classes, f"classifier '{name}'")
             with autocast(assembly, batch.hr.device):
                 answer = teacher(View.of(batch, assembly.stretch).stretched.hr)
-            probabilities = answer.logits.double().softmax(1)
+            probabilities = answer.logits.cpu().double().softmax(1)
             rows += zip(labels.tolist(), probabilities.tolist(), strict=True)
     if process.num_processes > 1:
         rows = gather_object(rows)

@@ -26,6 +26,7 @@ from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.interfaces import Answer, Batch, Dataset, PooledMetric, TeacherMetric
 from srkit.interfaces.view import View
 from srkit.report._metric_info import MetricInfo
+from srkit.system.devices import synchronize
 
 
 @dataclass(slots=True)
@@ -149,8 +150,7 @@ class Evaluator:
         return rows
 
     def _seconds_since(self, start: float) -> float:
-        if self.process.device.type == "cuda":
-            torch.cuda.synchronize(self.process.device)
+        synchronize(self.process.device)
         return time.perf_counter() - start
 
     def _measure(
@@ -174,7 +174,7 @@ class Evaluator:
                     found = metric(sr, batch)
             except ValueError as error:
                 raise DataError(f"metrics.{name} on {batch.names[0]}: {error}") from error
-            values[name] = found.double().tolist() if isinstance(found, Tensor) else found
+            values[name] = found.cpu().double().tolist() if isinstance(found, Tensor) else found
         return values
 
     def _predictions(self, answers: Mapping[str, Answer], count: int) -> Sequence[int | None]:

@@ -1,5 +1,6 @@
 """Pure functions on tensors and arrays."""
 
+from srkit.functional.float64 import float64_device
 from srkit.functional.medians import row_medians
 from srkit.functional.resizing import (
     Kernel,
@@ -32,6 +33,7 @@ __all__ = [
     "Values",
     "check_equal_shapes",
     "difference",
+    "float64_device",
     "luma",
     "mae",
     "metric_input",

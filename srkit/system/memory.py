@@ -19,8 +19,9 @@ class PeakMemory:
     """Measures how far memory use rises above its level when this object was created.
 
     On a GPU this is the memory that torch has allocated; on a CPU, the resident memory of the
-    process, measured every 5 ms. Memory that was freed before is first returned to the system,
-    where the C library can do that (glibc).
+    process. torch keeps no peak of MPS, whose memory is measured every 5 ms, as is that of the CPU.
+    Memory that was freed before is first returned to the system, where the C library can do that
+    (glibc).
 
     Parameters
     ----------
@@ -34,17 +35,19 @@ class PeakMemory:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._cuda = device if device.type == "cuda" else None
+        self._device = device
+        self._counts = device.type not in ("cpu", "mps")  # then torch itself keeps the peak
         gc.collect()
         trim_memory()
+        self._module = torch.get_device_module(device)
         self._start = self._used()
         self.peak = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> PeakMemory:
-        if self._cuda is not None:
-            torch.cuda.reset_peak_memory_stats(self._cuda)
+        if self._counts:
+            self._module.reset_peak_memory_stats(self._device)
             return self
         self._stop.clear()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -52,8 +55,8 @@ class PeakMemory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._cuda is not None:
-            self._record(torch.cuda.max_memory_allocated(self._cuda))
+        if self._counts:
+            self._record(self._module.max_memory_allocated(self._device))
         if self._thread is not None:
             self._stop.set()
             self._thread.join()
@@ -67,8 +70,10 @@ class PeakMemory:
         self.peak = max(self.peak, used - self._start)
 
     def _used(self) -> int:
-        if self._cuda is not None:
-            return torch.cuda.memory_allocated(self._cuda)
+        if self._counts:
+            return int(self._module.memory_allocated(self._device))
+        if self._device.type == "mps":
+            return int(self._module.current_allocated_memory())
         return int(psutil.Process().memory_info().rss)
 
 

@@ -14,6 +14,7 @@ from srkit.errors import WeightsError
 from srkit.functional._self_ensemble import self_ensemble as average_over_turns
 from srkit.interfaces import Batch, View
 from srkit.models.open import Model
+from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
 from srkit.upscaling.tiling import NEGLIGIBLE, OF_LEVELS, reach, restore_tiled, side_that_fits
 
@@ -50,8 +51,7 @@ class NetworkRunner:
             )
         self.model, self.engine = model, engine
         self.self_ensemble, self.uncertainty, self.given_tile = self_ensemble, uncertainty, tile
-        on_gpu = torch.cuda.is_available() and engine == "torch"
-        self.device = torch.device(device or ("cuda" if on_gpu else "cpu"))
+        self.device = torch.device(device or (default_device() if engine == "torch" else "cpu"))
         if engine == "openvino" and self.device.type != "cpu":
             raise ValueError(f"the engine openvino runs on the CPU, got the device {device}")
         if self.device.type == "cpu":

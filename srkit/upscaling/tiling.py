@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from srkit.errors import DataError
-from srkit.system.resources import free_memory
+from srkit.system.devices import memory_of, release_memory
 
 #: Share of the free memory that a tile may take.
 SHARE = 0.5
@@ -135,8 +135,7 @@ def _restore_tile(
                 f"a tile of {side} pixels does not fit into memory; free some, or use a smaller "
                 "network"
             ) from error
-    if lr.device.type == "cuda":
-        torch.cuda.empty_cache()
+    release_memory(lr.device)
     for quarter in tile.divided(side // 2, margin()):
         yield from _restore_tile(restore, lr, quarter, side // 2, margin)
 
@@ -145,7 +144,8 @@ def out_of_memory(error: Exception) -> bool:
     """Return whether an error means that memory ran out, on a GPU or a CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return "allocate memory" in str(error)  # a plain RuntimeError of torch's CPU allocator
+    # Plain errors of torch's CPU allocator and of its MPS backend.
+    return "allocate memory" in str(error) or "out of memory" in str(error)
 
 
 def reach(
@@ -193,8 +193,7 @@ def side_that_fits(network: nn.Module, channels: int, device: torch.device, marg
         16 to 1024.
     """
     needed = 4 * _bytes_of_largest_layer(network, channels, device)
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
-    whole = int((SHARE * free / needed) ** 0.5)
+    whole = int((SHARE * memory_of(device) / needed) ** 0.5)
     return max(SMALLEST, min(LARGEST, whole - 2 * margin))
 
 

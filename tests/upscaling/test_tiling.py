@@ -100,5 +100,5 @@ def test_the_side_depends_on_free_memory(monkeypatch: pytest.MonkeyPatch) -> Non
     network, device = _network(3), torch.device("cpu")
     # The largest layer takes 1 + 4 values of 4 bytes for a pixel, or 2 x 4 where it shuffles.
     for free, expected in ((4 * 32 * 2 * 100**2, 100 - 2 * 3), (10**12, 1024), (1, 16)):
-        monkeypatch.setattr("srkit.upscaling.tiling.free_memory", lambda f=free: f)
+        monkeypatch.setattr("srkit.upscaling.tiling.memory_of", lambda _, f=free: f)
         assert side_that_fits(network, 1, device, 3) == expected

@@ -46,7 +46,7 @@ def measure_bands(measure: Callable[..., float], *images: Tensor) -> Tensor:
         bad = int((~image.isfinite()).sum())
         if bad:
             raise ValueError(f"{bad} of {image.numel()} values are not finite; fill them first")
-    arrays = [image.detach().double().cpu().numpy() for image in images]
+    arrays = [image.detach().cpu().double().numpy() for image in images]
     values = [
         mean_of_defined([measure(*bands) for bands in zip(*channels, strict=True)])
         for channels in zip(*arrays, strict=True)

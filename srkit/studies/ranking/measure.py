@@ -29,6 +29,7 @@ from srkit.studies.metrics import build_metrics, measure_image
 from srkit.studies.ranking.bootstrap import FEW, Difference, paired_difference
 from srkit.studies.ranking.results import Cost, Example, Ranking
 from srkit.studies.ranking.testset import Pair, TestSet
+from srkit.system.devices import default_device
 from srkit.system.memory import PeakMemory
 from srkit.system.progress import progress_bars
 from srkit.upscaling.normalisation import as_bands
@@ -159,7 +160,7 @@ class _Ranker:
         precision: Precision,
     ) -> None:
         self.testset, self.metrics, self.precision = testset, metrics, precision
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = default_device()
         self.names: list[str] = []
         self.examples: dict[int, Example] = {}
         self.results: list[ModelResult] = []
@@ -241,8 +242,9 @@ class _Ranker:
 
     def _notes(self) -> list[str]:
         where = f"a CPU with {torch.get_num_threads()} thread(s)"
-        if self.device.type == "cuda":
-            where = torch.cuda.get_device_name(self.device)
+        if self.device.type != "cpu":
+            report = getattr(torch.get_device_module(self.device), "get_device_name", None)
+            where = report(self.device) if report else self.device.type
         notes = [*self.testset.notes, f"Computed on {where} in {self.precision}."]
         count = len(self.testset)
         if count == 1:

@@ -20,6 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
+from srkit.system.devices import device_of_rank
 from srkit.system.processes.workers import end_with_main_process
 
 #: How often the process of an item may die before the item is given up.
@@ -198,7 +199,7 @@ class _LocalWorker(Worker[Item, Result]):
         return result
 
     def stop(self) -> None:
-        with suppress(BrokenProcessPool, ProcessLookupError):
+        with suppress(BrokenProcessPool, OSError):  # it may have ended
             os.kill(self._process.result(), signal.SIGTERM)
         self._executor.shutdown(cancel_futures=True)
 
@@ -239,8 +240,7 @@ def _begin(setup: Setup[Item, Result], rank: int, count: int) -> None:
     signal.signal(signal.SIGTERM, _exit)
     end_with_main_process()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
-    gpus = torch.cuda.device_count()
-    _function = Opened(setup(f"cuda:{rank % gpus}" if gpus else None))
+    _function = Opened(setup(device_of_rank(rank)))
 
 
 def _apply(item: Any) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, Generic
 import torch
 
 from srkit.errors import DataError, SrkitError
+from srkit.system.devices import device_of_rank
 from srkit.system.extras import needs
 from srkit.system.processes.pool import DeathError, Item, Opened, Result, Setup, Worker
 
@@ -131,5 +132,5 @@ def _on_this_host(
             "share the working directory"
         ) from error
     torch.set_num_threads(threads)
-    with setup("cuda:0" if torch.cuda.is_available() else None) as function:
+    with setup(device_of_rank(0)) as function:
         yield function

@@ -57,7 +57,7 @@ class Journal:
     def read(self) -> bool:
         """Read the journal of an earlier run; return False if it is missing or of another task."""
         try:
-            stored = json.loads(self.path.read_text())
+            stored = json.loads(self.path.read_text("utf-8"))
             content = stored["content"]
             if stored["seal"] != _seal(content) or content["task"] != self.task:
                 return False
