@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -47,6 +49,9 @@ app.add_typer(plugins.app, name="plugin")
 
 def main() -> None:
     """Run the command line; errors that the user can fix are printed without a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Windows may encode it in cp1252, which has no arrows; stderr escapes what is missing.
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except SrkitError as error:

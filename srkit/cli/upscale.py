@@ -168,7 +168,7 @@ def _run(request: Request) -> None:
     from_stream, to_stream = _streams(request)
     failures: list[str] = []
     console = new_console(stderr=to_stream)
-    with TemporaryDirectory() as folder, allow(request.max_input):
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, allow(request.max_input):
         if from_stream or to_stream:
             place = Path(folder)
             jobs = [plan_stream(request.inputs[0], request.out, formats, request.suffix, place)]

@@ -143,7 +143,7 @@ def _is_unpacked(archive: Archive, folder: Path) -> bool:
     """Return whether all files of an archive are there, with their sizes."""
     path = _record_of(archive, folder)
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text("utf-8"))
         files = record["files"].items()
         return record["url"] == archive.url and all(
             (folder / name).stat().st_size == size for name, size in files

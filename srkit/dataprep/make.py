@@ -222,7 +222,7 @@ def _describe(pairs: Pairs, file_format: FileFormat, first: Sample) -> dict[str,
 def _write_missing(writer: PairWriter, count: int, workers: int, console: Console) -> list[Row]:
     """Write the pairs that are missing and record each; return the rows of all, in order."""
     rows = {row.index: row for row in _recorded(writer)}
-    names = {row.name for row in rows.values()}
+    names = {row.name.casefold() for row in rows.values()}
     missing = [index for index in range(count) if index not in rows]
     # A killed process may have left half a line.
     header = ("index", "name", "label")
@@ -233,12 +233,12 @@ def _write_missing(writer: PairWriter, count: int, workers: int, console: Consol
         for row in map_in_workers(writer.write, missing, workers):
             if isinstance(row, SrkitError):
                 raise row
-            if row.name in names:
+            if row.name.casefold() in names:
                 raise DataError(
-                    f"{row.name}: two images of the data set have this name; names must be unique, "
-                    "since each becomes a file name"
+                    f"{row.name}: two images of the data set have this name, in upper or lower "
+                    "case; names must be unique, since each becomes a file name"
                 )
-            names.add(row.name)
+            names.add(row.name.casefold())
             rows[row.index] = row
             lines.writerow(astuple(row))
             file.flush()

@@ -7,7 +7,14 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from srkit.components.problems import explain
 from srkit.errors import RecipeError
@@ -28,13 +35,15 @@ from srkit.recipe.parts import (
     TrainingSpec,
     UncertaintySpec,
 )
-from srkit.recipe.values import Axis, Scale, without_nulls
+from srkit.recipe.values import Axis, Scale, file_name, without_nulls
 
 
 class Recipe(Part):
     """A recipe."""
 
-    name: str = Field(pattern=r"^\w[\w.-]*$", description="also names the run folder")
+    name: Annotated[str, AfterValidator(file_name)] = Field(
+        pattern=r"^\w[\w.-]*$", description="also names the run folder"
+    )
     description: str = ""
     seed: int = Field(0, ge=0)
     scale: Scale = Field(4, description="side of SR over that of LR; a list trains all")

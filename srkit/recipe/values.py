@@ -17,6 +17,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from srkit.system.files import is_file_name
+
 
 @dataclass(frozen=True, slots=True)
 class Length:
@@ -51,6 +53,13 @@ def _length(given: Any) -> Length:
     if unit == "steps" and not float(match[1]).is_integer():
         raise ValueError(f"got {given!r}; expected a whole number of steps")
     return Length(float(match[1]), unit)
+
+
+def file_name(given: str) -> str:
+    """Check that a folder can have this name on every system."""
+    if not is_file_name(given):
+        raise ValueError(f"got {given!r}; expected a name that a folder can have on Windows, too")
+    return given
 
 
 Duration = Annotated[

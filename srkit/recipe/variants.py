@@ -14,6 +14,7 @@ from srkit.errors import RecipeError, nearest
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.trees import set_key
 from srkit.recipe.values import Axis
+from srkit.system.files import is_file_name
 
 #: Keys of the whole sweep, which are the same for all variants.
 COMMON = ("name", "extends", "needs", "sample", "variants", "repeat", "search")
@@ -152,7 +153,7 @@ def _check_labels(axes: Mapping[str, Sequence[_Choice]]) -> Iterator[str]:
         for label, count in Counter(choice.label for choice in choices).items():
             if count > 1:
                 yield f"variants.{name}: '{label}' occurs {count} times"
-            if not re.fullmatch(r"\w[\w.-]*", label):
+            if not (re.fullmatch(r"\w[\w.-]*", label) and is_file_name(label)):
                 yield (
                     f"variants.{name}: '{label}' cannot be used as a folder name; use a name of "
                     "letters, digits, _ . -, with the changes that it makes"

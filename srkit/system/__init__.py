@@ -3,7 +3,7 @@
 from srkit.system.digests import digest_of_states
 from srkit.system.downloads import download, verify
 from srkit.system.extras import needs
-from srkit.system.files import atomic, remove_partials, write_file
+from srkit.system.files import atomic, is_file_name, remove_partials, write_file
 from srkit.system.folders import cache_folder, check_provenance, output_folder
 from srkit.system.processes.signals import deferred_signals, resumable
 from srkit.system.processes.workers import map_in_workers
@@ -20,6 +20,7 @@ __all__ = [
     "download",
     "free_memory",
     "inside",
+    "is_file_name",
     "map_in_workers",
     "needs",
     "output_folder",

@@ -108,7 +108,8 @@ def download(
             f"{url} could not be downloaded ({error}); try again, which resumes the download, or "
             f"download it elsewhere and save it as {target}"
         ) from error
-    lock.unlink(missing_ok=True)  # processes that still wait for it will find the target
+    with suppress(PermissionError):  # on Windows, while other processes wait for it
+        lock.unlink(missing_ok=True)  # they will find the target
     return target
 
 
@@ -120,7 +121,7 @@ def _verify_existing(target: Path, checksum: str | None, url: str) -> Path:
     """Verify a file that exists, if its checksum is known."""
     recorded = _recorded(target)
     if checksum is None and recorded.is_file():
-        checksum = f"sha256:{recorded.read_text().split()[0]}"
+        checksum = f"sha256:{recorded.read_text('utf-8').split()[0]}"
     if checksum is not None:
         verify(target, checksum, str(target), f"delete it and download {url} again")
     return target
@@ -147,7 +148,7 @@ class _Partial:
     def version(self) -> str | None:
         """Return the server's name for the version that this is part of, if it is known."""
         with suppress(OSError, ValueError):
-            notes = json.loads(self.notes.read_text())
+            notes = json.loads(self.notes.read_text("utf-8"))
             if notes["url"] == self.url:
                 version: str = notes["version"]
                 return version
@@ -157,7 +158,7 @@ class _Partial:
         self.notes.unlink(missing_ok=True)
         self.path.write_bytes(b"")
         if version is not None:
-            self.notes.write_text(json.dumps({"url": self.url, "version": version}))
+            self.notes.write_text(json.dumps({"url": self.url, "version": version}), "utf-8")
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -271,7 +272,7 @@ def _accept(partial: _Partial, checksum: str | None) -> None:
     recorded = _recorded(partial.target)
     known, remedy = checksum, f"try again, or download it elsewhere and save it as {partial.target}"
     if known is None and recorded.is_file():
-        known = f"sha256:{recorded.read_text().split()[0]}"
+        known = f"sha256:{recorded.read_text('utf-8').split()[0]}"
         remedy = f"this was that of the first download; to accept the new one, delete {recorded}"
     if known is not None:
         try:

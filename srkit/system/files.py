@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,11 @@ from srkit.errors import OutputError
 
 #: Part of the temporary name of a file that is being written.
 PARTIAL = ".partial."
+#: What Windows does not accept as the name of a file: devices, and some characters.
+_REFUSED = re.compile(
+    r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[<>:\"/\\|?*\x00-\x1f].*|.*[. ]|",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @contextmanager
@@ -73,6 +79,22 @@ def write_file(path: Path, content: bytes | str) -> Path:
     with atomic(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether a file can have this name on Linux, on macOS and on Windows.
+
+    Parameters
+    ----------
+    name
+        The name, without a folder.
+
+    Returns
+    -------
+    bool
+        False for ``nul.fits`` and ``a:b``, for instance.
+    """
+    return _REFUSED.fullmatch(name) is None
 
 
 def is_partial(path: Path) -> bool:

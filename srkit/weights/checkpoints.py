@@ -111,10 +111,15 @@ def pack_optimiser(optimiser: Optimizer) -> tuple[dict[str, Tensor], dict[str, A
 
 
 def unpack_optimiser(optimiser: Optimizer, tensors: Tensors, rest: Mapping[str, Any]) -> None:
-    """Restore the state of an optimiser from the results of :func:`pack_optimiser`."""
+    """Restore the state of an optimiser from the results of :func:`pack_optimiser`.
+
+    The tensors are copied: an optimiser keeps those that it is given, and while one is mapped from
+    a checkpoint, Windows refuses to replace the file.
+    """
     state: dict[int, dict[str, Any]] = {}
     for name, value in {**tensors, **rest}.items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
+        own = value.clone() if isinstance(value, Tensor) else value
+        state.setdefault(int(index), {})[key] = own
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -194,6 +194,9 @@ def test_a_recipe_needs_a_name_that_can_be_a_folder(write: Write) -> None:
     for name in ("..", ".", ".hidden", "-x", "a\\b", "a:b"):
         (problem,) = problems(write(f"name: '{name}'\n"))
         assert problem.startswith(f"name: got {name!r}; expected text that matches "), name
+    assert problems(write("name: aux.small\n")) == [
+        "name: got 'aux.small'; expected a name that a folder can have on Windows, too"
+    ]
 
 
 def test_all_problems_are_reported_at_once(write: Write) -> None:

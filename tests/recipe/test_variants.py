@@ -66,7 +66,12 @@ def test_null_removes_axes_and_choices() -> None:
 
 def test_all_problems_of_the_axes_are_reported_at_once() -> None:
     wrong = {
-        "net": {"mine": {"name": "x"}, "a/b": {"training.batch_size": 2}, "c": {"a..b": 1}},
+        "net": {
+            "mine": {"name": "x"},
+            "a/b": {"training.batch_size": 2},
+            "con": {},
+            "c": {"a..b": 1},
+        },
         "seed": [0, 0, [1, 2]],
         "scale": [],
         "training.batch_size": [4],
@@ -75,6 +80,8 @@ def test_all_problems_of_the_axes_are_reported_at_once() -> None:
         "variants.seed: lists and mappings require names; use NAME: {seed: VALUE}",
         "variants.scale: is empty; add values or remove it",
         "variants.net: 'a/b' cannot be used as a folder name; use a name of letters, digits, "
+        "_ . -, with the changes that it makes",
+        "variants.net: 'con' cannot be used as a folder name; use a name of letters, digits, "
         "_ . -, with the changes that it makes",
         "variants.seed: 'seed-0' occurs 2 times",
         "variants.net: 'name' must be the same for all variants; remove it",

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from srkit.errors import DataError
+from srkit.system import is_file_name
 from srkit_astro.pairing.results import Position
 
 
@@ -36,12 +37,12 @@ def read_catalogue(path: Path) -> list[Position]:
         raise DataError(f"{path}: has no rows; expected one position per row")
     seen: set[str] = set()
     for position in positions:
-        if position.name in seen:
+        if position.name.casefold() in seen:
             raise DataError(
-                f"{path}: two rows are named '{position.name}'; names must be unique, since each "
-                "becomes a file name"
+                f"{path}: two rows are named '{position.name}', in upper or lower case; names must "
+                "be unique, since each becomes a file name"
             )
-        seen.add(position.name)
+        seen.add(position.name.casefold())
     return positions
 
 
@@ -57,6 +58,9 @@ def _position(where: str, row: dict[str, str | None], index: int) -> Position:
             "-90 to 90"
         )
     name = (row.get("name") or "").strip() or f"{index:05d}"
-    if Path(name).name != name or name.startswith("."):
-        raise DataError(f"{where}: the name '{name}' cannot be used as a file name")
+    if not is_file_name(name) or name.startswith("."):
+        raise DataError(
+            f"{where}: the name '{name}' cannot be that of a file on every system; use another, "
+            "such as one of letters, digits, _ . -"
+        )
     return Position(name, ra, dec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -119,4 +120,5 @@ def _write(picture: Path, place: Path, formats: Formats) -> None:
         np.save(partial, np.ascontiguousarray(levels))
     for other in place.parent.iterdir():
         if other != place and other.name.rpartition(".npy")[0].rpartition(".")[0] == picture.name:
-            other.unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows removes no file that is mapped into memory
+                other.unlink(missing_ok=True)

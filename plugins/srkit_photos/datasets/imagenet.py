@@ -154,7 +154,7 @@ def _ground_truth(root: Path) -> list[int]:
             )
     wnids = _devkit_wnids(meta)
     try:
-        return [class_indices()[wnids[int(line)]] for line in path.read_text().split()]
+        return [class_indices()[wnids[int(line)]] for line in path.read_text("utf-8").split()]
     except (KeyError, ValueError) as error:
         raise DataError(f"{path}: not the devkit's: {error} is not a class ID in {meta}") from error
 

@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -176,8 +177,9 @@ class RemoteShards:
         for path in sorted(cached, key=lambda each: cached[each].st_mtime):
             if used + shard.bytes <= self._cache_bytes:
                 return
-            path.unlink(missing_ok=True)
-            used -= cached[path].st_size
+            with suppress(PermissionError):  # Windows removes no shard that is being read
+                path.unlink(missing_ok=True)
+                used -= cached[path].st_size
 
 
 ShardFiles = LocalShards | RemoteShards

@@ -261,7 +261,7 @@ def _read(journal: Path, identity: str, console: Console) -> dict[int, ImageResu
     """Read the complete lines of a journal, or start a new one if its identity is another."""
     lines: list[Any] = []
     with suppress(FileNotFoundError, ValueError):  # keep the lines before one cut off by a crash
-        lines.extend(map(json.loads, journal.read_text().splitlines()))
+        lines.extend(map(json.loads, journal.read_text("utf-8").splitlines()))
     if not lines or lines[0].get("identity") != identity:
         if lines:
             console.print(
@@ -277,7 +277,7 @@ def _read(journal: Path, identity: str, console: Console) -> dict[int, ImageResu
 
 def _append(journal: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     try:
-        with journal.open("a") as file:
+        with journal.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(line) + "\n" for line in lines))
             file.flush()
             os.fsync(file.fileno())

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +84,7 @@ def run_jobs(
             if received and not forwarded:
                 # Not in the signal's handler: a process that is just starting would miss it.
                 forwarded = True
-                for _, child in running.values():
-                    child.send_signal(received[0])
+                _forward(received[0], [child for _, child in running.values()])
             if not running:
                 return received[0] if received else 0
             watch([job for job, _ in running.values()])
@@ -125,9 +124,20 @@ def _start_job(job: Job, environment: dict[str, str]) -> Child:
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str], **streams: Any) -> Child:
-    """Run a module in a session of its own: it would receive a terminal's Ctrl-C twice."""
+    """Run a module in a session of its own: it would receive a terminal's Ctrl-C twice.
+
+    Windows has no sessions, and `_forward` does nothing there.
+    """
     command = [sys.executable, "-m", *command]
+    environment = {**environment, "PYTHONIOENCODING": "utf-8"}  # logs are read as UTF-8
     return subprocess.Popen(command, env=environment, start_new_session=True, **streams)
+
+
+def _forward(number: int, children: Iterable[Child]) -> None:
+    """Forward a signal to processes; on Windows they have received the Ctrl-C of their console."""
+    if sys.platform != "win32":
+        for child in children:
+            child.send_signal(number)
 
 
 @contextmanager
@@ -190,8 +200,7 @@ def _wait(children: Sequence[Child], received: Sequence[int]) -> int:
     while True:
         if received and not forwarded:
             forwarded = True
-            for child in children:
-                child.send_signal(received[0])
+            _forward(received[0], children)
         statuses = [child.poll() for child in children]
         if not first and any(statuses):
             first = next(status for status in statuses if status)

@@ -37,8 +37,9 @@ def begin_worker(worker: int = 0) -> None:
     from srkit.system.memory import return_freed_memory  # only here, since it imports torch
 
     return_freed_memory()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
-        os.setpgrp()
+        os.setpgrp()  # nor do they receive other signals to the group of the main process
     end_with_main_process()
 
 

@@ -38,11 +38,18 @@ from srkit.errors import DataError
         ),
         (
             "ra,dec,name\n1,2,../x\n",
-            "{path}, line 2: the name '../x' cannot be used as a file name",
+            "{path}, line 2: the name '../x' cannot be that of a file on every system; use "
+            "another, such as one of letters, digits, _ . -",
         ),
         (
-            "ra,dec,name\n1,2,a\n3,4,a\n",
-            "{path}: two rows are named 'a'; names must be unique, since each becomes a file name",
+            "ra,dec,name\n1,2,NGC:1\n",
+            "{path}, line 2: the name 'NGC:1' cannot be that of a file on every system; use "
+            "another, such as one of letters, digits, _ . -",
+        ),
+        (
+            "ra,dec,name\n1,2,a\n3,4,A\n",
+            "{path}: two rows are named 'A', in upper or lower case; names must be unique, since "
+            "each becomes a file name",
         ),
     ],
 )
