@@ -68,7 +68,11 @@ def srkit_image_formats() -> dict[str, str]:
     """Return the formats of Pillow, TIFF, and NumPy arrays."""
     return {
         "avif": "srkit_photos.formats.pillow_formats:Avif",
+        "bmp": "srkit_photos.formats.other_pictures:Bmp",
+        "gif": "srkit_photos.formats.other_pictures:Gif",
+        "heic": "srkit_photos.formats.other_pictures:Heic",
         "jpeg": "srkit_photos.formats.pillow_formats:Jpeg",
+        "netpbm": "srkit_photos.formats.other_pictures:Netpbm",
         "npy": "srkit_photos.formats.numpy_files:Npy",
         "npz": "srkit_photos.formats.numpy_files:Npz",
         "png": "srkit_photos.formats.pillow_formats:Png",

@@ -155,7 +155,7 @@ def _run(request: Request) -> None:
     from srkit.images.formats import Formats
     from srkit.images.limits import allow
     from srkit.models.open import INTERPOLATIONS
-    from srkit.upscaling.jobs import plan
+    from srkit.upscaling.jobs import Plan, plan
     from srkit.upscaling.parallel import share_of
     from srkit.upscaling.streams import plan_stream, send
 
@@ -166,19 +166,18 @@ def _run(request: Request) -> None:
         line = f"{request.model}: interpolations run in torch; --engine has no effect"
         typer.echo(line, err=True)
     from_stream, to_stream = _streams(request)
-    failures: list[str] = []
     console = new_console(stderr=to_stream)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder, allow(request.max_input):
         if from_stream or to_stream:
             place = Path(folder)
-            jobs = [plan_stream(request.inputs[0], request.out, formats, request.suffix, place)]
+            job = plan_stream(request.inputs[0], request.out, formats, request.suffix, place)
+            planned = Plan([job])
         else:
-            jobs, failures = plan(
-                request.inputs, request.out, formats, upscalers.label, request.suffix
-            )
-        jobs = share_of(jobs)
+            planned = plan(request.inputs, request.out, formats, upscalers.label, request.suffix)
+        jobs = share_of(planned.jobs)
         summary = _restore(request, jobs, upscalers, console)
-        for failure in share_of(failures):
+        summary.ignored = planned.ignored
+        for failure in share_of(planned.failures):
             summary.fail(failure, console)
         if to_stream and summary.done:
             send(jobs[0].target.path)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError, SrkitError
+from srkit.images._contents import START, kind_of_content
 from srkit.interfaces import Image, ImageFormat, LevelsFormat, PagedFormat, SignatureFormat
 from srkit.system.files import atomic
 
@@ -74,6 +75,13 @@ class ImageFile:
                 raise type(error)(text) from error
 
 
+def begins(image_format: ImageFormat, start: bytes) -> bool | None:
+    """Return whether bytes are the start of a file of a format; None if it states no signature."""
+    if not isinstance(image_format, SignatureFormat):
+        return None
+    return re.match(image_format.signature, start, re.DOTALL) is not None
+
+
 def check_is_file(path: Path) -> None:
     """Check that a file exists.
 
@@ -89,7 +97,7 @@ def check_is_file(path: Path) -> None:
 
 
 class Formats:
-    """Finds image formats by file name extensions; the longest that fits decides.
+    """Finds image formats by contents, or by file name extensions, of which the longest decides.
 
     Parameters
     ----------
@@ -129,15 +137,14 @@ class Formats:
         return tuple(sorted(self._by_suffix))
 
     def read(self, path: Path) -> Image:
-        """Read an image file.
+        """Read an image file, whose format is found by its content.
 
         Raises
         ------
         DataError
             If the file is missing, damaged, or of an unknown format.
         """
-        check_is_file(path)
-        return self.of_path(path).read(path)
+        return self.source(path).format.read(path)
 
     def decode(self, path: Path, content: bytes) -> Image:
         """Read an image file from memory; `path` has its extension and is named in errors.
@@ -147,7 +154,7 @@ class Formats:
         DataError
             As :meth:`read` does.
         """
-        file = self.file(path)
+        file = self._of_content(path, content[:START])
         with TemporaryDirectory() as folder:
             place = Path(folder) / f"image{file.suffix}"
             place.write_bytes(content)
@@ -213,19 +220,51 @@ class Formats:
 
     def recognise(self, content: bytes) -> str | None:
         """Return the extension for files that begin with some bytes; None if it is unknown."""
-        for suffix, image_format in self._by_suffix.items():
-            if isinstance(image_format, SignatureFormat) and re.match(
-                image_format.signature, content, re.DOTALL
-            ):
-                return suffix
-        return None
+        return next((s for s, each in self._by_suffix.items() if begins(each, content)), None)
 
     def knows(self, path: Path) -> bool:
         """Return whether files of this name can be read and written."""
         return self.split(path.name)[1].lower() in self._by_suffix
 
+    def source(self, path: Path) -> ImageFile:
+        """Find the format of an existing file by its content, whatever its name.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, unreadable or empty, or its format is unknown.
+        """
+        check_is_file(path)
+        try:
+            with path.open("rb") as file:
+                start = file.read(START)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        return self._of_content(path, start)
+
+    def _of_content(self, path: Path, start: bytes) -> ImageFile:
+        """Find the format of a file that begins with some bytes."""
+        suffix = self.split(path.name)[1]
+        named = self._by_suffix.get(suffix.lower())
+        if named is not None and begins(named, start) is not False:
+            return ImageFile(path, named, suffix)
+        if named is not None and not start:
+            raise DataError(f"{path}: is empty; copy it again, or remove it")
+        recognised = self.recognise(start)
+        if recognised is not None:
+            return ImageFile(path, self._by_suffix[recognised], suffix)
+        kind = kind_of_content(start)
+        if kind is not None:
+            raise DataError(f"{path}: is {kind}; convert it to .png, .tif, .fits or .npy")
+        if named is not None:
+            raise DataError(
+                f"{path}: begins with {start[:8]!r}, unlike {suffix} files and all other known "
+                "images; it may be damaged: copy it again, or remove it"
+            )
+        return self.file(path)
+
     def file(self, path: Path) -> ImageFile:
-        """Find the format of a file.
+        """Find the format of a file by its name, as for writing.
 
         Raises
         ------

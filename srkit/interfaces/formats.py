@@ -97,6 +97,19 @@ class SignatureFormat(Protocol):
 
 
 @runtime_checkable
+class ReadOnlyFormat(Protocol):
+    """A format whose files are only read; `write` raises DataError.
+
+    Attributes
+    ----------
+    sr_suffix
+        Extension of the files that its images are written to by default, such as ``.png``.
+    """
+
+    sr_suffix: str
+
+
+@runtime_checkable
 class LevelsFormat(Protocol):
     """A format that decodes 8-bit pictures fast, for training."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srkit import interfaces
 from srkit.errors import DataError
-from srkit.interfaces import Image, ImageFormat, LossyFormat, WindowedFormat
+from srkit.interfaces import Image, ImageFormat, LossyFormat, ReadOnlyFormat, WindowedFormat
 from srkit.testing._requirements import (
     members_of,
     require,
@@ -28,6 +28,7 @@ OPTIONAL = (
     interfaces.LossyFormat,
     interfaces.ObjectFormat,
     interfaces.PagedFormat,
+    interfaces.ReadOnlyFormat,
     interfaces.SignatureFormat,
     interfaces.SkyFormat,
     interfaces.WindowedFormat,
@@ -38,6 +39,8 @@ def check_image_format(
     image_format: ImageFormat, folder: Path, channels: int = 3, tolerance: float = 0.5 / 255
 ) -> None:
     """Check a format by writing, reading and damaging files of each of its endings.
+
+    Of a read-only format, only the refusal to write is checked.
 
     Parameters
     ----------
@@ -70,6 +73,9 @@ def check_image_format(
         )
         path = folder / f"a picture{suffix}"
         picture = smooth(channels, 37, 45)
+        if isinstance(image_format, ReadOnlyFormat):
+            _check_not_written(image_format, path, Image(picture))
+            continue
         image_format.write(path, Image(picture))
         _check_picture(image_format.read(path), picture, tolerance, suffix)
         if isinstance(image_format, WindowedFormat) and suffix in image_format.windowed:
@@ -80,6 +86,15 @@ def check_image_format(
         for part in (0, len(whole) // 4, len(whole) // 2):
             path.write_bytes(whole[:part])
             _check_refused(image_format, path, f"cut to {part} of {len(whole)} bytes")
+
+
+def _check_not_written(image_format: ImageFormat, path: Path, image: Image) -> None:
+    try:
+        image_format.write(path, image)
+    except DataError as error:
+        require(str(path) in str(error), f"the error must name the file: {error}")
+        return
+    raise AssertionError(f"writing a {path.suffix} file must raise DataError")
 
 
 def _check_picture(found: Image, picture: Tensor, tolerance: float, suffix: str) -> None:

@@ -201,7 +201,8 @@ class Upscaler:
         )
 
     def _read_file(self, path: Path) -> tuple[Image, Kind]:
-        image, image_format = self._formats.read(path), self._formats.of_path(path)
+        image_format = self._formats.source(path).format
+        image = image_format.read(path)
         return image, image_format if isinstance(image_format, ObjectFormat) else _Arrays(None)
 
 

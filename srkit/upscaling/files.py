@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +37,8 @@ from srkit.upscaling.tiling import out_of_memory
 from srkit.upscaling.upscaler import TOGETHER, ImageUpscaler
 from srkit.upscaling.upscalers import AnyUpscaler
 
+#: Extensions of files that are not images, of which at most so many are listed.
+MOST = 5
 #: Receives what is being restored, and its LR pixels done and in total.
 Report = Callable[[str, int, int | None], None]
 
@@ -76,6 +79,8 @@ class Summary:
         Names of the models, each once.
     output
         The last file that was written.
+    ignored
+        Numbers of files in the folders that are not images, by extension.
     """
 
     done: int = 0
@@ -83,6 +88,7 @@ class Summary:
     failed: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list, compare=False)
     output: Path | None = field(default=None, compare=False)
+    ignored: Counter[str] = field(default_factory=Counter, compare=False)
 
     def add(self, job: Job, result: FileResult, console: Console) -> None:
         """Count a file, and print its messages."""
@@ -110,6 +116,10 @@ class Summary:
         parts = [f"{restored}: {self.output}" if alone and self.output is not None else restored]
         parts += [f"{self.skipped} skipped (output exists)"] if self.skipped else []
         parts += [f"{len(self.failed)} failed"] if self.failed else []
+        if self.ignored:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in self.ignored.most_common(MOST))
+            more = ", ..." if len(self.ignored) > MOST else ""
+            parts.append(f"{self.ignored.total()} not images ({kinds}{more})")
         return ", ".join(parts)
 
 

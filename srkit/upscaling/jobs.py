@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from srkit.errors import DataError
 from srkit.images.formats import Formats, ImageFile
+from srkit.interfaces import ReadOnlyFormat
 from srkit.system.files import is_partial
 
 
@@ -30,22 +32,47 @@ class Job:
 
     @classmethod
     def of(cls, source: Path, target: Path, formats: Formats, name: str = "") -> Job:
-        """Find the formats of two files.
+        """Find the formats of two files, that of the source by its content.
 
         Raises
         ------
         DataError
-            If the format of one is unknown.
+            If the source cannot be read, the format of one is unknown, or that of the target is
+            only read.
         """
-        return cls(formats.file(source), formats.file(target), name)
+        found, written = formats.source(source), formats.file(target)
+        if isinstance(written.format, ReadOnlyFormat):
+            raise DataError(
+                f"{target}: {written.suffix} files are only read; write {written.format.sr_suffix}"
+            )
+        return cls(found, written, name)
 
     def __str__(self) -> str:
         return self.name or str(self.source.path)
 
 
+@dataclass(slots=True)
+class Plan:
+    """What is restored.
+
+    Parameters
+    ----------
+    jobs
+        The files whose formats are known.
+    failures
+        One error for each other file.
+    ignored
+        Numbers of files in folders that are not images, by extension.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
 def plan(
     inputs: Sequence[str], out: Path | None, formats: Formats, label: str, suffix: str | None
-) -> tuple[list[Job], list[str]]:
+) -> Plan:
     """List the files to restore.
 
     A folder is searched recursively, and mirrored. Without `out`, SR is written beside its LR as
@@ -64,23 +91,19 @@ def plan(
     suffix
         Extension of the outputs, in place of that of the inputs.
 
-    Returns
-    -------
-    jobs
-        The files whose formats are known.
-    failures
-        One error for each other file.
-
     Raises
     ------
     DataError
         If an input is missing, no format is known, a folder contains no images, two outputs would
         be the same file, or an output would replace an input.
     """
-    found = [pair for given in inputs for pair in _find(given, formats)]
+    made = Plan()
+    found = [pair for given in inputs for pair in _find(given, formats, made.ignored)]
     if suffix is not None:
         ending = f".{suffix.lstrip('.')}"
         found = [(s, name.with_name(formats.split(name.name)[0] + ending)) for s, name in found]
+    else:
+        found = [(s, writable_name(s, name, formats)) for s, name in found]
     if out is None:
         pairs = [(source, _beside(source, name, formats, label)) for source, name in found]
         outputs = {target for _, target in pairs}  # perhaps of an earlier run
@@ -97,24 +120,29 @@ def plan(
     else:
         _check_folder(out, len(found))
         pairs = [(source, out / name) for source, name in found]
-    jobs, failures = [], []
     for source, target in pairs:
         try:
-            jobs.append(Job.of(source, target, formats))
+            made.jobs.append(Job.of(source, target, formats))
         except DataError as error:
-            failures.append(str(error))
-    if failures and not jobs:
-        raise DataError(failures[0])
-    _check_targets(jobs)
-    return jobs, failures
+            made.failures.append(str(error))
+    if len(made.failures) == len(pairs) == 1:
+        raise DataError(made.failures[0])
+    _check_targets(made.jobs)
+    return made
 
 
-def _find(given: str, formats: Formats) -> list[tuple[Path, Path]]:
+def _find(given: str, formats: Formats, ignored: Counter[str]) -> list[tuple[Path, Path]]:
     """List the files of an input, each with its path relative to that input."""
     path = Path(given)
     if path.is_dir():
-        found = (p for p in path.rglob("*") if formats.knows(p) and not is_partial(p))
-        files = sorted(file for file in found if file.is_file())
+        files = []
+        for file in sorted(path.rglob("*")):
+            if not file.is_file() or is_partial(file):
+                continue
+            if formats.knows(file):
+                files.append(file)
+            elif not file.name.startswith("."):
+                ignored[file.suffix.lower() or "without extension"] += 1
         if not files:
             known = ", ".join(formats.suffixes)
             raise DataError(f"{path}: contains no images; known extensions: {known}")
@@ -124,7 +152,25 @@ def _find(given: str, formats: Formats) -> list[tuple[Path, Path]]:
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - may be absolute
     if not matches:
         raise DataError(f"{given}: no such file or folder")
-    return [pair for match in matches if Path(match) != path for pair in _find(match, formats)]
+    return [
+        pair for match in matches if Path(match) != path for pair in _find(match, formats, ignored)
+    ]
+
+
+def writable_name(source: Path, name: Path, formats: Formats) -> Path:
+    """Return the name of SR, whose extension is that of LR if files of it can be written."""
+    stem, ending = formats.split(name.name)
+    if formats.knows(name):
+        image_format = formats.of_path(name)
+    else:
+        try:
+            image_format = formats.source(source).format
+        except DataError:  # reported with the job
+            return name
+        ending = image_format.suffixes[0]
+    if isinstance(image_format, ReadOnlyFormat):
+        ending = image_format.sr_suffix
+    return name.with_name(stem + ending)
 
 
 def _beside(source: Path, name: Path, formats: Formats, label: str) -> Path:

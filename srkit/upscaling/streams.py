@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from srkit.errors import DataError, OutputError
+from srkit.images._contents import START, kind_of_content
 from srkit.images.formats import Formats
-from srkit.upscaling.jobs import Job
+from srkit.upscaling.jobs import Job, writable_name
 
 #: The name of standard input and standard output.
 STREAM = "-"
@@ -41,7 +42,8 @@ def plan_stream(
     path = _receive(folder, formats) if source == STREAM else Path(source)
     if not path.is_file():
         raise DataError(f"{path}: no such file; with '{STREAM}', the input is one file")
-    ending = f".{suffix.lstrip('.')}" if suffix else formats.split(path.name)[1]
+    name = writable_name(path, Path(path.name), formats).name
+    ending = f".{suffix.lstrip('.')}" if suffix else formats.split(name)[1]
     if out is None or str(out) == STREAM:
         if sys.stdout.isatty():
             raise OutputError("standard output is a terminal; redirect it: -o - > FILE")
@@ -55,6 +57,9 @@ def _receive(folder: Path, formats: Formats) -> Path:
         raise DataError("standard input is empty; expected an image")
     suffix = formats.recognise(content)
     if suffix is None:
+        kind = kind_of_content(content[:START])
+        if kind is not None:
+            raise DataError(f"standard input is {kind}; expected an image")
         raise DataError(
             f"unknown image format of standard input; known: {', '.join(formats.suffixes)}"
         )

@@ -55,6 +55,58 @@ def test_the_longest_extension_is_used(tmp_path: Path) -> None:
         assert formats.read(tmp_path / name).pixels.item() == mark
 
 
+class Signed(Raw):
+    """A format that is recognised by content."""
+
+    suffixes = (".signed", ".sgn")
+    signature = b"SIGNED"
+
+
+def test_the_content_determines_the_format_of_a_source(tmp_path: Path) -> None:
+    formats = Formats([Raw(1.0), Signed(2.0)])
+    for name in ("a.signed", "b.sgn", "c.txt", "d"):
+        (tmp_path / name).write_bytes(b"SIGNED and more")
+        assert formats.read(tmp_path / name).pixels.item() == 2
+    (tmp_path / "e.raw").write_bytes(b"SIGNED and more")  # this format has no signature
+    assert formats.read(tmp_path / "e.raw").pixels.item() == 1
+    assert formats.decode(Path("f.txt"), b"SIGNED and more").pixels.item() == 2
+    assert formats.file(tmp_path / "a.raw").suffix == ".raw"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty; copy it again, or remove it"),
+        (b"%PDF-1.7 etc.", "is a PDF document; convert it to .png, .tif, .fits or .npy"),
+        (b"<!DOCTYPE html>", "is an HTML page, perhaps of a failed download; convert it to .png"),
+        (
+            b"\x01\x02 unknown",
+            "begins with b'\\x01\\x02 unkno', unlike .signed files and all other known images; it "
+            "may be damaged: copy it again, or remove it",
+        ),
+    ],
+)
+def test_contents_that_are_not_images(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "a.signed"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        Formats([Signed()]).read(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.raw"
+    path.touch()
+
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError) as caught:
+        Formats([Raw()]).read(path)
+    assert str(caught.value) == f"{path}: cannot be read (Permission denied)"
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         Formats([Raw()]).read(tmp_path / "a.raw")

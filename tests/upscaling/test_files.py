@@ -128,7 +128,7 @@ def test_small_files_of_one_size_are_restored_together(tmp_path: Path, formats: 
     sizes = {"a.png": (12, 9), "b.png": (12, 9), "c.png": (9, 12), "d.png": (12, 9)}
     for name, size in sizes.items():
         save_picture(tmp_path / name, size=size)
-    (tmp_path / "e.png").write_bytes(b"")
+    (tmp_path / "e.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     save_picture(tmp_path / "f.png", size=(300, 300))  # alone, since it is large
     save_picture(tmp_path / "g.png", size=(12, 9))
     names = [*sizes, "e.png", "f.png", "g.png"]
@@ -162,11 +162,15 @@ def test_a_file_that_fails_does_not_affect_its_batch(tmp_path: Path, formats: Fo
 def test_the_command(tmp_path: Path, srkit: Srkit) -> None:
     save_picture(tmp_path / "in" / "a.png")
     save_picture(tmp_path / "in" / "b.png").write_bytes(b"")
+    for name in ("notes.txt", "more.txt", "film.mov", ".hidden"):
+        (tmp_path / "in" / name).write_text("not an image")
     command = ("upscale", str(tmp_path / "in"), "-m", "bicubic", "--scale", "3")
     found = srkit(*command, "-o", str(tmp_path / "out"))
     assert found.status == 1
-    assert found.out.splitlines()[-1] == "1 restored by bicubic, 1 failed"
-    assert f"{tmp_path / 'in' / 'b.png'}: cannot be decoded" in found.out
+    assert found.out.splitlines()[-1] == (
+        "1 restored by bicubic, 1 failed, 3 not images (2 .txt, 1 .mov)"
+    )
+    assert f"{tmp_path / 'in' / 'b.png'}: is empty" in found.out
     with PIL.Image.open(tmp_path / "out" / "a.png") as picture:
         assert picture.size == (36, 27)
 

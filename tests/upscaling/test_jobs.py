@@ -17,9 +17,9 @@ def planned(
     inputs: Sequence[str], out: Path | None, formats: Formats, label: str, suffix: str | None
 ) -> list[Job]:
     """Return the jobs of a plan in which every format is known."""
-    jobs, failures = plan(inputs, out, formats, label, suffix)
-    assert not failures
-    return jobs
+    made = plan(inputs, out, formats, label, suffix)
+    assert not made.failures
+    return made.jobs
 
 
 def test_beside_the_input(tmp_path: Path, formats: Formats) -> None:
@@ -28,7 +28,7 @@ def test_beside_the_input(tmp_path: Path, formats: Formats) -> None:
         Job.of(source, tmp_path / "cat_x4.png", formats)
     ]
     packed = tmp_path / "m31.fits.gz"
-    packed.touch()
+    packed.write_bytes(b"\x1f\x8b")
     (job,) = planned([str(packed)], None, formats, "x1.5", None)
     assert job.target.path == tmp_path / "m31_x1.5.fits.gz"
 
@@ -48,11 +48,11 @@ def test_one_file_is_written_to_a_file_and_several_to_a_folder(
 
 def test_a_folder_is_mirrored_and_a_pattern_matched(tmp_path: Path, formats: Formats) -> None:
     for name in ("a.png", "deep/b.png", "deep/notes.txt"):
-        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "in" / name).touch()
+        save_picture(tmp_path / "in" / "deep" / "c.png").rename(tmp_path / "in" / name)
     out = tmp_path / "out"
-    jobs = planned([str(tmp_path / "in")], out, formats, "x2", None)
-    assert [job.target.path for job in jobs] == [out / "a.png", out / "deep" / "b.png"]
+    made = plan([str(tmp_path / "in")], out, formats, "x2", None)
+    assert [job.target.path for job in made.jobs] == [out / "a.png", out / "deep" / "b.png"]
+    assert made.ignored == {".txt": 1}
     (job,) = planned([str(tmp_path / "in" / "*.png")], out, formats, "x2", None)
     assert job.source.path == tmp_path / "in" / "a.png"
 
@@ -95,9 +95,9 @@ def test_partial_outputs_are_not_inputs(tmp_path: Path, formats: Formats) -> Non
 def test_an_unknown_format_does_not_stop_other_files(tmp_path: Path, formats: Formats) -> None:
     save_picture(tmp_path / "b.png")
     (tmp_path / "a.txt").touch()
-    jobs, failures = plan([str(tmp_path / "*")], tmp_path / "out", formats, "x2", None)
-    assert [job.source.path.name for job in jobs] == ["b.png"]
-    (failure,) = failures
+    made = plan([str(tmp_path / "*")], tmp_path / "out", formats, "x2", None)
+    assert [job.source.path.name for job in made.jobs] == ["b.png"]
+    (failure,) = made.failures
     assert failure.startswith(f"{tmp_path}/a.txt: unknown image format '.txt'; known: .")
     with pytest.raises(DataError, match=r"a\.txt: unknown image format"):
         plan([str(tmp_path / "a.txt")], tmp_path / "out", formats, "x2", None)
@@ -134,3 +134,29 @@ def test_a_file_name_for_several_inputs(tmp_path: Path, formats: Formats) -> Non
     assert (
         planned([str(tmp_path / "a.png")], out, formats, "x2", None)[0].target.path == out / "a.png"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.gif", b"GIF89a", "a_x2.png"),
+        ("photo", b"\xff\xd8\xff", "photo_x2.jpg"),
+        ("photo.bak", b"II*\0", "photo_x2.tif"),
+        ("b.png", b"II*\0", "b_x2.png"),
+    ],
+)
+def test_the_extension_of_files_that_are_recognised_by_content(
+    tmp_path: Path, formats: Formats, name: str, content: bytes, expected: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    (job,) = planned([str(tmp_path / name)], None, formats, "x2", None)
+    assert job.target.path == tmp_path / expected
+    (job,) = planned([str(tmp_path / name)], tmp_path / "out", formats, "x2", None)
+    assert job.target.path.suffix == Path(expected).suffix
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path, formats: Formats) -> None:
+    source, target = save_picture(tmp_path / "a.png"), tmp_path / "b.gif"
+    with pytest.raises(DataError) as caught:
+        planned([str(source)], target, formats, "x2", None)
+    assert str(caught.value) == f"{target}: .gif files are only read; write .png"

@@ -93,7 +93,7 @@ def test_files_are_retried_if_their_process_died(
 ) -> None:
     (pictures / "cut.png").unlink()
     (tmp_path / "marks").mkdir()
-    jobs, _ = plan([str(pictures)], tmp_path / "out", formats, "x2", None)
+    jobs = plan([str(pictures)], tmp_path / "out", formats, "x2", None).jobs
     console = Console(file=io.StringIO(), width=200)
     setup = partial(open_dying, tmp_path / "marks", Request(model="bicubic", size=Size(2)))
     summary = share_files(jobs, setup, LocalPool(2), console)

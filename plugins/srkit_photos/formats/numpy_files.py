@@ -43,7 +43,11 @@ class Npy(Describing):
             If it is damaged, or does not contain an array that is an image.
         """
         try:
+            with path.open("rb") as file:
+                _check_numbers(path, read_header(file)[2])
             array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except DataError:
+            raise
         except Exception as error:  # ValueError, EOFError, OSError and more
             raise damaged(path, error) from error
         with naming(path):
@@ -119,10 +123,19 @@ class Npz(Npy):
         np.savez_compressed(path, **arrays)
 
 
+def _check_numbers(path: Path, dtype: np.dtype[Any]) -> None:
+    """Check that an array has no objects, which could run code when they are loaded."""
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}: contains Python objects, which are not loaded; expected an array of numbers"
+        )
+
+
 def _check_size(path: Path, archive: ZipFile, name: str) -> None:
-    """Check that an array is not too large to be decompressed."""
+    """Check that an array is not too large to be decompressed, and has no objects."""
     with archive.open(f"{name}.npy") as file:
-        shape, _, _ = read_header(file)
+        shape, _, dtype = read_header(file)
+    _check_numbers(path, dtype)
     *others, last = shape or (1,)
     check_pixels(path, math.prod(others), last)
 

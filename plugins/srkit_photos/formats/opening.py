@@ -12,7 +12,7 @@ import PIL.ImageFile
 from srkit.images import check_pixels
 
 #: Recognised formats; other formats of Pillow run external programs or are not pictures.
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "HEIF")
 
 
 @contextmanager

@@ -40,11 +40,12 @@ from srkit_photos.formats.png_chunks import (
 KEPT_METADATA = frozenset({"icc", "exif", "xmp"})
 
 
-class _Pillow(Describing):
-    """A format of Pillow; files are recognised by content, not by name."""
+class PillowFormat(Describing):
+    """A format that Pillow reads and writes; `kind` is its name in Pillow."""
 
     suffixes: ClassVar[tuple[str, ...]]
     signature: ClassVar[bytes]
+    kind: ClassVar[str]
     limits: ClassVar[FormatLimits]
     settings: ClassVar[dict[str, Any]] = {}
 
@@ -80,15 +81,15 @@ class _Pillow(Describing):
         return replace(image, metadata={**image.metadata, **known, **_of_png(chunks)})
 
     def write(self, path: Path, image: Image) -> None:
-        """Write 8 bits per channel; values outside the data range are clipped."""
+        """Write 8 bits per channel, without opacity over white; values are clipped."""
+        if "alpha" not in self.limits.metadata:
+            image = _over_white(image)
         path.write_bytes(self._encoded(path, image, self._known(image)))
 
     def _encoded(self, path: Path, image: Image, known: dict[str, Any]) -> bytes:
         levels = to_values(path, image, bits=8, alpha="alpha" in self.limits.metadata)
         content = io.BytesIO()
-        PIL.Image.fromarray(levels).save(
-            content, self.suffixes[-1].lstrip(".").upper(), **self.settings, **known
-        )
+        PIL.Image.fromarray(levels).save(content, self.kind, **self.settings, **known)
         return content.getvalue()
 
     def _known(self, image: Image) -> dict[str, Any]:
@@ -102,7 +103,7 @@ class _Pillow(Describing):
         return {key: value for key, value in found.items() if value is not None}
 
 
-class _Lossy(_Pillow):
+class _Lossy(PillowFormat):
     """A format with a quality from 1 to 100."""
 
     compression: ClassVar[dict[str, Any]]
@@ -111,8 +112,7 @@ class _Lossy(_Pillow):
         """Return the content of an 8-bit file without metadata."""
         levels = to_values(Path(f"picture{self.suffixes[-1]}"), image, bits=8, alpha=False)
         content = io.BytesIO()
-        kind = self.suffixes[-1].lstrip(".").upper()
-        PIL.Image.fromarray(levels).save(content, kind, quality=quality, **self.compression)
+        PIL.Image.fromarray(levels).save(content, self.kind, quality=quality, **self.compression)
         return content.getvalue()
 
     def decompress(self, content: bytes) -> Image:
@@ -153,10 +153,11 @@ def _of_png(chunks: list[Chunk]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value}
 
 
-class Png(_Pillow):
+class Png(PillowFormat):
     """PNG: lossless, 8 bits, or 16 if the image's metadata have ``bits: 16`` or more."""
 
     suffixes = (".png",)
+    kind = "PNG"
     signature = rb"\x89PNG\r\n\x1a\n"
     limits = FormatLimits((8, 16), KEPT_METADATA | {"alpha", "gamma"}, max_side=2**31 - 1)
 
@@ -184,7 +185,8 @@ def _chunks(image: Image) -> list[Chunk]:
 class Jpeg(_Lossy):
     """JPEG: 8 bits, lossy, written at quality 95 without chroma subsampling, over white."""
 
-    suffixes = (".jpg", ".jpeg")
+    suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
+    kind = "JPEG"
     signature = rb"\xff\xd8\xff"
     limits = FormatLimits((8,), KEPT_METADATA, {"xmp": 65_502}, max_side=65_535)
     settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
@@ -195,10 +197,6 @@ class Jpeg(_Lossy):
         from srkit_photos.formats.jpeg_levels import jpeg_levels
 
         return jpeg_levels(path, content, short_side)
-
-    def write(self, path: Path, image: Image) -> None:
-        """Write 8 bits per channel, over white; values outside the data range are clipped."""
-        super().write(path, _over_white(image))
 
 
 def _over_white(image: Image) -> Image:
@@ -217,6 +215,7 @@ class WebP(_Lossy):
     """
 
     suffixes = (".webp",)
+    kind = "WEBP"
     signature = rb"RIFF....WEBP"
     limits = FormatLimits((8,), KEPT_METADATA | {"alpha"}, max_side=16_383)
     settings: ClassVar[dict[str, Any]] = {"lossless": True, "exact": True}
@@ -233,7 +232,8 @@ class Avif(_Lossy):
     """
 
     suffixes = (".avif",)
-    signature = rb"....ftypavi[fs]"
+    kind = "AVIF"
+    signature = rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,64}?avi[fs])"
     limits = FormatLimits((8,), KEPT_METADATA | {"alpha"}, max_side=65_535)
     settings: ClassVar[dict[str, Any]] = {"quality": 90, "subsampling": "4:4:4"}
     compression: ClassVar[dict[str, Any]] = {"subsampling": "4:2:0", "speed": 6}
@@ -241,3 +241,19 @@ class Avif(_Lossy):
     def __init__(self) -> None:
         if not PIL.features.check("avif"):
             raise PluginError("this Pillow cannot read AVIF; pip install -U pillow")
+
+    def read(self, path: Path) -> Image:
+        """Read a picture as :meth:`PillowFormat.read` does; Pillow reduces 10 and 12 bits to 8."""
+        image, bits = super().read(path), _bits_of_avif(path)
+        if bits == 8:
+            return image
+        notes = [*image.metadata.get("notes", []), f"{bits} bits are read as 8"]
+        return replace(image, metadata={**image.metadata, "notes": notes})
+
+
+def _bits_of_avif(path: Path) -> int:
+    """Return the depth of an AVIF file by its codec configuration (AV1 in ISOBMFF, 2.3.3)."""
+    with path.open("rb") as file:
+        head = file.read(2**14)
+    flags = head[head.find(b"av1C") + 6]
+    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10

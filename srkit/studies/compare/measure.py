@@ -145,7 +145,7 @@ def compare_models(
     SrkitError
         If a model cannot be opened, or an image cannot be read or restored.
     """
-    lr = read_known(formats.file(source), metadata or {})[0]
+    lr = read_known(formats.source(source), metadata or {})[0]
     hr = None if reference is None else _read_reference(reference, source, lr, scale, formats)
     results: dict[str, Image] = {}
     for given in references:
@@ -175,7 +175,7 @@ def compare_models(
 
 def _read_reference(path: Path, source: Path, lr: Image, scale: float, formats: Formats) -> Image:
     """Read HR in the values of LR."""
-    file = formats.file(path)
+    file = formats.source(path)
     hr = read_known(file, {})[0]
     if is_measured(hr) != is_measured(lr):
         kind = "floating-point values" if is_measured(lr) else "integer levels"

@@ -205,7 +205,7 @@ def test_a_damaged_file_does_not_stop_a_folder(
     _write(frames / "a.fits", BUNIT="count / s", MAGZERO=27.0)
     _write(frames / "deep" / "c.fits.gz", BUNIT="count / s", MAGZERO=27.0)
     (frames / "b.fits").write_bytes((frames / "a.fits").read_bytes()[:4000])
-    jobs, _ = plan([str(frames)], tmp_path / "sr", formats, "x2", None)
+    jobs = plan([str(frames)], tmp_path / "sr", formats, "x2", None).jobs
     upscaler = ImageUpscaler(_model(registry))
     outcome = upscale_files(jobs, FileUpscaler(upscaler), Console(quiet=True))
     assert str(outcome) == "2 restored by lens_hst, 1 failed"

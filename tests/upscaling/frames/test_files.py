@@ -80,7 +80,7 @@ def test_resumes_an_interrupted_run(
     left = _interrupted(frame, target, upscaler, formats)
     assert left == [".partial.sr.npy", ".partial.sr.npy.json"]
     # Partial outputs are not inputs.
-    jobs, _ = plan([str(tmp_path)], tmp_path / "o", formats, "x2", None)
+    jobs = plan([str(tmp_path)], tmp_path / "o", formats, "x2", None).jobs
     assert {job.source.path.name for job in jobs} == {"a.npy", "whole.npy"}
     done: list[int] = []
     notes = upscale_file(
