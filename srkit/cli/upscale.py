@@ -149,6 +149,7 @@ def upscale(
 
 
 def _run(request: Request) -> None:
+    from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
     from srkit.components.registry import Registry
@@ -157,17 +158,22 @@ def _run(request: Request) -> None:
     from srkit.models.open import INTERPOLATIONS
     from srkit.upscaling.jobs import Plan, plan
     from srkit.upscaling.parallel import share_of
-    from srkit.upscaling.streams import plan_stream, send
+    from srkit.upscaling.streams import plan_stream, reserved_output, send
 
+    from_stream, to_stream = _streams(request)
     registry = Registry.discover()
     formats = Formats.of(registry)
     upscalers = request.open(registry)
     if request.engine != "torch" and request.model in INTERPOLATIONS:
         line = f"{request.model}: interpolations run in torch; --engine has no effect"
         typer.echo(line, err=True)
-    from_stream, to_stream = _streams(request)
     console = new_console(stderr=to_stream)
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, allow(request.max_input):
+    with (
+        ExitStack() as stack,
+        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        allow(request.max_input),
+    ):
+        output = stack.enter_context(reserved_output()) if to_stream else None
         if from_stream or to_stream:
             place = Path(folder)
             job = plan_stream(request.inputs[0], request.out, formats, request.suffix, place)
@@ -179,8 +185,9 @@ def _run(request: Request) -> None:
         summary.ignored = planned.ignored
         for failure in share_of(planned.failures):
             summary.fail(failure, console)
-        if to_stream and summary.done:
-            send(jobs[0].target.path)
+        summary.print_repeated(console)
+        if output is not None and summary.done:
+            send(jobs[0].target.path, output)
             summary.output = None  # the name of a temporary file
         if request.check:
             from srkit.studies.consistency.report import check_files

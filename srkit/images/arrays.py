@@ -16,8 +16,16 @@ from srkit.interfaces import Image
 FEW = 4
 #: Values by which floats mark pixels without a value although no tag says so, of either sign, with
 #: their tolerance: the largest float32 (often written as -3.4e38) and float64, and the fill values
-#: of CF and netCDF.
-SENTINELS = {3.4028235e38: 1e-3, 1.7976931e308: 1e-6, 1e20: 1e-6, 9.969209968386869e36: 1e-6}
+#: of CF and netCDF, of HEALPix and of IRAF (INDEF).
+SENTINELS = {
+    3.4028235e38: 1e-3,
+    1.7976931e308: 1e-6,
+    1e20: 1e-6,
+    9.969209968386869e36: 1e-6,
+    1.6375e30: 1e-6,
+    1.6e38: 1e-6,
+    1.6e308: 1e-6,
+}
 #: Below this, float32 loses digits.
 _SMALLEST = float(np.finfo(np.float32).tiny)
 

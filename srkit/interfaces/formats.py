@@ -172,7 +172,8 @@ class CalibratedFormat(Protocol):
         -------
         Image
             With ``zero_point`` (AB magnitude of one unit), ``pixel_scale`` (arcsec) and ``unit``
-            among its metadata, as far as they are known.
+            among its metadata, as far as they are known; ``zero_point_error`` says why the zero
+            point that the file states cannot be used.
         """
         ...
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from srkit.components.registry import Registry
-from srkit.errors import DataError
+from srkit.errors import DataError, SrkitError
 from srkit.images.arrays import array_of_image, image_of_array, image_of_values
 from srkit.images.formats import Formats
 from srkit.interfaces import Image, ObjectFormat, Upscaled
@@ -162,21 +162,26 @@ class Upscaler:
         return self._many([images])[0]
 
     def _many(self, objects: Sequence[Any]) -> list[Any]:
-        def restore(group: list[tuple[Image, Kind, ImageUpscaler]]) -> list[Any]:
-            images = [image for image, _, _ in group]
-            _, kind, upscaler = group[0]
-            restored = upscale_images(images, kind, upscaler, self._metadata)
-            return [
-                each.to_object(sr) for (_, each, _), (sr, _) in zip(group, restored, strict=True)
-            ]
+        def restore(group: list[_Given]) -> list[Any]:
+            first = group[0]
+            try:
+                images = [each.image for each in group]
+                restored = upscale_images(images, first.kind, first.upscaler, self._metadata)
+                return [
+                    each.kind.to_object(sr) for each, (sr, _) in zip(group, restored, strict=True)
+                ]
+            except SrkitError as error:
+                if len(group) > 1:  # find out which one it is
+                    return [result for each in group for result in restore([each])]
+                raise type(error)(_naming(str(error), first.path)) from error
 
-        given = [
-            (image, kind, self._upscalers.for_image(image))
-            for image, kind in map(self._read, objects)
-        ]
-        return map_groups(
-            restore, given, lambda each: (type(each[1]), id(each[2].model), each[2].scale)
-        )
+        given = [self._given(each) for each in objects]
+        return map_groups(restore, given, _Given.key)
+
+    def _given(self, value: Any) -> _Given:
+        image, kind = self._read(value)
+        path = Path(value) if isinstance(value, str | Path) else None
+        return _Given(image, kind, self._upscalers.for_image(image), path)
 
     def _read(self, value: Any) -> tuple[Image, Kind]:
         """Convert an object to an image, and return what converts SR back."""
@@ -252,6 +257,25 @@ class _Tensors(_Enlarging):
 
 #: Converts images to objects.
 Kind: TypeAlias = ObjectFormat | _Arrays | _Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An image with what restores it and converts SR; its path, if it was read from a file."""
+
+    image: Image
+    kind: Kind
+    upscaler: ImageUpscaler
+    path: Path | None
+
+    def key(self) -> tuple[Any, ...]:
+        """Return what images have in common that are restored together."""
+        return type(self.kind), id(self.upscaler.model), self.upscaler.scale
+
+
+def _naming(message: str, path: Path | None) -> str:
+    """Return an error that begins with the path of its file."""
+    return message if path is None or message.startswith(str(path)) else f"{path}: {message}"
 
 
 def _image_of_tensor(tensor: Tensor) -> Image:

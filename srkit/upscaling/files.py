@@ -89,9 +89,10 @@ class Summary:
     models: list[str] = field(default_factory=list, compare=False)
     output: Path | None = field(default=None, compare=False)
     ignored: Counter[str] = field(default_factory=Counter, compare=False)
+    _notes: Counter[str] = field(default_factory=Counter, compare=False)
 
     def add(self, job: Job, result: FileResult, console: Console) -> None:
-        """Count a file, and print its messages."""
+        """Count a file, and print its messages, each for the first file only."""
         if result.failure:
             self.fail(result.failure, console)
         elif result.skipped:
@@ -101,7 +102,16 @@ class Summary:
             self.output = job.target.path
             self.models += [result.model] if result.model not in self.models else []
         for note in result.notes:
-            console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
+            if not self._notes[note]:
+                console.print(escape(f"{job}: {note}"), highlight=False, soft_wrap=True)
+        self._notes.update(result.notes)
+
+    def print_repeated(self, console: Console) -> None:
+        """Print how many files the messages apply to that several have in common."""
+        for note, count in self._notes.items():
+            if count > 1:
+                text = escape(f"{count} files: {note}")
+                console.print(text, highlight=False, soft_wrap=True)
 
     def fail(self, failure: str, console: Console) -> None:
         """Count a file that failed, and print the error."""

@@ -57,9 +57,10 @@ class Normalisation:
             return cls(low, (white - black) / (high - low), black, *shape)
         zero_point = image.metadata.get("zero_point")
         if zero_point is None:
+            why = image.metadata.get("zero_point_error")
             raise DataError(
-                "states no zero point, but the network was trained on calibrated fluxes (AB "
-                f"{quantity.zero_point:g}); give it with --zero-point"
+                f"states no zero point{f' ({why})' if why else ''}, but the network was trained on "
+                f"calibrated fluxes (AB {quantity.zero_point:g}); give it with --zero-point"
             )
         return cls(0.0, 10 ** (0.4 * (quantity.zero_point - zero_point)), 0.0, *shape)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import BinaryIO
 
 from srkit.errors import DataError, OutputError
 from srkit.images._contents import START, kind_of_content
@@ -36,8 +40,6 @@ def plan_stream(
     ------
     DataError
         If the input is missing or empty, or a format is unknown.
-    OutputError
-        If standard output is a terminal.
     """
     path = _receive(folder, formats) if source == STREAM else Path(source)
     if not path.is_file():
@@ -45,8 +47,6 @@ def plan_stream(
     name = writable_name(path, Path(path.name), formats).name
     ending = f".{suffix.lstrip('.')}" if suffix else formats.split(name)[1]
     if out is None or str(out) == STREAM:
-        if sys.stdout.isatty():
-            raise OutputError("standard output is a terminal; redirect it: -o - > FILE")
         out = folder / f"output{ending}"
     return Job.of(path, out, formats, "standard input" if source == STREAM else str(path))
 
@@ -68,7 +68,34 @@ def _receive(folder: Path, formats: Formats) -> Path:
     return path
 
 
-def send(path: Path) -> None:
+@contextmanager
+def reserved_output() -> Iterator[BinaryIO]:
+    """Keep standard output for a file: what libraries print meanwhile goes to standard error.
+
+    Raises
+    ------
+    OutputError
+        If standard output is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise OutputError("standard output is a terminal; redirect it: -o - > FILE")
+    sys.stdout.flush()
+    output = sys.stdout.buffer
+    with redirect_stdout(sys.stderr):
+        try:
+            number = output.fileno()
+        except OSError:  # not a file, as in a notebook
+            yield output
+            return
+        with os.fdopen(os.dup(number), "wb", buffering=0) as stream:
+            os.dup2(2, number)  # for libraries in C, and for processes that are started
+            try:
+                yield stream
+            finally:
+                os.dup2(stream.fileno(), number)
+
+
+def send(path: Path, output: BinaryIO) -> None:
     """Write a file to standard output.
 
     Raises
@@ -76,8 +103,10 @@ def send(path: Path) -> None:
     OutputError
         If standard output has been closed.
     """
+    rest = memoryview(path.read_bytes())
     try:
-        sys.stdout.buffer.write(path.read_bytes())
-        sys.stdout.buffer.flush()
+        while rest:
+            rest = rest[output.write(rest) :]
+        output.flush()
     except OSError as error:
         raise OutputError(f"standard output: cannot be written ({error.strerror})") from error

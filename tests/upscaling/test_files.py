@@ -16,7 +16,7 @@ from upscale_setup import save_picture
 from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.models.open import Model, open_model
-from srkit.upscaling.files import FileUpscaler, Summary, upscale_files
+from srkit.upscaling.files import FileResult, FileUpscaler, Summary, upscale_files
 from srkit.upscaling.jobs import Job
 from srkit.upscaling.upscaler import ImageUpscaler
 
@@ -180,3 +180,15 @@ def test_an_engine_has_no_effect_on_interpolations(srkit: Srkit, tmp_path: Path)
     done = srkit("upscale", "a.png", "-o", "b.png", "-m", "bicubic", "--engine", "openvino")
     assert done.status == 0
     assert done.err == "bicubic: interpolations run in torch; --engine has no effect\n"
+
+
+def test_a_message_of_several_files_is_printed_once_and_counted(
+    tmp_path: Path, formats: Formats
+) -> None:
+    source = save_picture(tmp_path / "a.png")
+    summary, shown = Summary(), StringIO()
+    for name, notes in (("a", ["guess"]), ("b", ["guess", "2 pixels"]), ("c", ["guess"])):
+        job = Job.of(source, tmp_path / "sr.png", formats, name)
+        summary.add(job, FileResult(notes=notes), Console(file=shown))
+    summary.print_repeated(Console(file=shown))
+    assert shown.getvalue() == "a: guess\nb: 2 pixels\n3 files: guess\n"

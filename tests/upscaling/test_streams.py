@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from srkit.cli import main
 from srkit.errors import DataError, OutputError
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
-from srkit.upscaling.streams import plan_stream
+from srkit.upscaling.streams import plan_stream, reserved_output
 
 BYTES = np.random.default_rng(1).integers(0, 256, (9, 12, 3), dtype=np.uint8)
 
@@ -106,7 +108,28 @@ def test_invalid_streams(tmp_path: Path, formats: Formats, monkeypatch: pytest.M
         plan_stream("-", None, formats, None, tmp_path)
     with pytest.raises(DataError, match=r"no such file; with '-', the input is one file$"):
         plan_stream(str(tmp_path), Path("-"), formats, None, tmp_path)
-    _give(monkeypatch, _png())
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    with pytest.raises(OutputError, match=r"^standard output is a terminal; redirect it: -o - > "):
-        plan_stream("-", None, formats, None, tmp_path)
+    with (
+        pytest.raises(OutputError, match=r"^standard output is a terminal; redirect it: -o - > "),
+        reserved_output(),
+    ):
+        pass
+
+
+def test_what_libraries_print_does_not_reach_the_output(capfd: pytest.CaptureFixture[str]) -> None:
+    with capfd.disabled():
+        reading, writing = os.pipe()
+        shown = os.dup(1)
+        try:
+            os.dup2(writing, 1)
+            with open(1, "w", closefd=False) as stdout, redirect_stdout(stdout):
+                with reserved_output() as output:
+                    print("astropy: INFO", file=sys.stdout)
+                    os.write(1, b"libtiff: warning\n")
+                    output.write(b"the file")
+                print(" and more", end="")
+        finally:
+            os.dup2(shown, 1)
+            os.close(writing)
+        with os.fdopen(reading, "rb") as found:
+            assert found.read() == b"the file and more"
