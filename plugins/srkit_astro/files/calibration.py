@@ -4,41 +4,61 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
-from typing import Literal
 
 import astropy.units as u
 from astropy.io.fits import Header
 from torch import Tensor
 
 from srkit.errors import DataError
+from srkit.interfaces import Image
+from srkit_astro.files.units import Kind, Meaning, kind_of, parse
 
-#: Pixel values are either the ``flux`` of a pixel or ``surface_brightness``, which for a uniform
-#: sky does not depend on the size of pixels.
-PhysicalType = Literal["flux", "surface_brightness"]
+#: Pixel values are either the ``flux`` of a pixel or, like ``surface_brightness``, a level that for
+#: a uniform sky does not depend on the size of pixels.
+PhysicalType = Kind
 
 #: Keywords for the AB magnitude of one unit, in order of preference.
 ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZEROPNT", "ZP")
+_ZERO_POINTS = (*ZERO_POINTS, "FLUXMAG0", "PHOTFLAM")
 
 
 def physical_type(header: Header) -> PhysicalType | None:
     """Return the physical type of the pixel values according to ``BUNIT``; None if it is unknown.
 
-    Values per solid angle or beam and brightness temperatures are surface brightness; all others
-    are flux per pixel, with or without ``/ pixel`` in the unit.
+    See also :func:`srkit_astro.files.units.kind_of`.
 
     Raises
     ------
     DataError
         If the values are magnitudes.
     """
-    unit = _unit(header)
-    if unit is None:
-        return None
-    basic = unit.decompose()
-    powers = dict(zip(basic.bases, basic.powers, strict=True))
-    per_area = any(powers.get(base, 0) < 0 for base in (u.rad, u.beam))
-    return "surface_brightness" if per_area or basic.bases == [u.K] else "flux"
+    return kind_of(_unit_text(header))
+
+
+def type_of_values(image: Image) -> tuple[PhysicalType, str | None]:
+    """Return the physical type of the values of an image, and a message if it is assumed.
+
+    Only what is known to be flux per pixel is divided among the pixels of SR: according to
+    ``BUNIT``, or without it if the header or the user state a zero point.
+
+    Raises
+    ------
+    DataError
+        If the values are magnitudes.
+    """
+    header = image.metadata.get("header", Header())
+    known = physical_type(header)
+    if known is not None:
+        return known, None
+    text = _unit_text(header)
+    stated = ("zero_point" in image.metadata, *(key in header for key in _ZERO_POINTS))
+    if not text and any(stated):
+        return "flux", None
+    what = f"the unit '{text}' is unknown" if text else "no unit is stated (BUNIT)"
+    return "surface_brightness", (
+        f"{what}; values are taken as a level that does not depend on the size of pixels; if they "
+        "are flux per pixel, set BUNIT, such as 'adu'"
+    )
 
 
 def per_lr_area(values: PhysicalType, scale: float) -> float:
@@ -90,8 +110,10 @@ def zero_point(header: Header) -> float | None:
         return 2.5 * math.log10(_positive(header, "FLUXMAG0"))
     if "PHOTFLAM" in header and "PHOTPLAM" in header:
         return _hubble(header)
-    unit = _unit(header)
-    for flux in () if unit is None else (unit, unit * u.pix):
+    meaning = _unit(header)
+    if meaning is None or not meaning.certain:
+        return None
+    for flux in (meaning.unit, meaning.unit * u.pix):
         if flux.is_equivalent(u.Jy):
             return float((1 * flux).to_value(u.ABmag))
         if flux.is_equivalent(u.mgy):
@@ -102,8 +124,8 @@ def zero_point(header: Header) -> float | None:
 def _hubble(header: Header) -> float:
     flam, plam = (_positive(header, key) for key in ("PHOTFLAM", "PHOTPLAM"))
     per_second = -2.5 * math.log10(flam) - 5 * math.log10(plam) - 21.10 + 18.6921
-    unit = _unit(header)
-    if unit is None or u.s in unit.decompose().bases:
+    meaning = _unit(header)
+    if meaning is None or u.s in meaning.unit.decompose().bases:
         return per_second
     if "EXPTIME" not in header:
         raise DataError(
@@ -127,17 +149,13 @@ def _positive(header: Header, key: str) -> float:
     return value
 
 
-def _unit(header: Header) -> u.UnitBase | None:
-    """Parse ``BUNIT``, also in forms such as ``ELECTRONS/S``; None if it is missing or unknown."""
+def _unit_text(header: Header) -> str:
     text = str(header.get("BUNIT", "")).strip()
     if re.search(r"mag\b", text, re.IGNORECASE):
         raise DataError(f"BUNIT is '{text}'; expected a linear unit, not magnitudes")
-    plain = re.sub(r"\be-", "electron", text.lower()).replace("cps", "count/s")
-    plain = re.sub(r"\b(electron|count|photon)s\b", r"\1", plain)
-    for form in (text, plain) if text else ():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about forms that the FITS standard discourages
-            unit = u.Unit(form, parse_strict="silent")
-        if not isinstance(unit, u.UnrecognizedUnit):
-            return unit
-    return None
+    return text
+
+
+def _unit(header: Header) -> Meaning | None:
+    """Parse ``BUNIT``; None if it is missing or not understood."""
+    return parse(_unit_text(header))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from srkit.errors import DataError
 from srkit.interfaces import FormatLimits, Image, ImageSink, ImageSource
 
 # astropy takes half a second to import, so it is imported only when there is a FITS file.
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from srkit.interfaces import Upscaled
 
 SUFFIXES = tuple(f".{name}{pack}" for pack in ("", ".gz", ".fz") for name in ("fits", "fit", "fts"))
+
+_HEADER = "the header cannot be used"
 
 #: Planes of a bit mask (``MP_name = bit`` in its header, as written by the HSC pipeline) that flag
 #: invalid values; other planes, such as DETECTED, are only descriptive.
@@ -33,9 +36,10 @@ class Fits:
     The metadata are ``frame`` (True), ``header`` (that of the image with WCS and ``BUNIT``, and the
     keywords inherited from an empty primary header), ``mask`` and ``mask_header`` (flags as stored,
     or int64 if they are scaled, ``(1, H, W)`` or one per channel), and ``variance`` (float32, in
-    the square of ``BUNIT``, from a plane of variance, standard deviation or inverse variance). All
-    are written back; without a header, ``unit`` is written as ``BUNIT``. ``.gz`` compresses the
-    whole file, ``.fz`` the tiles of each image, both losslessly.
+    the square of ``BUNIT``, from a plane of variance, standard deviation or inverse variance), and
+    ``wcs_tables`` (extensions to which the WCS refers). All are written back; without a header,
+    ``unit`` is written as ``BUNIT``. ``.gz`` compresses the whole file, ``.fz`` the tiles of each
+    image, both losslessly.
     """
 
     suffixes = SUFFIXES
@@ -58,29 +62,37 @@ class Fits:
     def calibrate(self, image: Image) -> Image:
         """Add the zero point, the pixel scale and the unit of the header to the metadata.
 
+        If the zero point cannot be read, ``zero_point_error`` says why.
+
         Raises
         ------
         DataError
-            If the values are magnitudes, or the header is inconsistent.
+            If the values are magnitudes, or the WCS is inconsistent.
         """
-        from srkit_astro.files.calibration import zero_point
+        from srkit_astro.files.calibration import physical_type, zero_point
+        from srkit_astro.files.quiet import fenced
         from srkit_astro.files.wcs import pixel_scale
 
         header = image.metadata["header"]
-        found = {
-            "zero_point": zero_point(header),
-            "pixel_scale": pixel_scale(header),
-            "unit": header.get("BUNIT"),
-        }
+        found: dict[str, Any] = {"unit": header.get("BUNIT")}
+        with fenced(_HEADER):
+            physical_type(header)  # raises if the values are magnitudes
+            found["pixel_scale"] = pixel_scale(header, image.metadata.get("wcs_tables", ()))
+            try:
+                found["zero_point"] = zero_point(header)
+            except DataError as error:  # only some models need it, and the user may state it
+                found["zero_point_error"] = str(error)
         known = {name: value for name, value in found.items() if value is not None}
         return replace(image, metadata={**image.metadata, **known})
 
     def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
         """Return SR with the updated metadata of its LR file; see :func:`.sr_image.enlarge`."""
+        from srkit_astro.files.quiet import fenced
         from srkit_astro.files.sr_image import enlarge
 
         sr, sigma, change = upscaled.pixels, upscaled.sigma, upscaled.change
-        return enlarge(lr, sr, scale, sigma=sigma, change=change, history=history)
+        with fenced(_HEADER):
+            return enlarge(lr, sr, scale, sigma=sigma, change=change, history=history)
 
     def open_source(self, path: Path) -> ImageSource | None:
         """Open a file to be read by rows; return None if it is compressed."""
@@ -91,14 +103,16 @@ class Fits:
     def open_sink(self, path: Path, outline: Image, *, fresh: bool) -> ImageSink:
         """Open a file to be written by windows, from the beginning unless `fresh` is False."""
         from srkit_astro.files.fits_frames import FitsSink
+        from srkit_astro.files.quiet import quiet
 
-        return FitsSink(path, outline, fresh=fresh)
+        with quiet():
+            return FitsSink(path, outline, fresh=fresh)
 
     def brightness(self, lr: Image, pixels: Tensor, scale: float) -> Tensor:
         """Convert SR as returned by :meth:`enlarge` to flux per area of an LR pixel."""
-        from srkit_astro.files.calibration import per_lr_area, physical_type
+        from srkit_astro.files.calibration import per_lr_area, type_of_values
 
-        return pixels * per_lr_area(physical_type(lr.metadata["header"]) or "flux", scale)
+        return pixels * per_lr_area(type_of_values(lr)[0], scale)
 
     def residual(self, lr: Image, pixels: Tensor, history: Sequence[str]) -> Image:
         """Return residuals as an image with the header, mask and variance of LR."""
@@ -111,9 +125,11 @@ class Fits:
         self, image: Image, points: Sequence[tuple[float, float]]
     ) -> list[tuple[float, float]] | None:
         """Return RA and Dec (ICRS, degrees) of pixels (x, y), from 0; None without a WCS."""
+        from srkit_astro.files.quiet import fenced
         from srkit_astro.files.wcs import radec
 
-        return radec(image.metadata["header"], points)
+        with fenced(_HEADER):
+            return radec(image.metadata["header"], points, image.metadata.get("wcs_tables", ()))
 
     def from_object(self, value: object) -> Image | None:
         """Convert CCDData to the image that its file would contain; return None for others."""
@@ -121,15 +137,19 @@ class Fits:
             return None  # avoids importing astropy.nddata, which is slow
         from srkit_astro.files import ccd_data
         from srkit_astro.files.fits_io import image_from_hdus
+        from srkit_astro.files.quiet import fenced
 
-        return image_from_hdus(Path("CCDData"), ccd_data.to_hdus(value))
+        with fenced("the CCDData cannot be used"):
+            return image_from_hdus(Path("CCDData"), ccd_data.to_hdus(value))
 
     def to_object(self, image: Image) -> Any:
         """Convert an image to CCDData with WCS, unit, mask and uncertainty."""
         from srkit_astro.files.ccd_data import from_hdus
         from srkit_astro.files.fits_io import to_hdus
+        from srkit_astro.files.quiet import fenced
 
-        return from_hdus(to_hdus(Path("CCDData"), image))
+        with fenced("SR cannot be converted to CCDData"):
+            return from_hdus(to_hdus(Path("CCDData"), image))
 
     def write(self, path: Path, image: Image) -> None:
         """Write the image and, if it has them, the extensions ``MASK`` and ``UNCERTAINTY``.
@@ -137,13 +157,15 @@ class Fits:
         Raises
         ------
         DataError
-            If a plane has a different size, or the header refers to distortion tables.
+            If a plane has a different size, or the header cannot be written.
         OutputError
             If the file cannot be written; a previous file is left unchanged.
         """
         from srkit_astro.files.fits_io import write
+        from srkit_astro.files.quiet import fenced
 
-        write(path, image)
+        with fenced(f"{path}: cannot be written as FITS"):
+            write(path, image)
 
 
 def bad_pixels(image: Image) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,24 +16,36 @@ from srkit.errors import DataError
 from srkit.functional import Values
 from srkit.images import StoredArray, chunks
 from srkit.interfaces import Image, ImageSource
+from srkit_astro.files.cards import sound
 from srkit_astro.files.checksums import encoded, sum_words
 from srkit_astro.files.fits_io import (
+    BLOCK,
     Planes,
+    check_kind,
+    check_length,
     check_plane,
-    convert,
     damage_as_error,
+    damaged,
     find_planes,
-    flag_type,
     plane_shape,
     stripped,
     to_hdus,
     widened,
 )
+from srkit_astro.files.stored_values import (
+    converted,
+    flag_type,
+    flags,
+    scaled,
+    survey,
+)
 
-#: Size of the blocks of a file, and of the cards of a header, in bytes.
-BLOCK, CARD = 2880, 80
+#: Size of the cards of a header in bytes.
+CARD = 80
 #: Number of cards that may be added to the header after the pixels are written.
 SPARE = 4
+#: Values that are read at once to survey a frame.
+_READ = 2**24
 
 
 def open_source(path: Path) -> ImageSource | None:
@@ -54,15 +68,17 @@ def open_source(path: Path) -> ImageSource | None:
 
 
 def _source(path: Path, file: BinaryIO) -> FitsSource | None:
-    if file.read(2) == b"\x1f\x8b":
+    start = file.read(8)
+    if start.startswith(b"\x1f\x8b"):
         return None
+    check_kind(path, start)
+    length = file.seek(0, os.SEEK_END)
     file.seek(0)
-    hdus = fits.open(file, memmap=False)
+    check_length(path, file, length)
+    hdus = fits.open(file, memmap=False, do_not_scale_image_data=True)
     found = find_planes(path, hdus)
     if any(isinstance(hdu, fits.CompImageHDU) for hdu in found[:3]):
         return None
-    for hdu in hdus:
-        _check_length(path, hdu, file)
     return FitsSource(path, file, hdus, found)
 
 
@@ -83,15 +99,15 @@ class FitsSource:
 
     def __init__(self, path: Path, file: BinaryIO, hdus: fits.HDUList, planes: Planes) -> None:
         self._path, self._file, self._planes = path, file, planes
-        self._unverified = list(hdus)
+        self._hdus = hdus
+        self._surveyed = False
         shape = plane_shape(path, planes.science.shape)
         metadata = dict(planes.metadata)
         if planes.mask is not None:
             mask_shape = check_plane(path, planes.mask, shape)
-            self._flags = flag_type(planes.mask)
-            kind = torch.from_numpy(np.empty(0, self._flags)).dtype
+            kind = torch.from_numpy(np.empty(0, flag_type(planes.mask.header))).dtype
             metadata["mask"] = torch.empty(mask_shape, dtype=kind, device="meta")
-            metadata["mask_header"] = stripped(planes.mask.header)
+            metadata["mask_header"] = stripped(sound(planes.mask.header)[0])
         if planes.noise is not None:
             # It is not read, since it does not apply to SR, but users get a note that it exists.
             noise_shape = check_plane(path, planes.noise, shape)
@@ -110,15 +126,33 @@ class FitsSource:
         DataError
             If the file is damaged, or values do not fit in float32.
         """
-        while self._unverified:
-            _verify(self._path, self._unverified.pop(0), self._file)
         with damage_as_error(self._path):
-            values = convert(self._path, _rows(self._planes.science, start, stop), np.float32)
+            if not self._surveyed:
+                self._survey()
+            science, mask = self._planes.science, self._planes.mask
+            stored = scaled(science.header, _rows(science, start, stop))
+            values = converted(self._path, science.header, stored)
             metadata = dict(self.outline.metadata)
-            if self._planes.mask is not None:
-                flags = convert(self._path, _rows(self._planes.mask, start, stop), self._flags)
-                metadata["mask"] = torch.from_numpy(flags)
+            if mask is not None:
+                marked = flags(mask.header, _rows(mask, start, stop))
+                metadata["mask"] = torch.from_numpy(marked)
         return Image(torch.from_numpy(values), metadata=metadata)
+
+    def _survey(self) -> None:
+        """Verify the checksums of the file, and find the marks of missing data in the image."""
+        for hdu in self._hdus:
+            _verify(self._path, hdu, self._file)
+        science = self._planes.science
+        channels, height, width = plane_shape(self._path, science.shape)
+        step = max(1, _READ // (channels * width))
+        tops = range(0, height, step)
+        parts = (
+            scaled(science.header, _rows(science, top, min(top + step, height))) for top in tops
+        )
+        found = survey(self._path, science.header, parts)
+        notes = [*self.outline.metadata["notes"], *found]
+        self.outline = replace(self.outline, metadata={**self.outline.metadata, "notes": notes})
+        self._surveyed = True
 
     def close(self) -> None:
         """Close the file."""
@@ -133,31 +167,20 @@ def _rows(hdu: Any, start: int, stop: int) -> Values:
     return stored
 
 
-def _check_length(path: Path, hdu: Any, file: BinaryIO) -> None:
-    """Refuse a file that ends before the end of the data of an extension."""
-    if hdu.fileinfo()["datLoc"] + hdu.size > file.seek(0, os.SEEK_END):
-        raise DataError(
-            f"{path}: cannot be read as FITS ({hdu.name or 'its image'} is truncated); it may be "
-            "damaged or incomplete; copy it again or remove it"
-        )
-
-
 def _verify(path: Path, hdu: Any, file: BinaryIO) -> None:
     """Compare the data of an extension with the checksum in its header."""
     stated = hdu.header.get("DATASUM")
     if stated is None:
         return
-    place = hdu.fileinfo()
+    start = hdu.fileinfo()["datLoc"]
     try:
-        found = sum_words(chunks(file, place["datLoc"], place["datLoc"] + place["datSpan"]))
-        sound = found == int(stated)
+        # The padding does not contribute, and may be missing.
+        found = sum_words(chunks(file, start, start + hdu.size))
+        sound_data = found == int(stated)
     except (EOFError, ValueError):  # the file is truncated, or the checksum is not a number
-        sound = False
-    if not sound:
-        raise DataError(
-            f"{path}: cannot be read as FITS (Datasum verification failed for {hdu.name}); it may "
-            "be damaged or incomplete; copy it again or remove it"
-        )
+        sound_data = False
+    if not sound_data:
+        raise DataError(damaged(path, f"Datasum verification failed for {hdu.name}"))
 
 
 class FitsSink:
@@ -179,7 +202,8 @@ class FitsSink:
         self._headers: list[int] = []
         self._arrays: list[StoredArray] = []
         end = 0
-        for hdu in _laid_out(path, outline):
+        hdus, _ = _laid_out(path, outline)
+        for hdu in hdus:
             room = len(_card_images(hdu.header, SPARE))
             values = hdu.data.reshape((-1, *hdu.data.shape[-2:], 1)).shape
             kind = hdu.data.dtype.newbyteorder(">")
@@ -206,7 +230,8 @@ class FitsSink:
     def finish(self, outline: Image) -> None:
         """Write the headers, with checksums of the data."""
         self._file.truncate(self._end)
-        layout = zip(_laid_out(self._path, outline), self._headers, self._arrays, strict=True)
+        hdus, tables = _laid_out(self._path, outline)
+        layout = zip(hdus, self._headers, self._arrays, strict=True)
         for hdu, start, array in layout:
             end = array.offset + -(-(array.end - array.offset) // BLOCK) * BLOCK
             data = sum_words(chunks(self._file, array.offset, end))
@@ -218,6 +243,8 @@ class FitsSink:
             header["CHECKSUM"] = encoded(sum_words([text], data))
             self._file.seek(start)
             self._file.write(_card_images(header, 0, room))
+        self._file.seek(self._end)
+        self._file.write(tables)
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -225,14 +252,18 @@ class FitsSink:
         self._file.close()
 
 
-def _laid_out(path: Path, outline: Image) -> fits.HDUList:
+def _laid_out(path: Path, outline: Image) -> tuple[list[Any], bytes]:
+    """Return the extensions of an image, and the content of those that follow with tables."""
     hdus = to_hdus(path, outline)
     hdus.update_extend()
     hdus.verify("exception")
-    for hdu in hdus:
+    count = len(hdus) - len(outline.metadata.get("wcs_tables", ()))
+    for hdu in hdus[:count]:
         hdu.header["CHECKSUM"] = ("0" * 16, "HDU checksum")
         hdu.header["DATASUM"] = ("0", "data unit checksum")
-    return hdus
+    tables = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), *hdus[count:]]).writeto(tables, checksum=True)
+    return hdus[:count], tables.getvalue()[BLOCK:]
 
 
 def _card_images(header: fits.Header, spare: int, room: int = 0) -> bytes:

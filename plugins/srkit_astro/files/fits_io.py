@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,10 @@ from srkit.functional import Values
 from srkit.images import allowed_pixels, check_pixels
 from srkit.interfaces import Image
 from srkit.system import write_file
-from srkit_astro.files.wcs import TABLES
+from srkit_astro.files.cards import sound
+from srkit_astro.files.quiet import quiet
+from srkit_astro.files.stored_values import FLAGS, NO_DATA, converted, flags, scaled, survey
+from srkit_astro.files.wcs import missing_table, tables_of
 
 #: Names of the extension with the image; otherwise it is the first image that is not in `PLANES`.
 SCIENCE = ("SCI", "SCIENCE", "IMAGE")
@@ -48,13 +51,15 @@ UTYPES = {
 #: Names of images other than the science image.
 PLANES = (*MASKS, *NOISE, "WHT", "WEIGHT", "CTX", "PSF", "NPIXELSINSAMPLE")
 
-#: Types of flags, by their ``BITPIX``.
-FLAGS: dict[int, type[np.generic]] = {8: np.uint8, 16: np.int16, 32: np.int32, 64: np.int64}
-
 #: Warnings of astropy that mean that a file is damaged.
-_DAMAGE = "Error validating header|File may have been truncated|Datasum verification failed"
+_DAMAGE = "Error validating header|Datasum verification failed"
 #: Keywords that describe how values are stored, which do not apply once they are read.
-_STORAGE = ("BSCALE", "BZERO", "BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "INHERIT")
+_STORAGE = (
+    *("BSCALE", "BZERO", "BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "INHERIT"),
+    *NO_DATA,
+)
+#: Size of the blocks of a file in bytes.
+BLOCK = 2880
 
 
 def read(path: Path) -> Image:
@@ -67,7 +72,7 @@ def write(path: Path, image: Image) -> None:
     """Write a file, see :class:`srkit_astro.files.fits.Fits`."""
     hdus = to_hdus(path, image)
     if path.suffix.lower() == ".fz":
-        packed = [_compressed(hdu) for hdu in hdus]
+        packed = [_compressed(hdu) if hdu.is_image else hdu for hdu in hdus]
         hdus = fits.HDUList([fits.PrimaryHDU(), *packed])
     stored = io.BytesIO()
     hdus.writeto(stored, checksum=True)
@@ -82,8 +87,50 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
             content = _decompressed(path, content)
-        with fits.open(io.BytesIO(content), memmap=False, checksum=True) as hdus:
+        check_kind(path, content)
+        # Some programs leave out the padding at the end.
+        padded = io.BytesIO(content + b"\0" * (-len(content) % BLOCK))
+        check_length(path, padded, len(content))
+        with fits.open(padded, memmap=False, checksum=True, do_not_scale_image_data=True) as hdus:
             yield hdus
+
+
+def check_kind(path: Path, start: bytes) -> None:
+    """Check that a file begins as FITS does.
+
+    Raises
+    ------
+    DataError
+        If it is empty or of another kind.
+    """
+    if not start:
+        raise DataError(f"{path}: is empty; expected a FITS file")
+    if not start.startswith(b"SIMPLE"):
+        found = bytes(start[:8])
+        raise DataError(f"{path}: is not a FITS file: it begins with {found!r}, not with SIMPLE")
+
+
+def check_length(path: Path, file: BinaryIO, length: int) -> None:
+    """Check that no data end after the file, which has a length in bytes without added padding.
+
+    Raises
+    ------
+    DataError
+        If they do.
+    """
+    # As they are stored: a compressed image is a table.
+    for hdu in fits.open(file, memmap=False, disable_image_compression=True):
+        if hdu.fileinfo()["datLoc"] + hdu.size > length:
+            raise DataError(damaged(path, f"{hdu.name or 'its image'} is truncated"))
+    file.seek(0)
+
+
+def damaged(path: Path, reason: str) -> str:
+    """Return the message that a file is damaged."""
+    return (
+        f"{path}: cannot be read as FITS ({reason}); it may be damaged or incomplete; copy it "
+        "again or remove it"
+    )
 
 
 @contextmanager
@@ -96,18 +143,14 @@ def damage_as_error(path: Path) -> Iterator[None]:
         If the file cannot be read.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             warnings.filterwarnings("error", message=rf"\s*({_DAMAGE})")
             yield
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # astropy raises many types for damaged files
         reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path}: cannot be read as FITS ({type(error).__name__}: {reason}); it may be damaged "
-            "or incomplete; copy it again or remove it"
-        ) from error
+        raise DataError(damaged(path, f"{type(error).__name__}: {reason}")) from error
 
 
 def _decompressed(path: Path, content: bytes) -> bytes:
@@ -125,19 +168,23 @@ def _decompressed(path: Path, content: bytes) -> bytes:
 
 
 def image_from_hdus(path: Path, hdus: fits.HDUList) -> Image:
-    """Convert the contents of a file to an image."""
+    """Convert the contents of a file, opened without scaling its data, to an image."""
     found = find_planes(path, hdus)
-    values = _read_planes(path, found.science, np.float32)
+    header = found.science.header
+    stored = scaled(header, _read_planes(path, found.science))
+    notes = survey(path, header, [stored])
+    values = converted(path, header, stored)
     metadata = dict(found.metadata)
     if found.mask is not None:
         check_plane(path, found.mask, values.shape)
-        flags = _read_planes(path, found.mask, flag_type(found.mask))
-        metadata["mask"] = torch.from_numpy(flags)
-        metadata["mask_header"] = stripped(found.mask.header)
+        marked = flags(found.mask.header, _read_planes(path, found.mask))
+        metadata["mask"] = torch.from_numpy(marked)
+        metadata["mask_header"] = stripped(sound(found.mask.header)[0])
     if found.noise is not None:
         check_plane(path, found.noise, values.shape)
-        plane = _read_planes(path, found.noise, np.float32)
-        metadata["variance"] = torch.from_numpy(_variance(plane, found.noise))
+        plane = scaled(found.noise.header, _read_planes(path, found.noise))
+        metadata["variance"] = torch.from_numpy(_variance(path, plane, found.noise))
+    metadata["notes"] = [*metadata["notes"], *notes]
     return Image(torch.from_numpy(values), finite_range(values), metadata)
 
 
@@ -160,19 +207,29 @@ def find_planes(path: Path, hdus: fits.HDUList) -> Planes:
     """
     pictures = {hdu: hdu.name.upper() for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2}
     science = _first(pictures, SCIENCE)
-    if science is None:
-        science = next((hdu for hdu, name in pictures.items() if name not in PLANES), None)
+    others = [hdu for hdu, name in pictures.items() if name not in PLANES]
+    guessed = science is None and len(others) > 1
+    science = next(iter(others), None) if science is None else science
     if science is None:
         found = ", ".join(f"{hdu.name} {getattr(hdu, 'shape', '(a table)')}" for hdu in hdus)
         raise DataError(f"{path}: contains no image with at least two axes; found {found}")
     mask = _first(pictures, MASKS, science.ver)
     noise = _first(pictures, tuple(NOISE), science.ver)
-    metadata = {"frame": True, "header": _header(science, hdus[0]), "bits": 32}
-    rest = [hdu for hdu in hdus if hdu not in (science, mask, noise) and hdu.size]
+    header, notes = _header(science, hdus[0])
+    metadata = {"frame": True, "header": header, "bits": 32, "notes": notes}
+    tables = tables_of(header, hdus)
+    if tables:
+        metadata["wcs_tables"] = [table.copy() for table in tables]
+    if guessed:
+        notes.append(f"no extension is named {' or '.join(SCIENCE)}: {_name(science)} is restored")
+    rest = [hdu for hdu in hdus if hdu not in (science, mask, noise, *tables) and hdu.size]
     if rest:
-        names = ", ".join(hdu.name or "(unnamed)" for hdu in rest)
-        metadata["notes"] = [f"ignored extensions: {names}"]
+        notes.append(f"ignored extensions: {', '.join(map(_name, rest))}")
     return Planes(science, mask, noise, metadata)
+
+
+def _name(hdu: Any) -> str:
+    return hdu.name or "(unnamed)"
 
 
 def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1) -> Any:
@@ -184,11 +241,12 @@ def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1
     return None
 
 
-def _read_planes(path: Path, hdu: Any, dtype: type[np.generic]) -> Values:
-    """Return the values of an extension as ``(C, H, W)``."""
+def _read_planes(path: Path, hdu: Any) -> Values:
+    """Return the stored numbers of an extension as ``(C, H, W)``."""
     if isinstance(hdu, fits.CompImageHDU):
         check_pixels(path, math.prod(hdu.shape[:-1]), hdu.shape[-1])
-    return convert(path, hdu.data.reshape(plane_shape(path, hdu.shape)), dtype)
+    stored: Values = hdu.data.reshape(plane_shape(path, hdu.shape))
+    return stored
 
 
 def plane_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -211,31 +269,6 @@ def plane_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (1, *stored)[-3:]
 
 
-def convert(path: Path, stored: Values, dtype: type[np.generic]) -> Values:
-    """Convert values to another type.
-
-    Raises
-    ------
-    DataError
-        If a finite value would become infinite.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        values: Values = np.ascontiguousarray(stored, dtype)
-    if dtype is np.float32 and np.isinf(values).sum() > np.isinf(stored).sum():
-        raise DataError(
-            f"{path}: values up to {np.nanmax(np.abs(stored)):.3g} do not fit in float32; convert "
-            "the file to another unit"
-        )
-    return values
-
-
-def flag_type(hdu: Any) -> type[np.generic]:
-    """Return the type that the flags of a mask are read as: as stored, unless they are scaled."""
-    header = hdu.header
-    scaled = header.get("BZERO", 0) != 0 or header.get("BSCALE", 1) != 1
-    return np.int64 if scaled else FLAGS.get(header["BITPIX"], np.int64)
-
-
 def check_plane(path: Path, hdu: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape ``(C, H, W)`` of a mask or noise plane of an image of some shape.
 
@@ -252,14 +285,21 @@ def check_plane(path: Path, hdu: Any, shape: tuple[int, ...]) -> tuple[int, ...]
     return found
 
 
-def _variance(plane: Values, hdu: Any) -> Values:
+def _variance(path: Path, plane: Values, hdu: Any) -> Values:
+    """Convert a plane of noise to float32 variances; those too small for it become 0."""
     kind = UTYPES.get(hdu.header.get("UTYPE", ""), NOISE[hdu.name.upper()])
-    if kind == "std":
-        return plane**2
-    if kind == "inverse":
-        with np.errstate(divide="ignore"):
-            return 1 / plane  # a weight of 0 is an infinite variance
-    return plane
+    with np.errstate(all="ignore"):
+        if kind == "std":
+            plane = plane.astype(np.float64) ** 2
+        elif kind == "inverse":
+            plane = 1 / plane.astype(np.float64)  # a weight of 0 is an infinite variance
+        variance: Values = np.ascontiguousarray(plane, np.float32)
+    if (np.isinf(variance) & np.isfinite(plane)).any():
+        raise DataError(
+            f"{path}: {hdu.name} holds variances up to {np.nanmax(plane):.3g}, which do not fit in "
+            "float32; convert the file to another unit"
+        )
+    return variance
 
 
 def finite_range(values: Values) -> tuple[float, float]:
@@ -275,12 +315,16 @@ def widened(low: float, high: float) -> tuple[float, float]:
     return low, high if high > low else low + (abs(low) or 1.0)
 
 
-def _header(science: Any, primary: Any) -> fits.Header:
-    header = stripped(science.header)
+def _header(science: Any, primary: Any) -> tuple[fits.Header, list[str]]:
+    """Return the header of an image, and messages on cards that break the standard."""
+    header, notes = sound(science.header)
+    header = stripped(header)
     if science is not primary and not primary.shape:
         # Keywords for the whole file are in an empty primary header (EXPTIME, FLUXMAG0).
-        header.extend(stripped(primary.header), unique=True)
-    return header
+        inherited, more = sound(primary.header)
+        header.extend(stripped(inherited), unique=True)
+        notes += more
+    return header, list(dict.fromkeys(notes))
 
 
 def stripped(header: fits.Header) -> fits.Header:
@@ -297,15 +341,16 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
     Raises
     ------
     DataError
-        If a plane has a different size, or the header refers to distortion tables.
+        If a plane has a different size, or the header refers to distortion tables that are missing.
     """
     header = stripped(image.metadata.get("header", fits.Header()))
     if "header" not in image.metadata and image.metadata.get("unit"):
         header["BUNIT"] = image.metadata["unit"]
-    table = next((key for key in header if TABLES.fullmatch(key)), None)
-    if table is not None:
+    tables = image.metadata.get("wcs_tables", ())
+    missing = missing_table(header, tables)
+    if missing is not None:
         raise DataError(
-            f"{path}: {table} in the header refers to distortion tables, which cannot be written; "
+            f"{path}: {missing} in the header refers to distortion tables, which are missing; "
             "drizzle or reproject the image first"
         )
     hdus = fits.HDUList([fits.PrimaryHDU(_flat(image.pixels, np.float32), header)])
@@ -326,6 +371,7 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
         if header.get("BUNIT"):
             hdu.header["BUNIT"] = f"({header['BUNIT']})**2"
         hdus.append(hdu)
+    hdus.extend(tables)
     return hdus
 
 

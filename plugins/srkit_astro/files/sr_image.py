@@ -9,10 +9,12 @@ import torch
 from astropy.io.fits import Header
 from torch import Tensor
 
+from srkit.errors import DataError
 from srkit.functional import resize_mask
 from srkit.interfaces import Image
-from srkit_astro.files.calibration import PhysicalType, per_lr_area, physical_type, to_file_values
-from srkit_astro.files.wcs import subdivided
+from srkit_astro.files.calibration import PhysicalType, per_lr_area, to_file_values, type_of_values
+from srkit_astro.files.keywords import mosaic_of, update
+from srkit_astro.files.wcs import subdivided, subdivided_tables
 
 #: Smallest relative change of the flux that is reported; interpolation changes less at the borders.
 NOTICED = 0.01
@@ -47,41 +49,73 @@ def enlarge(
         Relative change of the flux, see :func:`flux_change`; by default it is measured.
     values
         Whether the values of the file are flux or surface brightness; by default according to
-        ``BUNIT``, and flux per pixel if that is unknown.
+        its header, see :func:`srkit_astro.files.calibration.type_of_values`.
     history
         Lines for the header, such as recipe, version and checkpoint.
 
     Raises
     ------
     DataError
-        If the WCS cannot be subdivided, or the values are magnitudes.
+        If the WCS cannot be subdivided, the values are magnitudes, or the variance is too small or
+        too large for float32.
     """
-    header = subdivided(lr.metadata.get("header", Header()), scale)
-    values = values or physical_type(header)
+    given, tables = lr.metadata.get("header", Header()), lr.metadata.get("wcs_tables", ())
+    header, notes = subdivided(given, scale, tables), []
     if values is None:
-        unit = header.get("BUNIT", "")
-        header.add_history(f"BUNIT '{unit}' is unknown; values assumed to be flux per pixel.")
-        values = "flux"
+        values, assumed = type_of_values(lr)
+        if assumed is not None:
+            notes.append(assumed)
+            header.add_history(f"{assumed[0].upper()}{assumed[1:]}.")
+    pattern = mosaic_of(header)
+    if pattern and len(sr) == 1:
+        notes.append(
+            f"the pixels are a colour mosaic ({pattern}), which is restored as one band and mixes "
+            "its colours; debayer it first"
+        )
+    notes += update(header, scale, flux=values == "flux")
     pixels = to_file_values(sr, header, values, scale)
     for line in history:
         header.add_history(line)
-    metadata: dict[str, Any] = {"header": header, "bits": 32}
     change = flux_change(lr.pixels, sr) if change is None else change
     if abs(change) > NOTICED:
         header.add_history(f"Total flux changed by {change:+.1%} of the sum of |flux|.")
         text = f"the model changes the total flux by {change:+.1%} of the sum of |flux|"
-        metadata["notes"] = [f"{text}; a model with the constraint 'flux' conserves it"]
+        notes.append(f"{text}; a model with the constraint 'flux' conserves it")
     if "variance" in lr.metadata and sigma is None:
-        lost = "the variance of LR does not apply to SR and is left out (see --uncertainty)"
-        metadata["notes"] = [*metadata.get("notes", []), lost]
+        notes.append("the variance of LR does not apply to SR and is left out (see --uncertainty)")
+    metadata: dict[str, Any] = {"header": header, "bits": 32, "notes": notes}
+    if tables:
+        metadata["wcs_tables"] = subdivided_tables(tables, scale)
     if "mask" in lr.metadata:
-        mask = resize_mask(lr.metadata["mask"], sr.shape[-2:])
-        metadata |= {"mask": mask, "mask_header": lr.metadata["mask_header"]}
+        metadata |= _enlarged_mask(lr, sr, scale)
     area = per_lr_area(values, scale)
     if sigma is not None:
-        metadata["variance"] = (sigma / area) ** 2
+        metadata["variance"] = _variance(sigma, area)
     low, high = (value / area for value in lr.data_range)
     return Image(pixels, (low, high), metadata)
+
+
+def _enlarged_mask(lr: Image, sr: Tensor, scale: float) -> dict[str, Any]:
+    header = subdivided(lr.metadata["mask_header"], scale, lr.metadata.get("wcs_tables", ()))
+    update(header, scale, flux=False)
+    return {"mask": resize_mask(lr.metadata["mask"], sr.shape[-2:]), "mask_header": header}
+
+
+def _variance(sigma: Tensor, area: float) -> Tensor:
+    """Return the variance in the values of the file.
+
+    Raises
+    ------
+    DataError
+        If it is too small or too large for float32.
+    """
+    variance: Tensor = (sigma / area) ** 2
+    if not sigma.is_meta and ((variance == 0) & (sigma != 0) | variance.isinf()).any():
+        raise DataError(
+            f"the variance of SR (standard deviations up to {float(sigma.max()):.3g}) does not fit "
+            "in float32; convert the file to another unit"
+        )
+    return variance
 
 
 def flux_change(lr: Tensor, sr: Tensor) -> float:

@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from astropy.io.fits import Header
-from astropy.utils.exceptions import AstropyWarning
+from astropy.io.fits import BinTableHDU, HDUList, Header, ImageHDU, PrimaryHDU
 from astropy.wcs import WCS
 from astropy.wcs.utils import pixel_to_skycoord, proj_plane_pixel_area
 
 from srkit.errors import DataError
 from srkit.functional import resized_side
+from srkit_astro.files.cards import NUMBERS
+from srkit_astro.files.quiet import fenced
 
 #: Largest change of a position through rounding, in pixels of the original image.
 TOLERANCE = 1e-6
-#: Distortions by tables in further extensions, or by records, which a header alone cannot hold.
-TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d+[A-Z]?|AXISCORR|WCSDVARR")
+#: Extensions with the tables of a distortion or of the ``-TAB`` algorithm.
+Tables = Sequence[BinTableHDU | ImageHDU]
 
+#: Distortions by tables that astropy does not apply, or by records.
+_UNKNOWN = re.compile(r"CQDIS\d+[A-Z]?|AXISCORR|(CPDIS|CQDIS|D2IMDIS)\d+[A-Z]")
+#: Keywords of distortions by tables, and the names of the extensions with these.
+_DISTORTIONS = {"CPDIS": "WCSDVARR", "D2IMDIS": "D2IMARR"}
 _SIP = re.compile(r"(?:A|B|AP|BP)_(\d)_(\d)")
-#: Keywords beside the WCS that state the side and the area of a pixel.
-_SIDES = ("PIXSCALE", "PIXSCAL1", "PIXSCAL2", "SECPIX", "SECPIX1", "SECPIX2", "D001SCAL")
-_AREAS = ("PIXAR_A2", "PIXAR_SR")
+#: Highest order of SIP polynomials, and largest number of axes.
+_LARGEST = 9
 
 
-def subdivided(header: Header, scale: float) -> Header:
+def subdivided(header: Header, scale: float, tables: Tables = ()) -> Header:
     """Return the header of an image whose pixels are each divided into ``scale`` x ``scale``.
 
     A pixel position x, counted from 1 at the centre of the first pixel, becomes
     (x - 0.5) ``scale`` + 0.5. All WCS of the header are converted: ``CRPIX`` as a position, ``CD``
     or ``CDELT`` divided by the scale, ``PC`` unchanged; SIP polynomials (Shupe et al. 2005), whose
-    terms of order n are multiplied by ``scale**(1 - n)``; IRAF's ``LTV`` and ``LTM``; keywords for
-    the side and the area of a pixel. Distortions that are applied after the linear transformation,
-    such as TPV, remain valid. (:meth:`astropy.wcs.WCS.slice` can only merge pixels, and would drop
-    the other keywords.)
+    terms of order n are multiplied by ``scale**(1 - n)``; and IRAF's ``LTV`` and ``LTM``.
+    Distortions that are applied after the linear transformation, such as TPV, remain valid; tables
+    of distortions are converted by :func:`subdivided_tables`. For other keywords see
+    :func:`srkit_astro.files.keywords.update`. (:meth:`astropy.wcs.WCS.slice` can only merge pixels,
+    and would drop the other keywords.)
 
     Parameters
     ----------
@@ -45,14 +49,17 @@ def subdivided(header: Header, scale: float) -> Header:
         The header of the image, with the axes x and y first; it is not changed.
     scale
         New pixels per old pixel along a side; need not be an integer.
+    tables
+        The tables to which the header refers.
 
     Raises
     ------
     DataError
-        If the header refers to distortion tables or couples the image with another axis, or if
-        the sky would shift by more than 1e-6 pixel.
+        If the WCS couples the image with another axis, or has a distortion that astropy does not
+        apply, or if the sky would shift by more than 1e-6 pixel.
     """
-    table = next((key for key in header if TABLES.fullmatch(key)), None)
+    _check_numbers(header)
+    table = missing_table(header, tables)
     if table is not None:
         raise DataError(
             f"the WCS has a distortion by table or record ({table}), which is only valid for the "
@@ -63,33 +70,97 @@ def subdivided(header: Header, scale: float) -> Header:
         _scale_linear(result, version, scale)
     _scale_sip(result, scale)
     _scale_physical(result, scale)
-    for keys, divisor in ((_SIDES, scale), (_AREAS, scale**2)):
-        for key in keys:
-            if isinstance(result.get(key), int | float):
-                result[key] /= divisor
     for key in ("NAXIS1", "NAXIS2"):
         if key in result:
             result[key] = resized_side(result[key], scale)
-    _verify(header, result, scale)
+    _verify((header, tables), (result, subdivided_tables(tables, scale)), scale)
     return result
 
 
-def celestial(header: Header) -> WCS | None:
+def missing_table(header: Header, tables: Tables) -> str | None:
+    """Return the keyword of a distortion that astropy cannot apply, as without its table."""
+    names = {table.name for table in tables}
+    for key in header:
+        needed = next((n for start, n in _DISTORTIONS.items() if key.startswith(start)), None)
+        if _UNKNOWN.fullmatch(key) or (needed is not None and needed not in names):
+            return key
+    return None
+
+
+def tables_of(header: Header, hdus: HDUList) -> list[BinTableHDU | ImageHDU]:
+    """Return the extensions with the tables to which the WCS of a header refers."""
+    names = {str(header[key]) for key in header if re.fullmatch(r"PS\d+_0[A-Z]?", key)}
+    for start, name in _DISTORTIONS.items():
+        names |= {name} if any(key.startswith(start) for key in header) else set()
+    return [hdu for hdu in hdus if hdu.name in names]
+
+
+def subdivided_tables(tables: Tables, scale: float) -> list[BinTableHDU | ImageHDU]:
+    """Convert the tables of distortions, which hold offsets in pixels at positions in pixels.
+
+    Tables of ``-TAB`` do not depend on the size of pixels.
+    """
+    result = []
+    for table in tables:
+        if table.name in _DISTORTIONS.values():
+            with fenced(f"the distortion table {table.name} cannot be used"):
+                header = table.header.copy()
+                for axis in (1, 2):
+                    place, step = f"CRVAL{axis}", f"CDELT{axis}"
+                    header[place] = (header.get(place, 0.0) - 0.5) * scale + 0.5
+                    header[step] = header.get(step, 1.0) * scale
+                table = ImageHDU((table.data * float(scale)).astype(np.float32), header)
+        result.append(table)
+    return result
+
+
+def celestial(header: Header, tables: Tables = ()) -> WCS | None:
     """Return the celestial part of a header's WCS, or None if there is none.
+
+    Parameters
+    ----------
+    header
+        The header.
+    tables
+        The tables to which it refers, see :func:`tables_of`.
 
     Raises
     ------
     DataError
-        If the keywords contradict each other.
+        If the keywords contradict each other or are not numbers, or if the axes of the sky are not
+        those of the image.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            wcs = WCS(header)
-            return wcs.celestial if wcs.has_celestial else None
-    except Exception as error:  # wcslib raises many kinds
-        reason = " ".join(str(error).split())
-        raise DataError(f"the WCS cannot be read ({type(error).__name__}: {reason})") from error
+    _check_numbers(header)
+    with fenced("the WCS cannot be read"):
+        wcs = WCS(header, HDUList([PrimaryHDU(), *tables]) if tables else None)
+        if not wcs.has_celestial:
+            return None
+        if {wcs.wcs.lng, wcs.wcs.lat} == {0, 1}:
+            return wcs.celestial
+        kinds = [str(header.get(f"CTYPE{axis + 1}", "")) for axis in range(wcs.naxis)]
+    first = next(axis for axis in (0, 1) if axis not in (wcs.wcs.lng, wcs.wcs.lat))
+    raise DataError(
+        f"axis {first + 1} is {kinds[first]} (of {', '.join(kinds)}), but the axes of the sky have "
+        "to be the first two; reorder them, as SpectralCube.read(FILE).write(NEW) does"
+    )
+
+
+def _check_numbers(header: Header) -> None:
+    """Check that the values of the WCS are numbers, and its sizes within reason.
+
+    Raises
+    ------
+    DataError
+        If they are not.
+    """
+    for key in header:
+        if not NUMBERS.fullmatch(key):
+            continue
+        value = header[key]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise DataError(f"{key} is {value!r}; expected a number; correct or remove it")
+        if re.fullmatch(r"(A|B|AP|BP)_ORDER|WCSAXES[A-Z]?", key) and not 0 <= value <= _LARGEST:
+            raise DataError(f"{key} is {value}; expected 0 to {_LARGEST}; correct or remove it")
 
 
 def pixel_scale_of(wcs: WCS) -> float:
@@ -97,14 +168,14 @@ def pixel_scale_of(wcs: WCS) -> float:
     return 3600 * math.sqrt(float(proj_plane_pixel_area(wcs)))
 
 
-def pixel_scale(header: Header) -> float | None:
+def pixel_scale(header: Header, tables: Tables = ()) -> float | None:
     """Return the side of a pixel in arcsec at the reference point; None without a WCS."""
-    wcs = celestial(header)
+    wcs = celestial(header, tables)
     return None if wcs is None else pixel_scale_of(wcs)
 
 
 def radec(
-    header: Header, points: Sequence[tuple[float, float]]
+    header: Header, points: Sequence[tuple[float, float]], tables: Tables = ()
 ) -> list[tuple[float, float]] | None:
     """Return the ICRS coordinates in degrees of pixel positions (x, y), counted from 0.
 
@@ -115,7 +186,7 @@ def radec(
     DataError
         If the keywords contradict each other.
     """
-    wcs = celestial(header)
+    wcs = celestial(header, tables)
     if wcs is None or wcs.wcs.lngtyp not in ("RA", "GLON"):  # such as the Sun or a planet
         return None
     x, y = np.array(points, float).reshape(-1, 2).T
@@ -177,17 +248,20 @@ def _scale_physical(header: Header, scale: float) -> None:
             header[other] *= scale
 
 
-def _verify(before: Header, after: Header, scale: float) -> None:
+def _verify(before: tuple[Header, Tables], after: tuple[Header, Tables], scale: float) -> None:
     """Compare both WCS on a grid of positions, in case a keyword was not converted."""
-    old, new = celestial(before), celestial(after)
+    old, new = celestial(*before), celestial(*after)
     if old is None or new is None:
         return
-    x, y = (axis.ravel() for axis in np.meshgrid(*_field(before)))
+    x, y = (axis.ravel() for axis in np.meshgrid(*_field(before[0])))
     finer = [(axis + 0.5) * scale - 0.5 for axis in (x, y)]
-    positions = [_positions(wcs, *points) for wcs, points in ((old, (x, y)), (new, finer))]
-    moved = np.abs(positions[0] - positions[1]).max()
-    moved /= math.radians(pixel_scale_of(old) / 3600)
-    if not moved <= TOLERANCE:
+    with fenced("the WCS cannot be read"):
+        positions = [_positions(wcs, *points) for wcs, points in ((old, (x, y)), (new, finer))]
+    distances = np.abs(positions[0] - positions[1]).max(0)
+    distances /= math.radians(pixel_scale_of(old) / 3600)
+    on_sky = np.isfinite(distances)  # an image of the whole sky has corners without a position
+    moved = distances[on_sky].max(initial=0.0)
+    if not moved <= TOLERANCE or not (on_sky.any() or np.isnan(positions[0]).any(0).all()):
         raise DataError(
             f"the WCS cannot be scaled: positions would shift by {moved:.2g} pixels; reproject the "
             "image to a simple projection first"
@@ -197,9 +271,9 @@ def _verify(before: Header, after: Header, scale: float) -> None:
 def _field(header: Header) -> list[Any]:
     """Return pixel positions, from 0, along each axis: over the image, or near the reference."""
     return [
-        np.linspace(-0.5, header[f"NAXIS{axis}"] - 0.5, 5)
+        np.linspace(-0.5, header[f"NAXIS{axis}"] - 0.5, 9)
         if header.get(f"NAXIS{axis}", 0) > 0
-        else header.get(f"CRPIX{axis}", 0.0) - 1 + np.linspace(-20, 20, 5)
+        else header.get(f"CRPIX{axis}", 0.0) - 1 + np.linspace(-20, 20, 9)
         for axis in (1, 2)
     ]
 

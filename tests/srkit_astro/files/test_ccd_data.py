@@ -7,12 +7,14 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.wcs import WCS
 from upscale_setup import upscale_file
 
 import srkit
 from srkit.components.registry import Registry
+from srkit.errors import DataError
 from srkit.images.formats import Formats
 from srkit.models.open import Model, fresh_model
 from srkit.upscaling.upscaler import ImageUpscaler
@@ -65,3 +67,60 @@ def test_the_path_of_a_fits_file_gives_ccd_data(tmp_path: Path, model: Model) ->
     _frame().write(tmp_path / "a.fits")
     found = srkit.upscale(tmp_path / "a.fits", model)
     assert (found.shape, found.unit) == ((32, 40), u.adu)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("COUNTS/SEC", u.ct / u.s), ("JY/BEAM", u.Jy / u.beam), ("ADU/S", u.adu / u.s)],
+)
+def test_units_in_capitals_are_understood(
+    tmp_path: Path, model: Model, text: str, unit: u.UnitBase
+) -> None:
+    fits.PrimaryHDU(np.ones((8, 8)), fits.Header({"BUNIT": text})).writeto(tmp_path / "a.fits")
+    found = srkit.upscale(tmp_path / "a.fits", "nearest", scale=2)
+    assert (1 * found.unit).to_value(unit) == pytest.approx(1)
+    assert found.meta["BUNIT"] == text
+    assert found.data.sum() == pytest.approx(256 if "BEAM" in text else 64)
+
+
+def test_a_unit_that_is_not_understood_keeps_its_name(tmp_path: Path) -> None:
+    header = fits.Header({"BUNIT": "lumps"})
+    fits.PrimaryHDU(np.ones((8, 8)), header).writeto(tmp_path / "a.fits")
+    found = srkit.upscale(tmp_path / "a.fits", "nearest", scale=2)
+    assert str(found.unit) == "lumps"
+    np.testing.assert_array_equal(found.data, 1)
+
+
+def test_errors_name_the_file(tmp_path: Path, model: Model) -> None:
+    good, bad = tmp_path / "a.fits", tmp_path / "b.fits"
+    _frame().write(good)
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "RA---TAN"})
+    fits.PrimaryHDU(np.ones((16, 20)), header).writeto(bad)
+    with pytest.raises(DataError, match="the WCS cannot be read") as caught:
+        srkit.upscale([good, bad], model)
+    assert str(caught.value).startswith(f"{bad}: ")
+
+
+def test_blanks_and_tables_of_the_wcs(tmp_path: Path) -> None:
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 9.0, "CRPIX2": 7.0})
+    header.update(CDELT1=-1e-4, CDELT2=1e-4, CPDIS1="LOOKUP", CPDIS2="LOOKUP", BUNIT="adu")
+    for key in ("DP1", "DP2"):
+        for field, value in (("EXTVER", 1), ("NAXES", 2), ("AXIS.1", 1), ("AXIS.2", 2)):
+            header[key] = f"{field}: {value:.1f}"
+    offsets = np.random.default_rng(0).normal(0, 0.5, (5, 5)).astype(np.float32)
+    table = fits.ImageHDU(offsets, name="WCSDVARR")
+    table.header.update(CRPIX1=1.0, CRPIX2=1.0, CRVAL1=1.0, CRVAL2=1.0, CDELT1=4.0, CDELT2=4.0)
+    values = np.arange(16 * 20, dtype=np.uint16).reshape(16, 20)
+    image = fits.PrimaryHDU(values, header)
+    image.header["BLANK"] = -32768
+    fits.HDUList([image, table]).writeto(tmp_path / "a.fits")
+    found = srkit.upscale(tmp_path / "a.fits", "nearest", scale=2)
+    assert np.isnan(found.data[:2, :2]).all()
+    assert found.data[2:].sum() == pytest.approx(values[1:].sum())
+    with fits.open(tmp_path / "a.fits") as hdus:
+        wcs = WCS(header, hdus)
+    before, plain = wcs.all_pix2world(7.3, 5.1, 0), wcs.wcs_pix2world(7.3, 5.1, 0)
+    assert abs(before[0] - plain[0]) > 1e-6
+    np.testing.assert_allclose(found.wcs.all_pix2world(15.1, 10.7, 0), before, atol=1e-10)
+    again = srkit.upscale(found, "nearest", scale=2)
+    np.testing.assert_allclose(again.wcs.all_pix2world(30.7, 21.9, 0), before, atol=1e-10)

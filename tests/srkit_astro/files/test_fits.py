@@ -237,7 +237,11 @@ def test_truncated_files_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     Fits().write(path, Image(torch.rand(1, 60, 60)))
     whole = path.read_bytes()
-    for length in (*range(0, len(whole), len(whole) // 12), len(whole) - 1):
+    end = len(whole)
+    if not suffix.endswith(".gz"):
+        with fits.open(path, disable_image_compression=True) as hdus:
+            end = hdus[-1].fileinfo()["datLoc"] + hdus[-1].size  # the rest is padding
+    for length in (*range(80, end, end // 12), end - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(DataError) as caught:
             Fits().read(path)
@@ -264,9 +268,7 @@ def test_files_that_are_not_fits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         Fits().read(path)
     assert str(caught.value) == (
-        f"{path}: cannot be read as FITS (OSError: No SIMPLE card found, this file does not appear "
-        "to be a valid FITS file. If this is really a FITS file, try with "
-        "ignore_missing_simple=True); it may be damaged or incomplete; copy it again or remove it"
+        f"{path}: is not a FITS file: it begins with b'no', not with SIMPLE"
     )
 
 
@@ -297,7 +299,7 @@ def test_ignored_extensions_are_noted(tmp_path: Path) -> None:
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), *hdus[:2], hdus[3], table)
     assert Fits().read(path).metadata["notes"] == ["ignored extensions: WHT, CAT"]
     path = _store(tmp_path / "b.fits", fits.PrimaryHDU(), *hdus[:2])
-    assert "notes" not in Fits().read(path).metadata
+    assert Fits().read(path).metadata["notes"] == []
 
 
 def test_images_with_four_axes_are_refused(tmp_path: Path) -> None:
@@ -343,8 +345,8 @@ def test_headers_with_distortion_tables_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         Fits().write(tmp_path / "a.fits", image)
     assert str(caught.value) == (
-        f"{tmp_path / 'a.fits'}: CPDIS1 in the header refers to distortion tables, which cannot be "
-        "written; drizzle or reproject the image first"
+        f"{tmp_path / 'a.fits'}: CPDIS1 in the header refers to distortion tables, which are "
+        "missing; drizzle or reproject the image first"
     )
 
 
@@ -367,7 +369,7 @@ def test_compressed_files_of_excessive_size_are_refused(tmp_path: Path, formats:
     )
 
 
-@pytest.mark.parametrize(("unit", "factor"), [("nJy", 4), ("MJy / sr", 1), (None, 4)])
+@pytest.mark.parametrize(("unit", "factor"), [("nJy", 4), ("MJy / sr", 1), (None, 1)])
 def test_brightness_reverts_enlarge(unit: str | None, factor: float) -> None:
     header = _header(BUNIT=unit) if unit else _header()
     lr = Image(torch.ones(1, 3, 4), metadata={"header": header})

@@ -157,7 +157,7 @@ def test_other_formats_can_be_written(tmp_path: Path, formats: Formats) -> None:
         messages = upscale_file(source, tmp_path / f"whole_{name}", _upscaler(), formats)
         with by_windows():
             assert upscale_file(source, tmp_path / name, _upscaler(), formats) == messages
-        assert "header with its WCS dropped" in messages[0]
+        assert "header with its WCS dropped" in messages[-1]
         found, whole = (formats.read(tmp_path / f"{kind}{name}") for kind in ("", "whole_"))
         np.testing.assert_allclose(found.pixels, whole.pixels, rtol=1e-5)
 

@@ -49,14 +49,18 @@ def test_wcs_and_flux_are_kept(tmp_path: Path, unit: str, scale: int) -> None:
     assert header["HISTORY"][-1] == "recipe lens_hst"
 
 
-def test_values_of_an_unknown_unit_are_taken_as_flux(tmp_path: Path) -> None:
+def test_values_of_an_unknown_unit_keep_their_level(tmp_path: Path) -> None:
     _source(tmp_path / "lr.fits", "lumps")
     lr = Fits().read(tmp_path / "lr.fits")
     image = enlarge(lr, torch.ones(1, 64, 80), 2)
-    assert image.pixels.unique().item() == 0.25
-    assert image.data_range == pytest.approx([value / 4 for value in lr.data_range])
-    line = "BUNIT 'lumps' is unknown; values assumed to be flux per pixel."
-    assert line in list(image.metadata["header"]["HISTORY"])
+    assert image.pixels.unique().item() == 1
+    assert image.data_range == lr.data_range
+    line = (
+        "the unit 'lumps' is unknown; values are taken as a level that does not depend on the size "
+        "of pixels; if they are flux per pixel, set BUNIT, such as 'adu'"
+    )
+    assert line in image.metadata["notes"]
+    assert line[1:] in "".join(image.metadata["header"]["HISTORY"])
 
 
 def test_sigma_becomes_the_variance(tmp_path: Path) -> None:
@@ -76,7 +80,7 @@ def test_a_change_of_the_flux_is_reported(tmp_path: Path) -> None:
     lost = "the variance of LR does not apply to SR and is left out (see --uncertainty)"
     assert enlarge(lr, 1.005 * sr, 2).metadata["notes"] == [lost]
     del lr.metadata["variance"]
-    assert "notes" not in enlarge(lr, 1.005 * sr, 2).metadata
+    assert enlarge(lr, 1.005 * sr, 2).metadata["notes"] == []
     changed = enlarge(lr, 1.071 * sr, 2).metadata
     text = "the model changes the total flux by +7.1% of the sum of |flux|"
     assert changed["notes"] == [f"{text}; a model with the constraint 'flux' conserves it"]

@@ -9,10 +9,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.io.fits import Header
+from astropy.io.fits import BinTableHDU, Column, HDUList, Header, ImageHDU, PrimaryHDU
 from astropy.wcs import WCS
 from astropy.wcs.utils import skycoord_to_pixel
-from srkit_astro.files.wcs import celestial, pixel_scale, radec, subdivided
+from srkit_astro.files.wcs import (
+    celestial,
+    pixel_scale,
+    radec,
+    subdivided,
+    subdivided_tables,
+    tables_of,
+)
 
 from srkit.errors import DataError
 
@@ -173,12 +180,6 @@ def test_physical_pixels_of_iraf(matrix: dict[str, float]) -> None:
     np.testing.assert_allclose(image_pixel(new), (image_pixel(header) - 0.5) * 2 + 0.5)
 
 
-def test_keywords_of_pixel_side_and_area_are_scaled() -> None:
-    header = Header({"PIXSCALE": 0.2, "D001SCAL": 0.05, "PIXAR_A2": 0.04, "SECPIX": "unknown"})
-    new = subdivided(header, 2)
-    assert list(new.values()) == pytest.approx([0.1, 0.025, 0.01, "unknown"])
-
-
 def test_a_header_without_wcs_is_unchanged() -> None:
     header = Header({"OBJECT": "lens", "EXPTIME": 3.0})
     assert subdivided(header, 2) == header
@@ -252,3 +253,77 @@ def test_radec_needs_equatorial_or_galactic_coordinates() -> None:
     assert radec(Header(), [(1.0, 2.0)]) is None
     assert radec(_tan(CTYPE1="MALN-TAN", CTYPE2="MALT-TAN"), [(1.0, 2.0)]) is None
     assert radec(_tan(), []) == []
+
+
+@pytest.mark.parametrize("projection", ["AIT", "MOL", "SFL", "ZEA", "CAR", "HPX"])
+def test_an_image_of_the_whole_sky_keeps_its_coordinates(projection: str) -> None:
+    header = Header({"NAXIS": 2, "NAXIS1": 90, "NAXIS2": 45, "CRPIX1": 45.5, "CRPIX2": 23.0})
+    header.update(CTYPE1=f"GLON-{projection}", CTYPE2=f"GLAT-{projection}", CDELT1=-4.5, CDELT2=4.5)
+    old, new = _wcs(header), _wcs(subdivided(header, 2))
+    x, y = (each.ravel() for each in np.mgrid[0:90, 0:45].astype(float))
+    before = np.array(old.all_pix2world(x, y, 0))
+    after = np.array(new.all_pix2world(2 * x + 0.5, 2 * y + 0.5, 0))
+    on_sky = np.isfinite(before).all(0)
+    assert on_sky.sum() > 1000
+    np.testing.assert_allclose(after[:, on_sky], before[:, on_sky], atol=1e-9)
+
+
+def test_the_wrong_order_of_axes_is_named() -> None:
+    header = Header({"NAXIS": 3, "CTYPE1": "VELO-LSR", "CTYPE2": "RA---TAN", "CTYPE3": "DEC--TAN"})
+    header.update(CDELT1=1000.0, CDELT2=-0.001, CDELT3=0.001, CRVAL2=150.0, CRVAL3=2.0)
+    with pytest.raises(DataError) as caught:
+        celestial(header)
+    assert str(caught.value) == (
+        "axis 1 is VELO-LSR (of VELO-LSR, RA---TAN, DEC--TAN), but the axes of the sky have to be "
+        "the first two; reorder them, as SpectralCube.read(FILE).write(NEW) does"
+    )
+
+
+def _lookup() -> HDUList:
+    """Return an image with a table of distortions of either kind for each axis."""
+    header = _cd()
+    tables = []
+    rng = np.random.default_rng(0)
+    for kind, name, record in (("CPDIS", "WCSDVARR", "DP"), ("D2IMDIS", "D2IMARR", "D2IM")):
+        for axis in (1, 2):
+            header[f"{kind}{axis}"] = "LOOKUP"
+            for field, value in (("EXTVER", axis), ("NAXES", 2), ("AXIS.1", 1), ("AXIS.2", 2)):
+                header[f"{record}{axis}"] = f"{field}: {value:.1f}"
+            table = ImageHDU(rng.normal(0, 0.3, (7, 9)).astype(np.float32), name=name, ver=axis)
+            table.header.update(CRPIX1=1.0, CRPIX2=1.0, CRVAL1=1.0, CRVAL2=1.0)
+            table.header.update(CDELT1=8.0, CDELT2=8.0)
+            tables.append(table)
+    return HDUList([PrimaryHDU(np.zeros((48, 64), np.float32), header), *tables])
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_distortions_by_tables_are_converted(scale: int) -> None:
+    hdus = _lookup()
+    header = hdus[0].header
+    tables = tables_of(header, hdus)
+    assert len(tables) == 4
+    new_tables = subdivided_tables(tables, scale)
+    finer = HDUList([PrimaryHDU(), *new_tables])
+    old, new = WCS(header, hdus), WCS(subdivided(header, scale, tables), finer)
+    x, y = np.random.default_rng(1).uniform(2, 40, (2, 200))
+    before = np.array(old.all_pix2world(x, y, 0))
+    undistorted = np.array(old.wcs_pix2world(x, y, 0))
+    assert np.abs(before - undistorted).max() > 0.1 * SIDE
+    after = np.array(new.all_pix2world((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5, 0))
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * SIDE)
+
+
+def test_tables_of_another_axis_are_kept() -> None:
+    header = _cube()
+    header.update(CTYPE3="WAVE-TAB", CUNIT3="m", PS3_0="WCS-TABLE", PS3_1="WAVE", PV3_3=1)
+    header.update(CRPIX3=1.0, CRVAL3=1.0, CDELT3=1.0)
+    waves = np.linspace(4e-7, 7e-7, 5).reshape(1, 5, 1)
+    table = BinTableHDU.from_columns([Column("WAVE", "5D", dim="(1,5)", array=waves)])
+    table.name = "WCS-TABLE"
+    hdus = HDUList([PrimaryHDU(np.zeros((5, 48, 64), np.float32), header), table])
+    tables = tables_of(header, hdus)
+    assert [each.name for each in tables] == ["WCS-TABLE"]
+    new = subdivided(header, 2, tables)
+    assert pixel_scale(new, tables) == pytest.approx(0.084)
+    wcs = WCS(new, HDUList([PrimaryHDU(), *subdivided_tables(tables, 2)]))
+    assert wcs.all_pix2world(10, 10, 3, 0)[2] == pytest.approx(waves[0, 3, 0])
