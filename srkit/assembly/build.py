@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from srkit.assembly.assembly import Assembly
+from srkit.assembly.bounds import TooLargeError, bounded, try_without_memory
 from srkit.assembly.chain import Chain
 from srkit.assembly.checks import (
     check_fit,
@@ -45,6 +46,9 @@ SPLITS = ("train", "validation", "test")
 
 #: Sections whose components are the same for all scales of a recipe.
 SHARED = ("generator", "discriminator", "teachers")
+
+#: Sections whose networks are built from options alone, without a file of weights.
+NETWORKS = ("generator", "discriminator")
 
 #: Keys of a recipe that decide how an image is restored.
 RESTORING = (
@@ -413,12 +417,16 @@ def _build(
                 continue
             for scale, assembly in by_scale.items():
                 if own or component is None:
-                    # A network's first weights depend on nothing else.
-                    torch.manual_seed(recipe.seed)
                     sizes: dict[str, Any] = {"scale": scale, "scales": recipe.scales}
                     sizes["least_side"] = _least_side(recipe, path)
                     sizes["open_network"] = partial(open_network, registry=registry, scale=scale)
-                    component = build(factory, spec.options, **supplied, **sizes)
+                    given = {**supplied, **sizes}
+                    with bounded({"scale": scale, "channels": recipe.channels, **spec.options}):
+                        if section in NETWORKS:
+                            try_without_memory(factory, spec.options, given)
+                        # A network's first weights depend on nothing else.
+                        torch.manual_seed(recipe.seed)
+                        component = build(factory, spec.options, **given)
                 _place(assembly, path, component)
         except (ValueError, SrkitError) as error:
             problems.append(f"{path}: {error}")
@@ -429,9 +437,14 @@ def _build(
     if recipe.uncertainty is not None:
         torch.manual_seed(recipe.seed)
         features = recipe.uncertainty.features
-        head = VarianceHead(channels=recipe.channels, features=features)
-        for assembly in by_scale.values():
-            assembly.uncertainty = head
+        try:
+            with bounded({"features": features}):
+                head = VarianceHead(channels=recipe.channels, features=features)
+        except TooLargeError as error:
+            problems.append(f"uncertainty: {error}")
+        else:
+            for assembly in by_scale.values():
+                assembly.uncertainty = head
     return by_scale[recipe.scales[0]], problems
 
 

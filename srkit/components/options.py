@@ -23,6 +23,9 @@ from pydantic.fields import FieldInfo
 #: Parameters that the core supplies by name; a recipe cannot set them.
 SUPPLIED = frozenset({"scale", "scales", "channels", "formats", "least_side", "open_network"})
 
+#: Largest whole number that torch and numpy hold.
+LARGEST = 2**63 - 1
+
 
 def supplied_to(kind: str) -> frozenset[str]:
     """Return the parameters that the core supplies to a kind; commands and downloads get none."""
@@ -41,6 +44,8 @@ class Options(BaseModel):
         value = check(given)
         if isinstance(given, bool) and type(value) in (int, float):
             raise ValueError(f"got {given}; expected a number")
+        if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+            raise ValueError(f"got a number of {len(str(value))} digits; expected at most 64 bits")
         return value
 
 

@@ -46,8 +46,8 @@ def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:
         raise ValueError("expected key=value, such as training.batch_size=8")
     try:
         change = parse_yaml(value)
-    except ValueError:
-        raise ValueError(f"'{value}' is not YAML; quote it") from None
+    except ValueError as error:
+        raise ValueError(f"'{value[:80]}' is not YAML ({error}); quote it") from None
     return set_key(tree, key, change)
 
 

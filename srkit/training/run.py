@@ -29,7 +29,7 @@ from srkit.assembly.kept_answers import KeptAnswers, identify
 from srkit.assembly.start import load_starting_head, load_starting_weights
 from srkit.data.order import Share
 from srkit.data.truth import task_of
-from srkit.errors import RecipeError, TrainingError
+from srkit.errors import RecipeError, TrainingError, WeightsError, innermost
 from srkit.interfaces import FingerprintedDataset
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
@@ -366,7 +366,13 @@ def start(
             raise RecipeError(source, problems)
         if not allow_changed_data:
             _check_data(run, checkpoint)
-        run.restore(checkpoint)
+        try:
+            run.restore(checkpoint)
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"{run.last}: not the complete state of this run ({innermost(error)}); use another "
+                "checkpoint"
+            ) from error
         if run.step > run.total:
             raise TrainingError(
                 f"{folder}: the run has already done {run.step} steps, more than "

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.optim import Optimizer
 
 from srkit.errors import WeightsError
 from srkit.system.files import write_file
+from srkit.system.untrusted import parse_json
 from srkit.weights.files import read_tensors
 
 Tensors = Mapping[str, Tensor]
@@ -96,7 +98,55 @@ def read_state(path: Path) -> dict[str, Any] | None:
         raise WeightsError(
             f"{path}: incomplete or not a safetensors file ({error}); use another checkpoint"
         ) from error
-    return None if text is None else dict(json.loads(text))
+    return None if text is None else _parse_state(path, text)
+
+
+class _Recipe(BaseModel, extra="allow"):
+    name: str
+    degradation: dict[str, Any] | list[dict[str, Any]] | None = None
+    teachers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class _Quantity(BaseModel, extra="forbid", strict=True):
+    unit: str = ""
+    zero_point: float | None = None
+    pixel_scale: float | None = None
+    data_range: list[float] = Field(min_length=2, max_length=2)
+
+
+class _Versions(BaseModel, extra="allow"):
+    srkit: str
+
+
+class _State(BaseModel, extra="allow", strict=True):
+    """What the state of a checkpoint has to be; runs alone have the keys that have defaults."""
+
+    recipe: _Recipe
+    versions: _Versions
+    quantity: _Quantity | None = None
+    step: NonNegativeInt = 0
+    finished: bool = False
+    best: list[float | None] | None = Field(None, min_length=2, max_length=2)
+    optimisers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    scalers: list[dict[str, Any]] = Field(default_factory=list)
+    data: dict[str, str] = Field(default_factory=dict)
+
+
+def _parse_state(path: Path, text: str) -> dict[str, Any]:
+    """Parse the state of a checkpoint, which may be damaged or come from anyone."""
+    remedy = "use another checkpoint"
+    try:
+        state: dict[str, Any] = parse_json(text)
+        _State.model_validate(state)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["srkit", *map(str, first["loc"])])
+        raise WeightsError(
+            f"{path}: its metadata are damaged ({key}: {first['msg']}); {remedy}"
+        ) from None
+    except ValueError as error:
+        raise WeightsError(f"{path}: its metadata are damaged (srkit: {error}); {remedy}") from None
+    return state
 
 
 def pack_optimiser(optimiser: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

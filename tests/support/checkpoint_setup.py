@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from srkit.interfaces import Published
 
+#: What the state of every checkpoint has.
+STATE = {"recipe": {"name": "x"}, "versions": {"srkit": "0"}}
+
 
 class Net(nn.Module):
     """A small network; in published files its head is called ``first``."""

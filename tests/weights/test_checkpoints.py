@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoint_setup import Net, same
+from checkpoint_setup import STATE, Net, same
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -33,6 +33,7 @@ def test_round_trip(tmp_path: Path) -> None:
         },
     }
     state = {"step": 12, "best": [None, 3], "recipe": {"name": "é", "lr": 1e-4}, "big": 2**70}
+    state |= {"versions": STATE["versions"]}
     save(path, groups, state)
     found = load(path)
     assert found.groups.keys() == groups.keys()
@@ -43,7 +44,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_tensors_may_share_memory(tmp_path: Path) -> None:
     weight = torch.arange(4.0)
-    save(tmp_path / "a.safetensors", {"net": {"a": weight, "b": weight, "c": weight[:2]}}, {})
+    save(tmp_path / "a.safetensors", {"net": {"a": weight, "b": weight, "c": weight[:2]}}, STATE)
     found = load(tmp_path / "a.safetensors").groups["net"]
     assert [found[key].tolist() for key in "abc"] == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1]]
 
@@ -52,16 +53,19 @@ def test_if_saving_fails_the_old_checkpoint_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.safetensors"
-    save(path, {"generator": {"a": torch.ones(3)}}, {"step": 1})
+    save(path, {"generator": {"a": torch.ones(3)}}, {**STATE, "step": 1})
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match=rf"^{re.escape(str(path))}: cannot be written \(.*space"):
-        save(path, {"generator": {"a": torch.zeros(3)}}, {"step": 2})
+        save(path, {"generator": {"a": torch.zeros(3)}}, {**STATE, "step": 2})
     found = load(path)
-    assert (found.state, found.groups["generator"]["a"].tolist()) == ({"step": 1}, [1, 1, 1])
+    assert (found.state, found.groups["generator"]["a"].tolist()) == (
+        {**STATE, "step": 1},
+        [1, 1, 1],
+    )
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -92,7 +96,7 @@ def test_an_optimiser_resumes_exactly(tmp_path: Path, written: dict[str, Any], b
         step(net, optimiser, number)
     tensors, rest = pack_optimiser(optimiser)
     path = tmp_path / "last.safetensors"
-    save(path, {"net": net.state_dict(), "optimiser": tensors}, {"optimiser": rest})
+    save(path, {"net": net.state_dict(), "optimiser": tensors}, {**STATE, "optimiser": rest})
 
     resumed = Net()
     found = load(path)
@@ -118,7 +122,7 @@ def test_missing_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 5, 8, 100, -1])
 def test_truncated_checkpoint(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "last.safetensors"
-    save(path, {"generator": Net().state_dict()}, {"step": 1})
+    save(path, {"generator": Net().state_dict()}, {**STATE, "step": 1})
     path.write_bytes(path.read_bytes()[:kept])
     with fails(
         rf"{re.escape(str(path))}: incomplete or not a safetensors file \(.+\); use another.*"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoint_setup import Net, foreign, same
+from checkpoint_setup import STATE, Net, foreign, same
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
@@ -50,7 +50,7 @@ def test_pickle_that_runs_code(tmp_path: Path, protocol: int) -> None:
 
 
 def write(path: Path, **groups: Net) -> None:
-    save(path, {name: net.state_dict() for name, net in groups.items()}, {"step": 1})
+    save(path, {name: net.state_dict() for name, net in groups.items()}, STATE)
 
 
 def test_starts_from_a_checkpoint(tmp_path: Path) -> None:

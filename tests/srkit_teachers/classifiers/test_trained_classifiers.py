@@ -50,7 +50,7 @@ def write_run(folder: Path, checkpoint: str = "best", **teachers: Classifier) ->
         name: {"type": "timm", "classes": teacher.classes, "normalise": teacher.normalise}
         for name, teacher in teachers.items()
     }
-    state = {"recipe": {"teachers": options}}
+    state = {"recipe": {"name": "run", "teachers": options}, "versions": {"srkit": "0"}}
     if not groups:
         groups = {"generator": {"a": torch.zeros(1)}}
     save(folder / "checkpoints" / f"{checkpoint}.safetensors", groups, state)
