@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-# More threads than cores only fight: several test processes (pytest -n) get one thread each.
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+# With several test processes (pytest -n), more threads than cores slow convolutions down tenfold.
+# The processes inherit what the first one sets here, so that it must not depend on which one it is.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Force matplotlib to draw without a display, and rich to print plainly.
 os.environ.setdefault("MPLBACKEND", "agg")
 
