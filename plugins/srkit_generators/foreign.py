@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
 from srkit.system import needs
-from srkit.weights import read_tensors
+from srkit.weights import read_tensors, unwrapped
 
 #: Architectures that process one image per call.
 ONE_BY_ONE = ("DRUNet", "DnCNN", "MMRealSR")
@@ -65,11 +65,7 @@ class Foreign(nn.Module):
         each_channel: bool = False,
     ) -> None:
         super().__init__()
-        tensors = read_tensors(weights)
-        try:
-            descriptor = recognise(tensors)
-        except WeightsError as error:
-            raise WeightsError(f"{weights}: {error}") from error
+        descriptor = recognise_part(weights, read_tensors(weights))
         own = descriptor.input_channels
         if scale not in (None, descriptor.scale):
             raise ValueError(
@@ -143,6 +139,17 @@ class Foreign(nn.Module):
             return dict(tensors)
         model = recognise(tensors).model
         return {f"network.{name}": tensor for name, tensor in model.state_dict().items()}
+
+
+def recognise_part(source: Path, tensors: Mapping[str, Tensor]) -> Any:
+    """Build the network of the tensors, or of a part of them that is known, see `recognise`."""
+    errors = []
+    for part in unwrapped(tensors):
+        try:
+            return recognise(part)
+        except WeightsError as error:
+            errors.append(error)
+    raise WeightsError(f"{source}: {errors[0]}") from errors[0]
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> Any:

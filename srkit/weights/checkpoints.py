@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from srkit.errors import WeightsError
 from srkit.system.files import write_file
 from srkit.system.untrusted import parse_json
-from srkit.weights.files import read_tensors
+from srkit.weights.files import is_safetensors, read_tensors
 
 Tensors = Mapping[str, Tensor]
 
@@ -89,7 +89,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such checkpoint")
-    if path.suffix != ".safetensors":
+    if not is_safetensors(path):
         return None
     try:
         with safe_open(path, "pt") as file:

@@ -31,31 +31,91 @@ NESTED_KEYS = (
     "model",
     "net",
     "generator",
+    "net_g",
+    "netG",
+    "network",
+    "weights",
 )
 #: The first bytes of a file of ``torch.save``: an archive, or a pickle before torch 1.6.
 TORCH_STARTS = (b"PK", b"\x80")
+#: What torch.compile adds to keys, wherever a module was compiled, and what data parallelism puts
+#: before all of them.
+COMPILED, PARALLEL = "_orig_mod.", "module."
+#: The names under which training scripts, such as those of Lightning, keep the generator.
+GENERATORS = ("net_g_ema.", "net_g.", "netG.", "generator.", "model.", "network.", "net.")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read named tensors from a safetensors file or a PyTorch checkpoint.
+    """Read named tensors from a safetensors file or a PyTorch checkpoint, whatever its name.
 
-    Pickles are read with ``weights_only``, so that they cannot run code.
+    Pickles are read with ``weights_only``, so that they cannot run code. What wrappers of torch add
+    to the keys is removed.
 
     Raises
     ------
     WeightsError
-        If the file is missing, damaged or unsafe, or contains something other than named tensors.
+        If the file is missing, damaged or unsafe, or contains something other than named tensors of
+        finite numbers.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weight file")
-    if path.suffix == ".safetensors":
+    if is_safetensors(path):
         try:
-            return load_file(path)
+            tensors = load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
             raise WeightsError(
                 f"{path}: incomplete or not a safetensors file ({error}); copy or download it again"
             ) from error
-    return _tensors_in(_load_torch(path), path)
+    else:
+        tensors = _tensors_in(_load_torch(path), path)
+    _check_finite(tensors, path)
+    return without_wrappers(tensors)
+
+
+def is_safetensors(path: Path) -> bool:
+    """Return whether a file is in the format safetensors, by its content.
+
+    If this decides nothing, as for a damaged file, its name does.
+    """
+    with path.open("rb") as file:
+        start = file.read(9)
+    # The size of the header in 8 bytes, then the header, in JSON.
+    size = int.from_bytes(start[:8], "little")
+    if start[8:] == b"{" and 8 + size <= path.stat().st_size:
+        return True
+    return path.suffix == ".safetensors" and not start.startswith(TORCH_STARTS)
+
+
+def _check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Check that no weight is NaN or infinite; masks may be infinite."""
+    for key, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        if tensor.isnan().any() or ("mask" not in key and tensor.isinf().any()):
+            raise WeightsError(
+                f"{path}: '{key}' contains values that are NaN or infinite, as after a training "
+                "that diverged; use another checkpoint"
+            )
+
+
+def without_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove from the keys what torch.compile and data parallelism add."""
+    plain = {key.replace(COMPILED, ""): tensor for key, tensor in tensors.items()}
+    while plain and all(key.startswith(PARALLEL) for key in plain):
+        plain = {key.removeprefix(PARALLEL): tensor for key, tensor in plain.items()}
+    return plain
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return tensors as they are, then those of each part whose name a generator often has.
+
+    Only a network decides which are its own: ``model.`` also begins the keys of ESRGAN itself.
+    """
+    found = [without_wrappers(tensors)]
+    for prefix in GENERATORS:
+        inner = {key[len(prefix) :]: t for key, t in found[0].items() if key.startswith(prefix)}
+        found += unwrapped(inner) if inner else []
+    return found
 
 
 def _load_torch(path: Path) -> Any:
@@ -71,7 +131,8 @@ def _load_torch(path: Path) -> Any:
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             start = file.read(2)
             if start.startswith(TORCH_STARTS):
-                return torch.load(path, map_location="cpu", weights_only=True)
+                file.seek(0)  # by its path, torch would go by its name
+                return torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
             f"{path}: refused, since it contains more than tensors and reading it could run code; "

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from srkit.errors import WeightsError, nearest
 from srkit.interfaces import Generator
 from srkit.weights.checkpoints import Tensors, load, read_state
-from srkit.weights.files import fetch, read_tensors
+from srkit.weights.files import fetch, read_tensors, unwrapped
 from srkit.weights.hub import local
 from srkit.weights.runs import checkpoint_of
 
@@ -45,15 +45,25 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
             )
         path = fetch(given, generator.published[given])
     if read_state(path) is None:
-        tensors = read_tensors(path)
-        try:
-            return generator.adapt(tensors)
-        except WeightsError as error:
-            raise WeightsError(f"{path}: {error}") from error
+        return _adapted(path, generator)
     groups = load(path).groups
     if "generator" not in groups:
         raise WeightsError(f"{path}: a checkpoint without a generator")
     return groups.get("ema", groups["generator"])
+
+
+def _adapted(path: Path, generator: Any) -> dict[str, Tensor]:
+    """Read a third-party file with the keys of a generator: the part of it that fits best."""
+    own: Tensors = generator.state_dict()
+    found, errors = [], []
+    for tensors in unwrapped(read_tensors(path)):
+        try:
+            found.append(generator.adapt(tensors))
+        except WeightsError as error:
+            errors.append(error)
+    if not found:
+        raise WeightsError(f"{path}: {errors[0]}") from errors[0]
+    return min(found, key=lambda tensors: len(differing(tensors, own)))
 
 
 def starting_head(given: str) -> dict[str, Tensor] | None:

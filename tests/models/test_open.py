@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from spandrel.architectures.ESRGAN import ESRGAN
 from srkit_generators.foreign import Foreign
 from srkit_generators.rrdb import RRDB
 from training_setup import Tree, last, make_pictures, make_tree, run, steps, validated
@@ -161,6 +162,37 @@ def test_foreign_weights(tmp_path: Path, registry: Registry) -> None:
     assert (model.name, model.scale, model.channels) == ("mine", 4, 3)
     assert model.provenance == Provenance(path, hashlib.sha256(path.read_bytes()).hexdigest())
     torch.testing.assert_close(model.generator(LR), network.eval()(LR), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "net_g.", "model.generator._orig_mod."])
+@pytest.mark.parametrize("kind", ["RRDB", "ESRGAN"])
+def test_foreign_weights_of_training_scripts(
+    tmp_path: Path, registry: Registry, prefix: str, kind: str
+) -> None:
+    network = RRDB(scale=4, channels=3, blocks=1, features=8).eval()
+    tensors = network.state_dict()
+    if kind == "ESRGAN":  # whose own keys begin with "model."
+        tensors = ESRGAN(in_nc=3, out_nc=3, num_filters=8, num_blocks=1, scale=4).state_dict()
+        assert all(key.startswith("model.") for key in tensors)
+    path = tmp_path / "mine.pth"
+    wrapped = {f"{prefix}{key}": tensor for key, tensor in tensors.items()}
+    rest = {} if prefix == "module." else {"net_d.conv.weight": torch.ones(3)}
+    torch.save({"state_dict": {**wrapped, **rest}, "epoch": 3}, path)
+    model = open_model(path, registry)
+    assert (model.scale, model.channels) == (4, 3)
+    if kind == "RRDB":
+        torch.testing.assert_close(model.generator(LR), network(LR), atol=1e-5, rtol=0)
+
+
+def test_weights_that_are_not_finite(folder: Path, tmp_path: Path, registry: Registry) -> None:
+    found = load(folder / "checkpoints" / "last.safetensors")
+    path = tmp_path / "a.safetensors"
+    name = next(iter(found.groups["ema"]))
+    broken = {**found.groups["ema"], name: found.groups["ema"][name] * torch.nan}
+    save(path, {**found.groups, "ema": broken}, found.state)
+    assert refused(path, registry).startswith(
+        f"{path}: 'ema/{name}' contains values that are NaN or infinite"
+    )
 
 
 def test_references_that_are_not_models(folder: Path, tmp_path: Path, registry: Registry) -> None:

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
 from srkit.system.folders import cache_folder
-from srkit.weights.files import NESTED_KEYS, fetch, read_tensors
+from srkit.weights.files import NESTED_KEYS, fetch, read_tensors, unwrapped
 
 TENSORS = {"conv.weight": torch.arange(12.0).view(3, 4), "conv.bias": torch.ones(3)}
 
@@ -49,6 +49,56 @@ def test_prefers_the_averaged_weights(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save({"params": {"other": torch.zeros(1)}, "params_ema": TENSORS}, path)
     assert_same(read_tensors(path))
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net.ckpt", "net.safetensors", "net"])
+def test_the_content_decides_how_a_file_is_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    save_file(TENSORS, path)
+    assert_same(read_tensors(path))
+    torch.save(TENSORS, path)
+    assert_same(read_tensors(path))
+    torch.save(TENSORS, path, _use_new_zipfile_serialization=False)
+    assert_same(read_tensors(path))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "module.module."])
+def test_wrappers_of_torch_are_removed(tmp_path: Path, prefix: str) -> None:
+    path = tmp_path / "net.pth"
+    torch.save({f"{prefix}{key}": tensor for key, tensor in TENSORS.items()}, path)
+    assert_same(read_tensors(path))
+    compiled = {key.replace(".", "._orig_mod."): tensor for key, tensor in TENSORS.items()}
+    torch.save(compiled, path)  # a layer was compiled
+    assert_same(read_tensors(path))
+
+
+def test_a_layer_named_module_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    torch.save({"module.weight": torch.ones(2), "head.weight": torch.ones(2)}, path)
+    assert list(read_tensors(path)) == ["module.weight", "head.weight"]
+
+
+def test_parts_that_may_be_the_generator() -> None:
+    tensors = {f"net_g.module.{key}": tensor for key, tensor in TENSORS.items()}
+    whole, part = unwrapped({**tensors, "loss.vgg.weight": torch.ones(1)})
+    assert list(whole) == [*tensors, "loss.vgg.weight"]
+    assert_same(part)
+    nested = unwrapped({f"model.generator.{key}": tensor for key, tensor in TENSORS.items()})
+    assert_same(nested[-1])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("save", [save_file, torch.save])
+def test_weights_that_are_not_finite(tmp_path: Path, value: float, save: Any) -> None:
+    path = tmp_path / "net.pth"
+    save({**TENSORS, "conv.bias": torch.tensor([1.0, value])}, path)
+    fails(
+        path,
+        "'conv.bias' contains values that are NaN or infinite, as after a training that diverged; "
+        "use another checkpoint",
+    )
+    save({**TENSORS, "attention.mask": torch.tensor([0.0, -float("inf")])}, path)
+    assert "attention.mask" in read_tensors(path)
 
 
 def fails(path: Path, message: str) -> None:

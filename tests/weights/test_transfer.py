@@ -29,6 +29,16 @@ def test_starts_from_a_weight_file(tmp_path: Path) -> None:
     assert same(starting_weights(str(path), net), net.state_dict())
 
 
+@pytest.mark.parametrize("prefix", ["module.", "net_g.", "model._orig_mod.", "generator."])
+def test_starts_from_a_file_of_a_training_script(tmp_path: Path, prefix: str) -> None:
+    net = Net()
+    path = tmp_path / "net.ckpt"
+    tensors = {f"{prefix}{key}": tensor for key, tensor in foreign(net).items()}
+    rest = {} if prefix == "module." else {"net_d.weight": torch.ones(2)}
+    torch.save({"state_dict": {**tensors, **rest}}, path)
+    assert same(starting_weights(str(path), net), net.state_dict())
+
+
 class Harmful:
     """Creates a folder when it is unpickled."""
 
