@@ -166,6 +166,19 @@ def test_touch_moves_the_divider_and_zooms(page: Path, chromium: Browser) -> Non
     assert after["cut"] == pytest.approx(70, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("models", "first"), [("lanczos bicubic", "lanczos"), ("bicubic", "bicubic")]
+)
+def test_the_first_model_is_shown_beside_the_input(
+    models: str, first: str, tmp_path: Path, srkit: Srkit, chromium: Browser
+) -> None:
+    _picture(tmp_path / "a.png")
+    given = [word for model in models.split() for word in ("-m", model)]
+    assert srkit("compare", "a.png", *given, "--scale", "2", "-o", "page.html").status == 0
+    chromium.open(tmp_path / "page.html", 900, 700)
+    assert chromium.run(STATE)["tags"] == ["input", first]
+
+
 def test_frame_has_a_colour_bar_in_its_unit(
     tmp_path: Path, srkit: Srkit, chromium: Browser
 ) -> None:

@@ -15,7 +15,8 @@ for (const scene of document.querySelectorAll(".scene")) {
   stage.style.aspectRatio = `${width} / ${height}`;
   stage.style.maxWidth = `calc(80vh * ${width / height})`;
   left.value = 0;
-  right.value = Math.min(2, layers.length - 1);
+  const model = [...right.options].findIndex((o, at) => at > 0 && o.textContent !== "bicubic");
+  right.value = Math.max(model, 1);
 
   function draw() {
     const box = { width: stage.clientWidth, height: stage.clientHeight };
