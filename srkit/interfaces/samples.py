@@ -23,8 +23,9 @@ class Image:
     metadata
         The other content of the file, by names of the format. Common names are ``bits`` (of a value
         in the file; floats have 32), ``alpha`` (opacity, ``(1, H, W)`` in [0, 1]), ``frame`` (True
-        for a frame of the sky, which is shown with its first row at the bottom) and ``notes``
-        (messages for the user of `srkit upscale`).
+        for a frame of the sky, which is shown with its first row at the bottom), ``notes``
+        (messages for the user of `srkit upscale`) and ``guesses`` (those of them that state what
+        was guessed, of which users of :func:`srkit.upscale` are warned).
     """
 
     pixels: Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,12 @@ class Upscaler:
         Raises
         ------
         DataError
-            If an image cannot be read or restored.
+            If an image cannot be read or restored; the message names its file.
+
+        Warns
+        -----
+        UserWarning
+            If the meaning of a unit or of an extension is guessed.
         """
         if isinstance(images, list | tuple):
             return self._many(images)
@@ -167,9 +173,7 @@ class Upscaler:
             try:
                 images = [each.image for each in group]
                 restored = upscale_images(images, first.kind, first.upscaler, self._metadata)
-                return [
-                    each.kind.to_object(sr) for each, (sr, _) in zip(group, restored, strict=True)
-                ]
+                return [each.finish(sr) for each, (sr, _) in zip(group, restored, strict=True)]
             except SrkitError as error:
                 if len(group) > 1:  # find out which one it is
                     return [result for each in group for result in restore([each])]
@@ -211,11 +215,15 @@ class Upscaler:
         return image, image_format if isinstance(image_format, ObjectFormat) else _Arrays(None)
 
 
+#: Metadata of LR that do not apply to SR: its opacity, and messages.
+_LEFT_OUT = ("alpha", "notes", "guesses")
+
+
 class _Enlarging:
     """Keeps the metadata of arrays and tensors."""
 
     def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
-        kept = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
+        kept = {key: value for key, value in lr.metadata.items() if key not in _LEFT_OUT}
         sigma = {} if upscaled.sigma is None else {"sigma": upscaled.sigma}
         return Image(upscaled.pixels, lr.data_range, {**kept, **sigma})
 
@@ -267,6 +275,12 @@ class _Given:
     kind: Kind
     upscaler: ImageUpscaler
     path: Path | None
+
+    def finish(self, sr: Image) -> Any:
+        """Convert SR, and warn of what was guessed."""
+        for guess in (*self.image.metadata.get("guesses", []), *sr.metadata.get("guesses", [])):
+            warnings.warn(_naming(guess, self.path), stacklevel=2)
+        return self.kind.to_object(sr)
 
     def key(self) -> tuple[Any, ...]:
         """Return what images have in common that are restored together."""

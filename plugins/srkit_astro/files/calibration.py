@@ -121,6 +121,35 @@ def zero_point(header: Header) -> float | None:
     return None
 
 
+def zero_point_of_pixels(header: Header, side: float | None) -> float | None:
+    """Return the AB magnitude of the flux in a pixel whose surface brightness is one unit.
+
+    Parameters
+    ----------
+    header
+        The header; ``PIXAR_SR`` or ``PIXAR_A2`` state the area of a pixel.
+    side
+        The side of a pixel in arcsec, if the header does not state the area.
+
+    Returns
+    -------
+    float or None
+        None if the unit is not one of flux density per solid angle, such as MJy / sr.
+    """
+    meaning = _unit(header)
+    if meaning is None or not (meaning.unit * u.sr).is_equivalent(u.Jy):
+        return None
+    for key, unit in (("PIXAR_SR", u.sr), ("PIXAR_A2", u.arcsec**2)):
+        if key in header:
+            area = _positive(header, key) * unit
+            break
+    else:
+        if side is None:
+            return None
+        area = side**2 * u.arcsec**2
+    return float((meaning.unit * area).to_value(u.ABmag))
+
+
 def _hubble(header: Header) -> float:
     flam, plam = (_positive(header, key) for key in ("PHOTFLAM", "PHOTPLAM"))
     per_second = -2.5 * math.log10(flam) - 5 * math.log10(plam) - 21.10 + 18.6921

@@ -21,10 +21,13 @@ NOISE = "UNCERTAINTY"
 def to_hdus(ccd: CCDData) -> fits.HDUList:
     """Convert an image to FITS, with mask, uncertainty, unit and WCS."""
     hdus = ccd.to_hdu(hdu_mask="MASK", hdu_uncertainty="UNCERT", wcs_relax=True)
+    if ccd.unit == u.dimensionless_unscaled:
+        hdus[0].header["BUNIT"] = "1"  # stated, unlike an empty unit
     if isinstance(ccd.wcs, WCS) and any((ccd.wcs.cpdis1, ccd.wcs.det2im1)):  # to_hdu drops them
         whole = ccd.wcs.to_fits(relax=True)
         hdus[0].header.update(whole[0].header)
-        hdus.extend(whole[1:])
+        for table in whole[1:]:
+            hdus.append(table)
     return fits.open(_stored(hdus), do_not_scale_image_data=True)
 
 

@@ -69,7 +69,11 @@ class Fits:
         DataError
             If the values are magnitudes, or the WCS is inconsistent.
         """
-        from srkit_astro.files.calibration import physical_type, zero_point
+        from srkit_astro.files.calibration import (
+            physical_type,
+            zero_point,
+            zero_point_of_pixels,
+        )
         from srkit_astro.files.quiet import fenced
         from srkit_astro.files.wcs import pixel_scale
 
@@ -80,6 +84,9 @@ class Fits:
             found["pixel_scale"] = pixel_scale(header, image.metadata.get("wcs_tables", ()))
             try:
                 found["zero_point"] = zero_point(header)
+                if found["zero_point"] is None:
+                    side = found["pixel_scale"]
+                    found["zero_point"] = zero_point_of_pixels(header, side)
             except DataError as error:  # only some models need it, and the user may state it
                 found["zero_point_error"] = str(error)
         known = {name: value for name, value in found.items() if value is not None}

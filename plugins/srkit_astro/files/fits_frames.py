@@ -31,6 +31,7 @@ from srkit_astro.files.fits_io import (
     stripped,
     to_hdus,
     widened,
+    without_data,
 )
 from srkit_astro.files.stored_values import (
     converted,
@@ -77,7 +78,7 @@ def _source(path: Path, file: BinaryIO) -> FitsSource | None:
     check_length(path, file, length)
     hdus = fits.open(file, memmap=False, do_not_scale_image_data=True)
     found = find_planes(path, hdus)
-    if any(isinstance(hdu, fits.CompImageHDU) for hdu in found[:3]):
+    if any(isinstance(hdu, fits.CompImageHDU) for hdu in found[:4]):
         return None
     return FitsSource(path, file, hdus, found)
 
@@ -132,6 +133,8 @@ class FitsSource:
             science, mask = self._planes.science, self._planes.mask
             stored = scaled(science.header, _rows(science, start, stop))
             values = converted(self._path, science.header, stored)
+            if self._planes.weight is not None:
+                values, _ = without_data(values, self._weights(start, stop), self._planes.weight)
             metadata = dict(self.outline.metadata)
             if mask is not None:
                 marked = flags(mask.header, _rows(mask, start, stop))
@@ -145,14 +148,20 @@ class FitsSource:
         science = self._planes.science
         channels, height, width = plane_shape(self._path, science.shape)
         step = max(1, _READ // (channels * width))
-        tops = range(0, height, step)
-        parts = (
-            scaled(science.header, _rows(science, top, min(top + step, height))) for top in tops
-        )
+        spans = [(top, min(top + step, height)) for top in range(0, height, step)]
+        parts = (scaled(science.header, _rows(science, *span)) for span in spans)
         found = survey(self._path, science.header, parts)
+        weight = self._planes.weight
+        for span in spans if weight is not None else ():
+            _, more = without_data(np.zeros((), np.float32), self._weights(*span), weight)
+            found += [note for note in more if note not in found]
         notes = [*self.outline.metadata["notes"], *found]
         self.outline = replace(self.outline, metadata={**self.outline.metadata, "notes": notes})
         self._surveyed = True
+
+    def _weights(self, start: int, stop: int) -> Values:
+        weight = self._planes.weight
+        return scaled(weight.header, _rows(weight, start, stop))
 
     def close(self) -> None:
         """Close the file."""

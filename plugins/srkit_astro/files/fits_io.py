@@ -24,12 +24,12 @@ from srkit.system import write_file
 from srkit_astro.files.cards import sound
 from srkit_astro.files.quiet import quiet
 from srkit_astro.files.stored_values import FLAGS, NO_DATA, converted, flags, scaled, survey
-from srkit_astro.files.wcs import missing_table, tables_of
+from srkit_astro.files.wcs import missing_table, tables_of, with_wcs_of
 
 #: Names of the extension with the image; otherwise it is the first image that is not in `PLANES`.
-SCIENCE = ("SCI", "SCIENCE", "IMAGE")
+SCIENCE = ("SCI", "SCIENCE", "IMAGE", "DATA")
 #: Names of extensions with the flags of pixels.
-MASKS = ("MASK", "DQ", "FLAGS")
+MASKS = ("MASK", "DQ", "FLAGS", "MSK", "FLAG", "FLG", "BPM", "QUALITY")
 #: Names of extensions with the noise of pixels, and its type, which `UTYPE` overrides.
 NOISE = {
     "VARIANCE": "variance",
@@ -39,6 +39,9 @@ NOISE = {
     "ERR": "std",
     "ERROR": "std",
     "SIGMA": "std",
+    "RMS": "std",
+    "STAT": "variance",
+    "WGT": "inverse",
     "IVAR": "inverse",
     "INVVAR": "inverse",
 }
@@ -48,8 +51,13 @@ UTYPES = {
     "StdDevUncertainty": "std",
     "InverseVariance": "inverse",
 }
+#: Names of extensions with weights; where they are 0, there are no data.
+WEIGHTS = ("WHT", "WEIGHT", "WGT", "IVAR", "INVVAR")
 #: Names of images other than the science image.
-PLANES = (*MASKS, *NOISE, "WHT", "WEIGHT", "CTX", "PSF", "NPIXELSINSAMPLE")
+PLANES = (
+    *(*MASKS, *NOISE, *WEIGHTS, "CTX", "CON", "COVERAGE", "PSF", "NPIXELSINSAMPLE"),
+    *("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT", "WCSDVARR", "D2IMARR"),
+)
 
 #: Warnings of astropy that mean that a file is damaged.
 _DAMAGE = "Error validating header|Datasum verification failed"
@@ -174,6 +182,10 @@ def image_from_hdus(path: Path, hdus: fits.HDUList) -> Image:
     stored = scaled(header, _read_planes(path, found.science))
     notes = survey(path, header, [stored])
     values = converted(path, header, stored)
+    if found.weight is not None:
+        weights = scaled(found.weight.header, _read_planes(path, found.weight))
+        values, more = without_data(values, weights, found.weight)
+        notes += more
     metadata = dict(found.metadata)
     if found.mask is not None:
         check_plane(path, found.mask, values.shape)
@@ -189,11 +201,12 @@ def image_from_hdus(path: Path, hdus: fits.HDUList) -> Image:
 
 
 class Planes(NamedTuple):
-    """The extensions with the image, its mask and its noise, and the metadata of the image."""
+    """The image, its mask, noise and weights, if there are any, and the metadata of the image."""
 
     science: Any
     mask: Any
     noise: Any
+    weight: Any
     metadata: dict[str, Any]
 
 
@@ -215,17 +228,31 @@ def find_planes(path: Path, hdus: fits.HDUList) -> Planes:
         raise DataError(f"{path}: contains no image with at least two axes; found {found}")
     mask = _first(pictures, MASKS, science.ver)
     noise = _first(pictures, tuple(NOISE), science.ver)
+    weight = _first(pictures, WEIGHTS, science.ver)
+    if weight is not None and plane_shape(path, weight.shape)[1:] != science.shape[-2:]:
+        weight = None
     header, notes = _header(science, hdus[0])
     metadata = {"frame": True, "header": header, "bits": 32, "notes": notes}
     tables = tables_of(header, hdus)
     if tables:
         metadata["wcs_tables"] = [table.copy() for table in tables]
     if guessed:
-        notes.append(f"no extension is named {' or '.join(SCIENCE)}: {_name(science)} is restored")
-    rest = [hdu for hdu in hdus if hdu not in (science, mask, noise, *tables) and hdu.size]
+        guess = f"no extension is named {' or '.join(SCIENCE)}: {_name(science)} is restored"
+        metadata["guesses"] = [guess]
+        notes.append(guess)
+    rest = [hdu for hdu in hdus if hdu not in (science, mask, noise, weight, *tables) and hdu.size]
     if rest:
         notes.append(f"ignored extensions: {', '.join(map(_name, rest))}")
-    return Planes(science, mask, noise, metadata)
+    return Planes(science, mask, noise, weight, metadata)
+
+
+def without_data(values: Values, weights: Values, hdu: Any) -> tuple[Values, list[str]]:
+    """Replace values whose weight is 0 by NaN, and return a message if there are any."""
+    missing = weights == 0
+    if not missing.any():
+        return values, []
+    found: Values = np.where(missing, np.float32(np.nan), values)
+    return found, [f"pixels whose {hdu.name} is 0 have no value"]
 
 
 def _name(hdu: Any) -> str:
@@ -355,23 +382,26 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
         )
     hdus = fits.HDUList([fits.PrimaryHDU(_flat(image.pixels, np.float32), header)])
     mask, variance = (image.metadata.get(name) for name in ("mask", "variance"))
-    for name, plane in (("mask", mask), ("variance", variance)):
-        if plane is not None and plane.shape[-2:] != image.pixels.shape[-2:]:
+    for name, values in (("mask", mask), ("variance", variance)):
+        if values is not None and values.shape[-2:] != image.pixels.shape[-2:]:
             raise DataError(
-                f"{path}: the {name} has the shape {tuple(plane.shape[-2:])}, the image "
+                f"{path}: the {name} has the shape {tuple(values.shape[-2:])}, the image "
                 f"{tuple(image.pixels.shape[-2:])}; resize or remove metadata['{name}']"
             )
     if mask is not None:
         flags = image.metadata.get("mask_header", fits.Header())
         kind = FLAGS[8 * mask.element_size()]
-        hdus.append(fits.ImageHDU(_flat(mask, kind), stripped(flags), name="MASK"))
+        plane = with_wcs_of(header, stripped(flags))
+        hdus.append(fits.ImageHDU(_flat(mask, kind), plane, name="MASK"))
     if variance is not None:
-        hdu = fits.ImageHDU(_flat(variance, np.float32), name="UNCERTAINTY")
+        plane = with_wcs_of(header, fits.Header())
+        hdu = fits.ImageHDU(_flat(variance, np.float32), plane, name="UNCERTAINTY")
         hdu.header["UTYPE"] = ("VarianceUncertainty", "the values are variances")
         if header.get("BUNIT"):
             hdu.header["BUNIT"] = f"({header['BUNIT']})**2"
         hdus.append(hdu)
-    hdus.extend(tables)
+    for table in tables:
+        hdus.append(table)
     return hdus
 
 

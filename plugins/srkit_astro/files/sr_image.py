@@ -60,12 +60,13 @@ def enlarge(
         too large for float32.
     """
     given, tables = lr.metadata.get("header", Header()), lr.metadata.get("wcs_tables", ())
-    header, notes = subdivided(given, scale, tables), []
+    header, guesses = subdivided(given, scale, tables), list[str]()
     if values is None:
         values, assumed = type_of_values(lr)
         if assumed is not None:
-            notes.append(assumed)
+            guesses.append(assumed)
             header.add_history(f"{assumed[0].upper()}{assumed[1:]}.")
+    notes = list(guesses)
     pattern = mosaic_of(header)
     if pattern and len(sr) == 1:
         notes.append(
@@ -83,22 +84,19 @@ def enlarge(
         notes.append(f"{text}; a model with the constraint 'flux' conserves it")
     if "variance" in lr.metadata and sigma is None:
         notes.append("the variance of LR does not apply to SR and is left out (see --uncertainty)")
-    metadata: dict[str, Any] = {"header": header, "bits": 32, "notes": notes}
+    metadata: dict[str, Any] = {"header": header, "bits": 32, "notes": notes, "guesses": guesses}
     if tables:
         metadata["wcs_tables"] = subdivided_tables(tables, scale)
     if "mask" in lr.metadata:
-        metadata |= _enlarged_mask(lr, sr, scale)
+        mask = resize_mask(lr.metadata["mask"], sr.shape[-2:])
+        mask_header = lr.metadata["mask_header"].copy()
+        update(mask_header, scale, flux=False)
+        metadata |= {"mask": mask, "mask_header": mask_header}
     area = per_lr_area(values, scale)
     if sigma is not None:
         metadata["variance"] = _variance(sigma, area)
     low, high = (value / area for value in lr.data_range)
     return Image(pixels, (low, high), metadata)
-
-
-def _enlarged_mask(lr: Image, sr: Tensor, scale: float) -> dict[str, Any]:
-    header = subdivided(lr.metadata["mask_header"], scale, lr.metadata.get("wcs_tables", ()))
-    update(header, scale, flux=False)
-    return {"mask": resize_mask(lr.metadata["mask"], sr.shape[-2:]), "mask_header": header}
 
 
 def _variance(sigma: Tensor, area: float) -> Tensor:

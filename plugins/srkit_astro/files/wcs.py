@@ -26,6 +26,12 @@ Tables = Sequence[BinTableHDU | ImageHDU]
 _UNKNOWN = re.compile(r"CQDIS\d+[A-Z]?|AXISCORR|(CPDIS|CQDIS|D2IMDIS)\d+[A-Z]")
 #: Keywords of distortions by tables, and the names of the extensions with these.
 _DISTORTIONS = {"CPDIS": "WCSDVARR", "D2IMDIS": "D2IMARR"}
+_WCS = re.compile(
+    r"(WCSAXES|WCSNAME|LONPOLE|LATPOLE|RADESYS|EQUINOX|SPECSYS|SSYSOBS)[A-Z]?|RADECSYS"
+    r"|(CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA|CRDER|CSYER|CNAME)\d+[A-Z]?|(CD|PC|PV|PS)\d+_\d+[A-Z]?"
+    r"|(A|B|AP|BP)_(\d+_\d+|ORDER|DMAX)|(CPDIS|CPERR|D2IMDIS|D2IMERR)\d+|(DP|D2IM)\d+(\..*)?"
+    r"|LTV\d|LTM\d_\d"
+)
 _SIP = re.compile(r"(?:A|B|AP|BP)_(\d)_(\d)")
 #: Highest order of SIP polynomials, and largest number of axes.
 _LARGEST = 9
@@ -74,6 +80,15 @@ def subdivided(header: Header, scale: float, tables: Tables = ()) -> Header:
         if key in result:
             result[key] = resized_side(result[key], scale)
     _verify((header, tables), (result, subdivided_tables(tables, scale)), scale)
+    return result
+
+
+def with_wcs_of(image: Header, plane: Header) -> Header:
+    """Copy the header of a plane that describes an image, with the WCS of the image."""
+    result = plane.copy()
+    for key in [key for key in plane if _WCS.fullmatch(key)]:
+        result.remove(key, ignore_missing=True, remove_all=True)
+    result.extend([card for card in image.cards if _WCS.fullmatch(card.keyword)])
     return result
 
 

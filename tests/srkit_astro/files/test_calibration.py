@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 from astropy.io.fits import Header
-from srkit_astro.files.calibration import per_lr_area, physical_type, to_file_values, zero_point
+from srkit_astro.files.calibration import (
+    per_lr_area,
+    physical_type,
+    to_file_values,
+    type_of_values,
+    zero_point,
+    zero_point_of_pixels,
+)
 
 from srkit.errors import DataError
+from srkit.interfaces import Image
 
 
 def _header(**cards: object) -> Header:
@@ -107,3 +115,40 @@ def test_total_flux_is_conserved(scale: int) -> None:
         f"Flux per pixel: {scale}x{scale} pixels share the flux of one.",
         "Surface brightness: values do not depend on the pixel size.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cards", "side", "expected"),
+    [
+        # -2.5 log10(1e6 * 6.63389e-13 Jy / 3631 Jy)
+        ({"BUNIT": "MJy/sr", "PIXAR_SR": 6.63389049124921e-13}, None, 24.3456),
+        ({"BUNIT": "MJy/sr", "PIXAR_A2": 0.028224}, None, 24.3456),
+        ({"BUNIT": "MJY/SR"}, 0.168, 24.3456),
+        ({"BUNIT": "nJy / arcsec2"}, 2.0, 31.4 - 1.5051),
+        ({"BUNIT": "MJy/sr"}, None, None),
+        ({"BUNIT": "Jy/beam", "PIXAR_SR": 1e-12}, None, None),
+        ({"BUNIT": "nJy", "PIXAR_SR": 1e-12}, None, None),
+    ],
+)
+def test_zero_points_of_surface_brightness(
+    cards: dict[str, object], side: float | None, expected: float | None
+) -> None:
+    found = zero_point_of_pixels(_header(**cards), side)
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_only_known_flux_is_divided() -> None:
+    for cards, metadata, expected in (
+        ({"BUNIT": "adu"}, {}, "flux"),
+        ({"BUNIT": "JY/BEAM"}, {}, "surface_brightness"),
+        ({"FLUXMAG0": 6e10}, {}, "flux"),
+        ({}, {"zero_point": 25.0}, "flux"),
+    ):
+        image = Image(torch.zeros(1, 1, 1), metadata={"header": _header(**cards), **metadata})
+        assert type_of_values(image) == (expected, None)
+    for cards, what in (({}, "no unit is stated"), ({"BUNIT": "lumps"}, "the unit 'lumps' is")):
+        image = Image(torch.zeros(1, 1, 1), metadata={"header": _header(**cards)})
+        values, message = type_of_values(image)
+        assert values == "surface_brightness"
+        assert message is not None
+        assert message.startswith(what)

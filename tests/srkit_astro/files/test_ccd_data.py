@@ -86,7 +86,8 @@ def test_units_in_capitals_are_understood(
 def test_a_unit_that_is_not_understood_keeps_its_name(tmp_path: Path) -> None:
     header = fits.Header({"BUNIT": "lumps"})
     fits.PrimaryHDU(np.ones((8, 8)), header).writeto(tmp_path / "a.fits")
-    found = srkit.upscale(tmp_path / "a.fits", "nearest", scale=2)
+    with pytest.warns(UserWarning, match=r"a\.fits: the unit 'lumps' is unknown; "):
+        found = srkit.upscale(tmp_path / "a.fits", "nearest", scale=2)
     assert str(found.unit) == "lumps"
     np.testing.assert_array_equal(found.data, 1)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty, VarianceUncertainty
+from astropy.wcs import WCS
 from srkit_astro.files.fits import SUFFIXES, Fits, bad_pixels
 
 from srkit.errors import DataError, OutputError
@@ -294,10 +295,10 @@ def test_tables_are_not_images(tmp_path: Path) -> None:
 def test_ignored_extensions_are_noted(tmp_path: Path) -> None:
     table = fits.BinTableHDU.from_columns([fits.Column("X", "E", array=np.zeros(3))], name="CAT")
     hdus = [
-        fits.ImageHDU(np.ones((4, 5)), name=name) for name in ("SCI", "ERR", "DQ", "WHT", "PSF")
+        fits.ImageHDU(np.ones((4, 5)), name=name) for name in ("SCI", "ERR", "DQ", "CTX", "PSF")
     ]
     path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), *hdus[:2], hdus[3], table)
-    assert Fits().read(path).metadata["notes"] == ["ignored extensions: WHT, CAT"]
+    assert Fits().read(path).metadata["notes"] == ["ignored extensions: CTX, CAT"]
     path = _store(tmp_path / "b.fits", fits.PrimaryHDU(), *hdus[:2])
     assert Fits().read(path).metadata["notes"] == []
 
@@ -387,3 +388,66 @@ def test_residuals_have_the_metadata_of_lr() -> None:
     assert list(found.metadata["header"]["HISTORY"]) == ["a"]
     assert "HISTORY" not in header
     assert torch.equal(found.metadata["variance"], known["variance"])
+
+
+WCS_CARDS = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": -200.0, "CRPIX2": 30.5}
+WCS_CARDS |= {"CRVAL1": 150.0, "CRVAL2": 2.0, "CD1_1": -1e-4, "CD1_2": 2e-5, "CD2_2": 1e-4}
+
+
+def test_every_extension_has_the_wcs_of_the_image(tmp_path: Path) -> None:
+    header = _header(**WCS_CARDS, LTV1=-300.0)
+    stale = _header(**WCS_CARDS | {"CRPIX1": 1100.0}, PC1_1=1.0, LTV1=0.0, MP_SAT=1)
+    image = Image(
+        torch.zeros(1, 8, 9),
+        metadata={
+            "header": header,
+            "mask": torch.zeros(1, 8, 9, dtype=torch.int16),
+            "mask_header": stale,
+            "variance": torch.ones(1, 8, 9),
+        },
+    )
+    Fits().write(tmp_path / "a.fits", image)
+    sr = Fits().enlarge(image, Upscaled(torch.zeros(1, 16, 18), torch.ones(1, 16, 18)), 2, [])
+    Fits().write(tmp_path / "b.fits", sr)
+    for name, scale in (("a.fits", 1), ("b.fits", 2)):
+        with fits.open(tmp_path / name) as hdus:
+            for hdu in hdus:
+                found = WCS(hdu.header).all_pix2world(3.2 * scale, 4.7 * scale, 0)
+                # The centre of pixel 0 lies half a pixel from the edge.
+                x, y = ((place + 0.5) / scale - 0.5 for place in (3.2 * scale, 4.7 * scale))
+                np.testing.assert_allclose(found, WCS(header).all_pix2world(x, y, 0), atol=1e-10)
+                assert "PC1_1" not in hdu.header
+                assert hdu.header["LTV1"] == (-300.0 - 0.5) * scale + 0.5
+            assert hdus["MASK"].header["MP_SAT"] == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "variance", "notes"),
+    [
+        (("SCI", "MSK", "WGT"), [0.25, np.inf], ["pixels whose WGT is 0 have no value"]),  # DES
+        (("DATA", "DQ", "STAT"), [4.0, 0.0], []),  # MUSE
+        (("IMAGE", "MASK", "VARIANCE"), [4.0, 0.0], []),  # LSST
+        (("SCI", "FLG", "RMS"), [16.0, 0.0], []),  # Euclid
+        (("SCI", "DQ", "ERR"), [16.0, 0.0], []),  # HST, JWST
+        (("SCI", "DQ", "IVAR"), [0.25, np.inf], ["pixels whose IVAR is 0 have no value"]),
+        (("SCI", "DQ", "WHT"), None, ["pixels whose WHT is 0 have no value"]),
+    ],
+)
+def test_planes_of_surveys(
+    tmp_path: Path, names: tuple[str, ...], variance: list[float] | None, notes: list[str]
+) -> None:
+    planes = (np.array([[5.0, 6.0]]), np.array([[1, 0]], np.int16), np.array([[4.0, 0.0]]))
+    hdus = [fits.ImageHDU(values, name=name) for name, values in zip(names, planes, strict=True)]
+    path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), *hdus)
+    image = Fits().read(path)
+    source = Fits().open_source(path)
+    assert source is not None
+    expected = np.array([[[5.0, np.nan if notes else 6.0]]])
+    for found in (image, source.rows(0, 1)):
+        np.testing.assert_array_equal(found.pixels.numpy(), expected)
+    assert image.metadata["notes"] == source.outline.metadata["notes"] == notes
+    source.close()
+    np.testing.assert_array_equal(image.metadata["mask"][0], planes[1])
+    assert ("variance" in image.metadata) == (variance is not None)
+    if variance is not None:
+        np.testing.assert_array_equal(image.metadata["variance"][0], [variance])

@@ -217,3 +217,32 @@ def test_values_beyond_float32_are_refused(tmp_path: Path) -> None:
         f"{tmp_path / 'a.fits'}: values up to 1e+300 do not fit in float32; convert the file to "
         "another unit"
     )
+
+
+def test_blanks_weights_and_tables_are_read_as_in_the_whole(
+    tmp_path: Path, formats: Formats
+) -> None:
+    header = fits.Header({**WCS, "CPDIS1": "LOOKUP", "CPDIS2": "LOOKUP"})
+    for key in ("DP1", "DP2"):
+        for field, value in (("EXTVER", 1), ("NAXES", 2), ("AXIS.1", 1), ("AXIS.2", 2)):
+            header[key] = f"{field}: {value:.1f}"
+    science = fits.ImageHDU(_values("u2"), header, name="SCI")
+    science.header["BLANK"] = int(_values("u2")[3, 4]) - 2**15
+    weights = fits.ImageHDU(np.ones(SIDES, np.float32), name="WHT")
+    weights.data[7, 8] = 0
+    table = fits.ImageHDU(np.full((3, 3), 0.5, np.float32), name="WCSDVARR")
+    table.header.update(CRPIX1=1.0, CRPIX2=1.0, CRVAL1=1.0, CRVAL2=1.0, CDELT1=40.0, CDELT2=40.0)
+    source = _store(tmp_path / "a.fits", fits.PrimaryHDU(), science, weights, table)
+    _compare(source, _upscaler(), formats)
+    with fits.open(tmp_path / "parts.fits") as hdus:
+        assert hdus["WCSDVARR"].data[0, 0] == 1
+        assert hdus[0].header["CPDIS1"] == "LOOKUP"
+        assert np.isnan(hdus[0].data[14:16, 16:18]).all()
+
+
+def test_missing_padding_does_not_matter(tmp_path: Path, formats: Formats) -> None:
+    source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values()))
+    with fits.open(source) as hdus:
+        end = hdus[0].fileinfo()["datLoc"] + hdus[0].size
+    source.write_bytes(source.read_bytes()[:end])
+    _compare(source, _upscaler(), formats)
