@@ -18,6 +18,7 @@ from srkit.interfaces import Batch
 from srkit.recipe.recipe import Recipe
 from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
+from srkit.system.precision import DTYPES, Precision, fastest_precision
 
 
 def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
@@ -78,23 +79,28 @@ def set_up_process(recipe: Recipe, source: str) -> PartialState:
     Raises
     ------
     RecipeError
-        If the device cannot train in the recipe's precision.
+        If the device cannot compute in the recipe's precision.
     """
     cpu = default_device().type == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
     process = PartialState(cpu=cpu)
     if recipe.training.precision == "fp16" and process.device.type != "cuda":
-        raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"])
+        raise RecipeError(source, ["training.precision: fp16 needs a CUDA GPU; use auto"])
     if process.device.type == "cpu":
         keep_freed_memory()
     return process
 
 
+def precision_on(recipe: Recipe, device: torch.device) -> tuple[Precision, str]:
+    """Return the precision in which the networks of a recipe run on a device, and why."""
+    precision = recipe.training.precision
+    return fastest_precision(device) if precision == "auto" else (precision, "set in the recipe")
+
+
 def autocast(assembly: Assembly, device: torch.device) -> torch.autocast:
     """Return the context in which networks run in the recipe's precision; fp16 only on a GPU."""
-    precision = assembly.recipe.training.precision
+    precision, _ = precision_on(assembly.recipe, device)
     enabled = precision == "bf16" or (precision == "fp16" and device.type == "cuda")
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, dtype, enabled=enabled)
+    return torch.autocast(device.type, DTYPES[precision], enabled=enabled)
 
 
 def move(assembly: Assembly, device: torch.device) -> None:

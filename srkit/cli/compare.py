@@ -40,9 +40,13 @@ def compare(
     from srkit.studies.compare.measure import compare_models
     from srkit.studies.compare.report import write_comparison
     from srkit.studies.ranking.measure import common_scale
+    from srkit.system.devices import default_device
+    from srkit.system.precision import warn_of_precision
 
     if scale is not None and not 0 < scale < float("inf"):
         fail(f"the scale must be positive, got {scale:g}")
+    for warning in warn_of_precision(precision, default_device()):
+        typer.echo(warning, err=True)
     if image.is_dir():
         fail(f"{image}: is a folder, not an image; to compare models on a folder, use srkit rank")
     centre = None if at is None else _place(at)

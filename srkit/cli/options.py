@@ -24,7 +24,7 @@ SelfEnsemble = Annotated[
 ]
 ImagePrecision = Annotated[
     Literal["auto", "bf16", "fp32"],
-    typer.Option(help="auto: bf16 for 8-bit images, fp32 otherwise."),
+    typer.Option(help="auto: for 8-bit images what the device computes fastest, else fp32."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 Model = Annotated[

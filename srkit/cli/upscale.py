@@ -63,9 +63,10 @@ Compare = Annotated[
     bool, typer.Option("--compare", help="Write a page with a slider between input and output.")
 ]
 NetworkEngine = Annotated[
-    Literal["torch", "openvino"],
+    Literal["auto", "torch", "openvino"],
     typer.Option(
-        help="openvino: faster on CPUs once it has prepared the network (srkit\\[openvino])."
+        help="openvino: often faster on CPUs, once it has prepared the network "
+        "(srkit\\[openvino]). auto: the faster one, as measured at the first use of a network."
     ),
 ]
 Tile = Annotated[
@@ -167,6 +168,8 @@ def _run(request: Request) -> None:
     if request.engine != "torch" and request.model in INTERPOLATIONS:
         line = f"{request.model}: interpolations run in torch; --engine has no effect"
         typer.echo(line, err=True)
+    for note in upscalers.notes:
+        typer.echo(note, err=True)
     console = new_console(stderr=to_stream)
     with (
         ExitStack() as stack,

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from rich.console import Console
 from torch import nn
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
-from srkit.assembly.device import memory_format, move, set_up_process
+from srkit.assembly.device import memory_format, move, precision_on, set_up_process
 from srkit.assembly.start import load_starting_weights
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, WeightsError
@@ -27,6 +28,7 @@ from srkit.evaluation.restorers import Restorer, baseline, estimator, network
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
+from srkit.system.precision import warn_of_precision
 from srkit.system.progress import progress_bars
 from srkit.weights.checkpoints import load
 from srkit.weights.transfer import starting_weights, warm_start
@@ -76,6 +78,9 @@ def evaluate(
     chosen: Any = memory_format(assembly)
     for module in networks.values():
         module.to(process.device).to(memory_format=chosen).eval()
+    if process.is_main_process:
+        for warning in warn_of_precision(recipe.training.precision, process.device):
+            console.print(warning, highlight=False, soft_wrap=True)
     return [
         _evaluate_scale(part, networks, process, run, out or run / "evaluation", console)
         for part in assembly.by_scale.values()
@@ -101,7 +106,11 @@ def _evaluate_scale(
             title=f"{recipe.name} x{assembly.scale}" if several else recipe.name,
             report=lambda done, total: bars.update(task, completed=done, total=total),
         )
-        evaluation = replace(evaluation, classification=classify(evaluator))
+        evaluation = replace(
+            evaluation,
+            classification=classify(evaluator),
+            notes=[*evaluation.notes, _note_on_precision(recipe, process.device)],
+        )
     if process.is_main_process:
         curves = run / "metrics.jsonl"
         page = write_report(
@@ -114,6 +123,11 @@ def _evaluate_scale(
         print_table(evaluation, console)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)
     return evaluation
+
+
+def _note_on_precision(recipe: Recipe, device: torch.device) -> str:
+    precision, reason = precision_on(recipe, device)
+    return f"The networks ran in {precision} on {device.type}: {reason}."
 
 
 def _restorers(assembly: Assembly, networks: Mapping[str, nn.Module]) -> dict[str, Restorer]:

@@ -216,7 +216,9 @@ class TrainingSpec(Part):
     schedule: ScheduleSpec = ScheduleSpec.model_construct()
     clip: float | None = Field(None, gt=0, description="largest gradient norm")
     ema: float | None = Field(None, gt=0, lt=1, description="decay of averaged weights")
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of the networks; auto: what the device computes fastest"
+    )
     compile: bool = False
     workers: int = Field(2, ge=0)
     log_every: int = Field(10, gt=0, description="steps between log entries")

@@ -29,6 +29,8 @@ RESUMABLE = (
 def changed_since(started: Mapping[str, Any], recipe: Recipe) -> list[str]:
     """Return the problems of keys that differ from `started`, the complete recipe of the run."""
     before, now = flatten(started), flatten(recipe.dump())
+    if recipe.training.precision == "auto":  # that of the run, whichever device chose it
+        now["training.precision"] = before.get("training.precision")
     return [
         f"{key}: the run was started with {before.get(key)!r}, not {now.get(key)!r}; a resumed run "
         "cannot change it"

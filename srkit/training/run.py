@@ -19,12 +19,13 @@ import torch
 import torch.distributed as dist
 import yaml
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from srkit.assembly.assembly import Assembly, wanted_stages
-from srkit.assembly.device import move, set_up_process
+from srkit.assembly.device import move, precision_on, set_up_process
 from srkit.assembly.kept_answers import KeptAnswers, identify
 from srkit.assembly.start import load_starting_head, load_starting_weights
 from srkit.data.order import Share
@@ -38,6 +39,7 @@ from srkit.recipe.values import Length
 from srkit.system.files import is_partial, write_file
 from srkit.system.folders import LOCK
 from srkit.system.locks import locked
+from srkit.system.precision import warn_of_precision
 from srkit.training.meter import Meter
 from srkit.training.monitor import Monitor
 from srkit.training.rehearsal import rehearse
@@ -342,10 +344,13 @@ def start(
     recipe = assembly.recipe
     checkpoint = _checkpoint_of(folder) if resume else None
     process = set_up_process(recipe, source)
+    started = None if checkpoint is None else checkpoint.state["recipe"]
+    if started is not None and (problems := changed_since(started, recipe)):
+        raise RecipeError(source, problems)
     if "train" not in assembly.data:
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
     move(assembly, process.device)
-    notes = assembly.notes()
+    notes = _settle_precision(str(folder), recipe, process.device, started) + assembly.notes()
     if checkpoint is None and recipe.start is not None and assembly.generator is not None:
         load_starting_weights(assembly.generator, recipe)
         if assembly.uncertainty is not None:
@@ -362,8 +367,6 @@ def start(
     if checkpoint is None:
         _open_folder(run, resume)
     else:
-        if problems := changed_since(checkpoint.state["recipe"], recipe):
-            raise RecipeError(source, problems)
         if not allow_changed_data:
             _check_data(run, checkpoint)
         try:
@@ -381,6 +384,22 @@ def start(
             )
     _keep_answers(run)
     return run
+
+
+def _settle_precision(run: str, recipe: Recipe, device: torch.device, started: Any) -> list[str]:
+    """Replace `auto` in a recipe, so that the run records its precision; return notes on it.
+
+    A resumed run keeps the precision in which it was started, on any device: another one would
+    lead to other weights. All processes take that of the main process.
+    """
+    training, (precision, reason) = recipe.training, precision_on(recipe, device)
+    if training.precision == "auto" and started is not None:
+        precision, reason = started["training"]["precision"], "as the run was started"
+        if precision == "fp16" and device.type != "cuda":
+            raise TrainingError(f"{run}: was started in fp16; resume it on a CUDA GPU")
+    training.precision, reason = broadcast_object_list([precision, reason])
+    notes = [f"precision: {training.precision}, {reason}"]
+    return [*notes, *warn_of_precision(training.precision, device)]
 
 
 def _checkpoint_of(folder: Path) -> Checkpoint | None:

@@ -18,11 +18,12 @@ from srkit.images.arrays import array_of_image, image_of_array, image_of_values
 from srkit.images.formats import Formats
 from srkit.interfaces import Image, ObjectFormat, Upscaled
 from srkit.models.open import Model, open_model
+from srkit.system.precision import warn_of_precision
 from srkit.upscaling.groups import map_groups
 from srkit.upscaling.images import upscale_images
-from srkit.upscaling.network import Engine
+from srkit.upscaling.network import WantedEngine, WantedPrecision
 from srkit.upscaling.size import Size
-from srkit.upscaling.upscaler import ImageUpscaler, Precision
+from srkit.upscaling.upscaler import ImageUpscaler
 from srkit.upscaling.upscalers import Upscalers
 
 
@@ -110,10 +111,10 @@ class Upscaler:
         zero_point: float | None = None,
         self_ensemble: bool = False,
         uncertainty: bool = False,
-        precision: Precision = "auto",
+        precision: WantedPrecision = "auto",
         tile: int | None = None,
         device: torch.device | str | None = None,
-        engine: Engine = "torch",
+        engine: WantedEngine = "torch",
         registry: Registry | None = None,
     ) -> None:
         registry = registry or Registry.discover()
@@ -128,6 +129,8 @@ class Upscaler:
             device=device,
             engine=engine,
         )
+        for warning in warn_of_precision(precision, self._upscalers.device):
+            warnings.warn(warning, stacklevel=2)
         self._formats = Formats.of(registry)
         self._metadata = {} if zero_point is None else {"zero_point": zero_point}
 

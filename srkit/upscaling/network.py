@@ -10,16 +10,21 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from srkit.errors import WeightsError
+from srkit.errors import DataError, WeightsError
 from srkit.functional._self_ensemble import self_ensemble as average_over_turns
 from srkit.interfaces import Batch, View
+from srkit.models.engines import Engine, fastest_engine
 from srkit.models.open import Model
 from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
+from srkit.system.precision import DTYPES, Precision, fastest_precision, warn_of_precision
 from srkit.upscaling.tiling import NEGLIGIBLE, OF_LEVELS, reach, restore_tiled, side_that_fits
 
-#: What runs the network.
-Engine = Literal["torch", "openvino"]
+#: What runs the network; ``auto`` is the faster one.
+WantedEngine = Literal["auto", "torch", "openvino"]
+#: In what it computes: ``auto`` is the fastest precision for 8-bit images, in which rounding is not
+#: visible, and fp32 for all others.
+WantedPrecision = Literal["auto", "bf16", "fp32"]
 #: Images up to this side are never tiled, so that nothing has to be measured for them.
 WHOLE = 64
 
@@ -28,6 +33,13 @@ class NetworkRunner:
     """Runs the network of a model, with its stretch, its constraint and its uncertainty.
 
     Its parameters are those of :class:`srkit.upscaling.upscaler.ImageUpscaler`; thread-safe.
+
+    Attributes
+    ----------
+    engine
+        What runs the network.
+    notes
+        Lines for the user on the engine that was chosen, and on a precision that is slow.
     """
 
     def __init__(
@@ -38,10 +50,11 @@ class NetworkRunner:
         uncertainty: bool,
         tile: int | None,
         device: torch.device | str | None,
-        engine: Engine,
+        engine: WantedEngine,
+        precision: WantedPrecision,
     ) -> None:
-        if engine not in get_args(Engine):
-            listed = ", ".join(get_args(Engine))
+        if engine not in get_args(WantedEngine):
+            listed = ", ".join(get_args(WantedEngine))
             raise ValueError(f"the engine must be one of {listed}; got {engine!r}")
         if tile is not None and tile < 1:
             raise ValueError(f"the tile must be positive, got {tile}")
@@ -49,9 +62,13 @@ class NetworkRunner:
             raise WeightsError(
                 f"'{model.name}' is an interpolation, whose uncertainty is unknown; drop the option"
             )
-        self.model, self.engine = model, engine
+        if precision not in get_args(WantedPrecision):
+            listed = ", ".join(get_args(WantedPrecision))
+            raise ValueError(f"the precision must be one of {listed}; got {precision!r}")
+        self.model, self._precision = model, precision
         self.self_ensemble, self.uncertainty, self.given_tile = self_ensemble, uncertainty, tile
-        self.device = torch.device(device or (default_device() if engine == "torch" else "cpu"))
+        own = "cpu" if engine == "openvino" else default_device()
+        self.device = torch.device(device or own)
         if engine == "openvino" and self.device.type != "cpu":
             raise ValueError(f"the engine openvino runs on the CPU, got the device {device}")
         if self.device.type == "cpu":
@@ -62,24 +79,41 @@ class NetworkRunner:
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._torch_network = model.generator.to(self.device).to(memory_format=self._layout)
         self._network: nn.Module = self._torch_network
-        if engine == "openvino" and model.channels is not None:
+        self.notes = warn_of_precision(precision, self.device)
+        self.engine = self._choose_engine() if engine == "auto" else engine
+        if self.engine == "openvino" and model.channels is not None:
             from srkit.models.openvino import OpenVINONetwork
 
             self._network = OpenVINONetwork(model)
-        self._margins: dict[bool, int] = {}
+        self._margins: dict[Precision, int] = {}
 
-    def margin(self, *, rounded: bool = False) -> int:
-        """Return the LR pixels around a tile that affect it, in fp32 or rounded to bf16."""
-        if rounded not in self._margins:
-            negligible = OF_LEVELS if rounded else NEGLIGIBLE
-            with torch.no_grad(), self._autocast(rounded=rounded):
+    def _choose_engine(self) -> Engine:
+        """Return the engine that is faster for 8-bit images, and add a note on it."""
+        if self.device.type != "cpu" or self.model.channels is None:
+            return "torch"
+        precision = self.precision_for(bits=8)
+        engine, reason = fastest_engine(self.model, self._torch_network, precision)
+        self.notes.append(f"{self.model.name}: run by {engine} ({reason})")
+        return engine
+
+    def precision_for(self, bits: int | None) -> Precision:
+        """Return the precision in which images of levels of these bits are restored."""
+        if self._precision != "auto":
+            return self._precision
+        return fastest_precision(self.device)[0] if bits == 8 else "fp32"
+
+    def margin(self, precision: Precision = "fp32") -> int:
+        """Return the LR pixels around a tile that affect it."""
+        if precision not in self._margins:
+            negligible = NEGLIGIBLE if precision == "fp32" else OF_LEVELS
+            with torch.no_grad(), self._autocast(precision):
                 channels = self.model.channels or 1
-                self._margins[rounded] = reach(self._network, channels, self.device, negligible)
-        return self._margins[rounded]
+                self._margins[precision] = reach(self._network, channels, self.device, negligible)
+        return self._margins[precision]
 
-    def tile(self, *, rounded: bool = False) -> int:
+    def tile(self, precision: Precision = "fp32") -> int:
         """Return the side of a tile in LR pixels, without its margin."""
-        return self.given_tile or self._side_that_fits(self.margin(rounded=rounded))
+        return self.given_tile or self._side_that_fits(self.margin(precision))
 
     @cached_property
     def _largest_whole(self) -> int:
@@ -90,14 +124,14 @@ class NetworkRunner:
         channels = self.model.channels or 1
         return side_that_fits(self._torch_network, channels, self.device, margin)
 
-    def _autocast(self, *, rounded: bool) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=rounded)
+    def _autocast(self, precision: Precision) -> torch.autocast:
+        return torch.autocast(self.device.type, DTYPES[precision], enabled=precision != "fp32")
 
     def restore(
         self,
         lr: Tensor,
         *,
-        rounded: bool,
+        precision: Precision,
         pixel_scale: float | None,
         fitted: Tensor | None = None,
         piece: bool = False,
@@ -109,8 +143,8 @@ class NetworkRunner:
         ----------
         lr
             ``(N, channels, h, w)``, in the values of the model.
-        rounded
-            Whether to compute in bf16.
+        precision
+            In which the network computes.
         pixel_scale
             Side of an LR pixel in arcsec, if it is known.
         fitted
@@ -125,8 +159,13 @@ class NetworkRunner:
         -------
         sr, sigma
             SR and, if requested, its standard deviation, float32.
+
+        Raises
+        ------
+        DataError
+            If a value of the network exceeds the range of fp16.
         """
-        with torch.no_grad(), self._autocast(rounded=rounded):
+        with torch.no_grad(), self._autocast(precision):
             lr = lr.to(self.device, memory_format=self._layout)
             view = self.view(lr, pixel_scale, fitted)
             assert view.stretched.lr is not None
@@ -135,10 +174,12 @@ class NetworkRunner:
                 self._apply,
                 view.stretched.lr,
                 self.model.scale,
-                longest if piece or self._fits(longest) else self.tile(rounded=rounded),
-                lambda: self.margin(rounded=rounded),
+                longest if piece or self._fits(longest) else self.tile(precision),
+                lambda: self.margin(precision),
                 report,
             )
+            if precision == "fp16" and not answer.isfinite().all():
+                raise DataError("the network exceeds the range of fp16; use --precision fp32")
             seen, variance = answer[:, : lr.shape[1]], answer[:, lr.shape[1] :]
             with torch.autocast(self.device.type, enabled=False):  # fluxes must not be rounded
                 sr = view.to_flux(seen)

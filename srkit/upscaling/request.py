@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from srkit.components.registry import Registry
-from srkit.upscaling.network import Engine
+from srkit.upscaling.network import WantedEngine, WantedPrecision
 from srkit.upscaling.size import Size
-from srkit.upscaling.upscaler import Precision
 from srkit.upscaling.upscalers import Upscalers
 
 
@@ -48,8 +47,8 @@ class Request:
     zero_point: float | None = None
     self_ensemble: bool = False
     uncertainty: bool = False
-    precision: Precision = "auto"
-    engine: Engine = "torch"
+    precision: WantedPrecision = "auto"
+    engine: WantedEngine = "torch"
     tile: int | None = None
     max_input: float = 250.0
     overwrite: bool = False

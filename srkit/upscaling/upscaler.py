@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,12 +12,11 @@ from srkit.errors import DataError
 from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
 from srkit.interfaces import Image, Upscaled
 from srkit.models.open import Model
+from srkit.system.precision import Precision
 from srkit.upscaling.groups import map_groups
-from srkit.upscaling.network import Engine, NetworkRunner
+from srkit.upscaling.network import NetworkRunner, WantedEngine, WantedPrecision
 from srkit.upscaling.normalisation import NO_VALUES, Normalisation, filled, note_on_holes
 
-#: Precision of the computation: ``auto`` is bf16 for 8-bit pictures, in which it is not visible.
-Precision = Literal["auto", "bf16", "fp32"]
 #: Relative difference of pixel scales that is not reported.
 ALIKE = 0.1
 #: LR pixels of small images that the network receives at once.
@@ -41,13 +39,15 @@ class ImageUpscaler:
         Estimate the standard deviation, too: as predicted by the model or, if it predicts none, the
         scatter over them, which shows only where the model disagrees with itself.
     precision
-        ``fp32``, ``bf16``, or ``auto``: bf16 for 8-bit pictures.
+        ``fp32``, ``bf16``, or ``auto``: for 8-bit pictures what the device computes fastest,
+        else fp32.
     tile
         Side of the tiles in LR pixels; by default what fits into half of the free memory.
     device
         Where to compute; by default a GPU if there is one.
     engine
-        What runs the network: torch, or OpenVINO on the CPU.
+        What runs the network: ``torch``, ``openvino`` on the CPU, or ``auto``: OpenVINO if it is
+        installed and a measurement shows that it is faster, else torch.
 
     Raises
     ------
@@ -67,19 +67,15 @@ class ImageUpscaler:
         scale: float | None = None,
         self_ensemble: bool = False,
         uncertainty: bool = False,
-        precision: Precision = "auto",
+        precision: WantedPrecision = "auto",
         tile: int | None = None,
         device: torch.device | str | None = None,
-        engine: Engine = "torch",
+        engine: WantedEngine = "torch",
     ) -> None:
         if scale is not None and not 0 < scale < float("inf"):
             raise ValueError(f"the scale must be positive, got {scale}")
-        if precision not in get_args(Precision):
-            listed = ", ".join(get_args(Precision))
-            raise ValueError(f"the precision must be one of {listed}; got {precision!r}")
         self.model = model
         self.scale = float(model.scale if scale is None else scale)
-        self.precision = precision
         self.network = NetworkRunner(
             model,
             self_ensemble=self_ensemble,
@@ -87,6 +83,7 @@ class ImageUpscaler:
             tile=tile,
             device=device,
             engine=engine,
+            precision=precision,
         )
 
     def at(self, scale: float) -> ImageUpscaler:
@@ -150,16 +147,14 @@ class ImageUpscaler:
             images,
             lambda image: (
                 image.pixels.shape,
-                self.is_rounded(image),
+                self.precision_for(image),
                 image.metadata.get("pixel_scale"),
             ),
         )
 
-    def is_rounded(self, image: Image) -> bool:
-        """Return whether an image is restored in bf16."""
-        if self.precision == "auto":
-            return image.metadata.get("bits") == 8
-        return self.precision == "bf16"
+    def precision_for(self, image: Image) -> Precision:
+        """Return the precision in which an image is restored."""
+        return self.network.precision_for(image.metadata.get("bits"))
 
     def notes_on(self, image: Image) -> list[str]:
         """Return messages for the user about an image and this model."""
@@ -186,7 +181,7 @@ class ImageUpscaler:
         sr, sigma = joined(
             self.network.restore(
                 some,
-                rounded=self.is_rounded(image),
+                precision=self.precision_for(image),
                 pixel_scale=image.metadata.get("pixel_scale"),
                 report=report,
             )

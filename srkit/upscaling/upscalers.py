@@ -5,6 +5,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any, Literal, TypeAlias
 
+import torch
+
 from srkit.assembly.published import published_models
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
@@ -64,6 +66,17 @@ class Upscalers:
     def label(self) -> str:
         """Label of the size in default output names."""
         return self.size.label(self._own_scale)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks run."""
+        return self._default.network.device
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines for the user on how the networks that are open run, each once."""
+        opened = (self._default, *self._opened.values())
+        return list(dict.fromkeys(note for each in opened for note in each.network.notes))
 
     def for_image(self, lr: Image) -> ImageUpscaler:
         """Return the upscaler for an LR image; of its pixels only the shape is used.

@@ -36,6 +36,6 @@ def test_fp16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RecipeError) as caught:
         set_up_process(recipe_in("fp16"), "test.yaml")
-    assert caught.value.problems == ["training.precision: fp16 needs a CUDA GPU; use bf16 or fp32"]
+    assert caught.value.problems == ["training.precision: fp16 needs a CUDA GPU; use auto"]
     with autocast(Assembly(recipe_in("fp16"), 4), CPU):  # a recipe is checked on a CPU, too
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

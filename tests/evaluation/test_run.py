@@ -59,6 +59,7 @@ def test_a_run_is_compared_with_its_baselines_and_its_start(
 
     names = ["original", "bilinear", "bicubic", "first (untuned)", "small"]
     assert [model.name for model in found.models] == names
+    assert found.notes[-1] == "The networks ran in fp32 on cpu: set in the recipe."
     assert found.classification is None
     means = {row["model"]: row for row in found.table()}
     assert means["original"]["psnr"] == math.inf

@@ -178,7 +178,7 @@ def test_a_wrong_key_or_value(write: Write, text: str, problem: str) -> None:
         ),
         ("clip: 0", "clip: got 0; expected a number greater than 0"),
         ("ema: 1", "ema: got 1; expected a number less than 1"),
-        ("precision: fp64", "precision: got 'fp64'; expected 'fp32', 'bf16' or 'fp16'"),
+        ("precision: fp64", "precision: got 'fp64'; expected 'auto', 'fp32', 'bf16' or 'fp16'"),
     ],
 )
 def test_a_wrong_training_setting(write: Write, text: str, problem: str) -> None:

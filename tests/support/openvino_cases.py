@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -154,7 +155,7 @@ def test_a_graph_with_another_output_is_not_used(
 
 def test_wrong_settings_are_reported(model: Model) -> None:
     with pytest.raises(
-        ValueError, match="the engine must be one of torch, openvino; got 'tensorrt'"
+        ValueError, match="the engine must be one of auto, torch, openvino; got 'tensorrt'"
     ):
         ImageUpscaler(model, engine="tensorrt")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="runs on the CPU, got the device cuda"):
@@ -190,3 +191,15 @@ def test_bytes_are_restored_in_bf16(model: Model, monkeypatch: pytest.MonkeyPatc
     assert asked == [False]  # tried in fp32
     upscaler(Image(torch.rand(3, 8, 8), metadata={"bits": 8}))
     assert asked == [False, True]
+
+
+def test_the_engines_are_measured(model: Model, cache: Path) -> None:
+    network = ImageUpscaler(model, engine="auto", device="cpu").network
+    [kept] = (cache / "engines").iterdir()
+    seconds = json.loads(kept.read_text())
+    ratio = seconds["torch"] / seconds["openvino"]
+    assert network.engine == ("openvino" if ratio >= 1.05 else "torch")
+    assert network.notes == [
+        f"{model.name}: run by {network.engine} (OpenVINO runs this network {ratio:.2f} times as "
+        "fast as torch)"
+    ]

@@ -31,9 +31,11 @@ from training_setup import (
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError, WeightsError
 from srkit.interfaces import Batch
+from srkit.recipe.recipe import load_recipe
 from srkit.recipe.trees import merge
 from srkit.system.files import PARTIAL
 from srkit.training.run import only_run
+from srkit.weights.checkpoints import load, save
 
 TRAINABLE: dict[str, Any] = {
     "net": {**TEACHER["net"], "trainable": True, "optimiser": {"type": "sgd", "momentum": 0.9}}
@@ -300,3 +302,72 @@ def test_a_run_that_lost_its_last_checkpoint_is_not_started_again(
     with pytest.raises(TrainingError, match=r"missing, but there is best\.safetensors.*; copy "):
         run(tree, copy, registry, resume=True)
     assert (copy / "metrics.jsonl").read_text() == (folder / "metrics.jsonl").read_text()
+
+
+def test_a_run_keeps_its_precision_on_another_machine(
+    pictures: Path, tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` is chosen when the run starts, and recorded; on resuming it is not chosen again."""
+
+    def on_a_machine_of(precision: str) -> None:
+        monkeypatch.setattr(
+            "srkit.assembly.device.fastest_precision", lambda device: (precision, "the reason")
+        )
+
+    tree = make_tree(pictures, steps(2, precision="auto"))
+    run(make_tree(pictures, steps(2, precision="bf16")), tmp_path / "whole", registry)
+    on_a_machine_of("bf16")
+    run(merge(tree, steps(1)), tmp_path / "parts", registry)
+    on_a_machine_of("fp32")
+    run(tree, tmp_path / "parts", registry, resume=True)
+    assert_same_end(tmp_path / "whole", tmp_path / "parts")
+    assert load_recipe(tmp_path / "parts" / "recipe.yaml").training.precision == "bf16"
+    with pytest.raises(RecipeError, match="the run was started with 'bf16', not 'fp32'"):
+        run(merge(tree, steps(3, precision="fp32")), tmp_path / "parts", registry, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lines"),
+    [
+        ("auto", ["precision: fp32, an old processor"]),
+        (
+            "bf16",
+            [
+                "precision: bf16, set in the recipe",
+                "bf16 is slow on this device (an old processor); auto takes fp32",
+            ],
+        ),
+    ],
+)
+def test_the_first_lines_state_the_precision_and_why(
+    wanted: str,
+    lines: list[str],
+    pictures: Path,
+    tmp_path: Path,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for place in ("srkit.assembly.device", "srkit.system.precision"):
+        monkeypatch.setattr(
+            f"{place}.fastest_precision", lambda device: ("fp32", "an old processor")
+        )
+    run(make_tree(pictures, steps(1, precision=wanted)), tmp_path / "run", registry)
+    log = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in log[1 : 1 + len(lines)]] == lines
+
+
+def test_a_run_in_fp16_resumes_on_a_gpu_only(
+    pictures: Path, tmp_path: Path, registry: Registry
+) -> None:
+    run(make_tree(pictures, steps(1)), tmp_path / "run", registry)
+    last = tmp_path / "run" / "checkpoints" / "last.safetensors"
+    checkpoint = load(last)
+    checkpoint.state["recipe"]["training"]["precision"] = "fp16"
+    save(last, checkpoint.groups, checkpoint.state)
+    with pytest.raises(TrainingError, match=r"run: was started in fp16; resume it on a CUDA GPU$"):
+        run(
+            make_tree(pictures, steps(2, precision="auto")),
+            tmp_path / "run",
+            registry,
+            resume=True,
+        )

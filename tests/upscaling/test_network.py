@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from upscale_setup import Nearest, twice
 
 from srkit.components.registry import Registry
+from srkit.errors import DataError
 from srkit.functional.resizing import resize
 from srkit.interfaces import Image
 from srkit.models.open import Model, open_model
@@ -89,7 +90,54 @@ def test_the_margin_in_bf16_is_not_used_for_floats() -> None:
     upscaler = ImageUpscaler(model, tile=16)
     pixels = torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0))
     upscaler(Image(pixels, metadata={"bits": 8}))
-    assert upscaler.network.margin(rounded=True) == 1
+    assert upscaler.network.margin("bf16") == 1
     assert upscaler.network.margin() == 32
     whole = ImageUpscaler(model, tile=40)(Image(pixels)).pixels
     torch.testing.assert_close(upscaler(Image(pixels)).pixels, whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("fastest", ["fp32", "bf16", "fp16"])
+def test_auto_is_the_fastest_precision_for_8_bits_only(
+    fastest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("srkit.upscaling.network.fastest_precision", lambda device: (fastest, ""))
+    upscaler = ImageUpscaler(Model("near", _Summing(), 2, 1))  # type: ignore[arg-type]
+    pixels = torch.full((1, 6, 6), 0.5) + 2.0**-9  # fp16 has 10 bits below 0.5, bf16 has 7
+    assert upscaler(Image(pixels)).pixels[0, 3, 3] == pixels[0, 0, 0]
+    rounded = {"fp32": pixels[0, 0, 0], "bf16": 0.5, "fp16": pixels[0, 0, 0]}
+    found = upscaler(Image(pixels, metadata={"bits": 8})).pixels
+    assert upscaler.precision_for(Image(pixels, metadata={"bits": 8})) == fastest
+    assert found[0, 3, 3] == rounded[fastest]
+
+
+class _Summing(Nearest):
+    """Convolves with a kernel of one pixel, in the precision of autocast."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(nn.functional.conv2d(lr, torch.ones(1, 1, 1, 1)).float())
+
+
+class _Exploding(Nearest):
+    """Returns a value that only fp16 cannot hold."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(nn.functional.conv2d(lr, torch.full((1, 1, 1, 1), 1e5)).float())
+
+
+def test_an_overflow_of_fp16_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("srkit.upscaling.network.fastest_precision", lambda device: ("fp16", ""))
+    upscaler = ImageUpscaler(Model("exploding", _Exploding(), 2, 1))  # type: ignore[arg-type]
+    image = Image(torch.ones(1, 6, 6), metadata={"bits": 8})
+    with pytest.raises(DataError, match="the network exceeds the range of fp16; use --precision"):
+        upscaler(image)
+
+
+def test_a_slow_precision_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ImageUpscaler(Model("near", Nearest(), 2, 1), precision="fp32")  # type: ignore[arg-type]
+    assert found.network.notes == []
+    monkeypatch.setattr(
+        "srkit.system.precision.fastest_precision", lambda device: ("fp32", "an old processor")
+    )
+    found = ImageUpscaler(Model("near", Nearest(), 2, 1), precision="bf16")  # type: ignore[arg-type]
+    expected = "bf16 is slow on this device (an old processor); auto takes fp32"
+    assert found.network.notes == [expected]

@@ -26,7 +26,8 @@ from srkit.studies.consistency.pairs import read_known, read_restored
 from srkit.studies.metrics import build_metrics
 from srkit.upscaling.files import describe_failure
 from srkit.upscaling.jobs import Job
-from srkit.upscaling.upscaler import ImageUpscaler, Precision
+from srkit.upscaling.network import WantedPrecision
+from srkit.upscaling.upscaler import ImageUpscaler
 from srkit.upscaling.upscalers import AnyUpscaler
 
 #: Most images on a page.
@@ -110,7 +111,7 @@ def compare_models(
     *,
     reference: Path | None = None,
     centre: tuple[float, float] | None = None,
-    precision: Precision = "auto",
+    precision: WantedPrecision = "auto",
     self_ensemble: bool = False,
     metadata: Mapping[str, Any] | None = None,
 ) -> tuple[Scene, list[str], dict[str, Metric]]:

@@ -16,7 +16,7 @@ from torch import nn
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
-from srkit.assembly.device import memory_format, move, set_up_process
+from srkit.assembly.device import memory_format, move, precision_on, set_up_process
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError, PluginError, RecipeError, SrkitError, WeightsError
 from srkit.evaluation.evaluator import Evaluator, metric_infos
@@ -103,7 +103,7 @@ def measure_compression(
             restorers,
             codecs,
             folder / "images.jsonl",
-            _identity(recipe, networks),
+            _identity(recipe, networks, precision_on(recipe, process.device)[0]),
             console,
         )
         title = f"{recipe.name} x{part.scale}" if several else recipe.name
@@ -242,10 +242,11 @@ def _measure_images(
     return results
 
 
-def _identity(recipe: Recipe, networks: Mapping[str, nn.Module]) -> str:
+def _identity(recipe: Recipe, networks: Mapping[str, nn.Module], precision: str) -> str:
     """Digest what affects the results; a journal with another digest is not resumed."""
     tree = recipe.dump()
     relevant = {key: tree.get(key) for key in RELEVANT}
+    relevant["precision"] = precision
     relevant["test"] = tree["data"].get("test")
     relevant["evaluation"] = {
         key: value for key, value in tree["evaluation"].items() if key not in ("examples", "models")

@@ -31,10 +31,12 @@ from srkit.studies.ranking.results import Cost, Example, Ranking
 from srkit.studies.ranking.testset import Pair, TestSet
 from srkit.system.devices import default_device
 from srkit.system.memory import PeakMemory
+from srkit.system.precision import warn_of_precision
 from srkit.system.progress import progress_bars
+from srkit.upscaling.network import WantedPrecision
 from srkit.upscaling.normalisation import as_bands
 from srkit.upscaling.tiling import LARGEST
-from srkit.upscaling.upscaler import ImageUpscaler, Precision
+from srkit.upscaling.upscaler import ImageUpscaler
 
 #: Metrics that are measured by default, of 8-bit images and of measured values. Metrics whose
 #: weights would have to be downloaded are left out.
@@ -79,7 +81,7 @@ def rank(
     *,
     metrics: Sequence[str] | None = None,
     by: str | None = None,
-    precision: Precision = "fp32",
+    precision: WantedPrecision = "fp32",
     self_ensemble: bool = False,
     examples: int = 4,
     seed: int = 0,
@@ -157,7 +159,7 @@ class _Ranker:
         testset: TestSet,
         metrics: Mapping[str, Metric],
         shown: Sequence[int],
-        precision: Precision,
+        precision: WantedPrecision,
     ) -> None:
         self.testset, self.metrics, self.precision = testset, metrics, precision
         self.device = default_device()
@@ -246,6 +248,7 @@ class _Ranker:
             report = getattr(torch.get_device_module(self.device), "get_device_name", None)
             where = report(self.device) if report else self.device.type
         notes = [*self.testset.notes, f"Computed on {where} in {self.precision}."]
+        notes += warn_of_precision(self.precision, self.device)
         count = len(self.testset)
         if count == 1:
             notes.append("A single image cannot show whether models are tied.")

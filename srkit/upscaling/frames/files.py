@@ -268,7 +268,7 @@ def _task(job: Job, frame: FrameUpscaler) -> dict[str, Any]:
         "scale": upscaler.scale,
         "self_ensemble": network.self_ensemble,
         "uncertainty": network.uncertainty,
-        "precision": upscaler.precision,
+        "precision": upscaler.precision_for(frame.outline),
         "tile": network.given_tile,
         "device": network.device.type,
         "engine": network.engine,

@@ -256,7 +256,7 @@ class _Layer:
         sr, sigma = joined(
             self._upscaler.network.restore(
                 band,
-                rounded=self._upscaler.is_rounded(self._outline),
+                precision=self._upscaler.precision_for(self._outline),
                 pixel_scale=self._outline.metadata.get("pixel_scale"),
                 fitted=fit,
                 piece=True,

@@ -1,0 +1,69 @@
+"""The precision in which a device runs networks fastest."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from typing import Final, Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+#: Limits of ``ONEDNN_MAX_CPU_ISA`` below which oneDNN does not use the instructions for bf16.
+_WITHOUT_BF16 = frozenset(
+    ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+)
+
+
+@cache
+def fastest_precision(device: torch.device) -> tuple[Precision, str]:
+    """Return the precision in which a device runs networks fastest, and why.
+
+    This is decided by what the device can do, so that it does not vary from run to run. Without
+    instructions for bf16 a processor converts every value, which takes several times as long as
+    fp32.
+    """
+    if device.type == "cpu":
+        return _of_processor()
+    if device.type == "cuda":
+        return _of_cuda(device)
+    if device.type == "xpu" and torch.xpu.is_bf16_supported(including_emulation=False):
+        return "bf16", "the GPU computes it"
+    # Apple's GPUs compute 16 and 32 bits at the same rate.
+    return "fp32", f"nothing is known to be faster on {device.type}"
+
+
+def warn_of_precision(precision: str, device: torch.device) -> list[str]:
+    """Return a warning for the user if a device computes a precision slower than fp32."""
+    fastest, reason = fastest_precision(device)
+    if precision != "bf16" or fastest == "bf16" or device.type == "mps":  # where none is known
+        return []
+    return [f"bf16 is slow on this device ({reason}); auto takes {fastest}"]
+
+
+def _of_processor() -> tuple[Precision, str]:
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", ""))
+    if limit.upper() in _WITHOUT_BF16:
+        return "fp32", f"oneDNN is limited to {limit.upper()}, without instructions for bf16"
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return "fp32", "this build of torch lacks oneDNN, which computes bf16"
+    if torch.cpu._is_avx512_bf16_supported():
+        return "bf16", "the processor has instructions for it"
+    # On x86 the answer of oneDNN is true of any AVX512; on ARM, of processors that compute bf16.
+    arm = platform.machine().lower() in ("aarch64", "arm64")
+    if arm and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "bf16", "the processor has instructions for it"
+    return "fp32", "the processor has no instructions for bf16"
+
+
+def _of_cuda(device: torch.device) -> tuple[Precision, str]:
+    if torch.version.hip:
+        return "bf16", "the GPU computes it"
+    major, minor = torch.cuda.get_device_capability(device)
+    reason = f"the GPU has compute capability {major}.{minor}"
+    if major >= 8:
+        return "bf16", reason
+    return ("fp16" if major == 7 else "fp32"), reason
