@@ -14,6 +14,7 @@ import pytest
 import torch
 from backbones_setup import backbones
 from contract_checks import CHECKS
+from fake_mps import fake_mps
 from network_setup import save_network
 from PIL import Image as Pillow
 from safetensors.torch import save_file
@@ -27,6 +28,15 @@ from srkit.assembly.build import open_network
 from srkit.components.options import build
 from srkit.components.registry import KINDS, Component, Registry
 from srkit.images.formats import Formats
+from srkit.interfaces import (
+    Batch,
+    PooledMetric,
+    TeacherLoss,
+    TeacherMetric,
+    VarianceLoss,
+    View,
+    ViewLoss,
+)
 
 REGISTRY = Registry.discover()
 COMPONENTS = [component for kind in KINDS for component in REGISTRY.components(kind)]
@@ -255,3 +265,56 @@ def test_every_first_party_plugin_loads() -> None:
 def test_every_case_belongs_to_a_component() -> None:
     registered = {(component.kind, component.name) for component in COMPONENTS}
     assert set(CASES) <= registered
+
+
+#: Kinds whose components work on tensors of the device of the run.
+ON_DEVICE = ("constraints", "degradations", "generators", "losses", "metrics", "stretches")
+
+
+@pytest.mark.parametrize(
+    "component", [each for each in COMPONENTS if each.kind in ON_DEVICE], ids=identify
+)
+def test_results_on_mps_are_those_on_the_cpu(
+    component: Component, folder: Path, formats: Formats
+) -> None:
+    """Apple's GPUs have no float64, and mix no tensors of two devices."""
+    case = CASES.get((component.kind, component.name), Case())
+    built = prepare(component, folder, formats, case)
+    if isinstance(built, TeacherLoss | TeacherMetric):
+        pytest.skip("its input is the output of a teacher")
+    hr = case.check.get("hr", photographs()[..., :96, :96])
+    expected = results_of(built, component.kind, hr)
+    with fake_mps() as device:
+        if isinstance(built, torch.nn.Module):
+            built.to(device)
+        found = results_of(built, component.kind, hr.to(device))
+        values = [each.cpu() if isinstance(each, torch.Tensor) else each for each in found]
+    # JPEG is that of libjpeg on the CPU, and of torch on other devices.
+    tolerance = 0.5 if component.name in ("bsrgan", "jpeg", "second_order") else 1e-5
+    torch.testing.assert_close(values, expected, rtol=1e-4, atol=tolerance)
+
+
+def results_of(built: Any, kind: str, hr: torch.Tensor) -> list[Any]:
+    """Apply a component to images on their device."""
+    seeds = [7, 8]
+    lr = torch.nn.functional.avg_pool2d(hr, 2)
+    sr = lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    batch = Batch(["a", "b"], hr, seeds, lr=lr, pixel_scale=0.1, variance=0 * lr + 1e-4)
+    with torch.no_grad():
+        if kind == "degradations":
+            return [built(hr, seeds)]
+        if kind == "generators":
+            return [built(lr)]
+        if kind == "constraints":
+            return [built(sr + 0.01, batch)]
+        if kind == "stretches":
+            fitted = built.fit(lr)
+            stretched = built(lr, fitted)
+            return [fitted, stretched, built.inverse(stretched, fitted)]
+        if isinstance(built, VarianceLoss):
+            return [built(sr, 0 * sr + 0.1, batch)]
+        if isinstance(built, ViewLoss):
+            return [built(sr, View.of(batch))]
+        if isinstance(built, PooledMetric):
+            return list(built.pool([built(sr, batch)])[0])
+        return [built(sr, batch)]
