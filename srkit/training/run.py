@@ -502,7 +502,7 @@ def git_state() -> dict[str, Any] | None:
     commands = (["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain"])
     try:
         commit, status = (
-            subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            subprocess.run(command, capture_output=True, check=True).stdout.decode(errors="replace")
             for command in commands
         )
     except (OSError, subprocess.CalledProcessError):

@@ -12,7 +12,7 @@ import pytest
 from disk_setup import small_disk
 
 from srkit.errors import OutputError
-from srkit.system.files import write_file
+from srkit.system.files import is_file_name, write_file
 
 
 @pytest.mark.parametrize("content", [b"\x00\xff\n", "flux é\n", "", b""])
@@ -80,7 +80,7 @@ def test_a_path_that_is_a_folder(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from srkit.system.files import write_file
+from srkit.system.files import is_file_name, write_file
 
 os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
 write_file(Path(sys.argv[1]), "now")
@@ -93,3 +93,26 @@ def test_a_process_that_is_killed_while_it_writes(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("name", "usable"),
+    [
+        ("NGC 1234.fits", True),
+        ("console.png", True),
+        ("com10.png", True),
+        (".hidden", True),
+        ("nul", False),
+        ("AUX.png", False),
+        ("com1.tar.gz", False),
+        ("a:b.png", False),
+        ("what?.png", False),
+        ("a/b", False),
+        ("a\nb", False),
+        ("trailing.", False),
+        ("trailing ", False),
+        ("", False),
+    ],
+)
+def test_names_that_files_can_have_on_every_system(name: str, usable: bool) -> None:
+    assert is_file_name(name) is usable

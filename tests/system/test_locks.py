@@ -82,3 +82,19 @@ def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
     message = rf"^{re.escape(str(path))}: cannot be written \("
     with pytest.raises(OutputError, match=message), locked(path, BUSY):
         pass
+
+
+def test_a_lock_file_that_cannot_be_removed_while_it_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows removes no open file."""
+    path = tmp_path / "lock"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "in use", str(path))
+
+    with monkeypatch.context() as patched, locked(path, BUSY):
+        patched.setattr(Path, "unlink", refuse)
+    with locked(path, BUSY):
+        pass
+    assert not path.exists()

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
 from srkit.errors import OutputError
+from srkit.system.processes import children
 from srkit.system.processes.children import Job, environment_of, run_jobs
 
 
@@ -119,3 +122,14 @@ def test_each_process_has_its_share_of_threads_and_its_gpu(monkeypatch: pytest.M
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     alone = environment_of(1, 3)
     assert (alone["OMP_NUM_THREADS"], alone["CUDA_VISIBLE_DEVICES"]) == ("7", "3")
+
+
+@pytest.mark.parametrize(("system", "sent"), [("linux", [signal.SIGINT]), ("win32", [])])
+def test_a_signal_is_forwarded_where_the_console_does_not(
+    system: str, sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows every process of a console receives Ctrl-C, and ``send_signal`` refuses it."""
+    child = MagicMock(spec=subprocess.Popen)
+    monkeypatch.setattr(sys, "platform", system)
+    children._forward(signal.SIGINT, [child])
+    assert [call.args[0] for call in child.send_signal.call_args_list] == sent
