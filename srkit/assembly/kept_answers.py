@@ -84,6 +84,8 @@ class KeptAnswers:
                     with atomic(self.path) as partial:
                         np.lib.format.open_memmap(partial, "w+", entry, (pictures,)).flush()
             self._entries: NDArray[np.void] = np.lib.format.open_memmap(self.path, "r+")
+            if (self._entries.dtype, self._entries.shape) != (entry, (pictures,)):
+                raise ValueError("it has other contents")
         except (OSError, ValueError) as error:
             raise OutputError(
                 f"{self.path}: cannot store the teacher's answers ({error}); delete the file, free "

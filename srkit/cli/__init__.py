@@ -22,7 +22,7 @@ from srkit.cli import (
     train,
     upscale,
 )
-from srkit.cli.output import fail
+from srkit.cli.output import LastingOutput, fail
 from srkit.errors import RecipeError, SrkitError, TrainingError
 
 app = typer.Typer(
@@ -49,9 +49,8 @@ app.add_typer(plugins.app, name="plugin")
 
 def main() -> None:
     """Run the command line; errors that the user can fix are printed without a traceback."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        # Windows may encode it in cp1252, which has no arrows; stderr escapes what is missing.
-        sys.stdout.reconfigure(errors="replace")
+    if type(sys.stdout) is TextIOWrapper:
+        sys.stdout = LastingOutput(sys.stdout)
     try:
         app()
     except SrkitError as error:

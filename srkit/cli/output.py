@@ -2,11 +2,63 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def _encode_any(error: UnicodeError) -> tuple[bytes, int]:
+    """Encode the bytes of a file name that is not UTF-8 as they are, and other text as ``?``."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    escaped = (os.fsencode(c) if "\udc80" <= c <= "\udcff" else b"?" for c in characters)
+    return b"".join(escaped), error.end
+
+
+codecs.register_error("srkit", _encode_any)
+
+
+class LastingOutput(TextIOWrapper):
+    """Standard output that accepts any text, also after its reader has ended.
+
+    Long work goes on if what it prints is read by ``head``; its results are in files. Windows may
+    encode it in cp1252, which has no arrows.
+
+    Parameters
+    ----------
+    output
+        Standard output, which this replaces.
+    """
+
+    def __init__(self, output: TextIOWrapper) -> None:
+        encoding, buffered = output.encoding, output.line_buffering
+        super().__init__(output.detach(), encoding, "srkit", line_buffering=buffered)
+
+    def write(self, text: str, /) -> int:
+        """Write text, or nothing if nobody reads it."""
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._discard()
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered, or nothing if nobody reads it."""
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self._discard()
+
+    def _discard(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
 
 
 def new_console(*, stderr: bool = False) -> Console:

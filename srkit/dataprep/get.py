@@ -20,6 +20,7 @@ from srkit.recipe.trees import override
 from srkit.system.archives import unpack
 from srkit.system.downloads import RESERVE, download
 from srkit.system.files import write_file
+from srkit.system.untrusted import inside, parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +144,14 @@ def _is_unpacked(archive: Archive, folder: Path) -> bool:
     """Return whether all files of an archive are there, with their sizes."""
     path = _record_of(archive, folder)
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = parse_json(path.read_bytes())
         files = record["files"].items()
         return record["url"] == archive.url and all(
-            (folder / name).stat().st_size == size for name, size in files
+            inside(folder, name).stat().st_size == size for name, size in files
         )
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DownloadError(
             f"{path}: cannot be read ({error}); delete it to download the archive again"
         ) from error

@@ -227,7 +227,10 @@ def _write_missing(writer: PairWriter, count: int, workers: int, console: Consol
     # A killed process may have left half a line.
     header = ("index", "name", "label")
     record = ReportWriter(writer.folder).csv("pairs.csv", header, map(astuple, rows.values()))
-    with progress_bars(console) as bars, record.open("a", newline="", encoding="utf-8") as file:
+    with (
+        progress_bars(console) as bars,
+        record.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         lines = csv.writer(file, lineterminator="\n")
         task = bars.add_task("making pairs", total=count, completed=len(rows))
         for row in map_in_workers(writer.write, missing, workers):
@@ -251,7 +254,7 @@ def _recorded(writer: PairWriter) -> Iterator[Row]:
     path = writer.folder / "pairs.csv"
     if not path.is_file():
         return
-    for line in path.read_text("utf-8").splitlines(keepends=True)[1:]:
+    for line in path.read_text("utf-8", "surrogateescape").splitlines(keepends=True)[1:]:
         cells = next(csv.reader([line]))
         if line.endswith("\n") and len(cells) == 3:
             row = Row(int(cells[0]), cells[1], int(cells[2]) if cells[2] else None)

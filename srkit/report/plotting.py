@@ -75,6 +75,11 @@ def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
 
 def png(figure: Figure, dpi: float = DPI) -> bytes:
     """Return a figure as PNG."""
+    from matplotlib.text import Text
+
+    for label in figure.findobj(Text):
+        if not label.get_text().isprintable():  # such as a file name that is not UTF-8
+            label.set_text(label.get_text().encode("utf-8", "replace").decode())
     data = io.BytesIO()
     with style():
         figure.savefig(data, format="png", dpi=dpi, facecolor="white")

@@ -44,7 +44,8 @@ class ReportWriter:
     def json(self, name: str, tree: Any) -> None:
         """Write plain data as strict JSON; NaN becomes null, infinite values become text."""
         text = json.dumps(strict(tree), indent=2, ensure_ascii=False, allow_nan=False)
-        write_file(self.folder / name, text + "\n")
+        # A lone surrogate, as in a file name that is not UTF-8, is written as JSON escapes it.
+        write_file(self.folder / name, (text + "\n").encode("utf-8", "backslashreplace"))
 
     def figure(self, name: str, figure: Figure, title: str, caption: str, dpi: float = DPI) -> None:
         """Write a figure as PNG and add it to the pictures of the page.

@@ -24,6 +24,7 @@ from srkit.errors import DownloadError
 from srkit.system.digests import digest_of_file
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
+from srkit.system.untrusted import parse_json
 
 #: Seconds without a byte after which a connection counts as broken.
 TIMEOUT = 60
@@ -117,11 +118,19 @@ def _recorded(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
+def _read_recorded(path: Path) -> str:
+    """Read the checksum of the first download."""
+    words = path.read_bytes().split()
+    if not words or not re.fullmatch(rb"[0-9a-f]{64}", words[0]):
+        raise DownloadError(f"{path}: damaged, contains no checksum; delete it")
+    return f"sha256:{words[0].decode()}"
+
+
 def _verify_existing(target: Path, checksum: str | None, url: str) -> Path:
     """Verify a file that exists, if its checksum is known."""
     recorded = _recorded(target)
     if checksum is None and recorded.is_file():
-        checksum = f"sha256:{recorded.read_text('utf-8').split()[0]}"
+        checksum = _read_recorded(recorded)
     if checksum is not None:
         verify(target, checksum, str(target), f"delete it and download {url} again")
     return target
@@ -147,8 +156,8 @@ class _Partial:
 
     def version(self) -> str | None:
         """Return the server's name for the version that this is part of, if it is known."""
-        with suppress(OSError, ValueError):
-            notes = json.loads(self.notes.read_text("utf-8"))
+        with suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged
+            notes = parse_json(self.notes.read_bytes())
             if notes["url"] == self.url:
                 version: str = notes["version"]
                 return version
@@ -158,7 +167,7 @@ class _Partial:
         self.notes.unlink(missing_ok=True)
         self.path.write_bytes(b"")
         if version is not None:
-            self.notes.write_text(json.dumps({"url": self.url, "version": version}), "utf-8")
+            write_file(self.notes, json.dumps({"url": self.url, "version": version}))
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -272,7 +281,7 @@ def _accept(partial: _Partial, checksum: str | None) -> None:
     recorded = _recorded(partial.target)
     known, remedy = checksum, f"try again, or download it elsewhere and save it as {partial.target}"
     if known is None and recorded.is_file():
-        known = f"sha256:{recorded.read_text('utf-8').split()[0]}"
+        known = _read_recorded(recorded)
         remedy = f"this was that of the first download; to accept the new one, delete {recorded}"
     if known is not None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from srkit.errors import OutputError
 
 #: Part of the temporary name of a file that is being written.
 PARTIAL = ".partial."
+#: Bytes of the name of a file, at most, and how many of them srkit adds to temporary names.
+LONGEST, ADDED = 255, 64
 #: What Windows does not accept as the name of a file: devices, and some characters.
 _REFUSED = re.compile(
     r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[<>:\"/\\|?*\x00-\x1f].*|.*[. ]|",
@@ -39,7 +42,13 @@ def atomic(path: Path) -> Iterator[Path]:
     OutputError
         If the file cannot be written, as on a full disk; an existing file is left unchanged.
     """
-    partial = path.with_name(f".{os.getpid()}{PARTIAL}{path.name}")
+    length = len(os.fsencode(path.name))
+    if length > LONGEST:
+        raise OutputError(
+            f"{path}: its name has {length} bytes, but a file system allows {LONGEST}; choose a "
+            "shorter name"
+        )
+    partial = path.with_name(f".{os.getpid()}{PARTIAL}{short_name(path.name)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -64,7 +73,7 @@ def write_file(path: Path, content: bytes | str) -> Path:
     path
         The file; its folder is created if needed.
     content
-        Bytes, or text that is encoded as UTF-8.
+        Bytes, or text that is encoded as UTF-8; names of files keep their bytes.
 
     Returns
     -------
@@ -77,7 +86,9 @@ def write_file(path: Path, content: bytes | str) -> Path:
         If the file cannot be written; an existing file is left unchanged.
     """
     with atomic(path) as partial:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        if isinstance(content, str):
+            content = content.encode("utf-8", "surrogateescape")
+        partial.write_bytes(content)
     return path
 
 
@@ -95,6 +106,14 @@ def is_file_name(name: str) -> bool:
         False for ``nul.fits`` and ``a:b``, for instance.
     """
     return _REFUSED.fullmatch(name) is None
+
+
+def short_name(name: str) -> str:
+    """Return a name to which a prefix and an extension can be added; a long one by its digest."""
+    if len(os.fsencode(name)) <= LONGEST - ADDED:
+        return name
+    endings = "".join(Path(name[-ADDED // 4 :]).suffixes)
+    return hashlib.blake2b(os.fsencode(name), digest_size=16).hexdigest() + endings
 
 
 def is_partial(path: Path) -> bool:

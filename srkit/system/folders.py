@@ -12,6 +12,7 @@ from typing import Any
 from srkit.errors import DataError, OutputError
 from srkit.system.files import remove_partials, write_file
 from srkit.system.locks import locked
+from srkit.system.untrusted import parse_json
 
 #: The lock file in such a folder; a name that no other program uses, since it is removed.
 LOCK = ".srkit.lock"
@@ -58,8 +59,7 @@ def output_folder(
     busy = OutputError(f"{folder}: is being written by another process")
     with locked(folder / LOCK, busy):
         if record.is_file():
-            recorded = json.loads(record.read_text("utf-8"))
-            check_provenance(record, recorded, provenance, **phrases)
+            check_provenance(record, _read_record(record), provenance, **phrases)
         elif any(path.name != LOCK for path in folder.iterdir()):
             raise DataError(
                 f"{folder}: contains files that {command} did not write; choose another --out"
@@ -68,6 +68,22 @@ def output_folder(
             write_file(record, json.dumps(provenance, indent=2) + "\n")
         remove_partials(folder)
         yield
+
+
+def _read_record(record: Path) -> dict[str, Any]:
+    """Read the provenance of a folder.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, as after a power failure.
+    """
+    try:
+        return dict(parse_json(record.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{record}: damaged ({error}); remove the folder, or choose another --out"
+        ) from error
 
 
 def check_provenance(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.data.batches import training_batches
 from srkit.data.scales import scale_of_step, set_scale
-from srkit.errors import DataError, TrainingError
+from srkit.errors import DataError
 from srkit.evaluation.curves import write_curves
 from srkit.evaluation.evaluator import Evaluator, metric_infos
 from srkit.evaluation.rendering import render_pictures
@@ -38,6 +38,7 @@ from srkit.recipe.trees import flatten
 from srkit.report.writer import ReportWriter
 from srkit.system.processes.children import first_process
 from srkit.system.processes.signals import deferred_signals
+from srkit.system.processes.workers import killed_workers_explained
 from srkit.training.monitor import Monitor, read_records
 from srkit.training.optimisers import learning_rate_factor
 from srkit.training.run import Run, only_run, start
@@ -45,6 +46,12 @@ from srkit.training.turns import Restored, Turn
 
 #: Keys of a recipe that are not settings by which runs are compared.
 NO_SETTINGS = {"description", "sample"}
+
+#: What the error says after a process that loads data was killed.
+KILLED = (
+    "the last checkpoint is kept. Lower training.workers, the crop or the batch size, and continue "
+    "with --resume"
+)
 
 #: Side in pixels of the LR image on which the graph of the network is drawn.
 GRAPH_SIDE = 16
@@ -106,7 +113,7 @@ def train(
             run.monitor = stack.enter_context(Monitor(folder, console, run.total, run.step))
             _introduce(run, run.monitor)
         run.signals = stack.enter_context(deferred_signals())
-        stack.enter_context(_killed_workers_explained())
+        stack.enter_context(killed_workers_explained(KILLED))
         loop(run)
     if run.process.is_main_process:
         records = read_records(folder / "metrics.jsonl")
@@ -321,18 +328,3 @@ def _validate_scale(run: Run, assembly: Assembly) -> Evaluation:
         for index, images in zip(shown, pictures, strict=True):
             run.monitor.pictures(f"{folder}/{index}", run.step, [images["original"], images[name]])
     return evaluation
-
-
-@contextmanager
-def _killed_workers_explained() -> Iterator[None]:
-    """Explain the error that torch raises, at any moment, after a worker process was killed."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise TrainingError(
-            f"a process that loads data was killed ({str(error).rstrip('. ')}), as happens when "
-            "memory runs out; the last checkpoint is kept. Lower training.workers, the crop or "
-            "the batch size, and continue with --resume"
-        ) from error

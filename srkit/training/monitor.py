@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from srkit.errors import OutputError
 from srkit.models.data_flow import LR, Stage
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
+from srkit.system.untrusted import parse_json
 
 
 class Monitor:
@@ -154,7 +156,7 @@ class Monitor:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _append(self, path: Path, line: str) -> None:
-        with _writing(path), path.open("a", encoding="utf-8") as file:
+        with _writing(path), path.open("a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(line + "\n")
 
     def _view(self) -> Group:
@@ -183,13 +185,21 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _step_of(line: str) -> float:
+    """Return the step of a line of ``metrics.jsonl``; infinity if it is damaged or incomplete."""
+    try:
+        step = parse_json(line)["step"] if line.endswith("\n") else math.inf
+        return float(step)
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
 def forget_after(records: Path, step: int) -> None:
-    """Drop the records of steps that a resumed run repeats, and an incomplete last line."""
+    """Drop the records of steps that a resumed run repeats, and damaged or incomplete lines."""
     if not records.is_file():
         return
-    lines = records.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    write_file(records, "".join(line for line in whole if json.loads(line)["step"] <= step))
+    lines = records.read_text("utf-8", "replace").splitlines(keepends=True)
+    write_file(records, "".join(line for line in lines if _step_of(line) <= step))
 
 
 def read_records(records: Path) -> list[dict[str, Any]]:

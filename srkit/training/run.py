@@ -36,7 +36,7 @@ from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
 from srkit.recipe.values import Length
-from srkit.system.files import is_partial, write_file
+from srkit.system.files import is_partial, remove_partials, write_file
 from srkit.system.folders import LOCK
 from srkit.system.locks import locked
 from srkit.system.precision import warn_of_precision
@@ -364,6 +364,8 @@ def start(
     rehearse(assembly, process, source)
     run = Run(folder, assembly, process)
     run.notes = notes
+    if resume and process.is_main_process:
+        remove_partials(folder)  # of processes that were killed
     if checkpoint is None:
         _open_folder(run, resume)
     else:

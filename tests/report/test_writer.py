@@ -57,3 +57,13 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         ReportWriter(tmp_path / "file").json("t.json", {})
+
+
+def test_file_names_that_are_not_utf8_are_written(tmp_path: Path) -> None:
+    writer, name = ReportWriter(tmp_path), "a\udcff.png"
+    assert writer.csv("t.csv", ["image"], [[name]]).read_bytes() == b"image\na\xff.png\n"
+    writer.json("t.json", {"image": name})
+    assert json.loads((tmp_path / "t.json").read_text("utf-8")) == {"image": name}
+    figure = Figure(figsize=(2, 1))
+    figure.text(0, 0, name)
+    writer.figure("t.png", figure, "title", "caption")

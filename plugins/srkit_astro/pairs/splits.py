@@ -12,7 +12,8 @@ Split = Literal["train", "validation", "test"]
 
 def hash_fraction(name: str, purpose: str) -> float:
     """Return a fixed number in [0, 1), uniform over names and independent between purposes."""
-    digest = blake2b(f"{purpose}/{name}".encode(), digest_size=8).digest()
+    text = f"{purpose}/{name}".encode("utf-8", "surrogateescape")
+    digest = blake2b(text, digest_size=8).digest()
     return (int.from_bytes(digest) >> 11) / 2**53
 
 

@@ -101,7 +101,7 @@ def _place(folder: Path, picture: Path) -> Path:
     except OSError as error:
         raise DataError(f"{picture}: cannot be read ({error.strerror})") from error
     parent = picture.parent.resolve()
-    key = blake2b(str(parent).encode(), digest_size=4).hexdigest()
+    key = blake2b(os.fsencode(parent), digest_size=4).hexdigest()
     name = f"{picture.name}.{state.st_size}-{state.st_mtime_ns}.npy"
     return folder / f"{parent.name}-{key}" / name
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -122,7 +121,8 @@ def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:
     """
 
     def draw(entry: Entry) -> bytes:
-        return blake2b(os.fsencode(f"{seed}/{entry.name}"), digest_size=8).digest()
+        text = f"{seed}/{entry.name}".encode("utf-8", "surrogateescape")
+        return blake2b(text, digest_size=8).digest()
 
     by_class: dict[int | None, list[Entry]] = {}
     for entry in sorted(entries, key=draw):

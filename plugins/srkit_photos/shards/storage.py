@@ -119,8 +119,10 @@ class RemoteShards:
             responded = isinstance(error.__cause__, urllib.error.HTTPError | FileNotFoundError)
             if responded or not cached.is_file():
                 raise
+            content = cached.read_bytes()
+            parse_index(content, str(cached))  # which names the cached file if it is damaged
             self.notes = [f"{error}; using the cached shards"]
-            return cached.read_bytes()
+            return content
         cache.mkdir(parents=True, exist_ok=True)
         write_file(cached, content)
         return content

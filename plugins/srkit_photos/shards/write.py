@@ -28,6 +28,7 @@ from srkit.system import (
     deferred_signals,
     map_in_workers,
     output_folder,
+    parse_json,
     progress_bars,
     write_file,
 )
@@ -216,12 +217,18 @@ def _read_part(folder: Path, number: int) -> _Part | None:
     record = _record(folder, number)
     if not record.is_file():
         return None
-    recorded = json.loads(record.read_text("utf-8"))
-    shard, path = Shard(**recorded["shard"]), folder / shard_name(number)
-    if shard.samples and not (path.is_file() and path.stat().st_size == shard.bytes):
-        return None
-    rows: Rows = np.load(record.with_suffix(".npy"), allow_pickle=False)
-    return _Part(shard, rows, [(name, problem) for name, problem in recorded["bad"]])
+    path = folder / shard_name(number)
+    try:
+        recorded = parse_json(record.read_bytes())
+        shard = Shard(**recorded["shard"])
+        if shard.samples and not (path.is_file() and path.stat().st_size == shard.bytes):
+            return None
+        rows: Rows = np.load(record.with_suffix(".npy"), allow_pickle=False)
+        bad = [(name, problem) for name, problem in recorded["bad"]]
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None  # damaged by a power failure; it is written again
+    whole = rows.dtype == ROW and rows.shape == (shard.samples,)
+    return _Part(shard, rows, bad) if whole else None
 
 
 def _write_part(
@@ -234,7 +241,7 @@ def _write_part(
         writer = ShardWriter(file, number)
         for picture, result in zip(pictures, packed, strict=False):
             if isinstance(result, SrkitError):
-                bad.append((str(picture.path), str(result)))
+                bad.append((_printable(str(picture.path)), _printable(str(result))))
             else:
                 writer.add(result.name, result.content, picture.label, result.sides)
         shard = writer.finish()
@@ -245,6 +252,11 @@ def _write_part(
     write_file(record.with_suffix(".npy"), encode_rows(rows))
     write_file(record, json.dumps({"shard": asdict(shard), "bad": bad}))
     return _Part(shard, rows, bad)
+
+
+def _printable(name: str) -> str:
+    """Replace the bytes of a file name that are not UTF-8, which JSON cannot hold."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _write_index(

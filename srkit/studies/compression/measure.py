@@ -36,6 +36,7 @@ from srkit.studies.compression.results import (
 from srkit.system.digests import add_tensors
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
+from srkit.system.untrusted import parse_json
 
 #: Keys of a recipe that affect the results.
 RELEVANT = ("seed", "scale", "channels", "degradation", "constraint", "teachers", "metrics")
@@ -253,7 +254,7 @@ def _identity(recipe: Recipe, networks: Mapping[str, nn.Module], precision: str)
     }
     digest = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode())
     for name, module in networks.items():
-        digest.update(name.encode())
+        digest.update(name.encode("utf-8", "surrogateescape"))
         add_tensors(digest, module.state_dict())
     return digest.hexdigest()
 
@@ -262,7 +263,10 @@ def _read(journal: Path, identity: str, console: Console) -> dict[int, ImageResu
     """Read the complete lines of a journal, or start a new one if its identity is another."""
     lines: list[Any] = []
     with suppress(FileNotFoundError, ValueError):  # keep the lines before one cut off by a crash
-        lines.extend(map(json.loads, journal.read_text("utf-8").splitlines()))
+        lines.extend(map(parse_json, journal.read_text("utf-8").splitlines()))
+    whole: list[Any] = [line for line in lines if isinstance(line, dict)]
+    if len(whole) < len(lines) or not all("index" in line for line in whole[1:]):
+        lines = []  # a damaged journal is made again
     if not lines or lines[0].get("identity") != identity:
         if lines:
             console.print(

@@ -250,4 +250,4 @@ def _summarise(jobs: Sequence[Job], trees: list[dict[str, Any]], console: Consol
 
 def _write_json(path: Path, tree: object) -> Path:
     text = json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)
-    return write_file(path, text + "\n")
+    return write_file(path, (text + "\n").encode("utf-8", "backslashreplace"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from srkit.errors import DataError
 from srkit.recipe.variants import Variant
 from srkit.report._metric_info import MetricInfo
+from srkit.system.untrusted import parse_json
 
 Numbers = Mapping[str, float]
 
@@ -200,13 +201,18 @@ def read_outcome(variant: Variant, run: Path, reason: str, validated: float = ma
     scores: dict[str, float] = {}
     others: dict[str, dict[str, float]] = {}
     for scale, path in tables_of(run).items():
-        found = json.loads(path.read_text("utf-8"))
-        *rest, own = found["models"]
-        means |= _means(own, scale)
-        for name, about in found["metrics"].items():
-            scores[f"{name}{scale}"] = _score(own, name, about["signed"])
-        for other in rest:
-            others.setdefault(other["model"], {}).update(_means(other, scale))
+        try:
+            found = parse_json(path.read_bytes())
+            *rest, own = found["models"]
+            means |= _means(own, scale)
+            for name, about in found["metrics"].items():
+                scores[f"{name}{scale}"] = _score(own, name, about["signed"])
+            for other in rest:
+                others.setdefault(other["model"], {}).update(_means(other, scale))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path}: damaged ({error}); remove it, and run the same command again"
+            ) from error
     return Outcome(variant, run, means, scores, others, validated=validated)
 
 

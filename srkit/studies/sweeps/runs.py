@@ -116,7 +116,7 @@ class VariantRun:
         return (
             self.table.is_file()
             and self.recipe_file.is_file()
-            and self.recipe_file.read_text("utf-8") == self.text()
+            and self.recipe_file.read_bytes() == self.text().encode()
             and is_trained(self.folder, self.recipe)
         )
 

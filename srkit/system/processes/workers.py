@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import parent_process
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
-from srkit.errors import SrkitError
+from srkit.errors import DataError, SrkitError
 
 #: Seconds between two signals to a process that has to end.
 PERIOD = 1.0
@@ -81,6 +85,11 @@ def map_in_workers(
     ------
     object or SrkitError
         The results, in the order of the items; or the error that the function raised.
+
+    Raises
+    ------
+    DataError
+        If the results do not fit into shared memory, or a worker process was killed.
     """
     import torch  # only here, since it takes a second to import
     from torch.utils.data import DataLoader
@@ -90,7 +99,7 @@ def map_in_workers(
     # is resumed would have other random numbers than in a run that was not interrupted.
     generator = torch.Generator().manual_seed(torch.initial_seed())
     loader: DataLoader[Any] = DataLoader(
-        _Mapped(function),  # type: ignore[arg-type]
+        _Mapped(function, packed=count > 0),  # type: ignore[arg-type]
         sampler=items,
         batch_size=None,
         collate_fn=_unchanged,
@@ -99,7 +108,48 @@ def map_in_workers(
         worker_init_fn=begin_worker,
         generator=generator,
     )
-    yield from loader
+    with killed_workers_explained():
+        for result in loader:
+            if isinstance(result, _NotShared):
+                raise DataError(str(result))
+            yield pickle.loads(result.content) if isinstance(result, _Packed) else result
+
+
+@contextmanager
+def killed_workers_explained(remedy: str = "lower the number of workers") -> Iterator[None]:
+    """Explain the error that torch raises, at any moment, after a worker process was killed.
+
+    Parameters
+    ----------
+    remedy
+        What the error advises.
+
+    Raises
+    ------
+    DataError
+        In place of torch's error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        reason = str(error).partition(". ")[0].rstrip(".")
+        raise DataError(
+            f"a process that loads data was killed ({reason}), as happens when memory or shared "
+            f"memory runs out; {remedy}"
+        ) from error
+
+
+class _NotShared(Exception):  # noqa: N818 - returned, not raised
+    """The result of a worker does not fit into shared memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A pickled result, whose tensors are in shared memory."""
+
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +157,31 @@ class _Mapped(Generic[Item, Result]):
     """The results of a function as a data set, whose indices are the items."""
 
     function: Callable[[Item], Result]
+    packed: bool
 
-    def __getitem__(self, item: Item) -> Result | SrkitError:
+    def __getitem__(self, item: Item) -> Result | SrkitError | _Packed | _NotShared:
         try:
-            return self.function(item)
+            result = self.function(item)
         except SrkitError as error:  # raised in a worker, its message would become a traceback
             return error
+        return _pack(result) if self.packed else result
+
+
+def _pack(result: object) -> _Packed | _NotShared:
+    """Pickle a result here: torch's thread would print an error, and drop the result for ever."""
+    try:
+        return _Packed(bytes(ForkingPickler.dumps(result)))
+    except (RuntimeError, OSError) as error:
+        if "shared memory" not in str(error) and not isinstance(error, OSError):
+            raise
+        space = "shared memory"
+        with suppress(OSError):
+            space = f"/dev/shm, which has {shutil.disk_usage('/dev/shm').total / 1e6:.3g} MB"
+        reason = " ".join(str(error).split())
+        return _NotShared(
+            f"what worker processes read does not fit into {space} ({reason}); enlarge it, as with "
+            "docker run --shm-size=8g, or lower the number of workers (0 uses none)"
+        )
 
 
 def _unchanged(result: Result) -> Result:

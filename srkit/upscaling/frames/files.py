@@ -21,7 +21,7 @@ from srkit.interfaces import (
     ImageSource,
     WindowedFormat,
 )
-from srkit.system.files import PARTIAL
+from srkit.system.files import PARTIAL, short_name
 from srkit.system.locks import locked
 from srkit.system.memory import trim_memory
 from srkit.system.resources import free_memory
@@ -148,7 +148,7 @@ def upscale_frame(
         If SR cannot be written, as on a full disk; finished strips are kept.
     """
     target = job.target.path
-    partial = target.with_name(f"{PARTIAL}{target.name}")
+    partial = target.with_name(f"{PARTIAL}{short_name(target.name)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         busy = OutputError(f"{target}: is being written by another process")

@@ -76,6 +76,34 @@ def test_results_come_in_order_and_errors_in_their_places(workers: int) -> None:
     assert list(map_in_workers(halved, [], workers)) == []
 
 
+class Unshared:
+    """A result that does not fit into shared memory."""
+
+    def __reduce__(self) -> str:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space")
+
+
+def unshared(number: int) -> Unshared:
+    return Unshared()
+
+
+def test_results_that_do_not_fit_into_shared_memory() -> None:
+    """The queue of a loader would drop them with a traceback, and the main process would wait."""
+    with pytest.raises(DataError, match=r"does not fit into .* \(unable .*--shm-size=8g, or lower"):
+        list(map_in_workers(unshared, range(3), 1))
+
+
+def killed(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_worker_ends_the_work() -> None:
+    with pytest.raises(DataError, match=r"^a process that loads data was killed \(DataLoader wor"):
+        list(map_in_workers(killed, range(3), 1))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_global_random_numbers_are_left_alone(workers: int) -> None:
     before = torch.get_rng_state()
