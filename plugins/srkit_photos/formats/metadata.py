@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,18 @@ import PIL.Image
 from PIL.ExifTags import IFD, Base
 
 from srkit.interfaces import Image
+from srkit_photos.formats import exif, xmp
+from srkit_photos.formats.xmp import with_values
 
 if TYPE_CHECKING:
     from srkit.interfaces import Upscaled
 
 #: Required colour space of a profile by number of channels (ICC.1:2022, table 19).
 _SPACES = {1: b"GRAY", 3: b"RGB "}
-#: Number of Photoshop's block with IPTC data.
-_IPTC = 0x0404
+#: Number of Photoshop's block with IPTC data, and tag of the pictures of a file with several.
+_IPTC, _ENTRIES = 0x0404, 0xB002
+#: The begin of a JPEG segment of a gain map (ISO 21496-1).
+_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1"
 #: The highest resolution that JFIF can store, in pixels per inch.
 _FINEST = 65535
 
@@ -33,20 +36,47 @@ def describe(picture: PIL.Image.Image) -> dict[str, Any]:
         and ``notes`` (lines for the user), if present.
     """
     known = picture.info
+    kept, gone = xmp.without_announcements(_bytes(known.get("xmp")))
     stated = {
         "icc": known.get("icc_profile"),
         "dpi": _stated_dpi(picture),
         "exif": known.get("exif"),
-        "xmp": known.get("xmp"),
+        "xmp": kept,
     }
     found = {name: value for name, value in stated.items() if value}
     notes = []
-    frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":  # whose other frames are previews
+    frames = _frames(picture)
+    if frames > 1:
         notes.append(f"the first of {frames} frames")
+    segments = [content for _, content in getattr(picture, "applist", [])]
+    if "gain map" not in gone and any(each.startswith(_GAIN_MAP) for each in segments):
+        gone.append("gain map")
     if _IPTC in known.get("photoshop", {}):
-        notes.append("its IPTC is dropped")
+        gone.append("IPTC")
+    notes += dropped(gone)
     return {**found, **({"notes": notes} if notes else {})}
+
+
+def dropped(parts: Sequence[str]) -> list[str]:
+    """Return a note on what is beside the pixels and is not kept."""
+    if not parts:
+        return []
+    *others, last = parts
+    listed = f"{', '.join(others)} and {last}" if others else last
+    return [f"its {listed} {'are' if others or last.endswith('s') else 'is'} dropped"]
+
+
+def _bytes(stored: Any) -> bytes:
+    return stored.encode() if isinstance(stored, str) else bytes(stored or b"")
+
+
+def _frames(picture: PIL.Image.Image) -> int:
+    """Return the number of frames of a picture, without the previews of cameras."""
+    if picture.format != "MPO":
+        return int(getattr(picture, "n_frames", 1))
+    entries = getattr(picture, "mpinfo", {}).get(_ENTRIES, [])
+    kinds = [str(entry.get("Attribute", {}).get("MPType", "")) for entry in entries]
+    return sum(not kind.startswith("Large Thumbnail") for kind in kinds)
 
 
 def _stated_dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
@@ -62,9 +92,16 @@ def enlarge_picture(lr: Image, upscaled: Upscaled, scale: float) -> Image:
     metadata = {key: value for key, value in lr.metadata.items() if key not in ("alpha", "notes")}
     if "dpi" in metadata:
         metadata["dpi"] = tuple(scale * float(each) for each in metadata["dpi"])
-    if "exif" in metadata and not _whole(metadata["exif"]):
-        del metadata["exif"]
-        metadata["notes"] = ["its EXIF is damaged and dropped"]
+    if "per_unit" in metadata:
+        metadata["per_unit"] = tuple(scale * each for each in metadata["per_unit"])
+    if "xmp" in metadata:
+        metadata["xmp"] = xmp.enlarged(bytes(metadata["xmp"]), scale)
+    if "exif" in metadata:
+        updated = exif.enlarged(metadata.pop("exif"), scale)
+        if updated is None:
+            metadata["notes"] = ["its EXIF is damaged and dropped"]
+        else:
+            metadata["exif"] = updated
     if upscaled.sigma is not None:
         metadata["variance"] = upscaled.sigma**2
     return replace(lr, pixels=upscaled.pixels, metadata=metadata)
@@ -87,25 +124,7 @@ def xmp_of(image: Image) -> bytes | None:
     if dpi is not None:
         x, y = (f"{round(10_000 * each)}/10000" for each in dpi)
         values |= {b"tiff:XResolution": x, b"tiff:YResolution": y, b"tiff:ResolutionUnit": 2}
-    xmp = bytes(stored)
-    for name, value in values.items():
-        # A property is an attribute or an element; both are updated in place.
-        replacement = rb"\g<1>" + str(value).encode() + rb"\g<2>"
-        for begins, ends in ((rb"\s*=\s*[\"']", rb"[\"']"), (rb"\s*>\s*", rb"\s*</" + name)):
-            xmp = re.sub(rb"(\b" + name + begins + rb")[\d/]*(" + ends + rb")", replacement, xmp)
-    return xmp
-
-
-def _whole(stored: bytes) -> bool:
-    """Return whether EXIF can be written."""
-    exif = PIL.Image.Exif()
-    try:
-        exif.load(stored)
-        exif.get_ifd(IFD.Exif)
-        exif.tobytes()
-    except Exception:  # Pillow raises many kinds for damaged EXIF
-        return False
-    return True
+    return with_values(bytes(stored), values)
 
 
 def profile(image: Image) -> bytes | None:
@@ -127,18 +146,21 @@ def exif_of(image: Image) -> PIL.Image.Exif | None:
     stored = image.metadata.get("exif")
     if stored is None:
         return None
-    exif = PIL.Image.Exif()
-    exif.load(stored)
-    if Base.Orientation in exif:
-        exif[Base.Orientation] = 1
+    tags = PIL.Image.Exif()
+    tags.load(stored)
+    if Base.Orientation in tags:
+        tags[Base.Orientation] = 1
     height, width = image.pixels.shape[-2:]
-    details = exif.get_ifd(IFD.Exif)
-    _update(exif, {Base.ImageWidth: width, Base.ImageLength: height})
+    details = tags.get_ifd(IFD.Exif)
+    _update(tags, {Base.ImageWidth: width, Base.ImageLength: height})
     _update(details, {Base.ExifImageWidth: width, Base.ExifImageHeight: height})
     dpi = resolution(image)
     if dpi is not None:
-        _update(exif, {Base.XResolution: dpi[0], Base.YResolution: dpi[1], Base.ResolutionUnit: 2})
-    return exif
+        _update(tags, {Base.XResolution: dpi[0], Base.YResolution: dpi[1], Base.ResolutionUnit: 2})
+    elif "dpi" in image.metadata:  # a resolution that files cannot store
+        for tag in (Base.XResolution, Base.YResolution, Base.ResolutionUnit):
+            tags.pop(tag, None)
+    return tags
 
 
 def _update(tags: Any, values: dict[Base, Any]) -> None:

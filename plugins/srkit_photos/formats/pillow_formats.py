@@ -23,10 +23,10 @@ from srkit_photos.formats.arrays import ORIENTATION, damaged, to_values, upright
 from srkit_photos.formats.metadata import Describing, describe, exif_of, profile, resolution, xmp_of
 from srkit_photos.formats.opening import open_picture
 from srkit_photos.formats.png_chunks import (
-    KEPT,
     XMP,
     Chunk,
     colour_key,
+    is_kept,
     is_text,
     profile_chunk,
     read_chunks,
@@ -148,7 +148,7 @@ def _to_srgb(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 def _of_png(chunks: list[Chunk]) -> dict[str, Any]:
     """Return the metadata that only PNG has."""
-    found: dict[str, Any] = {"png": [chunk for chunk in chunks if chunk[0] in KEPT]}
+    found: dict[str, Any] = {"png": [chunk for chunk in chunks if is_kept(chunk)]}
     found["gamma"] = unusual_gamma(chunks)
     return {key: value for key, value in found.items() if value}
 

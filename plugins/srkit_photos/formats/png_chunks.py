@@ -107,6 +107,12 @@ def text_chunk(keyword: bytes, text: bytes) -> Chunk:
     return b"iTXt", keyword + b"\0\0\0\0\0" + text
 
 
+def is_kept(chunk: Chunk) -> bool:
+    """Return whether a chunk remains valid: also the shape of pixels of unknown size."""
+    name, content = chunk
+    return name in KEPT or (name == b"pHYs" and content[8:] == b"\0")
+
+
 def is_text(chunk: Chunk, keyword: bytes) -> bool:
     """Return whether a chunk is an international text with a keyword."""
     return chunk[0] == b"iTXt" and chunk[1].startswith(keyword + b"\0")

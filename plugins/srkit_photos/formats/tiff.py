@@ -60,11 +60,11 @@ class Tiff(Describing):
     def _read(self, path: Path, *, first: bool) -> list[Image]:
         from tifffile import TiffFile
 
-        from srkit_photos.formats.tiff_pages import image_of_page, pictures, with_exif
+        from srkit_photos.formats.tiff_pages import images_of_file, with_exif
 
         try:
             with TiffFile(path) as file:
-                images = [image_of_page(path, page) for page in pictures(file, first=first)]
+                images = images_of_file(path, file, first=first)
                 return [with_exif(path, images[0]), *images[1:]]
         except DataError:
             raise

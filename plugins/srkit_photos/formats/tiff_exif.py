@@ -27,7 +27,7 @@ TEXTS = (
 #: Directories referenced by a tag of a page.
 DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
 #: First characters of descriptions that refer to the stored pixels.
-_LAYOUTS = ("<?xml", "<OME", "ImageJ=", '{"shape"')
+_LAYOUTS = ("<?xml", "<OME", "ImageJ=", '{"shape"', "Aperio", "SI.", "scanimage.")
 _ASCII = 2
 
 

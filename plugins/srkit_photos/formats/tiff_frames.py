@@ -15,6 +15,7 @@ from srkit_photos.formats.arrays import ORIENTATION, damaged
 from srkit_photos.formats.tiff_exif import add_directories
 from srkit_photos.formats.tiff_pages import (
     CLASSIC,
+    has_virtual_pages,
     image_of_rows,
     page_settings,
     pictures,
@@ -61,7 +62,7 @@ def open_source(path: Path) -> ArraySource | None:
 def _source(path: Path, file: TiffFile) -> ArraySource | None:
     pages = pictures(file)
     page = pages[0]
-    if len(pages) > 1 or page.axes not in ("YX", "YXS", "SYX"):
+    if len(pages) > 1 or has_virtual_pages(file) or page.axes not in ("YX", "YXS", "SYX"):
         return None  # read whole, which reports the problem
     rows = PageRows(path, page)
     upright = page.tags.valueof(ORIENTATION, 1) == 1

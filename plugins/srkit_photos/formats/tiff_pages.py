@@ -16,9 +16,10 @@ from srkit.functional import Values
 from srkit.images import check_magnitude, check_pixels, range_between, to_depth, to_image
 from srkit.interfaces import Image
 from srkit_photos.formats.arrays import ORIENTATION, naming, to_values, upright
-from srkit_photos.formats.metadata import profile, resolution, xmp_of
+from srkit_photos.formats.metadata import dropped, profile, resolution, xmp_of
 from srkit_photos.formats.tiff_exif import page_tags, read_exif
 from srkit_photos.formats.tiff_rows import page_values
+from srkit_photos.formats.xmp import without_announcements
 
 #: Files with more bytes of pixels require 64-bit offsets; the difference is space for tags.
 CLASSIC = 2**32 - 2**25
@@ -39,8 +40,24 @@ _PLAIN, _INDICES = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB), (PHOTOMETRIC.PALET
 _JPEG = (COMPRESSION.OJPEG, COMPRESSION.JPEG)
 #: Kinds of samples that are opacity; all others are bands.
 _ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
-#: Tags of metadata that is not kept.
-_LEFT_OUT = {"IPTC": (33723,), "GeoTIFF tags": (33550, 33922, 34264, 34735)}
+#: Tags of metadata that are not kept, and the begin of descriptions that are not.
+LEFT_OUT: dict[str, tuple[int, ...]] = {
+    "IPTC": (33723,),
+    "GeoTIFF tags": (33550, 33922, 34264, 34735),
+    "GDAL metadata": (42112,),
+    "Photoshop data": (34377,),
+    "ImageJ overlays and labels": (50838, 50839),
+    "LSM metadata": (34412,),
+    "MetaMorph metadata": (33628, 33629, 33630, 33631),
+    "Micro-Manager metadata": (51123,),
+}
+DESCRIPTIONS = {
+    "OME metadata (axes, sizes, units)": ("<OME", "<?xml"),
+    "Aperio description": ("Aperio",),
+    "ScanImage description": ("SI.", "scanimage."),
+}
+#: The begin of the description of a stack of ImageJ, with the order and unit of its axes.
+_IMAGEJ = "ImageJ="
 
 
 def pictures(file: TiffFile, *, first: bool = False) -> list[TiffPage]:
@@ -50,12 +67,35 @@ def pictures(file: TiffFile, *, first: bool = False) -> list[TiffPage]:
     return whole or pages[:1]
 
 
+def has_virtual_pages(file: TiffFile) -> bool:
+    """Return whether one directory describes several images, as in large stacks of ImageJ."""
+    if len(file.pages) > 1 or not (file.is_imagej or file.is_shaped):
+        return False
+    return math.prod(file.series[0].shape) > file.pages[0].aspage().size
+
+
+def images_of_file(path: Path, file: TiffFile, *, first: bool) -> list[Image]:
+    """Read the pages of a file, or the first.
+
+    Raises
+    ------
+    DataError
+        As :func:`image_of_page` does.
+    """
+    if not has_virtual_pages(file):
+        return [image_of_page(path, page) for page in pictures(file, first=first)]
+    page = file.pages[0].aspage()
+    parts = file.series[0].asarray().reshape(-1, *page.shape)
+    return [image_of_rows(path, page, part) for part in (parts[:1] if first else parts)]
+
+
 def page_settings(image: Image) -> dict[str, Any]:
     """Return the metadata of a page as arguments of tifffile."""
     count, has_alpha = len(image.pixels), "alpha" in image.metadata
     colours = image.metadata.get("colours", 3 if count == 3 else 1)
     if count < colours:
         colours = 1
+    dpi, per_unit = resolution(image), image.metadata.get("per_unit")
     extra = ["unspecified"] * (count - colours) + ["unassalpha"] * has_alpha
     return {
         "photometric": "rgb" if colours == 3 else "minisblack",
@@ -63,8 +103,9 @@ def page_settings(image: Image) -> dict[str, Any]:
         "extrasamples": extra or None,
         "metadata": None,
         "iccprofile": profile(image),
-        "resolution": resolution(image),
-        "resolutionunit": RESUNIT.INCH if resolution(image) else None,
+        "description": image.metadata.get("imagej"),
+        "resolution": per_unit or dpi,
+        "resolutionunit": RESUNIT.NONE if per_unit else RESUNIT.INCH if dpi else None,
         "software": False,
         "extratags": [*page_tags(image), *_xmp_tag(image)],
     }
@@ -125,17 +166,21 @@ def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
     if layout.premultiplied:
         image = _unpremultiplied(image, count)
     inks = page.photometric == PHOTOMETRIC.SEPARATED
+    xmp, gone = without_announcements(bytes(page.tags.valueof(_XMP) or b""))
+    is_stack = page.index == 0 and page.description.startswith(_IMAGEJ)
     known: dict[str, Any] = {
         "icc": None if inks else page.iccprofile,
         "dpi": _dpi(page),
-        "xmp": page.tags.valueof(_XMP),
+        "xmp": xmp,
         "colours": count,
+        "imagej": page.description if is_stack else None,
+        "per_unit": page.get_resolution() if is_stack else None,
         "notes": [
             *missing,
             *notes,
             *layout.notes,
             *(["CMYK becomes RGB"] if inks else []),
-            *_left_out(page),
+            *dropped([*_left_out(page), *gone]),
         ],
     }
     known = {key: value for key, value in known.items() if value}
@@ -261,10 +306,10 @@ def with_exif(path: Path, image: Image) -> Image:
 
 
 def _left_out(page: TiffPage) -> list[str]:
-    """Return notes on metadata of a page that is dropped."""
-    found = [name for name, tags in _LEFT_OUT.items() if any(tag in page.tags for tag in tags)]
-    verb = "is" if found == ["IPTC"] else "are"
-    return [f"its {' and '.join(found)} {verb} dropped"] if found else []
+    """Return the metadata of a page that are dropped."""
+    tagged = [name for name, tags in LEFT_OUT.items() if any(tag in page.tags for tag in tags)]
+    text = page.description.lstrip()
+    return tagged + [name for name, begins in DESCRIPTIONS.items() if text.startswith(begins)]
 
 
 def _dpi(page: TiffPage) -> tuple[float, float] | None:

@@ -1,0 +1,284 @@
+"""What is beside the pixels of pictures: each tag is scaled, removed, or reported."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+from PIL.ExifTags import IFD, Base
+from srkit_photos.formats import xmp
+from srkit_photos.formats.png_chunks import KEPT
+from srkit_photos.formats.tiff_pages import DESCRIPTIONS, LEFT_OUT
+from upscale_setup import upscale_file
+
+from srkit.components.registry import Registry
+from srkit.images.formats import Formats
+from srkit.models.open import open_model
+from srkit.upscaling.upscaler import ImageUpscaler
+
+BYTES = np.random.default_rng(5).integers(0, 256, (10, 14, 3), dtype=np.uint8)
+#: A prefix for each namespace.
+DECLARED = {address: f"p{number}" for number, (address, *_) in enumerate(xmp.ANNOUNCED)}
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> ImageUpscaler:
+    return ImageUpscaler(open_model("nearest", Registry.discover(), scale=2))
+
+
+def _xmp(attributes: str, elements: str = "") -> bytes:
+    declared = " ".join(f'xmlns:{prefix}="{address}"' for address, prefix in DECLARED.items())
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmp:Rating="5" '
+        f"{declared} {attributes}>{elements}<dc:title>A &gt; B</dc:title>"
+        "</rdf:Description></rdf:RDF></x:xmpmeta>"
+    ).encode()
+
+
+def _through_jpeg(
+    tmp_path: Path, upscaler: ImageUpscaler, formats: Formats, **options: Any
+) -> tuple[list[str], PIL.Image.Image]:
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", **options)
+    notes = upscale_file(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats)
+    return notes, PIL.Image.open(io.BytesIO((tmp_path / "b.jpg").read_bytes()))
+
+
+NAMES = {r"[\w.-]+": "Version", r"(?:MotionPhoto|MicroVideo)\w*": "MotionPhotoVersion"}
+
+
+@pytest.mark.parametrize(("address", "names", "what"), xmp.ANNOUNCED)
+@pytest.mark.parametrize("form", ["attribute", "element", "empty element"])
+def test_xmp_does_not_announce_what_is_gone(
+    tmp_path: Path,
+    formats: Formats,
+    upscaler: ImageUpscaler,
+    address: str,
+    names: str,
+    what: str | None,
+    form: str,
+) -> None:
+    name = f"{DECLARED[address]}:{NAMES.get(names, names)}"
+    written = {
+        "attribute": (f'{name}="1.0"', ""),
+        "element": ("", f"<{name}><rdf:Seq><rdf:li>1</rdf:li></rdf:Seq></{name}>"),
+        "empty element": ("", f'<{name} rdf:resource="a/b"/>'),
+    }[form]
+    notes, picture = _through_jpeg(tmp_path, upscaler, formats, xmp=_xmp(*written))
+    assert notes == ([] if what is None else [f"its {what} is dropped"])
+    found = picture.info["xmp"]
+    assert name.encode() not in found
+    for kept in (b'xmp:Rating="5"', b"<dc:title>A &gt; B</dc:title></rdf:Description>"):
+        assert kept in found
+
+
+def test_the_items_of_a_container_are_named(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    container, item, camera = (
+        DECLARED[f"http://ns.google.com/photos/1.0/{name}/"]
+        for name in ("container", "container/item", "camera")
+    )
+    items = "".join(
+        f'<rdf:li rdf:parseType="Resource"><{container}:Item {item}:Semantic="{kind}"/></rdf:li>'
+        for kind in ("Primary", "GainMap", "MotionPhoto")
+    )
+    elements = f"<{container}:Directory><rdf:Seq>{items}</rdf:Seq></{container}:Directory>"
+    stored = _xmp(f'{camera}:MotionPhoto="1" {camera}:SpecialTypeID="2"', elements)
+    notes, picture = _through_jpeg(tmp_path, upscaler, formats, xmp=stored)
+    assert notes == ["its gain map and video are dropped"]
+    assert f'{camera}:SpecialTypeID="2"'.encode() in picture.info["xmp"]
+    assert b"Directory" not in picture.info["xmp"] and b"rdf:li" not in picture.info["xmp"]
+
+
+@pytest.mark.parametrize("name", [*xmp.SCALED, b"stDim:w", b"stDim:h"])
+def test_xmp_that_counts_pixels_is_scaled(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, name: bytes
+) -> None:
+    stored = _xmp(f'{name.decode()}="7000" stDim:unit="pixel"')
+    notes, picture = _through_jpeg(tmp_path, upscaler, formats, xmp=stored)
+    assert notes == []
+    assert name + b'="14000"' in picture.info["xmp"]
+    as_element = xmp.enlarged(b"<%b>300/2</%b>" % (name, name), 2)
+    assert as_element == (b"<%b>%b/2</%b>" % (name, b"300" if b"stDim" in name else b"600", name))
+
+
+def test_a_gain_map_of_the_iso_standard_is_reported(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg")
+    content, marker = (tmp_path / "a.jpg").read_bytes(), b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0"
+    segment = b"\xff\xe2" + (len(marker) + 2).to_bytes(2) + marker
+    (tmp_path / "a.jpg").write_bytes(content[:2] + segment + content[2:])
+    notes = upscale_file(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats)
+    assert notes == ["its gain map is dropped"]
+
+
+def test_the_other_pictures_of_a_jpeg(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    pictures = [PIL.Image.fromarray(each) for each in (BYTES, 255 - BYTES)]
+    pictures[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=pictures[1:])
+    notes = upscale_file(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats)
+    assert notes == ["the first of 2 frames"]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_exif_entries(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, orientation: int, suffix: str
+) -> None:
+    exif = PIL.Image.Exif()
+    exif[Base.Orientation] = orientation
+    exif[Base.XResolution] = exif[Base.YResolution] = 72.0
+    exif[Base.ResolutionUnit] = 2
+    details = exif.get_ifd(IFD.Exif)
+    details[Base.FocalPlaneXResolution], details[Base.FocalPlaneYResolution] = 3000.0, 1500.0
+    details[37396], details[41492] = (7, 5, 4, 2), (3, 8)
+    details[Base.CompressedBitsPerPixel] = 4.0
+    details[Base.ISOSpeedRatings] = 400
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", exif=exif)
+    assert upscale_file(tmp_path / "a.jpg", tmp_path / f"b.{suffix}", upscaler, formats) == []
+    with PIL.Image.open(tmp_path / f"b.{suffix}") as picture:
+        found = picture.getexif().get_ifd(IFD.Exif)
+    across, down = (found[tag] for tag in (Base.FocalPlaneXResolution, Base.FocalPlaneYResolution))
+    assert (across, down) == ((3000, 6000) if orientation == 6 else (6000, 3000))
+    assert found[Base.ISOSpeedRatings] == 400
+    assert Base.CompressedBitsPerPixel not in found
+    if orientation == 1:
+        assert (tuple(found[37396]), tuple(found[41492])) == ((14, 10, 8, 4), (6, 16))
+    else:  # they would refer to other places
+        assert 37396 not in found and 41492 not in found
+
+
+def test_a_resolution_that_files_cannot_store_leaves_exif(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    exif = PIL.Image.Exif()
+    exif[Base.XResolution] = exif[Base.YResolution] = 40_000.0
+    exif[Base.ResolutionUnit] = 2
+    notes, picture = _through_jpeg(tmp_path, upscaler, formats, exif=exif)
+    assert notes == []
+    assert Base.XResolution not in picture.getexif()
+
+
+#: Contents of chunks that Pillow accepts.
+CHUNKS = {
+    b"cICP": bytes([1, 13, 0, 1]),
+    b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+    b"gAMA": struct.pack(">I", 45455),
+    b"mDCV": bytes(24),
+    b"cLLI": bytes(8),
+    b"sRGB": b"\0",
+    b"tEXt": b"Author\0Somebody",
+    b"zTXt": b"Author\0\0" + zlib.compress(b"Somebody"),
+    b"iTXt": b"Author\0\0\0\0\0Somebody",
+    b"sBIT": b"\5\6\5",
+    b"oFFs": struct.pack(">iiB", 10, 20, 0),
+    b"sCAL": b"\x010.1\x000.1",
+    b"hIST": bytes(6),
+    b"tIME": struct.pack(">HBBBBB", 2020, 1, 1, 0, 0, 0),
+}
+
+
+def _png_with(chunk: bytes, content: bytes) -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(BYTES).save(file, "PNG")
+    whole = struct.pack(">I", len(content)) + chunk + content
+    whole += struct.pack(">I", zlib.crc32(chunk + content))
+    return file.getvalue()[:33] + whole + file.getvalue()[33:]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_png_chunks(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, chunk: bytes
+) -> None:
+    (tmp_path / "a.png").write_bytes(_png_with(chunk, CHUNKS[chunk]))
+    upscale_file(tmp_path / "a.png", tmp_path / "b.png", upscaler, formats)
+    content = (tmp_path / "b.png").read_bytes()
+    assert (chunk + CHUNKS[chunk] in content) == (chunk in KEPT)
+    assert (chunk in content) == (chunk in KEPT)
+
+
+def test_pixels_that_are_not_square(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    ratio = struct.pack(">IIB", 2, 1, 0)
+    (tmp_path / "a.png").write_bytes(_png_with(b"pHYs", ratio))
+    upscale_file(tmp_path / "a.png", tmp_path / "b.png", upscaler, formats)
+    assert b"pHYs" + ratio in (tmp_path / "b.png").read_bytes()
+
+
+# tifffile parses those of LSM, which must be genuine.
+@pytest.mark.parametrize("name", [name for name in LEFT_OUT if name != "LSM metadata"])
+def test_tiff_tags_that_are_reported(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, name: str
+) -> None:
+    for tag in LEFT_OUT[name]:
+        extra = [(tag, 1, 8, b"12345678", True)]
+        tifffile.imwrite(tmp_path / "a.tif", BYTES, photometric="rgb", extratags=extra)
+        target = tmp_path / f"{tag}.tif"
+        verb = "are" if name.endswith("s") else "is"
+        assert upscale_file(tmp_path / "a.tif", target, upscaler, formats) == [
+            f"its {name} {verb} dropped"
+        ]
+        with tifffile.TiffFile(target) as file:
+            assert tag not in file.pages[0].aspage().tags
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('<?xml version="1.0"?><OME><Image/></OME>', "OME metadata (axes, sizes, units)"),
+        ("Aperio Image Library |MPP = 0.5", "Aperio description"),
+        ("SI.VERSION = 5", "ScanImage description"),
+    ],
+)
+def test_descriptions_of_the_layout_are_reported(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, text: str, name: str
+) -> None:
+    assert name in DESCRIPTIONS
+    values = BYTES[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", values, description=text, metadata=None)
+    notes = upscale_file(tmp_path / "a.tif", tmp_path / "b.tif", upscaler, formats)
+    assert len(notes) == 1 and notes[0].startswith(f"its {name} ")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages[0].aspage().description == ""
+
+
+@pytest.mark.parametrize("axes", ["TZCYX", "CYX", "YX"])
+def test_a_stack_of_imagej(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, axes: str
+) -> None:
+    sides = {"T": 3, "Z": 2, "C": 2, "Y": 6, "X": 8}
+    values = np.random.default_rng(0).integers(0, 65536, [sides[a] for a in axes], np.uint16)
+    metadata = {"axes": axes, "unit": "um", "spacing": 0.5}
+    tifffile.imwrite(tmp_path / "a.tif", values, imagej=True, metadata=metadata, resolution=(10, 5))
+    assert upscale_file(tmp_path / "a.tif", tmp_path / "b.tif", upscaler, formats) == []
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.is_imagej
+        assert file.series[0].axes == axes
+        np.testing.assert_array_equal(file.series[0].asarray(), values.repeat(2, -1).repeat(2, -2))
+        assert file.imagej_metadata["unit"] == "um"
+        assert file.pages[0].aspage().get_resolution() == (20, 10)  # pixels per um
+
+
+def test_images_behind_one_directory(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (5, 6, 8), np.uint16)
+    content = io.BytesIO()
+    tifffile.imwrite(content, values, imagej=True, metadata={"axes": "ZYX"}, truncate=True)
+    (tmp_path / "a.tif").write_bytes(content.getvalue())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert len(file.pages) == 1
+    assert upscale_file(tmp_path / "a.tif", tmp_path / "b.tif", upscaler, formats) == []
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "b.tif"), values.repeat(2, -1).repeat(2, -2)
+    )
