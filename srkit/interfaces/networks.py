@@ -65,7 +65,10 @@ class Generator(Protocol):
         ...
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """Return the parts of the network from input to output; each parameter is in one."""
+        """Return the layers and blocks from input to output; each parameter is in one.
+
+        Recipes freeze them by name, and may recompute each block in the backward pass.
+        """
         ...
 
     def adapt(self, tensors: Mapping[str, Tensor], /) -> dict[str, Tensor]:

@@ -220,6 +220,9 @@ class TrainingSpec(Part):
         "auto", description="of the networks; auto: what the device computes fastest"
     )
     compile: bool = False
+    checkpoint_activations: bool = Field(
+        False, description="recompute the generator's blocks in the backward pass, to save memory"
+    )
     workers: int = Field(2, ge=0)
     log_every: int = Field(10, gt=0, description="steps between log entries")
     validate_every: Duration = Length(1, "epochs")
@@ -228,6 +231,14 @@ class TrainingSpec(Part):
     )
     checkpoint_every: Duration = Length(1, "epochs")
     keep_every: Duration | None = Field(None, description="interval of checkpoints to keep")
+
+    @model_validator(mode="after")
+    def _compiled_or_recomputed(self) -> TrainingSpec:
+        if self.compile and self.checkpoint_activations:
+            raise ValueError(
+                "'compile' and 'checkpoint_activations' cannot be combined; remove one"
+            )
+        return self
 
 
 class CompressionSpec(Part):

@@ -15,6 +15,7 @@ RESUMABLE = (
     "repeat",
     "sample",
     "search",
+    "training.checkpoint_activations",
     "training.duration",
     "training.workers",
     "training.log_every",

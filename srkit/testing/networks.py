@@ -34,6 +34,7 @@ from srkit.testing._requirements import (
     require_gradient,
     require_shape,
 )
+from srkit.training.recomputation import recompute_activations
 from srkit.weights.files import fetch
 
 
@@ -44,8 +45,9 @@ def check_generator(generator: Generator) -> None:
     ------
     AssertionError
         If the size of SR is wrong at any scale, a parameter has no gradient, `stages` does not
-        contain every parameter once and in order, or the weights change in a safetensors file and
-        `adapt`; or if, in evaluation mode, images of a batch affect each other, the output is not
+        contain every parameter once and in order, the gradients change if the stages are computed
+        again in the backward pass, or the weights change in a safetensors file and `adapt`; or if,
+        in evaluation mode, images of a batch affect each other, the output is not
         deterministic, or bf16 autocast fails.
     """
     require_attributes(generator, interfaces.Generator)
@@ -64,6 +66,7 @@ def check_generator(generator: Generator) -> None:
     for scale, shape in shapes.items():
         set_scale(network, scale)
         _check_stages(network, lr)
+        _check_recomputation(network, lr)
         _check_evaluation(network, lr)
         _check_autocast(network, lr, shape)
     _check_weights(network, _copied(generator), network.adapt)
@@ -88,6 +91,22 @@ def _check_stages(network: Any, lr: Tensor) -> None:
     ran = list(dict.fromkeys(reached))
     listed = [name for name in stages if name in ran]
     require(ran == listed, f"stages() must go from input to output: {ran}, got {listed}")
+
+
+def _check_recomputation(network: nn.Module, lr: Tensor) -> None:
+    """Check that ``training.checkpoint_activations`` does not change the gradients."""
+    plain, saving = _copied(network), _copied(network)
+    recompute_activations(saving.stages().values())
+    for version in (plain, saving):
+        version.zero_grad()
+        torch.manual_seed(0)
+        sr = version(lr)
+        torch.autograd.backward((sr * noise(*sr.shape)).sum())
+    expected = dict(plain.named_parameters())
+    for name, parameter in saving.named_parameters():
+        found, true = parameter.grad, expected[name].grad
+        same = found is true if found is None or true is None else torch.equal(found, true)
+        require(same, f"the gradient of '{name}' changes if its stage is computed again")
 
 
 def _check_published(name: str, weights: Published) -> None:

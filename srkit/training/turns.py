@@ -23,6 +23,7 @@ from srkit.interfaces.view import View
 from srkit.recipe.parts import OptimiserSpec, StartSpec
 from srkit.training.freezing import Freezing
 from srkit.training.optimisers import make_optimiser
+from srkit.training.recomputation import recompute_activations
 
 #: The weighted terms of a loss, by name.
 Terms = dict[str, Tensor]
@@ -142,6 +143,8 @@ def _generator_turn(whole: Assembly, wrap: Wrap) -> Turn:
     freezing = Freezing(generator, recipe.start)
     anchor = anchor_of(generator, recipe.start)
     optimiser = make_optimiser(recipe.training.optimiser, generator.parameters())
+    if recipe.training.checkpoint_activations:
+        recompute_activations(whole.generator.stages().values())
     wrapped = wrap(generator)
 
     def compute(view: View, _: Restored | None) -> tuple[Terms, Restored]:
