@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,8 @@ def measure(case: str, method: str) -> dict[str, float]:
     return {"images_per_second": speed, "waiting_share": waiting, "peak_memory_gib": peak}
 
 
-def make_recipe(case: str, steps: int) -> Recipe:
-    """Return the recipe of a case on the sample photographs, with twice as many steps.
+def make_recipe(case: str, steps: int, changes: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of a case on the sample photographs, with twice as many steps and changes.
 
     Only the second half of the steps is measured.
     """
@@ -113,6 +114,7 @@ def make_recipe(case: str, steps: int) -> Recipe:
         "training.checkpoint_every=1000",
         "training.workers=1",
         "training.precision=bf16",
+        *changes,
     ]
     return load_recipe(RECIPE, overrides, sample=True)
 
