@@ -1,6 +1,6 @@
 """Pure functions on tensors and arrays."""
 
-from srkit.functional.float64 import float64_device
+from srkit.functional.devices import capable_device
 from srkit.functional.medians import row_medians
 from srkit.functional.resizing import (
     Kernel,
@@ -31,9 +31,9 @@ __all__ = [
     "SSIM_WINDOW",
     "Kernel",
     "Values",
+    "capable_device",
     "check_equal_shapes",
     "difference",
-    "float64_device",
     "luma",
     "mae",
     "metric_input",

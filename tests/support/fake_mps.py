@@ -1,6 +1,7 @@
 """A fake device of the type MPS: tensors that say they are on it and are computed on the CPU.
 
-As on the device, there is no float64, and tensors of the CPU cannot be used together with its own.
+As on the device, there is neither float64 nor Poisson noise, and tensors of the CPU cannot be used
+together with its own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ CPU = torch.device("cpu")
 MIXING = ("aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put", "aten::index_put_")
 #: Types that the device lacks.
 DOUBLE = (torch.float64, torch.complex128)
+#: Operations that the device lacks, and that torch's fallback cannot run with a generator.
+LACKING = ("aten::poisson",)
 
 
 class OnMps(Tensor):
@@ -117,6 +120,7 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     given = [each for each in tree_flatten((args, kwargs))[0] if isinstance(each, Tensor)]
     own = [each for each in given if isinstance(each, OnMps)]
     name = function._schema.name
+    assert not (own and name in LACKING), f"{name} is not implemented for MPS"
     target = kwargs.get("device")
     there = bool(own) if target is None else torch.device(target).type == "mps"
     if own and len(own) < len(given) and name not in MIXING:

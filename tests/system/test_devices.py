@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import srkit
-from srkit.functional import float64_device
+from srkit.functional import capable_device
 from srkit.system import devices
 from srkit.system.memory import PeakMemory
 
@@ -77,6 +77,6 @@ def test_memory_of_accelerators(asked: list[str]) -> None:
 
 
 def test_what_mps_lacks_runs_on_the_cpu() -> None:
-    assert [float64_device(device) for device in (CPU, MPS, CUDA)] == [CPU, CPU, CUDA]
+    assert [capable_device(device) for device in (CPU, MPS, CUDA)] == [CPU, CPU, CUDA]
     assert srkit.__all__
     assert os.environ["PYTORCH_ENABLE_MPS_FALLBACK"] == "1"

@@ -11,6 +11,7 @@ from pydantic import FiniteFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from srkit.components import Options
+from srkit.functional import capable_device
 from srkit_astro.instruments.ranges import (
     NonNegative,
     NonNegativeRange,
@@ -139,12 +140,13 @@ class ObservingConditions:
 
 def _count(rate: Tensor, read: float, seed: int) -> Tensor:
     """Draw the number of electrons in each pixel of a sample."""
-    source = torch.Generator(rate.device).manual_seed(seed)
-    counted = torch.poisson(rate, generator=source)
+    device = capable_device(rate.device)
+    source = torch.Generator(device).manual_seed(seed)
+    counted = torch.poisson(rate.to(device), generator=source)
     if read:
-        drawn = torch.randn(rate.shape, generator=source, device=rate.device, dtype=rate.dtype)
+        drawn = torch.randn(rate.shape, generator=source, device=device, dtype=rate.dtype)
         counted += read**0.5 * drawn
-    return counted
+    return counted.to(rate.device)
 
 
 def lr_variance(

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from srkit.components import Options
 from srkit.errors import DataError
-from srkit.functional import float64_device
+from srkit.functional import capable_device
 from srkit_astro.instruments.ranges import Positive, PositiveRange, draw, ends, ordered
 
 #: Fraction of the light of a Moffat profile that its kernel may cut off.
@@ -344,7 +344,7 @@ def kernels(
         ``(N, k, k)`` float64 with ``k = 2 half + 1``, each with a sum of 1; N is 1 unless the PSF
         varies.
     """
-    device = float64_device(device or torch.device("cpu"))
+    device = capable_device(device or torch.device("cpu"))
     light: Tensor = psf.integrate(pixel, half, sources, device)
     return light / light.sum((-2, -1), keepdim=True)
 

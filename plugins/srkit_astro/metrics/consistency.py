@@ -9,7 +9,7 @@ from astropy.stats import sigma_clipped_stats
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from srkit.functional import check_equal_shapes, float64_device
+from srkit.functional import capable_device, check_equal_shapes
 from srkit.interfaces import Batch
 from srkit_astro.grids import lr_of
 from srkit_astro.instruments.forward_model import ForwardModel
@@ -71,7 +71,7 @@ class ReducedChiSquare:
                 f"a border of {self.border} pixels leaves none of the "
                 f"{lr.shape[-2]} x {lr.shape[-1]} pixels of LR; set a smaller one"
             )
-        device = float64_device(lr.device)
+        device = capable_device(lr.device)
         lr, sr, variance = (each.to(device).double() for each in (lr, sr, noise_variance(batch)))
         residual = lr - self._forward(sr, batch, scale)
         squared = residual**2 / torch.where(variance > 0, variance, math.nan)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from srkit.functional import capable_device
+
 
 def gaussian(image: Tensor, sigma: float, seed: int, *, grey: bool = False) -> Tensor:
     """Add Gaussian noise; the result is clipped to [0, 1].
@@ -67,7 +69,8 @@ def poisson(image: Tensor, strength: float, seed: int, *, grey: bool = False) ->
     # Slightly less, since a device's logarithm of a power of 2 may be rounded up.
     white = torch.exp2((marks.sum().log2() - 1e-4).ceil())
     expected = levels / 255
-    counted = torch.poisson(expected * white, generator=_source(seed, image.device))
+    rate = (expected * white).to(capable_device(image.device))
+    counted = torch.poisson(rate, generator=_source(seed, rate.device)).to(image.device)
     return (image + (counted / white - expected) * strength).clamp_(0, 1)
 
 
