@@ -20,10 +20,11 @@ from srkit_astro.files.cards import sound
 from srkit_astro.files.checksums import encoded, sum_words
 from srkit_astro.files.fits_io import (
     BLOCK,
+    CARD,
     Planes,
     check_kind,
-    check_length,
     check_plane,
+    check_structure,
     damage_as_error,
     damaged,
     find_planes,
@@ -41,8 +42,6 @@ from srkit_astro.files.stored_values import (
     survey,
 )
 
-#: Size of the cards of a header in bytes.
-CARD = 80
 #: Number of cards that may be added to the header after the pixels are written.
 SPARE = 4
 #: Values that are read at once to survey a frame.
@@ -75,7 +74,8 @@ def _source(path: Path, file: BinaryIO) -> FitsSource | None:
     check_kind(path, start)
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
-    check_length(path, file, length)
+    if check_structure(path, file, length) < length:
+        return None  # blank blocks follow, which astropy takes for damage
     hdus = fits.open(file, memmap=False, do_not_scale_image_data=True)
     found = find_planes(path, hdus)
     if any(isinstance(hdu, fits.CompImageHDU) for hdu in found[:4]):

@@ -68,6 +68,8 @@ _STORAGE = (
 )
 #: Size of the blocks of a file in bytes.
 BLOCK = 2880
+#: Size of the cards of a header in bytes.
+CARD = 80
 
 
 def read(path: Path) -> Image:
@@ -98,7 +100,7 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
         check_kind(path, content)
         # Some programs leave out the padding at the end.
         padded = io.BytesIO(content + b"\0" * (-len(content) % BLOCK))
-        check_length(path, padded, len(content))
+        padded.truncate(check_structure(path, padded, len(content)))
         with fits.open(padded, memmap=False, checksum=True, do_not_scale_image_data=True) as hdus:
             yield hdus
 
@@ -118,19 +120,54 @@ def check_kind(path: Path, start: bytes) -> None:
         raise DataError(f"{path}: is not a FITS file: it begins with {found!r}, not with SIMPLE")
 
 
-def check_length(path: Path, file: BinaryIO, length: int) -> None:
-    """Check that no data end after the file, which has a length in bytes without added padding.
+def check_structure(path: Path, file: BinaryIO, length: int) -> int:
+    """Check the sizes that the headers of a file state, before astropy acts on them.
+
+    Parameters
+    ----------
+    path
+        For errors.
+    file
+        The file, at its beginning.
+    length
+        Its length in bytes, without added padding.
+
+    Returns
+    -------
+    int
+        The end of the last extension; blank blocks may follow, as on tapes.
 
     Raises
     ------
     DataError
-        If they do.
+        If the file is truncated, or a number is absurd.
     """
-    # As they are stored: a compressed image is a table.
-    for hdu in fits.open(file, memmap=False, disable_image_compression=True):
-        if hdu.fileinfo()["datLoc"] + hdu.size > length:
-            raise DataError(damaged(path, f"{hdu.name or 'its image'} is truncated"))
+    end = 0
+    while end < length:
+        file.seek(end)
+        if end and not file.read(CARD).strip(b"\0 "):
+            break
+        file.seek(end)
+        header = fits.Header.fromfile(file)
+        counts = [_count(path, header, key) for key in ("NAXIS", "ZNAXIS", "TFIELDS")]
+        sides = [_count(path, header, f"NAXIS{axis + 1}", 2**63) for axis in range(counts[0])]
+        heap, groups = (_count(path, header, key, 2**63) for key in ("PCOUNT", "GCOUNT"))
+        if sides[:1] == [0] and header.get("GROUPS") is True:
+            sides = sides[1:]
+        values = max(groups, 1) * (heap + math.prod(sides)) if sides else 0
+        size = abs(header["BITPIX"]) // 8 * values
+        if file.tell() + size > length:
+            raise DataError(damaged(path, f"{header.get('EXTNAME', 'its image')} is truncated"))
+        end = -(-(file.tell() + size) // BLOCK) * BLOCK
     file.seek(0)
+    return end
+
+
+def _count(path: Path, header: fits.Header, key: str, most: int = 999) -> int:
+    value = header.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise DataError(damaged(path, f"{key} is {value!r}"))
+    return value
 
 
 def damaged(path: Path, reason: str) -> str:

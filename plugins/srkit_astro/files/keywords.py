@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from astropy.io.fits import Header
 
@@ -13,10 +13,8 @@ from astropy.io.fits import Header
 #: per pixel is divided by the area, and a ``noise`` by the side; a ``width`` is multiplied if its
 #: comment says that it is in pixels, kept if it says arcsec, and otherwise removed; a ``number``,
 #: a ``text`` or ``any`` value that has no meaning for the new pixels is removed.
-Change = Literal[
-    *("side", "area", "position", "offset", "section", "level", "noise", "width"),
-    *("number", "text", "any"),
-]
+_Geometry = Literal["side", "area", "position", "offset", "section", "width"]
+Change: TypeAlias = _Geometry | Literal["level", "noise", "number", "text", "any"]
 
 
 class Rule(NamedTuple):

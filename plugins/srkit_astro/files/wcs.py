@@ -98,7 +98,7 @@ def missing_table(header: Header, tables: Tables) -> str | None:
     for key in header:
         needed = next((n for start, n in _DISTORTIONS.items() if key.startswith(start)), None)
         if _UNKNOWN.fullmatch(key) or (needed is not None and needed not in names):
-            return key
+            return str(key)
     return None
 
 

@@ -95,3 +95,26 @@ def test_another_kind_of_file_is_named(tmp_path: Path) -> None:
         assert str(caught.value) == (
             f"{path}: is not a FITS file: it begins with {path.read_bytes()!r}, not with SIMPLE"
         )
+
+
+@pytest.mark.parametrize("key", ["NAXIS", "TFIELDS", "ZNAXIS", "NAXIS1"])
+@pytest.mark.parametrize("value", ["99999999999999999999", "-1", "'x'"])
+def test_absurd_sizes_are_refused_at_once(tmp_path: Path, key: str, value: str) -> None:
+    path = _store(tmp_path / "a.fits", f"{'TFIELDS':<8}= 0", f"{'ZNAXIS':<8}= 0")
+    content = path.read_bytes().decode("latin1")
+    card = next(content[at : at + 80] for at in range(0, 2880, 80) if content[at:].startswith(key))
+    path.write_bytes(content.replace(card, f"{key:<8}= {value}".ljust(80)).encode("latin1"))
+    for read in (Fits().read, Fits().open_source):
+        with pytest.raises(DataError, match=f"{key} is {value}"):
+            read(path)
+
+
+@pytest.mark.parametrize("blank", [b"\0", b" "])
+def test_blank_blocks_after_the_end_are_ignored(tmp_path: Path, blank: bytes) -> None:
+    path = _store(tmp_path / "a.fits")
+    content = path.read_bytes()
+    path.write_bytes(content + blank * 5760)
+    _round_trip(path)
+    path.write_bytes(content + b"junk" * 720)
+    with pytest.raises(DataError, match="it may be damaged"):
+        Fits().read(path)
