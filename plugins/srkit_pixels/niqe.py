@@ -26,7 +26,7 @@ from srkit.errors import DataError
 from srkit.functional import check_equal_shapes, metric_input, resize
 from srkit.images import Formats
 from srkit.interfaces import Batch
-from srkit.system import write_file
+from srkit.system import check_replaceable, write_file
 
 Floats = NDArray[np.float64]
 
@@ -252,7 +252,7 @@ def fit(pictures: Iterable[Floats]) -> Pristine:
     return Pristine(blocks.mean(0), np.cov(blocks, rowvar=False))
 
 
-def fit_niqe(*, pictures: Path, out: Path) -> None:
+def fit_niqe(*, pictures: Path, out: Path, overwrite: bool = False) -> None:
     """Fit the statistics of NIQE to a folder of pristine pictures.
 
     The sharp blocks of each picture are used (Mittal, Soundararajan & Bovik 2013, section II.C).
@@ -264,12 +264,15 @@ def fit_niqe(*, pictures: Path, out: Path) -> None:
         Folder of pictures without blur, noise or compression.
     out
         Output file, NAME.npz.
+    overwrite
+        Replace an existing file.
 
     Raises
     ------
     DataError
         If the folder contains no pictures or too few, or one of them is too small.
     """
+    check_replaceable(out, overwrite=overwrite)
     formats = Formats.of(Registry.discover())
     paths = sorted(path for path in pictures.glob("*") if formats.knows(path))
     if not paths:

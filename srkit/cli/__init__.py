@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -22,7 +20,7 @@ from srkit.cli import (
     train,
     upscale,
 )
-from srkit.cli.output import LastingOutput, fail
+from srkit.cli.output import fail, lasting_output
 from srkit.errors import RecipeError, SrkitError, TrainingError
 
 app = typer.Typer(
@@ -49,8 +47,11 @@ app.add_typer(plugins.app, name="plugin")
 
 def main() -> None:
     """Run the command line; errors that the user can fix are printed without a traceback."""
-    if type(sys.stdout) is TextIOWrapper:
-        sys.stdout = LastingOutput(sys.stdout)
+    with lasting_output():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except SrkitError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from srkit.cli.options import ImagePrecision, SelfEnsemble, ZeroPoint
+from srkit.cli.options import ImagePrecision, Overwrite, SelfEnsemble, ZeroPoint
 from srkit.cli.output import fail, new_console
 
 
@@ -33,6 +33,7 @@ def compare(
         Path | None,
         typer.Option("--out", "-o", help="Page; NAME_compare.html beside the image by default."),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare SR of several models of one image on a page with a slider."""
     from srkit.components.registry import Registry
@@ -41,6 +42,7 @@ def compare(
     from srkit.studies.compare.report import write_comparison
     from srkit.studies.ranking.measure import common_scale
     from srkit.system.devices import default_device
+    from srkit.system.folders import check_replaceable
     from srkit.system.precision import warn_of_precision
 
     if scale is not None and not 0 < scale < float("inf"):
@@ -55,6 +57,7 @@ def compare(
     page = out or image.with_name(f"{formats.split(image.name)[0]}_compare.html")
     if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
         fail(f"{page}: expected a file name that ends in .html")
+    check_replaceable(page, overwrite=overwrite)
     scene, names, metrics = compare_models(
         image,
         models,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from srkit.cli.options import Overrides, RecipeFile, Sample
+from srkit.cli.options import Overrides, Overwrite, RecipeFile, Sample
 from srkit.cli.output import fail, new_console
 from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
@@ -77,6 +77,7 @@ def show_data(
     out: Annotated[
         Path | None, typer.Option(help="PNG file; by default, RECIPE_NAME-SPLIT.png.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw pairs of a recipe as a run sees them, cropped and degraded, on a picture sheet."""
     from srkit.assembly.build import read
@@ -84,11 +85,13 @@ def show_data(
     from srkit.dataprep.show import show
     from srkit.report.plotting import png
     from srkit.system.files import write_file
+    from srkit.system.folders import check_replaceable
 
     registry = Registry.discover()
     loaded = read(recipe, registry, overrides or [], sample=sample)
-    figure = show(loaded, registry, source=str(recipe), split=split, count=count)
     path = out or Path(f"{loaded.name}-{split}.png")
+    check_replaceable(path, overwrite=overwrite)
+    figure = show(loaded, registry, source=str(recipe), split=split, count=count)
     write_file(path, png(figure))
     print(path)
 
@@ -141,13 +144,17 @@ def check_data(
         Path | None, typer.Option(help="Folder for the report; by default, data_check-NAME.")
     ] = None,
     workers: Workers = 2,
+    overwrite: Overwrite = False,
 ) -> None:
     """Find corrupt, duplicate, mis-sized and misaligned images; exits with 1 if there are any."""
     from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.dataprep.check.report import print_check, write_check
     from srkit.dataprep.check.run import check_folder, check_recipe
+    from srkit.system.folders import check_replaceable
 
+    if out is not None:
+        check_replaceable(out, overwrite=overwrite)
     path, is_address = Path(given), "://" in given
     if not is_address and not path.exists():
         fail(f"{given}: no such file or folder")
@@ -160,7 +167,9 @@ def check_data(
     else:
         check = check_folder(given, registry, console, workers=workers)
     print_check(check, console)
-    page = write_check(check, out or Path(f"data_check-{check.title}"))
+    folder = out or Path(f"data_check-{check.title}")
+    check_replaceable(folder, overwrite=overwrite)
+    page = write_check(check, folder)
     print(f"report: {page}")
     if check.problems:
         raise SystemExit(1)

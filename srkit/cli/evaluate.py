@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from srkit.cli.imports import heavy_imports
-from srkit.cli.options import Overrides, RecipeFile, Sample
+from srkit.cli.options import Overrides, Overwrite, RecipeFile, Sample
 from srkit.cli.output import new_console
 from srkit.cli.run_folders import run_folder, with_needs
 
@@ -31,6 +31,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Output folder; evaluation or compression in the run folder."),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare a run with baselines on its test data: tables, images, report."""
     with heavy_imports():
@@ -43,6 +44,11 @@ def evaluate(
     folder = run or run_folder(loaded, sample)
     if loaded.needs:
         loaded = with_needs(loaded, recipe, registry, sample, folder)
+    if out is not None:
+        from srkit.studies.compression.measure import JOURNAL
+        from srkit.system.folders import check_replaceable
+
+        check_replaceable(out, JOURNAL, overwrite=overwrite)
     console = new_console()
     if task == "restoration":
         evaluate(loaded, registry, folder, source=str(recipe), console=console, out=out)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from srkit.cli.options import Json
+from srkit.cli.options import Json, Overwrite
 from srkit.cli.output import fail, new_console, print_json
 from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
@@ -39,12 +39,17 @@ def show_model(
     graph: Annotated[
         Path | None, typer.Option(help="Draw the stages to a .png, .svg or .pdf file.")
     ] = None,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Show layers, parameters, multiply-adds and receptive field of a model."""
     from srkit.components.registry import Registry
     from srkit.models.description import describe, print_description
     from srkit.models.open import fresh_model, open_model
+    from srkit.system.folders import check_replaceable
+
+    if graph is not None:
+        check_replaceable(graph, overwrite=overwrite)
 
     registry = Registry.discover()
     if model in registry.names("generators"):
@@ -75,11 +80,14 @@ def interpolate_models(
     weight: Annotated[
         float, typer.Option(min=0, max=1, help="Weight of the second; 0 is the first alone.")
     ] = 0.5,
+    overwrite: Overwrite = False,
 ) -> None:
     """Interpolate the weights of two networks: (1 - weight) * first + weight * second."""
     from srkit.components.registry import Registry
     from srkit.models.weight_interpolation import interpolate_weights
+    from srkit.system.folders import check_replaceable
 
+    check_replaceable(out, overwrite=overwrite)
     interpolate_weights(first, second, weight, out, Registry.discover())
     print(f"{out}: {1 - weight:g} of {first} and {weight:g} of {second}")
 

@@ -26,6 +26,9 @@ ImagePrecision = Annotated[
     Literal["auto", "bf16", "fp32"],
     typer.Option(help="auto: for 8-bit images what the device computes fastest, else fp32."),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that srkit did not write.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 Model = Annotated[
     str,

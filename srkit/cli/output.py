@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
 
@@ -33,12 +35,12 @@ class LastingOutput(TextIOWrapper):
     Parameters
     ----------
     output
-        Standard output, which this replaces.
+        Standard output, whose file this writes to.
     """
 
     def __init__(self, output: TextIOWrapper) -> None:
         encoding, buffered = output.encoding, output.line_buffering
-        super().__init__(output.detach(), encoding, "srkit", line_buffering=buffered)
+        super().__init__(output.buffer, encoding, "srkit", line_buffering=buffered)
 
     def write(self, text: str, /) -> int:
         """Write text, or nothing if nobody reads it."""
@@ -59,6 +61,22 @@ class LastingOutput(TextIOWrapper):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
+
+
+@contextmanager
+def lasting_output() -> Iterator[None]:
+    """Let standard output accept any text, see :class:`LastingOutput`."""
+    before = sys.stdout
+    if type(before) is not TextIOWrapper:  # as in a notebook
+        yield
+        return
+    output = sys.stdout = LastingOutput(before)
+    try:
+        yield
+    finally:
+        sys.stdout = before
+        output.flush()
+        output.detach()
 
 
 def new_console(*, stderr: bool = False) -> Console:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from srkit.cli.options import Overwrite
 from srkit.cli.output import new_console
 
 
@@ -47,6 +48,7 @@ def rank(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Output folder; runs/rank-NAME by default.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Rank models on the same images: quality, cost, ties, and image details."""
     from srkit.components.registry import Registry
@@ -56,6 +58,7 @@ def rank(
     from srkit.studies.ranking.report import print_ranking, write_ranking
     from srkit.studies.ranking.testset import open_testset
     from srkit.system.devices import default_device
+    from srkit.system.folders import check_replaceable
     from srkit.system.precision import warn_of_precision
 
     registry, console = Registry.discover(), new_console()
@@ -63,6 +66,8 @@ def rank(
     testset = open_testset(on, chosen, Formats.of(registry), lr)
     for warning in warn_of_precision(precision, default_device()):
         typer.echo(warning, err=True)
+    folder = out or Path("runs") / f"rank-{testset.title}-x{chosen}"
+    check_replaceable(folder, overwrite=overwrite)
     found = rank_models(
         models,
         testset,
@@ -75,7 +80,6 @@ def rank(
         seed=seed,
         console=console,
     )
-    folder = out or Path("runs") / f"rank-{testset.title}-x{chosen}"
     page = write_ranking(found, folder)
     print_ranking(found, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)

@@ -4,7 +4,12 @@ from srkit.system.digests import digest_of_states
 from srkit.system.downloads import download, verify
 from srkit.system.extras import needs
 from srkit.system.files import atomic, is_file_name, remove_partials, write_file
-from srkit.system.folders import cache_folder, check_provenance, output_folder
+from srkit.system.folders import (
+    cache_folder,
+    check_provenance,
+    check_replaceable,
+    output_folder,
+)
 from srkit.system.processes.signals import deferred_signals, resumable
 from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress_bars
@@ -15,6 +20,7 @@ __all__ = [
     "atomic",
     "cache_folder",
     "check_provenance",
+    "check_replaceable",
     "deferred_signals",
     "digest_of_states",
     "download",

@@ -30,6 +30,45 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "srkit"
 
 
+def check_replaceable(path: Path, *own: str, overwrite: bool) -> None:
+    """Check that an output replaces no file that srkit did not write.
+
+    Parameters
+    ----------
+    path
+        A file, or the folder of a report; a page of srkit may be replaced, and so may its folder.
+    *own
+        Further names of files by which a folder that srkit writes is recognised.
+    overwrite
+        Whether everything may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If the file exists, or the folder contains other files.
+    """
+    if overwrite or not path.exists():
+        return
+    if not path.is_dir():
+        if not _is_page(path):
+            raise OutputError(f"{path}: already exists; choose another --out, or add --overwrite")
+    elif any(path.iterdir()) and not any(
+        found.name in own or _is_page(found) for found in path.rglob("*")
+    ):
+        raise OutputError(
+            f"{path}: contains files that srkit did not write; choose another --out, or add "
+            "--overwrite"
+        )
+
+
+def _is_page(path: Path) -> bool:
+    """Return whether a file is a page that srkit wrote."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        return False
+    with path.open("rb") as file:
+        return b'<meta name="generator" content="srkit ' in file.read(1024)
+
+
 @contextmanager
 def output_folder(
     folder: Path, record: Path, provenance: Mapping[str, Any], command: str, **phrases: str

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from srkit.errors import DataError, OutputError
-from srkit.system.files import atomic
-from srkit.system.folders import output_folder
+from srkit.report.pages import render_page
+from srkit.system.files import atomic, write_file
+from srkit.system.folders import check_replaceable, output_folder
 
 MADE = {"seed": 1, "inputs": "3fa", "sides": [3, 4]}
 
@@ -68,3 +69,20 @@ def test_what_a_killed_process_was_writing_is_removed(name: str, tmp_path: Path)
     claim(tmp_path)
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {tmp_path / "made.json", tmp_path / name, *own}
+
+
+def test_only_reports_of_srkit_are_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "report" / "report.html"
+    check_replaceable(page, overwrite=False)
+    check_replaceable(page.parent, overwrite=False)
+    write_file(page, "<html>mine</html>")
+    (page.parent / "table.csv").write_text("mine")
+    with pytest.raises(OutputError, match=r"report\.html: already exists; choose another"):
+        check_replaceable(page, overwrite=False)
+    with pytest.raises(OutputError, match=r"report: contains files that srkit did not write"):
+        check_replaceable(page.parent, overwrite=False)
+    check_replaceable(page, overwrite=True)
+    check_replaceable(page.parent, "table.csv", overwrite=False)
+    write_file(page, render_page("page.html", package="srkit.report"))
+    check_replaceable(page, overwrite=False)
+    check_replaceable(page.parent, overwrite=False)

@@ -38,6 +38,8 @@ from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
 from srkit.system.untrusted import parse_json
 
+#: The file that records the images measured so far.
+JOURNAL = "images.jsonl"
 #: Keys of a recipe that affect the results.
 RELEVANT = ("seed", "scale", "channels", "degradation", "constraint", "teachers", "metrics")
 
@@ -103,7 +105,7 @@ def measure_compression(
             Evaluator(part, part.data["test"], process),
             restorers,
             codecs,
-            folder / "images.jsonl",
+            folder / JOURNAL,
             _identity(recipe, networks, precision_on(recipe, process.device)[0]),
             console,
         )

@@ -11,13 +11,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from srkit.errors import TrainingError
+from srkit import __version__
+from srkit.errors import OutputError, TrainingError
 from srkit.studies.sweeps.report import print_sweep, write_sweep
 from srkit.studies.sweeps.results import Sweep
 from srkit.studies.sweeps.runs import RunQueue, VariantRun
+from srkit.system.files import write_file
+from srkit.system.folders import LOCK
 from srkit.system.locks import locked
 from srkit.system.processes.children import Job, run_jobs
 from srkit.system.progress import progress_bars
+
+#: The file by which the folder of a sweep is recognised.
+MARK = "sweep.json"
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user interrupted the sweep
@@ -53,6 +59,7 @@ def sweep(queue: RunQueue, *, processes: int, console: Console) -> Sweep:
     """
     folder = queue.setup.folder
     with only_sweep(folder):
+        _claim(folder)
         queue.open()
         with progress_bars(console) as bars:
             progress = SweepProgress(bars, queue.total)
@@ -90,6 +97,23 @@ def failure(output: Path, status: int) -> str:
     return " ".join(text.split()) or f"exit status {status}"
 
 
+def _claim(folder: Path) -> None:
+    """Mark a folder as that of a sweep, unless it contains files of the user.
+
+    Raises
+    ------
+    OutputError
+        If it does.
+    """
+    mark = folder / MARK
+    if not mark.is_file():
+        if any(path.name != LOCK for path in folder.iterdir()):
+            raise OutputError(
+                f"{folder}: contains files that srkit sweep did not write; choose another --out"
+            )
+        write_file(mark, json.dumps({"srkit": __version__}) + "\n")
+
+
 @contextmanager
 def only_sweep(folder: Path) -> Iterator[None]:
     """Lock a folder, so that a single sweep runs in it.
@@ -103,7 +127,7 @@ def only_sweep(folder: Path) -> Iterator[None]:
         f"{folder}: another sweep is running here, or a variant left over from a killed sweep; "
         "wait until it ends, or stop it"
     )
-    with locked(folder / "lock", busy):
+    with locked(folder / LOCK, busy):
         for lock in folder.glob("output/*.lock"):
             with locked(lock, busy):
                 pass
