@@ -10,7 +10,8 @@ from typing import Final, Literal
 import torch
 
 Precision = Literal["fp32", "bf16", "fp16"]
-DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+#: What autocast converts to. It is disabled for fp32, of which it would warn on MPS (torch 2.6).
+DTYPES: Final = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 #: Limits of ``ONEDNN_MAX_CPU_ISA`` below which oneDNN does not use the instructions for bf16.
 _WITHOUT_BF16 = frozenset(
