@@ -19,7 +19,7 @@ _KINDS = {
     rb"#\?RADIANCE|#\?RGBE": "a Radiance picture",
     rb"qoif": "a QOI picture",
     rb"\0\0[\x01\x02]\0": "an icon",
-    rb"FUJIFILMCCD-RAW|IIR[OS]|II\x55\0": "the raw file of a camera",
+    rb"FUJIFILMCCD-RAW|IIR[OS]|II\x55\0|II\*\0....CR": "the raw file of a camera",
     rb"\x89HDF": "an HDF5 file",
     rb"CDF[\x01\x02\x05]": "a NetCDF file",
     rb"....ftyp": "a video, or a picture of a kind that is not known",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from srkit.interfaces import Image
 
 #: The orientation tag of EXIF and TIFF.
 ORIENTATION = 274
+#: What decoders say of files that they do not support.
+_UNSUPPORTED = re.compile("not supported|unsupported|decoder .* not available|formats do not match")
 
 
 def to_values(
@@ -87,8 +90,19 @@ def upright(values: Values, orientation: int) -> Values:
 
 
 def damaged(path: Path, error: Exception) -> DataError:
-    """Return the error of a decoder as a DataError."""
+    """Return the error of a decoder as a DataError; only a damaged file is called that."""
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.errno is not None:
+        return DataError(f"{path}: cannot be read ({error.strerror or error})")
+    if isinstance(error, MemoryError):
+        return DataError(f"{path}: does not fit into memory ({reason})")
+    unsupported = isinstance(error, NotImplementedError) or _UNSUPPORTED.search(str(error))
+    if unsupported:
+        return DataError(
+            f"{path}: is of a kind that cannot be decoded ({reason}); convert it to another, such "
+            "as .png or uncompressed .tif"
+        )
     return DataError(
-        f"{path}: cannot be decoded ({type(error).__name__}: {error}); it may be damaged or "
-        "incomplete: copy it again, or remove it"
+        f"{path}: cannot be decoded ({reason}); it may be damaged or incomplete: copy it again, or "
+        "remove it"
     )

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import PIL.Image
+from PIL import TiffTags
 from PIL.ExifTags import IFD, Base
+from PIL.TiffTags import lookup
 
 #: Entries that count pixels of the sensor or of the picture.
 SCALED = (Base.FocalPlaneXResolution, Base.FocalPlaneYResolution)
@@ -38,9 +40,27 @@ def enlarged(stored: bytes, scale: float) -> bytes | None:
             details.update({tag: value for tag, value in swapped if value is not None})
         for tag in REMOVED:
             details.pop(tag, None)
+        keep_characters(exif)
         return exif.tobytes()
     except Exception:  # Pillow raises many kinds for damaged EXIF
         return None
+
+
+def keep_characters(tags: PIL.Image.Exif) -> None:
+    """Replace texts by their bytes, since Pillow writes ``?`` for all characters but ASCII."""
+    for tag, value in dict(tags).items():
+        if isinstance(value, str) and not value.isascii() and lookup(tag).type == TiffTags.ASCII:
+            tags[tag] = encoded(value)
+
+
+def encoded(text: str | bytes) -> bytes:
+    """Return the bytes that Pillow decoded, in whatever encoding they are."""
+    if isinstance(text, bytes):
+        return text
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
 
 
 def _change(details: dict[int, Any], tag: int, change: Callable[[Any], Any]) -> None:

@@ -160,6 +160,7 @@ def exif_of(image: Image) -> PIL.Image.Exif | None:
     elif "dpi" in image.metadata:  # a resolution that files cannot store
         for tag in (Base.XResolution, Base.YResolution, Base.ResolutionUnit):
             tags.pop(tag, None)
+    exif.keep_characters(tags)
     return tags
 
 

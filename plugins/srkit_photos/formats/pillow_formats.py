@@ -89,7 +89,14 @@ class PillowFormat(Describing):
     def _encoded(self, path: Path, image: Image, known: dict[str, Any]) -> bytes:
         levels = to_values(path, image, bits=8, alpha="alpha" in self.limits.metadata)
         content = io.BytesIO()
-        PIL.Image.fromarray(levels).save(content, self.kind, **self.settings, **known)
+        try:
+            PIL.Image.fromarray(levels).save(content, self.kind, **self.settings, **known)
+        except MemoryError:
+            raise
+        except Exception as error:  # encoders raise many kinds, such as for unusual EXIF
+            raise DataError(
+                f"{path}: cannot be encoded ({type(error).__name__}: {error}); write .tif or .png"
+            ) from error
         return content.getvalue()
 
     def _known(self, image: Image) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Tiff(Describing):
     """
 
     suffixes = (".tif", ".tiff")
-    signature = rb"II[*+]\0|MM\0[*+]"
+    signature = rb"(?:II[*+]\0|MM\0[*+])(?!....CR)"  # which is a raw file of Canon
     windowed = (".tif", ".tiff")
     limits = FormatLimits((8, 16, 32), frozenset({"alpha", "icc", "exif", "xmp"}))
 

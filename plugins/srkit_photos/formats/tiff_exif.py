@@ -12,6 +12,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from srkit.interfaces import Image
+from srkit_photos.formats.exif import encoded, keep_characters
 from srkit_photos.formats.metadata import exif_of
 
 #: Tags of a page that are also in EXIF.
@@ -49,6 +50,7 @@ def read_exif(path: Path) -> bytes | None:
                 file.seek(page[name])
                 details.load(file)
                 exif[name] = _without_offsets(details)
+    keep_characters(exif)
     return exif.tobytes() if len(exif) else None
 
 
@@ -56,7 +58,12 @@ def page_tags(image: Image) -> list[tuple[Any, ...]]:
     """Return the texts of an image's EXIF as tags of a page for tifffile."""
     exif = exif_of(image)
     found = () if exif is None else [(tag, exif[tag]) for tag in TEXTS if tag in exif]
-    return [(int(tag), _ASCII, 0, str(text), True) for tag, text in found]
+    return [text_tag(int(tag), encoded(text)) for tag, text in found]
+
+
+def text_tag(tag: int, content: bytes) -> tuple[Any, ...]:
+    """Return a text as a tag for tifffile, which takes other characters than ASCII as bytes."""
+    return tag, _ASCII, 0, content, True
 
 
 def add_directories(path: Path, image: Image) -> None:

@@ -60,7 +60,7 @@ def open_source(path: Path) -> ArraySource | None:
 
 
 def _source(path: Path, file: TiffFile) -> ArraySource | None:
-    pages = pictures(file)
+    pages = pictures(path, file)
     page = pages[0]
     if len(pages) > 1 or has_virtual_pages(file) or page.axes not in ("YX", "YXS", "SYX"):
         return None  # read whole, which reports the problem

@@ -17,14 +17,16 @@ from srkit.images import check_magnitude, check_pixels, range_between, to_depth,
 from srkit.interfaces import Image
 from srkit_photos.formats.arrays import ORIENTATION, naming, to_values, upright
 from srkit_photos.formats.metadata import dropped, profile, resolution, xmp_of
-from srkit_photos.formats.tiff_exif import page_tags, read_exif
+from srkit_photos.formats.tiff_exif import page_tags, read_exif, text_tag
 from srkit_photos.formats.tiff_rows import page_values
 from srkit_photos.formats.xmp import without_announcements
 
 #: Files with more bytes of pixels require 64-bit offsets; the difference is space for tags.
 CLASSIC = 2**32 - 2**25
-#: Tags of XMP, and of GDAL's value for pixels without a value.
-_XMP, _NODATA = 700, 42113
+#: Tags of the description, of XMP, and of GDAL's value for pixels without a value.
+_DESCRIPTION, _XMP, _NODATA = 270, 700, 42113
+#: Tag of the directories below a page.
+_SUBDIRECTORIES = 330
 #: Number of samples of a colour.
 _COLOURS = {
     PHOTOMETRIC.MINISWHITE: 1,
@@ -60,10 +62,21 @@ DESCRIPTIONS = {
 _IMAGEJ = "ImageJ="
 
 
-def pictures(file: TiffFile, *, first: bool = False) -> list[TiffPage]:
-    """Return the pages that are neither thumbnails nor masks, or the first page."""
+def pictures(path: Path, file: TiffFile, *, first: bool = False) -> list[TiffPage]:
+    """Return the pages that are neither thumbnails nor masks, or the first page.
+
+    Raises
+    ------
+    DataError
+        If there are only thumbnails, and the picture is elsewhere.
+    """
     pages = [page.aspage() for page in (file.pages[:1] if first else file.pages)]
     whole = [page for page in pages if not page.is_reduced and not page.is_mask]
+    if not whole and _SUBDIRECTORIES in pages[0].tags:
+        raise DataError(
+            f"{path}: has only a thumbnail as its page, as the raw files of cameras; develop it, "
+            "or convert it to .tif or .png"
+        )
     return whole or pages[:1]
 
 
@@ -83,7 +96,7 @@ def images_of_file(path: Path, file: TiffFile, *, first: bool) -> list[Image]:
         As :func:`image_of_page` does.
     """
     if not has_virtual_pages(file):
-        return [image_of_page(path, page) for page in pictures(file, first=first)]
+        return [image_of_page(path, page) for page in pictures(path, file, first=first)]
     page = file.pages[0].aspage()
     parts = file.series[0].asarray().reshape(-1, *page.shape)
     return [image_of_rows(path, page, part) for part in (parts[:1] if first else parts)]
@@ -96,6 +109,11 @@ def page_settings(image: Image) -> dict[str, Any]:
     if count < colours:
         colours = 1
     dpi, per_unit = resolution(image), image.metadata.get("per_unit")
+    texts = page_tags(image)
+    if "imagej" in image.metadata:
+        texts = [text_tag(_DESCRIPTION, image.metadata["imagej"].encode())] + [
+            each for each in texts if each[0] != _DESCRIPTION
+        ]
     extra = ["unspecified"] * (count - colours) + ["unassalpha"] * has_alpha
     return {
         "photometric": "rgb" if colours == 3 else "minisblack",
@@ -103,11 +121,10 @@ def page_settings(image: Image) -> dict[str, Any]:
         "extrasamples": extra or None,
         "metadata": None,
         "iccprofile": profile(image),
-        "description": image.metadata.get("imagej"),
         "resolution": per_unit or dpi,
         "resolutionunit": RESUNIT.NONE if per_unit else RESUNIT.INCH if dpi else None,
         "software": False,
-        "extratags": [*page_tags(image), *_xmp_tag(image)],
+        "extratags": [*texts, *_xmp_tag(image)],
     }
 
 

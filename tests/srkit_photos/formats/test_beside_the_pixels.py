@@ -157,6 +157,22 @@ def test_exif_entries(
         assert 37396 not in found and 41492 not in found
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_texts_of_exif_keep_their_characters(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, suffix: str, encoding: str
+) -> None:
+    exif = PIL.Image.Exif()
+    exif[Base.Artist] = "José".encode(encoding)
+    exif[Base.Make] = "Somebody"
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.jpg", exif=exif)
+    assert upscale_file(tmp_path / "a.jpg", tmp_path / f"b.{suffix}", upscaler, formats) == []
+    with PIL.Image.open(tmp_path / f"b.{suffix}") as picture:
+        found = picture.getexif()
+    assert found[Base.Artist].encode("latin-1") == "José".encode(encoding)
+    assert found[Base.Make] == "Somebody"
+
+
 def test_a_resolution_that_files_cannot_store_leaves_exif(
     tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
 ) -> None:
