@@ -67,6 +67,6 @@ def _unit(text: object) -> u.UnitBase:
 
 def _stored(hdus: fits.HDUList) -> io.BytesIO:
     stored = io.BytesIO()
-    hdus.writeto(stored)
+    hdus.writeto(stored, output_verify="silentfix+exception")
     stored.seek(0)
     return stored

@@ -21,6 +21,7 @@ from srkit_astro.files.checksums import encoded, sum_words
 from srkit_astro.files.fits_io import (
     BLOCK,
     CARD,
+    FIX,
     Planes,
     check_kind,
     check_plane,
@@ -265,7 +266,7 @@ def _laid_out(path: Path, outline: Image) -> tuple[list[Any], bytes]:
     """Return the extensions of an image, and the content of those that follow with tables."""
     hdus = to_hdus(path, outline)
     hdus.update_extend()
-    hdus.verify("exception")
+    hdus.verify(FIX)
     count = len(hdus) - len(outline.metadata.get("wcs_tables", ()))
     for hdu in hdus[:count]:
         hdu.header["CHECKSUM"] = ("0" * 16, "HDU checksum")

@@ -66,6 +66,8 @@ _STORAGE = (
     *("BSCALE", "BZERO", "BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "INHERIT"),
     *NO_DATA,
 )
+#: How astropy treats cards that break the standard when they are written.
+FIX = "silentfix+exception"
 #: Size of the blocks of a file in bytes.
 BLOCK = 2880
 #: Size of the cards of a header in bytes.
@@ -85,7 +87,7 @@ def write(path: Path, image: Image) -> None:
         packed = [_compressed(hdu) if hdu.is_image else hdu for hdu in hdus]
         hdus = fits.HDUList([fits.PrimaryHDU(), *packed])
     stored = io.BytesIO()
-    hdus.writeto(stored, checksum=True)
+    hdus.writeto(stored, output_verify=FIX, checksum=True)
     content = stored.getvalue()
     packed_whole = path.suffix.lower() == ".gz"
     write_file(path, gzip.compress(content) if packed_whole else content)

@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 from srkit_astro.files.fits import Fits
 
+import srkit
 from srkit.errors import DataError
 from srkit.interfaces import Image
 
@@ -50,6 +51,14 @@ def test_fixed_cards(tmp_path: Path, card: str, key: str, value: object) -> None
     image, header = _round_trip(_store(tmp_path / "a.fits", card, "OBSERVER= 'A'"))
     assert image.metadata["notes"] == [FIXED + key]
     assert (header[key], header["OBSERVER"]) == (value, "A")
+
+
+@pytest.mark.parametrize("card", ["EXPTIME = 1.5d3", "EXPTIME = +1.5e3", "exptime = 1500"])
+def test_numbers_in_other_forms_are_written(tmp_path: Path, card: str) -> None:
+    _, header = _round_trip(_store(tmp_path / "a.fits", card))
+    assert header["EXPTIME"] == 1500
+    found = srkit.upscale(tmp_path / "a.fits", "nearest", scale=2)
+    assert found.header["EXPTIME"] == 1500
 
 
 @pytest.mark.parametrize("card", ["IRAF-B/P= 16 / x", "P.I.    = 'Latham  '", "A B C   = 1"])
