@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from srkit.images import check_pixels, to_image
 from srkit.interfaces import FormatLimits, Image
 from srkit.system import needs
 from srkit_photos.formats.arrays import damaged
+from srkit_photos.formats.metadata import dropped
 from srkit_photos.formats.pillow_formats import PillowFormat
 
 
@@ -117,8 +119,15 @@ class Heic(_ReadOnly):
             raise DataError(f"{path}: is a HEIC picture; {error}") from error
         pillow_heif.register_heif_opener()
         image = super().read(path)
-        bits = pillow_heif.open_heif(path).info.get("bit_depth", 8)
-        if bits == 8:
-            return image
-        notes = [*image.metadata.get("notes", []), f"{bits} bits are read as 8"]
+        notes = [*image.metadata.get("notes", []), *_notes(pillow_heif.open_heif(path).info)]
         return replace(image, metadata={**image.metadata, "notes": notes})
+
+
+def _notes(info: Mapping[str, Any]) -> list[str]:
+    """Return notes on what is not read of a HEIC file."""
+    bits = info.get("bit_depth", 8)
+    gone = ["depth map"] if info.get("depth_images") else []
+    gone += (
+        ["gain map"] if any("gainmap" in str(each).lower() for each in info.get("aux", ())) else []
+    )
+    return [*([] if bits == 8 else [f"{bits} bits are read as 8"]), *dropped(gone)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+from srkit_photos.formats.other_pictures import Heic
 from srkit_photos.formats.pillow_formats import PillowFormat
 from upscale_setup import upscale_file
 
@@ -128,6 +130,32 @@ def test_heic_needs_a_package(
         f"{path}: is a HEIC picture; the package pillow_heif is not installed; install "
         'srkit[heif]: pip install "srkit[heif]"'
     )
+
+
+@pytest.mark.parametrize(
+    ("info", "notes"),
+    [
+        ({"bit_depth": 8, "depth_images": [], "aux": {}}, []),
+        ({"bit_depth": 10}, ["10 bits are read as 8"]),
+        (
+            {"depth_images": [object()], "aux": {"urn:com:apple:photo:2020:aux:hdrgainmap": [5]}},
+            ["its depth map and gain map are dropped"],
+        ),
+    ],
+)
+def test_what_is_not_read_of_heic(
+    tmp_path: Path,
+    formats: Formats,
+    monkeypatch: pytest.MonkeyPatch,
+    info: dict[str, object],
+    notes: list[str],
+) -> None:
+    package = SimpleNamespace(
+        register_heif_opener=lambda: None, open_heif=lambda path: SimpleNamespace(info=info)
+    )
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    PIL.Image.fromarray(BYTES).save(tmp_path / "a.png")
+    assert Heic().read(tmp_path / "a.png").metadata["notes"] == notes
 
 
 def test_heic(tmp_path: Path, formats: Formats) -> None:
