@@ -431,6 +431,9 @@ def _build(
         except (ValueError, SrkitError) as error:
             problems.append(f"{path}: {error}")
             continue
+        except OSError as error:  # such as a name that is too long
+            problems.append(f"{path}: {str(error.filename)[:200]}: {error.strerror}")
+            continue
         distribution = components[path].distribution
         for assembly in by_scale.values():
             assembly.distributions[distribution] = components[path].version
