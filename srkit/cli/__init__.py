@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -22,6 +23,9 @@ from srkit.cli import (
 )
 from srkit.cli.output import fail, lasting_output
 from srkit.errors import RecipeError, SrkitError, TrainingError
+
+#: How often a waiting thread looks again before it sleeps: about 0.2 ms.
+SPINS = "10000"
 
 app = typer.Typer(
     help="Super-resolution for astronomy and general images, assembled from plugins.",
@@ -47,6 +51,10 @@ app.add_typer(plugins.app, name="plugin")
 
 def main() -> None:
     """Run the command line; errors that the user can fix are printed without a traceback."""
+    # GNU OpenMP reads this when torch is imported. By default a thread that waits for another one
+    # spins for milliseconds, in which a second process could use its core.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     with lasting_output():
         _run()
 
