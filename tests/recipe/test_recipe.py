@@ -423,9 +423,20 @@ def test_null_restores_the_default(write: Write) -> None:
         ("scale", "scale: expected key=value, such as training.batch_size=8"),
         ("=3", "=3: expected key=value, such as training.batch_size=8"),
         ("a..b=3", "a..b=3: expected key=value, such as training.batch_size=8"),
-        ("scale=[1", "scale=[1: '[1' is not YAML; quote it"),
-        ("description=a: b: c", "description=a: b: c: 'a: b: c' is not YAML; quote it"),
-        ("seed=0b_", "seed=0b_: '0b_' is not YAML; quote it"),
+        (
+            "scale=[1",
+            "scale=[1: '[1' is not YAML (line 1, column 3: expected ',' or ']', but got "
+            "'<stream end>'); quote it",
+        ),
+        (
+            "description=a: b: c",
+            "description=a: b: c: 'a: b: c' is not YAML (line 1, column 5: mapping values are not "
+            "allowed here); quote it",
+        ),
+        (
+            "seed=0b_",
+            "seed=0b_: '0b_' is not YAML (invalid literal for int() with base 2: ''); quote it",
+        ),
         ("name.x=1", "name.x=1: 'x' cannot be set in the value 'small'"),
         (
             "data.train.augment.2=flip",
