@@ -21,7 +21,7 @@ from srkit.cli import (
     train,
     upscale,
 )
-from srkit.cli.output import fail, lasting_output
+from srkit.cli.output import fail, hide_background_tracebacks, lasting_output
 from srkit.errors import RecipeError, SrkitError, TrainingError
 
 #: How often a waiting thread looks again before it sleeps: about 0.2 ms.
@@ -55,6 +55,7 @@ def main() -> None:
     # spins for milliseconds, in which a second process could use its core.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    hide_background_tracebacks()
     with lasting_output():
         _run()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -77,6 +78,24 @@ def lasting_output() -> Iterator[None]:
         sys.stdout = before
         output.flush()
         output.detach()
+
+
+def hide_background_tracebacks() -> None:
+    """Print one line for a thread that fails, and nothing for an object that cannot be closed.
+
+    On a full disk, for instance, the threads of TensorBoard fail before the error is reported.
+    """
+    if os.environ.get("SRKIT_TRACEBACK"):
+        return
+    if threading.excepthook is threading.__excepthook__:  # unless another program, as in a test
+        threading.excepthook = _report_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = lambda unraisable: None
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    reason = " ".join(str(failure.exc_value).split()) or failure.exc_type.__name__
+    sys.stderr.write(f"warning: a background thread failed ({reason})\n")
 
 
 def new_console(*, stderr: bool = False) -> Console:

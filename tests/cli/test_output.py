@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import sys
+import threading
 from io import TextIOWrapper
 
-from srkit.cli.output import LastingOutput
+import pytest
+
+from srkit.cli.output import LastingOutput, hide_background_tracebacks
 
 
 def test_work_goes_on_when_nobody_reads_its_output() -> None:
@@ -31,3 +35,25 @@ def test_text_of_any_kind_is_printed() -> None:
         output.flush()
         assert content.getvalue() == expected
         output.detach()
+
+
+def test_failures_of_threads_and_destructors_are_no_tracebacks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    monkeypatch.delenv("SRKIT_TRACEBACK", raising=False)
+    hide_background_tracebacks()
+
+    class Unclosable:
+        def __del__(self) -> None:
+            raise OSError("full")
+
+    def fail() -> None:
+        raise OSError("No space\nleft")
+
+    Unclosable()
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    assert capsys.readouterr().err == "warning: a background thread failed (No space left)\n"
