@@ -59,13 +59,21 @@ class OpenVINONetwork(nn.Module):
             raise OutputError(f"{error}; run it by torch, without --engine") from error
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore ``(N, C, h, w)`` images: in bf16 under autocast, else in fp32."""
+        """Restore ``(N, C, h, w)`` images: in bf16 under autocast, else in fp32.
+
+        Raises
+        ------
+        OutputError
+            If OpenVINO returns nothing, as it does in bf16 on processors that cannot compute it.
+        """
         rounded = torch.is_autocast_enabled("cpu")
         with self._lock:
             if rounded not in self._runs:
                 self._runs[rounded] = self._compiled(rounded=rounded)
             sr = self._runs[rounded](lr)
         assert isinstance(sr, Tensor)
+        if not sr.numel():  # in bf16, where the processor has no AVX512
+            raise OutputError("OpenVINO cannot compute bf16 on this processor; use fp32")
         return sr
 
     def _cached_or_converted(self, model: Model) -> Run:

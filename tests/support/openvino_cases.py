@@ -203,3 +203,11 @@ def test_the_engines_are_measured(model: Model, cache: Path) -> None:
         f"{model.name}: run by {network.engine} (OpenVINO runs this network {ratio:.2f} times as "
         "fast as torch)"
     ]
+
+
+def test_an_empty_output_is_an_error(model: Model) -> None:
+    """OpenVINO returns one for bf16 on a processor without AVX512."""
+    network = OpenVINONetwork(model)
+    network._runs[True] = lambda lr: lr[..., :0]
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(OutputError, match="cannot compute"):
+        network(torch.rand(1, 3, 8, 8))
