@@ -60,16 +60,18 @@ class Tiff(Describing):
     def _read(self, path: Path, *, first: bool) -> list[Image]:
         from tifffile import TiffFile
 
-        from srkit_photos.formats.tiff_pages import images_of_file, with_exif
+        from srkit_photos.formats.tiff_log import logged_notes
+        from srkit_photos.formats.tiff_pages import images_of_file, with_exif, with_notes
 
         try:
-            with TiffFile(path) as file:
+            with logged_notes() as notes, TiffFile(path) as file:
                 images = images_of_file(path, file, first=first)
-                return [with_exif(path, images[0]), *images[1:]]
+                images[0] = with_exif(path, images[0])
         except DataError:
             raise
         except Exception as error:  # tifffile raises many kinds for a damaged file
             raise damaged(path, error) from error
+        return [with_notes(images[0], notes), *images[1:]]
 
     def write(self, path: Path, image: Image) -> None:
         """Write floats unchanged, or integers if the metadata have ``bits: 8`` or 16."""

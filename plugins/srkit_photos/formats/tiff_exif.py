@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -35,7 +36,8 @@ _ASCII = 2
 def read_exif(path: Path) -> bytes | None:
     """Return the EXIF of the first page of a file; None if there is none."""
     exif = PIL.Image.Exif()
-    with path.open("rb") as file:
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged tags, which tifffile reports, too
         header = _header(file)
         page = _directory(header)
         file.seek(page.next)

@@ -13,6 +13,7 @@ from srkit.interfaces import Image
 from srkit_photos.formats.array_windows import ArraySink, ArraySource, stored_shape
 from srkit_photos.formats.arrays import ORIENTATION, damaged
 from srkit_photos.formats.tiff_exif import add_directories
+from srkit_photos.formats.tiff_log import logged_notes
 from srkit_photos.formats.tiff_pages import (
     CLASSIC,
     has_virtual_pages,
@@ -42,6 +43,14 @@ def open_source(path: Path) -> ArraySource | None:
     DataError
         If it is damaged or does not contain a picture.
     """
+    with logged_notes() as notes:
+        source = _open_source(path)
+    if source is not None:
+        source.outline.metadata["notes"].extend(notes)
+    return source
+
+
+def _open_source(path: Path) -> ArraySource | None:
     try:
         file = TiffFile(path)
     except Exception as error:  # tifffile raises many kinds for a damaged file

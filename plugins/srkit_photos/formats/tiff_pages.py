@@ -322,6 +322,14 @@ def with_exif(path: Path, image: Image) -> Image:
     return replace(image, metadata={**image.metadata, **({"exif": exif} if exif else {})})
 
 
+def with_notes(image: Image, notes: list[str]) -> Image:
+    """Add notes for the user."""
+    if not notes:
+        return image
+    every = [*image.metadata.get("notes", []), *notes]
+    return replace(image, metadata={**image.metadata, "notes": every})
+
+
 def _left_out(page: TiffPage) -> list[str]:
     """Return the metadata of a page that are dropped."""
     tagged = [name for name, tags in LEFT_OUT.items() if any(tag in page.tags for tag in tags)]

@@ -241,9 +241,10 @@ def test_tiff_tags_that_are_reported(
         tifffile.imwrite(tmp_path / "a.tif", BYTES, photometric="rgb", extratags=extra)
         target = tmp_path / f"{tag}.tif"
         verb = "are" if name.endswith("s") else "is"
-        assert upscale_file(tmp_path / "a.tif", target, upscaler, formats) == [
-            f"its {name} {verb} dropped"
-        ]
+        notes = upscale_file(tmp_path / "a.tif", target, upscaler, formats)
+        assert notes[0] == f"its {name} {verb} dropped"
+        # tifffile reports in addition that some of these contents are not genuine.
+        assert all(each.startswith("not all of it can be read: ") for each in notes[1:])
         with tifffile.TiffFile(target) as file:
             assert tag not in file.pages[0].aspage().tags
 

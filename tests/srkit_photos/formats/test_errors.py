@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+from frames_setup import by_windows
 from PIL.ExifTags import Base
 from srkit_photos.formats.arrays import damaged
 from upscale_setup import FailedError, nearest_upscaler, upscale_file
@@ -42,6 +44,26 @@ BYTES = np.random.default_rng(5).integers(0, 256, (10, 14, 3), dtype=np.uint8)
 )
 def test_only_damaged_files_are_called_that(error: Exception, message: str) -> None:
     assert str(damaged(Path("a.png"), error)).startswith(f"a.png: {message}")
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_what_tifffile_logs_is_a_note(
+    tmp_path: Path, formats: Formats, capfd: pytest.CaptureFixture[str], windows: bool
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, BYTES[..., 0], metadata=None, software="somebody's program")
+    content = bytearray(path.read_bytes())
+    place = content.index(struct.pack("<HH", 305, 2))
+    content[place + 8 : place + 12] = struct.pack("<L", 10**9)  # beyond the end of the file
+    path.write_bytes(content)
+    with by_windows() if windows else nullcontext():
+        notes = upscale_file(path, tmp_path / "b.tif", nearest_upscaler(), formats)
+    (note,) = notes
+    assert note.startswith("not all of it can be read: <TiffTag.fromfile> raised TiffFileError(")
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "b.tif"), BYTES[..., 0].repeat(2, 0).repeat(2, 1)
+    )
+    assert capfd.readouterr() == ("", "")
 
 
 def test_raw_files_of_cameras(tmp_path: Path, formats: Formats) -> None:
