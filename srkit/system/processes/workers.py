@@ -109,7 +109,11 @@ def map_in_workers(
         generator=generator,
     )
     with killed_workers_explained():
-        for result in loader:
+        try:
+            results = iter(loader)  # which needs shared memory for semaphores
+        except OSError as error:
+            raise DataError(_not_shared(error)) from error
+        for result in results:
             if isinstance(result, _NotShared):
                 raise DataError(str(result))
             yield pickle.loads(result.content) if isinstance(result, _Packed) else result
@@ -174,14 +178,19 @@ def _pack(result: object) -> _Packed | _NotShared:
     except (RuntimeError, OSError) as error:
         if "shared memory" not in str(error) and not isinstance(error, OSError):
             raise
-        space = "shared memory"
-        with suppress(OSError):
-            space = f"/dev/shm, which has {shutil.disk_usage('/dev/shm').total / 1e6:.3g} MB"
-        reason = " ".join(str(error).split())
-        return _NotShared(
-            f"what worker processes read does not fit into {space} ({reason}); enlarge it, as with "
-            "docker run --shm-size=8g, or lower the number of workers (0 uses none)"
-        )
+        return _NotShared(_not_shared(error))
+
+
+def _not_shared(error: Exception) -> str:
+    """Return what an error about shared memory means, and what to do."""
+    space = "shared memory"
+    with suppress(OSError):
+        space = f"/dev/shm, which has {shutil.disk_usage('/dev/shm').total / 1e6:.3g} MB"
+    reason = " ".join(str(error).split())
+    return (
+        f"what worker processes read does not fit into {space} ({reason}); enlarge it, as with "
+        "docker run --shm-size=8g, or lower the number of workers (0 uses none)"
+    )
 
 
 def _unchanged(result: Result) -> Result:
