@@ -42,12 +42,7 @@ def atomic(path: Path) -> Iterator[Path]:
     OutputError
         If the file cannot be written, as on a full disk; an existing file is left unchanged.
     """
-    length = len(os.fsencode(path.name))
-    if length > LONGEST:
-        raise OutputError(
-            f"{path}: its name has {length} bytes, but a file system allows {LONGEST}; choose a "
-            "shorter name"
-        )
+    check_length(path)
     partial = path.with_name(f".{os.getpid()}{PARTIAL}{short_name(path.name)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +101,22 @@ def is_file_name(name: str) -> bool:
         False for ``nul.fits`` and ``a:b``, for instance.
     """
     return _REFUSED.fullmatch(name) is None
+
+
+def check_length(path: Path) -> None:
+    """Check that a file system accepts the name of a file.
+
+    Raises
+    ------
+    OutputError
+        If it is too long.
+    """
+    length = len(os.fsencode(path.name))
+    if length > LONGEST:
+        raise OutputError(
+            f"{path}: its name has {length} bytes, but a file system allows {LONGEST}; choose a "
+            "shorter name"
+        )
 
 
 def short_name(name: str) -> str:

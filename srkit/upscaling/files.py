@@ -20,6 +20,7 @@ from srkit.errors import OutputError, SrkitError
 from srkit.functional.resizing import resized_side
 from srkit.images._fidelity import check_size, check_values, what_is_lost
 from srkit.interfaces import Image, ImageFormat, PagedFormat
+from srkit.system.files import check_length
 from srkit.system.progress import progress_bars
 from srkit.upscaling.frames.files import (
     NO_LIMIT,
@@ -291,8 +292,9 @@ def _exists(target: Path, overwrite: bool) -> bool:
     Raises
     ------
     OutputError
-        If it can never be written: it is a folder or read-only.
+        If it can never be written: it is a folder or read-only, or its name is too long.
     """
+    check_length(target)
     if target.is_dir():
         raise OutputError(f"{target}: cannot be written (it is a folder); choose another name")
     if not target.exists():

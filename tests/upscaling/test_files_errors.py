@@ -220,3 +220,12 @@ def test_a_format_with_limited_sides(srkit: Srkit, tmp_path: Path) -> None:
         r"failed a\.png: SR would have 20000 x 4 pixels, but a \.webp file holds at most 16383 per "
         r"side; write \.png or \.tif, or choose a smaller scale",
     )
+
+
+def test_names_that_get_too_long(srkit: Srkit, tmp_path: Path) -> None:
+    _save(tmp_path / f"{'n' * 248}.png")
+    _save(tmp_path / f"{'m' * 249}.png")
+    done = srkit("upscale", ".", "-m", "nearest", "--scale", "2")
+    assert done.status == 1
+    assert f"{'m' * 249}_x2.png: its name has 256 bytes, but a file system allows 255" in done.out
+    assert (tmp_path / f"{'n' * 248}_x2.png").is_file()
