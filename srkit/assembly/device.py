@@ -18,7 +18,12 @@ from srkit.interfaces import Batch
 from srkit.recipe.recipe import Recipe
 from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
-from srkit.system.precision import DTYPES, Precision, fastest_precision
+from srkit.system.precision import (
+    DTYPES,
+    Precision,
+    fastest_precision,
+    trains_in_channels_last,
+)
 
 
 def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
@@ -30,7 +35,7 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
         If there are neither LR images nor a degradation, or if the degradation is for another size
         of pixels.
     """
-    batch = batch.to(device, memory_format(assembly))
+    batch = batch.to(device, memory_format(assembly, device))
     if batch.lr is not None or assembly.generator is None:
         return batch
     if assembly.degradation is None:
@@ -49,13 +54,18 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
     return replace(batch, lr=lr, factor=assembly.degradation.factor, variance=variance)
 
 
-def memory_format(assembly: Assembly) -> torch.memory_format:
+def memory_format(assembly: Assembly, device: torch.device) -> torch.memory_format:
     """Return the memory format in which the generator, or else the teacher, is faster.
 
-    Neither is built if both wait for runs that the recipe needs.
+    Neither is built if both wait for runs that the recipe needs. An assembly with training data is
+    trained.
     """
     leading: Any = assembly.generator or next(iter(assembly.teachers.values()), None)
     faster = leading is not None and leading.channels_last
+    if "train" in assembly.data:
+        faster = faster and trains_in_channels_last(
+            device, precision_on(assembly.recipe, device)[0]
+        )
     return torch.channels_last if faster else torch.contiguous_format
 
 
@@ -105,6 +115,6 @@ def autocast(assembly: Assembly, device: torch.device) -> torch.autocast:
 
 def move(assembly: Assembly, device: torch.device) -> None:
     """Move every network to the device, in the faster memory format."""
-    chosen: Any = memory_format(assembly)
+    chosen: Any = memory_format(assembly, device)
     for module in assembly.networks().values():
         module.to(device).to(memory_format=chosen)

@@ -75,7 +75,7 @@ def evaluate(
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
     networks = load_networks(assembly, run)
     move(assembly, process.device)
-    chosen: Any = memory_format(assembly)
+    chosen: Any = memory_format(assembly, process.device)
     for module in networks.values():
         module.to(process.device).to(memory_format=chosen).eval()
     if process.is_main_process:

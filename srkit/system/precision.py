@@ -13,10 +13,10 @@ Precision = Literal["fp32", "bf16", "fp16"]
 #: What autocast converts to. It is disabled for fp32, of which it would warn on MPS (torch 2.6).
 DTYPES: Final = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-#: Limits of ``ONEDNN_MAX_CPU_ISA`` below which oneDNN does not use the instructions for bf16.
-_WITHOUT_BF16 = frozenset(
-    ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
-)
+#: Limits of ``ONEDNN_MAX_CPU_ISA`` with which oneDNN does not use AVX-512.
+_WITHOUT_AVX512 = frozenset(("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"))
+#: Limits with which it does not use the instructions for bf16.
+_WITHOUT_BF16 = _WITHOUT_AVX512 | {"AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 @cache
@@ -45,17 +45,35 @@ def warn_of_precision(precision: str, device: torch.device) -> list[str]:
     return [f"bf16 is slow on this device ({reason}); auto takes {fastest}"]
 
 
+def trains_in_channels_last(device: torch.device, precision: Precision) -> bool:
+    """Return whether convolutions train at least as fast in channels_last as in contiguous memory.
+
+    oneDNN computes their gradients in fp32 slower with AVX2, although it restores images faster.
+    """
+    if device.type != "cpu" or precision != "fp32" or _is_arm():
+        return True
+    return _limit() not in _WITHOUT_AVX512 and torch.cpu._is_avx512_supported()
+
+
+def _is_arm() -> bool:
+    return platform.machine().lower() in ("aarch64", "arm64")
+
+
+def _limit() -> str:
+    """Return the instructions to which the user limits oneDNN."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
+
+
 def _of_processor() -> tuple[Precision, str]:
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", ""))
-    if limit.upper() in _WITHOUT_BF16:
-        return "fp32", f"oneDNN is limited to {limit.upper()}, without instructions for bf16"
+    limit = _limit()
+    if limit in _WITHOUT_BF16:
+        return "fp32", f"oneDNN is limited to {limit}, without instructions for bf16"
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return "fp32", "this build of torch lacks oneDNN, which computes bf16"
     if torch.cpu._is_avx512_bf16_supported():
         return "bf16", "the processor has instructions for it"
     # On x86 the answer of oneDNN is true of any AVX512; on ARM, of processors that compute bf16.
-    arm = platform.machine().lower() in ("aarch64", "arm64")
-    if arm and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if _is_arm() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return "bf16", "the processor has instructions for it"
     return "fp32", "the processor has no instructions for bf16"
 

@@ -93,7 +93,7 @@ def measure_compression(
         )
     move(assembly, process.device)
     for module in networks.values():
-        layout: Any = memory_format(assembly)
+        layout: Any = memory_format(assembly, process.device)
         module.to(process.device).to(memory_format=layout).eval()
     results, several = [], len(assembly.by_scale) > 1
     for part in assembly.by_scale.values():
