@@ -174,6 +174,7 @@ def test_real_pairs_are_written_unchanged(make_sky: Make, tmp_path: Path, worker
 def test_lr_is_degraded_as_in_an_evaluation(make_sky: Make, tmp_path: Path) -> None:
     class Assembly:
         generator, degradation = type("Net", (), {"channels_last": False}), Noise(scale=2)
+        data = ()
 
     make_sky({"pairs": False}, degradation="noise")
     loaded = evaluation_batches(Sky(pairs=False), range(3), 8, 5, 0)

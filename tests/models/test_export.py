@@ -146,6 +146,7 @@ def test_one_scale_of_several_is_exported(tmp_path: Path, registry: Registry) ->
     assert not any("x2" in key for key in model.generator.state_dict())
 
 
+@pytest.mark.slow
 def test_a_third_party_file(tmp_path: Path, registry: Registry) -> None:
     path = tmp_path / "compact.pth"
     torch.save({"params_ema": Compact(num_feat=8, num_conv=2, upscale=2).state_dict()}, path)

@@ -124,6 +124,7 @@ def test_the_predicted_uncertainty_is_part_of_the_graph(
     assert sigma.max() > 1.5 * sigma.min()  # or else a constant would do
 
 
+@pytest.mark.slow
 def test_the_metadata_of_an_onnx_file(tmp_path: Path, registry: Registry) -> None:
     model = open_model(save_seeing("psf", tmp_path / "seen.safetensors"), registry)
     facts = json.loads(json.dumps(facts_of(model)))

@@ -95,6 +95,7 @@ def chain(tmp_path: Path, undrawn_figures: None) -> Path:
     return write_recipe(transfer, tmp_path / "transfer.yaml")
 
 
+@pytest.mark.slow
 def test_a_chain_trains_what_it_needs_once(srkit: Srkit, chain: Path, tmp_path: Path) -> None:
     done = srkit("finetune", chain)
     assert (done.status, done.err) == (0, "")

@@ -72,6 +72,7 @@ def test_lpips_equals_the_formula(weights: Path) -> None:
     torch.testing.assert_close(similarity.LPIPS()(sr, batch(hr)), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_dists_equals_torchmetrics(weights: Path) -> None:
     sr, hr = images(0), images(1)
     found = similarity.DISTS()(sr, batch(hr))

@@ -56,12 +56,15 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
 def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     wait, end = os.pipe()
+    started, start = os.pipe()
     with locked(path, BUSY):
         child = os.fork()
         if child == 0:
+            os.write(start, b".")
             os.close(end)
             os.read(wait, 1)  # like a worker that outlives its parent
             os._exit(0)
+        os.read(started, 1)
         with pytest.raises(OutputError, match=r"^busy$"), locked(path, BUSY):
             pass
         (lock,) = locks._held
@@ -73,7 +76,8 @@ def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
             pass
     os.close(end)
     assert os.waitpid(child, 0)[1] == 0
-    os.close(wait)
+    for descriptor in (wait, started, start):
+        os.close(descriptor)
 
 
 def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:

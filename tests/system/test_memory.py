@@ -59,6 +59,7 @@ def found() -> list[list[int]]:
     return peaks_and_faults
 
 
+@pytest.mark.slow
 def test_peak_memory(found: list[list[int]]) -> None:
     nothing, within, since = found[0]
     assert nothing < 20 * MB, "memory that was in use before does not count"

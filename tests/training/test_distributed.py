@@ -66,6 +66,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pictures(tmp_path_factory.mktemp("data") / "pictures", count=7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_train_as_one(
     kind: str, pictures: Path, tmp_path: Path, registry: Registry

@@ -115,6 +115,7 @@ def test_the_random_numbers_of_a_step_are_the_same_after_a_resume(
     assert_same_end(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_bit_for_bit(
     whole: tuple[str, Tree, Path], tmp_path: Path, registry: Registry
 ) -> None:

@@ -181,6 +181,7 @@ def test_data_without_masks_cannot_train_a_segmentation_network(
         run(tree, tmp_path / "run", registry)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn_figures")
 def test_a_generator_is_trained_by_detections_and_embeddings(
     tmp_path: Path, registry: Registry

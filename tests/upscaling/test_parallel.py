@@ -125,6 +125,7 @@ def windows_of(frame: Path, target: Path, request: Request, pool: LocalPool | No
         return upscale_files(jobs, upscaler, Console(file=io.StringIO()))
 
 
+@pytest.mark.slow
 def test_windows_are_the_same_as_by_one_process(frame: Path, tmp_path: Path) -> None:
     work = Request(model="sky_x2", size=Size(2), tile=32, self_ensemble=True)
     summary = windows_of(frame, tmp_path / "alone.npy", work, None)

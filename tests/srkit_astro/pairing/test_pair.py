@@ -54,6 +54,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_offset_is_recovered_and_corrected(made: Path) -> None:
     """Every offset is recovered to a tenth of an LR pixel; RA increases to the left."""
     found = rows(made / "out/pairs.csv")

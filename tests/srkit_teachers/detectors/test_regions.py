@@ -54,6 +54,7 @@ def batch_of(images: Tensor) -> Batch:
     return Batch(["a"] * len(images), images, [0] * len(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [SMALL, "fasterrcnn_resnet50_fpn_v2"])
 def test_regions_and_their_outputs_equal_torchvision(model: str, tmp_path: Path) -> None:
     plain = make_few(model)

@@ -152,6 +152,7 @@ def test_killed_sweep_is_resumed_and_a_failed_variant_is_reported(
     assert 'href="variants/long/evaluation/report.html"' in page
 
 
+@pytest.mark.slow
 def test_needs_are_trained_once_and_not_changed(
     srkit: Srkit, here: None, pictures: Path, tmp_path: Path
 ) -> None:
@@ -307,6 +308,7 @@ def test_last_step_while_a_run_is_writing(tmp_path: Path) -> None:
     assert last_step(records) == read_records(records)[-1]["step"]
 
 
+@pytest.mark.slow
 def test_networks_of_several_scales(
     srkit: Srkit, here: None, pictures: Path, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ SPACE = {
 # --- the command --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_search_is_resumed(
     srkit: Srkit, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
