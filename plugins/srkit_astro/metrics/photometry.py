@@ -69,8 +69,11 @@ class ApertureFluxError(RadiusMetric):
         places = _inside(sources, radius)
         if not len(places):
             return math.nan
-        aperture = CircularAperture(places, radius)
-        fluxes = (aperture.do_photometry(image)[0] for image in (sr - sources.sky, sources.image))
+        masks = CircularAperture(places, radius).to_mask(method="exact")
+        fluxes = (
+            np.array([mask.multiply(image).sum() for mask in masks])
+            for image in (sr - sources.sky, sources.image)
+        )
         return mean_of_defined([magnitudes(s, h) for s, h in zip(*fluxes, strict=True)])
 
 

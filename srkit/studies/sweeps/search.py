@@ -159,11 +159,16 @@ def _check(search: SearchSpec, setup: SweepSetup) -> MetricInfo:
 
 def _open_study(search: SearchSpec, objective: MetricInfo, setup: SweepSetup) -> Study:
     import optuna
+    from sqlalchemy.pool import NullPool
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Without a pool, no connection keeps the file open until it is collected as garbage.
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{setup.folder / FILE}", engine_kwargs={"poolclass": NullPool}
+    )
     study = optuna.create_study(
         study_name=setup.base.name,
-        storage=f"sqlite:///{setup.folder / FILE}",
+        storage=storage,
         direction="maximize" if objective.higher_is_better else "minimize",
         load_if_exists=True,
     )
