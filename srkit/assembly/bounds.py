@@ -64,7 +64,7 @@ def bounded(options: Mapping[str, Any]) -> Iterator[None]:
         yield
     except (MemoryError, OverflowError) as error:
         raise TooLargeError(f"exceeds the memory of this machine{advice}") from error
-    except RuntimeError as error:
+    except RuntimeError as error:  # torch has no type of its own for these
         if not any(text in str(error) for text in ("allocate", "overflow", "Overflow")):
             raise
         raise TooLargeError(f"exceeds the memory of this machine{advice}") from error
@@ -76,7 +76,10 @@ def bounded(options: Mapping[str, Any]) -> Iterator[None]:
 def try_without_memory(
     factory: Callable[..., Any], options: Mapping[str, Any], supplied: Mapping[str, Any]
 ) -> None:
-    """Build a network with options from 1000 on without memory, within :func:`bounded`."""
+    """Build a network with options from 1000 on without memory, within :func:`bounded`.
+
+    Numbers may be nested in lists; smaller ones cannot exceed memory, and need no second network.
+    """
     if not re.search(r"\d{4}|[eE]\+?\d", str(dict(options))):
         return
     try:
@@ -84,7 +87,7 @@ def try_without_memory(
             build(factory, options, **supplied)
     except TooLargeError:
         raise
-    except Exception:
+    except Exception:  # of a network that cannot be built this way; building it reports the others
         pass
 
 

@@ -30,7 +30,7 @@ codecs.register_error("srkit", _encode_any)
 class LastingOutput(TextIOWrapper):
     """Standard output that accepts any text, also after its reader has ended.
 
-    Long work goes on if what it prints is read by ``head``; its results are in files. Windows may
+    Long work continues although ``head`` has stopped reading; its results are in files. Windows may
     encode it in cp1252, which has no arrows.
 
     Parameters

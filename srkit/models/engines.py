@@ -44,14 +44,15 @@ def fastest_engine(model: Model, network: nn.Module, precision: Precision) -> tu
         Its network, as torch runs it.
     precision
         In which the engines are compared.
-
     """
     if any(find_spec(name) is None for name in ("openvino", "onnx", "onnxscript")):
         return "torch", "OpenVINO is not installed: pip install 'srkit[openvino]'"
     path = cache_folder() / "engines" / f"{_digest_of(model, precision)}.json"
     try:
-        seconds = _kept(path) or _measure(model, network, precision)
-        write_file(path, json.dumps(seconds))
+        seconds = _kept(path)
+        if seconds is None:
+            seconds = _measure(model, network, precision)
+            write_file(path, json.dumps(seconds))
     except SrkitError as error:
         return "torch", f"OpenVINO cannot run this network: {error}"
     ratio = seconds["torch"] / seconds["openvino"]

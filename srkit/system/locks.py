@@ -22,6 +22,7 @@ def _let_go() -> None:
     outlives its killed parent would keep it.
     """
     for lock in _held:
+        # filelock has no function that closes a lock without releasing it for the parent, too.
         descriptor = lock._context.lock_file_fd
         if descriptor is not None:
             os.close(descriptor)

@@ -41,7 +41,8 @@ from srkit.system.processes.signals import deferred_signals
 from srkit.system.processes.workers import killed_workers_explained
 from srkit.training.monitor import Monitor, read_records
 from srkit.training.optimisers import learning_rate_factor
-from srkit.training.run import Run, only_run, start
+from srkit.training.run import Run, start
+from srkit.training.run_folder import only_run
 from srkit.training.turns import Restored, Turn
 
 #: Keys of a recipe that are not settings by which runs are compared.

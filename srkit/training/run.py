@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-import platform
-import subprocess
-import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import yaml
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
@@ -36,16 +29,15 @@ from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
 from srkit.recipe.values import Length
-from srkit.system.files import is_partial, remove_partials, write_file
-from srkit.system.folders import LOCK
-from srkit.system.locks import locked
+from srkit.system.files import is_partial, remove_partials
 from srkit.system.precision import warn_of_precision
 from srkit.training.meter import Meter
 from srkit.training.monitor import Monitor
 from srkit.training.rehearsal import rehearse
+from srkit.training.run_folder import open_folder, versions
 from srkit.training.turns import make_turns
 from srkit.weights.checkpoints import Checkpoint, load, pack_optimiser, save, unpack_optimiser
-from srkit.weights.runs import ENVIRONMENT, is_run
+from srkit.weights.runs import is_run
 from srkit.weights.transfer import warm_start
 
 
@@ -296,24 +288,6 @@ def _may_rest(network: object, assembly: Assembly) -> bool:
     return network in assembly.teachers.values()
 
 
-@contextmanager
-def only_run(folder: Path) -> Iterator[None]:
-    """Lock a run folder, so that a single process writes to it; remove it if it stays empty.
-
-    Raises
-    ------
-    TrainingError
-        If another process trains in it.
-    """
-    busy = TrainingError(f"{folder}: another process is training here; wait until it ends")
-    try:
-        with locked(folder / LOCK, busy):
-            yield
-    finally:
-        with suppress(OSError):
-            folder.rmdir()
-
-
 def fingerprints(assembly: Assembly) -> dict[str, str]:
     """Return a digest of each data set that decides a training, if its files can change."""
     sources = {f"data.{split}": data for split, data in assembly.data.items() if split != "test"}
@@ -367,7 +341,7 @@ def start(
     if resume and process.is_main_process:
         remove_partials(folder)  # of processes that were killed
     if checkpoint is None:
-        _open_folder(run, resume)
+        open_folder(folder, assembly, process, resume=resume)
     else:
         if not allow_changed_data:
             _check_data(run, checkpoint)
@@ -438,32 +412,6 @@ def _check_data(run: Run, checkpoint: Checkpoint) -> None:
         )
 
 
-def _open_folder(run: Run, resume: bool) -> None:
-    """Write everything that is needed to repeat the run to its folder."""
-    folder, process = run.folder, run.process
-    if not resume and folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
-        raise TrainingError(
-            f"{folder}: already contains a run; continue it with --resume or choose another --out"
-            if is_run(folder)
-            else f"{folder}: contains files that srkit train did not write; choose another --out"
-        )
-    process.wait_for_everyone()  # all have looked before one writes
-    if not process.is_main_process:
-        return
-    recipe = yaml.safe_dump(run.recipe.dump(), sort_keys=False, allow_unicode=True)
-    environment = {
-        "command": sys.argv,
-        "seed": run.recipe.seed,
-        "git": git_state(),
-        "versions": versions(run.assembly),
-        "platform": platform.platform(),
-        "device": str(process.device),
-        "processes": process.num_processes,
-    }
-    write_file(folder / ENVIRONMENT, json.dumps(environment, indent=2))
-    write_file(folder / "recipe.yaml", recipe)
-
-
 def _keep_answers(run: Run) -> None:
     """Keep the answers of frozen classifiers on HR, if no image changes from epoch to epoch.
 
@@ -490,23 +438,3 @@ def _keep_answers(run: Run) -> None:
             f"teachers.{name}: its answers on HR are kept in {kept.path}, at most "
             f"{kept.bytes / 1e9:.2g} GB"
         )
-
-
-def versions(assembly: Assembly) -> dict[str, str]:
-    """Return the versions of Python, the libraries and the distributions of the plugins."""
-    libraries = ("srkit", "torch", "torchvision", "timm", "accelerate", "numpy", "safetensors")
-    found = {"python": platform.python_version()}
-    return found | {name: version(name) for name in libraries} | assembly.distributions
-
-
-def git_state() -> dict[str, Any] | None:
-    """Return the commit of the working folder and whether it is changed; None without git."""
-    commands = (["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain"])
-    try:
-        commit, status = (
-            subprocess.run(command, capture_output=True, check=True).stdout.decode(errors="replace")
-            for command in commands
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return {"commit": commit.strip(), "changed": bool(status.strip())}

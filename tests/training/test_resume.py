@@ -34,7 +34,7 @@ from srkit.interfaces import Batch
 from srkit.recipe.recipe import load_recipe
 from srkit.recipe.trees import merge
 from srkit.system.files import PARTIAL
-from srkit.training.run import only_run
+from srkit.training.run_folder import only_run
 from srkit.weights.checkpoints import load, save
 
 TRAINABLE: dict[str, Any] = {

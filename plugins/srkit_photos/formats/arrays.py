@@ -96,6 +96,7 @@ def damaged(path: Path, error: Exception) -> DataError:
         return DataError(f"{path}: cannot be read ({error.strerror or error})")
     if isinstance(error, MemoryError):
         return DataError(f"{path}: does not fit into memory ({reason})")
+    # Pillow raises NotImplementedError for variants of a format that it does not decode.
     unsupported = isinstance(error, NotImplementedError) or _UNSUPPORTED.search(str(error))
     if unsupported:
         return DataError(

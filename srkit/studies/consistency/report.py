@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from srkit.images._fidelity import limits_of
 from srkit.interfaces import CalibratedFormat, Image, LimitedFormat, SkyFormat
 from srkit.report._tables import strict
 from srkit.report.plotting import png
+from srkit.report.writer import ReportWriter
 from srkit.studies.consistency.figures import residual_figure
 from srkit.studies.consistency.forward_model import forward_model
 from srkit.studies.consistency.measure import Check, check
@@ -137,7 +137,7 @@ def _write(job: Job, base: Path, pages: Sequence[_Page]) -> dict[str, Any]:
         "residual": _write_residuals(job, base, pages),
         "pages": [_tree(page) for page in pages],
     }
-    _write_json(base.with_name(f"{base.name}_check.json"), tree)
+    ReportWriter(base.parent).json(f"{base.name}_check.json", tree)
     return tree
 
 
@@ -239,15 +239,11 @@ def _summarise(jobs: Sequence[Job], trees: list[dict[str, Any]], console: Consol
 
     trees = sorted(trees, key=unsupported, reverse=True)
     folder = Path(commonpath([job.target.path.parent.resolve() for job in jobs]))
-    path = _write_json(folder / "check.json", trees)
+    path = folder / "check.json"
+    ReportWriter(folder).json(path.name, trees)
     doubtful = [tree for tree in trees if unsupported(tree)[0] > 0]
     text = f"checked {len(trees)}, of which {len(doubtful)} are not supported everywhere: {path}"
     console.print(text, highlight=False, soft_wrap=True)
     for tree in doubtful[:NAMED]:
         text = f"{unsupported(tree)[0]:8.2%} {escape(tree['input'])}"
         console.print(text, highlight=False, soft_wrap=True)
-
-
-def _write_json(path: Path, tree: object) -> Path:
-    text = json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)
-    return write_file(path, (text + "\n").encode("utf-8", "backslashreplace"))

@@ -18,7 +18,7 @@ CARDS = {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "CRPIX1": 3.0, "CRP
 CARDS |= {"CRVAL1": 10.0, "CRVAL2": 20.0, "CD1_1": -1e-4, "CD2_2": 1e-4, "A_ORDER": 2}
 CARDS |= {"B_ORDER": 2, "A_2_0": 1e-5, "BUNIT": "ADU", "MAGZERO": 25.0, "DATASEC": "[1:8,1:8]"}
 CARDS |= {"SATURATE": 600, "SECPIX": "0.3", "FWHM": 3.0, "LTV1": 3.0, "PV1_1": 1.0, "NODATA": -9}
-#: Values that are written in place of others, and keywords that are written in place of others.
+#: Values that replace the value of a card, and keywords that replace its keyword.
 VALUES = ["'abc'", "T", "NaN", "1E400", "-1", "0", "99999999999", "1.0.0", "'1'", "(1,2)", "1d3"]
 VALUES += ["[1:2]", "'[5:1,8:1]'", "'mag'", "'K_CMB'", "-0.0", "'RA---XYZ'", "1 / x", "''", " "]
 KEYS = ["BLANK", "BZERO", "BSCALE", "CPDIS1", "D2IMDIS1", "PS1_0", "WCSAXES", "PC1_3", "CTYPE3"]

@@ -29,7 +29,7 @@ BYTES = np.random.default_rng(5).integers(0, 256, (10, 14, 3), dtype=np.uint8)
         (OSError(errno.EIO, os.strerror(errno.EIO)), "cannot be read (Input/output error)"),
         (MemoryError("2 GiB"), "does not fit into memory (MemoryError: 2 GiB)"),
         (
-            NotImplementedError("chroma"),
+            NotImplementedError("chroma"),  # as Pillow raises it
             "is of a kind that cannot be decoded (NotImplementedError: chroma); convert it to",
         ),
         (
