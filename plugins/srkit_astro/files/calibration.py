@@ -121,32 +121,31 @@ def zero_point(header: Header) -> float | None:
     return None
 
 
-def zero_point_of_pixels(header: Header, side: float | None) -> float | None:
-    """Return the AB magnitude of the flux in a pixel whose surface brightness is one unit.
+def pixel_area(header: Header, side: float | None) -> u.Quantity | None:
+    """Return the solid angle of a pixel; None if it is unknown.
 
     Parameters
     ----------
     header
-        The header; ``PIXAR_SR`` or ``PIXAR_A2`` state the area of a pixel.
+        The header; ``PIXAR_SR`` or ``PIXAR_A2`` state the area.
     side
         The side of a pixel in arcsec, if the header does not state the area.
-
-    Returns
-    -------
-    float or None
-        None if the unit is not one of flux density per solid angle, such as MJy / sr.
     """
-    meaning = _unit(header)
-    if meaning is None or not (meaning.unit * u.sr).is_equivalent(u.Jy):
-        return None
     for key, unit in (("PIXAR_SR", u.sr), ("PIXAR_A2", u.arcsec**2)):
         if key in header:
-            area = _positive(header, key) * unit
-            break
-    else:
-        if side is None:
-            return None
-        area = side**2 * u.arcsec**2
+            return _positive(header, key) * unit
+    return None if side is None else side**2 * u.arcsec**2
+
+
+def zero_point_of_pixels(header: Header, area: u.Quantity | None) -> float | None:
+    """Return the AB magnitude of the flux in an area whose surface brightness is one unit.
+
+    None if the area is unknown, or the unit is not one of flux density per solid angle, such as
+    MJy / sr.
+    """
+    meaning = _unit(header)
+    if meaning is None or area is None or not (meaning.unit * u.sr).is_equivalent(u.Jy):
+        return None
     return float((meaning.unit * area).to_value(u.ABmag))
 
 

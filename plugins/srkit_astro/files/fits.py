@@ -71,6 +71,7 @@ class Fits:
         """
         from srkit_astro.files.calibration import (
             physical_type,
+            pixel_area,
             zero_point,
             zero_point_of_pixels,
         )
@@ -85,8 +86,8 @@ class Fits:
             try:
                 found["zero_point"] = zero_point(header)
                 if found["zero_point"] is None:
-                    side = found["pixel_scale"]
-                    found["zero_point"] = zero_point_of_pixels(header, side)
+                    area = pixel_area(header, found["pixel_scale"])
+                    found["zero_point"] = zero_point_of_pixels(header, area)
             except DataError as error:  # only some models need it, and the user may state it
                 found["zero_point_error"] = str(error)
         known = {name: value for name, value in found.items() if value is not None}

@@ -29,6 +29,7 @@ RULES = (
     Rule(r"PIXSCALE|PIXSCAL[12XY]|PXSCAL[12]|PIXSCL|PIXELSCL|PSCALE|IDCSCALE", "side"),
     Rule(r"SECPIX[12XY]?|SCALE|D\d{3}SCAL|IM_SCALE", "side"),
     Rule(r"[XY]PIXSZ|[XY]PIXSIZE|PIXSIZE[12XY]?|PIXSZ[12XY]|[XY]PIXELSZ", "side"),
+    Rule(r"D\d{3}OU(XC|YC|NX|NY)", "any", "of the drizzled image"),
     Rule(r"CDELT[XY]|CDELTM[12]|[XY]DELT|[XY]INC", "side"),
     Rule(r"PIXAR_A2|PIXAR_SR|PIXAREA", "area"),
     Rule(r"[XY]REFPIX|REFPIX[12XY]", "position"),
@@ -47,6 +48,8 @@ RULES = (
     Rule(r"(CCD)?[XY]BIN(NING)?|BINNING|BIN[XY]|CCDSUM|CCDBIN[12]", "any", "no binning in SR"),
     Rule(r"BINAXIS[12]|[HV]BIN", "any", "no binning in SR"),
 )
+#: What does not apply to a part of an image: places in the whole, and its statistics.
+_OF_THE_WHOLE = ("position", "offset", "section", "text", "number")
 _PATTERNS = [(re.compile(rule.keys), rule) for rule in RULES]
 _SECTION = re.compile(r"\s*\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]\s*")
 
@@ -83,10 +86,7 @@ def update(header: Header, scale: float, *, flux: bool) -> list[str]:
         return []
     changed: list[str] = []
     removed: dict[str, list[str]] = {}
-    for key in dict.fromkeys(header):
-        rule = next((rule for found, rule in _PATTERNS if found.fullmatch(key)), None)
-        if rule is None:
-            continue
+    for key, rule in _ruled(header):
         value = _changed(header, key, rule.change, scale, flux)
         if value is None:
             header.remove(key, remove_all=True)
@@ -101,6 +101,38 @@ def update(header: Header, scale: float, *, flux: bool) -> list[str]:
     listed = "; ".join(f"{', '.join(keys)} ({why})" for why, keys in removed.items())
     header.add_history(f"Removed, not valid for the new pixels: {listed}.")
     return [f"header keywords that are not valid for SR are removed: {listed}"]
+
+
+def convert_part(header: Header, factor: float) -> None:
+    """Change the keywords of `RULES` for a part of an image whose values are multiplied.
+
+    Levels and noise are multiplied by `factor`, too; places in the whole image and its statistics
+    are removed. Every change is added to the header's ``HISTORY``.
+    """
+    changed, removed = [], []
+    for key, rule in _ruled(header):
+        number = _number(header[key])
+        if rule.change in _OF_THE_WHOLE:
+            header.remove(key, remove_all=True)
+            removed.append(key)
+        elif rule.change in ("level", "noise") and number is not None and factor != 1:
+            header[key] = number * factor
+            changed.append(key)
+    for what, keys in (
+        ("Converted to the unit", changed),
+        ("Removed, of the whole image", removed),
+    ):
+        if keys:
+            header.add_history(f"{what}: {', '.join(keys)}.")
+
+
+def _ruled(header: Header) -> list[tuple[str, Rule]]:
+    """List the keywords of a header that a rule applies to."""
+    found = [
+        (key, next((rule for pattern, rule in _PATTERNS if pattern.fullmatch(key)), None))
+        for key in dict.fromkeys(header)
+    ]
+    return [(key, rule) for key, rule in found if rule is not None]
 
 
 def _changed(header: Header, key: str, change: Change, scale: float, flux: bool) -> object:

@@ -92,6 +92,33 @@ def with_wcs_of(image: Header, plane: Header) -> Header:
     return result
 
 
+def cut_out(header: Header, left: int, top: int) -> Header:
+    """Return the header of the part of an image whose first pixel is in these column and row.
+
+    Every WCS of the header is shifted, and IRAF's ``LTV``.
+    """
+    result = header.copy()
+    shifts = (("1", left), ("2", top))
+    for version in _versions(header):
+        for axis, shift in shifts:
+            key = f"CRPIX{axis}{version}"
+            result[key] = result.get(key, 0.0) - shift
+    if any(re.fullmatch(r"LTV[12]|LTM[12]_[12]", key) for key in header):
+        for axis, shift in shifts:
+            result[f"LTV{axis}"] = result.get(f"LTV{axis}", 0.0) - shift
+    return result
+
+
+def primary_only(header: Header) -> Header:
+    """Copy a header with its primary WCS alone, without alternatives and detector pixels."""
+    result = header.copy()
+    for key in [key for key in header if _WCS.fullmatch(key)]:
+        alternative = key[-1].isalpha() and "." not in key and _WCS.fullmatch(key[:-1])
+        if alternative or key.startswith("LT"):
+            result.remove(key, ignore_missing=True, remove_all=True)
+    return result
+
+
 def missing_table(header: Header, tables: Tables) -> str | None:
     """Return the keyword of a distortion that astropy cannot apply, as without its table."""
     names = {table.name for table in tables}

@@ -10,7 +10,15 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from srkit_astro.extra import needs
-from srkit_astro.files.wcs import celestial, subdivided
+from srkit_astro.files.keywords import update
+from srkit_astro.files.wcs import (
+    celestial,
+    cut_out,
+    pixel_scale_of,
+    primary_only,
+    subdivided,
+    with_wcs_of,
+)
 from srkit_astro.pairing.sky_images import SkyImage
 
 with needs("reproject"):
@@ -23,11 +31,7 @@ def cut(image: SkyImage, top: int, left: int, size: int) -> SkyImage:
     :class:`astropy.nddata.Cutout2D` would shift the WCS alone, not the keywords of the header.
     """
     inside = (slice(top, top + size), slice(left, left + size))
-    header = image.header.copy()
-    for key, shift in (("1", left), ("2", top)):
-        header[f"CRPIX{key}"] = header.get(f"CRPIX{key}", 0.0) - shift
-        if f"LTV{key}" in header:
-            header[f"LTV{key}"] -= shift
+    header = cut_out(image.header, left, top)
     wcs = celestial(header)
     assert wcs is not None
     return replace(
@@ -62,12 +66,15 @@ def project(
     Returns
     -------
     SkyImage
-        ``(scale h, scale w)``; pixels of which any part is bad or outside `source` are bad.
+        ``(scale h, scale w)``; pixels of which any part is bad or outside `source` are bad. The
+        header is that of `source`, with the WCS of the grid.
     """
     height, width = (scale * side for side in lr.values.shape)
-    header = subdivided(lr.header, scale)
-    wcs = celestial(header)
+    grid = primary_only(subdivided(lr.header, scale))
+    wcs = celestial(grid)
     assert wcs is not None
+    header = with_wcs_of(grid, source.header)
+    update(header, source.pixel_scale / pixel_scale_of(wcs), flux=True)
     shifted = wcs.deepcopy()
     # Sample the source at its own coordinates, which are wrong by the offset.
     shifted.wcs.crpix += scale * np.array([offset[1], offset[0]])

@@ -11,9 +11,15 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from srkit.errors import DataError
-from srkit_astro.files.calibration import ZERO_POINTS, physical_type
+from srkit_astro.files.calibration import (
+    ZERO_POINTS,
+    physical_type,
+    pixel_area,
+    zero_point_of_pixels,
+)
 from srkit_astro.files.calibration import zero_point as stated_zero_point
 from srkit_astro.files.fits import Fits, bad_pixels
+from srkit_astro.files.keywords import convert_part
 from srkit_astro.files.wcs import celestial, pixel_scale_of
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
 
@@ -86,7 +92,7 @@ def read_sky_image(path: Path, zero_point: float | None, option: str) -> SkyImag
     Parameters
     ----------
     path
-        A FITS file with flux per pixel.
+        A FITS file with flux per pixel, or flux density per solid angle.
     zero_point
         AB magnitude of one unit of its values; overrides the header.
     option
@@ -95,8 +101,8 @@ def read_sky_image(path: Path, zero_point: float | None, option: str) -> SkyImag
     Raises
     ------
     DataError
-        If the file is missing, contains several bands or surface brightness, or has no celestial
-        WCS or no zero point.
+        If the file is missing, contains several bands or another level, or has no celestial WCS or
+        no zero point.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -106,18 +112,13 @@ def read_sky_image(path: Path, zero_point: float | None, option: str) -> SkyImag
         raise DataError(f"{path}: contains {len(image.pixels)} planes; expected one band")
     try:
         wcs = celestial(header)
-        per_area = physical_type(header) == "surface_brightness"
-        zero_point = stated_zero_point(header) if zero_point is None else zero_point
+        zero_point = _zero_point(header, wcs, zero_point)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if wcs is None:
         raise DataError(
             f"{path}: has no celestial WCS (such as CTYPE1 = RA---TAN, CTYPE2 = DEC--TAN); solve "
             "its astrometry first"
-        )
-    if per_area:
-        raise DataError(
-            f"{path}: BUNIT is '{header['BUNIT']}', a surface brightness; expected flux per pixel"
         )
     if zero_point is None:
         raise DataError(
@@ -127,19 +128,43 @@ def read_sky_image(path: Path, zero_point: float | None, option: str) -> SkyImag
     factor = 10 ** (0.4 * (ZERO_POINT - zero_point))
     bad = bad_pixels(image)[0].numpy()
     variance, mask = (image.metadata.get(name) for name in ("variance", "mask"))
+    if mask is not None:
+        convert_part(image.metadata["mask_header"], 1)
     return SkyImage(
         path,
         np.where(bad, 0.0, factor * image.pixels[0].double().numpy()),
         bad,
         None if variance is None else factor**2 * variance[0].double().numpy(),
         None if mask is None else (mask[0].long().numpy(), image.metadata["mask_header"]),
-        _at_zero_point(header),
+        _at_zero_point(header, factor),
         wcs,
     )
 
 
-def _at_zero_point(header: Header) -> Header:
+def _zero_point(header: Header, wcs: WCS | None, given: float | None) -> float | None:
+    """Return the AB magnitude of the flux in a pixel whose value is 1, if it is known.
+
+    Raises
+    ------
+    DataError
+        If the values are a level whose flux in a pixel is unknown, such as Jy / beam.
+    """
+    if physical_type(header) != "surface_brightness":
+        return stated_zero_point(header) if given is None else given
+    side = None if wcs is None else pixel_scale_of(wcs)
+    point = zero_point_of_pixels(header, pixel_area(header, side))
+    if point is None and wcs is not None:
+        raise DataError(
+            f"BUNIT is '{header['BUNIT']}', a level; expected flux per pixel, or flux density per "
+            "solid angle such as MJy / sr"
+        )
+    return point if given is None else given
+
+
+def _at_zero_point(header: Header, factor: float) -> Header:
+    """Return the header for values in :data:`UNIT`, which are multiplied by the factor."""
     header = header.copy()
+    convert_part(header, factor)
     for key in (*ZERO_POINTS, "FLUXMAG0", "PHOTFLAM", "PHOTPLAM", "PHOTZPT", "BUNIT"):
         header.remove(key, ignore_missing=True, remove_all=True)
     header["BUNIT"] = (UNIT, "flux per pixel")

@@ -13,7 +13,14 @@ from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.interfaces import Sample
-from srkit_astro.files.calibration import PhysicalType, per_lr_area, physical_type, zero_point
+from srkit_astro.files.calibration import (
+    PhysicalType,
+    per_lr_area,
+    physical_type,
+    pixel_area,
+    zero_point,
+    zero_point_of_pixels,
+)
 from srkit_astro.files.masked_images import MaskedImage, fill_bad_pixels, read_masked_image
 from srkit_astro.files.wcs import celestial, pixel_scale
 from srkit_astro.instruments.cameras import UNIT
@@ -99,7 +106,7 @@ class PairReader:
         lr, hr = read_masked_image(files.lr), read_masked_image(files.hr)
         check_sizes(lr, hr, self.scale)
         pixel = hr_pixel_scale(lr, hr, self.scale) or self.pixel_scale
-        unit, points = self._calibrate(lr, hr)
+        unit, points = self._calibrate(lr, hr, pixel)
         target = self.zero_point if self.zero_point is not None else points[0]
         found = CommonProperties(len(lr.values), unit, target, pixel)
         common = found if common is None else check_common(hr.path, found, common)
@@ -155,11 +162,21 @@ class PairReader:
             )
         return found
 
-    def _calibrate(self, lr: MaskedImage, hr: MaskedImage) -> tuple[str, list[float | None]]:
+    def _calibrate(
+        self, lr: MaskedImage, hr: MaskedImage, pixel: float | None
+    ) -> tuple[str, list[float | None]]:
         """Return the unit of the values, and the zero points of LR and HR: both or neither."""
         given = (self.lr_zero_point, self.hr_zero_point)
+        side = None if pixel is None else pixel * self.scale
+        area = _from_header(lr, lambda header: pixel_area(header, side))
+
+        def stated(header: Header) -> float | None:
+            found = zero_point(header)
+            # HR becomes flux per area of an LR pixel.
+            return zero_point_of_pixels(header, area) if found is None else found
+
         points = [
-            _from_header(image, zero_point) if point is None else point
+            _from_header(image, stated) if point is None else point
             for image, point in zip((lr, hr), given, strict=True)
         ]
         units = [_unit(image.header) for image in (lr, hr)]

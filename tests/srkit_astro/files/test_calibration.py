@@ -8,6 +8,7 @@ from astropy.io.fits import Header
 from srkit_astro.files.calibration import (
     per_lr_area,
     physical_type,
+    pixel_area,
     to_file_values,
     type_of_values,
     zero_point,
@@ -133,7 +134,8 @@ def test_total_flux_is_conserved(scale: int) -> None:
 def test_zero_points_of_surface_brightness(
     cards: dict[str, object], side: float | None, expected: float | None
 ) -> None:
-    found = zero_point_of_pixels(_header(**cards), side)
+    header = _header(**cards)
+    found = zero_point_of_pixels(header, pixel_area(header, side))
     assert found == pytest.approx(expected, abs=1e-3)
 
 

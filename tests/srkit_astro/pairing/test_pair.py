@@ -213,8 +213,9 @@ def full(folder: Path) -> dict[str, Any]:
             "DEC--TAN); solve its astrometry first",
         ),
         (
-            hst(BUNIT="MJy/sr"),
-            "{folder}/hst.fits: BUNIT is 'MJy/sr', a surface brightness; expected flux per pixel",
+            hst(BUNIT="Jy/beam"),
+            "{folder}/hst.fits: BUNIT is 'Jy/beam', a level; expected flux per pixel, or flux "
+            "density per solid angle such as MJy / sr",
         ),
         (
             hst(CRVAL1=12.0),

@@ -194,6 +194,31 @@ def test_surface_brightness_is_recognised_by_its_unit(tmp_path: Path) -> None:
     assert sample.unit == "MJy/sr"
 
 
+@pytest.mark.parametrize(
+    "areas", [("PIXAR_SR", 6.63389049124921e-13), ("PIXAR_A2", 0.028224), None]
+)
+def test_surface_brightness_is_calibrated_by_the_area_of_lr_pixels(
+    tmp_path: Path, areas: tuple[str, float] | None
+) -> None:
+    """1 MJy / sr is AB 24.3456 in an LR pixel: -2.5 log10(1e6 * 6.63389e-13 / 3631)."""
+    sides = []
+    for scale in (1, 2):
+        header = subdivided(_header(BUNIT="MJy/sr"), scale)
+        del header["MAGZERO"]
+        sides.append(header)
+        if areas is not None:
+            header[areas[0]] = areas[1] / scale**2
+    coarse, fine = _fits(tmp_path, lr=sides[0], hr=sides[1])
+    found = _pairs(tmp_path)[0]
+    assert (found.unit, found.zero_point) == ("MJy/sr", pytest.approx(24.3456, abs=1e-4))
+    assert torch.equal(found.hr[0], torch.from_numpy(fine))
+    converted = _pairs(tmp_path, zero_point=27.0)[0]
+    factor = 10 ** (0.4 * (27 - 24.3456))
+    assert converted.lr is not None
+    np.testing.assert_allclose(converted.lr[0], coarse * factor, rtol=1e-4)
+    np.testing.assert_allclose(converted.hr[0], fine * factor, rtol=1e-4)
+
+
 def test_all_images_are_converted_to_one_zero_point(tmp_path: Path) -> None:
     hst = subdivided(_header(BUNIT="ELECTRONS/S"), 2)
     del hst["MAGZERO"]
