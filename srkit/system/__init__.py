@@ -3,7 +3,7 @@
 from srkit.system.digests import digest_of_states
 from srkit.system.downloads import download, verify
 from srkit.system.extras import needs
-from srkit.system.files import atomic, is_file_name, remove_partials, write_file
+from srkit.system.files import atomic, is_file_name, write_file
 from srkit.system.folders import (
     cache_folder,
     check_provenance,
@@ -32,7 +32,6 @@ __all__ = [
     "output_folder",
     "parse_json",
     "progress_bars",
-    "remove_partials",
     "resumable",
     "verify",
     "write_file",

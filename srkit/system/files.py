@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+import psutil
 
 from srkit.errors import OutputError
 
@@ -15,6 +20,12 @@ from srkit.errors import OutputError
 PARTIAL = ".partial."
 #: Bytes of the name of a file, at most, and how many of them srkit adds to temporary names.
 LONGEST, ADDED = 255, 64
+#: Temporary names: the process, and the machine on which its number is unique.
+_TEMPORARY = re.compile(rf"\.(\d+)-([0-9a-f]{{8}}){re.escape(PARTIAL)}.+", re.DOTALL)
+#: Seconds after which a file that a process of another machine was writing counts as abandoned.
+ABANDONED = 24 * 3600
+#: The folders from which this process has removed what dead processes left.
+_cleared: set[Path] = set()
 #: What Windows does not accept as the name of a file: devices, and some characters.
 _REFUSED = re.compile(
     r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[<>:\"/\\|?*\x00-\x1f].*|.*[. ]|",
@@ -25,6 +36,9 @@ _REFUSED = re.compile(
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Write a file under a temporary name beside it, then force it to disk and rename it.
+
+    Before a process writes to a folder for the first time, temporary files of dead processes are
+    removed from it.
 
     Parameters
     ----------
@@ -43,9 +57,10 @@ def atomic(path: Path) -> Iterator[Path]:
         If the file cannot be written, as on a full disk; an existing file is left unchanged.
     """
     check_length(path)
-    partial = path.with_name(f".{os.getpid()}{PARTIAL}{short_name(path.name)}")
+    partial = path.with_name(f".{os.getpid()}-{_machine()}{PARTIAL}{short_name(path.name)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
         try:
             yield partial
             with partial.open("rb+") as file:
@@ -132,15 +147,41 @@ def is_partial(path: Path) -> bool:
     return path.name.startswith(".") and PARTIAL in path.name
 
 
-def remove_partials(folder: Path, name: str = "*") -> None:
-    """Remove the files that processes were writing atomically when they were killed.
+def remove_partials(folder: Path) -> None:
+    """Remove all files that processes were writing atomically when they were killed.
 
     Parameters
     ----------
     folder
         The folder, with its subfolders; a lock must keep other processes from writing such files.
-    name
-        Pattern of their names.
     """
-    for partial in folder.rglob(f".[0-9]*{PARTIAL}{name}"):
-        partial.unlink(missing_ok=True)
+    for partial in folder.rglob(f".*{PARTIAL}*"):
+        if _TEMPORARY.fullmatch(partial.name):
+            partial.unlink(missing_ok=True)
+
+
+@cache
+def _machine() -> str:
+    """Identify the machine or container on which the number of this process is unique."""
+    namespace = Path("/proc/self/ns/pid")
+    number = namespace.stat().st_ino if namespace.exists() else 0
+    return hashlib.blake2b(f"{platform.node()} {number}".encode(), digest_size=4).hexdigest()
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what dead processes were writing in a folder, once per process."""
+    folder = folder.absolute()
+    if folder in _cleared:
+        return
+    _cleared.add(folder)
+    for partial in folder.glob(f".*{PARTIAL}*"):
+        found = _TEMPORARY.fullmatch(partial.name)
+        if found is None:
+            continue
+        with suppress(OSError):  # removed by another process, or written by another user
+            if found[2] == _machine():
+                abandoned = not psutil.pid_exists(int(found[1]))
+            else:
+                abandoned = time.time() - partial.stat().st_mtime > ABANDONED
+            if abandoned:
+                partial.unlink()

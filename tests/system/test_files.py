@@ -6,13 +6,16 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from disk_setup import small_disk
 
 from srkit.errors import OutputError
-from srkit.system.files import is_file_name, write_file
+from srkit.system import files
+from srkit.system.files import atomic, is_file_name, write_file
 
 
 @pytest.mark.parametrize("content", [b"\x00\xff\n", "flux é\n", "", b""])
@@ -87,12 +90,43 @@ write_file(Path(sys.argv[1]), "now")
 """
 
 
-def test_a_process_that_is_killed_while_it_writes(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_while_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.txt"
     write_file(path, "before")
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_text() == "before"
+    assert len(list(tmp_path.iterdir())) == 2
+    monkeypatch.setattr(files, "_cleared", set[Path]())
+    write_file(tmp_path / "b.txt", "another")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_only_files_of_dead_processes_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with atomic(tmp_path / "a.txt") as own:
+        own.touch()
+    _, here = own.name.split(".")[1].split("-")
+    dead = max(psutil.pids()) + 100_000
+    names = {
+        f".{os.getppid()}-{here}.partial.a.txt": True,
+        f".{dead}-{here}.partial.a.txt": False,
+        f".{dead}-ffffffff.partial.a.txt": True,  # of another machine
+        f".{dead}-ffffffff.partial.b.txt": False,
+        f".{dead}.partial.a.txt": True,  # named otherwise
+    }
+    for name in names:
+        path = tmp_path / name
+        path.touch()
+        if "b.txt" in name:
+            yesterday = time.time() - 25 * 3600
+            os.utime(path, (yesterday, yesterday))
+    monkeypatch.setattr(files, "_cleared", set[Path]())
+    write_file(tmp_path / "c.txt", "")
+    assert {name: (tmp_path / name).exists() for name in names} == names
 
 
 @pytest.mark.parametrize(

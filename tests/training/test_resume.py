@@ -140,7 +140,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(
     run(tree, whole, registry)
     run(tree, killed, registry)
     checkpoint = killed / "checkpoints" / "last.safetensors"
-    checkpoint.rename(checkpoint.with_name(f".1{PARTIAL}{checkpoint.name}"))  # not yet whole
+    partial = checkpoint.with_name(f".1-00000000{PARTIAL}{checkpoint.name}")
+    checkpoint.rename(partial)  # not yet whole
     with (killed / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "train", "st')  # torn by the kill
     run(tree, killed, registry, resume=True)

@@ -21,7 +21,6 @@ from srkit.system import (
     cache_folder,
     download,
     free_memory,
-    remove_partials,
     verify,
     write_file,
 )
@@ -160,7 +159,6 @@ class RemoteShards:
                 return
             with FileLock(path.with_name(f".{path.name}.lock")):
                 if not path.is_file():
-                    remove_partials(path.parent, path.name)
                     system, place = _open(address)
                     with atomic(path) as partial:
                         try:
