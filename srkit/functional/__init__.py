@@ -2,6 +2,7 @@
 
 from srkit.functional.devices import capable_device
 from srkit.functional.medians import row_medians
+from srkit.functional.noise import Noise, measure_noise
 from srkit.functional.resizing import (
     Kernel,
     mirror_indices,
@@ -30,12 +31,14 @@ __all__ = [
     "LUMA",
     "SSIM_WINDOW",
     "Kernel",
+    "Noise",
     "Values",
     "capable_device",
     "check_equal_shapes",
     "difference",
     "luma",
     "mae",
+    "measure_noise",
     "metric_input",
     "mirror_indices",
     "mse",
