@@ -26,6 +26,7 @@ from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.interfaces import Answer, Batch, Dataset, PooledMetric, TeacherMetric
 from srkit.interfaces.view import View
 from srkit.report._metric_info import MetricInfo
+from srkit.system.cores import hold_cores
 from srkit.system.devices import synchronize
 
 
@@ -79,7 +80,8 @@ class Evaluator:
                 if not rows and indices is None:
                     for restorer in restorers.values():
                         restorer(batch)  # what networks do only once is not timed
-                rows += self._evaluate_batch(batch, restorers, seconds)
+                with hold_cores(self.process.device):
+                    rows += self._evaluate_batch(batch, restorers, seconds)
                 report(min(len(rows) * processes, len(self.dataset)), len(self.dataset))
         for index, row in zip(share, rows, strict=True):
             row["index"] = index

@@ -35,6 +35,16 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
+def closed_in_children(lock: FileLock) -> Iterator[None]:
+    """Close a lock in processes that are forked meanwhile."""
+    _held.add(lock)
+    try:
+        yield
+    finally:
+        _held.discard(lock)
+
+
+@contextmanager
 def locked(path: Path, busy: SrkitError) -> Iterator[None]:
     """Hold a lock file, which is removed at the end.
 
@@ -54,15 +64,14 @@ def locked(path: Path, busy: SrkitError) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        _held.add(lock)
     except Timeout:
         raise busy from None
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
-        yield
+        with closed_in_children(lock):
+            yield
     finally:
         with suppress(PermissionError):  # Windows removes no open file; filelock does, once closed
             path.unlink(missing_ok=True)
         lock.release()
-        _held.discard(lock)

@@ -36,6 +36,7 @@ from srkit.interfaces.view import View
 from srkit.models.data_flow import trace_stages, weighted_layers
 from srkit.recipe.trees import flatten
 from srkit.report.writer import ReportWriter
+from srkit.system.cores import hold_cores
 from srkit.system.processes.children import first_process
 from srkit.system.processes.signals import deferred_signals
 from srkit.system.processes.workers import killed_workers_explained
@@ -155,12 +156,9 @@ def loop(run: Run) -> None:
                 turn.freezing.hold(run.step, run.steps_per_epoch)
         scale = scale_of_step(run.recipe.scales, run.recipe.seed, run.step)
         set_scale(run.assembly.generator, scale)
-        for number, batch in enumerate(_read_step(run, batches), start=1):
-            take_turns(run, run.assembly.by_scale[scale], batch, last=number == training.accumulate)
-        for turn in run.turns:
-            update(turn, training.clip)
-        if run.average is not None:
-            run.average.update_parameters(run.turns[0].network)
+        parts = _read_step(run, batches)
+        with hold_cores(run.process.device):
+            _step(run, run.assembly.by_scale[scale], parts)
         run.step += 1
         run.meter.images += training.batch_size
         _after_step(run)
@@ -195,6 +193,16 @@ def _read_step(run: Run, batches: Iterator[Batch]) -> list[Batch]:
         raise problem or DataError("stopped because another process cannot read its data")
     run.meter.waited += time.perf_counter() - started
     return parts
+
+
+def _step(run: Run, assembly: Assembly, parts: list[Batch]) -> None:
+    """Compute the gradients of all parts of a step, and update all weights."""
+    for number, batch in enumerate(parts, start=1):
+        take_turns(run, assembly, batch, last=number == len(parts))
+    for turn in run.turns:
+        update(turn, run.recipe.training.clip)
+    if run.average is not None:
+        run.average.update_parameters(run.turns[0].network)
 
 
 def take_turns(run: Run, assembly: Assembly, batch: Batch, *, last: bool) -> None:

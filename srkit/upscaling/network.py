@@ -15,6 +15,7 @@ from srkit.functional._self_ensemble import self_ensemble as average_over_turns
 from srkit.interfaces import Batch, View
 from srkit.models.engines import Engine, fastest_engine
 from srkit.models.open import Model
+from srkit.system.cores import hold_cores
 from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
 from srkit.system.precision import DTYPES, Precision, fastest_precision, warn_of_precision
@@ -198,10 +199,11 @@ class NetworkRunner:
     def _apply(self, lr: Tensor) -> Tensor:
         """Return SR in stretched values and, if requested, its variance as further channels."""
         head = self.model.head
-        if self.self_ensemble or (self.uncertainty and head is None):
-            sr, variance = average_over_turns(self._network, lr)
-        else:
-            sr = variance = self._network(lr).float()
+        with hold_cores(self.device):
+            if self.self_ensemble or (self.uncertainty and head is None):
+                sr, variance = average_over_turns(self._network, lr)
+            else:
+                sr = variance = self._network(lr).float()
         if not self.uncertainty:
             return sr
         return torch.cat([sr, variance if head is None else head(lr, sr).exp()], 1)
