@@ -12,6 +12,7 @@ from torch import nn
 from srkit.assembly.kept_answers import KeptAnswers
 from srkit.assembly.variance_head import VarianceHead
 from srkit.data.crops import Draws
+from srkit.data.overlaps import overlaps
 from srkit.interfaces import (
     Constraint,
     Dataset,
@@ -95,6 +96,11 @@ class Assembly:
             for scale, factor in factors.items()
             if abs(factor * scale - 1) > 1e-6
         ]
+
+    def overlaps(self) -> list[str]:
+        """Return a line for any two data sets whose images overlap, as on the sky."""
+        mixed = {f"{split}.mix": data for split, data in self.mixed_in.items()}
+        return list(map(str, overlaps({**self.data, **mixed})))
 
     def draws(self, *, identified: bool = False) -> dict[int, Draws]:
         """Return the random crops of the training data, by scale.

@@ -43,7 +43,7 @@ def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = Fals
     rehearse(built, PartialState(cpu=True), str(recipe), fetch=False)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())
     print(f"{recipe}: valid; images: {sizes or 'none'}")
-    for note in built.notes():
+    for note in [*built.notes(), *built.overlaps()]:
         print(note)
     for path, addresses in built.downloads.items():
         print(f"{path}: a run will download {', '.join(addresses)}")

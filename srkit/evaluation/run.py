@@ -31,6 +31,7 @@ from srkit.recipe.recipe import Recipe
 from srkit.system.precision import warn_of_precision
 from srkit.system.progress import progress_bars
 from srkit.weights.checkpoints import load
+from srkit.weights.runs import overlaps_of_run
 from srkit.weights.transfer import starting_weights, warm_start
 
 
@@ -109,7 +110,11 @@ def _evaluate_scale(
         evaluation = replace(
             evaluation,
             classification=classify(evaluator),
-            notes=[*evaluation.notes, _note_on_precision(recipe, process.device)],
+            notes=[
+                *evaluation.notes,
+                *(f"Data of the run: {line}." for line in overlaps_of_run(run)),
+                _note_on_precision(recipe, process.device),
+            ],
         )
     if process.is_main_process:
         curves = run / "metrics.jsonl"

@@ -14,6 +14,7 @@ from srkit.interfaces.datasets import (
     Download,
     FingerprintedDataset,
     GroupedDataset,
+    PlacedDataset,
     StoredDataset,
     WindowedDataset,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "OpenNetwork",
     "PagedFormat",
     "PixelLoss",
+    "PlacedDataset",
     "PooledMetric",
     "Published",
     "Quantity",

@@ -85,6 +85,25 @@ class StoredDataset(Protocol):
 
 
 @runtime_checkable
+class PlacedDataset(Protocol):
+    """A data set that knows where its images lie in a larger scene, such as on the sky.
+
+    Runs and `srkit data check` report the images that overlap those of another split.
+    """
+
+    def overlaps(self, other: Dataset, /) -> Sequence[tuple[int, int, float]]:
+        """Find the images that overlap images of another data set.
+
+        Returns
+        -------
+        sequence of tuple of int, int and float
+            Indices here and there, and the share of the area of the smaller image that is also in
+            the other. Empty if `other` lies in another scene or its place is unknown.
+        """
+        ...
+
+
+@runtime_checkable
 class FingerprintedDataset(Protocol):
     """A data set whose files could change between the start of a run and its resumption."""
 

@@ -337,11 +337,12 @@ def start(
             module.eval().requires_grad_(False)
     rehearse(assembly, process, source)
     run = Run(folder, assembly, process)
-    run.notes = notes
+    overlaps = assembly.overlaps()
+    run.notes = notes + overlaps
     if resume and process.is_main_process:
         remove_partials(folder)  # of processes that were killed
     if checkpoint is None:
-        open_folder(folder, assembly, process, resume=resume)
+        open_folder(folder, assembly, process, overlaps, resume=resume)
     else:
         if not allow_changed_data:
             _check_data(run, checkpoint)

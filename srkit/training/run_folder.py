@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -41,8 +41,26 @@ def only_run(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def open_folder(folder: Path, assembly: Assembly, process: PartialState, *, resume: bool) -> None:
+def open_folder(
+    folder: Path,
+    assembly: Assembly,
+    process: PartialState,
+    overlaps: Sequence[str] = (),
+    *,
+    resume: bool,
+) -> None:
     """Write everything that is needed to repeat the run to its folder.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    assembly, process
+        The built components, and this process.
+    overlaps
+        Lines about images that overlap those of another split.
+    resume
+        Whether the folder may contain files.
 
     Raises
     ------
@@ -67,6 +85,7 @@ def open_folder(folder: Path, assembly: Assembly, process: PartialState, *, resu
         "platform": platform.platform(),
         "device": str(process.device),
         "processes": process.num_processes,
+        "overlaps": list(overlaps),
     }
     write_file(folder / ENVIRONMENT, json.dumps(environment, indent=2))
     write_file(folder / "recipe.yaml", recipe)

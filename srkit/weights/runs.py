@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from srkit.errors import TrainingError, WeightsError
 from srkit.recipe.recipe import Recipe
@@ -15,11 +16,21 @@ ENVIRONMENT = "environment.json"
 
 def is_run(folder: Path) -> bool:
     """Return whether a folder is that of a run, rather than that of the user's own files."""
+    return {"command", "seed", "versions"} <= _environment(folder).keys()
+
+
+def overlaps_of_run(folder: Path) -> list[str]:
+    """Return lines about images of a run's data that overlap those of another split."""
+    return [str(line) for line in _environment(folder).get("overlaps", [])]
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    """Return how a run was started; empty if the folder is not that of a run."""
     try:
         environment = parse_json((folder / ENVIRONMENT).read_bytes())
     except (OSError, ValueError):
-        return False
-    return isinstance(environment, dict) and {"command", "seed", "versions"} <= environment.keys()
+        return {}
+    return environment if isinstance(environment, dict) else {}
 
 
 def checkpoint_of(run: Path) -> Path:

@@ -92,8 +92,11 @@ def test_a_start_that_is_also_an_evaluation_model_is_shown_once(
     }
     tree = make_tree(pictures, changes, validated(pictures), steps(1))
     run(tree, tmp_path / "run", registry)
+    record = tmp_path / "run/environment.json"
+    record.write_text(record.read_text().replace('"overlaps": []', '"overlaps": ["shared sky"]'))
     found = compared(tree, tmp_path / "run", registry)
     assert [model.name for model in found.models] == ["bilinear", "first", "small"]
+    assert "Data of the run: shared sky." in found.notes
 
 
 def test_the_uncertainty_of_a_run_is_calibrated(

@@ -15,6 +15,7 @@ from srkit import __version__
 from srkit.errors import DataError
 from srkit.interfaces import Image
 from srkit_astro.files.fits import Fits
+from srkit_astro.footprints import note_on_groups
 from srkit_astro.pairing.catalogue import read_catalogue
 from srkit_astro.pairing.cutouts import PairCutter
 from srkit_astro.pairing.report import write_pairing_report
@@ -43,6 +44,9 @@ def pair(
     offset between the two images is fitted and corrected in the same resampling. Both are converted
     to AB zero point 27. Positions whose cutouts extend beyond an image, contain masked or missing
     pixels, or cannot be registered are rejected, each with the reason.
+
+    Pairs that share a part of the sky have the same `group` in ``pairs.csv``; `lens_pairs` keeps
+    them in one split.
 
     Writes ``lr/NAME.fits`` and ``hr/NAME.fits`` (flux per pixel, with WCS, mask and variance),
     ``pairs.csv``, ``rejected.csv``, ``sheet.png`` and ``report.html``.
@@ -87,7 +91,9 @@ def pair(
     if not pairing.pairs:
         raise DataError(f"{catalogue}: every position was rejected; see the reasons in {page}")
     text = f"made pairs from {len(pairing.pairs)} of {len(positions)} positions; see {page}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    for line in (note_on_groups(pairing.groups()), text):
+        if line:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _files(given: Sequence[Path]) -> list[Path]:

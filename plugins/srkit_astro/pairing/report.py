@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from srkit.interfaces import Sample
 from srkit.report import BETTER, GREY, MAD, WORSE, ReportWriter, pair_sheet, style
+from srkit_astro.footprints import note_on_groups
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
 from srkit_astro.pairing.registration import Registration
 from srkit_astro.pairing.results import Pair, Pairing
@@ -33,6 +34,7 @@ COLUMNS = (
     "seeing_arcsec",
     "hsc",
     "hst",
+    "group",
 )
 #: The quantities of the summary: column, and digits after the point.
 SUMMARY = {
@@ -67,7 +69,8 @@ def write_pairing_report(pairing: Pairing, folder: Path) -> Path:
     """
     report = ReportWriter(folder)
     rejected = [(p.name, p.ra, p.dec, reason) for p, reason in pairing.rejected]
-    rows = [_row(pair) for pair in pairing.pairs]
+    groups = pairing.groups()
+    rows = [_row(pair, group) for pair, group in zip(pairing.pairs, groups, strict=True)]
     report.csv("pairs.csv", COLUMNS, rows)
     report.csv("rejected.csv", ("name", "ra", "dec", "reason"), rejected)
     if pairing.pairs:
@@ -82,12 +85,13 @@ def write_pairing_report(pairing: Pairing, folder: Path) -> Path:
         scale=pairing.scale,
         unit=UNIT,
         zero_point=ZERO_POINT,
+        groups=note_on_groups(groups),
         summary=list(_summary(rows)),
         tables=list(_tables(pairing, rows)),
     )
 
 
-def _row(pair: Pair) -> tuple[Any, ...]:
+def _row(pair: Pair, group: str) -> tuple[Any, ...]:
     assert pair.after is not None
     mas = 1000 * pair.lr.pixel_scale
     before, after = pair.before, pair.after
@@ -101,6 +105,7 @@ def _row(pair: Pair) -> tuple[Any, ...]:
         round(after.fwhm * pair.lr.pixel_scale, 3),
         pair.lr.path.name,
         pair.source.path.name,
+        group,
     )
 
 

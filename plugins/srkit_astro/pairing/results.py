@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from srkit_astro.footprints import footprint_of, representatives
 from srkit_astro.pairing.registration import Registration
 from srkit_astro.pairing.sky_images import SkyImage
 
@@ -60,3 +61,11 @@ class Pairing:
     scale: int
     pairs: list[Pair] = field(default_factory=list)
     rejected: list[tuple[Position, str]] = field(default_factory=list)
+
+    def groups(self) -> list[str]:
+        """Return for each pair the first name among those that share sky with it.
+
+        `lens_pairs` assigns all pairs of a group to one split.
+        """
+        footprints = [footprint_of(pair.lr.wcs, pair.lr.values.shape) for pair in self.pairs]
+        return representatives([pair.position.name for pair in self.pairs], footprints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,8 @@ from srkit.interfaces import Sample
 from srkit.system import digest_of_states
 from srkit_astro.files.calibration import PhysicalType
 from srkit_astro.files.masked_images import find_images
+from srkit_astro.footprints import Footprint, note_on_groups, representatives, shared_sky
+from srkit_astro.pairing.catalogue import read_catalogue
 from srkit_astro.pairs.reader import CommonProperties, Masked, PairFiles, PairReader, ReadPair
 from srkit_astro.pairs.splits import Split, hash_fraction, split_of
 
@@ -32,7 +35,8 @@ class LensPairs:
     (1, H, W) and any float type, or FITS files; ``LR_12`` pairs with ``HR_12``. HR must be larger
     than LR by the scale of the recipe and cover the same sky: shapes, pixel scales and corners are
     compared. Every file is read once at the start, and all unusable files are reported together.
-    Pairs are assigned to train, validation and test by a hash of their name.
+    Pairs are assigned to train, validation and test by a hash of their name. Pairs that share a
+    part of the sky, directly or through others, are in one split: that of the first name.
 
     Parameters
     ----------
@@ -50,6 +54,9 @@ class LensPairs:
         `fold`, from 0, validates and the others train.
     limit
         Largest number of pairs, chosen by a hash of the name.
+    positions
+        CSV file with the columns name, ra and dec (ICRS, degrees) of the centres, which place files
+        without a WCS on the sky; needs `pixel_scale`.
     values
         ``flux`` is flux per pixel, for which HR is multiplied by scale**2; ``surface_brightness``
         is the same in LR and HR for a uniform image. By default FITS files follow BUNIT, and arrays
@@ -95,6 +102,7 @@ class LensPairs:
         folds: Annotated[int, Field(ge=2)] | None = None,
         fold: int | None = None,
         limit: PositiveInt | None = None,
+        positions: Path | None = None,
         values: PhysicalType | None = None,
         unit: str | None = None,
         pixel_scale: PositiveFloat | None = None,
@@ -105,6 +113,8 @@ class LensPairs:
         masked: Masked = "refuse",
         unreadable: Literal["error", "skip"] = "error",
     ) -> None:
+        if positions is not None and pixel_scale is None:
+            raise ValueError("positions need pixel_scale, since the sizes on the sky are unknown")
         split_of("", fractions, folds, fold)  # check the options before files are read
         if data_range is not None and not data_range[0] < data_range[1]:
             raise ValueError(f"data_range is {list(data_range)}; expected black below white")
@@ -117,6 +127,7 @@ class LensPairs:
             lr_zero_point=lr_zero_point,
             hr_zero_point=hr_zero_point,
             masked=masked,
+            positions=positions and {each.name: each for each in read_catalogue(positions)},
         )
         found = scan(self._reader, lr, hr, variance, skip=unreadable == "skip")
         assert found.common is not None
@@ -127,16 +138,23 @@ class LensPairs:
         if data_range is None:
             low, high = found.data_range
             self.notes.append(f"data range {low:.6g} to {high:.6g}, measured over all pairs")
+        first = representatives([files.name for files in found.files], found.footprints)
+        if note := note_on_groups(first):
+            self.notes.append(note)
         chosen = [
-            files
-            for files in found.files
-            if split == "all" or split_of(files.name, fractions, folds, fold) == split
+            (files, footprint)
+            for files, name, footprint in zip(found.files, first, found.footprints, strict=True)
+            if split == "all" or split_of(name, fractions, folds, fold) == split
         ]
-        by_hash = sorted(chosen, key=lambda files: hash_fraction(files.name, "limit"))[:limit]
-        self._files = sorted(by_hash, key=lambda files: files.name)
+        chosen = sorted(chosen, key=lambda each: hash_fraction(each[0].name, "limit"))[:limit]
+        chosen = sorted(chosen, key=lambda each: each[0].name)
+        self._files = [files for files, _ in chosen]
+        self._footprints = [footprint for _, footprint in chosen]
         if not self._files:
+            groups, count = len(set(first)), len(first)
+            grouped = f", in {groups} groups that share no sky," if groups < count else ""
             raise DataError(
-                f"{lr}: none of {len(found.files)} pairs is in the split '{split}'; increase its "
+                f"{lr}: none of {count} pairs{grouped} is in the split '{split}'; increase its "
                 "fraction, or use all"
             )
         names = {files.name for files in self._files}
@@ -149,6 +167,18 @@ class LensPairs:
         """Return a digest of the names, sizes and modification times of the files."""
         files = ((each.lr, each.hr, each.variance) for each in self._files)
         return digest_of_states(path for group in files for path in group if path is not None)
+
+    def overlaps(self, other: object) -> Sequence[tuple[int, int, float]]:
+        """Return the pairs that share a part of the sky with pairs of another data set.
+
+        Returns
+        -------
+        sequence of tuple of int, int and float
+            Indices here and there, and the share of the area of the smaller image.
+        """
+        if not isinstance(other, LensPairs):
+            return []
+        return list(shared_sky(self._footprints, other._footprints))
 
     def __getitem__(self, index: int) -> Sample:
         files = self._files[index]
@@ -167,6 +197,8 @@ class Scan:
     ----------
     files
         The usable pairs, sorted by name.
+    footprints
+        Their footprints on the sky; None for those whose place is unknown.
     common
         The properties that all of them share.
     data_range
@@ -184,6 +216,7 @@ class Scan:
     """
 
     files: list[PairFiles] = field(default_factory=list)
+    footprints: list[Footprint | None] = field(default_factory=list)
     common: CommonProperties | None = None
     data_range: tuple[float, float] = (math.inf, -math.inf)
     ratios: list[float] = field(default_factory=list)
@@ -198,6 +231,7 @@ class Scan:
         sample = pair.sample
         assert sample.lr is not None
         self.files.append(files)
+        self.footprints.append(pair.footprint)
         self.common = pair.common
         self.data_range = (
             min(self.data_range[0], float(sample.hr.min()), float(sample.lr.min())),

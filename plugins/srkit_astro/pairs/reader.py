@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -23,7 +23,9 @@ from srkit_astro.files.calibration import (
 )
 from srkit_astro.files.masked_images import MaskedImage, fill_bad_pixels, read_masked_image
 from srkit_astro.files.wcs import celestial, pixel_scale
+from srkit_astro.footprints import Footprint, footprint_around, footprint_of
 from srkit_astro.instruments.cameras import UNIT
+from srkit_astro.pairing.results import Position
 
 #: Largest relative deviation of a pixel scale from the expected one.
 SCALE_TOLERANCE = 0.01
@@ -68,16 +70,32 @@ class CommonProperties:
 
 @dataclass(frozen=True, slots=True)
 class ReadPair:
-    """A pair that was read: the sample, its common properties, and the number of filled pixels."""
+    """A pair that was read.
+
+    Parameters
+    ----------
+    sample
+        The pair.
+    common
+        The properties that it has in common with the others.
+    filled
+        Number of filled pixels.
+    footprint
+        Its footprint on the sky; None without a WCS and without `positions`.
+    """
 
     sample: Sample
     common: CommonProperties
     filled: int
+    footprint: Footprint | None
 
 
 @dataclass(frozen=True, slots=True)
 class PairReader:
-    """Reads pairs; for the parameters see :class:`srkit_astro.pairs.dataset.LensPairs`."""
+    """Reads pairs; for the parameters see :class:`srkit_astro.pairs.dataset.LensPairs`.
+
+    `positions` are the rows, by name, of the catalogue that places files without a WCS on the sky.
+    """
 
     scale: int
     values: PhysicalType | None
@@ -87,6 +105,7 @@ class PairReader:
     lr_zero_point: float | None
     hr_zero_point: float | None
     masked: Masked
+    positions: Mapping[str, Position] | None = None
 
     def read(self, files: PairFiles, common: CommonProperties | None) -> ReadPair:
         """Read a pair.
@@ -122,7 +141,22 @@ class PairReader:
             variance=read_variance(lr, files.variance, factors[0]),
             zero_point=common.zero_point,
         )
-        return ReadPair(sample, common, int(lr.bad.sum() + hr.bad.sum()))
+        filled = int(lr.bad.sum() + hr.bad.sum())
+        footprint = _footprint(lr) or _footprint(hr) or self._footprint_around(sample)
+        return ReadPair(sample, common, filled, footprint)
+
+    def _footprint_around(self, sample: Sample) -> Footprint | None:
+        """Return the footprint of a pair without a WCS around its position in the catalogue."""
+        if self.positions is None:
+            return None
+        centre = self.positions.get(sample.name)
+        if centre is None:
+            raise DataError(
+                f"'{sample.name}' has no row in the catalogue of positions; add its ra and dec"
+            )
+        assert sample.pixel_scale is not None
+        height, width = (sample.pixel_scale * side for side in sample.hr.shape[-2:])
+        return footprint_around(centre.ra, centre.dec, (height, width))
 
     def _valid_values(self, image: MaskedImage) -> Tensor:
         """Return the values, with bad pixels filled; refuse an image without information."""
@@ -234,6 +268,12 @@ def hr_pixel_scale(lr: MaskedImage, hr: MaskedImage, scale: int) -> float | None
             "those of LR; expected the same sky"
         )
     return fine
+
+
+def _footprint(image: MaskedImage) -> Footprint | None:
+    wcs = _from_header(image, celestial)
+    height, width = image.values.shape[-2:]
+    return None if wcs is None else footprint_of(wcs, (height, width))
 
 
 def _corner_distance(lr: MaskedImage, hr: MaskedImage, scale: int) -> float:

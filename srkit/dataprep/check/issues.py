@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from srkit.data.overlaps import overlaps
 from srkit.dataprep.check.duplicates import identical, similar
 from srkit.dataprep.check.measurements import Measurements
-from srkit.dataprep.check.sources import Images
+from srkit.dataprep.check.sources import DatasetImages, Images
 from srkit.interfaces import Task
 
 #: Smallest offset in LR pixels at which a pair counts as misaligned.
@@ -186,6 +187,23 @@ def _duplicates(check: DataCheck) -> Iterator[Issue]:
                 )
 
 
+def _overlaps(check: DataCheck) -> Iterator[Issue]:
+    """Report images that overlap images of another split, such as on the sky."""
+    data = {
+        split: images.dataset
+        for split, images in check.images.items()
+        if isinstance(images, DatasetImages)
+    }
+    for each in overlaps(data):
+        ranked = sorted(each.found, key=lambda one: -one[2])
+        groups = [[ImageId(each.first, i), ImageId(each.second, j)] for i, j, _ in ranked]
+        details = [
+            f"{' and '.join(map(check.name, group))} share {share:.2g} of the smaller one's area"
+            for group, (*_, share) in zip(groups, ranked, strict=True)
+        ]
+        yield Issue("overlap", True, str(each), groups, details)
+
+
 def _labels(check: DataCheck) -> Iterator[Issue]:
     """Report classes without images, and classes with far fewer images than others."""
     for split, images in check.images.items():
@@ -251,6 +269,7 @@ CHECKS: Sequence[Callable[[DataCheck], Iterator[Issue]]] = (
     _pairs,
     _values,
     _duplicates,
+    _overlaps,
     _labels,
     _ground_truth,
     _kinds,

@@ -59,6 +59,7 @@ def test_the_offset_is_recovered_and_corrected(made: Path) -> None:
     """Every offset is recovered to a tenth of an LR pixel; RA increases to the left."""
     found = rows(made / "out/pairs.csv")
     assert [row["name"] for row in found] == [f"at{i}" for i in range(8)]
+    assert [row["group"] for row in found] == [f"at{i}" for i in range(8)]
     for row in found:
         assert float(row["offset_x_mas"]) == pytest.approx(1000 * EAST, abs=16.8)
         assert float(row["offset_y_mas"]) == pytest.approx(-1000 * NORTH, abs=16.8)

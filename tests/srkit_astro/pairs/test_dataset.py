@@ -154,6 +154,74 @@ def test_every_pair_validates_in_one_fold(tmp_path: Path) -> None:
     assert sorted(names + tested) == sorted(str(number) for number in range(30))
 
 
+SPLITS = ("train", "validation", "test")
+
+
+def _row(root: Path, step: float, count: int = 36, first: int = 0) -> None:
+    """Write pairs along a parallel at RA = 0, each `step` LR pixels east of the one before."""
+    for number in range(first, first + count):
+        east = (number * step * SIDE / np.cos(np.radians(60))) % 360
+        _fits(root, f"p{number:02}", lr=_header(CRVAL1=(east - 1e-3) % 360, CRVAL2=60.0))
+
+
+@pytest.mark.parametrize("cross_validation", [{}, {"folds": 3, "fold": 1}])
+def test_pairs_that_share_sky_are_in_one_split(tmp_path: Path, cross_validation: Any) -> None:
+    """Chains of three overlapping pairs of 10 LR pixels: 0, 6 and 12, then 36, 42 and 48, ..."""
+    for triple in range(12):
+        _row(tmp_path / "x", 6.0, 3, 6 * triple)
+    given = {"fractions": (0.5, 0.2, 0.3), **cross_validation}
+    splits = {s: _pairs(tmp_path / "x", split=s, **given) for s in SPLITS}
+    names = {s: {sample.name for sample in pairs} for s, pairs in splits.items()}
+    for triple in range(12):
+        members = [f"p{6 * triple + i:02}" for i in range(3)]
+        by_first = pairs.split_of(members[0], *given.values())
+        assert {s for s in SPLITS for name in members if name in names[s]} == {by_first}
+    assert sum(map(len, names.values())) == 36
+    assert all(names.values())
+    assert not splits["train"].overlaps(splits["test"])
+    assert splits["train"].notes[-1] == (
+        "36 of 36 pairs share sky with others; they form 12 groups of up to 3 pairs, each in one "
+        "split"
+    )
+
+
+def test_pairs_that_share_no_sky_keep_the_split_of_their_names(tmp_path: Path) -> None:
+    _row(tmp_path, 10.0)
+    for split in SPLITS:
+        found = [sample.name for sample in _pairs(tmp_path, split=split)]
+        expected = [f"p{i:02}" for i in range(36)]
+        assert found == [n for n in expected if pairs.split_of(n, (0.8, 0.1, 0.1)) == split]
+
+
+def test_overlaps_of_explicit_splits_are_found(tmp_path: Path) -> None:
+    _row(tmp_path / "train", 20.0, 3)
+    _row(tmp_path / "test", 20.0, 2, 1)
+    _fits(tmp_path / "test", "q", lr=_header(CRVAL2=60.0, CRVAL1=359.999, CRPIX2=8.0))
+    train, test = _pairs(tmp_path / "train"), _pairs(tmp_path / "test")
+    found = train.overlaps(test)
+    assert [(i, j) for i, j, _ in found] == [(0, 2), (1, 0), (2, 1)]
+    assert [share for *_, share in found] == pytest.approx([0.75, 1, 1], abs=1e-3)
+    assert train.overlaps(object()) == []
+
+
+def test_a_catalogue_places_arrays_on_the_sky(tmp_path: Path) -> None:
+    _arrays(tmp_path, 12)
+    step = 0.4 * 10 * 0.168 / 3600  # pairs 0 to 5 form a chain, the others are far apart
+    rows = [f"{i},{i * step if i < 6 else i},0.5" for i in range(12)]
+    (tmp_path / "places.csv").write_text("\n".join(["name,ra,dec", *rows]))
+    given = {"positions": tmp_path / "places.csv", "pixel_scale": 0.084}
+    found = [{pair.name for pair in _pairs(tmp_path, split=s, **given)} for s in SPLITS[:2]]
+    assert pairs.split_of("0", (0.8, 0.1, 0.1)) == "validation"
+    assert set("012345") <= found[1]
+    assert "6 of 12 pairs share sky" in _pairs(tmp_path, **given).notes[-1]
+
+    with pytest.raises(ValueError, match="positions need pixel_scale"):
+        _pairs(tmp_path, positions=tmp_path / "places.csv")
+    (tmp_path / "places.csv").write_text("\n".join(["name,ra,dec", *rows[:11]]))
+    with pytest.raises(DataError, match="'11' has no row in the catalogue of positions; add its"):
+        _pairs(tmp_path, **given)
+
+
 def test_pairs_that_exceed_the_memory_limit_are_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
