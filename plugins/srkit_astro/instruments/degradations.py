@@ -78,8 +78,9 @@ class PsfNoise(_Telescope):
     ----------
     psf
         `type` is gaussian (`fwhm`), moffat (`fwhm`, `beta`), airy (`fwhm` or `lambda_over_d`,
-        `obscuration`) or image (`file`, `pixel_scale`), in arcsec. Two numbers are a range, from
-        which a value is drawn for each sample.
+        `obscuration`), image (`file`, `pixel_scale`, `sky`) or stars (`file`, the frame in which
+        it is measured), in arcsec. Two numbers are a range, from which a value is drawn for each
+        sample.
     pixel_scale
         Side of an HR pixel in arcsec.
     noise

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -27,7 +28,12 @@ from torch import Tensor
 from srkit.components import Options
 from srkit.errors import DataError
 from srkit.functional import capable_device
+from srkit_astro.instruments.psf_images import light_centre, read_psf_image
 from srkit_astro.instruments.ranges import Positive, PositiveRange, draw, ends, ordered
+from srkit_astro.moments import Floats
+
+if TYPE_CHECKING:
+    from srkit_astro.instruments.measured_psf import MeasuredPsf
 
 #: Fraction of the light of a Moffat profile that its kernel may cut off.
 WINGS = 1e-3
@@ -206,50 +212,37 @@ class AiryPsf(_Model):
         return _quadrature(profile, pixel, half, self.smallest_fwhm, device)
 
 
-class PsfImage(_Model):
-    """An image of a PSF, resampled to the HR pixels.
+class _SampledPsf(_Model, ABC):
+    """A PSF on a grid, resampled to the HR pixels.
 
-    Its values are light per pixel, like those of the image of a star, and the PSF is centred in the
-    image. Along each axis, a quintic spline interpolates the cumulative light at the edges of the
-    image's pixels and is evaluated at the edges of the HR pixels, so that no light is lost. The
-    error is 2e-4 of the peak if the image's pixels are at most a fifth of the FWHM, and 3e-3 if
-    they are a third.
-
-    Parameters
-    ----------
-    file
-        A FITS file, whose first 2-D image is read, or an NPY file.
-    pixel_scale
-        Side of the image's pixels in arcsec.
+    Along each axis, a quintic spline interpolates the cumulative light at the edges of the samples
+    and is evaluated at the edges of the HR pixels, so that no light is lost. The error is 2e-4 of
+    the peak if the samples are at most a fifth of the FWHM, and 3e-3 if they are a third.
     """
 
-    type: Literal["image"]
     file: Path
-    pixel_scale: Positive
+    pixel_scale: Positive | None = None
+
+    @property
+    @abstractmethod
+    def image(self) -> Floats:
+        """Light per sample, ``(H, W)``."""
+
+    @property
+    @abstractmethod
+    def side(self) -> float:
+        """Side of a sample in arcsec."""
 
     @cached_property
-    def image(self) -> Tensor:
-        """The image, ``(H, W)`` float64.
-
-        Raises
-        ------
-        DataError
-            If the file is missing or damaged, or does not contain a PSF.
-        """
-        values = _read(self.file)
-        if values.ndim != 2:
-            raise DataError(f"{self.file}: the shape is {values.shape}; expected (H, W)")
-        if not np.isfinite(values).all():
-            bad = np.count_nonzero(~np.isfinite(values))
-            raise DataError(f"{self.file}: {bad} of {values.size} values are not finite")
-        if values.sum() <= 0:
-            raise DataError(f"{self.file}: the sum of the values of a PSF must be positive")
-        return torch.from_numpy(values.astype(np.float64))
+    def centre(self) -> tuple[float, float]:
+        """Row and column of the centre of the light, which is put at the centre of the kernel."""
+        return light_centre(self.image, self.file)
 
     @property
     def cut_radius(self) -> float:
-        """Half of the longer side."""
-        return self.pixel_scale * max(self.image.shape) / 2
+        """Largest distance of an edge from the centre."""
+        ends = zip(self.centre, self.image.shape, strict=True)
+        return self.side * max(max(at + 0.5, side - at - 0.5) for at, side in ends)
 
     @property
     def smallest_fwhm(self) -> float:
@@ -261,9 +254,114 @@ class PsfImage(_Model):
     ) -> Tensor:
         """Resample to the HR pixels: ``(1, k, k)``."""
         rows, columns = (
-            _resampling(side, pixel / self.pixel_scale, half) for side in self.image.shape
+            _resampling(side, at, pixel / self.side, half)
+            for side, at in zip(self.image.shape, self.centre, strict=True)
         )
-        return (rows @ self.image @ columns.T)[None].to(device)
+        return (rows @ torch.from_numpy(self.image) @ columns.T)[None].to(device)
+
+
+class PsfImage(_SampledPsf):
+    """An image of a PSF.
+
+    Its values are light per pixel, like those of the image of a star, at any pixel scale. It may
+    have an odd or even number of pixels: the centre of its light is put at that of the kernel.
+
+    Parameters
+    ----------
+    file
+        A FITS file, whose first 2-D image is read, or an NPY file.
+    pixel_scale
+        Side of the image's pixels in arcsec; by default from the header (WCS, ``PIXELSCL``,
+        ``PIXSCALE`` or ``PIXSCAL1``).
+    sky
+        Level to subtract, or ``border``: the median of the outermost pixels.
+    """
+
+    type: Literal["image"]
+    sky: FiniteFloat | Literal["border"] = 0.0
+
+    @cached_property
+    def _read(self) -> tuple[Floats, float | None]:
+        return read_psf_image(self.file, self.sky)
+
+    @property
+    def image(self) -> Floats:
+        """The image, ``(H, W)``.
+
+        Raises
+        ------
+        DataError
+            If the file is missing or damaged, or does not contain a PSF.
+        """
+        return self._read[0]
+
+    @property
+    def side(self) -> float:
+        """Side of a pixel in arcsec.
+
+        Raises
+        ------
+        DataError
+            If neither the options nor the header state it.
+        """
+        return _stated(self, self._read[1])
+
+
+class StarsPsf(_SampledPsf):
+    """A PSF measured from the stars of a frame; see :mod:`.measured_psf`.
+
+    Stars that are faint, saturated, masked, blended or at the edge are left out. Without the pixels
+    of the frame, like every PSF.
+
+    Parameters
+    ----------
+    file
+        A FITS file with one band.
+    pixel_scale
+        Side of the frame's pixels in arcsec; by default that of its WCS.
+    fewest
+        Smallest number of stars.
+    saturation
+        Value at which pixels are saturated; by default ``SATURATE`` of the header, if it has it.
+    """
+
+    type: Literal["stars"]
+    fewest: Annotated[int, Field(ge=1)] = 5
+    saturation: Positive | None = None
+
+    @cached_property
+    def measured(self) -> MeasuredPsf:
+        """The measurement.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read, or has too few stars.
+        """
+        from srkit_astro.instruments.measured_psf import measure_file  # photutils takes long
+
+        return measure_file(self.file, self.fewest, self.saturation)
+
+    @property
+    def image(self) -> Floats:
+        """Light per sample."""
+        return self.measured.image
+
+    @property
+    def side(self) -> float:
+        """Side of a sample in arcsec."""
+        return _stated(self, self.measured.pixel_scale) / self.measured.oversampling
+
+
+def _stated(psf: _SampledPsf, by_header: float | None) -> float:
+    """Return the pixel scale of the options, or else of the header."""
+    stated = by_header if psf.pixel_scale is None else psf.pixel_scale
+    if stated is None:
+        raise DataError(
+            f"{psf.file}: its pixel scale is unknown; set 'pixel_scale', the side of its pixels in "
+            "arcsec"
+        )
+    return stated
 
 
 def _class_name(given: Any) -> str | None:
@@ -278,6 +376,7 @@ CLASSES = {
     "moffat": "MoffatPsf",
     "airy": "AiryPsf",
     "image": "PsfImage",
+    "stars": "StarsPsf",
 }
 
 #: A PSF as written in a recipe: ``{type: moffat, fwhm: 0.6, beta: 3}``.
@@ -285,7 +384,8 @@ Psf = Annotated[
     Annotated[GaussianPsf, Tag("GaussianPsf")]
     | Annotated[MoffatPsf, Tag("MoffatPsf")]
     | Annotated[AiryPsf, Tag("AiryPsf")]
-    | Annotated[PsfImage, Tag("PsfImage")],
+    | Annotated[PsfImage, Tag("PsfImage")]
+    | Annotated[StarsPsf, Tag("StarsPsf")],
     Discriminator(
         _class_name,
         custom_error_type="psf_type",
@@ -405,27 +505,14 @@ def _airy_fwhm(obscuration: float) -> float:
     return 2 * low
 
 
-def _read(path: Path) -> np.ndarray[Any, Any]:
-    """Read an array from FITS or NPY."""
-    from astropy.io import fits
+def _resampling(count: int, centre: float, ratio: float, half: int) -> Tensor:
+    """Return the matrix from `count` pixels to ``2 half + 1`` pixels, `ratio` times wider.
 
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        with fits.open(path) as hdus:
-            images = (hdu.data for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] == 2)
-            return np.asarray(next(images))
-    except StopIteration:
-        raise DataError(f"{path}: contains no 2-D image; expected an image of a PSF") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as FITS or NPY: {error}") from error
-
-
-def _resampling(count: int, ratio: float, half: int) -> Tensor:
-    """Return the matrix from `count` pixels to ``2 half + 1`` pixels, `ratio` times wider."""
+    `centre` is the position among the former of the central one of the latter.
+    """
     from scipy.interpolate import make_interp_spline  # here, since the import takes long
 
-    edges = np.arange(count + 1) - count / 2
+    edges = np.arange(count + 1) - 0.5 - centre
     cumulative = np.vstack([np.zeros(count), np.cumsum(np.eye(count), axis=0)])
     wanted = (np.arange(-half, half + 2) - 0.5) * ratio
     flat = [(1, np.zeros(count)), (2, np.zeros(count))]  # the light falls to 0 at the borders

@@ -184,7 +184,7 @@ def test_a_narrower_target_is_refused(target: dict[str, Any]) -> None:
             {"psf": {"type": "moffta"}},
             [
                 "degradation.psf: got {'type': 'moffta'}; expected a PSF whose type is one of "
-                "gaussian, moffat, airy, image"
+                "gaussian, moffat, airy, image, stars"
             ],
         ),
         (

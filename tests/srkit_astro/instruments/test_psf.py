@@ -18,6 +18,7 @@ from srkit.errors import DataError
 
 PIXEL = 0.05
 PSF: TypeAdapter[Any] = TypeAdapter(Psf)
+PSF_TYPES = "a PSF whose type is one of gaussian, moffat, airy, image, stars"
 #: First zero of an Airy pattern, in lambda / D.
 FIRST_ZERO = 1.2196698912665045
 #: Integration by astropy: the central 5 x 5 pixels, each with 101 x 101 samples.
@@ -40,6 +41,11 @@ def middle(kernel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     first = len(kernel) // 2 - 2
     part = kernel[first : first + 5, first : first + 5]
     return part / part.sum()
+
+
+def gaussian(shape: tuple[int, int], row: float, column: float, sigma: float) -> Any:
+    rows, columns = np.indices(shape)
+    return np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * sigma**2))
 
 
 def test_gaussian_equals_astropy() -> None:
@@ -180,12 +186,67 @@ def test_psf_image_is_resampled_from_any_pixel_scale(
 
 
 def test_psf_image_keeps_its_orientation(tmp_path: Path) -> None:
-    values = np.zeros((5, 7))
-    values[1, 5] = 1
-    kernel = render(0.1, type="image", file=write(tmp_path / "psf.npy", values), pixel_scale=0.1)
-    assert kernel.shape == (9, 9)
-    assert np.unravel_index(kernel.argmax(), kernel.shape) == (3, 6)
-    assert kernel[3, 6] == pytest.approx(1)
+    star, ghost = gaussian((21, 31), 10, 15, 1.5), gaussian((21, 31), 3, 26, 1)
+    file = write(tmp_path / "psf.npy", star + 0.1 * ghost)
+    kernel = render(0.1, type="image", file=file, pixel_scale=0.1)
+    middle = len(kernel) // 2
+    assert np.unravel_index(kernel.argmax(), kernel.shape) == (middle, middle)
+    far = kernel * (1 - gaussian(kernel.shape, middle, middle, 8))
+    assert np.unravel_index(far.argmax(), kernel.shape) == (middle - 7, middle + 11)
+
+
+@pytest.mark.parametrize("place", [(20, 20), (19.5, 19.5), (19.3, 20.4)])
+def test_psf_image_is_centred_on_its_light(tmp_path: Path, place: tuple[float, float]) -> None:
+    # An even side: Fourier transforms put the centre at (20, 20), the middle is at (19.5, 19.5).
+    file = write(tmp_path / "psf.npy", gaussian((40, 40), *place, 2.5))
+    kernel = render(0.05, type="image", file=file, pixel_scale=0.05)
+    rows, columns = np.indices(kernel.shape) - len(kernel) // 2
+    assert abs((kernel * rows).sum()) < 0.01
+    assert abs((kernel * columns).sum()) < 0.01
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"PIXELSCL": 0.025},
+        {
+            "CTYPE1": "RA---TAN",
+            "CTYPE2": "DEC--TAN",
+            "CDELT1": -0.025 / 3600,
+            "CDELT2": 0.025 / 3600,
+        },
+    ],
+)
+def test_the_pixel_scale_is_that_of_the_header(tmp_path: Path, header: dict[str, Any]) -> None:
+    values = gaussian((41, 41), 20, 20, 3)
+    fits.PrimaryHDU(values, fits.Header(header)).writeto(tmp_path / "psf.fits")
+    found = render(type="image", file=tmp_path / "psf.fits")
+    stated = render(type="image", file=write(tmp_path / "psf.npy", values), pixel_scale=0.025)
+    assert np.allclose(found, stated, rtol=0, atol=1e-12)
+
+
+def test_an_unknown_pixel_scale_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "psf.npy", gaussian((41, 41), 20, 20, 3))
+    with pytest.raises(DataError) as caught:
+        render(type="image", file=file)
+    assert str(caught.value) == (
+        f"{file}: its pixel scale is unknown; set 'pixel_scale', the side of its pixels in arcsec"
+    )
+
+
+def test_the_sky_of_a_psf_image_is_subtracted(tmp_path: Path) -> None:
+    star = gaussian((41, 41), 20, 20, 2)
+    clean = render(type="image", file=write(tmp_path / "star.npy", star), pixel_scale=0.05)
+    file = write(tmp_path / "sky.npy", star + 0.05)
+    with pytest.raises(DataError) as caught:
+        render(type="image", file=file, pixel_scale=0.05)
+    assert str(caught.value) == (
+        f"{file}: with the level at its border, 77% of the light is not that of a star; set "
+        "'sky: border' to subtract that level, or cut out a larger image"
+    )
+    for sky in ("border", 0.05):
+        found = render(type="image", file=file, pixel_scale=0.05, sky=sky)
+        assert np.allclose(found, clean, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +255,15 @@ def test_psf_image_keeps_its_orientation(tmp_path: Path) -> None:
         (np.ones((2, 3, 3)), "the shape is (2, 3, 3); expected (H, W)"),
         (np.array([[1.0, np.nan]]), "1 of 2 values are not finite"),
         (np.zeros((3, 3)), "the sum of the values of a PSF must be positive"),
+        (
+            gaussian((21, 21), 10, 10, 2) - 0.02,
+            "its negative values take away 39% of the light; correct its sky, or average more "
+            "stars",
+        ),
+        (
+            gaussian((20, 20), 3, 10, 1.0),
+            "the light is centred at row 3.0 and column 10.0 of 20 x 20; expected near the middle",
+        ),
     ],
 )
 def test_an_invalid_psf_image_is_refused(
@@ -247,8 +317,11 @@ def test_psfs_too_narrow_or_wide_for_the_pixels_are_refused() -> None:
             {"type": "gaussian", "fwhm": [0.9, 0.5]},
             "got [0.9, 0.5]; expected the lower end of the range first",
         ),
-        ({"type": "gauss", "fwhm": 1}, "a PSF whose type is one of gaussian, moffat, airy, image"),
-        ({"fwhm": 1}, "a PSF whose type is one of gaussian, moffat, airy, image"),
+        (
+            {"type": "gauss", "fwhm": 1},
+            PSF_TYPES,
+        ),
+        ({"fwhm": 1}, PSF_TYPES),
     ],
 )
 def test_invalid_options_are_refused(options: dict[str, Any], message: str) -> None:
