@@ -110,8 +110,8 @@ def find_stars(values: Floats, bad: Flags, fewest: int) -> list[Star]:
 
 
 def _too_few(count: int, fewest: int, total: int, reasons: Counter[str], more: str = "") -> str:
-    told = [f"{number} {reason}" for reason, number in reasons.items() if number]
-    text = ", ".join([*told, *filter(None, [more])])
+    counted = [f"{number} {reason}" for reason, number in reasons.items() if number]
+    text = ", ".join([*counted, *filter(None, [more])])
     return (
         f"{count} usable stars among {total} sources ({text or 'none'}); a PSF needs {fewest}; use "
         "a larger frame or one of longer exposure, or state the PSF by its FWHM or an image"
