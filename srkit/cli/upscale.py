@@ -53,6 +53,15 @@ Megapixels = Annotated[
 Format = Annotated[
     str | None, typer.Option("--format", help="File name extension of the outputs, such as png.")
 ]
+Extension = Annotated[
+    str | None,
+    typer.Option(
+        "--hdu",
+        metavar="NAME",
+        help="Extension of FITS files: a name (SCI), with version (SCI,2), or a number; the same "
+        r"as FILE\[SCI,2].",
+    ),
+]
 Uncertainty = Annotated[
     bool, typer.Option("--uncertainty", help="Estimate the variance of each pixel of FITS and NPZ.")
 ]
@@ -104,6 +113,7 @@ def upscale(
     height: Height = None,
     megapixels: Megapixels = None,
     suffix: Format = None,
+    hdu: Extension = None,
     zero_point: ZeroPoint = None,
     self_ensemble: SelfEnsemble = False,
     uncertainty: Uncertainty = False,
@@ -132,6 +142,7 @@ def upscale(
             out=out,
             suffix=suffix,
             model=model,
+            hdu=hdu,
             size=size,
             zero_point=zero_point,
             self_ensemble=self_ensemble,
@@ -179,10 +190,11 @@ def _run(request: Request) -> None:
         output = stack.enter_context(reserved_output()) if to_stream else None
         if from_stream or to_stream:
             place = Path(folder)
-            job = plan_stream(request.inputs[0], request.out, formats, request.suffix, place)
-            planned = Plan([job])
+            given = request.inputs[0], request.out, formats, request.suffix, place
+            planned = Plan([plan_stream(*given, request.hdu)])
         else:
-            planned = plan(request.inputs, request.out, formats, upscalers.label, request.suffix)
+            where = request.inputs, request.out, formats, upscalers.label
+            planned = plan(*where, request.suffix, request.hdu)
         jobs = share_of(planned.jobs)
         summary = _restore(request, jobs, upscalers, console)
         summary.ignored = planned.ignored

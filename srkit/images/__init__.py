@@ -14,7 +14,7 @@ from srkit.images.arrays import (
     without_sentinels,
 )
 from srkit.images.find import find_pictures
-from srkit.images.formats import Formats
+from srkit.images.formats import Formats, split_selection
 from srkit.images.limits import allow, allowed_pixels, check_pixels
 from srkit.images.stored_rows import StoredArray, chunks
 
@@ -34,6 +34,7 @@ __all__ = [
     "lay_out",
     "outline_of",
     "range_between",
+    "split_selection",
     "to_depth",
     "to_image",
     "without_sentinels",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +13,14 @@ from torch import Tensor
 from srkit.components.registry import Registry
 from srkit.errors import DataError, SrkitError
 from srkit.images._contents import START, kind_of_content
-from srkit.interfaces import Image, ImageFormat, LevelsFormat, PagedFormat, SignatureFormat
+from srkit.interfaces import (
+    Image,
+    ImageFormat,
+    LevelsFormat,
+    PagedFormat,
+    SelectiveFormat,
+    SignatureFormat,
+)
 from srkit.system.files import atomic
 
 
@@ -96,6 +103,14 @@ def check_is_file(path: Path) -> None:
         raise DataError(f"{path}: no such file")
 
 
+def split_selection(given: str | Path) -> tuple[Path, str | None]:
+    """Split ``FILE[EXTENSION]``, such as ``frame.fits[SCI,2]``; an existing file is itself."""
+    found = re.fullmatch(r"(.*[^/\\])\[([^\[\]]+)\]", str(given), re.DOTALL)
+    if found is None or Path(given).exists():
+        return Path(given), None
+    return Path(found[1]), found[2]
+
+
 class Formats:
     """Finds image formats by contents, or by file name extensions, of which the longest decides.
 
@@ -144,7 +159,8 @@ class Formats:
         DataError
             If the file is missing, damaged, or of an unknown format.
         """
-        return self.source(path).format.read(path)
+        file = self.source(path)
+        return file.format.read(file.path)
 
     def decode(self, path: Path, content: bytes) -> Image:
         """Read an image file from memory; `path` has its extension and is named in errors.
@@ -226,14 +242,35 @@ class Formats:
         """Return whether files of this name can be read and written."""
         return self.split(path.name)[1].lower() in self._by_suffix
 
-    def source(self, path: Path) -> ImageFile:
+    def source(self, path: Path, extension: str | None = None) -> ImageFile:
         """Find the format of an existing file by its content, whatever its name.
+
+        Parameters
+        ----------
+        path
+            The file; ``FILE[EXTENSION]`` is one of its images.
+        extension
+            Name or number of the image that is read, if `path` names none.
 
         Raises
         ------
         DataError
-            If the file is missing, unreadable or empty, or its format is unknown.
+            If the file is missing, unreadable or empty, its format is unknown, or its format has no
+            extensions.
         """
+        path, own = split_selection(path)
+        found = self._source(path)
+        extension = own or extension
+        if extension is None:
+            return found
+        if not isinstance(found.format, SelectiveFormat):
+            raise DataError(
+                f"{path}: a {found.suffix} file has no extension '{extension}'; only FITS files "
+                "have extensions to choose from"
+            )
+        return replace(found, format=found.format.select(extension))
+
+    def _source(self, path: Path) -> ImageFile:
         check_is_file(path)
         try:
             with path.open("rb") as file:

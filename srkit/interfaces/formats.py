@@ -132,6 +132,18 @@ class PagedFormat(Protocol):
 
 
 @runtime_checkable
+class SelectiveFormat(Protocol):
+    """A format whose files can hold several images, of which one is read."""
+
+    def select(self, extension: str, /) -> ImageFormat:
+        """Return the format that reads the image of a name or number, such as ``SCI,2``.
+
+        Its `read` raises DataError if the file has no such image.
+        """
+        ...
+
+
+@runtime_checkable
 class EnlargingFormat(Protocol):
     """A format whose metadata have to be updated when an image is super-resolved.
 

@@ -27,6 +27,7 @@ OPTIONAL = (
     interfaces.LimitedFormat,
     interfaces.LossyFormat,
     interfaces.ObjectFormat,
+    interfaces.SelectiveFormat,
     interfaces.PagedFormat,
     interfaces.ReadOnlyFormat,
     interfaces.SignatureFormat,

@@ -213,8 +213,8 @@ class Upscaler:
         )
 
     def _read_file(self, path: Path) -> tuple[Image, Kind]:
-        image_format = self._formats.source(path).format
-        image = image_format.read(path)
+        file = self._formats.source(path)
+        image_format, image = file.format, file.format.read(file.path)
         return image, image_format if isinstance(image_format, ObjectFormat) else _Arrays(None)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from srkit.errors import DataError
-from srkit.images.formats import Formats, ImageFile
+from srkit.images.formats import Formats, ImageFile, split_selection
 from srkit.interfaces import ReadOnlyFormat
 from srkit.system.files import is_partial
 
@@ -31,8 +32,22 @@ class Job:
     name: str = ""
 
     @classmethod
-    def of(cls, source: Path, target: Path, formats: Formats, name: str = "") -> Job:
+    def of(
+        cls,
+        source: Path,
+        target: Path,
+        formats: Formats,
+        name: str = "",
+        extension: str | None = None,
+    ) -> Job:
         """Find the formats of two files, that of the source by its content.
+
+        Parameters
+        ----------
+        source, target, name
+            As the class has them; ``FILE[EXTENSION]`` is one of the images of a file.
+        extension
+            The image that is read, if `source` names none.
 
         Raises
         ------
@@ -40,12 +55,12 @@ class Job:
             If the source cannot be read, the format of one is unknown, or that of the target is
             only read.
         """
-        found, written = formats.source(source), formats.file(target)
+        found, written = formats.source(source, extension), formats.file(target)
         if isinstance(written.format, ReadOnlyFormat):
             raise DataError(
                 f"{target}: {written.suffix} files are only read; write {written.format.sr_suffix}"
             )
-        return cls(found, written, name)
+        return cls(found, written, name or str(source))
 
     def __str__(self) -> str:
         return self.name or str(self.source.path)
@@ -71,7 +86,12 @@ class Plan:
 
 
 def plan(
-    inputs: Sequence[str], out: Path | None, formats: Formats, label: str, suffix: str | None
+    inputs: Sequence[str],
+    out: Path | None,
+    formats: Formats,
+    label: str,
+    suffix: str | None,
+    extension: str | None = None,
 ) -> Plan:
     """List the files to restore.
 
@@ -81,7 +101,8 @@ def plan(
     Parameters
     ----------
     inputs
-        Files, folders, and patterns such as ``*.png``.
+        Files, folders, and patterns such as ``*.png``; ``FILE[EXTENSION]`` is one of the images of
+        a file.
     out
         A file name with a known extension for a single input; else a folder.
     formats
@@ -90,6 +111,8 @@ def plan(
         Label of the size in default output names, such as ``x4``.
     suffix
         Extension of the outputs, in place of that of the inputs.
+    extension
+        The image of each file, if it is not named.
 
     Raises
     ------
@@ -122,7 +145,7 @@ def plan(
         pairs = [(source, out / name) for source, name in found]
     for source, target in pairs:
         try:
-            made.jobs.append(Job.of(source, target, formats))
+            made.jobs.append(Job.of(source, target, formats, extension=extension))
         except DataError as error:
             made.failures.append(str(error))
     if len(made.failures) == len(pairs) == 1:
@@ -150,11 +173,23 @@ def _find(given: str, formats: Formats, ignored: Counter[str]) -> list[tuple[Pat
     if path.is_file():
         return [(path, Path(path.name))]
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - may be absolute
+    base, extension = split_selection(given)
+    if not matches and extension is not None:
+        label = re.sub(r"\W+", "_", extension)
+        return [
+            (Path(f"{source}[{extension}]"), _labelled(name, label, formats))
+            for source, name in _find(str(base), formats, ignored)
+        ]
     if not matches:
         raise DataError(f"{given}: no such file or folder")
     return [
         pair for match in matches if Path(match) != path for pair in _find(match, formats, ignored)
     ]
+
+
+def _labelled(name: Path, label: str, formats: Formats) -> Path:
+    stem, ending = formats.split(name.name)
+    return name.with_name(f"{stem}_{label}{ending}")
 
 
 def writable_name(source: Path, name: Path, formats: Formats) -> Path:
@@ -174,8 +209,7 @@ def writable_name(source: Path, name: Path, formats: Formats) -> Path:
 
 
 def _beside(source: Path, name: Path, formats: Formats, label: str) -> Path:
-    stem, ending = formats.split(name.name)
-    return source.with_name(f"{stem}_{label}{ending}")
+    return source.parent / _labelled(name, label, formats).name
 
 
 def _check_folder(out: Path, count: int) -> None:

@@ -23,6 +23,8 @@ class Request:
         As :func:`srkit.upscaling.jobs.plan` has them.
     model
         The model, as :func:`srkit.models.open.open_model` takes it; None for the default models.
+    hdu
+        Name or number of the image in FITS files, as :func:`srkit.upscaling.jobs.plan` takes it.
     size
         Size of SR.
     zero_point
@@ -43,6 +45,7 @@ class Request:
     out: Path | None = None
     suffix: str | None = None
     model: str | None = None
+    hdu: str | None = None
     size: Size = field(default_factory=Size)
     zero_point: float | None = None
     self_ensemble: bool = False

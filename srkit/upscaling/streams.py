@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from srkit.errors import DataError, OutputError
 from srkit.images._contents import START, kind_of_content
-from srkit.images.formats import Formats
+from srkit.images.formats import Formats, split_selection
 from srkit.upscaling.jobs import Job, writable_name
 
 #: The name of standard input and standard output.
@@ -19,7 +19,12 @@ STREAM = "-"
 
 
 def plan_stream(
-    source: str, out: Path | None, formats: Formats, suffix: str | None, folder: Path
+    source: str,
+    out: Path | None,
+    formats: Formats,
+    suffix: str | None,
+    folder: Path,
+    extension: str | None = None,
 ) -> Job:
     """Prepare to restore an image from standard input, or to standard output.
 
@@ -35,20 +40,24 @@ def plan_stream(
         Extension of the output, in place of that of the input.
     folder
         For temporary files; the output is a file in it for :func:`send`.
+    extension
+        The image of the file, if it is not named.
 
     Raises
     ------
     DataError
         If the input is missing or empty, or a format is unknown.
     """
-    path = _receive(folder, formats) if source == STREAM else Path(source)
+    given = _receive(folder, formats) if source == STREAM else Path(source)
+    path = split_selection(given)[0]
     if not path.is_file():
         raise DataError(f"{path}: no such file; with '{STREAM}', the input is one file")
     name = writable_name(path, Path(path.name), formats).name
     ending = f".{suffix.lstrip('.')}" if suffix else formats.split(name)[1]
     if out is None or str(out) == STREAM:
         out = folder / f"output{ending}"
-    return Job.of(path, out, formats, "standard input" if source == STREAM else str(path))
+    name = "standard input" if source == STREAM else source
+    return Job.of(given, out, formats, name, extension)
 
 
 def _receive(folder: Path, formats: Formats) -> Path:

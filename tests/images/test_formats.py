@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -142,3 +143,37 @@ def test_a_broken_format_does_not_affect_others(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(DataError, match=r"known: \.bytes, \.raw; image format 'lost' could not be"):
         formats.read(path)
+
+
+class Several(Raw):
+    """A format whose files hold several values."""
+
+    suffixes = (".many",)
+
+    def select(self, extension: str) -> Several:
+        return Several(float(extension))
+
+
+def test_one_image_of_a_file_is_chosen(tmp_path: Path) -> None:
+    """A file whose name ends in brackets is itself, and its images are chosen all the same."""
+    formats = Formats([Raw(1.0), Several(2.0)])
+    for name in ("a.many", "a.many[7]", "b.raw"):
+        (tmp_path / name).touch()
+    for given, mark in (
+        ("a.many", 2),
+        ("a.many[5]", 5),
+        ("a.many[7]", None),
+        ("a.many[7][8]", None),
+        ("b.raw", 1),
+    ):
+        path = tmp_path / given
+        if mark is None:
+            with pytest.raises(DataError, match=r"a\.many\[7\]: unknown image format"):
+                formats.read(path)
+        else:
+            assert formats.read(path).pixels.item() == mark
+    assert formats.source(tmp_path / "a.many", "3").format.read(Path()).pixels.item() == 3
+    for path in (tmp_path / "b.raw[5]", tmp_path / "c.many[5]"):
+        wrong = "a .raw file has no extension '5'; only" if path.name[0] == "b" else "no such file"
+        with pytest.raises(DataError, match=rf"^{re.escape(str(path)[:-3])}: {wrong}"):
+            formats.read(path)

@@ -160,3 +160,25 @@ def test_an_output_that_cannot_be_written(tmp_path: Path, formats: Formats) -> N
     with pytest.raises(DataError) as caught:
         planned([str(source)], target, formats, "x2", None)
     assert str(caught.value) == f"{target}: .gif files are only read; write .png"
+
+
+def test_an_image_of_a_file_is_named_in_its_output(tmp_path: Path, formats: Formats) -> None:
+    """FILE[NAME] and a pattern of files, whose names may contain brackets."""
+    for name in ("a.fits", "b[1].fits"):
+        (tmp_path / name).write_bytes(b"SIMPLE  =")
+    given = [str(tmp_path / name) for name in ("a.fits[SCI,2]", "a.fits[3]", "b[1].fits[sci]")]
+    jobs = planned([*given, str(tmp_path / "b[1].fits")], None, formats, "x2", None)
+    assert [job.target.path.name for job in jobs] == [
+        *("a_SCI_2_x2.fits", "a_3_x2.fits", "b[1]_sci_x2.fits", "b[1]_x2.fits"),
+    ]
+    assert [job.source.path.name for job in jobs] == ["a.fits", "a.fits", "b[1].fits", "b[1].fits"]
+    assert [str(job) for job in jobs][:3] == given
+    chosen = [job.source.format.extension for job in jobs]  # type: ignore[attr-defined]
+    assert chosen == ["SCI,2", "3", "sci", None]
+    (job,) = planned([str(tmp_path / "a*.fits[SCI]")], tmp_path / "o", formats, "x2", None)
+    assert job.target.path == tmp_path / "o/a_SCI.fits"
+    made = plan([str(tmp_path / "a.fits")], None, formats, "x2", None, "ERR")
+    assert made.jobs[0].target.path.name == "a_x2.fits"
+    assert made.jobs[0].source.format.extension == "ERR"  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match=r"c\.fits: no such file or folder$"):
+        plan([str(tmp_path / "c.fits[SCI]")], None, formats, "x2", None)

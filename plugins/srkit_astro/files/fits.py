@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = tuple(f".{name}{pack}" for pack in ("", ".gz", ".fz") for name in ("fits", "fit", "fts"))
 
+#: How another image is chosen, where the message on a guess does not say otherwise.
+CHOOSE = "choose with --hdu NAME or FILE[NAME]"
 _HEADER = "the header cannot be used"
 
 #: Planes of a bit mask (``MP_name = bit`` in its header, as written by the HSC pipeline) that flag
@@ -28,8 +30,9 @@ BAD_PLANES = ("BAD", "CR", "EDGE", "NO_DATA", "SAT", "SUSPECT", "UNMASKEDNAN")
 class Fits:
     """FITS: reads any numeric type and writes float32; nothing is scaled or clipped.
 
-    The image is the extension ``SCI``, ``SCIENCE`` or ``IMAGE``, or else the first with at least
-    two axes. The planes of a cube become channels. ``BSCALE``, ``BZERO`` and ``BLANK`` are applied;
+    The image is the extension ``SCI``, ``SCIENCE``, ``IMAGE``, ``DATA`` or ``FLUX``, or else the
+    first with at least two axes; :meth:`select` chooses another. The planes of a cube become
+    channels. ``BSCALE``, ``BZERO`` and ``BLANK`` are applied;
     NaN is preserved. Integers above 2**24 and doubles are rounded to float32. The data range is
     that of the finite values.
 
@@ -47,17 +50,27 @@ class Fits:
     signature = rb"SIMPLE  =|\x1f\x8b"
     limits = FormatLimits((32,), frozenset({"header", "mask", "variance"}))
 
+    #: Name or number of the extension with the image; None for the default.
+    extension: str | None = None
+
+    def select(self, extension: str | None) -> Fits:
+        """Return the format that reads an extension by name or number, such as ``SCI,2``."""
+        chosen = Fits()
+        chosen.extension = extension
+        return chosen
+
     def read(self, path: Path) -> Image:
         """Read a file.
 
         Raises
         ------
         DataError
-            If the file is damaged, or contains no image that can be read as float32 channels.
+            If the file is damaged, or contains no image that can be read as float32 channels, or
+            not the extension.
         """
         from srkit_astro.files.fits_io import read
 
-        return read(path)
+        return read(path, self.extension)
 
     def calibrate(self, image: Image) -> Image:
         """Add the zero point, the pixel scale and the unit of the header to the metadata.
@@ -106,7 +119,7 @@ class Fits:
         """Open a file to be read by rows; return None if it is compressed."""
         from srkit_astro.files.fits_frames import open_source
 
-        return open_source(path)
+        return open_source(path, self.extension)
 
     def open_sink(self, path: Path, outline: Image, *, fresh: bool) -> ImageSink:
         """Open a file to be written by windows, from the beginning unless `fresh` is False."""

@@ -22,17 +22,19 @@ from srkit_astro.files.fits_io import (
     BLOCK,
     CARD,
     FIX,
-    Planes,
     check_kind,
-    check_plane,
     check_structure,
     damage_as_error,
     damaged,
+    to_hdus,
+    widened,
+)
+from srkit_astro.files.planes import (
+    Planes,
+    check_plane,
     find_planes,
     plane_shape,
     stripped,
-    to_hdus,
-    widened,
     without_data,
 )
 from srkit_astro.files.stored_values import (
@@ -49,7 +51,7 @@ SPARE = 4
 _READ = 2**24
 
 
-def open_source(path: Path) -> ImageSource | None:
+def open_source(path: Path, extension: str | None = None) -> ImageSource | None:
     """Open a file to be read by rows; return None if the file or its images are compressed.
 
     Raises
@@ -61,14 +63,14 @@ def open_source(path: Path) -> ImageSource | None:
     source = None
     try:
         with damage_as_error(path):
-            source = _source(path, file)
+            source = _source(path, file, extension)
     finally:
         if source is None:
             file.close()
     return source
 
 
-def _source(path: Path, file: BinaryIO) -> FitsSource | None:
+def _source(path: Path, file: BinaryIO, extension: str | None) -> FitsSource | None:
     start = file.read(8)
     if start.startswith(b"\x1f\x8b"):
         return None
@@ -78,7 +80,7 @@ def _source(path: Path, file: BinaryIO) -> FitsSource | None:
     if check_structure(path, file, length) < length:
         return None  # blank blocks follow, which astropy takes for damage
     hdus = fits.open(file, memmap=False, do_not_scale_image_data=True)
-    found = find_planes(path, hdus)
+    found = find_planes(path, hdus, extension)
     if any(isinstance(hdu, fits.CompImageHDU) for hdu in found[:4]):
         return None
     return FitsSource(path, file, hdus, found)

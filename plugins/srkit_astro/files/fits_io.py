@@ -6,10 +6,10 @@ import gzip
 import io
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -22,50 +22,20 @@ from srkit.images import allowed_pixels, check_pixels
 from srkit.interfaces import Image
 from srkit.system import write_file
 from srkit_astro.files.cards import sound
-from srkit_astro.files.quiet import quiet
-from srkit_astro.files.stored_values import FLAGS, NO_DATA, converted, flags, scaled, survey
-from srkit_astro.files.wcs import missing_table, tables_of, with_wcs_of
-
-#: Names of the extension with the image; otherwise it is the first image that is not in `PLANES`.
-SCIENCE = ("SCI", "SCIENCE", "IMAGE", "DATA")
-#: Names of extensions with the flags of pixels.
-MASKS = ("MASK", "DQ", "FLAGS", "MSK", "FLAG", "FLG", "BPM", "QUALITY")
-#: Names of extensions with the noise of pixels, and its type, which `UTYPE` overrides.
-NOISE = {
-    "VARIANCE": "variance",
-    "VAR": "variance",
-    "UNCERTAINTY": "std",
-    "UNCERT": "std",
-    "ERR": "std",
-    "ERROR": "std",
-    "SIGMA": "std",
-    "RMS": "std",
-    "STAT": "variance",
-    "WGT": "inverse",
-    "IVAR": "inverse",
-    "INVVAR": "inverse",
-}
-#: Values of `UTYPE`, as written by NDData of astropy.
-UTYPES = {
-    "VarianceUncertainty": "variance",
-    "StdDevUncertainty": "std",
-    "InverseVariance": "inverse",
-}
-#: Names of extensions with weights; where they are 0, there are no data.
-WEIGHTS = ("WHT", "WEIGHT", "WGT", "IVAR", "INVVAR")
-#: Names of images other than the science image.
-PLANES = (
-    *(*MASKS, *NOISE, *WEIGHTS, "CTX", "CON", "COVERAGE", "PSF", "NPIXELSINSAMPLE"),
-    *("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT", "WCSDVARR", "D2IMARR"),
+from srkit_astro.files.planes import (
+    check_plane,
+    find_planes,
+    plane_shape,
+    stripped,
+    variance_of,
+    without_data,
 )
+from srkit_astro.files.quiet import quiet
+from srkit_astro.files.stored_values import FLAGS, converted, flags, scaled, survey
+from srkit_astro.files.wcs import missing_table, with_wcs_of
 
 #: Warnings of astropy that mean that a file is damaged.
 _DAMAGE = "Error validating header|Datasum verification failed"
-#: Keywords that describe how values are stored, which do not apply once they are read.
-_STORAGE = (
-    *("BSCALE", "BZERO", "BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "INHERIT"),
-    *NO_DATA,
-)
 #: How astropy treats cards that break the standard when they are written.
 FIX = "silentfix+exception"
 #: Size of the blocks of a file in bytes.
@@ -74,10 +44,10 @@ BLOCK = 2880
 CARD = 80
 
 
-def read(path: Path) -> Image:
+def read(path: Path, extension: str | None = None) -> Image:
     """Read a file, see :class:`srkit_astro.files.fits.Fits`."""
     with _opened(path) as hdus:
-        return image_from_hdus(path, hdus)
+        return image_from_hdus(path, hdus, extension)
 
 
 def write(path: Path, image: Image) -> None:
@@ -214,9 +184,9 @@ def _decompressed(path: Path, content: bytes) -> bytes:
     return found
 
 
-def image_from_hdus(path: Path, hdus: fits.HDUList) -> Image:
+def image_from_hdus(path: Path, hdus: fits.HDUList, extension: str | None = None) -> Image:
     """Convert the contents of a file, opened without scaling its data, to an image."""
-    found = find_planes(path, hdus)
+    found = find_planes(path, hdus, extension)
     header = found.science.header
     stored = scaled(header, _read_planes(path, found.science))
     notes = survey(path, header, [stored])
@@ -234,77 +204,9 @@ def image_from_hdus(path: Path, hdus: fits.HDUList) -> Image:
     if found.noise is not None:
         check_plane(path, found.noise, values.shape)
         plane = scaled(found.noise.header, _read_planes(path, found.noise))
-        metadata["variance"] = torch.from_numpy(_variance(path, plane, found.noise))
+        metadata["variance"] = torch.from_numpy(variance_of(path, plane, found.noise))
     metadata["notes"] = [*metadata["notes"], *notes]
     return Image(torch.from_numpy(values), finite_range(values), metadata)
-
-
-class Planes(NamedTuple):
-    """The image, its mask, noise and weights, if there are any, and the metadata of the image."""
-
-    science: Any
-    mask: Any
-    noise: Any
-    weight: Any
-    metadata: dict[str, Any]
-
-
-def find_planes(path: Path, hdus: fits.HDUList) -> Planes:
-    """Find the extension with the image, and those that describe it.
-
-    Raises
-    ------
-    DataError
-        If there is no image.
-    """
-    pictures = {hdu: hdu.name.upper() for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2}
-    science = _first(pictures, SCIENCE)
-    others = [hdu for hdu, name in pictures.items() if name not in PLANES]
-    guessed = science is None and len(others) > 1
-    science = next(iter(others), None) if science is None else science
-    if science is None:
-        found = ", ".join(f"{hdu.name} {getattr(hdu, 'shape', '(a table)')}" for hdu in hdus)
-        raise DataError(f"{path}: contains no image with at least two axes; found {found}")
-    mask = _first(pictures, MASKS, science.ver)
-    noise = _first(pictures, tuple(NOISE), science.ver)
-    weight = _first(pictures, WEIGHTS, science.ver)
-    if weight is not None and plane_shape(path, weight.shape)[1:] != science.shape[-2:]:
-        weight = None
-    header, notes = _header(science, hdus[0])
-    metadata = {"frame": True, "header": header, "bits": 32, "notes": notes}
-    tables = tables_of(header, hdus)
-    if tables:
-        metadata["wcs_tables"] = [table.copy() for table in tables]
-    if guessed:
-        guess = f"no extension is named {' or '.join(SCIENCE)}: {_name(science)} is restored"
-        metadata["guesses"] = [guess]
-        notes.append(guess)
-    rest = [hdu for hdu in hdus if hdu not in (science, mask, noise, weight, *tables) and hdu.size]
-    if rest:
-        notes.append(f"ignored extensions: {', '.join(map(_name, rest))}")
-    return Planes(science, mask, noise, weight, metadata)
-
-
-def without_data(values: Values, weights: Values, hdu: Any) -> tuple[Values, list[str]]:
-    """Replace values whose weight is 0 by NaN, and return a message if there are any."""
-    missing = weights == 0
-    if not missing.any():
-        return values, []
-    found: Values = np.where(missing, np.float32(np.nan), values)
-    return found, [f"pixels whose {hdu.name} is 0 have no value"]
-
-
-def _name(hdu: Any) -> str:
-    return hdu.name or "(unnamed)"
-
-
-def _first(pictures: Mapping[Any, str], names: tuple[str, ...], version: int = 1) -> Any:
-    """Return the extension with the first name that exists in this version (``EXTVER``)."""
-    for wanted in names:
-        for hdu, name in pictures.items():
-            if name == wanted and hdu.ver == version:
-                return hdu
-    return None
 
 
 def _read_planes(path: Path, hdu: Any) -> Values:
@@ -313,59 +215,6 @@ def _read_planes(path: Path, hdu: Any) -> Values:
         check_pixels(path, math.prod(hdu.shape[:-1]), hdu.shape[-1])
     stored: Values = hdu.data.reshape(plane_shape(path, hdu.shape))
     return stored
-
-
-def plane_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Convert the shape of an extension to ``(C, H, W)``.
-
-    Raises
-    ------
-    DataError
-        If it has more axes, or no pixels.
-    """
-    stored = shape
-    while len(stored) > 3 and stored[0] == 1:
-        stored = stored[1:]  # such as the polarisation axis of radio images
-    if len(stored) > 3:
-        raise DataError(
-            f"{path}: the image has the shape {stored}; expected (H, W) or (channels, H, W)"
-        )
-    if 0 in stored:
-        raise DataError(f"{path}: the image has the shape {stored}, and so no pixels")
-    return (1, *stored)[-3:]
-
-
-def check_plane(path: Path, hdu: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape ``(C, H, W)`` of a mask or noise plane of an image of some shape.
-
-    Raises
-    ------
-    DataError
-        If the plane does not have the size of the image.
-    """
-    found = plane_shape(path, hdu.shape)
-    if found not in (shape, (1, *shape[1:])):
-        raise DataError(
-            f"{path}: {hdu.name} has the shape {found}, the image {shape}; expected the same size"
-        )
-    return found
-
-
-def _variance(path: Path, plane: Values, hdu: Any) -> Values:
-    """Convert a plane of noise to float32 variances; those too small for it become 0."""
-    kind = UTYPES.get(hdu.header.get("UTYPE", ""), NOISE[hdu.name.upper()])
-    with np.errstate(all="ignore"):
-        if kind == "std":
-            plane = plane.astype(np.float64) ** 2
-        elif kind == "inverse":
-            plane = 1 / plane.astype(np.float64)  # a weight of 0 is an infinite variance
-        variance: Values = np.ascontiguousarray(plane, np.float32)
-    if (np.isinf(variance) & np.isfinite(plane)).any():
-        raise DataError(
-            f"{path}: {hdu.name} holds variances up to {np.nanmax(plane):.3g}, which do not fit in "
-            "float32; convert the file to another unit"
-        )
-    return variance
 
 
 def finite_range(values: Values) -> tuple[float, float]:
@@ -379,26 +228,6 @@ def finite_range(values: Values) -> tuple[float, float]:
 def widened(low: float, high: float) -> tuple[float, float]:
     """Return a data range, with the upper end raised if it would be empty."""
     return low, high if high > low else low + (abs(low) or 1.0)
-
-
-def _header(science: Any, primary: Any) -> tuple[fits.Header, list[str]]:
-    """Return the header of an image, and messages on cards that break the standard."""
-    header, notes = sound(science.header)
-    header = stripped(header)
-    if science is not primary and not primary.shape:
-        # Keywords for the whole file are in an empty primary header (EXPTIME, FLUXMAG0).
-        inherited, more = sound(primary.header)
-        header.extend(stripped(inherited), unique=True)
-        notes += more
-    return header, list(dict.fromkeys(notes))
-
-
-def stripped(header: fits.Header) -> fits.Header:
-    """Copy a header without the keywords that describe how values are stored."""
-    kept = header.copy(strip=True)
-    for key in (*_STORAGE, "EXTNAME", "EXTVER", "EXTEND", "NEXTEND"):
-        kept.remove(key, ignore_missing=True)
-    return kept
 
 
 def to_hdus(path: Path, image: Image) -> fits.HDUList:

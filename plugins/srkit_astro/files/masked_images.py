@@ -14,7 +14,7 @@ from astropy.io.fits import Header
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit_astro.files.fits import SUFFIXES, Fits, bad_pixels
+from srkit_astro.files.fits import CHOOSE, SUFFIXES, Fits, bad_pixels
 
 #: File name extensions that can be read.
 READABLE = (".npy", *SUFFIXES)
@@ -80,18 +80,31 @@ def find_images(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def read_masked_image(path: Path) -> MaskedImage:
+def read_masked_image(
+    path: Path, extension: str | None = None, choose: str = "copy it into a file of its own"
+) -> MaskedImage:
     """Read ``(H, W)`` or ``(C, H, W)`` floats from ``.npy``, or an image from FITS.
+
+    Parameters
+    ----------
+    path
+        The file.
+    extension
+        Name or number of the extension of a FITS file with the image.
+    choose
+        What to do if there are several, for the error message.
 
     Raises
     ------
     DataError
-        If the file is damaged or contains something else.
+        If the file is damaged, contains something else, or it is unclear which image is meant.
     """
     if path.suffix.lower() == ".npy":
         values = torch.from_numpy(_array(path))
         return MaskedImage(path, values, ~values.isfinite())
-    image = Fits().read(path)
+    image = Fits().select(extension).read(path)
+    for guess in image.metadata.get("guesses", []):
+        raise DataError(f"{path}: {guess.replace(CHOOSE, choose)}")
     metadata: Mapping[str, object] = image.metadata
     variance, header = metadata.get("variance"), metadata["header"]
     assert isinstance(header, Header)

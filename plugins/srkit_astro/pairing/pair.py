@@ -13,6 +13,7 @@ from rich.console import Console
 
 from srkit import __version__
 from srkit.errors import DataError
+from srkit.images import split_selection
 from srkit.interfaces import Image
 from srkit_astro.files.fits import Fits
 from srkit_astro.footprints import note_on_groups
@@ -36,6 +37,8 @@ def pair(
     flux_tolerance: PositiveFloat = 0.3,
     hsc_zero_point: float | None = None,
     hst_zero_point: float | None = None,
+    hsc_hdu: str | None = None,
+    hst_hdu: str | None = None,
 ) -> None:
     """Cut pairs of LR and HR images out of HSC and HST images of the same sky.
 
@@ -75,12 +78,18 @@ def pair(
         AB magnitude of one count; overrides FLUXMAG0 of the header (27.0 for the HSC pipeline).
     hst_zero_point
         AB magnitude of one electron per second; overrides PHOTFLAM and PHOTPLAM of the header.
+    hsc_hdu, hst_hdu
+        Name (SCI), name and version (SCI,2) or number of the extension with the image.
     """
     positions = read_catalogue(catalogue)
     if out.is_dir() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty; choose a new folder")
-    lr_images = [read_sky_image(path, hsc_zero_point, "--hsc-zero-point") for path in _files(hsc)]
-    hr_images = [read_sky_image(path, hst_zero_point, "--hst-zero-point") for path in _files(hst)]
+    lr_images = [
+        read_sky_image(path, hsc_zero_point, "--hsc-zero-point", hsc_hdu) for path in _files(hsc)
+    ]
+    hr_images = [
+        read_sky_image(path, hst_zero_point, "--hst-zero-point", hst_hdu) for path in _files(hst)
+    ]
     _check_overlap(lr_images, hr_images)
     console = Console()
     cutter = PairCutter(lr_images, hr_images, scale, size, search, max_bad, flux_tolerance)
@@ -100,8 +109,12 @@ def _files(given: Sequence[Path]) -> list[Path]:
     """Expand patterns, which the shell does not expand if they are quoted."""
     files: list[Path] = []
     for path in given:
-        if path.is_file() or not any(sign in str(path) for sign in "*?["):
+        base, extension = split_selection(path)
+        if path.is_file() or not any(sign in str(base) for sign in "*?["):
             files.append(path)
+            continue
+        if extension is not None:
+            files += [Path(f"{file}[{extension}]") for file in _files([base])]
             continue
         root = Path(path.anchor)
         found = sorted((root if path.is_absolute() else Path()).glob(str(path.relative_to(root))))

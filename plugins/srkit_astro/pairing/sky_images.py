@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from srkit.errors import DataError
+from srkit.images import split_selection
 from srkit_astro.files.calibration import (
     ZERO_POINTS,
     physical_type,
@@ -18,7 +19,7 @@ from srkit_astro.files.calibration import (
     zero_point_of_pixels,
 )
 from srkit_astro.files.calibration import zero_point as stated_zero_point
-from srkit_astro.files.fits import Fits, bad_pixels
+from srkit_astro.files.fits import CHOOSE, Fits, bad_pixels
 from srkit_astro.files.keywords import convert_part
 from srkit_astro.files.wcs import celestial, pixel_scale_of
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
@@ -86,17 +87,22 @@ class SkyImage:
         return list(zip(ra.tolist(), dec.tolist(), strict=True))
 
 
-def read_sky_image(path: Path, zero_point: float | None, option: str) -> SkyImage:
+def read_sky_image(
+    path: Path, zero_point: float | None, option: str, extension: str | None = None
+) -> SkyImage:
     """Read an image and convert it to :data:`ZERO_POINT`.
 
     Parameters
     ----------
     path
-        A FITS file with flux per pixel, or flux density per solid angle.
+        A FITS file with flux per pixel, or flux density per solid angle; ``FILE[EXTENSION]`` is one
+        of its images.
     zero_point
         AB magnitude of one unit of its values; overrides the header.
     option
         Name of the option that sets `zero_point`, for the error message.
+    extension
+        Name or number of the image, if `path` names none.
 
     Raises
     ------
@@ -104,9 +110,14 @@ def read_sky_image(path: Path, zero_point: float | None, option: str) -> SkyImag
         If the file is missing, contains several bands or another level, or has no celestial WCS or
         no zero point.
     """
+    path, own = split_selection(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    image = Fits().read(path)
+    extension = own or extension
+    image = Fits().select(extension).read(path)
+    for guess in image.metadata.get("guesses", []):
+        choose = f"choose with {option.replace('zero-point', 'hdu')}"
+        raise DataError(f"{path}: {guess.replace(CHOOSE, choose)}")
     header: Header = image.metadata["header"]
     if len(image.pixels) != 1:
         raise DataError(f"{path}: contains {len(image.pixels)} planes; expected one band")

@@ -74,6 +74,8 @@ class LensPairs:
     data_range
         The values of black and white; by default the smallest and the largest value of all pairs in
         all splits.
+    lr_hdu, hr_hdu
+        Name (``SCI``), name and version (``SCI,2``) or number of the extension of the FITS files.
     masked
         ``refuse`` refuses pairs with NaN or masked pixels; ``fill`` replaces up to a tenth of the
         pixels of an image by the median of their neighbours, with infinite variance in LR.
@@ -110,6 +112,8 @@ class LensPairs:
         lr_zero_point: float | None = None,
         hr_zero_point: float | None = None,
         data_range: tuple[float, float] | None = None,
+        lr_hdu: str | None = None,
+        hr_hdu: str | None = None,
         masked: Masked = "refuse",
         unreadable: Literal["error", "skip"] = "error",
     ) -> None:
@@ -126,6 +130,8 @@ class LensPairs:
             zero_point=zero_point,
             lr_zero_point=lr_zero_point,
             hr_zero_point=hr_zero_point,
+            lr_hdu=lr_hdu,
+            hr_hdu=hr_hdu,
             masked=masked,
             positions=positions and {each.name: each for each in read_catalogue(positions)},
         )

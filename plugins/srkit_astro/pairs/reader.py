@@ -106,6 +106,8 @@ class PairReader:
     hr_zero_point: float | None
     masked: Masked
     positions: Mapping[str, Position] | None = None
+    lr_hdu: str | None = None
+    hr_hdu: str | None = None
 
     def read(self, files: PairFiles, common: CommonProperties | None) -> ReadPair:
         """Read a pair.
@@ -122,7 +124,13 @@ class PairReader:
         DataError
             If a file cannot be used, LR and HR do not match, or the pair has other properties.
         """
-        lr, hr = read_masked_image(files.lr), read_masked_image(files.hr)
+        lr, hr = (
+            read_masked_image(path, extension, f"choose with {option}")
+            for path, extension, option in (
+                (files.lr, self.lr_hdu, "lr_hdu"),
+                (files.hr, self.hr_hdu, "hr_hdu"),
+            )
+        )
         check_sizes(lr, hr, self.scale)
         pixel = hr_pixel_scale(lr, hr, self.scale) or self.pixel_scale
         unit, points = self._calibrate(lr, hr, pixel)

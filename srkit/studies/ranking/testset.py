@@ -196,8 +196,8 @@ def _stem(path: Path, formats: Formats) -> str:
 
 
 def _read(path: Path, formats: Formats) -> Image:
-    image_format = formats.source(path).format
-    image = image_format.read(path)
+    file = formats.source(path)
+    image_format, image = file.format, file.format.read(file.path)
     if isinstance(image_format, CalibratedFormat):
         image = image_format.calibrate(image)
     if image.metadata.get("bits") == 8 and len(image.pixels) == 1:

@@ -419,35 +419,3 @@ def test_every_extension_has_the_wcs_of_the_image(tmp_path: Path) -> None:
                 assert "PC1_1" not in hdu.header
                 assert hdu.header["LTV1"] == (-300.0 - 0.5) * scale + 0.5
             assert hdus["MASK"].header["MP_SAT"] == 1
-
-
-@pytest.mark.parametrize(
-    ("names", "variance", "notes"),
-    [
-        (("SCI", "MSK", "WGT"), [0.25, np.inf], ["pixels whose WGT is 0 have no value"]),  # DES
-        (("DATA", "DQ", "STAT"), [4.0, 0.0], []),  # MUSE
-        (("IMAGE", "MASK", "VARIANCE"), [4.0, 0.0], []),  # LSST
-        (("SCI", "FLG", "RMS"), [16.0, 0.0], []),  # Euclid
-        (("SCI", "DQ", "ERR"), [16.0, 0.0], []),  # HST, JWST
-        (("SCI", "DQ", "IVAR"), [0.25, np.inf], ["pixels whose IVAR is 0 have no value"]),
-        (("SCI", "DQ", "WHT"), None, ["pixels whose WHT is 0 have no value"]),
-    ],
-)
-def test_planes_of_surveys(
-    tmp_path: Path, names: tuple[str, ...], variance: list[float] | None, notes: list[str]
-) -> None:
-    planes = (np.array([[5.0, 6.0]]), np.array([[1, 0]], np.int16), np.array([[4.0, 0.0]]))
-    hdus = [fits.ImageHDU(values, name=name) for name, values in zip(names, planes, strict=True)]
-    path = _store(tmp_path / "a.fits", fits.PrimaryHDU(), *hdus)
-    image = Fits().read(path)
-    source = Fits().open_source(path)
-    assert source is not None
-    expected = np.array([[[5.0, np.nan if notes else 6.0]]])
-    for found in (image, source.rows(0, 1)):
-        np.testing.assert_array_equal(found.pixels.numpy(), expected)
-    assert image.metadata["notes"] == source.outline.metadata["notes"] == notes
-    source.close()
-    np.testing.assert_array_equal(image.metadata["mask"][0], planes[1])
-    assert ("variance" in image.metadata) == (variance is not None)
-    if variance is not None:
-        np.testing.assert_array_equal(image.metadata["variance"][0], [variance])

@@ -8,11 +8,13 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 from mosaics_setup import HST_SCALE, HST_ZERO, SOURCES, write_hsc, write_hst
-from srkit_astro.pairing.pair import write_pair
+from srkit_astro.pairing.pair import _files, write_pair
 from srkit_astro.pairing.registration import Registration
 from srkit_astro.pairing.resampling import cut, project
 from srkit_astro.pairing.results import Pair, Position
 from srkit_astro.pairing.sky_images import read_sky_image
+
+from srkit.errors import DataError
 
 
 def test_projection_conserves_the_flux(tmp_path: Path) -> None:
@@ -106,3 +108,19 @@ def test_surface_brightness_becomes_flux_per_pixel(tmp_path: Path) -> None:
         del hdus[0].header["FLUXMAG0"]
     found = read_sky_image(path, None, "").values
     np.testing.assert_allclose(found, plain * 10 ** (0.4 * (27 - 24.3456)), rtol=1e-4)
+
+
+def test_an_extension_is_chosen(tmp_path: Path) -> None:
+    path = write_hst(tmp_path / "hst.fits")
+    with fits.open(path) as hdus:
+        chips = [fits.ImageHDU(hdus[0].data * v, hdus[0].header, name="SCI", ver=v) for v in (1, 2)]
+        fits.HDUList([fits.PrimaryHDU(), *chips]).writeto(path, overwrite=True)
+    first = read_sky_image(path, None, "", "SCI,1").values
+    for given, extension in ((path, "SCI,2"), (Path(f"{path}[sci,2]"), None)):
+        found = read_sky_image(given, None, "", extension)
+        np.testing.assert_allclose(found.values, 2 * first)
+        assert found.path == path
+    message = r"SCI,1 is read, one of 2 images \(SCI,1, SCI,2\); choose with --hst-hdu$"
+    with pytest.raises(DataError, match=message):
+        read_sky_image(path, None, "--hst-zero-point")
+    assert _files([Path(f"{tmp_path}/h*.fits[SCI,2]")]) == [Path(f"{path}[SCI,2]")]

@@ -570,3 +570,17 @@ def test_invalid_options_are_refused(tmp_path: Path) -> None:
         f"{tmp_path / 'lr'}: none of 2 pairs is in the split 'test'; increase its fraction, or use "
         "all"
     )
+
+
+def test_an_extension_of_fits_files_is_chosen(tmp_path: Path) -> None:
+    _, fine = _fits(tmp_path)
+    with fits.open(tmp_path / "lr/a.fits", mode="update") as hdus:
+        for version in (1, 2):
+            plane = hdus[0].data * version
+            hdus.append(fits.ImageHDU(plane, hdus[0].header, name="SCI", ver=version))
+    lr = _pairs(tmp_path, lr_hdu="SCI,2")[0].lr
+    assert lr is not None
+    np.testing.assert_allclose(lr[0], 2 * fine.reshape(10, 2, 10, 2).sum((1, 3)), rtol=1e-6)
+    assert _problem(tmp_path) == (
+        f"{tmp_path}/lr/a.fits: SCI,1 is read, one of 2 images (SCI,1, SCI,2); choose with lr_hdu"
+    )
