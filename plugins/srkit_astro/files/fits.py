@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = tuple(f".{name}{pack}" for pack in ("", ".gz", ".fz") for name in ("fits", "fit", "fts"))
 
-#: How another image is chosen, where the message on a guess does not say otherwise.
-CHOOSE = "choose with --hdu NAME or FILE[NAME]"
 _HEADER = "the header cannot be used"
 
 #: Planes of a bit mask (``MP_name = bit`` in its header, as written by the HSC pipeline) that flag

@@ -14,7 +14,8 @@ from astropy.io.fits import Header
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit_astro.files.fits import CHOOSE, SUFFIXES, Fits, bad_pixels
+from srkit_astro.files.fits import SUFFIXES, Fits, bad_pixels
+from srkit_astro.files.planes import CHOOSE
 
 #: File name extensions that can be read.
 READABLE = (".npy", *SUFFIXES)

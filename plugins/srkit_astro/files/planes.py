@@ -12,7 +12,6 @@ from astropy.io import fits
 from srkit.errors import DataError
 from srkit.functional import Values
 from srkit_astro.files.cards import sound
-from srkit_astro.files.fits import CHOOSE
 from srkit_astro.files.stored_values import NO_DATA
 from srkit_astro.files.wcs import tables_of
 
@@ -50,6 +49,8 @@ PLANES = (
     *(*MASKS, *NOISE, *WEIGHTS, "CTX", "CON", "COVERAGE", "PSF", "NPIXELSINSAMPLE", "AREA"),
     *("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT", "WCSDVARR", "D2IMARR"),
 )
+#: How another image is chosen, where the message on a guess does not say otherwise.
+CHOOSE = "choose with --hdu NAME or FILE[NAME]"
 #: Largest number of extensions that a message lists.
 LISTED = 12
 #: Keywords that describe how values are stored, which do not apply once they are read.

@@ -19,8 +19,9 @@ from srkit_astro.files.calibration import (
     zero_point_of_pixels,
 )
 from srkit_astro.files.calibration import zero_point as stated_zero_point
-from srkit_astro.files.fits import CHOOSE, Fits, bad_pixels
+from srkit_astro.files.fits import Fits, bad_pixels
 from srkit_astro.files.keywords import convert_part
+from srkit_astro.files.planes import CHOOSE
 from srkit_astro.files.wcs import celestial, pixel_scale_of
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
 
