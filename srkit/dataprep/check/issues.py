@@ -10,11 +10,13 @@ from typing import Any
 from srkit.data.overlaps import overlaps
 from srkit.dataprep.check.duplicates import identical, similar
 from srkit.dataprep.check.measurements import Measurements
+from srkit.dataprep.check.shifts import Shift
 from srkit.dataprep.check.sources import DatasetImages, Images
 from srkit.interfaces import Task
 
-#: Smallest offset in LR pixels at which a pair counts as misaligned.
-MIN_SHIFT = 0.5
+#: A pair counts as misaligned if its offset exceeds this number of LR pixels by so many of its
+#: standard errors.
+MIN_SHIFT, SIGMAS = 0.5, 5
 #: Largest ratio of the numbers of images of two classes that is not reported.
 BALANCE = 10
 
@@ -154,12 +156,17 @@ def _pairs(check: DataCheck) -> Iterator[Issue]:
         if any(abs(side - lr) >= 1 for side, lr in zip(expected, image.lr_size, strict=True)):
             detail = f": HR {_size(image.size)}, LR {_size(image.lr_size)}, scale {scale}"
             sizes.append((key, detail))
-        elif image.shift is not None and max(map(abs, image.shift)) >= MIN_SHIFT:
-            down, right = image.shift
-            shifts.append((key, f": LR is {down:+.2f} pixels down and {right:+.2f} to the right"))
+        elif image.shift is not None and _is_misaligned(image.shift):
+            down, right, error = image.shift.down, image.shift.right, image.shift.error
+            where = f"{down:+.2f} pixels down and {right:+.2f} to the right, ± {error:.2f}"
+            shifts.append((key, f": LR is {where}"))
     yield from _problem(check, "mis-sized", "pair", "with sizes that do not fit the scale", sizes)
-    text = f"shifted by {MIN_SHIFT:g} LR pixels or more"
+    text = f"shifted by more than {MIN_SHIFT:g} LR pixels, beyond the error of the measurement"
     yield from _problem(check, "misaligned", "pair", text, shifts)
+
+
+def _is_misaligned(shift: Shift) -> bool:
+    return shift.distance - SIGMAS * shift.error >= MIN_SHIFT
 
 
 def _duplicates(check: DataCheck) -> Iterator[Issue]:

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 from torch import Tensor
 
+from srkit.dataprep.check.shifts import Shift, shift_between
 from srkit.functional.resizing import resize
 from srkit.interfaces import VOID, Sample
 from srkit.system.digests import digest_of_image
 
 #: Side of the small grey image that is hashed, and of the hash itself.
 SMALL, BITS = 32, 8
-#: Largest side in LR pixels of the central part in which pairs are compared.
-LARGEST = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Measurements:
     grey
         The small grey image that was hashed, with zero mean and unit variance.
     shift
-        Pixels by which LR lies below and to the right of HR; None without LR.
+        The offset of LR from HR; None without LR.
     classes
         Classes in its mask or of its boxes; None without either.
     boxed
@@ -73,7 +72,7 @@ class Measurements:
     digest: bytes = b""
     hash: int | None = None
     grey: NDArray[np.float32] | None = None
-    shift: tuple[float, float] | None = None
+    shift: Shift | None = None
     classes: tuple[int, ...] | None = None
     boxed: bool = False
     unknown: float = 0.0
@@ -151,58 +150,6 @@ def perceptual_hash(image: Tensor) -> tuple[int, NDArray[np.float32]]:
     strengths = dctn(pixels)[1 : BITS + 1, 1 : BITS + 1].ravel()
     above = strengths > np.median(strengths)
     return int.from_bytes(np.packbits(above).tobytes(), "big"), pixels.astype(np.float32)
-
-
-def shift_between(hr: Tensor, lr: Tensor) -> tuple[float, float]:
-    """Measure the offset of LR from HR by the peak of their cross-correlation.
-
-    HR is averaged over LR's pixels. Both are centred and multiplied by a Hann window, and all
-    frequencies are weighted by the root of their amplitude. Around its peak, the correlation is
-    evaluated at steps of 1/40 pixel (Guizar-Sicairos et al. 2008, Optics Letters 33, 156).
-
-    Parameters
-    ----------
-    hr, lr
-        ``(C, H, W)`` and ``(C, h, w)`` of the same field.
-
-    Returns
-    -------
-    tuple of float
-        Pixels by which LR lies below and to the right of HR.
-    """
-    size = (lr.shape[-2], lr.shape[-1])
-    averaged = resize(hr[None], size, kernel="bilinear")[0]
-    first, second = (_windowed(image) for image in (averaged, lr))
-    spectra = torch.fft.fft2(second) * torch.fft.fft2(first).conj()
-    # Unweighted, low frequencies would hide the high ones.
-    spectra = spectra / spectra.abs().sqrt().clamp_min(1e-12)
-    peak = int(torch.fft.ifft2(spectra).real.argmax())
-    return _refine(spectra, *divmod(peak, spectra.shape[1]))
-
-
-def _windowed(image: Tensor) -> Tensor:
-    """Return the central part of the channels' mean, centred, in a Hann window."""
-    grey = torch.nan_to_num(image, 0, 0, 0).double().mean(0)
-    top, left = (max(0, (side - LARGEST) // 2) for side in grey.shape)
-    grey = grey[top : top + LARGEST, left : left + LARGEST]
-    rows, columns = (torch.hann_window(side + 2, periodic=False)[1:-1] for side in grey.shape)
-    return (grey - grey.mean()) * rows[:, None].double() * columns.double()
-
-
-def _refine(spectra: Tensor, row: int, column: int) -> tuple[float, float]:
-    """Locate the peak to a fraction of a pixel, by the inverse transform within a pixel of it."""
-    steps = torch.linspace(-1, 1, 81, dtype=torch.float64)
-    places = [
-        (peak - side if peak > side / 2 else peak) + steps
-        for peak, side in zip((row, column), spectra.shape, strict=True)
-    ]
-    down, right = (
-        torch.exp(2j * torch.pi * place[:, None] * torch.fft.fftfreq(side, dtype=torch.float64))
-        for place, side in zip(places, spectra.shape, strict=True)
-    )
-    best = int((down @ spectra @ right.T).real.argmax())
-    y, x = divmod(best, len(steps))
-    return float(places[0][y]), float(places[1][x])
 
 
 def _is_flat(image: Tensor) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ CLASSES = 12
 
 HEADER = [
     *("split", "index", "name", "width", "height", "channels", "lr_width", "lr_height"),
-    *("class", "kind", "low", "high", "mean", "not_finite", "shift_down", "shift_right", "error"),
+    *("class", "kind", "low", "high", "mean", "not_finite"),
+    *("shift_down", "shift_right", "shift_error", "error"),
 ]
 
 
@@ -144,7 +146,7 @@ def _json(check: DataCheck) -> dict[str, Any]:
 def _rows(check: DataCheck) -> Iterator[list[Any]]:
     for split, images in check.measured.items():
         for index, image in enumerate(images):
-            cells = [""] * 14 if image is None else _cells(image)
+            cells = [""] * 15 if image is None else _cells(image)
             yield [split, index, *cells, check.errors.get(ImageId(split, index), "")]
 
 
@@ -152,7 +154,8 @@ def _cells(image: Measurements) -> list[Any]:
     (height, width), (lr_height, lr_width) = image.size, image.lr_size or (None, None)
     sizes = [width, height, image.channels, lr_width, lr_height]
     values = [image.low, image.high, image.mean, image.not_finite]
-    cells = [image.name, *sizes, image.label, image.kind, *values, *(image.shift or (None, None))]
+    shift = (None,) * 3 if image.shift is None else astuple(image.shift)
+    cells = [image.name, *sizes, image.label, image.kind, *values, *shift]
     return ["" if cell is None else cell for cell in cells]
 
 

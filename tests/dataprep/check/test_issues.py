@@ -11,6 +11,7 @@ import pytest
 
 from srkit.dataprep.check.issues import DataCheck, ImageId, Issue, find_issues
 from srkit.dataprep.check.measurements import Measurements
+from srkit.dataprep.check.shifts import Shift
 from srkit.interfaces import Sample, Task
 
 RNG = np.random.default_rng(0)
@@ -62,7 +63,7 @@ def reported(issues: list[Issue]) -> list[tuple[bool, str, list[str]]]:
 
 
 def test_good_images_have_no_issues() -> None:
-    good = [image(i, lr_size=(32, 32), shift=(0.1, -0.3)) for i in range(5)]
+    good = [image(i, lr_size=(32, 32), shift=Shift(0.1, -0.3, 0.01)) for i in range(5)]
     assert check(train=good[:3], test=good[3:]) == []
 
 
@@ -101,9 +102,9 @@ def test_similar_images_are_found_though_their_values_differ() -> None:
             "0.png: HR 64x64, LR 30x32, scale 2",
         ),
         (
-            {"lr_size": (32, 32), "shift": (0.8, -0.1)},
-            "1 pair shifted by 0.5 LR pixels or more",
-            "0.png: LR is +0.80 pixels down and -0.10 to the right",
+            {"lr_size": (32, 32), "shift": Shift(0.8, -0.1, 0.06)},
+            "1 pair shifted by more than 0.5 LR pixels, beyond the error of the measurement",
+            "0.png: LR is +0.80 pixels down and -0.10 to the right, ± 0.06",
         ),
         ({"not_finite": 7}, "1 image with values that are NaN or infinite", "0.png: 7 values"),
         ({"flat": True, "hash": None}, "1 image with a single value", "0.png"),
