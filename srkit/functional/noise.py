@@ -84,8 +84,8 @@ def measure_noise(pixels: ArrayLike) -> Noise:
     if len(places) > SAMPLES:
         places = places[np.random.default_rng(0).integers(0, len(places), SAMPLES)]
 
-    def spread(dy: int, dx: int) -> tuple[float, int]:
-        return _half_variance(values[places + dy * width + dx] - values[places])
+    def spread(dy: int, dx: int, limit: float | None = None) -> tuple[float, int]:
+        return _half_variance(values[places + dy * width + dx] - values[places], limit)
 
     lags = [(dy, dx) for dy in range(far + 1) for dx in range(-far, far + 1)]
     lags = lags[far + 1 :]  # half of the plane, since the other half is the same
@@ -94,9 +94,10 @@ def measure_noise(pixels: ArrayLike) -> Noise:
     correlation = np.zeros((2 * largest + 1,) * 2)
     correlation[largest, largest] = 1.0
     if variance > 0:
+        limit = CLIPPED * float(np.sqrt(2 * variance))
         for dy, dx in lags:
             if max(dy, abs(dx)) <= largest:
-                found, count = spread(dy, dx)
+                found, count = spread(dy, dx, limit)
                 value = 1 - found / variance
                 if count and abs(value) > SIGNIFICANT * np.sqrt(3 / count):
                     correlation[largest + dy, largest + dx] = value
@@ -104,12 +105,18 @@ def measure_noise(pixels: ArrayLike) -> Noise:
     return Noise(float(np.sqrt(variance)), correlation)
 
 
-def _half_variance(differences: Array) -> tuple[float, int]:
-    """Return half of the variance of differences without outliers, and their number."""
+def _half_variance(differences: Array, limit: float | None = None) -> tuple[float, int]:
+    """Return half of the variance of differences without outliers, and their number.
+
+    The limit of outliers follows from the median where differences are normal. Neighbours in an
+    enlarged image are not: half of them may be equal.
+    """
     known = differences[np.isfinite(differences)]
     if not len(known):
         return np.nan, 0
-    kept = known[np.abs(known) <= CLIPPED * MAD * np.median(np.abs(known))]
+    if limit is None:
+        limit = CLIPPED * MAD * float(np.median(np.abs(known)))
+    kept = known[np.abs(known) <= limit]
     return float(kept.var() / 2), len(known)
 
 

@@ -52,6 +52,14 @@ def test_the_correlation_is_that_of_theory(kernel: Array) -> None:
     assert found.rms_of(box) == pytest.approx(np.mean(means), rel=0.05)
 
 
+def test_pixels_that_are_repeated() -> None:
+    # Of two neighbours, half lie in the same pixel of LR, and are equal.
+    found = measure_noise(_frame(WHITE, 128).repeat(2, 0).repeat(2, 1))
+    assert found.rms == pytest.approx(3, rel=0.02)
+    triangle = np.pad([0.5, 1, 0.5], 5)
+    np.testing.assert_allclose(found.correlation, np.outer(triangle, triangle), atol=0.035)
+
+
 def test_weighted_sums_of_white_noise_add_in_quadrature() -> None:
     found = measure_noise(_frame(WHITE, 256))
     assert found.rms_of(np.ones((20, 30))) == pytest.approx(found.rms * np.sqrt(600))
