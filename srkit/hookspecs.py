@@ -117,8 +117,9 @@ def srkit_downloads() -> Factories:
 
 @hookspec
 def srkit_commands() -> Factories:
-    """Offer commands, named by group and command: ``{"data shard": ...}`` is ``srkit data shard``.
+    """Offer commands by name: ``{"data shard": ...}`` is ``srkit data shard``.
 
-    Each is a function with keyword-only, annotated parameters, which become its options.
+    The name is a command, or one of the groups of the command line and a command. Each is a
+    function with keyword-only, annotated parameters, which become its options.
     """
     raise AssertionError

@@ -22,12 +22,14 @@ from srkit.cli import (
     upscale,
 )
 from srkit.cli.output import fail, hide_background_tracebacks, lasting_output
+from srkit.components.commands import CommandGroup
 from srkit.errors import RecipeError, SrkitError, TrainingError
 
 #: How often a waiting thread looks again before it sleeps: about 0.2 ms.
 SPINS = "10000"
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Super-resolution for astronomy and general images, assembled from plugins.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

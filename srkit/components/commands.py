@@ -1,4 +1,4 @@
-"""Commands that plugins add to the groups of the command line, such as `srkit data`."""
+"""Commands that plugins add to the command line and to its groups, such as `srkit data`."""
 
 from __future__ import annotations
 
@@ -32,18 +32,25 @@ class CommandGroup(TyperGroup):
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """List srkit's own commands, then those of plugins."""
         own = super().list_commands(ctx)
-        offered = [name.split() for name in self.registry.names("commands")]
-        return [*own, *(name for group, name in offered if group == self.name and name not in own)]
+        offered = [name.rpartition(" ") for name in self.registry.names("commands")]
+        group = self._path("").strip()
+        return [*own, *(name for place, _, name in offered if place == group and name not in own)]
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
         """Return a command, or None; raise PluginError if it may belong to a failed plugin."""
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
-        name = f"{self.name} {cmd_name}"
+        name = self._path(cmd_name)
         if name in self.registry.names("commands") or self.registry.failures:
             return LazyCommand(self.registry.get("commands", name))
         return None
+
+    def _path(self, command: str) -> str:
+        """Return the name of a command as plugins offer it: with its group, if there is one."""
+        from srkit.components.registry import COMMAND_GROUPS
+
+        return f"{self.name} {command}" if self.name in COMMAND_GROUPS else command
 
 
 class LazyCommand(TyperCommand):

@@ -324,11 +324,12 @@ def _checked(offered: Any, hook: str) -> Mapping[str, Callable[..., Any] | str]:
 
 
 def _check_command_name(name: str) -> None:
-    words = name.split(" ")
-    if len(words) != 2 or words[0] not in COMMAND_GROUPS or not words[1]:
+    group, space, command = name.rpartition(" ")
+    known = group in COMMAND_GROUPS if space else command not in COMMAND_GROUPS
+    if not command or not known:
         raise ValueError(
-            f"'{name}': expected a group and a command, such as 'data {words[-1]}'; the groups "
-            f"are {', '.join(COMMAND_GROUPS)}"
+            f"'{name}': expected a command, such as 'stars', or a group and a command, such as "
+            f"'data stars'; the groups are {', '.join(COMMAND_GROUPS)}"
         )
 
 

@@ -173,6 +173,18 @@ def test_every_group_lists_its_own_plugin_commands(name: str) -> None:
     assert found.get_command(context, "two") is None
 
 
+def test_plugins_can_add_commands_beside_the_groups() -> None:
+    found = get_command(cli.app)
+    assert isinstance(found, CommandGroup)
+    found.__dict__["registry"] = Registry()
+    for each in (component(stars, "count-stars"), component(stars, "data weigh-stars")):
+        found.registry._add("stars", each)
+    context = found.make_context("srkit", ["--help"], resilient_parsing=True)
+    assert found.list_commands(context)[-2:] == ["plugin", "count-stars"]
+    assert found.get_command(context, "count-stars").name == "count-stars"
+    assert found.get_command(context, "weigh-stars") is None
+
+
 def test_plugins_can_add_to_every_group() -> None:
     commands = get_command(cli.app).commands  # type: ignore[attr-defined]
     groups = [name for name, command in commands.items() if isinstance(command, TyperGroup)]

@@ -311,13 +311,14 @@ def test_a_plugin_for_two_versions_of_the_interface() -> None:
     assert (registry.failures, registry.names("losses")) == ([], ["mine"])
 
 
-@pytest.mark.parametrize("name", ["pair", "clouds pair", "data ", "data pair stars"])
-def test_a_command_needs_a_group_and_a_name(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "data", "clouds pair", "data ", "data pair stars"])
+def test_a_command_needs_a_name_and_a_known_group(name: str) -> None:
     registry = Registry()
     registry.register(plugin(commands={name: dict}), "odd", distribution="odd")
     assert registry.failures[0].reason == (
-        f"srkit_commands failed: ValueError: '{name}': expected a group and a command, such as "
-        f"'data {name.split(' ')[-1]}'; the groups are data, hub, models, plugin, recipe"
+        f"srkit_commands failed: ValueError: '{name}': expected a command, such as 'stars', or "
+        "a group and a command, such as 'data stars'; the groups are data, hub, models, plugin, "
+        "recipe"
     )
 
 
