@@ -24,8 +24,11 @@ def srkit_degradations() -> dict[str, str]:
 
 @hookimpl
 def srkit_commands() -> dict[str, str]:
-    """Return the command that makes pairs of HSC and HST images."""
-    return {"data pair": "srkit_astro.pairing.pair:pair"}
+    """Return the commands that make pairs of HSC and HST images, and that validate a model."""
+    return {
+        "data pair": "srkit_astro.pairing.pair:pair",
+        "validate": "srkit_astro.validation.command:validate",
+    }
 
 
 @hookimpl

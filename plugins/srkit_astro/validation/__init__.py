@@ -1,0 +1,1 @@
+"""`srkit validate`: injection and recovery, false sources and noise of a model on real frames."""

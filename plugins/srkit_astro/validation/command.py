@@ -1,0 +1,204 @@
+"""The command `srkit validate`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from rich.console import Console
+
+from srkit import load_model, load_recipe
+from srkit.errors import DataError
+from srkit.system import check_replaceable, resumable
+from srkit_astro.instruments.psf import Psf
+from srkit_astro.validation.example import example_of
+from srkit_astro.validation.frames import Window, is_recipe, read_windows
+from srkit_astro.validation.journal import JOURNAL, Journal
+from srkit_astro.validation.methods import methods_of
+from srkit_astro.validation.psf import measured_psf, psf_of_recipe, renderer_of, stated_psf
+from srkit_astro.validation.report import print_validation, write_validation
+from srkit_astro.validation.results import Results
+from srkit_astro.validation.study import Settings, Study
+
+
+def validate(
+    *,
+    inputs: Annotated[list[Path], typer.Argument(metavar="FRAME...|RECIPE")],
+    model: Annotated[str, typer.Option("--model", "-m")] = "sky_x2",
+    scale: Annotated[float | None, Field(gt=0)] = None,
+    psf: str | None = None,
+    zero_point: float | None = None,
+    snr: str = "2,3,5,7,10,20,50",
+    sources: PositiveInt = 20,
+    noise_frames: PositiveInt = 4,
+    threshold: PositiveFloat = 5.0,
+    seed: NonNegativeInt = 0,
+    sample: bool = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o")] = None,
+    overwrite: bool = False,
+) -> None:
+    """Inject sources into real frames, restore them, and report what is found and what is not.
+
+    Points, galaxies, arcs and close pairs of known flux, position, size and shape are added to the
+    frames at stated signal-to-noise ratios. LR, Lanczos interpolation and the model are searched
+    for them: completeness, false sources, biases of flux, centroid and ellipticity, and pairs
+    against their separation. Pure noise, white and with the correlation of the frame, is restored
+    as well, and its detections are counted. Writes a page, tables and figures; the same command
+    resumes an interrupted validation.
+
+    Parameters
+    ----------
+    inputs
+        FITS frames of one band, or a recipe, whose test images are used.
+    model
+        A model, as for `srkit upscale`.
+    scale
+        SR pixels per LR pixel; that of the model by default.
+    psf
+        FWHM of the PSF of LR in arcsec (in pixels, if the pixel scale is unknown), a FITS image of
+        it, or `stars` to measure it from the stars of the first frame; by default that of the
+        recipe, or else that of the stars.
+    zero_point
+        AB magnitude of one unit of the values, if the file does not say.
+    snr
+        Signal-to-noise ratios of the injected sources.
+    sources
+        Sources of each kind at each ratio, and pairs at each separation.
+    noise_frames
+        Frames of pure noise of each kind.
+    threshold
+        Detection threshold, in units of the noise of each image with its correlation.
+    seed
+        Determines shapes, places and noise.
+    sample
+        Use the sample of the recipe.
+    out
+        Output folder; by default `validation` in the run folder of the model, or
+        runs/validate-MODEL.
+    overwrite
+        Replace files that srkit did not write.
+
+    Raises
+    ------
+    DataError
+        If a frame cannot be used, or the PSF is unknown.
+    """
+    settings = Settings(_ratios(snr), sources, noise_frames, threshold, seed)
+    folder = out or _folder_of(model)
+    check_replaceable(folder, JOURNAL, overwrite=overwrite)
+    windows = read_windows(inputs, zero_point, sample)
+    pixel = _pixel_scale(windows)
+    chosen, origin = _psf(psf, pixel or 1.0, inputs, model, scale, sample)
+    renderer = renderer_of(chosen, pixel or 1.0)
+    methods, restorer = methods_of(model, scale, zero_point, windows[0])
+    study, console = Study(windows, methods, renderer, settings), Console()
+    identity = study.identity([model, scale, zero_point])
+    with resumable(folder):
+        journal = Journal(folder / JOURNAL, identity)
+        if journal.replaced:
+            text = f"{folder}: overwriting results of other frames or settings; --out keeps both"
+            console.print(text, highlight=False, soft_wrap=True)
+        study.run(journal, console)
+    unit = "pixels" if pixel is None else "arcsec"
+    results = Results(
+        title=f"{model} on {_names(inputs)}",
+        steps=journal.steps,
+        methods=[method.name for method in methods],
+        settings=settings,
+        zero_point=windows[0].zero_point,
+        pixel_scale=pixel,
+        facts={
+            "data": _names(inputs),
+            "windows": f"{len(windows)} of up to {max(w.pixels.shape for w in windows)} LR pixels",
+            "model": model,
+            "PSF of LR": f"FWHM {renderer.fwhm * (pixel or 1):.3g} {unit}, {origin}",
+            "noise of LR": _noise_text(study),
+            "sources": f"{sources} of each kind at each S/N of {snr}",
+            "seed": str(seed),
+        },
+        notes=list(restorer.notes),
+    )
+    views, side = example_of(study)
+    page = write_validation(results, views, side, folder)
+    print_validation(results, console)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def _ratios(text: str) -> tuple[float, ...]:
+    try:
+        ratios = sorted({float(part) for part in text.split(",")})
+    except ValueError:
+        ratios = []
+    if not ratios or not all(0 < ratio < math.inf for ratio in ratios):
+        raise DataError(f"--snr: got '{text}'; expected positive numbers, such as 3,5,10")
+    return tuple(ratios)
+
+
+def _folder_of(model: str) -> Path:
+    if Path(model).is_dir():
+        return Path(model) / "validation"
+    return Path("runs") / f"validate-{Path(model).stem}"
+
+
+def _pixel_scale(windows: list[Window]) -> float | None:
+    scales = [window.pixel_scale for window in windows]
+    for window, scale in zip(windows, scales, strict=True):
+        first = scales[0]
+        if (scale is None) != (first is None) or (
+            scale and first and not math.isclose(scale, first, rel_tol=0.01)
+        ):
+            raise DataError(
+                f"{window.name}: has pixels of {scale} arcsec, but {windows[0].name} of {first}; "
+                "validate frames of different pixel scales one by one"
+            )
+    return scales[0]
+
+
+def _psf(
+    text: str | None,
+    pixel: float,
+    inputs: list[Path],
+    model: str,
+    scale: float | None,
+    sample: bool,
+) -> tuple[Psf, str]:
+    """Return the PSF of LR and where it comes from.
+
+    Raises
+    ------
+    DataError
+        If nothing states it.
+    """
+    if text is not None:
+        return stated_psf(text, pixel, inputs[0])
+    for path in inputs:
+        if is_recipe(path):
+            found = psf_of_recipe(load_recipe(path, sample=sample))
+            if found is not None:
+                return found, f"of {path.name}"
+    recipe = load_model(model, scale=None if scale is None else math.ceil(scale))[1].recipe
+    found = None if recipe is None else psf_of_recipe(recipe)
+    if found is not None:
+        return found, f"of the recipe of {model}"
+    try:
+        return measured_psf(inputs[0], pixel)
+    except DataError as error:
+        raise DataError(
+            f"{error}; no recipe states the PSF: give its FWHM in arcsec, such as --psf 0.7, or an "
+            "image of it"
+        ) from error
+
+
+def _names(inputs: list[Path]) -> str:
+    rest = "" if len(inputs) == 1 else f" and {len(inputs) - 1} more"
+    return f"{inputs[0].name}{rest}"
+
+
+def _noise_text(study: Study) -> str:
+    noise = study.noises[0]
+    side = len(noise.correlation) // 2
+    neighbour = noise.correlation[side, side + 1] if side else 0.0
+    return f"RMS {noise.rms:.4g}, correlation of neighbouring pixels {neighbour:.3f}"

@@ -1,0 +1,29 @@
+"""An example of a window with injected sources, for the figure of the report."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from srkit_astro.validation.measure import Ruler, fluxes, to_sr
+from srkit_astro.validation.sources import Floats
+from srkit_astro.validation.study import Study
+
+
+def example_of(study: Study) -> tuple[dict[str, tuple[Floats, Floats, Floats]], int]:
+    """Return the first window with sources as each method shows it, and its side in LR pixels.
+
+    For each method: the image, the positions of the injected sources, and those of detections that
+    match none of them and are not in the image without injection.
+    """
+    number, placed = next(study.rounds())
+    window = study.windows[number]
+    stamps, _ = study.render(number, placed)
+    pixels = study.injected(number, placed)
+    true = np.array([np.array(p.corner) + s.centre for p, s in zip(placed, stamps, strict=True)])
+    ruler = Ruler(study.fwhm, study.settings.threshold, study.point.aperture)
+    views = {}
+    for method in study.methods:
+        image, scale = fluxes(method, window, pixels)
+        false = ruler.false_places(image, study.view(number, method), placed, stamps)
+        views[method.name] = image, to_sr(true, scale), to_sr(false, scale)
+    return views, len(pixels)

@@ -1,0 +1,353 @@
+"""The report of a validation: tables, figures, and one self-contained page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from srkit.report import Column, ReportWriter, print_columns
+from srkit_astro.validation.figures import (
+    biases_figure,
+    completeness_figure,
+    examples_figure,
+    false_figure,
+    pairs_figure,
+)
+from srkit_astro.validation.noise import THRESHOLDS
+from srkit_astro.validation.plan import PAIR_SNR, SEPARATIONS
+from srkit_astro.validation.results import BRIGHT, Results, Row
+from srkit_astro.validation.sources import Floats
+from srkit_astro.validation.statistics import count_interval
+
+#: The page, and the file whose ``summary`` reports and model cards of the run include.
+PAGE, RESULTS = "validation.html", "validation.json"
+
+
+def write_validation(
+    results: Results, views: Mapping[str, tuple[Floats, Floats, Floats]], side: int, folder: Path
+) -> Path:
+    """Write the tables, the figures and the page.
+
+    Parameters
+    ----------
+    results
+        The results.
+    views, side
+        The example, as for :func:`.figures.examples_figure`.
+    folder
+        Output folder of ``validation.html``, which contains everything, ``validation.json``,
+        ``completeness.csv``, ``biases.csv``, ``pairs.csv``, ``false.csv``, ``noise.csv`` and the
+        figures.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    writer = ReportWriter(folder)
+    tables = {
+        "completeness": results.completeness(),
+        "biases": results.biases(),
+        "pairs": results.pairs(),
+        "false": results.false_sources(),
+        "noise": results.noise(),
+    }
+    for name, rows in tables.items():
+        header = list(rows[0]) if rows else ["method"]
+        writer.csv(f"{name}.csv", header, (row.values() for row in rows))
+    short = summary(results)
+    writer.json(
+        RESULTS,
+        {
+            "title": results.title,
+            "facts": dict(results.facts),
+            "summary": short,
+            "definitions": definitions(results),
+            **tables,
+            "notes": list(results.notes),
+        },
+    )
+    _write_figures(results, views, side, writer)
+    return writer.page(
+        PAGE,
+        "validation.html",
+        package="srkit_astro",
+        results=results,
+        summary=short,
+        tables=_page_tables(results, tables),
+        definitions=definitions(results),
+    )
+
+
+def print_validation(results: Results, console: Console) -> None:
+    """Print the summary."""
+    short = summary(results)
+    names, *rest = zip(*short["rows"], strict=True)
+    columns = [Column(name, cells) for name, cells in zip(short["columns"][1:], rest, strict=True)]
+    print_columns(results.title, Column("", names), columns, console)
+    for note in results.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+
+
+def summary(results: Results) -> dict[str, Any]:
+    """Return the numbers that reports and model cards show: caption, columns, rows of text."""
+    noise = {
+        r["method"]: r
+        for r in results.noise()
+        if (r["noise"], r["threshold"]) == ("correlated", THRESHOLDS[-1])
+    }
+    single = {r["method"]: r for r in results.pairs() if r["separation"] == 1.0}
+    rows = []
+    for name in results.methods:
+        flux = results.bias(name, "point", "flux_ratio", None)
+        shift = results.bias(name, "point", "dx", None)
+        shape = results.bias(name, "galaxy", "m", None)
+        rows.append(
+            [
+                name,
+                number(results.half_complete(name, "point")),
+                f"{noise[name]['count']} ({noise[name]['by_pixel']})",
+                with_error(flux, 100),
+                number(shift["scatter"]),
+                with_error(shape),
+                fraction(single[name]),
+                number(noise[name]["correlation"]),
+            ]
+        )
+    return {
+        "caption": (
+            f"Sources injected into {results.facts['data']}, detected at "
+            f"{results.settings.threshold:g} times the noise of each image; biases of sources from "
+            f"S/N {BRIGHT:g}, ± standard error."
+        ),
+        "columns": [
+            "",
+            "S/N of points at 50 % completeness",
+            f"false sources in noise, {THRESHOLDS[-1]:g} σ (σ of single pixels)",
+            "flux bias of points [%]",
+            "centroid scatter of points [LR pixel]",
+            "ellipticity bias of galaxies",
+            "pairs found as two at 1 FWHM",
+            "correlation of neighbouring noise pixels",
+        ],
+        "rows": rows,
+    }
+
+
+def number(value: float) -> str:
+    """Return a number with three digits; a dash if it is undefined."""
+    return "–" if math.isnan(value) else f"{value:.3g}"
+
+
+def with_error(row: Row, unit: float = 1.0) -> str:
+    """Return a mean and its standard error, in units of 1 / `unit`."""
+    if not row["sources"]:
+        return "–"
+    mean, error = unit * row["mean"], unit * row["standard_error"]
+    digits = 2 if unit == 1 else 1
+    return f"{mean:+.{digits}f} ± {error:.{digits}f}"
+
+
+def fraction(row: Row) -> str:
+    """Return a fraction and its counts."""
+    return f"{row['found']} of {row['sources']}"
+
+
+def _write_figures(
+    results: Results,
+    views: Mapping[str, tuple[Floats, Floats, Floats]],
+    side: int,
+    writer: ReportWriter,
+) -> None:
+    writer.figure(
+        "completeness.png",
+        completeness_figure(results),
+        "Completeness",
+        "Fraction of the injected sources that are found, against their S/N in LR; bars: 68 % "
+        "intervals.",
+    )
+    writer.figure(
+        "biases.png",
+        biases_figure(results),
+        "Flux, position and shape",
+        "Mean error of the flux, measured at the true position of every source; robust scatter of "
+        "the centroid along x; mean relative error of the ellipticity, along the true one before "
+        "the PSF. The last two are those of the sources that are found. Bars: standard errors.",
+    )
+    writer.figure(
+        "pairs.png",
+        pairs_figure(results),
+        "Close pairs",
+        f"Fraction of pairs of equal points, each of S/N {PAIR_SNR:g}, that are found as two. At "
+        "separation 0 there is one source, and two are an error.",
+    )
+    writer.figure(
+        "false.png",
+        false_figure(results),
+        "False sources",
+        "Detections that are neither injected sources nor in the image without them, and "
+        "detections in pure noise, against their magnitude; bars: 68 % intervals.",
+    )
+    writer.figure(
+        "examples.png",
+        examples_figure(dict(views), side),
+        "An example",
+        "A part of LR with injected sources (blue), and detections that the injection added and "
+        "that match none of them (orange), on an asinh scale in units of the noise of each image.",
+    )
+
+
+def _page_tables(results: Results, tables: Mapping[str, list[Row]]) -> list[dict[str, Any]]:
+    """Return the tables of the page: id, title, caption, columns and rows of text."""
+    snrs = [f"S/N {snr:g}" for snr in results.settings.snrs]
+    fractions = _pivot(tables["completeness"], "snr", _interval)
+    pairs = _pivot(tables["pairs"], "separation", _interval)
+    errors = [r for r in tables["biases"] if isinstance(r["snr"], float | int)]
+    return [
+        {
+            "id": "noise",
+            "title": "Pure noise",
+            "caption": f"Detections in {_area(results)} of pure noise, all of which are false. The "
+            "first threshold is that of this report, in units of the noise of the smoothed image, "
+            "which includes the correlation of pixels; the second, in brackets, is the usual one, "
+            "five adjacent pixels above a multiple of the scatter of single pixels. RMS is that of "
+            "a pixel, in flux per area of an LR pixel; the correlation is that of neighbouring "
+            "pixels; the last column is the noise of the mean of 8 × 8 pixels over that of "
+            "independent pixels.",
+            "columns": ["method", "noise", *(f"{t:g} σ" for t in THRESHOLDS), "RMS / RMS of LR",
+                        "correlation", "8 × 8 pixels"],
+            "rows": _noise_rows(tables["noise"]),
+        },
+        {
+            "id": "completeness",
+            "title": "Completeness",
+            "caption": "With 68 % intervals.",
+            "columns": ["kind, method", *snrs],
+            "rows": fractions,
+        },
+        {
+            "id": "pairs",
+            "title": "Pairs found as two",
+            "caption": "By separation in FWHM of the PSF, with 68 % intervals.",
+            "columns": ["kind, method", *(f"{each:g}" for each in SEPARATIONS)],
+            "rows": pairs,
+        },
+        {
+            "id": "biases",
+            "title": "Biases",
+            "caption": "Mean ± standard error of the relative flux error, of the centroid shift in "
+            "LR pixels, and of the relative ellipticity error along (m) and across the true one.",
+            "columns": ["error, kind, method", *snrs],
+            "rows": _pivot(errors, "snr", _mean, ("error", "kind", "method")),
+        },
+    ]  # fmt: skip
+
+
+def _pivot(
+    rows: list[Row], key: str, cell: Any, names: tuple[str, ...] = ("kind", "method")
+) -> list[list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(", ".join(row[name] for name in names), []).append(cell(row))
+    return [[name, *cells] for name, cells in found.items()]
+
+
+def _interval(row: Row) -> str:
+    if not row["sources"]:
+        return "–"
+    return f"{row['fraction']:.2f} ({row['low']:.2f} – {row['high']:.2f})"
+
+
+def _mean(row: Row) -> str:
+    return f"{row['mean']:+.3f} ± {row['standard_error']:.3f}" if row["sources"] else "–"
+
+
+def _area(results: Results) -> str:
+    areas = {row["noise"]: row["area"] for row in results.noise()}
+    return f"{next(iter(areas.values())):.3g} {results.area_unit}"
+
+
+def _noise_rows(rows: list[Row]) -> list[list[str]]:
+    merged: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        merged.setdefault((row["method"], row["noise"]), []).append(row)
+    return [
+        [
+            method,
+            colour,
+            *(f"{each['count']} ({each['by_pixel']})" for each in group),
+            f"{group[0]['rms_over_lr']:.3f}",
+            f"{group[0]['correlation']:.3f}",
+            f"{group[0]['block']:.2f}",
+        ]
+        for (method, colour), group in merged.items()
+    ]
+
+
+def definitions(results: Results) -> dict[str, str]:
+    """Return how each number was measured."""
+    rare = count_interval(0)[1]
+    return {
+        "threshold": (
+            "Each image is smoothed by a Gaussian whose FWHM is half that of the PSF of LR, the "
+            f"same on the sky. A source is a peak above {results.settings.threshold:g} times the "
+            "scatter of the smoothed image (1.4826 times the median absolute deviation, without "
+            "sources), which contains the correlation of the noise; found by SEP with its "
+            "deblending. The scatter is that of each image itself: a network that removes noise "
+            "also lowers its threshold."
+        ),
+        "S/N": (
+            "Flux of the source over the error of its flux in LR, measured with its own profile as "
+            "weight, in the noise of the frame with its correlation. The injected light has no "
+            "photon noise of its own."
+        ),
+        "places": (
+            "Random, away from sources that LR shows and from bad pixels. The image without "
+            "injection is restored, too: where it already has a source, the injected one does not "
+            "count for the completeness."
+        ),
+        "completeness": (
+            "Fraction of the sources with a detection within half a FWHM of the PSF, at least one "
+            "LR pixel; of an arc, from its ridge. Intervals: Wilson, 68 %."
+        ),
+        "flux": (
+            "Sum in a circle around the true position that contains 98 % of the flux in LR, if the "
+            "stamp is large enough; the sky is the median of the image without injection in a "
+            "ring. Corrected by the fraction of LR in the circle, so that LR has no bias. SR that "
+            "is sharper than LR has more flux within: at most "
+            + ", ".join(f"{100 * gain:.1f} % for {kind}" for kind, gain in _gains(results).items())
+            + " (medians). All sources count, found or not."
+        ),
+        "centroid and ellipticity": (
+            "Adaptive moments (Hirata and Seljak 2003) of the sources that are found. The "
+            "ellipticity is (a² - b²) / (a² + b²), compared with that before the PSF, which rounds "
+            "every source: LR and interpolation have a negative bias, and that of a restoration is "
+            "0 if it removes the PSF."
+        ),
+        "pairs": (
+            "Both components have detections of their own within half their separation, at most "
+            "half a FWHM; at separation 0, two detections within a FWHM of one source."
+        ),
+        "false sources": (
+            "In the frame: detections with injected sources that match none of them and are not in "
+            "the image without injection. In pure noise: every detection. Intervals: Poisson, 68 "
+            f"%; without any, the limit is {rare:.2f} sources."
+        ),
+    }
+
+
+def _gains(results: Results) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for source in results.sources():
+        if source["kind"] != "pair":
+            found.setdefault(source["kind"], []).append(source["gain"])
+    return {kind: sorted(gains)[len(gains) // 2] for kind, gains in sorted(found.items())}
