@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, signal
 
 #: Largest lag in pixels at which noise may be correlated.
 LARGEST_LAG = 6
@@ -55,7 +54,8 @@ class Noise:
         given = np.atleast_2d(np.asarray(weights, np.float64))
         lags = [side // 2 for side in self.correlation.shape]
         padded = np.pad(given, [(lag, lag) for lag in lags])
-        products = signal.correlate(padded, given, "valid")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, given.shape)
+        products = np.tensordot(windows, given, 2)
         return float(self.rms * np.sqrt(max((products * self.correlation).sum(), 0.0)))
 
 
@@ -122,6 +122,8 @@ def _half_variance(differences: Array, limit: float | None = None) -> tuple[floa
 
 def _without_sources(image: Array) -> Array:
     """Return an image without its background, with NaN where there are sources."""
+    from scipy import ndimage  # only here: it takes long to import
+
     known = np.isfinite(image)
     if not known.any():
         return image
@@ -136,6 +138,8 @@ def _without_sources(image: Array) -> Array:
 
 def _background(image: Array) -> Array | float:
     """Return the medians of blocks, interpolated linearly."""
+    from scipy import ndimage
+
     counts = [side // BLOCK for side in image.shape]
     if min(counts) < 2:
         return float(np.nanmedian(image))
