@@ -135,7 +135,8 @@ def channel_axis(shape: tuple[int, ...]) -> int | None:
             return axis
     raise DataError(
         f"an array of shape {shape}: the axis of the channels is ambiguous; put the channels "
-        "on the last or first axis, shorter than both others"
+        "on the last or first axis, shorter than both others, or state the axes in Python, such as "
+        "axes='NHW' for a stack of images"
     )
 
 

@@ -211,14 +211,17 @@ class SkyFormat(Protocol):
 
 @runtime_checkable
 class ObjectFormat(Protocol):
-    """A format with a Python class of its own, such as CCDData for FITS."""
+    """A format with Python classes of its own, such as CCDData for FITS."""
 
     def from_object(self, value: object, /) -> Image | None:
-        """Convert an object to an image; return None if it is not of that class."""
+        """Convert an object to an image; return None if it is not of these classes."""
         ...
 
-    def to_object(self, image: Image, /) -> Any:
-        """Convert an image to an object of that class."""
+    def to_object(self, image: Image, like: object, /) -> Any:
+        """Convert SR to an object of the class of `like`, from which LR was converted.
+
+        If LR was read from a file, `like` is None, and the format chooses the class.
+        """
         ...
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from torch import Tensor, nn
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError, SrkitError
-from srkit.images.arrays import array_of_image, image_of_array, image_of_values
+from srkit.functional.types import Values
+from srkit.images.arrays import check_magnitude, image_of_array, image_of_values
 from srkit.images.formats import Formats
-from srkit.interfaces import Image, ObjectFormat, Upscaled
+from srkit.interfaces import Image, ObjectFormat
 from srkit.models.open import Model, open_model
 from srkit.system.precision import warn_of_precision
 from srkit.upscaling.groups import map_groups
 from srkit.upscaling.images import upscale_images
 from srkit.upscaling.network import WantedEngine, WantedPrecision
+from srkit.upscaling.objects import Arrays, Kind, MaskedArrays, Tensors
 from srkit.upscaling.size import Size
 from srkit.upscaling.upscaler import ImageUpscaler
 from srkit.upscaling.upscalers import Upscalers
@@ -87,6 +89,13 @@ class Upscaler:
         The size of SR, by one of these; by default the model's own scale, or 2 without a model.
     zero_point
         AB magnitude of one unit of the values, for images that do not state it.
+    values
+        ``flux``: values are flux per pixel, which the pixels of SR share, so that their sum is
+        kept. ``surface_brightness``: values are a level, which is kept. By default, the unit of a
+        file or object decides; arrays and tensors, which have none, are a level.
+    axes
+        The axes of arrays and tensors: ``HW``, ``HWC`` or ``CHW``, with ``N`` anywhere for a stack
+        of images, such as ``NHW``. By default as :meth:`__call__` says.
     self_ensemble, uncertainty, precision, tile, device, engine
         As for :class:`srkit.upscaling.upscaler.ImageUpscaler`.
     registry
@@ -109,6 +118,8 @@ class Upscaler:
         height: int | None = None,
         megapixels: float | None = None,
         zero_point: float | None = None,
+        values: Literal["flux", "surface_brightness"] | None = None,
+        axes: str | None = None,
         self_ensemble: bool = False,
         uncertainty: bool = False,
         precision: WantedPrecision = "auto",
@@ -132,7 +143,14 @@ class Upscaler:
         for warning in warn_of_precision(precision, self._upscalers.device):
             warnings.warn(warning, stacklevel=2)
         self._formats = Formats.of(registry)
-        self._metadata = {} if zero_point is None else {"zero_point": zero_point}
+        if axes is not None and axes.replace("N", "", 1) not in _AXES:
+            listed = ", ".join(_AXES)
+            raise ValueError(f"the axes must be one of {listed}, with N for a stack; got {axes!r}")
+        if values not in (None, "flux", "surface_brightness"):
+            raise ValueError(f"values must be flux or surface_brightness; got {values!r}")
+        self._axes = axes
+        stated = {"zero_point": zero_point, "values": values}
+        self._metadata = {name: value for name, value in stated.items() if value is not None}
 
     def __call__(self, images: Any) -> Any:
         """Restore an image, or several, which pass through the network together.
@@ -140,19 +158,21 @@ class Upscaler:
         Parameters
         ----------
         images
-            A NumPy array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``; a tensor, ``(H, W)``,
-            ``(C, H, W)`` or ``(N, C, H, W)``; an ``astropy.nddata.CCDData``; the path of a file;
-            or a list of these. Bytes and unsigned 16-bit integers are levels from black to white;
-            all other numbers are values of any range. Black is 0 and white is 1 if the values are
-            between these, else their extremes.
+            A NumPy array, ``(H, W)``, ``(H, W, C)``, ``(C, H, W)`` or a stack of these with a
+            fourth axis before them; a masked array of the same; a tensor, ``(H, W)``, ``(C, H,
+            W)`` or ``(N, C, H, W)``; an object that a format knows, such as ``CCDData``,
+            ``NDData``, ``Quantity``, ``Cutout2D`` or an HDU of astropy; the path of a file, or
+            ``FILE[EXTENSION]``; or a list of these. Bytes and unsigned 16-bit integers are levels
+            from black to white; all other numbers are values of any range. Black is 0 and white is
+            1 if the values are between these, else their extremes.
 
         Returns
         -------
         object
-            SR of the same type, layout, dtype and device; it is computed in float32. The WCS, mask
-            and uncertainty of a CCDData are updated. For a path, SR is an array or, for a FITS
-            file, a CCDData. With ``uncertainty``, arrays and tensors are returned as pairs of SR
-            and its standard deviation.
+            SR of the same type, layout, dtype and device; it is computed in float32. Unit, WCS and
+            mask are updated. For a path, SR is an array or, for a FITS file, a CCDData. With
+            ``uncertainty``, objects that can hold one have one; all others are returned as pairs
+            of SR and its standard deviation.
 
         Raises
         ------
@@ -162,13 +182,26 @@ class Upscaler:
         Warns
         -----
         UserWarning
-            If the meaning of a unit or of an extension is guessed.
+            If the meaning of a unit or of an extension is guessed, or an uncertainty of LR is lost.
         """
-        if isinstance(images, list | tuple):
+        if type(images) in (list, tuple):  # not an HDUList of astropy, which is one image
             return self._many(images)
-        if isinstance(images, Tensor) and images.ndim == 4 and len(images):
-            return _stacked(self._many(list(images)))
+        axis = self._axis_of_stack(images)
+        if axis is not None and images.shape[axis]:
+            parts = [images[(*[slice(None)] * axis, index)] for index in range(images.shape[axis])]
+            return _stacked(self._many(parts), axis)
         return self._many([images])[0]
+
+    def _axis_of_stack(self, images: Any) -> int | None:
+        """Return the axis along which an array or tensor is a stack of images."""
+        if not isinstance(images, np.ndarray | Tensor):
+            return None
+        if self._axes is None:
+            return 0 if images.ndim == 4 else None
+        if len(self._axes) != images.ndim:
+            shape = tuple(images.shape)
+            raise DataError(f"an array of shape {shape}: does not have the axes {self._axes}")
+        return self._axes.index("N") if "N" in self._axes else None
 
     def _many(self, objects: Sequence[Any]) -> list[Any]:
         def restore(group: list[_Given]) -> list[Any]:
@@ -188,86 +221,55 @@ class Upscaler:
     def _given(self, value: Any) -> _Given:
         image, kind = self._read(value)
         path = Path(value) if isinstance(value, str | Path) else None
-        return _Given(image, kind, self._upscalers.for_image(image), path)
+        return _Given(image, kind, self._upscalers.for_image(image), path, value)
 
     def _read(self, value: Any) -> tuple[Image, Kind]:
         """Convert an object to an image, and return what converts SR back."""
         if isinstance(value, str | Path):
             return self._read_file(Path(value))
-        if isinstance(value, np.ma.MaskedArray):
-            raise DataError(
-                "a masked array, whose mask would be lost; fill it, as by array.filled(np.nan)"
-            )
-        if isinstance(value, np.ndarray | np.generic):
-            return image_of_array(np.asarray(value)), _Arrays(value.dtype)
         if isinstance(value, Tensor):
-            return _image_of_tensor(value), _Tensors(value.ndim, value.dtype, value.device)
-        for image_format in self._formats:
+            tensors = Tensors(value.ndim, self._channels(value), value.dtype, value.device)
+            return tensors.image(value), tensors
+        for image_format in self._formats if type(value) not in _PLAIN else ():
             if isinstance(image_format, ObjectFormat):
                 image = image_format.from_object(value)
                 if image is not None:
                     return image, image_format
+        if isinstance(value, np.ndarray | np.generic):
+            array = np.asarray(value)
+            image = self._image_of_array(array)
+            if not isinstance(value, np.ma.MaskedArray):
+                return image, Arrays(value.dtype)
+            mask = self._image_of_array(np.ma.getmaskarray(value).astype(np.float32))
+            pixels = image.pixels.masked_fill(mask.pixels[: len(image.pixels)] > 0, torch.nan)
+            return replace(image, pixels=pixels), MaskedArrays(value.dtype)
         raise DataError(
             f"an object of the type {type(value).__name__}; expected a NumPy array, a tensor, a "
-            "CCDData, a path, or a list of these"
+            "CCDData or another object of astropy, a path, or a list of these"
         )
+
+    def _image_of_array(self, array: Values) -> Image:
+        if self._axes is None:
+            return image_of_array(array)
+        check_magnitude(array)
+        return image_of_values(array, self._channels(array))
+
+    def _channels(self, value: Any) -> int | None:
+        """Return the axis of the channels of an array or tensor."""
+        if self._axes is None:
+            return 0 if value.ndim == 3 else None
+        return {"HW": None, "CHW": 0, "HWC": -1}[self._axes.replace("N", "")]
 
     def _read_file(self, path: Path) -> tuple[Image, Kind]:
         file = self._formats.source(path)
         image_format, image = file.format, file.format.read(file.path)
-        return image, image_format if isinstance(image_format, ObjectFormat) else _Arrays(None)
+        return image, image_format if isinstance(image_format, ObjectFormat) else Arrays(None)
 
 
-#: Metadata of LR that do not apply to SR: its opacity, and messages.
-_LEFT_OUT = ("alpha", "notes", "guesses")
-
-
-class _Enlarging:
-    """Keeps the metadata of arrays and tensors."""
-
-    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
-        kept = {key: value for key, value in lr.metadata.items() if key not in _LEFT_OUT}
-        sigma = {} if upscaled.sigma is None else {"sigma": upscaled.sigma}
-        return Image(upscaled.pixels, lr.data_range, {**kept, **sigma})
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrays(_Enlarging):
-    """NumPy arrays; floats are converted to a dtype unless it is None."""
-
-    dtype: np.dtype[Any] | None
-
-    def to_object(self, image: Image) -> Any:
-        sr = array_of_image(image)
-        if self.dtype is not None and self.dtype.kind == sr.dtype.kind == "f":
-            sr = sr.astype(self.dtype)
-        if "sigma" not in image.metadata:
-            return sr
-        layout = {key: image.metadata[key] for key in ("channel_axis",) if key in image.metadata}
-        return sr, array_of_image(Image(image.metadata["sigma"], metadata=layout))
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensors(_Enlarging):
-    """Tensors of one layout."""
-
-    ndim: int
-    dtype: torch.dtype
-    device: torch.device
-
-    def to_object(self, image: Image) -> Any:
-        sr = self._laid_out(torch.from_numpy(np.ascontiguousarray(array_of_image(image))))
-        sr = sr.to(self.dtype) if self.dtype.is_floating_point else sr
-        if "sigma" not in image.metadata:
-            return sr
-        return sr, self._laid_out(image.metadata["sigma"])
-
-    def _laid_out(self, planes: Tensor) -> Tensor:
-        return (planes[0] if self.ndim == 2 else planes).to(self.device)
-
-
-#: Converts images to objects.
-Kind: TypeAlias = ObjectFormat | _Arrays | _Tensors
+#: Axes of an array or tensor that is one image.
+_AXES = ("HW", "HWC", "CHW")
+#: Classes that no format has objects of.
+_PLAIN = (np.ndarray, np.ma.MaskedArray)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,12 +280,13 @@ class _Given:
     kind: Kind
     upscaler: ImageUpscaler
     path: Path | None
+    value: Any
 
     def finish(self, sr: Image) -> Any:
         """Convert SR, and warn of what was guessed."""
         for guess in (*self.image.metadata.get("guesses", []), *sr.metadata.get("guesses", [])):
             warnings.warn(_naming(guess, self.path), stacklevel=2)
-        return self.kind.to_object(sr)
+        return self.kind.to_object(sr, None if self.path is not None else self.value)
 
     def key(self) -> tuple[Any, ...]:
         """Return what images have in common that are restored together."""
@@ -295,18 +298,13 @@ def _naming(message: str, path: Path | None) -> str:
     return message if path is None or message.startswith(str(path)) else f"{path}: {message}"
 
 
-def _image_of_tensor(tensor: Tensor) -> Image:
-    if tensor.ndim not in (2, 3) or not tensor.numel():
-        raise DataError(
-            f"a tensor of the shape {tuple(tensor.shape)}; expected an image, (H, W) or (C, H, W), "
-            "or several, (N, C, H, W)"
-        )
-    planes = tensor.detach().cpu()
-    planes = planes.float() if planes.is_floating_point() else planes
-    return image_of_values(planes.reshape(-1, *planes.shape[-2:]).numpy(), 0)
-
-
-def _stacked(parts: list[Any]) -> Any:
+def _stacked(parts: list[Any], axis: int) -> Any:
     if isinstance(parts[0], tuple):
-        return tuple(torch.stack(each) for each in zip(*parts, strict=True))
-    return torch.stack(parts)
+        return tuple(_stacked(list(each), axis) for each in zip(*parts, strict=True))
+    if isinstance(parts[0], Tensor):
+        return torch.stack(parts, axis)
+    if isinstance(parts[0], np.ma.MaskedArray):
+        stack = np.ma.stack(parts, axis)
+        stack.fill_value = parts[0].fill_value
+        return stack
+    return np.stack(parts, axis)

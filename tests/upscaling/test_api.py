@@ -139,16 +139,12 @@ def test_a_bare_network() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (3.5, "an object of the type float; expected a NumPy array, a tensor, a CCDData, a path,"),
+        (3.5, "an object of the type float; expected a NumPy array, a tensor, a CCDData or"),
         (np.float32(1), "an array of shape (); expected an image, (H, W), (H, W, C) or (C, H,"),
         (np.zeros((9, 9, 9)), "an array of shape (9, 9, 9): the axis of the channels is ambiguous"),
         (torch.zeros(2), "a tensor of the shape (2,); expected an image, (H, W) or (C, H, W), or"),
         (torch.zeros(3, 0, 4), "a tensor of the shape (3, 0, 4); expected an image"),
         (np.full((4, 4), np.nan), "no pixel has a value: all are NaN or infinite"),
-        (
-            np.ma.masked_equal(np.eye(4), 0),
-            "a masked array, whose mask would be lost; fill it,",
-        ),
         ("absent.png", "absent.png: no such file"),
     ],
 )
@@ -174,3 +170,96 @@ def test_no_images() -> None:
     with pytest.raises(DataError) as caught:
         srkit.upscale(torch.ones(0, 1, 8, 8), model="bicubic", scale=2)
     assert str(caught.value).startswith("a tensor of the shape (0, 1, 8, 8); expected an image")
+
+
+def test_the_sum_of_flux_and_the_level_are_kept() -> None:
+    """Values of arrays are a level unless they are said to be flux per pixel."""
+    values = RNG.normal(5, 1, (6, 8))
+    for given in (values, torch.from_numpy(values), np.ma.MaskedArray(values)):
+        level = srkit.upscale(given, "nearest", scale=2)
+        np.testing.assert_allclose(np.asarray(level), _twice(values), rtol=1e-6)
+        stated = srkit.upscale(given, "nearest", scale=2, values="surface_brightness")
+        np.testing.assert_array_equal(np.asarray(stated), np.asarray(level))
+        flux = srkit.upscale(given, "nearest", scale=2, values="flux")
+        assert type(flux) is type(given)
+        assert float(flux.sum()) == pytest.approx(values.sum(), rel=1e-6)
+    with pytest.raises(DataError, match=r"^levels of integers are not flux; convert"):
+        srkit.upscale(np.ones((4, 4), np.uint8), "nearest", scale=2, values="flux")
+
+
+def test_the_standard_deviation_of_flux(edsr: Model) -> None:
+    values = RNG.random((6, 7, 3)).astype(np.float32)
+    level = srkit.upscale(values, edsr, uncertainty=True)
+    flux = srkit.upscale(values, edsr, uncertainty=True, values="flux")
+    for one, other in zip(level, flux, strict=True):
+        np.testing.assert_allclose(one, 4 * other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize("shape", [(5, 8), (5, 8, 4), (3, 5, 8), (2, 3, 5, 8)])
+def test_masked_arrays(dtype: Any, shape: tuple[int, ...]) -> None:
+    """What is under the mask has no effect, and the mask is enlarged."""
+    values = RNG.integers(100, 200, shape).astype(dtype)
+    mask = RNG.random(shape) > 0.8
+    last = shape[-1] == 4
+    axes = (0, 1) if len(shape) == 2 or last else (-2, -1)
+    if last:
+        values[..., 3], mask[..., 3] = 200, mask[..., :3].any(-1)
+    found = srkit.upscale(np.ma.MaskedArray(values, mask, fill_value=7), "nearest", scale=2)
+    other = np.where(mask, 50, values).astype(dtype)
+    again = srkit.upscale(np.ma.MaskedArray(other, mask, fill_value=7), "nearest", scale=2)
+    assert (found.dtype, found.fill_value) == (dtype, 7)
+    if not (last and dtype == np.uint8):  # its last channel is the opacity
+        np.testing.assert_array_equal(found.mask, _twice(mask, *axes))
+    np.testing.assert_allclose(
+        found.filled(0), np.where(found.mask, 0, _twice(values, *axes)), atol=1 if last else 1e-4
+    )
+    np.testing.assert_array_equal(found.filled(0), again.filled(0))
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [
+        ("NHW", (3, 5, 8)),
+        ("HWN", (5, 8, 3)),
+        ("NCHW", (2, 3, 5, 8)),
+        ("NHWC", (2, 5, 8, 3)),
+        ("HW", (5, 8)),
+        ("CHW", (9, 5, 8)),
+        ("HWC", (5, 8, 9)),
+        (None, (7, 3, 5, 8)),
+        (None, (7, 5, 8, 3)),
+    ],
+)
+@pytest.mark.parametrize("tensor", [False, True])
+def test_stacks(axes: str | None, shape: tuple[int, ...], tensor: bool) -> None:
+    """Each image of a stack is restored as if it were alone, in its own range."""
+    if tensor and axes is None and shape[1] != 3:
+        return  # (N, C, H, W) is the layout of tensors
+    values = RNG.normal(0, 1, shape).astype(np.float32)
+    given = torch.from_numpy(values) if tensor else values
+    found = srkit.upscale(given, "nearest", scale=2, axes=axes)
+    assert type(found) is type(given)
+    letters = axes or ("NCHW" if shape[1] == 3 else "NHWC")
+    places = letters.index("H"), letters.index("W")
+    np.testing.assert_allclose(np.asarray(found), _twice(values, *places), atol=1e-6)
+    if "N" in letters:
+        first = found.swapaxes(0, letters.index("N"))[0]
+        alone = srkit.upscale(
+            given.swapaxes(0, letters.index("N"))[0],
+            *("nearest",),
+            scale=2,
+            axes=letters.replace("N", "") if axes == "NHWC" else None,
+        )
+        np.testing.assert_array_equal(np.asarray(first), np.asarray(alone))
+
+
+def test_axes_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"^the axes must be one of HW, HWC, CHW, with N for a st"):
+        srkit.Upscaler("nearest", scale=2, axes="NXY")
+    with pytest.raises(ValueError, match=r"^values must be flux or surface_brightness; got 'adu'$"):
+        srkit.Upscaler("nearest", scale=2, values="adu")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"^an array of shape \(4, 4\): does not have the axes NHW"):
+        srkit.upscale(np.ones((4, 4)), "nearest", scale=2, axes="NHW")
+    with pytest.raises(DataError, match=r"state the axes in Python, such as axes='NHW' for a stac"):
+        srkit.upscale(np.ones((9, 9, 9)), "nearest", scale=2)

@@ -38,8 +38,9 @@ def physical_type(header: Header) -> PhysicalType | None:
 def type_of_values(image: Image) -> tuple[PhysicalType, str | None]:
     """Return the physical type of the values of an image, and a message if it is assumed.
 
-    Only what is known to be flux per pixel is divided among the pixels of SR: according to
-    ``BUNIT``, or without it if the header or the user state a zero point.
+    Only what is known to be flux per pixel is divided among the pixels of SR: if the user says so
+    (``values`` among the metadata), according to ``BUNIT``, or without it if the header or the user
+    state a zero point.
 
     Raises
     ------
@@ -48,6 +49,7 @@ def type_of_values(image: Image) -> tuple[PhysicalType, str | None]:
     """
     header = image.metadata.get("header", Header())
     known = physical_type(header)
+    known = image.metadata.get("values", known)
     if known is not None:
         return known, None
     text = _unit_text(header)

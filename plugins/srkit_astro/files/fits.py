@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = tuple(f".{name}{pack}" for pack in ("", ".gz", ".fz") for name in ("fits", "fit", "fts"))
 
+#: Classes of astropy that hold an image.
+_OBJECTS = {"NDData", "Cutout2D", "PrimaryHDU", "ImageHDU", "CompImageHDU", "HDUList"}
+_OBJECTS |= {"Quantity", "MaskedNDArray"}
 _HEADER = "the header cannot be used"
 
 #: Planes of a bit mask (``MP_name = bit`` in its header, as written by the HSC pipeline) that flag
@@ -151,27 +154,30 @@ class Fits:
             return radec(image.metadata["header"], points, image.metadata.get("wcs_tables", ()))
 
     def from_object(self, value: object) -> Image | None:
-        """Convert CCDData to the image that its file would contain; return None for others."""
-        if "CCDData" not in (kind.__name__ for kind in type(value).__mro__):
+        """Convert an object of astropy to the image that its file would contain; None for others.
+
+        CCDData, NDData and their kind, Cutout2D, HDUs of images and lists of HDUs, Quantity and
+        masked arrays of astropy.
+        """
+        if _OBJECTS.isdisjoint(kind.__name__ for kind in type(value).__mro__):
             return None  # avoids importing astropy.nddata, which is slow
-        from srkit_astro.files import ccd_data
-        from srkit_astro.files.fits_io import image_from_hdus
+        from srkit_astro.files.objects import image_of
         from srkit_astro.files.quiet import fenced
 
-        with fenced("the CCDData cannot be used"):
-            return image_from_hdus(Path("CCDData"), ccd_data.to_hdus(value))
+        with fenced(f"the {type(value).__name__} cannot be used"):
+            return image_of(value)
 
-    def to_object(self, image: Image) -> Any:
-        """Convert an image to CCDData with WCS, unit, mask and uncertainty."""
-        from srkit_astro.files.ccd_data import from_hdus
-        from srkit_astro.files.fits_io import to_hdus
+    def to_object(self, image: Image, like: object) -> Any:
+        """Convert SR to the class of the object that LR came from, by default to CCDData."""
+        from srkit_astro.files.objects import object_of
         from srkit_astro.files.quiet import fenced
 
-        with fenced("SR cannot be converted to CCDData"):
-            return from_hdus(to_hdus(Path("CCDData"), image))
+        name = "CCDData" if like is None else type(like).__name__
+        with fenced(f"SR cannot be converted to {name}"):
+            return object_of(image, like)
 
     def write(self, path: Path, image: Image) -> None:
-        """Write the image and, if it has them, the extensions ``MASK`` and ``UNCERTAINTY``.
+        """Write the image and, if it has them, the extensions ``MASK`` and ``UNCERT``.
 
         Raises
         ------

@@ -263,7 +263,7 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
         hdus.append(fits.ImageHDU(_flat(mask, kind), plane, name="MASK"))
     if variance is not None:
         plane = with_wcs_of(header, fits.Header())
-        hdu = fits.ImageHDU(_flat(variance, np.float32), plane, name="UNCERTAINTY")
+        hdu = fits.ImageHDU(_flat(variance, np.float32), plane, name="UNCERT")
         hdu.header["UTYPE"] = ("VarianceUncertainty", "the values are variances")
         if header.get("BUNIT"):
             hdu.header["BUNIT"] = f"({header['BUNIT']})**2"

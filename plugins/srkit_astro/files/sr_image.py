@@ -83,7 +83,9 @@ def enlarge(
         text = f"the model changes the total flux by {change:+.1%} of the sum of |flux|"
         notes.append(f"{text}; a model with the constraint 'flux' conserves it")
     if "variance" in lr.metadata and sigma is None:
-        notes.append("the variance of LR does not apply to SR and is left out (see --uncertainty)")
+        lost = "the variance of LR does not apply to SR and is left out (see --uncertainty)"
+        notes.append(lost)
+        guesses.append(lost)
     metadata: dict[str, Any] = {"header": header, "bits": 32, "notes": notes, "guesses": guesses}
     if tables:
         metadata["wcs_tables"] = subdivided_tables(tables, scale)

@@ -203,7 +203,7 @@ def test_written_files_are_read_by_astropy(tmp_path: Path) -> None:
     pixels, variance = torch.randn(1, 5, 6), torch.rand(1, 5, 6)
     metadata = {"header": _header(BUNIT="adu"), "variance": variance}
     Fits().write(tmp_path / "a.fits", Image(pixels, metadata=metadata))
-    found = CCDData.read(tmp_path / "a.fits", hdu_uncertainty="UNCERTAINTY")
+    found = CCDData.read(tmp_path / "a.fits")
     np.testing.assert_array_equal(found.data, pixels[0].numpy())
     np.testing.assert_array_equal(found.uncertainty.array, variance[0].numpy())
     assert isinstance(found.uncertainty, VarianceUncertainty)

@@ -176,7 +176,8 @@ def test_python_chooses_an_extension_of_a_file(tmp_path: Path) -> None:
         sr = srkit.upscale(f"{path}[SCI,2]", "nearest", scale=2)
     np.testing.assert_array_equal(sr.data, np.full((2, 6), 20.0))
     np.testing.assert_array_equal(sr.mask, np.full((2, 6), True))
-    assert [str(each.message).split(":")[1][:20] for each in warned] == [" no unit is stated ("]
+    said = [str(each.message).split(":")[1][:20] for each in warned]
+    assert said == [" no unit is stated (", " the variance of LR "]
     with pytest.warns(UserWarning) as warned:
         srkit.upscale(path, "nearest", scale=2)
     assert ": SCI,1 is read, one of 2 images (SCI,1, SCI,2); " in str(warned[0].message)

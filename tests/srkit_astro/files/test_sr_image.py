@@ -69,8 +69,8 @@ def test_sigma_becomes_the_variance(tmp_path: Path) -> None:
     image = enlarge(lr, torch.ones(1, 64, 80), 2, sigma=torch.full((1, 64, 80), 8.0))
     Fits().write(tmp_path / "sr.fits", image)
     with fits.open(tmp_path / "sr.fits") as hdus:
-        assert (hdus["UNCERTAINTY"].data == 4.0).all()
-        assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"
+        assert (hdus["UNCERT"].data == 4.0).all()
+        assert hdus["UNCERT"].header["BUNIT"] == "(count / s)**2"
 
 
 def test_a_change_of_the_flux_is_reported(tmp_path: Path) -> None:

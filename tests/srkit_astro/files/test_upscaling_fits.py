@@ -150,9 +150,9 @@ def test_uncertainty_is_a_variance_in_the_units_of_the_file(
         _write(source, flux, BUNIT="count / s", MAGZERO=magnitude)
         upscale_file(source, target, ImageUpscaler(_model(registry), uncertainty=True), formats)
         with fits.open(target) as hdus:
-            assert hdus["UNCERTAINTY"].header["BUNIT"] == "(count / s)**2"
-            assert hdus["UNCERTAINTY"].data.shape == hdus[0].data.shape
-            found.append(np.sqrt(hdus["UNCERTAINTY"].data.astype(float)) / flux)
+            assert hdus["UNCERT"].header["BUNIT"] == "(count / s)**2"
+            assert hdus["UNCERT"].data.shape == hdus[0].data.shape
+            found.append(np.sqrt(hdus["UNCERT"].data.astype(float)) / flux)
     assert (found[0] > 0).mean() > 0.99
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
 

@@ -83,8 +83,8 @@ def test_files_contain_the_same_sky_on_aligned_grids(made: Path) -> None:
                 assert hdus[0].header["BUNIT"] == "count / s"
                 assert hdus[0].header["MAGZERO"] == 27
             assert "FLUXMAG0" not in lr[0].header
-            assert lr["UNCERTAINTY"].header["UTYPE"] == "VarianceUncertainty"
-            np.testing.assert_allclose(lr["UNCERTAINTY"].data, 0.02**2, rtol=1e-6)
+            assert lr["UNCERT"].header["UTYPE"] == "VarianceUncertainty"
+            np.testing.assert_allclose(lr["UNCERT"].data, 0.02**2, rtol=1e-6)
             assert lr["MASK"].header["MP_NO_DATA"] == 8
             assert not hr["MASK"].data.any()
             # HR pixels 0 and 1 cover LR pixel 0: its centre lies between them.

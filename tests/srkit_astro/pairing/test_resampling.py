@@ -69,7 +69,7 @@ def test_every_extension_of_a_cutout_has_its_wcs(tmp_path: Path) -> None:
     x, y = np.meshgrid(np.arange(16.0), np.arange(16.0))
     with fits.open(lr) as hdus:
         np.testing.assert_allclose(hdus[0].data, cutouts[" "].data, rtol=1e-6)
-        assert [hdu.name for hdu in hdus] == ["PRIMARY", "MASK", "UNCERTAINTY"]
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "MASK", "UNCERT"]
         for hdu in hdus:
             for key, cutout in cutouts.items():
                 expected = cutout.wcs.all_pix2world(x, y, 0)
