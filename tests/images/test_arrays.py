@@ -66,8 +66,8 @@ def test_a_stack_of_images_is_not_an_image() -> None:
         channel_axis((1000, 64, 64))
     assert str(caught.value) == (
         "an array of shape (1000, 64, 64): the axis of the channels is ambiguous; put the "
-        "channels on the last or first axis, shorter than both others, or state the axes in Python, "
-        "such as axes='NHW' for a stack of images"
+        "channels on the last or first axis, shorter than both others, or state the axes in "
+        "Python, such as axes='NHW' for a stack of images"
     )
 
 
