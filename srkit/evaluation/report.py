@@ -28,6 +28,7 @@ from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import explanations, summary_text, write_tables
 from srkit.report._details import even_choice
 from srkit.report._metric_info import LOWER, ORIGINAL
+from srkit.report._summaries import Summary
 from srkit.report._tables import format_value, heading
 from srkit.report.writer import ReportWriter
 
@@ -44,6 +45,7 @@ def write_report(
     render: Render | None = None,
     curves: Path | None = None,
     examples: int = 4,
+    validation: Summary | None = None,
 ) -> Path:
     """Write tables, figures and a page that contains them all.
 
@@ -59,6 +61,8 @@ def write_report(
         ``metrics.jsonl`` of the training run; without it no curves are drawn.
     examples
         Number of images to show in the panels, evenly spread over the set.
+    validation
+        Summary of the validation of the run, if any.
 
     Returns
     -------
@@ -104,6 +108,7 @@ def write_report(
         explanations=explanations(evaluation),
         rows=_rows(evaluation),
         gaps=_gaps(evaluation),
+        validation=validation,
         notes=[*evaluation.notes, *([missing] if missing else [])],
     )
 

@@ -28,6 +28,7 @@ from srkit.evaluation.restorers import Restorer, baseline, estimator, network
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
+from srkit.report._summaries import read_validation
 from srkit.system.precision import warn_of_precision
 from srkit.system.progress import progress_bars
 from srkit.weights.checkpoints import load
@@ -124,6 +125,7 @@ def _evaluate_scale(
             render=partial(render, evaluator, restorers) if networks else None,
             curves=curves if curves.is_file() else None,
             examples=recipe.evaluation.examples,
+            validation=read_validation(run),
         )
         print_table(evaluation, console)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from srkit.models.costs import count_parameters
 from srkit.models.export import facts_of, open_to_export, to_safetensors
 from srkit.models.open import Model
 from srkit.report._metric_info import MetricInfo
+from srkit.report._summaries import Summary, read_validation
 from srkit.report._tables import heading
 from srkit.report.pages import render_page
 from srkit.system.files import write_file
@@ -70,8 +71,10 @@ def write_folder(
     known = published_models(registry)
     if licence is None and reference in known:
         licence = known[reference][1].licence
-    weights, evaluated = to_safetensors(model, facts_of(model)), _evaluation_of(model)
-    text = card(model, evaluated, repository=repository, licence=licence)
+    weights, run = to_safetensors(model, facts_of(model)), _run_of(model)
+    evaluated = None if run is None else _evaluation_of(run, model.scale)
+    validation = None if run is None else read_validation(run)
+    text = card(model, evaluated, validation, repository=repository, licence=licence)
     write_file(folder / WEIGHTS, weights)
     if evaluated is not None and (evaluated / PANELS).is_file():
         shutil.copyfile(evaluated / PANELS, folder / PREVIEW)
@@ -79,18 +82,24 @@ def write_folder(
     return model
 
 
-def _evaluation_of(model: Model) -> Path | None:
-    """Return the folder of the evaluation beside the checkpoint of a model, if there is one."""
+def _run_of(model: Model) -> Path | None:
+    """Return the run folder of a model, if it is the checkpoint of one."""
     path = model.provenance.path
     if path is None or model.recipe is None or path.parent.name != "checkpoints":
         return None
-    folder = path.parent.parent / "evaluation"
-    return next((each for each in (folder / f"x{model.scale}", folder) if each.is_dir()), None)
+    return path.parent.parent
+
+
+def _evaluation_of(run: Path, scale: int) -> Path | None:
+    """Return the folder of the evaluation of a run, if there is one."""
+    folder = run / "evaluation"
+    return next((each for each in (folder / f"x{scale}", folder) if each.is_dir()), None)
 
 
 def card(
     model: Model,
     evaluated: Path | None = None,
+    validation: Summary | None = None,
     *,
     repository: str | None = None,
     licence: str | None = None,
@@ -103,6 +112,8 @@ def card(
         The model.
     evaluated
         Folder of its evaluation, if any.
+    validation
+        Summary of its validation, if any.
     repository, licence
         As for :func:`write_folder`.
 
@@ -128,6 +139,7 @@ def card(
         network=list(_network(model).items()),
         training=list(_training(state).items()) if "training" in recipe else [],
         results=None if evaluation is None else _results(evaluation, test_set),
+        validation=validation,
         limits=_limits(recipe),
         recipe=_yaml(_shown(recipe)) if "training" in recipe else None,
     )

@@ -19,6 +19,7 @@ from srkit.errors import DataError
 from srkit.evaluation.report import write_report
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.report._pictures import ImageRow
+from srkit.report._summaries import Summary
 
 
 def render(indices: list[int]) -> list[ImageRow]:
@@ -161,6 +162,14 @@ def test_one_image_without_labels_has_its_panel(tmp_path: Path) -> None:
     path = write_report(replace(evaluation(1, 1), labels=None, classes=None), tmp_path, render)
     assert "the class that the teacher predicts" not in path.read_text("utf-8")
     assert (tmp_path / "panels.png").is_file()
+
+
+def test_the_page_shows_the_validation_of_the_run(tmp_path: Path) -> None:
+    found = Summary("Of <stars>.", ["", "false"], [["LR", "0"], ["me", "2"]])
+    page = write_report(small({"a": 1.0}), tmp_path, validation=found).read_text("utf-8")
+    Page(page)
+    assert '<h2 id="validation">Validation</h2>' in page and "Of &lt;stars&gt;." in page
+    assert '<tr><th scope="row">me</th><td>2</td></tr>' in page
 
 
 def test_curves_that_cannot_be_read_are_named(tmp_path: Path) -> None:

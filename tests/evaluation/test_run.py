@@ -55,6 +55,9 @@ def test_a_run_is_compared_with_its_baselines_and_its_start(
     tree = make_tree(pictures, changes, validated(pictures), {"metrics": {"accuracy": {}}})
     folder, printed = tmp_path / "run", io.StringIO()
     run(merge(tree, steps(3, ema=0.5)), folder, registry)
+    summary = {"caption": "Of stars.", "columns": ["", "false"], "rows": [["LR", "none"]]}
+    (folder / "validation").mkdir()
+    (folder / "validation" / "validation.json").write_text(json.dumps({"summary": summary}))
     found = compared(merge(tree, steps(3, ema=0.5)), folder, registry, printed)
 
     names = ["original", "bilinear", "bicubic", "first (untuned)", "small"]
@@ -77,7 +80,7 @@ def test_a_run_is_compared_with_its_baselines_and_its_start(
         assert float(row["psnr"]) == pytest.approx(means[row["model"]]["psnr"], rel=1e-4)
     assert json.loads((report / "table.json").read_text())
     page = (report / "report.html").read_text()
-    assert all(name in page for name in names)
+    assert all(name in page for name in (*names, "Of stars."))
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page), "the page is not self-contained"
     assert all(name in printed.getvalue() for name in names)
     assert f"report: {report / 'report.html'}" in printed.getvalue()

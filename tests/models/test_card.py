@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,33 @@ def test_the_text_of_the_card(
     assert recipe["data"]["train"]["dataset"]["root"] == "pictures"  # not where it lay
     assert "sample" not in recipe
     assert str(folder.parent) not in text
+
+
+def test_the_card_contains_the_validation_of_the_run(
+    folder: Path, tmp_path: Path, registry: Registry
+) -> None:
+    results = folder / "validation" / "validation.json"
+    results.parent.mkdir()
+    summary = {"caption": "Of stars.", "columns": ["", "false"], "rows": [["LR", "0"], ["me", "2"]]}
+    results.write_text(json.dumps({"summary": summary, "noise": []}))
+    lines = written(folder, tmp_path / "out", registry).splitlines()
+    start = lines.index("## Validation")
+    assert lines[start + 2 : start + 8] == [
+        "Of stars.",
+        "",
+        "|  | false |",
+        "| --- | ---: |",
+        "| LR | 0 |",
+        "| me | 2 |",
+    ]
+    results.write_text(json.dumps({"summary": {**summary, "rows": [["LR"]]}}))
+    with pytest.raises(DataError) as caught:
+        written(folder, tmp_path / "other", registry)
+    assert str(caught.value) == (
+        f"{results}: cannot be read (a row of the summary has not as many cells as there are "
+        "columns); validate the run again"
+    )
+    shutil.rmtree(results.parent)
 
 
 def test_a_published_model_states_its_licence(tmp_path: Path, registry: Registry) -> None:

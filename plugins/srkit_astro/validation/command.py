@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from rich.console import Console
 
 from srkit import load_model, load_recipe
-from srkit.errors import DataError
+from srkit.errors import DataError, WeightsError
 from srkit.system import check_replaceable, resumable
 from srkit_astro.instruments.psf import Psf
 from srkit_astro.validation.example import example_of
@@ -30,6 +30,7 @@ def validate(
     model: Annotated[str, typer.Option("--model", "-m")] = "sky_x2",
     scale: Annotated[float | None, Field(gt=0)] = None,
     psf: str | None = None,
+    hdu: str | None = None,
     zero_point: float | None = None,
     snr: str = "2,3,5,7,10,20,50",
     sources: PositiveInt = 20,
@@ -59,8 +60,10 @@ def validate(
         SR pixels per LR pixel; that of the model by default.
     psf
         FWHM of the PSF of LR in arcsec (in pixels, if the pixel scale is unknown), a FITS image of
-        it, or `stars` to measure it from the stars of the first frame; by default that of the
-        recipe, or else that of the stars.
+        it, or `stars` to measure it from the stars of the first frame. By default that of the
+        recipe with the images, of the stars, or of the recipe of the model.
+    hdu
+        Extension of the FITS files, such as SCI,2.
     zero_point
         AB magnitude of one unit of the values, if the file does not say.
     snr
@@ -89,11 +92,11 @@ def validate(
     settings = Settings(_ratios(snr), sources, noise_frames, threshold, seed)
     folder = out or _folder_of(model)
     check_replaceable(folder, JOURNAL, overwrite=overwrite)
-    windows = read_windows(inputs, zero_point, sample)
+    windows = read_windows(inputs, hdu, zero_point, sample)
     pixel = _pixel_scale(windows)
-    chosen, origin = _psf(psf, pixel or 1.0, inputs, model, scale, sample)
-    renderer = renderer_of(chosen, pixel or 1.0)
     methods, restorer = methods_of(model, scale, zero_point, windows[0])
+    chosen, origin = _psf(psf, pixel or 1.0, inputs, hdu, model, sample)
+    renderer = renderer_of(chosen, pixel or 1.0)
     study, console = Study(windows, methods, renderer, settings), Console()
     identity = study.identity([model, scale, zero_point])
     with resumable(folder):
@@ -158,38 +161,46 @@ def _pixel_scale(windows: list[Window]) -> float | None:
 
 
 def _psf(
-    text: str | None,
-    pixel: float,
-    inputs: list[Path],
-    model: str,
-    scale: float | None,
-    sample: bool,
+    text: str | None, pixel: float, inputs: list[Path], hdu: str | None, model: str, sample: bool
 ) -> tuple[Psf, str]:
     """Return the PSF of LR and where it comes from.
+
+    Without `text`, it is that of the recipe with the images, of the stars of the first frame, or of
+    the recipe of the model.
 
     Raises
     ------
     DataError
         If nothing states it.
     """
-    if text is not None:
-        return stated_psf(text, pixel, inputs[0])
-    for path in inputs:
-        if is_recipe(path):
-            found = psf_of_recipe(load_recipe(path, sample=sample))
-            if found is not None:
-                return found, f"of {path.name}"
-    recipe = load_model(model, scale=None if scale is None else math.ceil(scale))[1].recipe
-    found = None if recipe is None else psf_of_recipe(recipe)
-    if found is not None:
-        return found, f"of the recipe of {model}"
+    if text is not None and text != "stars":
+        return stated_psf(text, pixel)
+    first = inputs[0]
+    if is_recipe(first):
+        found = psf_of_recipe(load_recipe(first, sample=sample))
+        if found is None:
+            raise DataError(f"{first}: states no PSF of LR; give its FWHM in arcsec with --psf")
+        return found, f"of {first.name}"
     try:
-        return measured_psf(inputs[0], pixel)
+        if hdu is not None:
+            raise DataError(f"{first}: with --hdu, the PSF is not measured from stars")
+        return measured_psf(first, pixel)
     except DataError as error:
+        found = None if text else _psf_of_model(model)
+        if found is not None:
+            return found, f"of the recipe of {model}"
         raise DataError(
-            f"{error}; no recipe states the PSF: give its FWHM in arcsec, such as --psf 0.7, or an "
-            "image of it"
+            f"{error}; give the FWHM of the PSF in arcsec, such as --psf 0.7, or an image of it"
         ) from error
+
+
+def _psf_of_model(model: str) -> Psf | None:
+    """Return the PSF of the recipe of a model; None for one without a recipe or of many scales."""
+    try:
+        recipe = load_model(model)[1].recipe
+    except WeightsError:
+        return None
+    return None if recipe is None else psf_of_recipe(recipe)
 
 
 def _names(inputs: list[Path]) -> str:

@@ -18,6 +18,7 @@ from srkit.errors import DataError, RecipeError
 from srkit.images import Formats
 from srkit.interfaces import Image, Sample
 from srkit_astro.files.fits import Fits, bad_pixels
+from srkit_astro.files.fits_io import read
 from srkit_astro.validation.plan import Bools
 from srkit_astro.validation.sources import Floats
 
@@ -67,13 +68,17 @@ class Window:
         return Image(values, (float(values.min()), float(values.max())), metadata)
 
 
-def read_windows(paths: Sequence[Path], zero_point: float | None, sample: bool) -> list[Window]:
+def read_windows(
+    paths: Sequence[Path], hdu: str | None, zero_point: float | None, sample: bool
+) -> list[Window]:
     """Read frames, or the test images of a recipe, and choose the windows.
 
     Parameters
     ----------
     paths
         FITS files, or one YAML file.
+    hdu
+        Extension of the FITS files; by default that of the image.
     zero_point
         AB magnitude of one unit; by default that of the header.
     sample
@@ -91,7 +96,7 @@ def read_windows(paths: Sequence[Path], zero_point: float | None, sample: bool) 
         if is_recipe(path):
             images = _images_of_recipe(path, sample)
         else:
-            images = iter([(str(path), Fits().read(path))])
+            images = iter([(str(path), read(path, hdu))])
         for name, image in images:
             calibrated = _calibrated(name, image, zero_point)
             found += _windows_of(name, calibrated, WINDOWS)

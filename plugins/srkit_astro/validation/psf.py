@@ -49,25 +49,21 @@ def renderer_of(psf: Psf, pixel: float) -> Renderer:
     return Renderer(kernel, half_maximum_width(kernel) / FINE)
 
 
-def stated_psf(text: str, pixel: float, frame: Path) -> tuple[Psf, str]:
+def stated_psf(text: str, pixel: float) -> tuple[Psf, str]:
     """Return the PSF that ``--psf`` states, and its origin in words.
 
     Parameters
     ----------
     text
-        A FWHM in arcsec, of a Gaussian; a file with an image of the PSF; or ``stars``.
+        A FWHM in arcsec, of a Gaussian, or a file with an image of the PSF.
     pixel
         Side of an LR pixel, also that of an image of the PSF that states none.
-    frame
-        The frame whose stars are measured.
 
     Raises
     ------
     DataError
-        If it is none of these, or cannot be measured.
+        If it is none of these.
     """
-    if text == "stars":
-        return measured_psf(frame, pixel)
     try:
         fwhm = float(text)
     except ValueError:

@@ -102,7 +102,7 @@ def test_the_journal_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
         (("--psf", "none.fits"), "--psf: 'none.fits' is neither a FWHM in arcsec, nor a file"),
         (("--psf", "0.001"), "--psf: the FWHM of the PSF is 0.001 arcsec, less than a tenth"),
         (("--psf", "2"), "frame.fits: has no place for a source: "),
-        ((), "no recipe states the PSF: give its FWHM in arcsec, such as --psf 0.7"),
+        ((), "give the FWHM of the PSF in arcsec, such as --psf 0.7, or an image of it"),
     ],
 )
 def test_wrong_options(srkit: Any, tmp_path: Path, options: tuple[str, ...], message: str) -> None:
