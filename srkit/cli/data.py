@@ -38,6 +38,7 @@ def get_data(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the archives after they are unpacked.")
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Download, verify and unpack a data set; resumes partial downloads."""
     from srkit.components import listing
@@ -64,7 +65,7 @@ def get_data(
         if not agreed:
             fail("nothing was downloaded")
     with resumable(plan.folder):
-        run_download(plan, new_console(), keep=keep)
+        run_download(plan, new_console(), keep=keep, overwrite=overwrite)
 
 
 @app.command(name="show")

@@ -105,7 +105,9 @@ def plan_download(name: str, options: Sequence[str], registry: Registry, out: Pa
     return DownloadPlan(found, folder, missing)
 
 
-def run_download(plan: DownloadPlan, console: Console, *, keep: bool = False) -> None:
+def run_download(
+    plan: DownloadPlan, console: Console, *, keep: bool = False, overwrite: bool = False
+) -> None:
     """Download, verify and unpack the missing archives; resume partial downloads.
 
     Parameters
@@ -116,6 +118,8 @@ def run_download(plan: DownloadPlan, console: Console, *, keep: bool = False) ->
         Where progress is shown.
     keep
         Whether to keep the archives after they are unpacked.
+    overwrite
+        Whether files that srkit did not write may be replaced.
 
     Raises
     ------
@@ -127,7 +131,8 @@ def run_download(plan: DownloadPlan, console: Console, *, keep: bool = False) ->
         path = plan.folder / archive.name
         download(archive.url, path, checksum=archive.checksum, console=console)
         with console.status(f"unpacking {archive.name}"):
-            sizes = unpack(path, plan.folder, strip=archive.strip)
+            _, own = _read_record(archive, plan.folder)
+            sizes = unpack(path, plan.folder, strip=archive.strip, own=own, overwrite=overwrite)
         record = {"url": archive.url, "files": sizes}
         write_file(_record_of(archive, plan.folder), json.dumps(record, indent=1) + "\n")
         if not keep:
@@ -140,21 +145,30 @@ def _record_of(archive: Archive, folder: Path) -> Path:
     return folder / f"{archive.name}.files.json"
 
 
-def _is_unpacked(archive: Archive, folder: Path) -> bool:
-    """Return whether all files of an archive are there, with their sizes."""
+def _read_record(archive: Archive, folder: Path) -> tuple[str, dict[str, int]]:
+    """Read the address and the files, with their sizes, of the archive that was unpacked before."""
     path = _record_of(archive, folder)
     try:
         record = parse_json(path.read_bytes())
-        files = record["files"].items()
-        return record["url"] == archive.url and all(
-            inside(folder, name).stat().st_size == size for name, size in files
-        )
+        files: dict[str, int] = dict(record["files"])
+        for name in files:
+            inside(folder, name)
+        return str(record["url"]), files
     except FileNotFoundError:
-        return False
+        return "", {}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DownloadError(
             f"{path}: cannot be read ({error}); delete it to download the archive again"
         ) from error
+
+
+def _is_unpacked(archive: Archive, folder: Path) -> bool:
+    """Return whether all files of an archive are there, with their sizes."""
+    url, files = _read_record(archive, folder)
+    places = [(folder / name, size) for name, size in files.items()]
+    return url == archive.url and all(
+        place.is_file() and place.stat().st_size == size for place, size in places
+    )
 
 
 def _check_space(plan: DownloadPlan) -> None:

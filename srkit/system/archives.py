@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from srkit.errors import DownloadError
@@ -25,11 +26,17 @@ _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeE
 _Extract = Callable[[Path], None]
 
 
-def unpack(archive: Path, folder: Path, *, strip: int = 0) -> dict[str, int]:
+def unpack(
+    archive: Path,
+    folder: Path,
+    *,
+    strip: int = 0,
+    own: Collection[str] = (),
+    overwrite: bool = False,
+) -> dict[str, int]:
     """Unpack a zip or tar archive, completely or not at all.
 
-    Members are unpacked to a temporary folder and moved to their places when all are complete;
-    existing files are replaced.
+    Members are unpacked to a temporary folder and moved to their places when all are complete.
 
     Parameters
     ----------
@@ -39,6 +46,10 @@ def unpack(archive: Path, folder: Path, *, strip: int = 0) -> dict[str, int]:
         Where the members are unpacked; created if needed.
     strip
         Number of leading folders that are dropped from the path of each member.
+    own
+        The files that an earlier call unpacked, which may be replaced.
+    overwrite
+        Whether all files may be replaced.
 
     Returns
     -------
@@ -49,7 +60,8 @@ def unpack(archive: Path, folder: Path, *, strip: int = 0) -> dict[str, int]:
     ------
     DownloadError
         If the archive is damaged or of another kind; if a member has an absolute path or one with
-        ``..``, or is a link or a device; or if it would unpack to more than `RATIO` times its size.
+        ``..``, or is a link or a device; if it would unpack to more than `RATIO` times its size; or
+        if it would replace other files.
     """
     staging = folder / f".{archive.name}.unpacking"
     try:
@@ -57,6 +69,8 @@ def unpack(archive: Path, folder: Path, *, strip: int = 0) -> dict[str, int]:
         shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
         try:
             sizes = _extract(archive, staging, strip)
+            if not overwrite:
+                _check_replaceable(folder, staging, [name for name in sizes if name not in own])
             for name in sizes:
                 place = folder / name
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +89,27 @@ def unpack(archive: Path, folder: Path, *, strip: int = 0) -> dict[str, int]:
     if not sizes:
         raise DownloadError(f"{archive}: contains no files; delete it and download it again")
     return sizes
+
+
+def _check_replaceable(folder: Path, staging: Path, names: Collection[str]) -> None:
+    """Check that existing files are those of an archive; an interrupted call may have moved them.
+
+    Raises
+    ------
+    DownloadError
+        If others have their names.
+    """
+    others = [
+        name
+        for name in names
+        if (folder / name).exists() and not filecmp.cmp(staging / name, folder / name, False)
+    ]
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise DownloadError(
+            f"{folder / others[0]}{more}: would be replaced, but srkit did not write it; choose "
+            "another --out, or add --overwrite"
+        )
 
 
 def _extract(archive: Path, folder: Path, strip: int) -> dict[str, int]:

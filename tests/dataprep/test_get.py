@@ -122,6 +122,24 @@ def test_is_idempotent_and_replaces_damaged_files(web: Web, srkit: Srkit, tmp_pa
     assert web.asked == [None, None]
 
 
+def test_files_of_the_user_are_replaced_only_with_overwrite(
+    web: Web, srkit: Srkit, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data/birds"
+    folder.mkdir(parents=True)
+    (folder / "b.png").write_bytes(b"mine")
+    done = srkit("data", "get", "birds", "--yes")
+    assert (done.status, done.err) == (
+        1,
+        "error: data/birds/b.png: would be replaced, but srkit did not write it; choose another "
+        "--out, or add --overwrite\n",
+    )
+    assert files(folder) == {"b.png": b"mine"}
+    assert srkit("data", "get", "birds", "--yes", "--overwrite").status == 0
+    assert files(folder) == {"a.png": b"wren", "b.png": b"robin"}
+    assert web.asked == [None]  # the archive was kept
+
+
 def test_options_add_an_archive_whose_checksum_is_recorded(
     web: Web, srkit: Srkit, tmp_path: Path
 ) -> None:

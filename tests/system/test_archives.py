@@ -62,14 +62,29 @@ def test_unpacks(tmp_path: Path, kind: str) -> None:
     assert tree(out) == FILES
 
 
-def test_strips_folders_and_replaces_files(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_strips_folders_and_replaces_only_its_own_files(tmp_path: Path) -> None:
+    out, archive = tmp_path / "out", zipped(tmp_path / "a.zip", {**FILES, "top.txt": b"dropped"})
     (out / "HR").mkdir(parents=True)
-    (out / "HR/a.png").write_bytes(b"old")
-    (out / "mine.txt").write_bytes(b"kept")
-    unpack(zipped(tmp_path / "a.zip", {**FILES, "top.txt": b"dropped"}), out, strip=1)
+    mine = {"HR/a.png": b"old", "HR/b.png": FILES["set/HR/b.png"], "c.txt": b"old", "d.txt": b""}
+    for name, content in mine.items():
+        (out / name).write_bytes(content)
+    for own, message in (
+        ((), f"{out}/HR/a.png and 1 more"),
+        (("HR/a.png",), f"{out}/c.txt"),
+    ):
+        message += (
+            ": would be replaced, but srkit did not write it; choose another --out, or add "
+            "--overwrite"
+        )
+        with pytest.raises(DownloadError, match=f"^{re.escape(message)}$"):
+            unpack(archive, out, strip=1, own=own)
+        assert tree(out) == mine
+    unpack(archive, out, strip=1, own=("HR/a.png", "c.txt"))
     stripped = {name.removeprefix("set/"): content for name, content in FILES.items()}
-    assert tree(out) == {**stripped, "mine.txt": b"kept"}
+    assert tree(out) == {**stripped, "d.txt": b""}
+    (out / "c.txt").write_bytes(b"old")
+    unpack(archive, out, strip=1, overwrite=True)
+    assert tree(out) == {**stripped, "d.txt": b""}
 
 
 OUTSIDE = [
