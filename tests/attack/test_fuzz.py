@@ -1,17 +1,22 @@
-"""Random damage to recipes and to the metadata of checkpoints: one line each, and no hang."""
+"""Random damage to recipes, checkpoints and pictures: one line each, no hang, no wrong pixels."""
 
 from __future__ import annotations
 
 import copy
+import io
 import json
+import os
 import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 import safetensors.torch
+import tifffile
 import yaml
 from training_setup import make_pictures, make_tree
 
@@ -19,6 +24,7 @@ from srkit.assembly import bounds
 from srkit.assembly.build import SPLITS, assemble, assemble_restoring, parse
 from srkit.components.registry import Registry
 from srkit.errors import SrkitError
+from srkit.images.formats import Formats
 from srkit.models.open import open_model
 from srkit.recipe.files import load_tree
 
@@ -145,4 +151,83 @@ def test_damaged_metadata(tmp_path: Path, registry: Registry) -> None:
 
     attempt(state)
     cases = [damaged(state, rng) for _ in range(250)] + [cut(text, rng) for _ in range(100)]
+    assert faults_of(cases, attempt) == []
+
+
+def encoded(values: Any, kind: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    PIL.Image.fromarray(values).save(content, kind, **options)
+    return content.getvalue()
+
+
+def tiff(values: Any, **options: Any) -> bytes:
+    content = io.BytesIO()
+    tifffile.imwrite(content, values, **options)
+    return content.getvalue()
+
+
+def sound_pictures() -> dict[str, bytes]:
+    """Return small pictures by the names of their files, most with EXIF, XMP or opacity."""
+    y, x = np.mgrid[:18, :24]
+    colours = np.stack([10 * x, 13 * y, 5 * (x + y)], -1).astype(np.uint8)
+    exif = PIL.Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "rotated"
+    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'></x:xmpmeta>"
+    deep, floats = colours.astype(np.uint16) * 257, colours[..., 0].astype(np.float32)
+    palette = io.BytesIO()
+    PIL.Image.fromarray(colours).quantize(16).save(palette, "PNG", transparency=3)
+    return {
+        "rgb.png": encoded(colours, "PNG", exif=exif, dpi=(72, 72)),
+        "palette.png": palette.getvalue(),
+        "deep.png": encoded(deep[..., 0], "PNG"),
+        "rgb.jpg": encoded(colours, "JPEG", exif=exif, xmp=xmp),
+        "progressive.jpg": encoded(colours, "JPEG", progressive=True),
+        "lossless.webp": encoded(colours, "WEBP", lossless=True, exif=exif),
+        "lossy.webp": encoded(colours, "WEBP"),
+        "a.gif": encoded(colours[..., 0], "GIF"),
+        "a.bmp": encoded(colours, "BMP"),
+        "raw.tif": tiff(colours, photometric="rgb"),
+        "packed.tif": tiff(deep, photometric="rgb", compression="zlib", predictor=True),
+        "tiles.tif": tiff(floats, tile=(16, 16), metadata={"axes": "YX"}, imagej=False),
+    }
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="hangs are found by an alarm")
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_pictures(
+    tmp_path: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    rng, sound = random.Random(20), sound_pictures()
+
+    def pixels_of(name: str, content: bytes) -> list[Any]:
+        """Read a file, and write what was read."""
+        path = tmp_path / name
+        path.write_bytes(content)
+        source = formats.source(path)
+        pages = source.read_pages()
+        ending = ".png" if path.suffix in (".gif", ".bmp") else path.suffix
+        formats.file(tmp_path / f"written{ending}").write_pages(pages)
+        return [page.pixels for page in pages]
+
+    whole = {name: pixels_of(name, content) for name, content in sound.items()}
+
+    def attempt(case: tuple[str, str, bytes]) -> None:
+        name, damage, content = case
+        read = pixels_of(name, content)
+        same = [each.shape for each in read] == [each.shape for each in whole[name]] and all(
+            one.equal(other) for one, other in zip(read, whole[name], strict=True)
+        )
+        # Every part of a PNG has a checksum; other formats at least state their size.
+        assert same or not (damage == "cut" or name.endswith(".png")), "read wrong pixels"
+
+    cases = []
+    for name, content in sound.items():
+        for _ in range(12):
+            cases.append((name, "cut", content[: rng.randrange(len(content))]))
+            flipped = bytearray(content)
+            for _ in range(rng.choice((1, 1, 3, 20))):
+                flipped[rng.randrange(len(flipped))] = rng.randrange(256)
+            cases.append((name, "flipped", bytes(flipped)))
+            cases.append((name, "spliced", cut(content, rng)))
     assert faults_of(cases, attempt) == []
