@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -20,8 +22,24 @@ __all__ = [
 ]
 
 
+#: Bytes in the notation of Python, which many libraries put into their messages.
+_BYTES = re.compile(r"""(?<![\w/])b(['"])(?:(?!\1)[ -\[\]-~]|\\x[0-9a-f]{2}|\\[\\'"nrt])*\1""")
+
+
 class SrkitError(Exception):
-    """An error that the user can fix: its message says what is wrong and what to do."""
+    """An error that the user can fix: its message says what is wrong and what to do.
+
+    Bytes in the message are shown as text, or else in hexadecimal.
+    """
+
+    def __str__(self) -> str:
+        return _BYTES.sub(_readable, super().__str__())
+
+
+def _readable(found: re.Match[str]) -> str:
+    content: bytes = ast.literal_eval(found[0])
+    text = content.decode("ascii", "replace")
+    return f"'{text}'" if text.isprintable() and text.isascii() else content.hex(" ")
 
 
 class RecipeError(SrkitError):

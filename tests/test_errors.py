@@ -20,6 +20,20 @@ def test_every_error_is_an_srkit_error(kind: type[SrkitError]) -> None:
     assert str(kind("a.png: damaged")) == "a.png: damaged"
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("a.gz: begins with the bytes b'no pictu'", "a.gz: begins with the bytes 'no pictu'"),
+        ('not a gzip file (b"it\'s")', "not a gzip file ('it's')"),
+        ("header b'\\x89P\\n\\\\'", "header 89 50 0a 5c"),
+        ("b'' and b\"\\x00'\"", "'' and 00 27"),
+        ("/b'x'/a.png, rb'x' and b'é' and b'cu", "/b'x'/a.png, rb'x' and b'é' and b'cu"),
+    ],
+)
+def test_bytes_are_shown_readably(message: str, shown: str) -> None:
+    assert str(DataError(message)) == shown
+
+
 def test_recipe_error_lists_its_problems() -> None:
     error = RecipeError("a.yaml", ["scale: missing", "name: unknown key"])
     assert isinstance(error, SrkitError)

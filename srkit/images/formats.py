@@ -295,8 +295,8 @@ class Formats:
             raise DataError(f"{path}: is {kind}; convert it to .png, .tif, .fits or .npy")
         if named is not None:
             raise DataError(
-                f"{path}: begins with {start[:8]!r}, unlike {suffix} files and all other known "
-                "images; it may be damaged: copy it again, or remove it"
+                f"{path}: begins with the bytes {start[:8]!r}, unlike {suffix} files and all other "
+                "known images; it may be damaged: copy it again, or remove it"
             )
         return self.file(path)
 

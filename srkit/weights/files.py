@@ -144,8 +144,8 @@ def _load_torch(path: Path) -> Any:
             "download it again"
         ) from error
     raise WeightsError(
-        f"{path}: not a PyTorch checkpoint, since it begins with {start!r}; copy or download it "
-        "again"
+        f"{path}: not a PyTorch checkpoint, since it begins with the bytes {start!r}; copy "
+        "or download it again"
     )
 
 

@@ -82,8 +82,8 @@ def test_the_content_determines_the_format_of_a_source(tmp_path: Path) -> None:
         (b"<!DOCTYPE html>", "is an HTML page, perhaps of a failed download; convert it to .png"),
         (
             b"\x01\x02 unknown",
-            "begins with b'\\x01\\x02 unkno', unlike .signed files and all other known images; it "
-            "may be damaged: copy it again, or remove it",
+            "begins with the bytes 01 02 20 75 6e 6b 6e 6f, unlike .signed files and all other "
+            "known images; it may be damaged: copy it again, or remove it",
         ),
     ],
 )

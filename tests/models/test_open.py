@@ -210,8 +210,8 @@ def test_references_that_are_not_models(folder: Path, tmp_path: Path, registry: 
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG")
     assert refused(picture, registry) == (
-        f"{picture}: not a PyTorch checkpoint, since it begins with b'\\x89P'; copy or download "
-        "it again"
+        f"{picture}: not a PyTorch checkpoint, since it begins with the bytes 89 50; copy or "
+        "download it again"
     )
 
 

@@ -135,7 +135,9 @@ def test_names_are_not_interpreted_as_markup(srkit: Srkit, tmp_path: Path) -> No
     (tmp_path / "[").mkdir()
     (tmp_path / "[" / "red].png").write_bytes(b"no picture")
     done = srkit("upscale", "[/red].png", "-m", "bicubic", "-o", "b.png")
-    assert done.err.startswith("error: [/red].png: begins with b'no pictu', unlike .png files and")
+    assert done.err.startswith(
+        "error: [/red].png: begins with the bytes 'no pictu', unlike .png files and"
+    )
 
 
 def test_a_read_only_folder(srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +174,9 @@ def test_a_damaged_file_among_many(srkit: Srkit, tmp_path: Path) -> None:
     done = srkit("upscale", "in", "-m", "bicubic", "-o", "out")
     assert done.status == 1
     failure, count = done.out.splitlines()
-    assert failure.startswith("failed in/17[b].png: begins with b'no pictu', unlike .png files")
+    assert failure.startswith(
+        "failed in/17[b].png: begins with the bytes 'no pictu', unlike .png files"
+    )
     assert count == "30 restored by bicubic, 1 failed"
     assert len(list((tmp_path / "out").iterdir())) == 30
 

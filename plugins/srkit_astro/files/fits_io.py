@@ -89,7 +89,9 @@ def check_kind(path: Path, start: bytes) -> None:
         raise DataError(f"{path}: is empty; expected a FITS file")
     if not start.startswith(b"SIMPLE"):
         found = bytes(start[:8])
-        raise DataError(f"{path}: is not a FITS file: it begins with {found!r}, not with SIMPLE")
+        raise DataError(
+            f"{path}: is not a FITS file: it begins with the bytes {found!r}, not with SIMPLE"
+        )
 
 
 def check_structure(path: Path, file: BinaryIO, length: int) -> int:

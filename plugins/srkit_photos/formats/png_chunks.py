@@ -57,8 +57,7 @@ def _walk(path: Path) -> Iterator[Chunk]:
                 checksum = zlib.crc32(part, checksum)
                 content += part if name != b"IDAT" else b""
             if file.read(4) != checksum.to_bytes(4):
-                shown = name.decode("ascii", "backslashreplace")
-                raise ValueError(f"the checksum of its chunk {shown} differs")
+                raise ValueError(f"the checksum of its chunk {name!r} differs")
             if name != b"IDAT":
                 yield name, content
 

@@ -269,7 +269,7 @@ def test_files_that_are_not_fits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         Fits().read(path)
     assert str(caught.value) == (
-        f"{path}: is not a FITS file: it begins with b'no', not with SIMPLE"
+        f"{path}: is not a FITS file: it begins with the bytes 'no', not with SIMPLE"
     )
 
 

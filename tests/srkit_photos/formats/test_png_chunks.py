@@ -77,7 +77,7 @@ def test_a_wrong_checksum_is_damage(tmp_path: Path, formats: Formats, chunk: byt
     with pytest.raises(DataError) as caught:
         formats.read(path)
     assert str(caught.value) == (
-        f"{path}: cannot be decoded (ValueError: the checksum of its chunk {chunk.decode()} "
+        f"{path}: cannot be decoded (ValueError: the checksum of its chunk '{chunk.decode()}' "
         "differs); it may be damaged or incomplete: copy it again, or remove it"
     )
 
