@@ -182,13 +182,10 @@ def _run(request: Request) -> None:
     for note in upscalers.notes:
         typer.echo(note, err=True)
     console = new_console(stderr=to_stream)
-    with (
-        ExitStack() as stack,
-        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        allow(request.max_input),
-    ):
+    with ExitStack() as stack, allow(request.max_input):
         output = stack.enter_context(reserved_output()) if to_stream else None
         if from_stream or to_stream:
+            folder = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
             place = Path(folder)
             given = request.inputs[0], request.out, formats, request.suffix, place
             planned = Plan([plan_stream(*given, request.hdu)])
