@@ -129,12 +129,11 @@ def train_needs(
     recipe: Recipe, registry: Registry, sample: bool, folder: Path, processes: int = 1
 ) -> None:
     """Train the runs that a recipe needs and that are not finished; resume those that stopped."""
-    from srkit.weights.runs import is_trained
+    from srkit.weights.runs import is_run, is_trained
 
     for name, (needed, run) in needs_of(recipe, registry, sample, folder).items():
         if is_trained(run, needed):
             print(f"needs.{name}: trained already: {run}")
             continue
         print(f"needs.{name}: training {recipe.needs[name]}")
-        begun = (run / "checkpoints" / "last.safetensors").is_file()
-        _train("train", Path(recipe.needs[name]), [], sample, run, begun, processes)
+        _train("train", Path(recipe.needs[name]), [], sample, run, is_run(run), processes)

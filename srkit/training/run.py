@@ -36,7 +36,14 @@ from srkit.training.monitor import Monitor
 from srkit.training.rehearsal import rehearse
 from srkit.training.run_folder import open_folder, versions
 from srkit.training.turns import make_turns
-from srkit.weights.checkpoints import Checkpoint, load, pack_optimiser, save, unpack_optimiser
+from srkit.weights.checkpoints import (
+    Checkpoint,
+    load,
+    pack_optimiser,
+    read_state,
+    save,
+    unpack_optimiser,
+)
 from srkit.weights.runs import is_run
 from srkit.weights.transfer import warm_start
 
@@ -382,24 +389,26 @@ def _settle_precision(run: str, recipe: Recipe, device: torch.device, started: A
 def _checkpoint_of(folder: Path) -> Checkpoint | None:
     """Read the checkpoint to resume from; None if the run was stopped before the first.
 
+    It is the last one. Where that is missing, since the run was killed after its first validation,
+    it is the one of most steps.
+
     Raises
     ------
     TrainingError
-        If there is no run, or only a checkpoint by another name: a fresh start would lose it.
+        If there is no run.
     """
     last = folder / "checkpoints" / "last.safetensors"
     if last.is_file():
         return load(last)
     if not is_run(folder):
         raise TrainingError(f"{folder}: contains no run to resume; omit --resume to start one")
-    found = last.parent.glob("*.safetensors")
-    others = sorted(path.name for path in found if not is_partial(path))
-    if others:
-        raise TrainingError(
-            f"{last}: missing, but there is {', '.join(others)}; copy the checkpoint to resume "
-            "from to that name, or choose another --out"
-        )
-    return None
+    others = [path for path in last.parent.glob("*.safetensors") if not is_partial(path)]
+    return load(max(others, key=_steps_of)) if others else None
+
+
+def _steps_of(checkpoint: Path) -> int:
+    state = read_state(checkpoint)
+    return -1 if state is None else int(state["step"])
 
 
 def _check_data(run: Run, checkpoint: Checkpoint) -> None:

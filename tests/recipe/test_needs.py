@@ -132,6 +132,10 @@ def test_an_interrupted_need_is_resumed(srkit: Srkit, chain: Path, tmp_path: Pat
     state = {**found.state, "finished": False}
     state["recipe"]["training"]["duration"] = "2"
     save(checkpoint, found.groups, state)
+    # Started, as after a kill before the first checkpoint.
+    judge = tmp_path / "runs" / "judge" / "environment.json"
+    judge.parent.mkdir()
+    judge.write_bytes((checkpoint.parents[1] / "environment.json").read_bytes())
     assert srkit("finetune", chain, "--resume").status == 0
     assert last(tmp_path / "runs" / "pretrain").state["step"] == 2
     assert [r["step"] for r in records(tmp_path / "runs" / "pretrain", "train")] == [1, 2]

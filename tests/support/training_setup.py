@@ -38,6 +38,36 @@ TIMINGS = ("images_per_second", "waiting_share")
 TEACHER = {
     "net": {"type": "timm", "model": "test_efficientnet", "weights": "random", "classes": CLASSES}
 }
+TRAINABLE: dict[str, Any] = {
+    "net": {**TEACHER["net"], "trainable": True, "optimiser": {"type": "sgd", "momentum": 0.9}}
+}
+#: Changes to the plain recipe, by kind of turn.
+TURNS: dict[str, Tree] = {
+    "pixels": {
+        "training": {
+            "accumulate": 2,
+            "ema": 0.9,
+            "clip": 0.1,
+            "workers": 1,
+            "schedule": {"type": "cosine", "warmup": 2},
+            "optimiser": {"type": "adamw", "weight_decay": 0.1},
+        }
+    },
+    "teacher": {"teachers": TEACHER, "losses": {"logit_mse": {"weight": 0.1}}},
+    "uncertainty": {
+        "uncertainty": {"features": 4, "optimiser": {"lr": 1e-2}},
+        "losses": {"l1": None, "gaussian_nll": {"beta": 0.5}},
+        "training": {"accumulate": 2, "ema": 0.9},
+    },
+    "adversarial": {"discriminator": {"type": "unet_sn", "features": 4, "weight": 0.1}},
+    "joint": {"teachers": TRAINABLE, "losses": {"logit_mse": {"weight": 0.1}}},
+    "classifier": {
+        "generator": None,
+        "degradation": None,
+        "losses": {"l1": None},
+        "teachers": TRAINABLE,
+    },
+}
 
 
 def make_pictures(root: Path, count: int = 16, side: int = 32) -> Path:

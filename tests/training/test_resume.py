@@ -8,13 +8,12 @@ import re
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from training_setup import (
-    TEACHER,
+    TURNS,
     Tree,
     assert_same_end,
     extended,
@@ -37,44 +36,13 @@ from srkit.system.files import PARTIAL
 from srkit.training.run_folder import only_run
 from srkit.weights.checkpoints import load, save
 
-TRAINABLE: dict[str, Any] = {
-    "net": {**TEACHER["net"], "trainable": True, "optimiser": {"type": "sgd", "momentum": 0.9}}
-}
-#: Changes to the plain recipe, by kind of turn.
-KINDS: dict[str, Tree] = {
-    "pixels": {
-        "training": {
-            "accumulate": 2,
-            "ema": 0.9,
-            "clip": 0.1,
-            "workers": 1,
-            "schedule": {"type": "cosine", "warmup": 2},
-            "optimiser": {"type": "adamw", "weight_decay": 0.1},
-        }
-    },
-    "teacher": {"teachers": TEACHER, "losses": {"logit_mse": {"weight": 0.1}}},
-    "uncertainty": {
-        "uncertainty": {"features": 4, "optimiser": {"lr": 1e-2}},
-        "losses": {"l1": None, "gaussian_nll": {"beta": 0.5}},
-        "training": {"accumulate": 2, "ema": 0.9},
-    },
-    "adversarial": {"discriminator": {"type": "unet_sn", "features": 4, "weight": 0.1}},
-    "joint": {"teachers": TRAINABLE, "losses": {"logit_mse": {"weight": 0.1}}},
-    "classifier": {
-        "generator": None,
-        "degradation": None,
-        "losses": {"l1": None},
-        "teachers": TRAINABLE,
-    },
-}
-
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pictures(tmp_path_factory.mktemp("data") / "pictures")
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=TURNS)
 def whole(
     request: pytest.FixtureRequest,
     pictures: Path,
@@ -84,7 +52,7 @@ def whole(
     """A kind of run, its recipe, and its folder after six steps without interruption."""
     # A cosine stretches with the duration, so that three steps of it are not half of six.
     steady = steps(6, schedule={"type": "steps", "every": 4, "warmup": 2}, validate_every=2)
-    tree = make_tree(pictures, KINDS[request.param], validated(pictures), steady)
+    tree = make_tree(pictures, TURNS[request.param], validated(pictures), steady)
     folder = tmp_path_factory.mktemp("whole") / "run"
     run(tree, folder, registry)
     assert [record["step"] for record in records(folder, "train")] == [1, 2, 3, 4, 5, 6]
@@ -293,17 +261,18 @@ def test_a_truncated_checkpoint_is_named(
         run(tree, tmp_path / "broken", registry, resume=True)
 
 
-def test_a_run_that_lost_its_last_checkpoint_is_not_started_again(
-    finished: tuple[Tree, Path], registry: Registry, tmp_path: Path
+def test_a_run_without_its_last_checkpoint_resumes_from_that_of_most_steps(
+    pictures: Path, registry: Registry, tmp_path: Path
 ) -> None:
-    tree, folder = finished
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
-    last_one = copy / "checkpoints" / "last.safetensors"
-    last_one.rename(last_one.with_name("best.safetensors"))
-    with pytest.raises(TrainingError, match=r"missing, but there is best\.safetensors.*; copy "):
-        run(tree, copy, registry, resume=True)
-    assert (copy / "metrics.jsonl").read_text() == (folder / "metrics.jsonl").read_text()
+    """As after a kill between the first validation and the first due checkpoint."""
+    often = steps(4, validate_every=1, keep_every=2, checkpoint_every=9)
+    tree, parts = make_tree(pictures, validated(pictures), often), tmp_path / "parts"
+    run(tree, tmp_path / "whole", registry)
+    run(merge(tree, steps(3)), parts, registry)
+    (parts / "checkpoints" / "last.safetensors").unlink()
+    assert load(parts / "checkpoints" / "best.safetensors").state["step"] == 3
+    run(tree, parts, registry, resume=True)
+    assert_same_end(tmp_path / "whole", parts)
 
 
 def test_a_run_keeps_its_precision_on_another_machine(

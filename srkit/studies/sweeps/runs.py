@@ -103,9 +103,14 @@ class VariantRun:
 
     @property
     def table(self) -> Path:
-        """File of the results, which is written last; that of the last of several scales."""
+        """File of the results; that of the last of several scales."""
         folder, scales = self.folder / "evaluation", self.recipe.scales
         return (folder / f"x{scales[-1]}" if len(scales) > 1 else folder) / "table.json"
+
+    @property
+    def page(self) -> Path:
+        """Page of the evaluation, which is written last."""
+        return self.table.with_name("report.html")
 
     def text(self) -> str:
         """Return the recipe as YAML."""
@@ -115,6 +120,7 @@ class VariantRun:
         """Return whether this recipe, without any change, has been trained and evaluated."""
         return (
             self.table.is_file()
+            and self.page.is_file()
             and self.recipe_file.is_file()
             and self.recipe_file.read_bytes() == self.text().encode()
             and is_trained(self.folder, self.recipe)
@@ -133,7 +139,8 @@ class VariantRun:
 
     def job(self) -> Job:
         """Write the recipe, and return the command that trains it or resumes its training."""
-        self.table.unlink(missing_ok=True)  # it may belong to an earlier version of the recipe
+        for path in (self.page, self.table):  # of an earlier version of the recipe, perhaps
+            path.unlink(missing_ok=True)
         write_file(self.recipe_file, self.text())
         arguments = ["train", str(self.recipe_file), "--out", str(self.folder)]
         if is_run(self.folder):

@@ -177,6 +177,12 @@ def test_needs_are_trained_once_and_not_changed(
         "needs.pretrained: trained already: runs/pretrain",
         "lr-0.01: already trained",
     ]
+    page = runs / "small-sweep" / "variants" / "lr-0.01" / "evaluation" / "report.html"
+    page.unlink()  # as after a kill during the evaluation, whose table is written first
+    again = srkit("sweep", path)
+    assert again.status == 0
+    assert again.out.splitlines()[1] == "lr-0.01: resumes"
+    assert page.is_file()
     changed = srkit("sweep", path, "training.batch_size=2")
     assert changed.err == (
         "error: runs/small-sweep: contains variants of another recipe; choose another --out, or "
