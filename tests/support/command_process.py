@@ -12,6 +12,19 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+#: What the server has imported, besides what these import.
+PRELOADED = [
+    "srkit.cli",
+    "srkit.evaluation.run",
+    "srkit.studies.sweeps.measure",
+    "srkit.training.loop",
+    "srkit.upscaling.parallel",
+    "srkit_astro.files.sr_image",
+    "srkit_generators.rrdb",
+    "srkit_photos.formats.pillow_formats",
+    "srkit_teachers.classifiers.timm_models",
+]
+
 
 class Command:
     """An ``srkit`` command in a separate process.
@@ -42,9 +55,7 @@ class Command:
         before: Callable[[], object] | None = None,
     ) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(
-            ["srkit.training.loop", "srkit_teachers.classifiers.timm_models"]
-        )
+        context.set_forkserver_preload(PRELOADED)
         self.log = log
         self.process: ForkServerProcess = context.Process(
             target=_command, args=(arguments, log, environment or {}, lifetime, before)
