@@ -29,6 +29,7 @@ from srkit_astro.files.fits_io import (
     to_hdus,
     widened,
 )
+from srkit_astro.files.noise_cards import describe, middle_of
 from srkit_astro.files.planes import (
     Planes,
     check_plane,
@@ -240,9 +241,13 @@ class FitsSink:
         return f"{found:08x}"
 
     def finish(self, outline: Image) -> None:
-        """Write the headers, with checksums of the data."""
+        """Write the headers, with the noise of the image and checksums of the data."""
         self._file.truncate(self._end)
         hdus, tables = _laid_out(self._path, outline)
+        _, height, width, _ = self._arrays[0].shape
+        rows, columns = middle_of(height), middle_of(width)
+        pixels = self._arrays[0].read(rows.start, rows.stop)[:, :, columns, 0]
+        describe(hdus[0].header, pixels)
         layout = zip(hdus, self._headers, self._arrays, strict=True)
         for hdu, start, array in layout:
             end = array.offset + -(-(array.end - array.offset) // BLOCK) * BLOCK

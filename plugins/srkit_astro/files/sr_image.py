@@ -14,6 +14,7 @@ from srkit.functional import resize_mask
 from srkit.interfaces import Image
 from srkit_astro.files.calibration import PhysicalType, per_lr_area, to_file_values, type_of_values
 from srkit_astro.files.keywords import mosaic_of, update
+from srkit_astro.files.noise_cards import describe, middle_of, reserve
 from srkit_astro.files.wcs import subdivided, subdivided_tables
 
 #: Smallest relative change of the flux that is reported; interpolation changes less at the borders.
@@ -33,7 +34,8 @@ def enlarge(
     """Return SR as an image with the WCS, the mask and the kind of values of its LR file.
 
     The mask is that of LR, enlarged. The variance is that of SR if `sigma` is given, and is
-    otherwise left out, since the noise of SR differs from that of LR.
+    otherwise left out, since the noise of SR differs from that of LR. The header states the noise
+    of SR, see :mod:`srkit_astro.files.noise_cards`.
 
     Parameters
     ----------
@@ -77,6 +79,9 @@ def enlarge(
     pixels = to_file_values(sr, header, values, scale)
     for line in history:
         header.add_history(line)
+    reserve(header, sr.shape)
+    if change is None:  # otherwise these are not the pixels of the whole image
+        describe(header, pixels[:, *map(middle_of, sr.shape[-2:])].numpy())
     change = flux_change(lr.pixels, sr) if change is None else change
     if abs(change) > NOTICED:
         header.add_history(f"Total flux changed by {change:+.1%} of the sum of |flux|.")

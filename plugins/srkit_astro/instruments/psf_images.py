@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
 
 from srkit.errors import DataError
 from srkit_astro.moments import Floats
@@ -132,6 +131,8 @@ def light_centre(image: Floats, path: Path) -> tuple[float, float]:
 
 def half_maximum_width(image: Floats) -> float:
     """Return the FWHM of a peak in pixels: the diameter of the circle of the area above half."""
+    from scipy.ndimage import zoom  # only here: it takes long to import
+
     row, column = (int(v) for v in np.unravel_index(image.argmax(), image.shape))
     side = 4
     while True:
