@@ -76,4 +76,4 @@ def srkit_stretches() -> dict[str, str]:
 @hookimpl
 def srkit_image_formats() -> dict[str, str]:
     """Return the format FITS."""
-    return {"fits": "srkit_astro.files.fits:Fits"}
+    return {"fits": "srkit_astro.observed_fits:ObservedFits"}

@@ -44,6 +44,11 @@ class Flux:
         self._forward = ForwardModel(psf, source)
         self.steps = 1 if psf is None else steps
 
+    @property
+    def observation(self) -> ForwardModel | None:
+        """How SR is observed as LR; None without a PSF."""
+        return None if self._forward.psf is None else self._forward
+
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Correct ``(N, C, H, W)`` images so that they have the flux of ``batch.lr``.
 
@@ -54,6 +59,6 @@ class Flux:
         """
         lr, scale = lr_of(batch)
         for _ in range(self.steps):
-            missing = lr - self._forward(sr, batch, scale)
+            missing = lr - self._forward(sr, scale, batch.pixel_scale)
             sr = sr + F.interpolate(missing, scale_factor=scale, mode="nearest")
         return sr

@@ -35,9 +35,20 @@ def pixel_scale_of(batch: Batch) -> float:
     ValueError
         If the data set does not provide it.
     """
-    if batch.pixel_scale is None:
+    return known_pixel_scale(batch.pixel_scale)
+
+
+def known_pixel_scale(pixel_scale: float | None) -> float:
+    """Return a pixel scale, unless it is unknown.
+
+    Raises
+    ------
+    ValueError
+        If it is None.
+    """
+    if pixel_scale is None:
         raise ValueError(
             "the data set has no pixel scale, which PSFs and metrics in arcsec need; set it in the "
             "data set, or remove them"
         )
-    return batch.pixel_scale
+    return pixel_scale

@@ -68,6 +68,15 @@ Uncertainty = Annotated[
 Check = Annotated[
     bool, typer.Option("--check", help="Degrade SR again and compare it with the input.")
 ]
+GivenPsf = Annotated[
+    str | None,
+    typer.Option(
+        "--psf",
+        metavar="PSF",
+        help="PSF of the FITS input for --check: its FWHM in arcsec (0.6) or LR pixels (3.5px), an "
+        "image (FITS, NPY), stars (measured from those of the input), or as in recipes.",
+    ),
+]
 Compare = Annotated[
     bool, typer.Option("--compare", help="Write a page with a slider between input and output.")
 ]
@@ -118,6 +127,7 @@ def upscale(
     self_ensemble: SelfEnsemble = False,
     uncertainty: Uncertainty = False,
     check: Check = False,
+    psf: GivenPsf = None,
     compare: Compare = False,
     precision: ImagePrecision = "auto",
     engine: NetworkEngine = "torch",
@@ -136,6 +146,8 @@ def upscale(
         size = Size(scale, width, height, megapixels)
     except ValueError as error:
         fail(str(error))
+    if psf is not None and not check:
+        fail("--psf is for --check; add it, or drop --psf")
     _run(
         Request(
             inputs=inputs,
@@ -156,6 +168,7 @@ def upscale(
             ray=ray,
             check=check,
             compare=compare,
+            psf=psf,
         )
     )
 
@@ -204,7 +217,9 @@ def _run(request: Request) -> None:
         if request.check:
             from srkit.studies.consistency.report import check_files
 
-            summary.failed += check_files(jobs, upscalers, registry, console, request.metadata)
+            summary.failed += check_files(
+                jobs, upscalers, registry, console, request.metadata, request.psf
+            )
         if request.compare:
             from srkit.studies.compare.measure import compare_outputs
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,11 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 LARGEST_LAG = 6
 #: Number of pixels on which large frames are measured.
 SAMPLES = 50_000
-#: Side of the blocks whose medians are the background, in which sources are searched.
-BLOCK = 32
+#: Side of the blocks whose medians are the background, if each side of the frame has so many.
+BLOCK, FEWEST = 32, 4
+#: Side of the central part of large frames that is measured.
+LARGEST_SIDE = 1024
 #: Sources are searched in the image smoothed by this standard deviation in pixels, above this
 #: number of standard deviations, and masked with a margin in pixels.
 SMOOTHING, DETECTED, MARGIN = 1.5, 4.0, 3
+#: The search is repeated with background and noise beside the sources found so far.
+SEARCHES = 4
+#: Noise is measured on this share of the other pixels, where the mean of a square, whose side is
+#: this share of the frame's, is faintest: the wings of large galaxies fill small frames.
+FAINT, BROAD = 0.3, 0.3
 #: Ratio of the standard deviation of a Gaussian to the median of its absolute value.
 MAD = 1.4826
 #: Differences beyond so many standard deviations are left out.
@@ -42,6 +51,15 @@ class Noise:
     rms: float
     correlation: Array
 
+    @property
+    def neighbours(self) -> float:
+        """Mean correlation of a pixel with the four beside it."""
+        lag = len(self.correlation) // 2
+        if not lag:
+            return 0.0
+        beside = self.correlation[lag - 1 : lag + 2, lag - 1 : lag + 2][[0, 1, 1, 2], [1, 0, 2, 1]]
+        return float(beside.mean())
+
     def rms_of(self, weights: ArrayLike) -> float:
         """Return the root mean square of the noise of a weighted sum of pixels.
 
@@ -62,10 +80,11 @@ class Noise:
 def measure_noise(pixels: ArrayLike) -> Noise:
     """Measure the noise of the background of an image, and its correlation between pixels.
 
-    Sources are masked: what exceeds the medians of blocks significantly in the smoothed image. The
-    correlation at each lag follows from the variance of the differences of pixels at this lag, with
-    outliers clipped, relative to lags at which noise is not correlated. In differences, smooth
-    light cancels. The photon noise of sources is not included.
+    Sources are masked: what exceeds the medians of blocks significantly in the smoothed image. Of
+    the rest, the faintest part of the frame is measured. The correlation at each lag follows from
+    the variance of the differences of pixels at this lag, with outliers clipped, relative to lags
+    at which noise is not correlated. In differences, smooth light cancels. The photon noise of
+    sources is not included. Of large frames, the central part is measured.
 
     Parameters
     ----------
@@ -75,8 +94,10 @@ def measure_noise(pixels: ArrayLike) -> Noise:
     image = np.asarray(pixels, np.float64)
     if image.ndim != 2:
         raise ValueError(f"expected an image of 2 dimensions, got the shape {image.shape}")
+    rows, columns = (max(0, (side - LARGEST_SIDE) // 2) for side in image.shape)
+    image = image[rows : rows + LARGEST_SIDE, columns : columns + LARGEST_SIDE]
     image = np.where(np.isfinite(image), image, np.nan)
-    largest = max(0, min(LARGEST_LAG, min(image.shape) // 4 - 1))
+    largest = min(LARGEST_LAG, min(image.shape) // 10)
     far = largest + 2
     background = np.pad(_without_sources(image), far, constant_values=np.nan)
     values, width = background.ravel(), background.shape[1]
@@ -89,7 +110,7 @@ def measure_noise(pixels: ArrayLike) -> Noise:
 
     lags = [(dy, dx) for dy in range(far + 1) for dx in range(-far, far + 1)]
     lags = lags[far + 1 :]  # half of the plane, since the other half is the same
-    beyond = [spread(*lag)[0] for lag in lags if max(map(abs, lag)) > largest]
+    beyond = [spread(*lag)[0] for lag in lags if set(map(abs, lag)) <= {0, far - 1, far}]
     variance = float(np.nanmedian(beyond)) if np.isfinite(beyond).any() else 0.0
     correlation = np.zeros((2 * largest + 1,) * 2)
     correlation[largest, largest] = 1.0
@@ -125,39 +146,48 @@ def _without_sources(image: Array) -> Array:
     from scipy import ndimage  # only here: it takes long to import
 
     known = np.isfinite(image)
-    if not known.any():
-        return image
-    excess = image - _background(image)
-    weight = ndimage.gaussian_filter(known.astype(np.float64), SMOOTHING)
-    smooth = ndimage.gaussian_filter(np.where(known, excess, 0.0), SMOOTHING)
-    smooth /= np.maximum(weight, 1e-6)
-    limit = DETECTED * MAD * np.median(np.abs(smooth[known]))
-    sources = ndimage.binary_dilation((np.abs(smooth) > limit) & known, iterations=MARGIN)
-    return np.where(sources, np.nan, excess)
+    weight = np.maximum(ndimage.gaussian_filter(known.astype(np.float64), SMOOTHING), 1e-6)
+    sources, excess = ~known, image
+    for _ in range(SEARCHES):
+        if sources.all():
+            break
+        excess = image - _background(np.where(sources, np.nan, image))
+        smooth = ndimage.gaussian_filter(np.where(known, excess, 0.0), SMOOTHING) / weight
+        limit = DETECTED * MAD * np.median(np.abs(smooth[~sources]))
+        bright = (np.abs(smooth) > limit) & known
+        sources = ndimage.binary_dilation(bright, iterations=MARGIN) | ~known
+    if sources.all():
+        return np.full_like(image, np.nan)
+    width = max(1, int(BROAD * min(image.shape)))
+    light = ndimage.uniform_filter(np.where(sources, 0.0, excess), width)
+    light /= np.maximum(ndimage.uniform_filter((~sources).astype(np.float64), width), 1e-6)
+    faint = ~sources & (light <= np.quantile(light[~sources], FAINT))
+    return np.where(faint, excess, np.nan)
 
 
 def _background(image: Array) -> Array | float:
     """Return the medians of blocks, interpolated linearly."""
-    from scipy import ndimage
+    from scipy import interpolate, ndimage
 
-    counts = [side // BLOCK for side in image.shape]
-    if min(counts) < 2:
+    if min(image.shape) < FEWEST * BLOCK:
         return float(np.nanmedian(image))
-    rows, columns = (
-        np.linspace(0, side, n + 1).astype(int) for side, n in zip(image.shape, counts, strict=True)
+    edges = [np.linspace(0, side, side // BLOCK + 1).astype(int) for side in image.shape]
+    medians = np.array(
+        [
+            [_median(image[top:bottom, left:right]) for left, right in pairwise(edges[1])]
+            for top, bottom in pairwise(edges[0])
+        ]
     )
-    whole = np.nanmedian(image)
-    medians = np.empty(counts)
-    for i, j in np.ndindex(*counts):
-        block = image[rows[i] : rows[i + 1], columns[j] : columns[j + 1]]
-        known = block[np.isfinite(block)]
-        medians[i, j] = np.median(known) if len(known) else whole
-    places = np.meshgrid(
-        *(
-            (np.arange(side) + 0.5) * n / side - 0.5
-            for side, n in zip(image.shape, counts, strict=True)
-        ),
-        indexing="ij",
+    empty = np.isnan(medians)
+    nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
+    centres = [(each[1:] + each[:-1] - 1) / 2 for each in edges]
+    grid = interpolate.RegularGridInterpolator(
+        centres, medians[tuple(nearest)], bounds_error=False, fill_value=None
     )
-    interpolated: Array = ndimage.map_coordinates(medians, places, order=1, mode="nearest")
+    interpolated: Array = grid(tuple(np.ogrid[: image.shape[0], : image.shape[1]]))
     return interpolated
+
+
+def _median(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else math.nan

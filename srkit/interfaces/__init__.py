@@ -18,7 +18,14 @@ from srkit.interfaces.datasets import (
     StoredDataset,
     WindowedDataset,
 )
-from srkit.interfaces.degradations import Constraint, Degradation, FrameStretch, Stretch
+from srkit.interfaces.degradations import (
+    Constraint,
+    Degradation,
+    FrameStretch,
+    Observation,
+    Observing,
+    Stretch,
+)
 from srkit.interfaces.formats import (
     CalibratedFormat,
     EnlargingFormat,
@@ -30,6 +37,7 @@ from srkit.interfaces.formats import (
     LimitedFormat,
     LossyFormat,
     ObjectFormat,
+    ObservedFormat,
     PagedFormat,
     ReadOnlyFormat,
     SelectiveFormat,
@@ -85,6 +93,9 @@ __all__ = [
     "Metric",
     "MultiScale",
     "ObjectFormat",
+    "Observation",
+    "ObservedFormat",
+    "Observing",
     "OpenNetwork",
     "PagedFormat",
     "PixelLoss",

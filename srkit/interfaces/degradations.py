@@ -81,3 +81,34 @@ class Constraint(Protocol):
     def __call__(self, sr: Tensor, batch: Batch, /) -> Tensor:
         """Change ``(N, C, H, W)`` images, given ``batch.lr``, differentiably."""
         ...
+
+
+class Observation(Protocol):
+    """How SR is observed as LR without noise: its PSF is converted to that of LR, and averaged."""
+
+    @property
+    def name(self) -> str:
+        """A short description, such as of the PSFs."""
+        ...
+
+    def __call__(self, sr: Tensor, scale: int, pixel_scale: float | None, /) -> Tensor:
+        """Convert ``(N, C, H, W)`` images to the grid of LR, which is `scale` times coarser.
+
+        `pixel_scale` is the side of a pixel of SR in arcsec, if it is known.
+
+        Raises
+        ------
+        ValueError
+            If the PSF does not fit the pixels, or their size has to be known.
+        """
+        ...
+
+
+@runtime_checkable
+class Observing(Protocol):
+    """A constraint or metric with the option `psf`, which states how LR was observed."""
+
+    @property
+    def observation(self) -> Observation | None:
+        """How `srkit upscale --check` observes SR; None without a PSF."""
+        ...

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from srkit.interfaces.degradations import Observation
 from srkit.interfaces.samples import Image
 
 
@@ -206,6 +207,33 @@ class SkyFormat(Protocol):
         self, image: Image, points: Sequence[tuple[float, float]], /
     ) -> list[tuple[float, float]] | None:
         """Return RA and Dec in degrees of pixels (x, y); None if the file has no WCS."""
+        ...
+
+
+@runtime_checkable
+class ObservedFormat(Protocol):
+    """A format of frames with a PSF, which `srkit upscale --check --psf` states."""
+
+    def observation(self, lr: Image, path: Path, psf: str, stated: object, /) -> Observation:
+        """Return how SR is observed as LR.
+
+        Parameters
+        ----------
+        lr
+            The LR image, with its ``pixel_scale`` if it is known.
+        path
+            Its file.
+        psf
+            The PSF of LR, as the user states it.
+        stated
+            The observation or the degradation that the recipe of the model states, whose PSF of HR
+            applies; or None.
+
+        Raises
+        ------
+        DataError
+            If there is no such PSF, or SR has that of LR by the recipe.
+        """
         ...
 
 

@@ -39,6 +39,8 @@ class Request:
         Number of processes that share the work, and address of a Ray cluster.
     check, compare
         Whether to check the outputs, and to write a page that compares them with the inputs.
+    psf
+        The PSF of the inputs for the check.
     """
 
     inputs: Sequence[str] = ()
@@ -59,6 +61,7 @@ class Request:
     ray: str | None = None
     check: bool = False
     compare: bool = False
+    psf: str | None = None
 
     @property
     def metadata(self) -> Mapping[str, Any]:

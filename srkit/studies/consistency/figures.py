@@ -48,7 +48,7 @@ def residual_figure(found: Check, title: str) -> tuple[Figure, float]:
         whole = figure.get_size_inches()
         place = EDGE / whole[0], EDGE / whole[1], sides[0] / whole[0], sides[1] / whole[1]
         axis = figure.add_axes(place)
-        largest = max(2 * unit.threshold, abs(found.worst.worst) if found.worst else 0.0)
+        largest = max(2 * unit.threshold, abs(found.peak.worst) if found.peak else 0.0)
         shown = axis.imshow(image, DIFFERENCES, norm=Normalize(-largest, largest))
         axis.set(xticks=[], yticks=[], title=title)
         axis.grid(visible=False)

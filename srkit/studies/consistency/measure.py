@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional
 
+from srkit.functional.noise import Noise, measure_noise
 from srkit.images._levels import is_measured
 from srkit.interfaces import Image
 from srkit.studies.consistency.forward_model import ForwardModel
@@ -19,10 +22,11 @@ from srkit.upscaling.normalisation import filled
 
 #: Residuals beyond so many standard deviations of the noise, or 8-bit levels, are not supported.
 SIGMAS, LEVELS = 5.0, 8.0
-#: Ratio of the standard deviation of a Gaussian to its median absolute deviation.
-MAD = 1.4826
 #: Maximum number of regions per image.
 LISTED = 100
+#: LR pixels with more than this share of their light from where SR has no value are not judged:
+#: from outside of the frame, to a distance of so many LR pixels, and from its holes.
+UNSEEN, MARGIN = 0.02, 16
 
 Array = NDArray[np.float32]
 
@@ -41,12 +45,23 @@ class Yardstick:
         Where it comes from.
     threshold
         Residual in this unit above which SR is not supported.
+    noise
+        The noise of the background of each band, with its correlation; none for levels.
     """
 
     values: Tensor
     unit: str
     source: str
     threshold: float
+    noise: Sequence[Noise] = ()
+
+    def of_sum(self, shape: torch.Size) -> float:
+        """Return the standard deviation of the noise of the sum of all pixels, ``(C, H, W)``."""
+        known = torch.where(self.values.isfinite(), self.values, math.nan)
+        variances = known.square().expand(shape).nanmean((1, 2)).nan_to_num(0.0).tolist()
+        sums = [max(float(each.correlation.sum()), 0.0) for each in self.noise]
+        total = sum(v * c for v, c in zip(variances, sums, strict=True))
+        return math.sqrt(shape[1] * shape[2] * total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +102,33 @@ class Check:
     regions
         Where SR is not supported, the worst first; at most `LISTED`.
     count
-        Number of all regions.
+        Number of all regions; None if nothing is called unsupported, since it is not stated how LR
+        was made.
     share
-        Fraction of the pixels with a value that are in a region.
+        Fraction of the judged pixels that are in a region.
+    peak
+        The pixel of the largest residual, as a region; None if no pixel has a value.
     rms
         Root mean square of the residual, in the unit of LR.
     relative_rms
         The same in units of the yardstick.
     flux_change
         Sum of SR minus that of LR, over the sum of LR's absolute values.
+    flux_error
+        Standard deviation of `flux_change` by the noise of LR; 0 for levels.
     """
 
     residual: Tensor
     yardstick: Yardstick
     forward: ForwardModel
     regions: list[Region]
-    count: int
-    share: float
+    count: int | None
+    share: float | None
+    peak: Region | None
     rms: float
     relative_rms: float
     flux_change: float
-
-    @property
-    def worst(self) -> Region | None:
-        """The region with the largest residual, if there is one."""
-        return self.regions[0] if self.regions else None
+    flux_error: float
 
 
 def check(lr: Image, sr: Image, forward: ForwardModel) -> Check:
@@ -128,13 +145,18 @@ def check(lr: Image, sr: Image, forward: ForwardModel) -> Check:
         Degrades SR.
     """
     seen, enlarged = _seen(lr, sr)
-    height, width = seen.shape[-2:]
-    known = filled(enlarged, ~enlarged.isfinite())
-    again = forward.apply(known[None].double(), (height, width))[0]
+    size = (seen.shape[-2], seen.shape[-1])
+    holes = ~enlarged.isfinite()
+    again = forward.apply(filled(enlarged, holes)[None].double(), size)[0]
     residual = torch.where(seen.isfinite(), seen.double() - again, math.nan)
     measure = yardstick(lr)
     relative = torch.where(measure.values > 0, residual / measure.values, math.nan)
-    regions, count, share = find_regions(relative, measure.threshold)
+    regions, count, share = list[Region](), None, None
+    if forward.stated:
+        judged = relative
+        if measure.unit == "sigma":
+            judged = torch.where(_unseen(forward, holes, size) > UNSEEN, math.nan, relative)
+        regions, count, share = find_regions(judged, measure.threshold)
     total = float(seen.abs().nansum(dtype=torch.float64))
     return Check(
         residual=residual.float(),
@@ -143,52 +165,42 @@ def check(lr: Image, sr: Image, forward: ForwardModel) -> Check:
         regions=regions,
         count=count,
         share=share,
+        peak=_peak(relative),
         rms=_rms(residual),
         relative_rms=_rms(relative),
         flux_change=-float(residual.nansum()) / total if total > 0 else 0.0,
+        flux_error=measure.of_sum(residual.shape) / total if measure.noise and total > 0 else 0.0,
     )
+
+
+def _unseen(forward: ForwardModel, holes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the share of each LR pixel's light that comes from where SR has no value."""
+    rows, columns = (
+        MARGIN * round(large / small) for large, small in zip(holes.shape[-2:], size, strict=True)
+    )
+    wide = functional.pad(holes.double(), (columns, columns, rows, rows), value=1.0)
+    wanted = size[0] + 2 * MARGIN, size[1] + 2 * MARGIN
+    return forward.apply(wide[None], wanted)[0, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def yardstick(lr: Image) -> Yardstick:
     """Choose the unit in which residuals of an image are measured.
 
-    The noise by the variance of its file, or by :func:`measured_noise`; or, for images of 8 and 16
-    bits and without noise, levels: 1/255 of the range from black to white.
+    The noise by the variance of its file, or that of the background, which includes what is
+    correlated between pixels; or, for images of 8 and 16 bits and without noise, levels: 1/255 of
+    the range from black to white.
     """
-    if "variance" in lr.metadata:
-        noise = lr.metadata["variance"].double().sqrt()
-        return Yardstick(noise, "sigma", "variance of the file", SIGMAS)
-    if is_measured(lr):
-        noise = measured_noise(lr.pixels)
-        if bool((noise > 0).any()):
-            return Yardstick(noise, "sigma", "noise of neighbouring pixels", SIGMAS)
+    if is_measured(lr) or "variance" in lr.metadata:
+        noise = [measure_noise(band.numpy()) for band in lr.pixels]
+        if "variance" in lr.metadata:
+            sigma = lr.metadata["variance"].double().sqrt()
+            return Yardstick(sigma, "sigma", "variance of the file", SIGMAS, noise)
+        if any(band.rms > 0 for band in noise):
+            rms = torch.tensor([band.rms for band in noise], dtype=torch.float64)[:, None, None]
+            return Yardstick(rms, "sigma", "noise of the background", SIGMAS, noise)
     low, high = lr.data_range
     level = torch.tensor((high - low) / 255, dtype=torch.float64)
     return Yardstick(level, "levels", "1/255 of the range from black to white", LEVELS)
-
-
-def measured_noise(pixels: Tensor) -> Tensor:
-    """Estimate the standard deviation of white noise of each band.
-
-    By the median absolute value of the finest diagonal Haar wavelets (Donoho & Johnstone 1994,
-    Biometrika 81, 425), in which smooth light cancels. Noise that is correlated between neighbours,
-    as after drizzling, is underestimated.
-
-    Parameters
-    ----------
-    pixels
-        ``(C, H, W)``, with NaN where there is no value.
-
-    Returns
-    -------
-    Tensor
-        ``(C, 1, 1)`` float64; 0 if it cannot be estimated.
-    """
-    x = pixels.double()
-    wavelets = (x[..., 1:, 1:] - x[..., 1:, :-1] - x[..., :-1, 1:] + x[..., :-1, :-1]) / 2
-    if not wavelets.numel():
-        return x.new_zeros(len(x), 1, 1)
-    return (MAD * wavelets.abs().flatten(1).nanmedian(1).values).nan_to_num(0.0).reshape(-1, 1, 1)
 
 
 def find_regions(relative: Tensor, threshold: float) -> tuple[list[Region], int, float]:
@@ -226,6 +238,15 @@ def find_regions(relative: Tensor, threshold: float) -> tuple[list[Region], int,
         box = (columns.start, rows.start, columns.stop, rows.stop)
         regions.append(Region(int(x), int(y), float(signed[y, x]), int(sizes[k]), box))
     return regions, count, float(sizes.sum() / np.isfinite(signed).sum())
+
+
+def _peak(relative: Tensor) -> Region | None:
+    """Return the pixel with the largest residual."""
+    signed = strongest_band(relative)
+    if not np.isfinite(signed).any():
+        return None
+    y, x = (int(i) for i in np.unravel_index(np.nanargmax(np.abs(signed)), signed.shape))
+    return Region(x, y, float(signed[y, x]), 1, (x, y, x + 1, y + 1))
 
 
 def strongest_band(residual: Tensor) -> Array:

@@ -20,8 +20,12 @@ from srkit.report._tables import strict
 from srkit.report.plotting import png
 from srkit.report.writer import ReportWriter
 from srkit.studies.consistency.figures import residual_figure
-from srkit.studies.consistency.forward_model import forward_model
-from srkit.studies.consistency.measure import Check, check
+from srkit.studies.consistency.forward_model import (
+    GivenPsf,
+    agrees_by_construction,
+    forward_model,
+)
+from srkit.studies.consistency.measure import SIGMAS, Check, check
 from srkit.studies.consistency.pairs import Restored, read_restored
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
@@ -39,11 +43,24 @@ Sky = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """The check of a page, and RA and Dec of its regions if they are known."""
+    """The check of a page.
+
+    Parameters
+    ----------
+    restored
+        LR and SR.
+    check
+        The result.
+    places
+        RA and Dec of the regions or, without regions, of the largest residual, if they are known.
+    by_construction
+        Whether SR of the model agrees with any LR, so that the check cannot fail.
+    """
 
     restored: Restored
     check: Check
     places: Sequence[Sky]
+    by_construction: bool
 
 
 def check_files(
@@ -52,6 +69,7 @@ def check_files(
     registry: Registry,
     console: Console,
     metadata: Mapping[str, Any],
+    psf: str | None = None,
 ) -> list[str]:
     """Degrade outputs again, compare them with their inputs, and write the results.
 
@@ -71,6 +89,8 @@ def check_files(
         Shows a line per file.
     metadata
         Metadata that the user states for all images.
+    psf
+        The PSF of the inputs, if the user states it; see :class:`srkit.interfaces.ObservedFormat`.
 
     Returns
     -------
@@ -87,7 +107,7 @@ def check_files(
     with progress_bars(console) as bars:
         for job in bars.track(restored, description="checking"):
             try:
-                pages = _check(job, upscalers, registry, metadata)
+                pages = _check(job, upscalers, registry, metadata, psf)
                 trees.append(_write(job, bases[job.target.path], pages))
             except Exception as error:
                 failed.append(describe_failure(job, error))
@@ -95,7 +115,7 @@ def check_files(
                 continue
             for number, page in enumerate(pages, 1):
                 name = str(job) if len(pages) == 1 else f"{job}, page {number}"
-                text = describe_check(page.check, page.places[0] if page.places else None)
+                text = describe_check(page.check, page.places, page.by_construction)
                 console.print(escape(f"{name}: {text}"), highlight=False, soft_wrap=True)
     if len(restored) > 1 and trees:
         _summarise(restored, trees, console)
@@ -116,15 +136,24 @@ def _bases(jobs: Sequence[Job]) -> dict[Path, Path]:
 
 
 def _check(
-    job: Job, upscalers: AnyUpscaler, registry: Registry, metadata: Mapping[str, Any]
+    job: Job,
+    upscalers: AnyUpscaler,
+    registry: Registry,
+    metadata: Mapping[str, Any],
+    psf: str | None,
 ) -> list[_Page]:
     pages, reader = [], job.source.format
+    given = None if psf is None else GivenPsf(psf, job.source.path, reader)
     for each in read_restored(job, upscalers, metadata):
-        forward = forward_model(each.model, each.scale, registry, measured=each.measured)
-        found, places = check(each.lr, each.sr, forward), None
+        forward = forward_model(each.model, each.lr, each.scale, registry, given)
+        sure = agrees_by_construction(each.model, each.scale, forward)
+        # What contradicts such a model is not its output.
+        found = check(each.lr, each.sr, replace(forward, stated=forward.stated or sure))
+        places = None
         if isinstance(reader, SkyFormat):
-            places = reader.sky(each.lr, [(region.x, region.y) for region in found.regions])
-        pages.append(_Page(each, found, places or ()))
+            shown = found.regions or filter(None, [found.peak])
+            places = reader.sky(each.lr, [(region.x, region.y) for region in shown])
+        pages.append(_Page(each, found, places or (), sure))
     return pages
 
 
@@ -168,15 +197,17 @@ def _residual(job: Job, page: _Page) -> Image:
     return Image(found.residual, lr.data_range, kept)
 
 
-def describe_check(found: Check, worst: Sky | None = None) -> str:
+def describe_check(found: Check, places: Sequence[Sky] = (), by_construction: bool = False) -> str:
     """Describe the result of a check in a line.
 
     Parameters
     ----------
     found
         The check.
-    worst
-        RA and Dec of its worst pixel in degrees, if they are known.
+    places
+        RA and Dec in degrees of its regions, or of its largest residual, if they are known.
+    by_construction
+        Whether SR of the model agrees with any LR.
     """
     measure = found.yardstick
     limit = f"{measure.threshold:g} {measure.unit}"
@@ -186,44 +217,61 @@ def describe_check(found: Check, worst: Sky | None = None) -> str:
     )
     if measure.unit == "sigma":
         text += f", flux {100 * found.flux_change:+.2g} %"
-    if found.worst is None:
-        if measure.unit == "sigma" and abs(found.flux_change) > FLUX:
-            return f"{text} of the sum of |flux|; no pixel is off by {limit}, but their sum is"
-        return f"{text}; supported everywhere within {limit}"
-    count = "1 region" if found.count == 1 else f"{found.count} regions"
-    at = f"pixel ({found.worst.x}, {found.worst.y})"
-    if worst is not None:
-        at += f", RA {worst[0]:.5f} Dec {worst[1]:+.5f}"
-    return (
-        f"{text}; {count} not supported ({100 * found.share:.3g} % of the pixels beyond {limit}), "
-        f"the worst {found.worst.worst:+.3g} at {at}"
-    )
+    if found.count:
+        count = "1 region" if found.count == 1 else f"{found.count} regions"
+        share = f"{100 * (found.share or 0):.3g} % of the pixels beyond {limit}"
+        return f"{text}; {count} not supported ({share}), the worst {_peak(found, places)}"
+    if by_construction:
+        return (
+            f"{text}; the model keeps each LR pixel by construction, so that this check cannot "
+            "fail; injected sources can show what it gets wrong (srkit validate)"
+        )
+    if found.count is None:
+        text += f", at most {_peak(found, places)}" if found.peak else ""
+        return f"{text}; nothing is called unsupported, since {found.forward.reason}"
+    if abs(found.flux_change) > max(FLUX, SIGMAS * found.flux_error) and measure.noise:
+        return f"{text} of the sum of |flux|; no pixel is off by {limit}, but their sum is"
+    return f"{text}; supported everywhere within {limit}"
+
+
+def _peak(found: Check, places: Sequence[Sky]) -> str:
+    """Describe the largest residual of a check."""
+    region = found.regions[0] if found.regions else found.peak
+    assert region is not None
+    at = f"pixel ({region.x}, {region.y})"
+    if places:
+        at += f", RA {places[0][0]:.5f} Dec {places[0][1]:+.5f}"
+    return f"{region.worst:+.3g} at {at}"
 
 
 def _tree(page: _Page) -> dict[str, Any]:
     """Convert the check of a page to plain data."""
-    restored, found = page.restored, page.check
-    regions = [asdict(region) for region in found.regions]
-    for region, (ra, dec) in zip(regions, page.places, strict=False):
+    restored, found, measure = page.restored, page.check, page.check.yardstick
+    shown = [asdict(region) for region in found.regions or filter(None, [found.peak])]
+    for region, (ra, dec) in zip(shown, page.places, strict=False):
         region |= {"ra": ra, "dec": dec}
-    yardstick = {
-        "unit": found.yardstick.unit,
-        "source": found.yardstick.source,
-        "median": strict(float(found.yardstick.values.nanmedian())),
-        "threshold": found.yardstick.threshold,
-    }
     return {
         "degraded_by": found.forward.name,
         "because": found.forward.reason,
+        "cannot_fail": page.by_construction,
         "scale": restored.scale,
         "unit": restored.unit,
-        "yardstick": yardstick,
+        "yardstick": {
+            "unit": measure.unit,
+            "source": measure.source,
+            "median": strict(float(measure.values.nanmedian())),
+            "threshold": measure.threshold,
+            "background_rms": [each.rms for each in measure.noise],
+            "neighbour_correlation": [each.neighbours for each in measure.noise],
+        },
         "rms": strict(found.rms),
         "relative_rms": strict(found.relative_rms),
+        "largest": shown[0] if shown else None,
         "flux_change": strict(found.flux_change),
+        "flux_error": strict(found.flux_error),
         "unsupported_share": found.share,
         "unsupported_regions": found.count,
-        "regions": regions,
+        "regions": shown if found.regions else [],
     }
 
 
@@ -233,7 +281,7 @@ def _summarise(jobs: Sequence[Job], trees: list[dict[str, Any]], console: Consol
     def unsupported(tree: dict[str, Any]) -> tuple[float, float]:
         pages = tree["pages"]
         return (
-            max(page["unsupported_share"] for page in pages),
+            max(page["unsupported_share"] or 0.0 for page in pages),
             max(page["relative_rms"] or 0.0 for page in pages),
         )
 
@@ -242,8 +290,18 @@ def _summarise(jobs: Sequence[Job], trees: list[dict[str, Any]], console: Consol
     path = folder / "check.json"
     ReportWriter(folder).json(path.name, trees)
     doubtful = [tree for tree in trees if unsupported(tree)[0] > 0]
-    text = f"checked {len(trees)}, of which {len(doubtful)} are not supported everywhere: {path}"
-    console.print(text, highlight=False, soft_wrap=True)
+    text = f"checked {len(trees)}, of which {len(doubtful)} are not supported everywhere"
+    open_ended = sum(any(map(_says_nothing, tree["pages"])) for tree in trees)
+    if open_ended:
+        text += f" and {open_ended} could not be judged"
+    console.print(f"{text}: {path}", highlight=False, soft_wrap=True)
     for tree in doubtful[:NAMED]:
         text = f"{unsupported(tree)[0]:8.2%} {escape(tree['input'])}"
         console.print(text, highlight=False, soft_wrap=True)
+
+
+def _says_nothing(page: Mapping[str, Any]) -> bool:
+    """Return whether a page is called neither supported nor unsupported."""
+    return not page["unsupported_regions"] and (
+        page["unsupported_regions"] is None or bool(page["cannot_fail"])
+    )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import convolve1d, gaussian_filter
+from srkit_astro.instruments.degradations import PsfNoise
 from srkit_astro.metrics.consistency import ReducedChiSquare
 from torch import Tensor
 
+from srkit.components.options import build
 from srkit.functional.resizing import resize
 from srkit.interfaces import Batch, Image
 from srkit.studies.consistency.forward_model import ForwardModel
@@ -20,7 +23,6 @@ from srkit.studies.consistency.measure import (
     Check,
     check,
     find_regions,
-    measured_noise,
     yardstick,
 )
 
@@ -56,12 +58,62 @@ def test_injected_differences_are_found() -> None:
     assert found.share == pytest.approx(5 / 2400)
     assert found.rms == pytest.approx(((4 * 50**2 + 80**2) / 2400) ** 0.5)
     assert found.flux_change == pytest.approx(120 / float(lr.abs().sum()), rel=1e-4)
+    noise = 2 * 2400**0.5 / float(lr.abs().sum())
+    assert found.flux_error == pytest.approx(noise, rel=0.1)
+    assert found.peak is not None
+    assert (found.peak.x, found.peak.y, found.peak.worst) == (50, 30, first.worst)
+
+
+def test_nothing_is_called_unsupported_if_the_observation_is_unknown() -> None:
+    lr = _noise(1, 40, 60)
+    sr = _enlarged(lr)
+    sr[:, 20:24, 30:34] += 50
+    unknown = replace(AREA, stated=False)
+    found = check(Frame(lr, (-10, 10)), Image(sr, (-10, 10), {}), unknown)
+    assert (found.regions, found.count, found.share) == ([], None, None)
+    assert found.peak is not None
+    assert (found.peak.x, found.peak.y) in [(x, y) for x in (15, 16) for y in (10, 11)]
+    assert found.rms == pytest.approx((4 * 50**2 / 2400) ** 0.5)
+
+
+@pytest.mark.parametrize("correlated", [False, True])
+def test_five_sigma_of_correlated_noise(correlated: bool) -> None:
+    """SR without noise is supported also if LR is drizzled: differences of neighbours are small."""
+    kernel = [1.0, 2.0, 2.0, 1.0] if correlated else [1.0]
+    white = RNG.normal(0, 1, (200, 200))
+    lr = convolve1d(convolve1d(white, kernel, 0), kernel, 1)
+    lr /= lr.std()
+    found = _check(Frame(torch.from_numpy(lr)[None].float(), (-5, 5)), torch.zeros(1, 400, 400))
+    assert (found.count, found.share) == (0, 0.0)
+    assert found.relative_rms == pytest.approx(1, abs=0.05)
+    neighbours = found.yardstick.noise[0].neighbours
+    assert neighbours == pytest.approx(0.8 if correlated else 0.0, abs=0.02)
+    assert abs(found.flux_change) < 5 * found.flux_error
+
+
+def test_light_from_outside_and_from_holes_is_not_judged() -> None:
+    """A PSF moves light over the edge of the frame and out of pixels without a value."""
+    sky = torch.zeros(1, 1, 96, 96)
+    sky[..., 30:32, 46:50] = sky[..., 64:66, 64:66] = 250  # behind the edge, and in the hole
+    psf = build(PsfNoise, {"psf": {"type": "gaussian", "fwhm": 0.6}, "pixel_scale": 0.1}, scale=2)
+    forward = ForwardModel(lambda sr, size: psf(sr, [0] * len(sr)), "PSF", "")
+    sr = sky[0, :, 32:, :]
+    lr = psf(sky, [0])[0, :, 16:, :] + _noise(1, 32, 48)
+    lr[:, 16:17, 32:33] = torch.nan
+    sr[:, 32:34, 64:66] = torch.nan
+    found = check(Frame(lr, (-5, 5)), Image(sr, (-5, 5), {}), forward)
+    assert found.peak is not None
+    assert abs(found.peak.worst) > 10
+    assert found.count == 0
+    sr[:, 50:52, 20:22] += 1e3
+    regions = check(Frame(lr, (-5, 5)), Image(sr, (-5, 5), {}), forward).regions
+    assert [(region.x, region.y) for region in regions] == [(10, 25)]
 
 
 def test_sr_that_agrees_is_supported() -> None:
     lr = _noise(1, 20, 20)
     found = _check(Frame(lr, (-5, 5)), _enlarged(lr))
-    assert (found.regions, found.count, found.share, found.worst) == ([], 0, 0.0, None)
+    assert (found.regions, found.count, found.share) == ([], 0, 0.0)
     assert found.rms == pytest.approx(0, abs=1e-6)
 
 
@@ -77,11 +129,12 @@ def test_the_mean_square_is_the_reduced_chi_square() -> None:
 
 def test_noise_is_measured_beneath_smooth_light() -> None:
     y, x = np.mgrid[:200, :200]
-    light = 500 * gaussian_filter((np.hypot(x - 90, y - 80) < 40).astype(float), 6) + 3 * x
+    light = 500 * gaussian_filter((np.hypot(x - 90, y - 80) < 40).astype(float), 6) + x / 2
     pixels = torch.from_numpy(light + RNG.normal(0, 1.7, light.shape)).float()
     pixels[20:30, 20:30] = torch.nan
     both = torch.stack([pixels, 10 * pixels])
-    assert measured_noise(both).flatten().tolist() == pytest.approx([1.7, 17], rel=0.05)
+    found = yardstick(Frame(both, (0, 10)))
+    assert found.values.flatten().tolist() == pytest.approx([1.7, 17], rel=0.05)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 9), (1, 4, 4)])

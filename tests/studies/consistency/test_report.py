@@ -63,15 +63,21 @@ def test_a_frame(tmp_path: Path, srkit: Srkit, unit: str) -> None:
     assert (header["BUNIT"], header["CRPIX1"]) == (unit, 5)
     assert "LR less SR degraded again" in str(header["HISTORY"])
     page = _tree(tmp_path / "a_x2_check.json")["pages"][0]
-    worst = page["regions"][0]
+    worst = page["largest"]
     assert (worst["x"], worst["y"], page["unit"]) == (12, 7, unit)
     expected = WCS(header).pixel_to_world_values(12, 7)
     assert (worst["ra"], worst["dec"]) == pytest.approx(tuple(map(float, expected)), abs=1e-8)
+    assert (page["unsupported_share"], page["unsupported_regions"], page["regions"]) == (
+        None,
+        None,
+        [],
+    )
     assert page["rms"] == pytest.approx(float((values - again).std()), rel=0.01)
     assert page["yardstick"]["median"] == pytest.approx(0.1, rel=0.15)
     line = done.out.replace("\n", " ")
     assert line.startswith("a.fits: degraded again (averaged over LR pixels), SR differs by ")
-    assert f"at pixel (12, 7), RA {worst['ra']:.5f} Dec {worst['dec']:+.5f}" in line
+    assert f"at pixel (12, 7), RA {worst['ra']:.5f} Dec {worst['dec']:+.5f}; nothing" in line
+    assert "nothing is called unsupported, since an interpolation makes no statement on how" in line
 
 
 def test_a_picture(tmp_path: Path, srkit: Srkit) -> None:
@@ -187,3 +193,65 @@ def test_standard_output_cannot_be_checked(srkit: Srkit) -> None:
         1,
         "error: --check writes files beside the output; name an output file with -o FILE\n",
     )
+
+
+PSF = {"type": "moffat", "fwhm": 0.6, "beta": 3}
+
+
+def test_a_model_that_keeps_each_pixel_cannot_fail(tmp_path: Path, srkit: Srkit) -> None:
+    _frame(tmp_path / "a.fits", BUNIT="nJy")
+    model = save_network(tmp_path / "best.safetensors", constraint={"type": "flux"})
+    done = srkit("upscale", "a.fits", "-m", model, "-o", "sr.fits", "--check")
+    assert done.out.splitlines()[0].endswith(
+        "; the model keeps each LR pixel by construction, so that this check cannot fail; injected "
+        "sources can show what it gets wrong (srkit validate)"
+    )
+    page = _tree(tmp_path / "sr_check.json")["pages"][0]
+    assert page["cannot_fail"]
+    assert page["relative_rms"] < 1e-3
+    with fits.open(tmp_path / "sr.fits", mode="update") as hdus:  # the file was changed since
+        hdus[0].data[20:22, 40:42] += 9
+    again = srkit("upscale", "a.fits", "-m", model, "-o", "sr.fits", "--check")
+    assert "; 1 region not supported (" in again.out
+
+
+@pytest.mark.parametrize("option", [[], ["--psf", "{type: moffat, fwhm: 0.6, beta: 3}"]])
+def test_sr_is_observed_with_the_psfs(tmp_path: Path, srkit: Srkit, option: list[str]) -> None:
+    """A star of the sky, and LR of it: supported with its PSF, not with another."""
+    sky = torch.zeros(1, 1, 64, 64, dtype=torch.float64)
+    sky[..., 30, 33] = 5e4
+    observed = build(PsfNoise, {"psf": PSF, "pixel_scale": 0.09}, scale=2)(sky, [0])[0, 0].numpy()
+    values = observed + np.random.default_rng(0).normal(0, 1, observed.shape)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-5e-5, 5e-5]
+    unit = fits.Card("BUNIT", "MJy / sr")
+    header = fits.Header([*wcs.to_header().cards, unit])
+    fits.writeto(tmp_path / "a.fits", values.astype(np.float32), header)
+    sr = wcs.deepcopy()
+    sr.wcs.cdelt = [-2.5e-5, 2.5e-5]
+    sr_header = fits.Header([*sr.to_header().cards, unit])
+    fits.writeto(tmp_path / "sr.fits", sky[0, 0].numpy().astype(np.float32), sr_header)
+    stated = PSF if not option else {"type": "gaussian", "fwhm": 0.4}
+    changes = {"metrics": {"reduced_chi_square": {"type": "reduced_chi_square", "psf": stated}}}
+    model = save_network(tmp_path / "best.safetensors", **changes)
+    line = srkit("upscale", "a.fits", "-m", model, "-o", "sr.fits", "--check", *option).out
+    assert "degraded again (moffat PSF (fwhm 0.6, beta 3)), SR differs by 1.1 sigma RMS" in line
+    assert "; supported everywhere within 5 sigma" in line
+    wrong = srkit("upscale", "a.fits", "-m", model, "-o", "sr.fits", "--check", "--psf", "3px")
+    assert "degraded again (gaussian PSF (fwhm 0.54)), SR differs by " in wrong.out
+    assert "not supported" in wrong.out
+
+
+def test_frames_that_cannot_be_judged_are_counted(tmp_path: Path, srkit: Srkit) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        _frame(tmp_path / "in" / f"{name}.fits", BUNIT="nJy")
+    done = srkit("upscale", "in", "-m", "bicubic", "--scale", "2", "-o", "out", "--check")
+    assert (
+        "checked 2, of which 0 are not supported everywhere and 2 could not be judged" in done.out
+    )
+
+
+def test_a_psf_is_for_the_check(srkit: Srkit) -> None:
+    done = srkit("upscale", "a.fits", "--psf", "0.6")
+    assert (done.status, done.err) == (1, "error: --psf is for --check; add it, or drop --psf\n")
