@@ -96,16 +96,14 @@ def validate(
     pixel = _pixel_scale(windows)
     methods, restorer = methods_of(model, scale, zero_point, windows[0])
     chosen, origin = _psf(psf, pixel or 1.0, inputs, hdu, model, sample)
-    renderer = renderer_of(chosen, pixel or 1.0)
-    study, console = Study(windows, methods, renderer, settings), Console()
-    identity = study.identity([model, scale, zero_point])
+    study = Study(windows, methods, renderer_of(chosen, pixel or 1.0), settings)
+    identity, console = study.identity([model, scale, zero_point]), Console()
     with resumable(folder):
         journal = Journal(folder / JOURNAL, identity)
         if journal.replaced:
             text = f"{folder}: overwriting results of other frames or settings; --out keeps both"
             console.print(text, highlight=False, soft_wrap=True)
         study.run(journal, console)
-    unit = "pixels" if pixel is None else "arcsec"
     results = Results(
         title=f"{model} on {_names(inputs)}",
         steps=journal.steps,
@@ -113,21 +111,29 @@ def validate(
         settings=settings,
         zero_point=windows[0].zero_point,
         pixel_scale=pixel,
-        facts={
-            "data": _names(inputs),
-            "windows": f"{len(windows)} of up to {max(w.pixels.shape for w in windows)} LR pixels",
-            "model": model,
-            "PSF of LR": f"FWHM {renderer.fwhm * (pixel or 1):.3g} {unit}, {origin}",
-            "noise of LR": _noise_text(study),
-            "sources": f"{sources} of each kind at each S/N of {snr}",
-            "seed": str(seed),
-        },
+        facts={"data": _names(inputs), "model": model, **_facts(study, pixel, origin)},
         notes=list(restorer.notes),
     )
-    views, side = example_of(study)
-    page = write_validation(results, views, side, folder)
+    page = write_validation(results, *example_of(study), folder)
     print_validation(results, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def _facts(study: Study, pixel: float | None, origin: str) -> dict[str, str]:
+    """Return facts on data and settings in words."""
+    settings, noise = study.settings, study.noises[0]
+    shape = max(window.pixels.shape for window in study.windows)
+    side = len(noise.correlation) // 2
+    neighbour = noise.correlation[side, side + 1] if side else 0.0
+    unit = "pixels" if pixel is None else "arcsec"
+    return {
+        "windows": f"{len(study.windows)} of up to {shape} LR pixels",
+        "PSF of LR": f"FWHM {study.fwhm * (pixel or 1):.3g} {unit}, {origin}",
+        "noise of LR": f"RMS {noise.rms:.4g}, correlation of neighbouring pixels {neighbour:.3f}",
+        "sources": f"{settings.sources} of each kind at each S/N of "
+        + ", ".join(f"{snr:g}" for snr in settings.snrs),
+        "seed": str(settings.seed),
+    }
 
 
 def _ratios(text: str) -> tuple[float, ...]:
@@ -206,10 +212,3 @@ def _psf_of_model(model: str) -> Psf | None:
 def _names(inputs: list[Path]) -> str:
     rest = "" if len(inputs) == 1 else f" and {len(inputs) - 1} more"
     return f"{inputs[0].name}{rest}"
-
-
-def _noise_text(study: Study) -> str:
-    noise = study.noises[0]
-    side = len(noise.correlation) // 2
-    neighbour = noise.correlation[side, side + 1] if side else 0.0
-    return f"RMS {noise.rms:.4g}, correlation of neighbouring pixels {neighbour:.3f}"

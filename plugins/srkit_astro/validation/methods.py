@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from astropy.io.fits import PrimaryHDU
 
 from srkit import Upscaler
 from srkit_astro.files.fits import Fits
@@ -65,7 +66,7 @@ class Restorer:
         lr = window.with_pixels(pixels)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            restored = self.upscaler(Fits().to_object(lr))
+            restored = self.upscaler(PrimaryHDU(lr.pixels[0].numpy(), lr.metadata["header"]))
         self.notes |= dict.fromkeys(str(each.message) for each in caught if _is_note(each))
         sr = np.asarray(restored.data, np.float64)
         scale = sr.shape[0] / pixels.shape[0]
