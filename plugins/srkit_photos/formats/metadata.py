@@ -11,6 +11,7 @@ from PIL.ExifTags import IFD, Base
 
 from srkit.interfaces import Image
 from srkit_photos.formats import exif, xmp
+from srkit_photos.formats.arrays import ORIENTATION
 from srkit_photos.formats.xmp import with_values
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def describe(picture: PIL.Image.Image) -> dict[str, Any]:
         and ``notes`` (lines for the user), if present.
     """
     known = picture.info
-    kept, gone = xmp.without_announcements(_bytes(known.get("xmp")))
+    kept, gone = xmp_kept(_bytes(known.get("xmp")), picture.getexif().get(ORIENTATION, 1))
     stated = {
         "icc": known.get("icc_profile"),
         "dpi": _stated_dpi(picture),
@@ -55,6 +56,15 @@ def describe(picture: PIL.Image.Image) -> dict[str, Any]:
         gone.append("IPTC")
     notes += dropped(gone)
     return {**found, **({"notes": notes} if notes else {})}
+
+
+def xmp_kept(stored: bytes, orientation: int) -> tuple[bytes, list[str]]:
+    """Return the XMP that is right for an upright picture, and what was removed from it."""
+    kept, gone = xmp.without_announcements(stored)
+    if orientation == 1:
+        return kept, gone
+    kept, regions = xmp.without_regions(kept)
+    return kept, [*gone, *regions]
 
 
 def dropped(parts: Sequence[str]) -> list[str]:

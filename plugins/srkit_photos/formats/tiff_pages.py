@@ -16,10 +16,9 @@ from srkit.functional import Values
 from srkit.images import check_magnitude, check_pixels, range_between, to_depth, to_image
 from srkit.interfaces import Image
 from srkit_photos.formats.arrays import ORIENTATION, naming, to_values, upright
-from srkit_photos.formats.metadata import dropped, profile, resolution, xmp_of
+from srkit_photos.formats.metadata import dropped, profile, resolution, xmp_kept, xmp_of
 from srkit_photos.formats.tiff_exif import page_tags, read_exif, text_tag
 from srkit_photos.formats.tiff_rows import page_values
-from srkit_photos.formats.xmp import without_announcements
 
 #: Files with more bytes of pixels require 64-bit offsets; the difference is space for tags.
 CLASSIC = 2**32 - 2**25
@@ -178,12 +177,13 @@ def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
         parts.append(values[..., [layout.colours + layout.alpha]])
     if len(parts) > 1:
         colours = np.concatenate(parts, -1, dtype=colours.dtype)
-    values = upright(colours, page.tags.valueof(ORIENTATION, 1))
+    orientation = page.tags.valueof(ORIENTATION, 1)
+    values = upright(colours, orientation)
     image = to_image(values, alpha=layout.alpha is not None)
     if layout.premultiplied:
         image = _unpremultiplied(image, count)
     inks = page.photometric == PHOTOMETRIC.SEPARATED
-    xmp, gone = without_announcements(bytes(page.tags.valueof(_XMP) or b""))
+    xmp, gone = xmp_kept(bytes(page.tags.valueof(_XMP) or b""), orientation)
     is_stack = page.index == 0 and page.description.startswith(_IMAGEJ)
     known: dict[str, Any] = {
         "icc": None if inks else page.iccprofile,

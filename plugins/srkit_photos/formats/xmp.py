@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 #: Properties that count pixels: of panoramas, and pixels per unit of the sensor.
 SCALED = (
@@ -29,8 +29,16 @@ ANNOUNCED = (
     ("http://ns.google.com/photos/1.0/audio/", r"[\w.-]+", "sound"),
     ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP", "extended XMP"),
 )
+#: Regions of faces and other things, in fractions or pixels of the picture as it is stored.
+REGIONS = (
+    ("http://www.metadataworkinggroup.com/schemas/regions/", "Regions", "face regions"),
+    ("http://ns.microsoft.com/photo/1.2/", "RegionInfo", "face regions"),
+    ("http://iptc.org/std/Iptc4xmpExt/2008-02-29/", "ImageRegion", "image regions"),
+)
 #: Longer XMP is not searched: it is not that of a photograph, and could be made to take hours.
 LARGEST = 2**17
+#: Places and sizes of regions.
+_IPTC = tuple(b"Iptc4xmpExt:" + name for name in (b"rbX", b"rbY", b"rbW", b"rbH", b"rbRx"))
 #: What the items of a container are.
 _ITEMS = {b"GainMap": "gain map", b"MotionPhoto": "video", b"Depth": "depth map"}
 
@@ -45,8 +53,13 @@ def with_values(xmp: bytes, values: Mapping[bytes, object]) -> bytes:
 def enlarged(xmp: bytes, scale: float) -> bytes:
     """Multiply what counts pixels by a scale."""
     names = list(SCALED)
-    if re.search(rb"stDim:unit\s*(?:=\s*[\"']|>\s*)pixel\b", xmp):  # where regions are stated
-        names += [b"stDim:w", b"stDim:h"]
+    # Where regions are stated; by default they are fractions.
+    for unit, sizes in (
+        (b"stDim:unit", (b"stDim:w", b"stDim:h")),
+        (b"Iptc4xmpExt:rbUnit", _IPTC),
+    ):
+        if re.search(unit + rb"\s*(?:=\s*[\"']|>\s*)pixel\b", xmp):
+            names += sizes
 
     def multiplied(value: bytes) -> bytes:
         number, slash, divisor = value.partition(b"/")
@@ -79,10 +92,33 @@ def without_announcements(xmp: bytes) -> tuple[bytes, list[str]]:
     gone
         What they announce, each once.
     """
-    gone: dict[str, None] = {}
+    return (xmp, []) if len(xmp) > LARGEST else _without(xmp, ANNOUNCED)
+
+
+def without_regions(xmp: bytes) -> tuple[bytes, list[str]]:
+    """Remove the regions of a picture that is turned upright.
+
+    Most programs state them for the picture as it is stored, and some for the upright one.
+
+    Returns
+    -------
+    xmp
+        XMP without them.
+    gone
+        What was removed, each once.
+    """
     if len(xmp) > LARGEST:
-        return xmp, []
-    for address, names, what in ANNOUNCED:
+        known = any(address.encode() in xmp for address, _, _ in REGIONS)
+        return (b"", ["XMP"]) if known else (xmp, [])
+    return _without(xmp, REGIONS)
+
+
+def _without(
+    xmp: bytes, properties: Iterable[tuple[str, str, str | None]]
+) -> tuple[bytes, list[str]]:
+    """Remove properties by namespace and name; return what they are, too."""
+    gone: dict[str, None] = {}
+    for address, names, what in properties:
         declared = rb"\sxmlns:([\w.-]+)\s*=\s*([\"'])" + re.escape(address.encode()) + rb"\2"
         for prefix in {found[1] for found in re.finditer(declared, xmp)}:
             name = re.escape(prefix) + rb":(" + names.encode() + rb")"

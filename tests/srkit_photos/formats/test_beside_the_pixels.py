@@ -25,7 +25,9 @@ from srkit.upscaling.upscaler import ImageUpscaler
 
 BYTES = np.random.default_rng(5).integers(0, 256, (10, 14, 3), dtype=np.uint8)
 #: A prefix for each namespace.
-DECLARED = {address: f"p{number}" for number, (address, *_) in enumerate(xmp.ANNOUNCED)}
+DECLARED = {
+    address: f"p{number}" for number, (address, *_) in enumerate((*xmp.ANNOUNCED, *xmp.REGIONS))
+}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,46 @@ def test_xmp_that_counts_pixels_is_scaled(
     assert name + b'="14000"' in picture.info["xmp"]
     as_element = xmp.enlarged(b"<%b>300/2</%b>" % (name, name), 2)
     assert as_element == (b"<%b>%b/2</%b>" % (name, b"300" if b"stDim" in name else b"600", name))
+
+
+@pytest.mark.parametrize(("address", "name", "what"), xmp.REGIONS)
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_regions_of_a_picture_that_is_turned_are_dropped(
+    tmp_path: Path,
+    formats: Formats,
+    upscaler: ImageUpscaler,
+    address: str,
+    name: str,
+    what: str,
+    suffix: str,
+) -> None:
+    name = f"{DECLARED[address]}:{name}"
+    area = '<rdf:li stArea:x="0.25" stArea:y="0.5" stArea:unit="normalized"/>'
+    stored = _xmp("", f'<{name} rdf:parseType="Resource"><rdf:Bag>{area}</rdf:Bag></{name}>')
+    source, target = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    for orientation in (1, 6):
+        exif = PIL.Image.Exif()
+        exif[Base.Orientation] = orientation
+        options: dict[str, Any] = {"exif": exif, "xmp": stored}
+        if suffix == "tif":
+            options = {"tiffinfo": {Base.Orientation: orientation, 700: stored}}
+        PIL.Image.fromarray(BYTES).save(source, **options)
+        target.unlink(missing_ok=True)
+        notes = upscale_file(source, target, upscaler, formats)
+        assert notes == ([] if orientation == 1 else [f"its {what} are dropped"])
+        content = target.read_bytes()
+        assert (name.encode() in content) == (area.encode() in content) == (orientation == 1)
+        assert b'xmp:Rating="5"' in content
+    long = _xmp("", f"<{name}>{'x' * xmp.LARGEST}</{name}>")
+    assert xmp.without_regions(long) == (b"", ["XMP"])
+    long = long.replace(b"http", b"")
+    assert xmp.without_regions(long) == (long, [])
+
+
+def test_image_regions_in_pixels_are_scaled() -> None:
+    for unit, expected in (("pixel", b"24"), ("relative", b"12")):
+        stored = _xmp(f'Iptc4xmpExt:rbUnit="{unit}" Iptc4xmpExt:rbX="12"')
+        assert b'rbX="' + expected + b'"' in xmp.enlarged(stored, 2)
 
 
 def test_a_gain_map_of_the_iso_standard_is_reported(
