@@ -73,6 +73,10 @@ def _run() -> None:
         fail(str(_located(error) if isinstance(error, RecipeError) else error))
     except OSError as error:
         # Such as a full disk or a missing permission that no better message describes.
+        from srkit.system.resources import files_ran_out
+
+        if advice := files_ran_out(error):
+            fail(advice)
         fail(f"{error.filename or 'the system'}: {error.strerror or error}")
     except Exception as error:
         from srkit.components.crashes import describe, wants_traceback

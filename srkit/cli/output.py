@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import os
 import sys
@@ -80,10 +81,15 @@ def lasting_output() -> Iterator[None]:
         output.detach()
 
 
+#: Failures of threads that are not reported yet.
+_failed: list[str] = []
+
+
 def hide_background_tracebacks() -> None:
     """Print one line for a thread that fails, and nothing for an object that cannot be closed.
 
-    On a full disk, for instance, the threads of TensorBoard fail before the error is reported.
+    On a full disk, for instance, the threads of TensorBoard fail before the error is reported:
+    failures of the system are printed at the end, unless there is an error.
     """
     if os.environ.get("SRKIT_TRACEBACK"):
         return
@@ -95,7 +101,18 @@ def hide_background_tracebacks() -> None:
 
 def _report_thread(failure: threading.ExceptHookArgs) -> None:
     reason = " ".join(str(failure.exc_value).split()) or failure.exc_type.__name__
-    sys.stderr.write(f"warning: a background thread failed ({reason})\n")
+    line = f"warning: a background thread failed ({reason})\n"
+    if not issubclass(failure.exc_type, OSError):
+        sys.stderr.write(line)
+        return
+    if not _failed:
+        atexit.register(_report_failed)
+    _failed.append(line)
+
+
+def _report_failed() -> None:
+    sys.stderr.write("".join(_failed))
+    _failed.clear()
 
 
 def new_console(*, stderr: bool = False) -> Console:
@@ -120,6 +137,7 @@ def print_json(tree: object) -> None:
 
 def fail(message: str) -> NoReturn:
     """Print an error and exit with status 1."""
+    _failed.clear()
     # One write, newline included, so that lines of several processes do not mix.
     sys.stderr.write(f"error: {message}\n")
     raise SystemExit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,3 +21,18 @@ def free_memory() -> int:
         )
         available = min(available, max(0, int(limit) - int(used)))
     return available
+
+
+def files_ran_out(error: BaseException) -> str | None:
+    """Return what to do about an error that says that no further file can be opened.
+
+    The error may be that of a library, such as of a process that receives open files from another.
+    """
+    reason = " ".join(str(error).split())
+    known = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    if not known and "Too many open files" not in reason and "ancdata" not in reason:
+        return None
+    return (
+        f"too many files are open ({reason}); raise the limit, as with ulimit -n 4096, or lower "
+        "the number of workers"
+    )

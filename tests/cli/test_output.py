@@ -10,7 +10,8 @@ from io import TextIOWrapper
 
 import pytest
 
-from srkit.cli.output import LastingOutput, hide_background_tracebacks
+from srkit.cli import output as module
+from srkit.cli.output import LastingOutput, fail, hide_background_tracebacks
 
 
 def test_work_goes_on_when_nobody_reads_its_output() -> None:
@@ -49,11 +50,24 @@ def test_failures_of_threads_and_destructors_are_no_tracebacks(
         def __del__(self) -> None:
             raise OSError("full")
 
-    def fail() -> None:
-        raise OSError("No space\nleft")
+    def run(error: Exception) -> None:
+        def raising() -> None:
+            raise error
+
+        thread = threading.Thread(target=raising)
+        thread.start()
+        thread.join()
 
     Unclosable()
-    thread = threading.Thread(target=fail)
-    thread.start()
-    thread.join()
+    run(ValueError("damaged"))
+    assert capsys.readouterr().err == "warning: a background thread failed (damaged)\n"
+    full = OSError("No space\nleft")
+    run(full)
+    assert capsys.readouterr().err == ""
+    module._report_failed()  # at the end
     assert capsys.readouterr().err == "warning: a background thread failed (No space left)\n"
+    run(full)
+    with pytest.raises(SystemExit):
+        fail("a.txt: cannot be written (No space left)")
+    module._report_failed()
+    assert capsys.readouterr().err == "error: a.txt: cannot be written (No space left)\n"

@@ -16,6 +16,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from srkit.errors import DataError, SrkitError
+from srkit.system.resources import files_ran_out
 
 #: Seconds between two signals to a process that has to end.
 PERIOD = 1.0
@@ -113,10 +114,16 @@ def map_in_workers(
             results = iter(loader)  # which needs shared memory for semaphores
         except OSError as error:
             raise DataError(_not_shared(error)) from error
-        for result in results:
-            if isinstance(result, _NotShared):
-                raise DataError(str(result))
-            yield pickle.loads(result.content) if isinstance(result, _Packed) else result
+        try:
+            for result in results:
+                if isinstance(result, _NotShared):
+                    raise DataError(str(result))
+                yield pickle.loads(result.content) if isinstance(result, _Packed) else result
+        except (OSError, RuntimeError) as error:
+            advice = files_ran_out(error)
+            if advice is None:
+                raise
+            raise DataError(advice) from error
 
 
 @contextmanager
@@ -176,13 +183,17 @@ def _pack(result: object) -> _Packed | _NotShared:
     try:
         return _Packed(bytes(ForkingPickler.dumps(result)))
     except (RuntimeError, OSError) as error:
-        if "shared memory" not in str(error) and not isinstance(error, OSError):
+        known = "shared memory" in str(error) or files_ran_out(error) is not None
+        if not known and not isinstance(error, OSError):
             raise
         return _NotShared(_not_shared(error))
 
 
 def _not_shared(error: Exception) -> str:
     """Return what an error about shared memory means, and what to do."""
+    advice = files_ran_out(error)
+    if advice is not None:
+        return advice
     space = "shared memory"
     with suppress(OSError):
         space = f"/dev/shm, which has {shutil.disk_usage('/dev/shm').total / 1e6:.3g} MB"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import torch
 
 from srkit.errors import DataError
 from srkit.system.processes.workers import map_in_workers
+from srkit.system.resources import files_ran_out
 
 #: Starts workers that read far more than is fetched from them, and prints their process IDs.
 MAIN = """
@@ -91,6 +94,36 @@ def test_results_that_do_not_fit_into_shared_memory() -> None:
     """The queue of a loader would drop them with a traceback, and the main process would wait."""
     with pytest.raises(DataError, match=r"does not fit into .* \(unable .*--shm-size=8g, or lower"):
         list(map_in_workers(unshared, range(3), 1))
+
+
+class Unopened(Unshared):
+    """A result for which no further file can be opened."""
+
+    def __reduce__(self) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def unopened(number: int) -> Unopened:
+    return Unopened()
+
+
+def unreceived(number: int) -> int:
+    raise RuntimeError("received 0 items of ancdata")
+
+
+def test_too_many_open_files() -> None:
+    """As with `ulimit -n 20`: in a worker, in the main process, and when workers start."""
+    advice = "raise the limit, as with ulimit -n 4096, or lower the number of workers"
+    for work, reason in (
+        (unopened, "[Errno 24] Too many open files"),
+        (unreceived, "received 0 items of ancdata"),
+    ):
+        message = f"too many files are open ({reason}); {advice}"
+        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+            list(map_in_workers(work, range(3), int(work is unopened)))
+    error = RuntimeError("unable to open </torch_1>: Too many open files (24)")
+    assert files_ran_out(error) == f"too many files are open ({error}); {advice}"
+    assert files_ran_out(OSError(errno.ENOSPC, "full")) is None
 
 
 def killed(number: int) -> int:
