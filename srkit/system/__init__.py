@@ -5,6 +5,7 @@ from srkit.system.downloads import download, verify
 from srkit.system.extras import needs
 from srkit.system.files import atomic, is_file_name, write_file
 from srkit.system.folders import (
+    LOCK,
     cache_folder,
     check_provenance,
     check_replaceable,
@@ -17,6 +18,7 @@ from srkit.system.resources import free_memory
 from srkit.system.untrusted import inside, parse_json
 
 __all__ = [
+    "LOCK",
     "atomic",
     "cache_folder",
     "check_provenance",

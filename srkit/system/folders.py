@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from srkit.errors import DataError, OutputError
-from srkit.system.files import remove_partials, write_file
+from srkit.system.files import is_partial, remove_partials, write_file
 from srkit.system.locks import locked
 from srkit.system.untrusted import parse_json
 
@@ -28,6 +28,11 @@ def cache_folder() -> Path:
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "srkit"
+
+
+def contains_files(folder: Path) -> bool:
+    """Return whether a folder contains more than a lock and what killed processes left in it."""
+    return any(path.name != LOCK and not is_partial(path) for path in folder.iterdir())
 
 
 def check_replaceable(path: Path, *own: str, overwrite: bool) -> None:
@@ -99,7 +104,7 @@ def output_folder(
     with locked(folder / LOCK, busy):
         if record.is_file():
             check_provenance(record, _read_record(record), provenance, **phrases)
-        elif any(path.name != LOCK for path in folder.iterdir()):
+        elif contains_files(folder):
             raise DataError(
                 f"{folder}: contains files that {command} did not write; choose another --out"
             )

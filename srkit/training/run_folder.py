@@ -18,7 +18,7 @@ from accelerate import PartialState
 from srkit.assembly.assembly import Assembly
 from srkit.errors import TrainingError
 from srkit.system.files import write_file
-from srkit.system.folders import LOCK
+from srkit.system.folders import LOCK, contains_files
 from srkit.system.locks import locked
 from srkit.weights.runs import ENVIRONMENT, is_run
 
@@ -67,7 +67,7 @@ def open_folder(
     TrainingError
         If the folder contains files, unless a run is resumed.
     """
-    if not resume and folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
+    if not resume and folder.is_dir() and contains_files(folder):
         raise TrainingError(
             f"{folder}: already contains a run; continue it with --resume or choose another --out"
             if is_run(folder)

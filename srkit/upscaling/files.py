@@ -28,6 +28,7 @@ from srkit.upscaling.frames.files import (
     check_memory,
     one_by_one,
     open_large,
+    remove_left,
     upscale_frame,
 )
 from srkit.upscaling.frames.windows import FrameUpscaler
@@ -219,6 +220,7 @@ class FileUpscaler:
         """Read a file unless its output exists; restore it if it is too large to be read."""
         try:
             if _exists(job.target.path, self._overwrite):
+                remove_left(job.target.path)
                 return FileResult(skipped=True)
             report(job.source.path.name, 0, None)
             with open_large(job, self._upscalers) as source:

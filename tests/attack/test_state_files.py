@@ -77,6 +77,16 @@ def test_records_of_shards_are_made_again(
     assert make_shards(photos, folder, formats, per_shard=2) == whole
 
 
+def test_what_is_left_of_complete_shards_is_removed(tmp_path: Path, formats: Formats) -> None:
+    photos, folder = make_photos(tmp_path / "photos", count=2, classes=1), tmp_path / "shards"
+    whole = make_shards(photos, folder, formats)
+    names = {path.name for path in folder.iterdir()}
+    (folder / write.PARTS).mkdir()
+    (folder / ".srkit.lock").touch()
+    assert make_shards(photos, folder, formats) == whole
+    assert {path.name for path in folder.iterdir()} == names
+
+
 def test_long_names(tmp_path: Path) -> None:
     longest = tmp_path / ("é" * 125 + ".fits")
     assert len(os.fsencode(longest.name)) == 255

@@ -9,7 +9,7 @@ import pytest
 from srkit.errors import DataError, OutputError
 from srkit.report.pages import render_page
 from srkit.system.files import atomic, write_file
-from srkit.system.folders import check_replaceable, output_folder
+from srkit.system.folders import check_replaceable, contains_files, output_folder
 
 MADE = {"seed": 1, "inputs": "3fa", "sides": [3, 4]}
 
@@ -69,6 +69,17 @@ def test_what_a_killed_process_was_writing_is_removed(name: str, tmp_path: Path)
     claim(tmp_path)
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {tmp_path / "made.json", tmp_path / name, *own}
+
+
+def test_a_process_that_was_killed_at_its_first_file(tmp_path: Path) -> None:
+    """Its folder is not taken for one of other files."""
+    with atomic(tmp_path / "made.json") as partial:
+        partial.touch()
+    (tmp_path / "made.json").rename(partial)
+    assert not contains_files(tmp_path)
+    claim(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["made.json"]
+    assert contains_files(tmp_path)
 
 
 def test_only_reports_of_srkit_are_replaced(tmp_path: Path) -> None:

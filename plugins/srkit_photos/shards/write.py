@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import blake2b, sha256
@@ -23,6 +23,7 @@ from srkit.errors import DataError, SrkitError
 from srkit.functional import resize_short_side
 from srkit.images import Formats
 from srkit.system import (
+    LOCK,
     atomic,
     check_provenance,
     deferred_signals,
@@ -161,7 +162,11 @@ def _finished(folder: Path, made: dict[str, Any]) -> Index | None:
     if not index.is_file():
         return None
     check_provenance(index, parse_index(index.read_bytes(), str(index)).made, made, **PHRASES)
-    return LocalShards(folder).index  # which checks that all shards are there
+    found = LocalShards(folder).index  # which checks that all shards are there
+    with suppress(OSError):  # a process that was killed after it wrote the index left these
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
+        (folder / LOCK).unlink()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +278,7 @@ def _write_index(
     bad = [each for part in parts for each in part.bad]
     index = Index(shards, classes, sha256(encode_rows(rows)).hexdigest(), made, bad)
     write_index(folder, index, rows)
-    shutil.rmtree(folder / PARTS)
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
     return index
 
 

@@ -17,7 +17,7 @@ from srkit.studies.sweeps.report import print_sweep, write_sweep
 from srkit.studies.sweeps.results import Sweep
 from srkit.studies.sweeps.runs import RunQueue, VariantRun
 from srkit.system.files import write_file
-from srkit.system.folders import LOCK
+from srkit.system.folders import LOCK, contains_files
 from srkit.system.locks import locked
 from srkit.system.processes.children import Job, run_jobs
 from srkit.system.progress import progress_bars
@@ -107,7 +107,7 @@ def _claim(folder: Path) -> None:
     """
     mark = folder / MARK
     if not mark.is_file():
-        if any(path.name != LOCK for path in folder.iterdir()):
+        if contains_files(folder):
             raise OutputError(
                 f"{folder}: contains files that srkit sweep did not write; choose another --out"
             )

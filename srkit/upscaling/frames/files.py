@@ -148,7 +148,7 @@ def upscale_frame(
         If SR cannot be written, as on a full disk; finished strips are kept.
     """
     target = job.target.path
-    partial = target.with_name(f"{PARTIAL}{short_name(target.name)}")
+    partial = _partial_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         busy = OutputError(f"{target}: is being written by another process")
@@ -158,6 +158,18 @@ def upscale_frame(
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
     except SrkitError as error:
         raise type(error)(str(error).replace(str(partial), str(target))) from error
+
+
+def _partial_of(target: Path) -> Path:
+    return target.with_name(f"{PARTIAL}{short_name(target.name)}")
+
+
+def remove_left(target: Path) -> None:
+    """Remove the journal and the lock that a process left after it had completed an output."""
+    partial = _partial_of(target)
+    if not partial.exists():  # otherwise another process is replacing the output
+        for ending in (".json", ".lock"):
+            partial.with_name(f"{partial.name}{ending}").unlink(missing_ok=True)
 
 
 def _upscale(

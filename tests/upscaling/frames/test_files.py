@@ -92,6 +92,21 @@ def test_resumes_an_interrupted_run(
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
 
 
+def test_what_is_left_of_a_completed_output_is_removed(
+    tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats
+) -> None:
+    target = tmp_path / "whole.npy"
+    left = [tmp_path / f".partial.whole.npy{ending}" for ending in (".json", ".lock", "")]
+    for path in left:
+        path.touch()
+    for partial in (True, False):
+        if not partial:
+            left.pop().unlink()
+        assert upscale_file(frame.source, target, upscaler, formats) == []
+        assert [path.exists() for path in left] == [partial] * len(left)
+    assert target.read_bytes() == frame.whole
+
+
 @pytest.mark.parametrize("ending", ["fits", "tif"])
 def test_resumes_in_every_format(
     tmp_path: Path, frame: Frame, upscaler: ImageUpscaler, formats: Formats, ending: str
