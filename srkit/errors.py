@@ -67,6 +67,10 @@ class PluginError(SrkitError):
     """A component is unknown or offered twice, or its plugin cannot be loaded."""
 
 
+class ContractError(AssertionError):
+    """A component violates its contract; the message is a sentence without the component's name."""
+
+
 class DataError(SrkitError):
     """A data set, an image or a label cannot be used; the message names the file."""
 

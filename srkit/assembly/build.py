@@ -37,7 +37,7 @@ from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe, parse_recipe
 from srkit.weights import hub
 from srkit.weights.checkpoints import read_state
-from srkit.weights.files import is_cached
+from srkit.weights.files import is_cached, published_of
 from srkit.weights.runs import checkpoint_of, name_of_run
 from srkit.weights.transfer import starting_head, starting_weights, warm_start
 
@@ -457,7 +457,7 @@ def _awaited_weights(assembly: Assembly) -> dict[str, list[str]]:
     named = {f"evaluation.models.{name}": given for name, given in recipe.evaluation.models.items()}
     if recipe.start is not None:
         named["start.weights"] = recipe.start.weights
-    published = {} if generator is None else generator.published
+    published = published_of(generator)
     awaited = {
         path: [published[given].url]
         for path, given in named.items()

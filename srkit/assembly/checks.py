@@ -20,6 +20,7 @@ from srkit.recipe.parts import LossSpec, MetricSpec
 from srkit.recipe.recipe import Recipe
 from srkit.weights import hub
 from srkit.weights.checkpoints import read_state
+from srkit.weights.files import published_of
 from srkit.weights.runs import checkpoint_of
 
 
@@ -159,7 +160,7 @@ def check_fit(assembly: Assembly) -> list[str]:
     ]
     problems += _check_crop(assembly) + _check_lengths(assembly)
     if assembly.generator is not None and recipe.generator is not None and recipe.start is not None:
-        given, published = recipe.start.weights, assembly.generator.published
+        given, published = recipe.start.weights, published_of(assembly.generator)
         awaited = any(references(given))
         exists = Path(given).exists() or hub.is_on_hub(given)
         if not awaited and not exists and given not in published:

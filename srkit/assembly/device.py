@@ -61,7 +61,7 @@ def memory_format(assembly: Assembly, device: torch.device) -> torch.memory_form
     trained.
     """
     leading: Any = assembly.generator or next(iter(assembly.teachers.values()), None)
-    faster = leading is not None and leading.channels_last
+    faster = getattr(leading, "channels_last", False)
     if "train" in assembly.data:
         faster = faster and trains_in_channels_last(
             device, precision_on(assembly.recipe, device)[0]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from srkit.components.registry import KINDS, Registry
+from srkit.components.registry import OWN, OWNERS, Component, Registry, owner_of
+from srkit.errors import ContractError, PluginError, SrkitError
 
 #: Environment variable; any value shows tracebacks.
 TRACEBACK = "SRKIT_TRACEBACK"
@@ -19,28 +22,58 @@ def wants_traceback() -> bool:
 
 def describe(error: Exception) -> str:
     """Return the error, the last line of srkit or a plugin that led to it, and its distribution."""
-    distributions = _distributions()
-    place, culprit = "", "srkit"
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        # Not by the path: the folder of a cloned repository can have any name.
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package in distributions:
-            place = f" at {package}, {Path(frame.f_code.co_filename).name}:{line}"
-            culprit = distributions[package]
-    reason = " ".join(str(error).split()) or "no reason given"
+    if len(OWNERS) == 1:  # as in a process that was not forked
+        Registry.discover()
+    what, culprit = _located(error)
     return (
-        f"{type(error).__name__}{place}: {reason}. This is a bug in {culprit}; please report it. "
-        f"{TRACEBACK}=1 shows the traceback. Results saved so far are kept"
+        f"{what}. This is a bug in {culprit}; please report it. {TRACEBACK}=1 shows the traceback. "
+        "Results saved so far are kept"
     )
 
 
-def _distributions() -> dict[str, str]:
-    """Return the distribution of each package of srkit and of the plugins."""
-    registry = Registry.discover()
-    found = {"srkit": "srkit"}
-    for kind in KINDS:
-        for component in registry.components(kind):
-            reference = component.reference
-            module = reference if isinstance(reference, str) else reference.__module__
-            found[module.partition(":")[0].partition(".")[0]] = component.distribution
-    return found
+def _located(error: Exception) -> tuple[str, str]:
+    """Return an error with the last line of srkit or a plugin, and the distribution of the line."""
+    place, culprit = "", OWN
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        # Not by the path: the folder of a cloned repository can have any name.
+        module = str(frame.f_globals.get("__name__", ""))
+        owner = owner_of(module)
+        if owner is not None:
+            file = Path(frame.f_code.co_filename).name
+            place, culprit = f" at {module.partition('.')[0]}, {file}:{line}", owner
+    reason = " ".join(str(error).split()) or "no reason given"
+    return f"{type(error).__name__}{place}: {reason}", culprit
+
+
+@contextmanager
+def blaming(component: Component | None) -> Iterator[None]:
+    """Attribute what goes wrong in a component to its distribution.
+
+    Errors that users cause or that callers explain pass unchanged: bad values and files, and
+    torch's RuntimeError, which can mean that memory ran out.
+
+    Parameters
+    ----------
+    component
+        The component; None if its origin is unknown.
+
+    Raises
+    ------
+    PluginError
+        If the component violates its contract, or raises an error that its author did not expect.
+    """
+    try:
+        yield
+    except ContractError as error:
+        if component is None:
+            raise
+        raise PluginError(f"{component.title} of {component.source}: {error}") from error
+    except (SrkitError, ValueError, OSError, MemoryError, RuntimeError):
+        raise
+    except Exception as error:
+        if component is None or wants_traceback():
+            raise
+        raise PluginError(
+            f"{component.title} of {component.source} failed: {_located(error)[0]}; please report "
+            f"it to its authors. {TRACEBACK}=1 shows the traceback"
+        ) from error

@@ -45,6 +45,10 @@ def show(registry: Registry, kind: str | None, name: str | None, console: Consol
         table = _table("plugin", "cannot be used because", "from")
         _add_rows(table, ((f.plugin, f.reason, f.source) for f in registry.failures))
         console.print(table)
+    if registry.remarks:
+        table = _table("plugin", "remark", "from")
+        _add_rows(table, ((f.plugin, f.reason, f.source) for f in registry.remarks))
+        console.print(table)
     if any(failure.details for failure in registry.failures):
         console.print("`srkit plugins --json` has the tracebacks.", highlight=False)
 
@@ -57,8 +61,8 @@ def as_json(
     Returns
     -------
     dict or list
-        Without `kind`, ``{"components": [...], "failures": [...]}``; with `kind`, the list of its
-        components; with `kind` and `name`, that component.
+        Without `kind`, ``{"components": [...], "failures": [...], "remarks": [...]}``; with `kind`,
+        the list of its components; with `kind` and `name`, that component.
 
     Raises
     ------
@@ -73,6 +77,7 @@ def as_json(
     return {
         "components": [_entry(c) for each in KINDS for c in registry.components(each)],
         "failures": [asdict(failure) for failure in registry.failures],
+        "remarks": [asdict(remark) for remark in registry.remarks],
     }
 
 

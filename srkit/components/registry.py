@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
+import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module, metadata
 from importlib.metadata import Distribution, EntryPoint
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pluggy
@@ -19,12 +24,17 @@ import pluggy
 from srkit import hookspecs
 from srkit.errors import PluginError, nearest
 
-KINDS = tuple(name.removeprefix("srkit_") for name in vars(hookspecs) if name.startswith("srkit_"))
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("srkit_"))
+KINDS = tuple(name.removeprefix("srkit_") for name in HOOKS)
 GROUP = "srkit"
 #: The statement in a plugin of the interface versions that it supports.
 API = "SRKIT_API"
 #: Groups of the command line to which plugins can add commands.
 COMMAND_GROUPS = ("data", "hub", "models", "plugin", "recipe")
+#: The distribution whose components keep their names.
+OWN = "srkit"
+#: The distribution and version of each package, or module, that a registered plugin comes from.
+OWNERS = {OWN: OWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,9 @@ class Component:
             return self.reference
         module, _, attribute = self.reference.partition(":")
         try:
-            factory = getattr(import_module(module), attribute)
-        except Exception as error:
+            with redirect_stdout(sys.stderr):  # standard output is for results
+                factory = getattr(import_module(module), attribute)
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.title} of {self.source} cannot be imported from '{self.reference}': "
                 f"{type(error).__name__}: {error}"
@@ -88,7 +99,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A plugin, or one of its components, that cannot be used.
+    """A plugin, or one of its components, that cannot be used, or a remark on a plugin.
 
     Parameters
     ----------
@@ -126,6 +137,7 @@ class Registry:
         self._components: dict[tuple[str, str], list[Component]] = {}
         self._origins: dict[str, str] = {}
         self.failures: list[Failure] = []
+        self.remarks: list[Failure] = []
 
     @classmethod
     def discover(cls, dists: Iterable[Distribution] | None = None) -> Registry:
@@ -142,8 +154,9 @@ class Registry:
         searched = metadata.distributions() if dists is None else dists
         for point, name, version in _entry_points(searched):
             try:
-                plugin = point.load()
-            except Exception as error:
+                with registry._watched(point.name, name, version):
+                    plugin = point.load()
+            except (Exception, SystemExit) as error:
                 # Another version of the interface explains the error best.
                 problem = _api_problem(_stated_api(point.module), name, version)
                 reason = f"import of '{point.value}' failed: {type(error).__name__}: {error}"
@@ -174,6 +187,10 @@ class Registry:
         if problem:
             return self._fail(name, distribution, version, problem)
         self._origins[name] = distribution
+        for forgotten in _unmarked_hooks(plugin):
+            reason = f"function '{forgotten}' lacks the decorator @hookimpl, so it is not called"
+            hint = "" if forgotten in HOOKS else f"; {nearest(forgotten, HOOKS)}"
+            self._fail(name, distribution, version, reason + hint)
         try:
             self._manager.register(plugin, name)
             self._check_hooks(plugin)
@@ -186,31 +203,53 @@ class Registry:
                 continue  # an `optionalhook` of another version of the interface
             implementation = next(i for i in caller.get_hookimpls() if i.plugin is plugin)
             try:
-                offered = _checked(implementation.function(), caller.name)
-            except Exception as error:
+                with self._watched(name, distribution, version):
+                    offered = _checked(implementation.function(), caller.name)
+            except (Exception, SystemExit) as error:
                 reason = f"{caller.name} failed: {type(error).__name__}: {error}"
                 self._fail(name, distribution, version, reason, traceback.format_exc())
                 continue
             for key, reference in offered.items():
+                owned = plugin if isinstance(plugin, ModuleType) else reference
+                _record_owner(owned, f"{distribution} {version}".strip())
                 self._add(name, Component(kind, key, reference, distribution, version))
         return None
 
+    @contextmanager
+    def _watched(self, plugin: str, distribution: str, version: str) -> Iterator[None]:
+        """Record what a plugin prints and of what it warns; nothing reaches standard output."""
+        printed = StringIO()
+        with warnings.catch_warnings(record=True) as caught, redirect_stdout(printed):
+            warnings.resetwarnings()
+            for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):
+                warnings.simplefilter("ignore", category)  # as Python does by default
+            yield
+        lines = [f"prints '{line}'" for line in printed.getvalue().splitlines()[:1]]
+        lines += [f"{each.category.__name__}: {each.message}" for each in caught]
+        self.remarks += [
+            Failure(plugin, distribution, version, f"when it is loaded: {line}") for line in lines
+        ]
+
     def _check_hooks(self, plugin: Any) -> None:
         """Refuse a misspelt hook; pluggy's own check would blame it on later plugins, too."""
-        known = [f"srkit_{kind}" for kind in KINDS]
         for caller in self._manager.get_hookcallers(plugin) or ():
             own = [each for each in caller.get_hookimpls() if each.plugin is plugin]
-            if caller.name not in known and not all(each.optionalhook for each in own):
-                raise PluginError(f"unknown hook '{caller.name}'; {nearest(caller.name, known)}")
+            if caller.name not in HOOKS and not all(each.optionalhook for each in own):
+                raise PluginError(f"unknown hook '{caller.name}'; {nearest(caller.name, HOOKS)}")
 
     def _add(self, plugin: str, component: Component) -> None:
         rivals = self._components.setdefault((component.kind, component.name), [])
         if rivals:
-            reason = (
-                f"{component.title} is also offered by {rivals[0].distribution}; recipes that "
-                "name it are refused until one of the two is uninstalled or renamed"
-            )
-            self._fail(plugin, component.distribution, component.version, reason)
+            own, other = component.distribution, rivals[0].distribution
+            reached = f"'{own}/{component.name}'"
+            if other == OWN:
+                reason = f"{component.title} is srkit's own; this one is reached as {reached}"
+            else:
+                reason = (
+                    f"{component.title} is also offered by {other}; they are reached as "
+                    f"'{other}/{component.name}' and {reached}"
+                )
+            self._fail(plugin, own, component.version, reason)
         rivals.append(component)
 
     def _fail(
@@ -219,10 +258,10 @@ class Registry:
         self.failures.append(Failure(plugin, distribution, version, reason, details))
 
     def names(self, kind: str) -> list[str]:
-        """List the names of a kind, sorted, except those that are offered twice."""
+        """List the names of a kind, sorted; of those offered twice, as ``distribution/name``."""
         self._check_kind(kind)
-        found = self._components.items()
-        return sorted(name for (k, name), rivals in found if k == kind and len(rivals) == 1)
+        groups = [rivals for (k, _), rivals in self._components.items() if k == kind]
+        return sorted(each.name for rivals in groups for each in _named(rivals))
 
     def components(self, kind: str) -> list[Component]:
         """List the components of a kind, sorted by name."""
@@ -234,19 +273,23 @@ class Registry:
         Raises
         ------
         PluginError
-            If it is unknown, or offered by two distributions. If plugins failed, to which an
-            unknown component may belong, the message gives their reasons; otherwise the known
-            names.
+            If it is unknown, or offered by two distributions, none of which is srkit. If plugins
+            failed, to which an unknown component may belong, the message gives their reasons;
+            otherwise the known names.
         """
         self._check_kind(kind)
-        rivals = self._components.get((kind, name), [])
-        if len(rivals) == 1:
-            return rivals[0]
-        if rivals:
-            owners = " and ".join(component.distribution for component in rivals)
-            raise PluginError(
-                f"{rivals[0].title} is offered by {owners}; uninstall or rename one of them"
-            )
+        distribution, _, own_name = name.partition("/")
+        plain = self._components.get((kind, name), [])
+        for component in [*_named(plain), *_named(self._components.get((kind, own_name), []))]:
+            if component.name == name or (component.distribution, component.name) == (
+                distribution,
+                own_name,
+            ):
+                return component
+        if plain:
+            owners = " and ".join(component.distribution for component in plain)
+            names = " or ".join(f"'{component.name}'" for component in _named(plain))
+            raise PluginError(f"{plain[0].title} is offered by {owners}; write {names}")
         unknown = f"unknown {singular(kind)} '{name}'"
         causes = "; ".join(
             f"plugin '{failure.plugin}' of {failure.distribution} could not be used "
@@ -262,6 +305,50 @@ class Registry:
     def _check_kind(kind: str) -> None:
         if kind not in KINDS:
             raise PluginError(f"unknown kind of component '{kind}'; {nearest(kind, KINDS)}")
+
+
+def _named(rivals: Sequence[Component]) -> list[Component]:
+    """Return components of one name with the names by which they are reached.
+
+    srkit's own keeps the name, as does the only one; others get that of their distribution before.
+    """
+    own = [each for each in rivals if each.distribution == OWN]
+    keeper = own[0] if own else rivals[0] if len(rivals) == 1 else None
+    return [
+        each if each is keeper else replace(each, name=f"{each.distribution}/{each.name}")
+        for each in rivals
+    ]
+
+
+def _record_owner(owned: Any, source: str) -> None:
+    """Remember the distribution of a plugin's package, or of the module of a factory."""
+    if isinstance(owned, ModuleType):
+        module = owned.__name__.partition(".")[0]
+    elif isinstance(owned, str):
+        module = owned.partition(":")[0]
+    else:
+        module = owned.__module__
+    OWNERS[module] = OWN if source.partition(" ")[0] == OWN else source
+
+
+def owner_of(module: str) -> str | None:
+    """Return the distribution of a module, with its version; None if no plugin has it."""
+    while module not in OWNERS:
+        module, dot, _ = module.rpartition(".")
+        if not dot:
+            return None
+    return OWNERS[module]
+
+
+def _unmarked_hooks(plugin: Any) -> list[str]:
+    """List the functions of a plugin that have the name of a hook, or nearly, without its mark."""
+    return [
+        name
+        for name, value in getattr(plugin, "__dict__", {}).items()
+        if isinstance(value, FunctionType)
+        and not hasattr(value, "srkit_impl")
+        and get_close_matches(name, HOOKS, n=1, cutoff=0.85)
+    ]
 
 
 def singular(kind: str) -> str:
@@ -305,7 +392,7 @@ def _entry_points(dists: Iterable[Distribution]) -> list[tuple[EntryPoint, str, 
             # A distribution can be on sys.path twice; the first is the one that is imported.
             found.setdefault(key, (point, dist.name, dist.version))
     # First-party plugins first, so that a clash is blamed on the newcomer.
-    return sorted(found.values(), key=lambda row: (row[1] != "srkit", row[1], row[0].name))
+    return sorted(found.values(), key=lambda row: (row[1] != OWN, row[1], row[0].name))
 
 
 def _checked(offered: Any, hook: str) -> Mapping[str, Callable[..., Any] | str]:

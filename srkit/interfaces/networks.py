@@ -39,9 +39,13 @@ class Answer:
 class Generator(Protocol):
     """A super-resolution network: a :class:`torch.nn.Module` from LR to SR.
 
-    Third-party weight files are opened by the generator that has a class attribute
-    ``reads_foreign_weights`` that is true. Its factory takes the file as `weights`, and None as
-    `scale` and `channels`.
+    It can have these members, too:
+
+    - ``channels_last``: whether it runs faster in the channels-last memory format;
+    - ``published``, of the class: weights that can be downloaded by name, see :class:`Published`;
+    - ``adapt(tensors)``: returns the tensors of a third-party checkpoint under its own keys;
+    - ``reads_foreign_weights``, of the class: whether it opens third-party weight files. Its
+      factory then takes the file as `weights`, and None as `scale` and `channels`.
 
     Attributes
     ----------
@@ -49,16 +53,10 @@ class Generator(Protocol):
         Side of the SR image over the side of the LR image.
     channels
         Number of channels of the images.
-    channels_last
-        Whether the network runs faster in the channels-last memory format.
-    published
-        Weights that can be downloaded by name, see :class:`Published`.
     """
 
     scale: int
     channels: int
-    channels_last: bool
-    published: Mapping[str, Published]
 
     def __call__(self, lr: Tensor, /) -> Tensor:
         """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
@@ -69,10 +67,6 @@ class Generator(Protocol):
 
         Recipes freeze them by name, and may recompute each block in the backward pass.
         """
-        ...
-
-    def adapt(self, tensors: Mapping[str, Tensor], /) -> dict[str, Tensor]:
-        """Rename the tensors of a published checkpoint to this network's own keys."""
         ...
 
 
@@ -110,7 +104,7 @@ class Published:
         Sections of the recipe that belong to the weights: ``stretch`` and ``constraint``.
     default_for
         Images for which they are the default model: ``pictures`` of 8 or 16 bits or three colours,
-        or ``frames`` with other values.
+        or ``frames`` with other values. Those of a plugin are used only where srkit has none.
     """
 
     url: str

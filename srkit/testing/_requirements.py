@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-
-def require(condition: bool, sentence: str) -> None:
-    """Assert a condition, even if Python runs with -O."""
-    if not condition:
-        raise AssertionError(sentence)
-
-
-def members_of(protocol: type) -> list[str]:
-    """List the attributes and methods that an interface names."""
-    methods = [name for name in vars(protocol) if not name.startswith("_")]
-    return list(dict.fromkeys([*vars(protocol).get("__annotations__", {}), *methods]))
-
-
-def require_attributes(component: object, protocol: type) -> None:
-    """Require all members of a protocol."""
-    for name in members_of(protocol):
-        require(
-            hasattr(component, name),
-            f"{type(component).__name__} lacks '{name}', see srkit.interfaces.{protocol.__name__}",
-        )
-
-
-def require_shape(tensor: Tensor, shape: Sequence[int], what: str) -> None:
-    """Require a shape."""
-    require(
-        tuple(tensor.shape) == tuple(shape),
-        f"{what} must have the shape {tuple(shape)}, got {tuple(tensor.shape)}",
-    )
+from srkit.interfaces._contract import require
 
 
 def require_finite(tensor: Tensor, what: str) -> None:

@@ -10,9 +10,7 @@ from srkit.components.commands import make_command
 from srkit.components.options import options, options_model, supplied_to, validate
 from srkit.components.problems import explain
 from srkit.components.registry import Component
-from srkit.testing._requirements import (
-    require,
-)
+from srkit.interfaces._contract import require
 
 
 def check_component(component: Component, /, **given: Any) -> None:

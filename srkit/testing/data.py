@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 import string
 from dataclasses import replace
@@ -19,15 +18,14 @@ from srkit.interfaces import (
     Sample,
     Stretch,
 )
-from srkit.testing._requirements import (
-    noise,
+from srkit.interfaces._contract import (
     require,
-    require_attributes,
-    require_close,
-    require_finite,
-    require_gradient,
+    require_component,
+    require_lr,
+    require_sample,
     require_shape,
 )
+from srkit.testing._requirements import noise, require_close, require_finite, require_gradient
 
 
 def check_dataset(dataset: Dataset) -> None:
@@ -39,7 +37,7 @@ def check_dataset(dataset: Dataset) -> None:
         If it is empty, returns different samples for an index, has no end, cannot be pickled (for
         worker processes), or a sample violates :class:`srkit.interfaces.Sample`.
     """
-    require_attributes(dataset, interfaces.Dataset)
+    require_component(dataset, "datasets")
     length = len(dataset)
     require(length > 0, "a data set must contain at least one sample; otherwise raise DataError")
     copied = pickle.loads(pickle.dumps(dataset))
@@ -77,16 +75,10 @@ def _check_window(dataset: interfaces.WindowedDataset, whole: Sample) -> None:
 
 
 def _check_sample(sample: Sample, dataset: Dataset) -> None:
+    require_sample(sample, dataset.channels)
     images = {"hr": sample.hr} if sample.lr is None else {"hr": sample.hr, "lr": sample.lr}
     for name, image in images.items():
-        what = f"{sample.name}: {name}"
-        require(image.dtype == torch.float32, f"{what} must be float32, got {image.dtype}")
-        shape = tuple(image.shape)
-        require(
-            image.ndim == 3 and shape[0] == dataset.channels,
-            f"{what} must have the shape ({dataset.channels}, H, W), got {shape}",
-        )
-        require_finite(image, what)
+        require_finite(image, f"{sample.name}: {name}")
     _check_truth(sample)
     low, high = sample.data_range
     require(low < high, f"{sample.name}: the data range {low} to {high} is empty")
@@ -123,17 +115,14 @@ def check_degradation(degradation: Degradation, channels: int = 3) -> None:
         If the size is not ``ceil(factor * side)``, a value is not finite, the given images are
         changed, or LR depends on anything but its own HR image and seed.
     """
-    require_attributes(degradation, interfaces.Degradation)
+    require_component(degradation, "degradations")
     hr = noise(2, channels, 45, 51)
     # Seeds are drawn from the whole range of non-negative int64.
     seeds = [7, 2**63 - 1]
     given = hr.clone()
     lr = degradation(hr, seeds)
     require(torch.equal(hr, given), "a degradation must not change the given images")
-    # The small amount keeps 0.07 * 100 = 7.000000000000001 from counting as 8.
-    size = tuple(math.ceil(degradation.factor * side - 1e-6) for side in (45, 51))
-    require_shape(lr, (2, channels, *size), f"LR at the factor {degradation.factor:g}")
-    require(lr.dtype == hr.dtype, f"LR must have the type {hr.dtype}, got {lr.dtype}")
+    require_lr(lr, hr, degradation.factor)
     require_finite(lr, "LR")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -156,7 +145,7 @@ def check_stretch(stretch: Stretch, channels: int = 3) -> None:
         the given images are changed, an image depends on others, or a unitless stretch depends on
         the unit.
     """
-    require_attributes(stretch, interfaces.Stretch)
+    require_component(stretch, "stretches")
     flux = noise(2, channels, 9, 11) - 0.5
     flux[1] *= 1000
     given = flux.clone()
@@ -197,7 +186,7 @@ def check_constraint(constraint: Constraint, channels: int = 3) -> None:
         If the shape changes, a value is not finite, SR or the batch is changed in place, there is
         no gradient, or an image depends on others.
     """
-    require_attributes(constraint, interfaces.Constraint)
+    require_component(constraint, "constraints")
     lr, hr = noise(2, channels, 16, 18), noise(2, channels, 32, 36, seed=1)
     batch = Batch(["a", "b"], hr, [3, 4], lr=lr, pixel_scale=1.0)
     sr = noise(2, channels, 32, 36, seed=2).requires_grad_()

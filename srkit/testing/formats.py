@@ -11,13 +11,8 @@ from torch import Tensor
 from srkit import interfaces
 from srkit.errors import DataError
 from srkit.interfaces import Image, ImageFormat, LossyFormat, ReadOnlyFormat, WindowedFormat
-from srkit.testing._requirements import (
-    members_of,
-    require,
-    require_attributes,
-    require_shape,
-    smooth,
-)
+from srkit.interfaces._contract import members_of, require, require_attributes, require_shape
+from srkit.testing._requirements import smooth
 
 #: Optional protocols of a format.
 OPTIONAL = (

@@ -24,15 +24,14 @@ from srkit.interfaces import (
 )
 from srkit.interfaces.view import View
 from srkit.testing._answers import CLASSES, perfect_answer, to_answer, true_boxes
-from srkit.testing._requirements import (
-    noise,
+from srkit.interfaces._contract import (
     require,
-    require_attributes,
-    require_close,
-    require_finite,
-    require_gradient,
+    require_component,
+    require_loss,
     require_shape,
+    require_values,
 )
+from srkit.testing._requirements import noise, require_close, require_finite, require_gradient
 
 
 def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) -> None:
@@ -65,7 +64,7 @@ def _check_slope(loss: Loss, task: Task | None, batch: Batch) -> None:
     inputs, evaluate = _as_function(loss, task, batch)
     start = inputs.clone().requires_grad_()
     value = evaluate(start)
-    require_shape(value, (), "a loss")
+    require_loss(value)
     require_finite(value, "the loss")
     require(value.requires_grad, "a loss must be differentiable with respect to SR")
     (slope,) = torch.autograd.grad(value, start)
@@ -123,9 +122,7 @@ def check_metric(
         protocol, prefers a degraded image to a perfect one (a signed metric is better closer to
         0), or returns a map that is not in [0, 1] or not of the size of the image.
     """
-    require_attributes(metric, interfaces.Metric)
-    require(isinstance(metric.higher_is_better, bool), "higher_is_better must be a bool")
-    require(bool(metric.protocol.strip()), "protocol must say how the metric is measured")
+    require_component(metric, "metrics")
     batch = _batch(channels, size, hr)
     for task in _tasks(metric):
         _check_values(metric, task, batch)
@@ -143,7 +140,6 @@ def _check_values(
     inputs, evaluate = _as_function(metric, task, batch)
     values = evaluate(inputs)
     require_shape(values, (len(batch),), "the values of a metric")
-    require(values.is_floating_point(), f"a metric must return floats, got {values.dtype}")
     best = evaluate(_perfect(metric, task, batch))
     require(
         not bool(best.isnan().any() or values.isnan().any()),
@@ -197,6 +193,8 @@ def _as_function(
 
     def evaluate(flat: Tensor) -> Tensor:
         found = measure(to_answer(flat, task, measure.stages, batch), target, batch)
+        if hasattr(measure, "protocol"):
+            require_values(found, measure, len(batch))
         return _pooled(measure, found) if isinstance(measure, PooledMetric) else found
 
     return -perfect + noise(len(batch), 1, seed=1), evaluate
@@ -204,7 +202,6 @@ def _as_function(
 
 def _pooled(metric: PooledMetric, parts: Sequence[Any]) -> Tensor:
     """Return the values of the images, after checking that of all images together."""
-    require(len(parts) == 2, f"a pooled metric must return data for each of 2 images: {len(parts)}")
     values, whole = metric.pool(pickle.loads(pickle.dumps(parts)))
     require(isinstance(whole, float), f"the value of all images must be a float: {whole!r}")
     return torch.tensor(values)

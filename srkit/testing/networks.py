@@ -25,17 +25,17 @@ from srkit.interfaces import (
     Task,
     Teacher,
 )
-from srkit.testing._requirements import (
-    noise,
+from srkit.interfaces._contract import (
     require,
-    require_attributes,
-    require_close,
-    require_finite,
-    require_gradient,
+    require_answer,
+    require_component,
+    require_logits,
     require_shape,
+    require_sr,
 )
+from srkit.testing._requirements import noise, require_close, require_finite, require_gradient
 from srkit.training.recomputation import recompute_activations
-from srkit.weights.files import fetch
+from srkit.weights.files import fetch, published_of
 
 
 def check_generator(generator: Generator) -> None:
@@ -50,7 +50,7 @@ def check_generator(generator: Generator) -> None:
         in evaluation mode, images of a batch affect each other, the output is not
         deterministic, or bf16 autocast fails.
     """
-    require_attributes(generator, interfaces.Generator)
+    require_component(generator, "generators")
     network = _copied(generator)
     lr = noise(2, generator.channels, 13, 17)
     scales = generator.scales if isinstance(generator, MultiScale) else (generator.scale,)
@@ -59,7 +59,7 @@ def check_generator(generator: Generator) -> None:
     for scale, shape in shapes.items():
         set_scale(network, scale)
         sr = network(lr)
-        require_shape(sr, shape, f"SR at scale {scale}")
+        require_sr(sr, lr, scale)
         require(sr.dtype == lr.dtype, f"SR must have the type {lr.dtype}, got {sr.dtype}")
         outputs.append(sr.flatten())
     _check_gradients(network, torch.cat(outputs))
@@ -69,8 +69,8 @@ def check_generator(generator: Generator) -> None:
         _check_recomputation(network, lr)
         _check_evaluation(network, lr)
         _check_autocast(network, lr, shape)
-    _check_weights(network, _copied(generator), network.adapt)
-    for name, weights in generator.published.items():
+    _check_weights(network, _copied(generator), getattr(network, "adapt", dict))
+    for name, weights in published_of(generator).items():
         _check_published(name, weights)
 
 
@@ -145,14 +145,11 @@ def check_discriminator(
         If it does not return finite logits for every image, the images or a parameter have no
         gradient, or the weights change in a safetensors file.
     """
-    require_attributes(discriminator, interfaces.Discriminator)
+    require_component(discriminator, "discriminators")
     network = _copied(discriminator)
     images = noise(2, channels, *size).requires_grad_()
     logits = network(images)
-    require(
-        logits.ndim > 0 and len(logits) == 2,
-        f"logits of 2 images must have a shape that starts with 2, got {tuple(logits.shape)}",
-    )
+    require_logits(logits, 2)
     _check_gradients(network, logits)
     require_gradient(images.grad, "the images")
     _check_evaluation(network, images.detach())
@@ -178,12 +175,12 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
         the images have no gradient, outputs in evaluation mode are not deterministic, or a
         detector finds no boxes.
     """
-    require_attributes(teacher, interfaces.Teacher)
+    require_component(teacher, "teachers")
     network = _copied(teacher).eval()
     images = noise(2, 3, *size).requires_grad_()
     stages = tuple(teacher.stages)
     passes, answer = _count_passes(network, images, stages)
-    _check_answer(answer, teacher, size)
+    _check_answer(answer, teacher, images, stages)
     require(
         passes == _count_passes(network, images, ())[0],
         "features and logits must result from a single pass through the network",
@@ -192,7 +189,7 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     require_gradient(images.grad, "the images")
     _check_evaluation(lambda given: network(given, ()).logits, images.detach())
     with torch.autocast("cpu", torch.bfloat16):
-        _check_answer(network(images.detach(), stages), teacher, size)
+        _check_answer(network(images.detach(), stages), teacher, images, stages)
     try:
         network(images, ("no such stage",))
     except ValueError:
@@ -200,26 +197,12 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     raise AssertionError("an unknown stage must raise ValueError that lists the known stages")
 
 
-def _check_answer(answer: Answer, teacher: Teacher, size: tuple[int, int]) -> None:
-    task, stages = task_of(teacher), teacher.stages
-    shapes: dict[Task, tuple[int, ...]] = {
-        "classification": (2, teacher.classes),
-        "segmentation": (2, teacher.classes, *size),
-        "detection": (2, *answer.logits.shape[1:2], *answer.logits.shape[2:3]),
-        "embedding": (2, *answer.logits.shape[1:2]),
-    }
-    require_shape(answer.logits, shapes[task], f"logits of {task}")
-    require(answer.logits.dtype == torch.float32, f"logits must be float32: {answer.logits.dtype}")
+def _check_answer(
+    answer: Answer, teacher: Teacher, images: Tensor, stages: Sequence[str]
+) -> None:
+    require_answer(answer, teacher, images, stages)
     require_finite(answer.logits, "the logits")
-    found = sorted(answer.features)
-    require(found == sorted(stages), f"features of {sorted(stages)} were requested, got {found}")
-    for stage, features in answer.features.items():
-        shape = tuple(features.shape)
-        require(
-            len(shape) in ((3, 4) if task == "detection" else (4,)) and shape[0] == 2,
-            f"features of '{stage}' must have the shape (2, C, H, W), got {shape}",
-        )
-    if task == "detection":
+    if task_of(teacher) == "detection":
         given = [] if answer.find is None else answer.find()
         require(len(given) == 2, "a detector must return boxes for each of 2 images")
         for boxes in given:

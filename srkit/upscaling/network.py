@@ -76,7 +76,7 @@ class NetworkRunner:
             keep_freed_memory()
         if model.head is not None:
             model.head.to(self.device)
-        channels_last = model.generator.channels_last
+        channels_last = getattr(model.generator, "channels_last", False)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._torch_network = model.generator.to(self.device).to(memory_format=self._layout)
         self._network: nn.Module = self._torch_network

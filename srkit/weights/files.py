@@ -179,6 +179,12 @@ def fetch(name: str, published: Published) -> Path:
         raise WeightsError(f"weights '{name}': {error}; or name a local file instead") from error
 
 
+def published_of(generator: object) -> Mapping[str, Published]:
+    """Return the published weights of a generator, or of its factory, by name; it may have none."""
+    published: Mapping[str, Published] = getattr(generator, "published", {})
+    return published
+
+
 def is_cached(published: Published) -> bool:
     """Return whether published weights need no download."""
     return published.url.startswith("package:") or _cached(published).is_file()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from srkit.errors import WeightsError, nearest
 from srkit.interfaces import Generator
 from srkit.weights.checkpoints import Tensors, load, read_state
-from srkit.weights.files import fetch, read_tensors, unwrapped
+from srkit.weights.files import fetch, published_of, read_tensors, unwrapped
 from srkit.weights.hub import local
 from srkit.weights.runs import checkpoint_of
 
@@ -38,12 +38,13 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
     """
     path = _file_of(given)
     if not path.is_file():
-        if given not in generator.published:
+        published = published_of(generator)
+        if given not in published:
             raise WeightsError(
                 f"'{given}' is not a file, a run folder or the name of published weights; "
-                f"{nearest(given, generator.published)}"
+                f"{nearest(given, published)}"
             )
-        path = fetch(given, generator.published[given])
+        path = fetch(given, published[given])
     if read_state(path) is None:
         return _adapted(path, generator)
     groups = load(path).groups
@@ -55,10 +56,11 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
 def _adapted(path: Path, generator: Any) -> dict[str, Tensor]:
     """Read a third-party file with the keys of a generator: the part of it that fits best."""
     own: Tensors = generator.state_dict()
+    adapt = getattr(generator, "adapt", dict)
     found, errors = [], []
     for tensors in unwrapped(read_tensors(path)):
         try:
-            found.append(generator.adapt(tensors))
+            found.append(adapt(tensors))
         except WeightsError as error:
             errors.append(error)
     if not found:

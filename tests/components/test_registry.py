@@ -140,18 +140,74 @@ def test_two_distributions_that_offer_the_same_component(tmp_path: Path, install
     install("second", LOSS % "mine")
     install("third", LOSS % "other")
     registry = discover(tmp_path)
-    assert registry.names("losses") == ["other"]
+    assert registry.names("losses") == ["first/mine", "other", "second/mine"]
     (failure,) = registry.failures
     assert failure.distribution == "second"
     assert failure.reason == (
-        "loss 'mine' is also offered by first; recipes that name it are refused until one of the "
-        "two is uninstalled or renamed"
+        "loss 'mine' is also offered by first; they are reached as 'first/mine' and 'second/mine'"
     )
     assert registry.get("losses", "other").distribution == "third"
+    assert registry.get("losses", "third/other").name == "other"
+    assert registry.get("losses", "second/mine").distribution == "second"
     with pytest.raises(PluginError) as caught:
         registry.get("losses", "mine")
     assert str(caught.value) == (
-        "loss 'mine' is offered by first and second; uninstall or rename one of them"
+        "loss 'mine' is offered by first and second; write 'first/mine' or 'second/mine'"
+    )
+
+
+@pytest.mark.parametrize("order", [("srkit", "other"), ("other", "srkit")])
+def test_the_built_in_component_keeps_its_name(order: tuple[str, str]) -> None:
+    registry = Registry()
+    for distribution in order:
+        registry.register(plugin(losses={"l1": dict}), distribution, distribution=distribution)
+    assert registry.names("losses") == ["l1", "other/l1"]
+    assert registry.get("losses", "l1").distribution == "srkit"
+    found = registry.get("losses", "other/l1")
+    assert (found.distribution, found.title) == ("other", "loss 'other/l1'")
+    (failure,) = registry.failures
+    assert "'other/l1'" in failure.reason
+    assert registry.components("losses") == [registry.get("losses", "l1"), found]
+
+
+def test_what_a_plugin_prints_and_warns_of_is_listed(
+    tmp_path: Path, install: Install, capfd: pytest.CaptureFixture[str]
+) -> None:
+    install("loud", LOSS % "mine" + "import warnings\nprint('hello')\nwarnings.warn('old')\n")
+    registry = discover(tmp_path)
+    assert registry.failures == []
+    assert [remark.reason for remark in registry.remarks] == [
+        "when it is loaded: prints 'hello'",
+        "when it is loaded: UserWarning: old",
+    ]
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("place", ["module", "hook"])
+def test_a_plugin_that_exits(tmp_path: Path, install: Install, place: str) -> None:
+    source = LOSS % "mine"
+    exits = "raise SystemExit('no GPU')"
+    source = f"{exits}\n" if place == "module" else source.replace("return", f"{exits}\n    return")
+    install("bad", source)
+    install("good", LOSS % "other")
+    registry = discover(tmp_path)
+    (failure,) = registry.failures
+    assert failure.reason.endswith("failed: SystemExit: no GPU")
+    assert registry.names("losses") == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("srkit_losses", ""), ("srkit_loses", "; did you mean 'srkit_losses'?")],
+)
+def test_a_hook_without_its_decorator(
+    tmp_path: Path, install: Install, name: str, hint: str
+) -> None:
+    source = (LOSS % "mine").replace("@hookimpl\n", "").replace("srkit_losses", name)
+    install("bad", source)
+    (failure,) = discover(tmp_path).failures
+    assert failure.reason == (
+        f"function '{name}' lacks the decorator @hookimpl, so it is not called{hint}"
     )
 
 
