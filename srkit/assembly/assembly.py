@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import filter as matching
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from srkit.assembly.kept_answers import KeptAnswers
 from srkit.assembly.variance_head import VarianceHead
+from srkit.components.crashes import blaming
+from srkit.components.registry import OWN, Component
 from srkit.data.crops import Draws
 from srkit.data.overlaps import overlaps
+from srkit.errors import PluginError
 from srkit.interfaces import (
+    Answer,
     Constraint,
     Dataset,
     Degradation,
@@ -26,6 +31,7 @@ from srkit.interfaces import (
     TeacherLoss,
     TeacherMetric,
 )
+from srkit.interfaces._contract import require_answer, require_sr
 from srkit.recipe.parts import LossSpec, MetricSpec
 from srkit.recipe.recipe import Recipe
 
@@ -46,8 +52,8 @@ class Assembly:
         By name.
     data, mixed_in
         The data sets, and those that are mixed into them, by split.
-    distributions
-        Versions of the distributions that the components come from.
+    origins
+        What the components were built from, by path in the recipe.
     downloads
         Addresses of what a run will download, by the path in the recipe.
     kept
@@ -69,10 +75,52 @@ class Assembly:
     metrics: dict[str, Metric | TeacherMetric] = field(default_factory=dict)
     data: dict[str, Dataset] = field(default_factory=dict)
     mixed_in: dict[str, Dataset] = field(default_factory=dict)
-    distributions: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, Component] = field(default_factory=dict)
     downloads: dict[str, list[str]] = field(default_factory=dict)
     kept: dict[str, KeptAnswers] = field(default_factory=dict)
     by_scale: dict[int, Assembly] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def distributions(self) -> dict[str, str]:
+        """Versions of the distributions that the components come from."""
+        return {each.distribution: each.version for each in self.origins.values()}
+
+    @contextmanager
+    def blamed(self, path: str) -> Iterator[None]:
+        """Attribute what goes wrong in the component at a path of the recipe to its distribution.
+
+        Raises
+        ------
+        PluginError
+            As :func:`srkit.components.crashes.blaming`, and for a ValueError of a third party.
+        """
+        origin = self.origins.get(path)
+        try:
+            with blaming(origin):
+                yield
+        except ValueError as error:
+            if origin is None or origin.distribution == OWN:
+                raise
+            raise PluginError(f"{origin.title} of {origin.source}: {error}") from error
+
+    def answer(self, name: str, images: Tensor, stages: Sequence[str] = ()) -> Answer:
+        """Run a teacher on images, and check that its answer is what its task requires."""
+        teacher = self.teachers[name]
+        with self.blamed(f"teachers.{name}"):
+            answer = teacher(images, stages)
+            require_answer(answer, teacher, images, stages)
+        return answer
+
+    def checked(self, generator: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """Return a generator that checks the size of each SR."""
+
+        def run(lr: Tensor) -> Tensor:
+            with self.blamed("generator"):
+                sr = generator(lr)
+                require_sr(sr, lr, self.scale)
+            return sr
+
+        return run
 
     def networks(self) -> dict[str, nn.Module]:
         """Return every module that runs on the device, by name."""

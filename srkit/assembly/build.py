@@ -24,6 +24,7 @@ from srkit.assembly.checks import (
 from srkit.assembly.published import published_models
 from srkit.assembly.restore import restore
 from srkit.assembly.variance_head import VarianceHead
+from srkit.components.crashes import blaming
 from srkit.components.options import build, downloads, options_model, supplied_parameters, validate
 from srkit.components.problems import explain
 from srkit.components.registry import Component, Registry
@@ -31,9 +32,11 @@ from srkit.data.scales import list_scales, set_scale, smallest_above
 from srkit.errors import PluginError, RecipeError, SrkitError, WeightsError
 from srkit.images.formats import Formats
 from srkit.interfaces import Batch, TrainedNetwork
+from srkit.interfaces._contract import require, require_component
 from srkit.interfaces.view import View
 from srkit.recipe.files import load_tree
 from srkit.recipe.needs import references
+from srkit.recipe.parts import Spec
 from srkit.recipe.recipe import Recipe, parse_recipe
 from srkit.weights import hub
 from srkit.weights.checkpoints import read_state
@@ -47,8 +50,8 @@ SPLITS = ("train", "validation", "test")
 #: Sections whose components are the same for all scales of a recipe.
 SHARED = ("generator", "discriminator", "teachers")
 
-#: Sections whose networks are built from options alone, without a file of weights.
-NETWORKS = ("generator", "discriminator")
+#: Kinds whose networks are built from options alone, without a file of weights.
+NETWORKS = ("generators", "discriminators")
 
 #: Keys of a recipe that decide how an image is restored.
 RESTORING = (
@@ -402,7 +405,8 @@ def _build(
             continue
         if section == "data" and name.partition(".")[0] not in splits:
             continue
-        factory = components[path].factory
+        origin = components[path]
+        factory = origin.factory
         own = not supplied_parameters(factory).isdisjoint({"scale", "open_network"})
         if own and section in SHARED and len(by_scale) > 1:
             problems.append(
@@ -420,13 +424,8 @@ def _build(
                     sizes: dict[str, Any] = {"scale": scale, "scales": recipe.scales}
                     sizes["least_side"] = _least_side(recipe, path)
                     sizes["open_network"] = partial(open_network, registry=registry, scale=scale)
-                    given = {**supplied, **sizes}
-                    with bounded({"scale": scale, "channels": recipe.channels, **spec.options}):
-                        if section in NETWORKS:
-                            try_without_memory(factory, spec.options, given)
-                        # A network's first weights depend on nothing else.
-                        torch.manual_seed(recipe.seed)
-                        component = build(factory, spec.options, **given)
+                    component = _build_one(recipe, origin, spec, {**supplied, **sizes})
+                assembly.origins[path] = origin
                 _place(assembly, path, component)
         except (ValueError, SrkitError) as error:
             problems.append(f"{path}: {error}")
@@ -434,9 +433,6 @@ def _build(
         except OSError as error:  # such as a name that is too long
             problems.append(f"{path}: {str(error.filename)[:200]}: {error.strerror}")
             continue
-        distribution = components[path].distribution
-        for assembly in by_scale.values():
-            assembly.distributions[distribution] = components[path].version
     if recipe.uncertainty is not None:
         torch.manual_seed(recipe.seed)
         features = recipe.uncertainty.features
@@ -449,6 +445,30 @@ def _build(
             for assembly in by_scale.values():
                 assembly.uncertainty = head
     return by_scale[recipe.scales[0]], problems
+
+
+def _build_one(recipe: Recipe, origin: Component, spec: Spec, supplied: Mapping[str, Any]) -> Any:
+    """Build a component, and check its members and that it leaves torch's default type."""
+    dtype = torch.get_default_dtype()
+    bounds = {"scale": supplied["scale"], "channels": recipe.channels, **spec.options}
+    with blaming(origin), bounded(bounds):
+        try:
+            if origin.kind in NETWORKS:
+                try_without_memory(origin.factory, spec.options, supplied)
+            # A network's first weights depend on nothing else.
+            torch.manual_seed(recipe.seed)
+            component = build(origin.factory, spec.options, **supplied)
+            found = torch.get_default_dtype()
+            require(found is dtype, f"changes the default type of torch from {dtype} to {found}")
+        finally:
+            torch.set_default_dtype(dtype)
+        require_component(component, origin.kind)
+        if origin.kind == "generators":
+            wanted = {"scale": supplied["scale"], "channels": recipe.channels}
+            for key, value in wanted.items():
+                own = getattr(component, key)
+                require(own == value, f"its {key} is {own}, but it is built for {key} {value}")
+    return component
 
 
 def _awaited_weights(assembly: Assembly) -> dict[str, list[str]]:
@@ -483,7 +503,8 @@ def _place(assembly: Assembly, path: str, component: Any) -> None:
         group[split] = component
     elif section == "degradation" and name:
         earlier = getattr(assembly.degradation, "steps", ())
-        assembly.degradation = Chain([*earlier, component])
+        origins = [assembly.origins.get(f"degradation.{i}") for i in range(len(earlier) + 1)]
+        assembly.degradation = Chain([*earlier, component], origins)
     elif name:
         getattr(assembly, section)[name] = component
     else:

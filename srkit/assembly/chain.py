@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
+from srkit.components.crashes import blaming
+from srkit.components.registry import Component
 from srkit.functional.resizing import resized_side
 from srkit.interfaces import Degradation
+from srkit.interfaces._contract import require_lr
 
 
 class Chain:
@@ -19,6 +22,8 @@ class Chain:
     ----------
     steps
         At least one.
+    origins
+        What the steps were built from; None where it is unknown.
 
     Attributes
     ----------
@@ -28,16 +33,22 @@ class Chain:
         Side of an HR pixel in arcsec that the first step that depends on it expects, or None.
     """
 
-    def __init__(self, steps: Sequence[Degradation]) -> None:
+    def __init__(
+        self, steps: Sequence[Degradation], origins: Sequence[Component | None] = ()
+    ) -> None:
         self.steps = tuple(steps)
+        self.origins = tuple(origins) or (None,) * len(self.steps)
         self.factor = math.prod(step.factor for step in steps)
         self.pixel_scale = self._pixel_scale()
 
     def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
         """Degrade images, ``(N, C, H, W)``; each step has its own seeds."""
         images = hr
-        for number, step in enumerate(self.steps):
-            images = step(images, step_seeds(seeds, number))
+        for number, (step, origin) in enumerate(zip(self.steps, self.origins, strict=True)):
+            with blaming(origin):
+                degraded = step(images, step_seeds(seeds, number))
+                require_lr(degraded, images, step.factor)
+            images = degraded
         # Sides are rounded up at each step, which may leave an extra pixel at the far end.
         height, width = (resized_side(side, self.factor) for side in hr.shape[-2:])
         return images[..., :height, :width]

@@ -15,6 +15,7 @@ from torch import nn
 from srkit.assembly.assembly import Assembly
 from srkit.errors import DataError, RecipeError
 from srkit.interfaces import Batch
+from srkit.interfaces._contract import require_lr
 from srkit.recipe.recipe import Recipe
 from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
@@ -48,7 +49,9 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
             f"{batch.names[0]}: an HR pixel is {batch.pixel_scale:g} arcsec wide, but the "
             f"degradation expects {expected:g}; set degradation.pixel_scale to that of the data"
         )
-    lr = assembly.degradation(batch.hr, batch.seeds)
+    with assembly.blamed("degradation"):
+        lr = assembly.degradation(batch.hr, batch.seeds)
+        require_lr(lr, batch.hr, assembly.degradation.factor)
     variance_of = getattr(assembly.degradation, "variance", None)
     variance = batch.variance if variance_of is None else variance_of(lr, batch.seeds)
     return replace(batch, lr=lr, factor=assembly.degradation.factor, variance=variance)

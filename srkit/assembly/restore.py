@@ -9,6 +9,7 @@ from torch import Tensor
 
 from srkit.functional.resizing import to_hr_grid
 from srkit.interfaces import Batch, Constraint
+from srkit.interfaces._contract import require_shape
 from srkit.interfaces.view import View
 
 
@@ -32,7 +33,9 @@ def postprocess(output: Tensor, view: View, constraint: Constraint | None = None
     if constraint is None:
         return sr
     with torch.autocast(sr.device.type, enabled=False):  # flux must not be rounded
-        return view.to_stretched(constraint(view.to_flux(sr), view.flux))
+        kept = constraint(view.to_flux(sr), view.flux)
+        require_shape(kept, sr.shape, "constrained SR")
+        return view.to_stretched(kept)
 
 
 def predict_log_variance(

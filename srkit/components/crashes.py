@@ -73,7 +73,8 @@ def blaming(component: Component | None) -> Iterator[None]:
     except Exception as error:
         if component is None or wants_traceback():
             raise
+        culprit = OWN if component.distribution == OWN else component.source
         raise PluginError(
-            f"{component.title} of {component.source} failed: {_located(error)[0]}; please report "
-            f"it to its authors. {TRACEBACK}=1 shows the traceback"
+            f"{component.title} failed: {_located(error)[0]}. This is a bug in {culprit}; please "
+            f"report it. {TRACEBACK}=1 shows the traceback"
         ) from error

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
-from srkit.errors import DataError
+from srkit.components.registry import owner_of
+from srkit.errors import ContractError, DataError, PluginError
 from srkit.interfaces import Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
+from srkit.interfaces._contract import require_sample
 from srkit.system.digests import digest_of_image
 
 
@@ -90,16 +92,27 @@ class Draws:
 
     def _draw(self, dataset: Dataset, index: int, rng: np.random.Generator) -> Drawn:
         if self.crop is None:
-            sample = dataset[index]
+            sample = _checked(dataset[index], dataset)
         elif isinstance(dataset, WindowedDataset):
             window = random_window(dataset.extent(index), self.crop, self.scale, rng)
-            sample = dataset.window(index, window)
+            sample = _checked(dataset.window(index, window), dataset)
         else:
-            sample = random_crop(dataset[index], self.crop, self.scale, rng)
+            sample = random_crop(_checked(dataset[index], dataset), self.crop, self.scale, rng)
         for name in self.augment:
             sample = _augment(sample, name, rng)
         picture = (index, digest_of_image(sample.hr)) if self.identified else None
         return Drawn(sample, int(rng.integers(2**63)), picture)
+
+
+def _checked(sample: Sample, dataset: Dataset) -> Sample:
+    """Return a sample whose images have the right type and number of channels."""
+    try:
+        require_sample(sample, dataset.channels)
+    except ContractError as error:
+        kind = type(dataset)
+        owner = owner_of(kind.__module__) or kind.__module__
+        raise PluginError(f"data set {kind.__name__} of {owner}: {error}") from error
+    return sample
 
 
 def random_crop(sample: Sample, side: int, scale: int, rng: np.random.Generator) -> Sample:

@@ -24,6 +24,7 @@ from srkit.evaluation.calibration import PIXELS, Calibration
 from srkit.evaluation.restorers import Restorer, baseline, image_of
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.interfaces import Answer, Batch, Dataset, PooledMetric, TeacherMetric
+from srkit.interfaces._contract import require_values
 from srkit.interfaces.view import View
 from srkit.report._metric_info import MetricInfo
 from srkit.system.cores import hold_cores
@@ -164,16 +165,19 @@ class Evaluator:
     ) -> dict[str, Sequence[Any]]:
         values: dict[str, Sequence[Any]] = {}
         for name, metric in self.assembly.metrics.items():
+            found: Any
             try:
-                found: Any
                 if isinstance(metric, TeacherMetric):
                     asked = self.assembly.teacher_of(self.assembly.recipe.metrics[name])
                     teacher = self.assembly.teachers[asked]
                     if task_of(teacher) == "detection":
                         check_boxes(batch, teacher.classes, f"metric '{name}'")
-                    found = metric(answers[asked], targets[asked], batch)
+                    given: tuple[Any, ...] = (answers[asked], targets[asked], batch)
                 else:
-                    found = metric(sr, batch)
+                    given = (sr, batch)
+                with self.assembly.blamed(f"metrics.{name}"):
+                    found = metric(*given)
+                    require_values(found, metric, len(batch))
             except ValueError as error:
                 raise DataError(f"metrics.{name} on {batch.names[0]}: {error}") from error
             values[name] = found.cpu().double().tolist() if isinstance(found, Tensor) else found
@@ -194,7 +198,7 @@ class Evaluator:
         for name, teacher in self.assembly.teachers.items():
             stages = wanted_stages(self.assembly.metrics_on(name), teacher)
             with autocast(self.assembly, images.device):
-                answers[name] = teacher(images, stages)
+                answers[name] = self.assembly.answer(name, images, stages)
         return answers
 
     def _labelled(self, batch: Batch, targets: Mapping[str, Answer]) -> Batch:

@@ -39,8 +39,8 @@ def network(generator: Callable[[Tensor], Tensor], assembly: Assembly) -> Restor
     def run(batch: Batch) -> Tensor:
         set_scale(generator, assembly.scale)
         view = View.of(batch, assembly.stretch)
-        with autocast(assembly, batch.hr.device):
-            sr = restore(generator, view, assembly.constraint)
+        with autocast(assembly, batch.hr.device), assembly.blamed("constraint"):
+            sr = restore(assembly.checked(generator), view, assembly.constraint)
         return view.to_flux(sr)
 
     return run
@@ -54,8 +54,8 @@ def estimator(
     def run(batch: Batch) -> Estimate:
         set_scale(generator, assembly.scale)
         view = View.of(batch, assembly.stretch)
-        with autocast(assembly, batch.hr.device):
-            return estimate(generator, view, assembly.constraint, head)
+        with autocast(assembly, batch.hr.device), assembly.blamed("constraint"):
+            return estimate(assembly.checked(generator), view, assembly.constraint, head)
 
     return run
 

@@ -22,8 +22,6 @@ from srkit.interfaces import (
     TeacherMetric,
     VarianceLoss,
 )
-from srkit.interfaces.view import View
-from srkit.testing._answers import CLASSES, perfect_answer, to_answer, true_boxes
 from srkit.interfaces._contract import (
     require,
     require_component,
@@ -31,6 +29,8 @@ from srkit.interfaces._contract import (
     require_shape,
     require_values,
 )
+from srkit.interfaces.view import View
+from srkit.testing._answers import CLASSES, perfect_answer, to_answer, true_boxes
 from srkit.testing._requirements import noise, require_close, require_finite, require_gradient
 
 

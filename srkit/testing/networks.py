@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from srkit import interfaces
 from srkit.data.scales import set_scale
 from srkit.data.truth import task_of
 from srkit.errors import WeightsError
@@ -22,7 +21,6 @@ from srkit.interfaces import (
     Generator,
     MultiScale,
     Published,
-    Task,
     Teacher,
 )
 from srkit.interfaces._contract import (
@@ -56,7 +54,7 @@ def check_generator(generator: Generator) -> None:
     scales = generator.scales if isinstance(generator, MultiScale) else (generator.scale,)
     shapes = {scale: (2, generator.channels, 13 * scale, 17 * scale) for scale in scales}
     outputs = []
-    for scale, shape in shapes.items():
+    for scale in scales:
         set_scale(network, scale)
         sr = network(lr)
         require_sr(sr, lr, scale)
@@ -197,9 +195,7 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     raise AssertionError("an unknown stage must raise ValueError that lists the known stages")
 
 
-def _check_answer(
-    answer: Answer, teacher: Teacher, images: Tensor, stages: Sequence[str]
-) -> None:
+def _check_answer(answer: Answer, teacher: Teacher, images: Tensor, stages: Sequence[str]) -> None:
     require_answer(answer, teacher, images, stages)
     require_finite(answer.logits, "the logits")
     if task_of(teacher) == "detection":

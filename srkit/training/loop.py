@@ -24,7 +24,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.data.batches import training_batches
 from srkit.data.scales import scale_of_step, set_scale
-from srkit.errors import DataError
+from srkit.errors import DataError, SrkitError
 from srkit.evaluation.curves import write_curves
 from srkit.evaluation.evaluator import Evaluator, metric_infos
 from srkit.evaluation.rendering import render_pictures
@@ -185,7 +185,7 @@ def _read_step(run: Run, batches: Iterator[Batch]) -> list[Batch]:
     parts, problem = [], None
     try:
         parts = [next(batches) for _ in range(run.recipe.training.accumulate)]
-    except DataError as error:
+    except SrkitError as error:
         problem = error
     if run.agree(problem is not None):
         if run.step:

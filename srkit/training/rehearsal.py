@@ -10,23 +10,30 @@ from accelerate import PartialState
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
+from srkit.assembly.restore import postprocess
 from srkit.data.batches import check_traits, stack
 from srkit.data.crops import Drawn
+from srkit.data.scales import set_scale
 from srkit.data.truth import truth_of
 from srkit.errors import RecipeError, SrkitError
 from srkit.evaluation.evaluator import Evaluator
-from srkit.functional.resizing import to_hr_grid
 from srkit.interfaces import Batch, GroupedDataset
+from srkit.interfaces._contract import require_shape
 from srkit.interfaces.view import View
-from srkit.training.turns import pixel_terms, teacher_terms, variance_terms
+from srkit.training.turns import adversarial_term, pixel_terms, teacher_terms, variance_terms
+
+#: Largest LR image, in pixels, on which the generator is tried: rows and columns differ, and are
+#: odd.
+CORNER = (13, 17)
 
 
 def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: bool = True) -> None:
     """Compute losses on a few training samples, and metrics on a validation and a test image.
 
     This finds problems that only the data show: masks or boxes that a metric needs and the data
-    lack, classes that a teacher does not have, images of several kinds. The generator does not
-    run; SR is LR, enlarged.
+    lack, classes that a teacher does not have, images of several kinds, and components that
+    violate their contracts. The generator runs on a corner of an image only; elsewhere SR is LR,
+    enlarged.
 
     Parameters
     ----------
@@ -84,6 +91,7 @@ def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
             check_traits([item.sample for item in drawn])
         for part in [drawn] if together else [[item] for item in drawn]:
             _compute_losses(assembly, process.device, stack(part))
+        problems += _rehearse_generator(assembly, process.device, drawn[:1])
     with _collecting(problems, "data.train.mix"):
         mixed = drawn[:1] + draws.mixed_in_examples()
         if together and mixed:
@@ -91,21 +99,44 @@ def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
     return problems
 
 
+def _rehearse_generator(assembly: Assembly, device: torch.device, drawn: list[Drawn]) -> list[str]:
+    """Check the size of SR at every scale, on the corner of an image."""
+    problems: list[str] = []
+    generator = assembly.generator
+    if generator is None:
+        return problems
+    for scale, part in assembly.by_scale.items():
+        if assembly.recipe.degradation is not None and part.degradation is None:
+            continue  # it waits for a download
+        lr = View.of(prepare(stack(drawn), part, device), part.stretch).stretched.lr
+        assert lr is not None
+        set_scale(generator, scale)
+        with _collecting(problems, "generator"), autocast(part, device):
+            part.checked(generator)(lr[..., : CORNER[0], : CORNER[1]])
+    set_scale(generator, assembly.scale)
+    return problems
+
+
 def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> None:
     """Compute the terms of all turns that depend on the data, if all components are built."""
     if not _is_whole(assembly):
         return
-    view = View.of(prepare(batch, assembly, device), assembly.stretch)
-    seen = view.stretched
+    batch = prepare(batch, assembly, device)
+    with assembly.blamed("stretch"):
+        view = View.of(batch, assembly.stretch)
+        seen = view.stretched
+        require_shape(seen.hr, batch.hr.shape, "the stretched images")
     with autocast(assembly, device):
         if seen.lr is not None:
-            sr = to_hr_grid(seen.lr, seen)
+            with assembly.blamed("constraint"):
+                sr = postprocess(seen.lr, view, assembly.constraint)
             pixel_terms(assembly, sr, view)
             teacher_terms(assembly, sr, seen)
             variance_terms(assembly, sr, torch.zeros_like(sr), seen)
+            adversarial_term(assembly, sr, seen)
         for name, spec in assembly.recipe.teachers.items():
             if spec.trainable:
-                answer = assembly.teachers[name](seen.hr)
+                answer = assembly.answer(name, seen.hr)
                 truth_of(answer.logits, seen, f"trained teacher '{name}'")
 
 

@@ -19,6 +19,7 @@ from srkit.assembly.restore import postprocess, predict_log_variance
 from srkit.data.truth import truth_of
 from srkit.functional._adversarial import GAMES
 from srkit.interfaces import VOID, Answer, Batch, TeacherLoss, VarianceLoss, ViewLoss
+from srkit.interfaces._contract import require_logits, require_loss
 from srkit.interfaces.view import View
 from srkit.recipe.parts import OptimiserSpec, StartSpec
 from srkit.training.freezing import Freezing
@@ -155,31 +156,42 @@ def _generator_turn(whole: Assembly, wrap: Wrap) -> Turn:
             _teacher(assembly, name).eval()
         batch = view.stretched
         assert batch.lr is not None
-        output = wrapped(batch.lr).float()
-        sr = postprocess(output, view, assembly.constraint)
+        output = assembly.checked(wrapped)(batch.lr).float()
+        with assembly.blamed("constraint"):
+            sr = postprocess(output, view, assembly.constraint)
         terms = pixel_terms(assembly, sr, view) | teacher_terms(assembly, sr, batch)
         if assembly.uncertainty is not None:
             with torch.no_grad():  # the head has its own turn
                 log_variance = predict_log_variance(assembly.uncertainty, output, batch)
             terms |= variance_terms(assembly, sr, log_variance, batch)
-        terms |= _adversarial_term(assembly, sr, batch)
+        terms |= adversarial_term(assembly, sr, batch)
         terms |= _anchor_term(generator, anchor, recipe.start)
         return terms, Restored(output, sr)
 
     return Turn("generator", generator, wrapped, optimiser, compute, anchor, freezing)
 
 
-def _adversarial_term(assembly: Assembly, sr: Tensor, batch: Batch) -> Terms:
+def adversarial_term(assembly: Assembly, sr: Tensor, batch: Batch) -> Terms:
     """Weight what the generator loses in the game against the discriminator, if there is one."""
     spec, discriminator = assembly.recipe.discriminator, assembly.discriminator
     if spec is None or discriminator is None:
         return {}
     game = GAMES[spec.loss]
-    fake = real = discriminator(sr).float()
+    fake = real = _logits(assembly, discriminator, sr)
     if game.relative:
         with torch.no_grad():
-            real = discriminator(batch.hr).float()
+            real = _logits(assembly, discriminator, batch.hr)
     return {"adversarial": spec.weight * game.generator(real, fake)}
+
+
+def _logits(
+    assembly: Assembly, discriminator: Callable[[Tensor], Tensor], images: Tensor
+) -> Tensor:
+    """Return the logits of a discriminator, in float32."""
+    with assembly.blamed("discriminator"):
+        logits = discriminator(images)
+        require_logits(logits, len(images))
+    return logits.float()
 
 
 def anchor_of(generator: nn.Module, start: StartSpec | None) -> dict[str, Tensor]:
@@ -210,18 +222,25 @@ def pixel_terms(assembly: Assembly, sr: Tensor, view: View) -> Terms:
     """Weight the losses on images."""
     terms = {}
     for name, loss in assembly.losses.items():
-        weight = assembly.recipe.losses[name].weight
         if isinstance(loss, ViewLoss):
-            terms[name] = weight * loss(sr, view)
+            terms[name] = _term(assembly, name, loss, sr, view)
         elif not isinstance(loss, TeacherLoss | VarianceLoss):
-            terms[name] = weight * loss(sr, view.stretched)
+            terms[name] = _term(assembly, name, loss, sr, view.stretched)
     return terms
+
+
+def _term(assembly: Assembly, name: str, loss: Callable[..., Tensor], *given: object) -> Tensor:
+    """Compute a loss and weight it."""
+    with assembly.blamed(f"losses.{name}"):
+        value = loss(*given)
+        require_loss(value)
+    return assembly.recipe.losses[name].weight * value
 
 
 def variance_terms(assembly: Assembly, sr: Tensor, log_variance: Tensor, batch: Batch) -> Terms:
     """Weight the losses on SR and its predicted variance."""
     return {
-        name: assembly.recipe.losses[name].weight * loss(sr, log_variance, batch)
+        name: _term(assembly, name, loss, sr, log_variance, batch)
         for name, loss in assembly.losses.items()
         if isinstance(loss, VarianceLoss)
     }
@@ -240,10 +259,10 @@ def teacher_terms(assembly: Assembly, sr: Tensor, batch: Batch) -> Terms:
             if kept is not None and not stages:
                 target = kept.recall(batch, partial(teacher, batch.hr))
             else:
-                target = teacher(batch.hr, stages)
-        answer = teacher(sr, stages)
+                target = assembly.answer(teacher_name, batch.hr, stages)
+        answer = assembly.answer(teacher_name, sr, stages)
         for name, loss in losses.items():
-            terms[name] = assembly.recipe.losses[name].weight * loss(answer, target, batch)
+            terms[name] = _term(assembly, name, loss, answer, target, batch)
     return terms
 
 
@@ -276,8 +295,11 @@ def _discriminator_turn(assembly: Assembly, wrap: Wrap) -> Turn:
 
     def compute(view: View, restored: Restored) -> Terms:
         wrapped.train()
-        real, fake = wrapped(view.stretched.hr), wrapped(restored.sr.detach())
-        return {"discriminator": GAMES[spec.loss].discriminator(real.float(), fake.float())}
+        real, fake = (
+            _logits(assembly, wrapped, images)
+            for images in (view.stretched.hr, restored.sr.detach())
+        )
+        return {"discriminator": GAMES[spec.loss].discriminator(real, fake)}
 
     return Turn("discriminator", discriminator, wrapped, optimiser, _after_generator(compute))
 
