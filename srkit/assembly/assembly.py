@@ -56,6 +56,8 @@ class Assembly:
         What the components were built from, by path in the recipe.
     downloads
         Addresses of what a run will download, by the path in the recipe.
+    remarks
+        Notes for the user on the weights that were opened.
     kept
         The answers on HR that a run keeps on disk, by teacher.
     by_scale
@@ -77,6 +79,7 @@ class Assembly:
     mixed_in: dict[str, Dataset] = field(default_factory=dict)
     origins: dict[str, Component] = field(default_factory=dict)
     downloads: dict[str, list[str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     kept: dict[str, KeptAnswers] = field(default_factory=dict)
     by_scale: dict[int, Assembly] = field(default_factory=dict, repr=False, compare=False)
 

@@ -39,8 +39,8 @@ from srkit.recipe.needs import references
 from srkit.recipe.parts import Spec
 from srkit.recipe.recipe import Recipe, parse_recipe
 from srkit.weights import hub
-from srkit.weights.checkpoints import read_state
-from srkit.weights.files import is_cached, published_of
+from srkit.weights.checkpoints import changed_plugins, plugins_of, read_state
+from srkit.weights.files import fetch, is_cached, published_of
 from srkit.weights.runs import checkpoint_of, name_of_run
 from srkit.weights.transfer import starting_head, starting_weights, warm_start
 
@@ -300,7 +300,10 @@ def assemble_trained(checkpoint: Path, registry: Registry, scale: float | None =
     state, source = read_state(checkpoint), str(checkpoint)
     if state is None:
         raise WeightsError(f"{source}: not a checkpoint of srkit")
-    whole = assemble_restoring(state["recipe"], registry, source)
+    try:
+        whole = assemble_restoring(state["recipe"], registry, source)
+    except RecipeError as error:
+        raise _with_missing(error, state, registry) from None
     generator: Any = whole.generator
     if generator is None:
         raise WeightsError(f"{source}: a checkpoint without a generator")
@@ -308,6 +311,7 @@ def assemble_trained(checkpoint: Path, registry: Registry, scale: float | None =
     if len(scales) > 1 and scale is None:
         raise WeightsError(f"{source}: a model of the {list_scales(scales)}; say which")
     assembly = whole.by_scale[smallest_above(scales, scale or 0)]
+    assembly.remarks += changed_plugins(source, state, assembly.distributions)
     set_scale(generator, assembly.scale)
     warm_start(generator, starting_weights(source, generator), source)
     generator.eval().requires_grad_(False)
@@ -318,6 +322,16 @@ def assemble_trained(checkpoint: Path, registry: Registry, scale: float | None =
         warm_start(assembly.uncertainty, head, source)
         assembly.uncertainty.eval().requires_grad_(False)
     return assembly
+
+
+def _with_missing(error: RecipeError, state: Mapping[str, Any], registry: Registry) -> RecipeError:
+    """Name the plugins that trained weights, if they are not installed."""
+    trained, here = plugins_of(state), registry.distributions
+    missing = [f"{name} {version}" for name, version in trained.items() if name not in here]
+    if not missing or not any(".type: unknown " in problem for problem in error.problems):
+        return error
+    problem = f"it was trained with {' and '.join(missing)}, which is not installed; install it"
+    return RecipeError(error.source, [*error.problems, problem])
 
 
 def assemble_published(name: str, registry: Registry) -> Assembly:
@@ -340,10 +354,12 @@ def assemble_published(name: str, registry: Registry) -> Assembly:
     component, weights = published_models(registry)[name]
     settings = dict(weights.settings)
     own = {key: settings.pop(key) for key in ("scale", "channels")}
-    tree = {"name": name, **own, "generator": {"type": component.name, **settings}}
+    label = name.replace("/", "-")  # of the weights of a distribution
+    tree = {"name": label, **own, "generator": {"type": component.name, **settings}}
     assembly = assemble_restoring({**tree, **weights.sections}, registry, name)
     generator: Any = assembly.generator
-    warm_start(generator, starting_weights(name, generator), name)
+    tensors = starting_weights(str(fetch(name, weights)), generator)
+    warm_start(generator, tensors, name)
     generator.eval().requires_grad_(False)
     return assembly
 

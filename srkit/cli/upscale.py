@@ -186,17 +186,18 @@ def _run(request: Request) -> None:
     from srkit.upscaling.streams import plan_stream, reserved_output, send
 
     from_stream, to_stream = _streams(request)
-    registry = Registry.discover()
-    formats = Formats.of(registry)
-    upscalers = request.open(registry)
-    if request.engine != "torch" and request.model in INTERPOLATIONS:
-        line = f"{request.model}: interpolations run in torch; --engine has no effect"
-        typer.echo(line, err=True)
-    for note in upscalers.notes:
-        typer.echo(note, err=True)
-    console = new_console(stderr=to_stream)
     with ExitStack() as stack, allow(request.max_input):
+        # Before plugins are loaded, since they may print.
         output = stack.enter_context(reserved_output()) if to_stream else None
+        registry = Registry.discover()
+        formats = Formats.of(registry)
+        upscalers = request.open(registry)
+        if request.engine != "torch" and request.model in INTERPOLATIONS:
+            line = f"{request.model}: interpolations run in torch; --engine has no effect"
+            typer.echo(line, err=True)
+        for note in upscalers.notes:
+            typer.echo(note, err=True)
+        console = new_console(stderr=to_stream)
         if from_stream or to_stream:
             folder = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
             place = Path(folder)

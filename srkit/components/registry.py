@@ -263,6 +263,12 @@ class Registry:
         groups = [rivals for (k, _), rivals in self._components.items() if k == kind]
         return sorted(each.name for rivals in groups for each in _named(rivals))
 
+    @property
+    def distributions(self) -> dict[str, str]:
+        """Versions of the distributions that offer components."""
+        offered = (each for rivals in self._components.values() for each in rivals)
+        return {each.distribution: each.version for each in offered}
+
     def components(self, kind: str) -> list[Component]:
         """List the components of a kind, sorted by name."""
         return [self.get(kind, name) for name in self.names(kind)]

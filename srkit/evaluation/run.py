@@ -31,7 +31,7 @@ from srkit.recipe.recipe import Recipe
 from srkit.report._summaries import read_validation
 from srkit.system.precision import warn_of_precision
 from srkit.system.progress import progress_bars
-from srkit.weights.checkpoints import load
+from srkit.weights.checkpoints import changed_plugins, load
 from srkit.weights.runs import overlaps_of_run
 from srkit.weights.transfer import starting_weights, warm_start
 
@@ -71,7 +71,7 @@ def evaluate(
     SrkitError
         If there are no test data or no checkpoint, or they do not match the recipe.
     """
-    process = set_up_process(recipe, source)
+    process, training = set_up_process(recipe, source), recipe.training
     assembly = assemble(recipe, registry, source, splits=("test",))
     if "test" not in assembly.data:
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
@@ -81,8 +81,8 @@ def evaluate(
     for module in networks.values():
         module.to(process.device).to(memory_format=chosen).eval()
     if process.is_main_process:
-        for warning in warn_of_precision(recipe.training.precision, process.device):
-            console.print(warning, highlight=False, soft_wrap=True)
+        for line in (*assembly.remarks, *warn_of_precision(training.precision, process.device)):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
     return [
         _evaluate_scale(part, networks, process, run, out or run / "evaluation", console)
         for part in assembly.by_scale.values()
@@ -174,7 +174,10 @@ def load_networks(assembly: Assembly, run: Path, *, trained: bool = True) -> dic
         raise WeightsError(
             f"{run}: no checkpoint to evaluate; train the recipe first, or set --run"
         )
-    groups = {} if path is None else load(path).groups
+    checkpoint = None if path is None else load(path)
+    groups = {} if checkpoint is None else checkpoint.groups
+    if checkpoint is not None:
+        assembly.remarks += changed_plugins(str(path), checkpoint.state, assembly.distributions)
     for name, teacher in assembly.teachers.items():
         if f"teachers.{name}" in groups:
             module: Any = teacher

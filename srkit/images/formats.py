@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
-from srkit.components.registry import Registry
+from srkit.components.registry import OWN, Registry
 from srkit.errors import DataError, SrkitError
 from srkit.images._contents import START, kind_of_content
 from srkit.interfaces import (
@@ -21,6 +21,7 @@ from srkit.interfaces import (
     SelectiveFormat,
     SignatureFormat,
 )
+from srkit.interfaces._contract import require_attributes
 from srkit.system.files import atomic
 
 
@@ -135,11 +136,18 @@ class Formats:
         """Build every registered image format; those that fail are left out."""
         formats: list[ImageFormat] = []
         failures: list[str] = []
-        for component in registry.components("image_formats"):
+        # srkit's own first: a plugin cannot replace the reader of files that srkit reads.
+        listed = registry.components("image_formats")
+        for component in sorted(listed, key=lambda each: each.distribution != OWN):
             try:
-                formats.append(component.factory())
+                built = component.factory()
+                require_attributes(built, ImageFormat)
+                formats.append(built)
             except Exception as error:  # raised by a plugin
-                failures.append(f"image format '{component.name}' could not be used ({error})")
+                failures.append(
+                    f"image format '{component.name}' of {component.source} could not be used "
+                    f"({error})"
+                )
         return cls(formats, failures)
 
     def __iter__(self) -> Iterator[ImageFormat]:

@@ -18,7 +18,7 @@ from srkit.errors import GraphError, OutputError, WeightsError
 from srkit.models.graphs import to_onnx, to_torch
 from srkit.models.open import INTERPOLATIONS, Model, open_model
 from srkit.system.files import write_file
-from srkit.weights.checkpoints import read_state
+from srkit.weights.checkpoints import plugins_of, read_state
 from srkit.weights.files import read_tensors
 from srkit.weights.transfer import warm_start
 
@@ -97,14 +97,15 @@ def facts_of(model: Model) -> dict[str, Any]:
     -------
     dict
         ``scale``, ``channels``; ``quantity``, the pixel values; ``recipe``, the parts that restore
-        images, and the degradation of the training; ``versions``, the version of srkit that trained
-        the model; ``exported``, its name and checksum, and the version of srkit that exported it.
+        images, and the degradation of the training; ``versions``, those of srkit and of plugins
+        that trained the model; ``exported``, its name and checksum, and the version of srkit that
+        exported it.
     """
     facts: dict[str, Any] = {
         "scale": model.scale,
         "channels": model.channels,
         "quantity": model.quantity.dump(),
-        "versions": {"srkit": model.provenance.srkit or __version__},
+        "versions": {"srkit": model.provenance.srkit or __version__, **model.plugins},
         "exported": {
             "name": model.name,
             "sha256": model.provenance.sha256,
@@ -116,6 +117,8 @@ def facts_of(model: Model) -> dict[str, Any]:
         facts["recipe"] = {key: tree[key] for key in RESTORING if key in tree}
         path = model.provenance.path
         trained = read_state(path) if path is not None else None
+        if trained is not None:
+            facts["versions"] |= plugins_of(trained)
         if trained is not None and "degradation" in trained["recipe"]:
             facts["recipe"]["degradation"] = trained["recipe"]["degradation"]
     return facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +16,7 @@ from srkit.assembly.build import assemble_published, assemble_restoring, assembl
 from srkit.assembly.published import importable_generators, published_models
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.options import build
-from srkit.components.registry import Registry
+from srkit.components.registry import OWN, Registry
 from srkit.data.scales import smallest_above
 from srkit.errors import WeightsError, nearest
 from srkit.functional.resizing import Kernel, resize
@@ -84,6 +84,10 @@ class Model:
         The recipe from which it was built; None for third-party weights and interpolations.
     head
         Predicts the variance of SR, if the network was trained with one.
+    plugins
+        Versions of the distributions of plugins that it was built from.
+    notes
+        Lines for the user, such as on a plugin whose version changed since the training.
     """
 
     name: str
@@ -96,6 +100,8 @@ class Model:
     provenance: Provenance = Provenance()
     recipe: Recipe | None = None
     head: VarianceHead | None = None
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 #: Defaults of models that were not trained by a run.
@@ -219,11 +225,12 @@ def fresh_model(
     RecipeError
         With every problem of the options, the scale and the channels.
     """
-    given = {"name": name, "scale": scale, "channels": channels, "generator": {"type": name}}
+    label = name.replace("/", "-")
+    given = {"name": label, "scale": scale, "channels": channels, "generator": {"type": name}}
     tree = {key: value for key, value in given.items() if value is not None}
     tree = override(tree, [f"generator.{option}" for option in options], name)
     with torch.random.fork_rng(devices=[]):
-        return _assembled(name, assemble_restoring(tree, registry, name))
+        return _assembled(label, assemble_restoring(tree, registry, name))
 
 
 def native_scale(model: Model, wanted: float) -> int:
@@ -269,6 +276,8 @@ def _assembled(
         provenance,
         assembly.recipe,
         assembly.uncertainty,
+        {name: version for name, version in assembly.distributions.items() if name != OWN},
+        tuple(assembly.remarks),
     )
 
 
@@ -295,4 +304,4 @@ def _published(name: str, registry: Registry) -> Model:
         )
     path = fetch(name, known[name][1])
     assembly = assemble_published(name, registry)
-    return _assembled(name, assembly, Provenance(path, digest_of_file(path)))
+    return _assembled(assembly.recipe.name, assembly, Provenance(path, digest_of_file(path)))

@@ -38,6 +38,7 @@ from srkit.training.run_folder import open_folder, versions
 from srkit.training.turns import make_turns
 from srkit.weights.checkpoints import (
     Checkpoint,
+    changed_plugins,
     load,
     pack_optimiser,
     read_state,
@@ -45,7 +46,7 @@ from srkit.weights.checkpoints import (
     unpack_optimiser,
 )
 from srkit.weights.runs import is_run
-from srkit.weights.transfer import warm_start
+from srkit.weights.transfer import changed_since_training, warm_start
 
 
 @dataclass(slots=True)
@@ -334,6 +335,7 @@ def start(
     notes = _settle_precision(str(folder), recipe, process.device, started) + assembly.notes()
     if checkpoint is None and recipe.start is not None and assembly.generator is not None:
         load_starting_weights(assembly.generator, recipe)
+        notes += changed_since_training(recipe.start.weights, assembly.distributions)
         if assembly.uncertainty is not None:
             notes.append(load_starting_head(assembly.uncertainty, recipe.start.weights))
     for name, spec in recipe.teachers.items():
@@ -353,6 +355,7 @@ def start(
     else:
         if not allow_changed_data:
             _check_data(run, checkpoint)
+        run.notes += changed_plugins(str(run.last), checkpoint.state, assembly.distributions)
         try:
             run.restore(checkpoint)
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:

@@ -20,6 +20,7 @@ from srkit.errors import TrainingError
 from srkit.system.files import write_file
 from srkit.system.folders import LOCK, contains_files
 from srkit.system.locks import locked
+from srkit.weights.checkpoints import LIBRARIES
 from srkit.weights.runs import ENVIRONMENT, is_run
 
 
@@ -93,9 +94,8 @@ def open_folder(
 
 def versions(assembly: Assembly) -> dict[str, str]:
     """Return the versions of Python, the libraries and the distributions of the plugins."""
-    libraries = ("srkit", "torch", "torchvision", "timm", "accelerate", "numpy", "safetensors")
     found = {"python": platform.python_version()}
-    return found | {name: version(name) for name in libraries} | assembly.distributions
+    return found | assembly.distributions | {name: version(name) for name in LIBRARIES}
 
 
 def git_state() -> dict[str, Any] | None:

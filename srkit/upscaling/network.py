@@ -10,9 +10,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from srkit.errors import DataError, WeightsError
+from srkit.components.registry import owner_of
+from srkit.errors import ContractError, DataError, WeightsError
 from srkit.functional._self_ensemble import self_ensemble as average_over_turns
 from srkit.interfaces import Batch, View
+from srkit.interfaces._contract import require_sr
 from srkit.models.engines import Engine, fastest_engine
 from srkit.models.open import Model
 from srkit.system.cores import hold_cores
@@ -80,7 +82,7 @@ class NetworkRunner:
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._torch_network = model.generator.to(self.device).to(memory_format=self._layout)
         self._network: nn.Module = self._torch_network
-        self.notes = warn_of_precision(precision, self.device)
+        self.notes = [*model.notes, *warn_of_precision(precision, self.device)]
         self.engine = self._choose_engine() if engine == "auto" else engine
         if self.engine == "openvino" and model.channels is not None:
             from srkit.models.openvino import OpenVINONetwork
@@ -204,9 +206,19 @@ class NetworkRunner:
                 sr, variance = average_over_turns(self._network, lr)
             else:
                 sr = variance = self._network(lr).float()
+        self._check_size(sr, lr)
         if not self.uncertainty:
             return sr
         return torch.cat([sr, variance if head is None else head(lr, sr).exp()], 1)
+
+    def _check_size(self, sr: Tensor, lr: Tensor) -> None:
+        """Refuse a network of another scale than it states."""
+        try:
+            require_sr(sr, lr, self.model.scale)
+        except ContractError as error:
+            kind = type(self.model.generator)
+            owner = owner_of(kind.__module__) or kind.__module__
+            raise WeightsError(f"{self.model.name}: {kind.__name__} of {owner}: {error}") from error
 
     def view(self, lr: Tensor, pixel_scale: float | None, fitted: Tensor | None = None) -> View:
         """Stretch LR, with what is measured on it by default; HR has only a shape."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from srkit.assembly.published import published_models
-from srkit.components.registry import Registry
+from srkit.components.registry import OWN, Registry
 from srkit.errors import WeightsError
 from srkit.images._levels import is_measured
 from srkit.interfaces import Image
@@ -129,22 +129,24 @@ def default_model(kind: Kind, scale: float, registry: Registry) -> str:
         SR pixels per LR pixel along a side. Of the models, the one with the smallest scale that is
         not below this is chosen, or else the one with the largest.
     registry
-        The components.
+        The components. Defaults of plugins count only where srkit has none for the kind.
 
     Raises
     ------
     WeightsError
         If no plugin offers default weights for the kind.
     """
-    scales = {
-        name: weights.settings["scale"]
-        for name, (_, weights) in published_models(registry).items()
+    offered = {
+        name: (component.distribution, weights.settings["scale"])
+        for name, (component, weights) in published_models(registry).items()
         if weights.default_for == kind
     }
+    own = {name: scale for name, (origin, scale) in offered.items() if origin == OWN}
+    scales = own or {name: scale for name, (_, scale) in offered.items()}
     if not scales:
         raise WeightsError(
             f"there is no default model for {kind}; name one (-m): a run folder, a weight file, "
             "or an interpolation such as bicubic"
         )
-    enough = {name: own for name, own in scales.items() if own >= scale}
+    enough = {name: offer for name, offer in scales.items() if offer >= scale}
     return min(enough, key=enough.__getitem__) if enough else max(scales, key=scales.__getitem__)

@@ -26,6 +26,9 @@ from srkit.weights.files import is_safetensors, read_tensors
 
 Tensors = Mapping[str, Tensor]
 
+#: The libraries whose versions a checkpoint records; other names are distributions of plugins.
+LIBRARIES = ("srkit", "torch", "torchvision", "timm", "accelerate", "numpy", "safetensors")
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -99,6 +102,32 @@ def read_state(path: Path) -> dict[str, Any] | None:
             f"{path}: incomplete or not a safetensors file ({error}); use another checkpoint"
         ) from error
     return None if text is None else _parse_state(path, text)
+
+
+def plugins_of(state: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions of the distributions of plugins with which weights were trained."""
+    known = {"python", *LIBRARIES}
+    return {name: version for name, version in state["versions"].items() if name not in known}
+
+
+def changed_plugins(source: str, state: Mapping[str, Any], used: Mapping[str, str]) -> list[str]:
+    """Report the plugins of which another version is used than the one that trained weights.
+
+    Parameters
+    ----------
+    source
+        Names the weights.
+    state
+        The state in their checkpoint.
+    used
+        Versions of the distributions that are used now.
+    """
+    return [
+        f"{source}: trained with {name} {version}, but {name} {used[name]} is installed; its "
+        "components may have changed"
+        for name, version in plugins_of(state).items()
+        if used.get(name, version) != version
+    ]
 
 
 class _Recipe(BaseModel, extra="allow"):

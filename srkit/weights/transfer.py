@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srkit.errors import WeightsError, nearest
 from srkit.interfaces import Generator
-from srkit.weights.checkpoints import Tensors, load, read_state
+from srkit.weights.checkpoints import Tensors, changed_plugins, load, read_state
 from srkit.weights.files import fetch, published_of, read_tensors, unwrapped
 from srkit.weights.hub import local
 from srkit.weights.runs import checkpoint_of
@@ -80,6 +80,17 @@ def starting_head(given: str) -> dict[str, Tensor] | None:
     if not path.is_file() or read_state(path) is None:
         return None
     return load(path).groups.get("uncertainty")
+
+
+def changed_since_training(given: str, used: Mapping[str, str]) -> list[str]:
+    """Report the plugins of which another version trained the weights to start from.
+
+    The parameters are those of :func:`starting_weights` and
+    :func:`srkit.weights.checkpoints.changed_plugins`.
+    """
+    path = _file_of(given)
+    state = read_state(path) if path.is_file() else None
+    return [] if state is None else changed_plugins(given, state, used)
 
 
 def _file_of(given: str) -> Path:

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from srkit.cli import main
+from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError
 from srkit.images.formats import Formats
 from srkit.interfaces import Image
@@ -61,6 +62,23 @@ def test_standard_output_is_for_one_image(tmp_path: Path, upscale: Upscale) -> N
         (tmp_path / name).write_bytes(_png())
     done = upscale(b"", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "-o", "-")
     assert done == (1, b"", b"error: -o - (standard output) is for one image; got 2 inputs\n")
+
+
+def test_what_plugins_print_does_not_reach_the_output(
+    upscale: Upscale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discover = Registry.discover
+
+    def loud() -> Registry:
+        print("a plugin is loaded")
+        os.write(1, b"and a library in C")
+        return discover()
+
+    monkeypatch.setattr(Registry, "discover", loud)
+    done = upscale(_png(), "-", "-o", "-")
+    assert done.status == 0
+    assert PIL.Image.open(io.BytesIO(done.out)).size == (24, 18)
+    assert b"a plugin is loaded" in done.err
 
 
 @pytest.mark.slow
