@@ -2,10 +2,66 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+from unittest.mock import patch
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from srkit.errors import ContractError, innermost
 from srkit.interfaces._contract import require
+
+P = ParamSpec("P")
+
+
+def stated(check: Callable[P, None]) -> Callable[P, None]:
+    """Let a contract check report every error as a sentence, and check the global state.
+
+    A component must neither seed the global generators nor change torch's default type.
+    """
+
+    @wraps(check)
+    def run(*given: P.args, **options: P.kwargs) -> None:
+        name = getattr(given[0], "title", type(given[0]).__name__)
+        dtype = torch.get_default_dtype()
+
+        def refuse(*_: object, **__: object) -> None:
+            raise ContractError(
+                f"{name} must not seed a global generator; draw from "
+                "torch.Generator().manual_seed(seed) or numpy.random.default_rng(seed)"
+            )
+
+        try:
+            with (
+                patch.object(torch, "manual_seed", refuse),
+                patch.object(np.random, "seed", refuse),
+                patch.object(random, "seed", refuse),
+            ):
+                check(*given, **options)
+            found = torch.get_default_dtype()
+            require(found is dtype, f"{name} must not change torch's default type to {found}")
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(f"{name} raised {innermost(error)}") from error
+        finally:
+            torch.set_default_dtype(dtype)
+
+    return run
+
+
+def require_unchanged(run: Callable[..., object], *images: Tensor, what: str) -> None:
+    """Require that a function does not change its arguments, some of which exceed [0, 1]."""
+    given = [2 * image - 0.5 for image in images]
+    before = [image.clone() for image in given]
+    with torch.no_grad():
+        run(*given)
+    same = all(map(torch.equal, given, before))
+    require(same, f"{what} must not change the given images")
 
 
 def require_finite(tensor: Tensor, what: str) -> None:

@@ -11,8 +11,10 @@ from srkit.components.options import options, options_model, supplied_to, valida
 from srkit.components.problems import explain
 from srkit.components.registry import Component
 from srkit.interfaces._contract import require
+from srkit.testing._requirements import stated
 
 
+@stated
 def check_component(component: Component, /, **given: Any) -> None:
     """Check a factory: its signature, its documentation, and that it accepts options.
 
@@ -26,8 +28,8 @@ def check_component(component: Component, /, **given: Any) -> None:
     Raises
     ------
     AssertionError
-        If a parameter is positional, variadic or not annotated, the docstring lacks a summary or
-        the meaning of an option, or `given` is refused.
+        If a parameter is positional, variadic or not annotated, or its default is a list or dict;
+        the docstring lacks a summary or the meaning of an option; or `given` is refused.
     """
     model = _check_signature(component)
     try:
@@ -36,6 +38,7 @@ def check_component(component: Component, /, **given: Any) -> None:
         raise AssertionError("; ".join(explain(error, component.title, model))) from error
 
 
+@stated
 def check_command(component: Component, /) -> None:
     """Check a command: its signature, its documentation, and the types of its options.
 
@@ -71,4 +74,10 @@ def _check_signature(component: Component) -> type[BaseModel]:
         f"{where}: the docstring's 'Parameters' section must describe these options: "
         f"{', '.join(silent)}",
     )
+    for name, field in model.model_fields.items():
+        require(
+            not isinstance(field.default, list | dict | set),
+            f"{where}: parameter '{name}' has a default that can be changed, {field.default!r}; "
+            "use a tuple or None",
+        )
     return model

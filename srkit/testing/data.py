@@ -24,10 +24,19 @@ from srkit.interfaces._contract import (
     require_lr,
     require_sample,
     require_shape,
+    require_tensor,
 )
-from srkit.testing._requirements import noise, require_close, require_finite, require_gradient
+from srkit.testing._requirements import (
+    noise,
+    require_close,
+    require_finite,
+    require_gradient,
+    require_unchanged,
+    stated,
+)
 
 
+@stated
 def check_dataset(dataset: Dataset) -> None:
     """Check a data set by its first, middle and last sample.
 
@@ -35,7 +44,9 @@ def check_dataset(dataset: Dataset) -> None:
     ------
     AssertionError
         If it is empty, returns different samples for an index, has no end, cannot be pickled (for
-        worker processes), or a sample violates :class:`srkit.interfaces.Sample`.
+        worker processes), or a sample violates :class:`srkit.interfaces.Sample`: its type and
+        shape, values of pictures outside of its data range, or LR that is not HR divided by one
+        scale.
     """
     require_component(dataset, "datasets")
     length = len(dataset)
@@ -82,6 +93,20 @@ def _check_sample(sample: Sample, dataset: Dataset) -> None:
     _check_truth(sample)
     low, high = sample.data_range
     require(low < high, f"{sample.name}: the data range {low} to {high} is empty")
+    if not sample.unit:  # noise of measured values may exceed black and white
+        least, most = float(sample.hr.min()), float(sample.hr.max())
+        within = least >= low - 1e-6 * (high - low) and most <= high + 1e-6 * (high - low)
+        require(
+            within,
+            f"{sample.name}: values {least:g} to {most:g} are outside of the data range {low:g} to "
+            f"{high:g}",
+        )
+    if sample.lr is not None:
+        large, small = tuple(sample.hr.shape[1:]), tuple(sample.lr.shape[1:])
+        require(
+            round(large[0] / small[0]) == round(large[1] / small[1]) >= 1,
+            f"{sample.name}: LR of {small} pixels must be HR of {large} divided by one scale",
+        )
     if dataset.classes is not None:
         count = len(dataset.classes)
         known = sample.label is not None and 0 <= sample.label < count
@@ -106,6 +131,7 @@ def _check_truth(sample: Sample) -> None:
         require(proper, f"{sample.name}: boxes must be inside the image, with corners in order")
 
 
+@stated
 def check_degradation(degradation: Degradation, channels: int = 3) -> None:
     """Check a degradation on random images of odd sizes.
 
@@ -119,13 +145,12 @@ def check_degradation(degradation: Degradation, channels: int = 3) -> None:
     hr = noise(2, channels, 45, 51)
     # Seeds are drawn from the whole range of non-negative int64.
     seeds = [7, 2**63 - 1]
-    given = hr.clone()
+    require_unchanged(lambda images: degradation(images, seeds), hr, what="a degradation")
     lr = degradation(hr, seeds)
-    require(torch.equal(hr, given), "a degradation must not change the given images")
     require_lr(lr, hr, degradation.factor)
     require_finite(lr, "LR")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
+        torch.default_generator.manual_seed(1)
         again = degradation(hr, seeds)
     require(
         torch.equal(again, lr),
@@ -135,6 +160,7 @@ def check_degradation(degradation: Degradation, channels: int = 3) -> None:
     require_close(single, lr, "LR of a sample must depend on its own seed and image only")
 
 
+@stated
 def check_stretch(stretch: Stretch, channels: int = 3) -> None:
     """Check a stretch on random images of both signs and on one a thousand times brighter.
 
@@ -150,6 +176,7 @@ def check_stretch(stretch: Stretch, channels: int = 3) -> None:
     flux[1] *= 1000
     given = flux.clone()
     fitted = stretch.fit(flux)
+    require_tensor(fitted, "the result of fit")
     require(fitted.ndim == 2 and len(fitted) == 2, "fit must return (N, K) numbers")
     seen = stretch(flux, fitted)
     require(torch.equal(flux, given), "a stretch must not change the given images")
@@ -177,6 +204,7 @@ def check_stretch(stretch: Stretch, channels: int = 3) -> None:
         require_close(other, seen, "a unitless stretch must have the same result in any unit")
 
 
+@stated
 def check_constraint(constraint: Constraint, channels: int = 3) -> None:
     """Check a constraint on random images at scale 2.
 
@@ -189,11 +217,15 @@ def check_constraint(constraint: Constraint, channels: int = 3) -> None:
     require_component(constraint, "constraints")
     lr, hr = noise(2, channels, 16, 18), noise(2, channels, 32, 36, seed=1)
     batch = Batch(["a", "b"], hr, [3, 4], lr=lr, pixel_scale=1.0)
-    sr = noise(2, channels, 32, 36, seed=2).requires_grad_()
-    given = sr.detach().clone(), lr.clone()
-    kept = constraint(sr, batch)
-    same = torch.equal(sr, given[0]) and torch.equal(lr, given[1])
-    require(same, "a constraint must not change the given images")
+    sr = noise(2, channels, 32, 36, seed=2)
+    require_unchanged(
+        lambda sr, hr, lr: constraint(sr, replace(batch, hr=hr, lr=lr)),
+        sr,
+        hr,
+        lr,
+        what="a constraint",
+    )
+    kept = constraint(sr.requires_grad_(), batch)
     require_shape(kept, tuple(sr.shape), "constrained SR")
     require_finite(kept, "constrained SR")
     require(kept.requires_grad, "a constraint must be differentiable with respect to SR")
@@ -205,6 +237,7 @@ def check_constraint(constraint: Constraint, channels: int = 3) -> None:
     require_close(single, kept, "constrained SR of an image must depend on that image only")
 
 
+@stated
 def check_download(download: Download) -> None:
     """Check the fields of a download, without network access.
 

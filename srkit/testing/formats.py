@@ -12,7 +12,7 @@ from srkit import interfaces
 from srkit.errors import DataError
 from srkit.interfaces import Image, ImageFormat, LossyFormat, ReadOnlyFormat, WindowedFormat
 from srkit.interfaces._contract import members_of, require, require_attributes, require_shape
-from srkit.testing._requirements import smooth
+from srkit.testing._requirements import smooth, stated
 
 #: Optional protocols of a format.
 OPTIONAL = (
@@ -31,6 +31,7 @@ OPTIONAL = (
 )
 
 
+@stated
 def check_image_format(
     image_format: ImageFormat, folder: Path, channels: int = 3, tolerance: float = 0.5 / 255
 ) -> None:

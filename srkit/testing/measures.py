@@ -31,9 +31,16 @@ from srkit.interfaces._contract import (
 )
 from srkit.interfaces.view import View
 from srkit.testing._answers import CLASSES, perfect_answer, to_answer, true_boxes
-from srkit.testing._requirements import noise, require_close, require_finite, require_gradient
+from srkit.testing._requirements import (
+    noise,
+    require_close,
+    require_finite,
+    require_gradient,
+    stated,
+)
 
 
+@stated
 def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) -> None:
     """Check a loss on random images, or on random outputs of teachers of each of its tasks.
 
@@ -62,6 +69,7 @@ def check_loss(loss: Loss, channels: int = 3, size: tuple[int, int] = (32, 32)) 
 def _check_slope(loss: Loss, task: Task | None, batch: Batch) -> None:
     """Check that a loss is a finite scalar, which a step against its gradient lowers."""
     inputs, evaluate = _as_function(loss, task, batch)
+    _check_unchanged(loss, task, batch, inputs, "a loss")
     start = inputs.clone().requires_grad_()
     value = evaluate(start)
     require_loss(value)
@@ -95,6 +103,7 @@ def _check_variance(loss: VarianceLoss, sr: Tensor, batch: Batch) -> None:
         require(towards, "the gradient must lead to the variance of the errors")
 
 
+@stated
 def check_metric(
     metric: Metric | TeacherMetric | PooledMetric,
     channels: int = 3,
@@ -138,8 +147,10 @@ def _check_values(
 ) -> None:
     """Check the values of a metric on degraded and on perfect images."""
     inputs, evaluate = _as_function(metric, task, batch)
+    _check_unchanged(metric, task, batch, inputs, "a metric")
     values = evaluate(inputs)
-    require_shape(values, (len(batch),), "the values of a metric")
+    if not isinstance(metric, PooledMetric):
+        require_values(values, metric, len(batch))
     best = evaluate(_perfect(metric, task, batch))
     require(
         not bool(best.isnan().any() or values.isnan().any()),
@@ -165,6 +176,19 @@ def _check_values(
         f"higher_is_better is {metric.higher_is_better}, but a perfect image has the value "
         f"{best.tolist()} and a degraded one {values.tolist()}",
     )
+
+
+def _check_unchanged(
+    measure: Any, task: Task | None, batch: Batch, inputs: Tensor, what: str
+) -> None:
+    """Check that neither the input nor the batch is changed."""
+    assert batch.lr is not None
+    given = [2 * inputs - 0.5, batch.hr, batch.lr]  # some values exceed [0, 1]
+    kept = [image.clone() for image in given]
+    with torch.no_grad():
+        _as_function(measure, task, batch)[1](given[0])
+    same = all(map(torch.equal, kept, given))
+    require(same, f"{what} must not change SR or the batch")
 
 
 def _tasks(measure: Any) -> Sequence[Task | None]:
@@ -193,8 +217,6 @@ def _as_function(
 
     def evaluate(flat: Tensor) -> Tensor:
         found = measure(to_answer(flat, task, measure.stages, batch), target, batch)
-        if hasattr(measure, "protocol"):
-            require_values(found, measure, len(batch))
         return _pooled(measure, found) if isinstance(measure, PooledMetric) else found
 
     return -perfect + noise(len(batch), 1, seed=1), evaluate
@@ -202,6 +224,7 @@ def _as_function(
 
 def _pooled(metric: PooledMetric, parts: Sequence[Any]) -> Tensor:
     """Return the values of the images, after checking that of all images together."""
+    require_values(parts, metric, 2)
     values, whole = metric.pool(pickle.loads(pickle.dumps(parts)))
     require(isinstance(whole, float), f"the value of all images must be a float: {whole!r}")
     return torch.tensor(values)

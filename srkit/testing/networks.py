@@ -31,13 +31,28 @@ from srkit.interfaces._contract import (
     require_shape,
     require_sr,
 )
-from srkit.testing._requirements import noise, require_close, require_finite, require_gradient
+from srkit.testing._requirements import (
+    noise,
+    require_close,
+    require_finite,
+    require_gradient,
+    require_unchanged,
+    stated,
+)
 from srkit.training.recomputation import recompute_activations
 from srkit.weights.files import fetch, published_of
 
 
-def check_generator(generator: Generator) -> None:
+@stated
+def check_generator(generator: Generator, scale: int | None = None) -> None:
     """Check a super-resolution network on random images of odd sizes.
+
+    Parameters
+    ----------
+    generator
+        A module.
+    scale
+        The scale for which it was built, if it has only one.
 
     Raises
     ------
@@ -49,8 +64,13 @@ def check_generator(generator: Generator) -> None:
         deterministic, or bf16 autocast fails.
     """
     require_component(generator, "generators")
+    require(
+        scale in (None, generator.scale),
+        f"its scale is {generator.scale}, but it is built for scale {scale}",
+    )
     network = _copied(generator)
     lr = noise(2, generator.channels, 13, 17)
+    require_unchanged(_copied(generator).eval(), lr, what="a generator")
     scales = generator.scales if isinstance(generator, MultiScale) else (generator.scale,)
     shapes = {scale: (2, generator.channels, 13 * scale, 17 * scale) for scale in scales}
     outputs = []
@@ -97,7 +117,7 @@ def _check_recomputation(network: nn.Module, lr: Tensor) -> None:
     recompute_activations(saving.stages().values())
     for version in (plain, saving):
         version.zero_grad()
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         sr = version(lr)
         torch.autograd.backward((sr * noise(*sr.shape)).sum())
     expected = dict(plain.named_parameters())
@@ -125,6 +145,7 @@ def _check_published(name: str, weights: Published) -> None:
     require(bool(weights.licence), f"published weights '{name}' must have a licence")
 
 
+@stated
 def check_discriminator(
     discriminator: Discriminator, channels: int = 3, size: tuple[int, int] = (64, 64)
 ) -> None:
@@ -145,7 +166,9 @@ def check_discriminator(
     """
     require_component(discriminator, "discriminators")
     network = _copied(discriminator)
-    images = noise(2, channels, *size).requires_grad_()
+    images = noise(2, channels, *size)
+    require_unchanged(_copied(discriminator).eval(), images, what="a discriminator")
+    images.requires_grad_()
     logits = network(images)
     require_logits(logits, 2)
     _check_gradients(network, logits)
@@ -155,6 +178,7 @@ def check_discriminator(
     _check_weights(network, _copied(discriminator), dict)
 
 
+@stated
 def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     """Check a teacher of any task on random images.
 
@@ -175,8 +199,9 @@ def check_teacher(teacher: Teacher, size: tuple[int, int] = (64, 64)) -> None:
     """
     require_component(teacher, "teachers")
     network = _copied(teacher).eval()
-    images = noise(2, 3, *size).requires_grad_()
-    stages = tuple(teacher.stages)
+    images, stages = noise(2, 3, *size), tuple(teacher.stages)
+    require_unchanged(network, images, what="a teacher")
+    images.requires_grad_()
     passes, answer = _count_passes(network, images, stages)
     _check_answer(answer, teacher, images, stages)
     require(
