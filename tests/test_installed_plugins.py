@@ -33,9 +33,9 @@ def run(*arguments: str, cwd: Path, path: Path | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a new plugin, srkit-clouds."""
+    """A folder with a new plugin of every kind, srkit-clouds."""
     folder = tmp_path_factory.mktemp("plugins")
-    create_plugin("srkit-clouds", folder)
+    create_plugin("srkit-clouds", folder, KINDS)
     return folder
 
 
@@ -116,7 +116,7 @@ def test_its_command(site: Path, srkit: Srkit, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_new_plugin_passes_its_own_tests(site: Path, projects: Path) -> None:
-    assert "5 passed" in run("pytest", "-q", cwd=projects / "srkit-clouds", path=site)
+    assert "15 passed" in run("pytest", "-q", cwd=projects / "srkit-clouds", path=site)
 
 
 @pytest.mark.slow

@@ -34,9 +34,14 @@ def plugins(
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the distribution.")],
     folder: Annotated[Path, typer.Option(help="Parent of its folder.")] = Path(),
+    kinds: Annotated[
+        str, typer.Option(help="Kinds of components, separated by commas, or all.")
+    ] = "degradations,generators",
 ) -> None:
     """Create a plugin package with working components and tests."""
+    from srkit.components.registry import KINDS
     from srkit.components.scaffold import create_plugin
 
-    project = create_plugin(name, folder)
+    wanted = KINDS if kinds == "all" else [kind.strip() for kind in kinds.split(",")]
+    project = create_plugin(name, folder, wanted)
     print(f"{project}: try it with: pip install -e '{project}[test]' && pytest {project}")

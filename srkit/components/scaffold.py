@@ -4,21 +4,51 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from srkit.errors import PluginError
+from srkit.components.registry import KINDS
+from srkit.errors import PluginError, nearest
 from srkit.hookspecs import API_VERSION
 
 #: The folder in the templates that is renamed to the package.
 PACKAGE = "PACKAGE"
+#: The example of each kind: its name after that of the package, its factory, and what it is.
+EXAMPLES = {
+    "datasets": ("_arrays", "Arrays", "data sets"),
+    "degradations": ("_blur", "Blur", "degradations from HR to LR"),
+    "stretches": ("_root", "Root", "invertible maps from flux to the input of networks"),
+    "constraints": ("_mean", "SameMean", "final steps that make SR consistent with LR"),
+    "generators": ("_net", "Net", "super-resolution networks"),
+    "discriminators": ("_critic", "Critic", "discriminators"),
+    "losses": ("_slopes", "Slopes", "losses"),
+    "teachers": ("_classifier", "Classifier", "networks to learn from"),
+    "metrics": ("_largest_error", "LargestError", "metrics"),
+    "image_formats": ("_raw", "Raw", "image file formats"),
+    "downloads": ("_pictures", "pictures", "data for srkit data get"),
+    "commands": ("-brightness", "brightness", "commands of srkit data"),
+}
+#: Kinds of which a new plugin has an example by default.
+DEFAULT = ("degradations", "generators")
 
 
-def create_plugin(name: str, folder: Path) -> Path:
-    """Write a plugin with an example degradation, an example generator, and tests that pass.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An example in a new plugin, for its templates."""
+
+    kind: str
+    name: str
+    factory: str
+    title: str
+
+
+def create_plugin(name: str, folder: Path, kinds: Sequence[str] = DEFAULT) -> Path:
+    """Write a plugin with an example of some kinds of components, and tests that pass.
 
     Parameters
     ----------
@@ -26,6 +56,8 @@ def create_plugin(name: str, folder: Path) -> Path:
         Name of the distribution, such as ``srkit-clouds``; the package is ``srkit_clouds``.
     folder
         Parent of the project's folder, which has the name of the distribution.
+    kinds
+        The kinds.
 
     Returns
     -------
@@ -35,8 +67,11 @@ def create_plugin(name: str, folder: Path) -> Path:
     Raises
     ------
     PluginError
-        If the name is not valid, or the project's folder exists.
+        If the name is not valid, the project's folder exists, or a kind is unknown.
     """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise PluginError(f"unknown kind of component '{kind}'; {nearest(kind, KINDS)}")
     package = package_name(name)
     project = folder / name
     if project.exists():
@@ -48,6 +83,7 @@ def create_plugin(name: str, folder: Path) -> Path:
         "srkit_version": installed,
         "next_version": next_version(installed),
         "api_version": API_VERSION,
+        "parts": [_part(kind, name, package) for kind in KINDS if kind in kinds],
     }
     environment = Environment(
         loader=PackageLoader("srkit.components", "templates/plugin"),
@@ -56,10 +92,20 @@ def create_plugin(name: str, folder: Path) -> Path:
         autoescape=False,
     )
     for path in environment.list_templates():
+        kind = PurePosixPath(path).name.partition(".")[0].removeprefix("test_")
+        if kind in KINDS and kind not in kinds:
+            continue
         target = project / path.replace(PACKAGE, package).removesuffix(".j2")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(environment.get_template(path).render(values), encoding="utf-8")
     return project
+
+
+def _part(kind: str, distribution: str, package: str) -> Part:
+    """Return the example of a kind; only commands have a name with spaces and hyphens."""
+    suffix, factory, title = EXAMPLES[kind]
+    name = f"data {distribution}" if kind == "commands" else package
+    return Part(kind, name + suffix, factory, title)
 
 
 def package_name(name: str) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from srkit import __version__
-from srkit.components.scaffold import create_plugin, next_version, package_name
+from srkit.components.registry import KINDS
+from srkit.components.scaffold import EXAMPLES, create_plugin, next_version, package_name
 from srkit.errors import PluginError
 
 
@@ -20,10 +21,35 @@ def test_the_files_of_a_new_plugin(tmp_path: Path) -> None:
         "src/srkit_clouds/degradations.py",
         "src/srkit_clouds/generators.py",
         "src/srkit_clouds/py.typed",
-        "tests/test_contracts.py",
+        "tests/test_degradations.py",
+        "tests/test_generators.py",
+        "tests/test_plugin.py",
     ]
     assert "SRKIT_API = 1\n" in (project / "src/srkit_clouds/__init__.py").read_text()
     assert f'["srkit>={__version__},<0.2"]' in (project / "pyproject.toml").read_text()
+
+
+def test_every_kind_has_an_example(tmp_path: Path) -> None:
+    assert list(EXAMPLES) == list(KINDS)
+    project = create_plugin("srkit-clouds", tmp_path, KINDS)
+    for kind in KINDS:
+        assert (project / f"src/srkit_clouds/{kind}.py").is_file()
+        assert (project / f"tests/test_{kind}.py").is_file()
+    hooks = (project / "src/srkit_clouds/__init__.py").read_text()
+    assert hooks.count("@hookimpl") == len(KINDS)
+
+
+def test_only_the_chosen_kinds(tmp_path: Path) -> None:
+    project = create_plugin("srkit-clouds", tmp_path, ["metrics"])
+    modules = sorted(path.name for path in project.rglob("*.py"))
+    assert modules == ["__init__.py", "metrics.py", "test_metrics.py", "test_plugin.py"]
+
+
+def test_an_unknown_kind(tmp_path: Path) -> None:
+    with pytest.raises(PluginError) as caught:
+        create_plugin("srkit-clouds", tmp_path, ["metric"])
+    assert str(caught.value) == "unknown kind of component 'metric'; did you mean 'metrics'?"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
