@@ -7,8 +7,12 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from srkit.components.registry import KINDS
+from srkit.components.scaffold import create_plugin
 
 ROOT = Path(__file__).resolve().parents[1]
 #: One name a line, such as ``srkit.interfaces.Batch``.
@@ -27,7 +31,6 @@ ROOMS = (
     "srkit.testing",
     "srkit.weights",
 )
-SCAFFOLD = ROOT / "srkit/components/templates/plugin"
 EXAMPLE = ROOT / "tests/plugin_example"
 BLOCK = re.compile(r"^```python.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -57,9 +60,11 @@ def python_sources() -> Iterator[tuple[str, str]]:
     """Iterate over the code that plugin authors copy from, and over the first-party plugins."""
     for number, text in enumerate(BLOCK.findall((ROOT / "docs/plugins.md").read_text("utf-8"))):
         yield f"docs/plugins.md, block {number}", text
-    paths = [*SCAFFOLD.rglob("*.py.j2"), *EXAMPLE.rglob("*.py"), *ROOT.glob("plugins/**/*.py")]
-    for path in sorted(paths):
+    for path in sorted([*EXAMPLE.rglob("*.py"), *ROOT.glob("plugins/**/*.py")]):
         yield str(path.relative_to(ROOT)), path.read_text("utf-8")
+    with TemporaryDirectory() as folder:
+        for path in sorted(create_plugin("srkit-new", Path(folder), KINDS).rglob("*.py")):
+            yield f"new plugin, {path.parent.name}/{path.name}", path.read_text("utf-8")
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in python_sources()])

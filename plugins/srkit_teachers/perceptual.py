@@ -28,7 +28,7 @@ class VGGPerceptual(nn.Module):
     Parameters
     ----------
     layers
-        Weight of each convolution, as ``convB_C``: the C-th of block B.
+        Weight of each convolution, as ``convB_C``: the C-th of block B; by default 1 for conv5_4.
     weights
         A local file with torchvision's VGG19; None downloads torchvision's IMAGENET1K_V1.
     distance
@@ -50,15 +50,15 @@ class VGGPerceptual(nn.Module):
     def __init__(
         self,
         *,
-        layers: Mapping[str, PositiveFloat] = {"conv5_4": 1.0},
+        layers: Mapping[str, PositiveFloat] | None = None,
         weights: Path | None = None,
         distance: Literal["l1", "l2"] = "l1",
         before_activation: bool = True,
     ) -> None:
         super().__init__()
-        self._check(layers)
-        self.layers = dict(layers)
-        depth = max(LAYERS[layer] for layer in layers) + 1
+        self.layers = {"conv5_4": 1.0} if layers is None else dict(layers)
+        self._check(self.layers)
+        depth = max(LAYERS[layer] for layer in self.layers) + 1
         self.features = _features(depth, weights).requires_grad_(False)
         self.distance = F.l1_loss if distance == "l1" else F.mse_loss
         self.before_activation = before_activation
