@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
+from srkit.components.crashes import blaming
 from srkit.components.registry import OWN, Registry
 from srkit.errors import DataError, SrkitError
 from srkit.images._contents import START, kind_of_content
@@ -140,14 +141,12 @@ class Formats:
         listed = registry.components("image_formats")
         for component in sorted(listed, key=lambda each: each.distribution != OWN):
             try:
-                built = component.factory()
-                require_attributes(built, ImageFormat)
+                with blaming(component):
+                    built = component.factory()
+                    require_attributes(built, ImageFormat)
                 formats.append(built)
             except Exception as error:  # raised by a plugin
-                failures.append(
-                    f"image format '{component.name}' of {component.source} could not be used "
-                    f"({error})"
-                )
+                failures.append(f"image format '{component.name}' could not be used ({error})")
         return cls(formats, failures)
 
     def __iter__(self) -> Iterator[ImageFormat]:
