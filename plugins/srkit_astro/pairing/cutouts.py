@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,16 +12,18 @@ from rich.console import Console
 
 from srkit.system import progress_bars
 from srkit_astro.files.fits import BAD_PLANES
-from srkit_astro.pairing.registration import Registration, register
+from srkit_astro.pairing.registration import Kernel, Registration, fit_kernel, register
 from srkit_astro.pairing.resampling import cut, project
 from srkit_astro.pairing.results import Pair, Pairing, Position
 from srkit_astro.pairing.sky_images import Flags, Plane, SkyImage
 
 #: Largest standard error of an offset that is corrected, in LR pixels.
-WORST_ERROR = 0.1
+WORST_ERROR = 0.2
 #: An offset is an outlier if it differs from the mean offset of its two images by more than this
-#: many standard errors and by more than `WORST_ERROR`.
-OUTLIER = 5.0
+#: many standard errors and by more than this number of LR pixels.
+OUTLIER, LEAST_OUTLIER = 5.0, 0.1
+#: Largest number of pairs to which the kernel of two images is fitted.
+KERNEL_PAIRS = 16
 
 
 class RejectedError(Exception):
@@ -41,7 +43,11 @@ class PairCutter:
     flux_tolerance: float
 
     def run(self, positions: Sequence[Position], console: Console) -> Pairing:
-        """Cut and register pairs, then cut HR again with the mean offset of its image corrected."""
+        """Cut and register pairs, then cut HR again with the mean offset of its image corrected.
+
+        The second registration uses one kernel for all pairs of two images: that of a single pair
+        follows the noise, which changes its flux ratio.
+        """
         pairing = Pairing(self.scale)
         candidates: list[Pair] = []
         with progress_bars(console) as bars:
@@ -50,10 +56,12 @@ class PairCutter:
                     candidates.append(self._candidate(position))
                 except RejectedError as reason:
                     pairing.rejected.append((position, str(reason)))
-            offsets = {key: _mean_offset(group) for key, group in _by_images(candidates).items()}
+            groups = _by_images(candidates).items()
+            offsets = {key: _mean_offset(group) for key, group in groups}
+            kernels = {key: self._kernel(group) for key, group in groups}
             for pair in bars.track(candidates, description="aligning"):
                 try:
-                    pairing.pairs.append(self._align(pair, offsets[_images(pair)]))
+                    pairing.pairs.append(self._align(pair, offsets, kernels))
                 except RejectedError as reason:
                     pairing.rejected.append((pair.position, str(reason)))
         return pairing
@@ -106,22 +114,43 @@ class PairCutter:
         if count > self.max_bad * bad.size:
             raise RejectedError(f"{count} of {bad.size} {what}")
 
-    def _register(self, lr: SkyImage, hr: SkyImage) -> Registration | None:
+    def _weight(self, lr: SkyImage, hr: SkyImage) -> Plane:
+        """Return the inverse standard deviation of the noise in LR; 0 for bad pixels."""
         blocks = hr.bad.reshape(self.size, self.scale, self.size, self.scale).any((1, 3))
-        weight = np.where(lr.bad | blocks, 0.0, 1 / np.sqrt(_noise_variance(lr)))
-        search = self.search / lr.pixel_scale
-        return register(lr.values, hr.values, self.scale, weight=weight, search=search)
+        return np.where(lr.bad | blocks, 0.0, 1 / np.sqrt(_noise_variance(lr)))
 
-    def _align(self, pair: Pair, offset: tuple[float, float]) -> Pair:
+    def _kernel(self, pairs: Sequence[Pair]) -> Kernel:
+        """Fit the kernel of two images to their brightest pairs."""
+        brightest = sorted(pairs, key=lambda pair: pair.before.error)[:KERNEL_PAIRS]
+        return fit_kernel(
+            [(p.lr.values, p.hr.values, self._weight(p.lr, p.hr), p.before) for p in brightest],
+            self.scale,
+        )
+
+    def _register(
+        self, lr: SkyImage, hr: SkyImage, kernel: Kernel | None = None
+    ) -> Registration | None:
+        weight = self._weight(lr, hr)
+        search = self.search / lr.pixel_scale
+        planes = lr.values, hr.values
+        return register(*planes, self.scale, weight=weight, search=search, kernel=kernel)
+
+    def _align(
+        self,
+        pair: Pair,
+        offsets: Mapping[tuple[Path, Path], tuple[float, float]],
+        kernels: Mapping[tuple[Path, Path], Kernel],
+    ) -> Pair:
         """Cut HR again with the offset corrected, and measure the residual offset."""
+        offset, kernel = offsets[_images(pair)], kernels[_images(pair)]
         dy, dx = pair.before.dy - offset[0], pair.before.dx - offset[1]
         far = max(abs(dy), abs(dx))
-        if far > max(WORST_ERROR, OUTLIER * pair.before.error):
+        if far > max(LEAST_OUTLIER, OUTLIER * pair.before.error):
             raise RejectedError(
                 f"its offset differs by {far:.2f} LR pixels from the mean offset of the images"
             )
         hr = self._project(pair.source, pair.lr, offset)
-        after = self._register(pair.lr, hr)
+        after = self._register(pair.lr, hr, kernel)
         if after is None:
             raise RejectedError("no offset fits after the correction")
         if abs(after.ratio - 1) > self.flux_tolerance:
@@ -145,7 +174,7 @@ def _mean_offset(pairs: Sequence[Pair]) -> tuple[float, float]:
     offsets = np.array([(p.before.dy, p.before.dx) for p in pairs])
     errors = np.array([p.before.error for p in pairs])
     far = np.abs(offsets - np.median(offsets, axis=0)).max(axis=1)
-    near = far <= np.maximum(WORST_ERROR, OUTLIER * errors)
+    near = far <= np.maximum(LEAST_OUTLIER, OUTLIER * errors)
     if not near.any():
         near[:] = True  # the offsets do not agree at all; each position is rejected later
     dy, dx = np.average(offsets[near], axis=0, weights=errors[near] ** -2.0)

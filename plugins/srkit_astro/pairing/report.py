@@ -102,7 +102,7 @@ def _row(pair: Pair, group: str) -> tuple[Any, ...]:
         *(round(mas * v, 1) for v in (before.dx, before.dy, before.error, after.dx, after.dy)),
         round(after.ratio, 4),
         round(after.ratio_error, 4),
-        round(after.fwhm * pair.lr.pixel_scale, 3),
+        round(before.fwhm * pair.lr.pixel_scale, 3),
         pair.lr.path.name,
         pair.source.path.name,
         group,

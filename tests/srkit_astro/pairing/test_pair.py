@@ -71,7 +71,7 @@ def test_the_offset_is_recovered_and_corrected(made: Path) -> None:
 
 def test_the_flux_ratio_of_calibrated_images_is_1(made: Path) -> None:
     ratios = [float(row["flux_ratio"]) for row in rows(made / "out/pairs.csv")]
-    assert max(abs(ratio - 1) for ratio in ratios) < 0.01
+    assert max(abs(ratio - 1) for ratio in ratios) < 0.006
 
 
 def test_files_contain_the_same_sky_on_aligned_grids(made: Path) -> None:
@@ -173,7 +173,9 @@ def test_empty_sky_is_rejected(tmp_path: Path, made: Path) -> None:
         f"{tmp_path}/one.csv: every position was rejected; see the reasons in {page}"
     )
     (row,) = rows(tmp_path / "out/rejected.csv")
-    assert re.match(r"too faint to align: |no offset within 1 arcsec fits: ", row["reason"])
+    assert re.match(
+        r"too faint to align: |no offset within 1 arcsec fits: |the flux in HSC is ", row["reason"]
+    )
     assert "1 position rejected" in " ".join(page.read_text().split())
 
 

@@ -3,7 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mosaics_setup import HSC_PSF, HSC_SCALE, HST_PSF, render, sky_wcs
-from srkit_astro.pairing.registration import register
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from srkit_astro.pairing.registration import fit_kernel, register
+
+Plane = NDArray[np.float64]
 
 
 @pytest.mark.parametrize(("dy", "dx"), [(0.0, 0.0), (0.31, -0.42), (-3.3, 2.6)])
@@ -18,3 +22,53 @@ def test_offset_ratio_and_sky_are_recovered(dy: float, dx: float) -> None:
     assert (found.dy, found.dx) == pytest.approx((dy, dx), abs=0.02)
     assert found.ratio == pytest.approx(1.5, rel=0.01)
     assert found.sky == pytest.approx(0.3, abs=0.05)
+
+
+def observed(
+    sources: list[tuple[float, ...]], psf: list[tuple[float, float]], y0=0.0, x0=0.0
+) -> Plane:
+    """Render round Gaussians (flux, row, column, sigma) in 64 x 64 HR pixels."""
+    y, x = np.mgrid[:64, :64]
+    image = np.zeros((64, 64))
+    for flux, row, column, size in sources:
+        for share, sigma in psf:
+            whole = size**2 + sigma**2
+            radius2 = (y - row - y0) ** 2 + (x - column - x0) ** 2
+            image += flux * share / (2 * np.pi * whole) * np.exp(-radius2 / 2 / whole)
+    return image
+
+
+def noise(rng: np.random.Generator, side: int, sigma: float, correlated: float) -> Plane:
+    field = gaussian_filter(rng.normal(size=(side, side)), correlated, mode="wrap")
+    return sigma * field / field.std()
+
+
+@pytest.mark.slow
+def test_errors_are_the_scatter_of_pairs_with_correlated_noise() -> None:
+    """Noise of neighbouring LR pixels is correlated, HR has noise, and LR has wings."""
+    rng, scene = np.random.default_rng(3), []
+    for _ in range(28):
+        sources = [(40.0, *rng.uniform(30, 33, 2), 1.5)]
+        sources += [(*rng.uniform((1, 12, 12, 0.5), (20, 51, 51, 2.5)),) for _ in range(5)]
+        ratio, (dy, dx) = rng.uniform(0.9, 1.1), rng.uniform(-0.3, 0.3, 2)
+        sigma = 40 * np.exp(rng.uniform(-7.5, -6))
+        hr = observed(sources, [(1.0, 0.9)])
+        lr = ratio * observed(sources, [(0.8, 3.2), (0.2, 6.0)], 2 * dy, 2 * dx)
+        lr = lr.reshape(32, 2, 32, 2).sum((1, 3)) + noise(rng, 32, sigma, 0.8)
+        hr = hr + noise(rng, 64, sigma / 3, 0.6)
+        weight = np.full(lr.shape, 1 / sigma)
+        found = register(lr, hr, 2, weight=weight, search=4)
+        assert found is not None
+        scene.append((lr, hr, weight, found, (dy, dx, ratio)))
+    scene.sort(key=lambda each: each[3].error)
+    kernel = fit_kernel([each[:4] for each in scene[:16]], 2)
+    offsets, ratios = [], []
+    for lr, hr, weight, _, (dy, dx, ratio) in scene:
+        fit = register(lr, hr, 2, weight=weight, search=4, kernel=kernel)
+        assert fit is not None
+        offsets += [(fit.dy - dy) / fit.error, (fit.dx - dx) / fit.error]
+        ratios.append((fit.ratio - ratio) / fit.ratio_error)
+    assert abs(np.median(ratios)) < 0.7
+    scatter = 1.4826 * np.median(np.abs(ratios - np.median(ratios)))
+    assert scatter == pytest.approx(1, abs=0.4)
+    assert 1.4826 * np.median(np.abs(offsets)) == pytest.approx(1, abs=0.35)
