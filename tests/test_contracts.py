@@ -88,6 +88,9 @@ OF_SOURCES = (
 
 CASES = {
     **{("metrics", name): Case(check={"hr": galaxies()}) for name in OF_SOURCES},
+    ("constraints", "richardson_lucy"): Case(
+        {"psf": {"type": "gaussian", "fwhm": 3}, "iterations": 3, "chi_square": 0}
+    ),
     ("datasets", "benchmark_set"): Case({"name": "mine", "root": "{folder}/tree/train/n01440764"}),
     ("datasets", "coco_boxes"): Case(
         {"root": "{folder}/tree/train", "annotations": "{folder}/boxes.json"}

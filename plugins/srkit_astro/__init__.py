@@ -33,8 +33,11 @@ def srkit_commands() -> dict[str, str]:
 
 @hookimpl
 def srkit_constraints() -> dict[str, str]:
-    """Return the constraint that conserves flux."""
-    return {"flux": "srkit_astro.constraints:Flux"}
+    """Return the conservation of flux, and a deconvolution."""
+    return {
+        "flux": "srkit_astro.constraints:Flux",
+        "richardson_lucy": "srkit_astro.deconvolution:RichardsonLucy",
+    }
 
 
 @hookimpl

@@ -48,6 +48,8 @@ class Assembly:
         The scale. Scales share every component whose factory does not take `scale`.
     generator, uncertainty, constraint, degradation, stretch, discriminator
         None if the recipe has none.
+    baselines
+        The constraints that refine the bicubic interpolation in the evaluation, by type.
     teachers, losses, metrics
         By name.
     data, mixed_in
@@ -72,6 +74,7 @@ class Assembly:
     degradation: Degradation | None = None
     stretch: Stretch | None = None
     discriminator: Discriminator | None = None
+    baselines: dict[str, Constraint] = field(default_factory=dict)
     teachers: dict[str, Teacher] = field(default_factory=dict)
     losses: dict[str, Loss] = field(default_factory=dict)
     metrics: dict[str, Metric | TeacherMetric] = field(default_factory=dict)

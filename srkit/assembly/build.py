@@ -517,6 +517,9 @@ def _place(assembly: Assembly, path: str, component: Any) -> None:
         split, _, place = name.partition(".")
         group = assembly.mixed_in if place.startswith("mix.") else assembly.data
         group[split] = component
+    elif section == "evaluation":
+        spec: Any = assembly.recipe.evaluation.baselines[int(name.rpartition(".")[2])]
+        assembly.baselines[spec.type] = component
     elif section == "degradation" and name:
         earlier = getattr(assembly.degradation, "steps", ())
         origins = [assembly.origins.get(f"degradation.{i}") for i in range(len(earlier) + 1)]

@@ -21,7 +21,7 @@ from srkit.data.batches import evaluation_batches
 from srkit.data.truth import check_boxes, take_as_truth, task_of
 from srkit.errors import DataError
 from srkit.evaluation.calibration import PIXELS, Calibration
-from srkit.evaluation.restorers import Restorer, baseline, image_of
+from srkit.evaluation.restorers import Restorer, baseline, image_of, refined
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.interfaces import Answer, Batch, Dataset, PooledMetric, TeacherMetric
 from srkit.interfaces._contract import require_values
@@ -101,9 +101,10 @@ class Evaluator:
             If the image cannot be read, degraded or measured.
         """
         name = "original" if self.assembly.generator is None else "bicubic"
+        restorers = {name: baseline(name), **refined(self.assembly)}
         with torch.no_grad(), evaluating(self.assembly):
             for batch in self.batches([0]):
-                self._evaluate_batch(batch, {name: baseline(name)}, {name: 0.0})
+                self._evaluate_batch(batch, restorers, dict.fromkeys(restorers, 0.0))
 
     def batches(self, indices: Sequence[int]) -> Iterator[Batch]:
         """Load, move and degrade batches of whole images."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
@@ -12,8 +13,9 @@ from srkit.assembly.restore import restore
 from srkit.assembly.uncertainty import Estimate, estimate
 from srkit.assembly.variance_head import VarianceHead
 from srkit.data.scales import set_scale
+from srkit.errors import DataError
 from srkit.functional.resizing import Kernel, to_hr_grid
-from srkit.interfaces import Batch
+from srkit.interfaces import Batch, Constraint
 from srkit.interfaces.view import View
 
 #: Restores the LR of a batch on the grid of HR, in flux, optionally with standard deviations.
@@ -31,6 +33,26 @@ def baseline(name: str) -> Restorer:
         return to_hr_grid(batch.lr, batch, kernel)
 
     return interpolate
+
+
+def baselines(assembly: Assembly) -> dict[str, Restorer]:
+    """Return the baselines of a recipe by name, in its order."""
+    names = [b if isinstance(b, str) else b.type for b in assembly.recipe.evaluation.baselines]
+    return {name: refined(assembly).get(name) or baseline(name) for name in names}
+
+
+def refined(assembly: Assembly) -> dict[str, Restorer]:
+    """Return the baselines that are constraints: each changes the bicubic interpolation."""
+    bicubic = baseline("bicubic")
+
+    def refine(name: str, constraint: Constraint, batch: Batch) -> Tensor:
+        try:
+            return constraint(image_of(bicubic(batch)), batch)
+        except ValueError as error:
+            where = f"evaluation.baselines: {name} on {batch.names[0]}"
+            raise DataError(f"{where}: {error}") from error
+
+    return {name: partial(refine, name, each) for name, each in assembly.baselines.items()}
 
 
 def network(generator: Callable[[Tensor], Tensor], assembly: Assembly) -> Restorer:

@@ -24,7 +24,7 @@ from srkit.evaluation.classifier import classify
 from srkit.evaluation.evaluator import Evaluator
 from srkit.evaluation.rendering import render
 from srkit.evaluation.report import write_report
-from srkit.evaluation.restorers import Restorer, baseline, estimator, network
+from srkit.evaluation.restorers import Restorer, baseline, baselines, estimator, network
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
@@ -142,7 +142,7 @@ def _restorers(assembly: Assembly, networks: Mapping[str, nn.Module]) -> dict[st
     recipe = assembly.recipe
     if assembly.generator is None:
         return {"original": baseline("original")}
-    restorers: dict[str, Restorer] = {name: baseline(name) for name in recipe.evaluation.baselines}
+    restorers = baselines(assembly)
     for name, module in networks.items():
         if name == recipe.name and recipe.evaluation.self_ensemble:
             restorers[f"{name} + self-ensemble"] = estimator(module, assembly)

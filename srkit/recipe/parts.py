@@ -261,11 +261,20 @@ class CompressionSpec(Part):
         return given
 
 
+#: A method without a network: an interpolation, or a constraint that refines the bicubic one.
+Baseline = Annotated[
+    Annotated[Literal["original", "nearest", "bilinear", "bicubic", "area", "lanczos"], Tag("name")]
+    | Annotated[Spec, Tag("Spec")],
+    Discriminator(lambda given: "name" if isinstance(given, str) else "Spec"),
+]
+
+
 class EvaluationSpec(Part):
     """How a run is evaluated, and what it is compared with."""
 
-    baselines: list[Literal["original", "nearest", "bilinear", "bicubic", "area", "lanczos"]] = (
-        Field(["original", "bilinear", "bicubic"])
+    baselines: list[Baseline] = Field(
+        ["original", "bilinear", "bicubic"],
+        description="interpolations, or constraints that refine the bicubic one",
     )
     models: dict[str, str] = Field(
         default_factory=dict, description="weights of other networks of this architecture, by name"
@@ -282,6 +291,16 @@ class EvaluationSpec(Part):
         default_factory=CompressionSpec.model_construct,
         description="`srkit eval --task compression`: LR files, and HR files of equal size",
     )
+
+    @field_validator("baselines")
+    @classmethod
+    def _named_once(cls, given: list[str | Spec]) -> list[str | Spec]:
+        """Check that no two baselines would have the same row."""
+        names = [each if isinstance(each, str) else each.type for each in given]
+        twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if twice is not None:
+            raise ValueError(f"'{twice}' is repeated; remove one")
+        return given
 
 
 class RangeSpec(Part):

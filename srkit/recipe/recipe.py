@@ -135,6 +135,9 @@ class Recipe(Part):
                     yield f"data.{split}.mix.dataset", "datasets", source.mix.dataset
         if self.discriminator:
             yield "discriminator", "discriminators", self.discriminator
+        for place, baseline in enumerate(self.evaluation.baselines):
+            if isinstance(baseline, Spec):
+                yield f"evaluation.baselines.{place}", "constraints", baseline
         for kind in ("teachers", "losses", "metrics"):
             entries: dict[str, Spec] = getattr(self, kind)
             yield from ((f"{kind}.{name}", kind, spec) for name, spec in entries.items())

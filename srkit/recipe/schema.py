@@ -61,6 +61,8 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
         properties[key] = _either(kind, PART)
     several = {"type": "array", "items": _reference("degradations"), "minItems": 1}
     properties["degradation"] = _either("degradations", several, PART)
+    baselines = definitions["EvaluationSpec"]["properties"]["baselines"]["items"]
+    baselines["oneOf"][1] = _reference("constraints")
     definitions["Source"]["properties"]["dataset"] = {"anyOf": [_reference("datasets"), PART]}
     properties["extends"] = {"type": "string", "description": "a recipe that this one changes"}
     whole = {"if": {"not": {"required": ["extends"]}}, "then": {"properties": _whole(properties)}}

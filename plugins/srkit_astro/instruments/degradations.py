@@ -63,6 +63,15 @@ class _Telescope(ABC):
             return None
         return lr_variance(lr, self.noise, self.pixel_scale * self.scale, seeds)
 
+    def transpose(self, lr: Tensor) -> Tensor:
+        """Apply the transposed operator to LR images, for PSFs with fixed parameters.
+
+        Light is spread over the HR pixels of each LR pixel and convolved with the mirrored kernel.
+        A constant stays as it is, unlike with the adjoint, which is smaller by ``scale**2``.
+        """
+        spread = F.interpolate(lr, scale_factor=self.scale, mode="nearest")
+        return convolve(spread, self._kernels([], lr.device).flip(-2, -1))
+
     def _blur(self, hr: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
         blurred = convolve(hr, self._kernels(sources, hr.device))
         return F.avg_pool2d(blurred, self.scale, ceil_mode=True)

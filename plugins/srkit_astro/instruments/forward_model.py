@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,7 +36,7 @@ class ForwardModel:
         if any(each is not None and each.varies for each in (psf, source)):
             raise ValueError("got a range; expected a PSF with fixed parameters")
         self.psf, self.source, self._lr_pixel = psf, source, lr_pixel
-        self._telescopes: dict[tuple[int, float], Callable[[Tensor, Sequence[int]], Tensor]] = {}
+        self._telescopes: dict[tuple[int, float], PsfNoise | HstToHsc] = {}
 
     @property
     def name(self) -> str:
@@ -58,14 +56,30 @@ class ForwardModel:
         """
         if self.psf is None:
             return F.avg_pool2d(sr, scale)
+        return self._telescope(self.psf, scale, pixel_scale)(sr, [0] * len(sr))
+
+    def transpose(self, lr: Tensor, scale: int, pixel_scale: float | None) -> Tensor:
+        """Apply the transposed operator to LR images; see :meth:`.PsfNoise.transpose`.
+
+        Raises
+        ------
+        ValueError
+            If there is a PSF, but the pixel scale of SR, in arcsec, is unknown.
+        """
+        if self.psf is None:
+            return F.interpolate(lr, scale_factor=scale, mode="nearest")
+        return self._telescope(self.psf, scale, pixel_scale).transpose(lr)
+
+    def _telescope(self, psf: Psf, scale: int, pixel_scale: float | None) -> PsfNoise | HstToHsc:
+        """Return the degradation for a scale and the side of an HR pixel, built once."""
         if pixel_scale is None and self._lr_pixel is not None:
             pixel_scale = self._lr_pixel / scale
         setting = scale, known_pixel_scale(pixel_scale)
         if setting not in self._telescopes:
-            self._telescopes[setting] = self._telescope(self.psf, *setting)
-        return self._telescopes[setting](sr, [0] * len(sr))
+            self._telescopes[setting] = self._build(psf, *setting)
+        return self._telescopes[setting]
 
-    def _telescope(self, psf: Psf, scale: int, pixel_scale: float) -> PsfNoise | HstToHsc:
+    def _build(self, psf: Psf, scale: int, pixel_scale: float) -> PsfNoise | HstToHsc:
         if self.source is None:
             return PsfNoise(scale=scale, psf=psf, pixel_scale=pixel_scale)
         return HstToHsc(scale=scale, source=self.source, target=psf, pixel_scale=pixel_scale)

@@ -20,7 +20,7 @@ from srkit.assembly.device import memory_format, move, precision_on, set_up_proc
 from srkit.components.registry import Registry
 from srkit.errors import DataError, OutputError, PluginError, RecipeError, SrkitError, WeightsError
 from srkit.evaluation.evaluator import Evaluator, metric_infos
-from srkit.evaluation.restorers import Restorer, baseline, image_of, network
+from srkit.evaluation.restorers import Restorer, baseline, baselines, image_of, network
 from srkit.evaluation.run import load_networks
 from srkit.interfaces import LossyFormat
 from srkit.recipe.recipe import Recipe
@@ -170,9 +170,7 @@ def _restorers(
 ) -> Restorers:
     """Return all settings with the functions that compute their images."""
     evaluation = assembly.recipe.evaluation
-    models: dict[str, Restorer] = {
-        name: baseline(name) for name in evaluation.baselines if name != ORIGINAL
-    }
+    models = {name: each for name, each in baselines(assembly).items() if name != ORIGINAL}
     models |= {name: network(module, assembly) for name, module in networks.items()}
     restorers: Restorers = {Setting("", 0, ORIGINAL): baseline(ORIGINAL)}
     restorers |= {Setting("", 0, name): model for name, model in models.items()}
