@@ -18,7 +18,7 @@ from srkit_astro.validation.example import example_of
 from srkit_astro.validation.frames import Window, is_recipe, read_windows
 from srkit_astro.validation.journal import JOURNAL, Journal
 from srkit_astro.validation.methods import methods_of
-from srkit_astro.validation.psf import measured_psf, psf_of_recipe, renderer_of, stated_psf
+from srkit_astro.validation.psf import given_psf, psf_of_recipe, renderer_of
 from srkit_astro.validation.report import print_validation, write_validation
 from srkit_astro.validation.results import Results
 from srkit_astro.validation.study import Settings, Study
@@ -59,9 +59,9 @@ def validate(
     scale
         SR pixels per LR pixel; that of the model by default.
     psf
-        FWHM of the PSF of LR in arcsec (in pixels, if the pixel scale is unknown), a FITS image of
-        it, or `stars` to measure it from the stars of the first frame. By default that of the
-        recipe with the images, of the stars, or of the recipe of the model.
+        PSF of LR, as for `srkit upscale`: FWHM in arcsec (0.7) or LR pixels (4px), an image of it,
+        or `stars` to measure it from the stars of the first frame. By default that of the recipe
+        with the images, of the stars, or of the recipe of the model.
     hdu
         Extension of the FITS files, such as SCI,2.
     zero_point
@@ -95,7 +95,7 @@ def validate(
     windows = read_windows(inputs, hdu, zero_point, sample)
     pixel = _pixel_scale(windows)
     methods, restorer = methods_of(model, scale, zero_point, windows[0])
-    chosen, origin = _psf(psf, pixel or 1.0, inputs, hdu, model, sample)
+    chosen, origin = _psf(psf, windows[0], inputs[0], hdu, model, sample)
     study = Study(windows, methods, renderer_of(chosen, pixel or 1.0), settings)
     identity, console = study.identity([model, scale, zero_point]), Console()
     with resumable(folder):
@@ -167,7 +167,7 @@ def _pixel_scale(windows: list[Window]) -> float | None:
 
 
 def _psf(
-    text: str | None, pixel: float, inputs: list[Path], hdu: str | None, model: str, sample: bool
+    text: str | None, window: Window, first: Path, hdu: str | None, model: str, sample: bool
 ) -> tuple[Psf, str]:
     """Return the PSF of LR and where it comes from.
 
@@ -179,25 +179,21 @@ def _psf(
     DataError
         If nothing states it.
     """
-    if text is not None and text != "stars":
-        return stated_psf(text, pixel)
-    first = inputs[0]
-    if is_recipe(first):
+    if text is None and is_recipe(first):
         found = psf_of_recipe(load_recipe(first, sample=sample))
         if found is None:
             raise DataError(f"{first}: states no PSF of LR; give its FWHM in arcsec with --psf")
         return found, f"of {first.name}"
+    if text in (None, "stars") and hdu is not None:
+        raise DataError(f"{first}: with --hdu, the PSF is not measured from stars; give --psf")
     try:
-        if hdu is not None:
-            raise DataError(f"{first}: with --hdu, the PSF is not measured from stars")
-        return measured_psf(first, pixel)
+        return given_psf(text or "stars", window, first)
     except DataError as error:
         found = None if text else _psf_of_model(model)
-        if found is not None:
-            return found, f"of the recipe of {model}"
-        raise DataError(
-            f"{error}; give the FWHM of the PSF in arcsec, such as --psf 0.7, or an image of it"
-        ) from error
+        if text or found is None:
+            advice = "give the FWHM of the PSF in arcsec, such as --psf 0.7, or an image of it"
+            raise error if text else DataError(f"{error}; {advice}") from error
+        return found, f"of the recipe of {model}"
 
 
 def _psf_of_model(model: str) -> Psf | None:

@@ -9,19 +9,14 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from srkit.errors import DataError
-from srkit_astro.instruments.psf import (
-    GaussianPsf,
-    Psf,
-    PsfImage,
-    StarsPsf,
-    half_width,
-    kernels,
-)
-from srkit_astro.instruments.psf_images import half_maximum_width, read_psf_image
+from srkit_astro.instruments.given_psf import observation
+from srkit_astro.instruments.psf import Psf, StarsPsf, half_width, kernels
+from srkit_astro.instruments.psf_images import half_maximum_width
+from srkit_astro.validation.frames import Window
 from srkit_astro.validation.sources import FINE, Renderer
 
-#: Where a recipe states the PSF of LR: section and option.
-STATED = (("constraint", "psf"), ("degradation", "psf"), ("degradation", "target"))
+#: Options of constraints, degradations and metrics that are the PSF of LR.
+OPTIONS = ("psf", "target")
 
 
 def renderer_of(psf: Psf, pixel: float) -> Renderer:
@@ -49,56 +44,35 @@ def renderer_of(psf: Psf, pixel: float) -> Renderer:
     return Renderer(kernel, half_maximum_width(kernel) / FINE)
 
 
-def stated_psf(text: str, pixel: float) -> tuple[Psf, str]:
-    """Return the PSF that ``--psf`` states, and its origin in words.
+def given_psf(text: str, window: Window, path: Path) -> tuple[Psf, str]:
+    """Return the PSF that ``--psf`` states, as for `srkit upscale`, and its origin in words.
 
     Parameters
     ----------
     text
-        A FWHM in arcsec, of a Gaussian, or a file with an image of the PSF.
-    pixel
-        Side of an LR pixel, also that of an image of the PSF that states none.
+        The PSF; ``stars`` is that of the stars of the frame.
+    window
+        A window of the frame.
+    path
+        The frame.
 
     Raises
     ------
     DataError
-        If it is none of these.
+        If it cannot be read or measured.
     """
-    try:
-        fwhm = float(text)
-    except ValueError:
-        path = Path(text)
-        if not path.is_file():
-            raise DataError(
-                f"--psf: '{text}' is neither a FWHM in arcsec, nor a file with an image of the "
-                "PSF, nor 'stars'"
-            ) from None
-        side = pixel if read_psf_image(path, 0.0)[1] is None else None
-        return PsfImage(type="image", file=path, pixel_scale=side), f"of {path.name}"
-    if not 0 < fwhm < float("inf"):
-        raise DataError(f"--psf: got {text}; expected a positive FWHM in arcsec")
-    return GaussianPsf(type="gaussian", fwhm=fwhm), "a Gaussian, as stated"
-
-
-def measured_psf(frame: Path, pixel: float) -> tuple[Psf, str]:
-    """Return the PSF of the stars of a frame, and its origin in words.
-
-    Raises
-    ------
-    DataError
-        If there are too few stars.
-    """
-    psf = StarsPsf(type="stars", file=frame, pixel_scale=pixel)
-    return psf, f"measured from {len(psf.measured.stars)} stars of {frame.name}"
+    found = observation(window.image, path, text, None)
+    assert found.psf is not None
+    if isinstance(found.psf, StarsPsf):
+        return found.psf, f"measured from {len(found.psf.measured.stars)} stars of {path.name}"
+    return found.psf, found.name
 
 
 def psf_of_recipe(recipe: Any) -> Psf | None:
     """Return the PSF of LR that a recipe states; None if it states none."""
-    found: Any = None
-    specs = [("constraint", recipe.constraint)] if recipe.constraint is not None else []
-    specs += [("degradation", spec) for _, spec in recipe.degradation_steps()]
-    for place, option in STATED:
-        for section, spec in specs:
-            if section == place and found is None:
-                found = spec.options.get(option)
-    return None if found is None else TypeAdapter(Psf).validate_python(found)
+    specs = [] if recipe.constraint is None else [recipe.constraint]
+    specs += [spec for _, spec in recipe.degradation_steps()]
+    specs += recipe.metrics.values()
+    stated = (spec.options.get(option) for spec in specs for option in OPTIONS)
+    found = next((each for each in stated if each is not None), None)
+    return None if found is None else TypeAdapter[Psf](Psf).validate_python(found)

@@ -38,7 +38,7 @@ def test_a_validation_of_an_interpolation(srkit: Any, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     assert "report: out/validation.html" in done.out
     found = results(tmp_path / "out")
-    assert found["facts"]["PSF of LR"] == "FWHM 0.72 arcsec, a Gaussian, as stated"
+    assert found["facts"]["PSF of LR"] == "FWHM 0.72 arcsec, gaussian PSF (fwhm 0.72)"
     fractions = {(r["method"], r["kind"], r["snr"]): r for r in found["completeness"]}
     assert {key[0] for key in fractions} == {"LR", "lanczos", "bicubic"}
     for (_, _, snr), row in fractions.items():
@@ -98,8 +98,7 @@ def test_the_journal_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--snr", "3,x"), "--snr: got '3,x'; expected positive numbers, such as 3,5,10"),
-        (("--psf", "-1"), "--psf: got -1; expected a positive FWHM in arcsec"),
-        (("--psf", "none.fits"), "--psf: 'none.fits' is neither a FWHM in arcsec, nor a file"),
+        (("--psf", "none.fits"), "--psf none.fits: no such file; expected the FWHM of a Gaussian"),
         (("--psf", "0.001"), "--psf: the FWHM of the PSF is 0.001 arcsec, less than a tenth"),
         (("--psf", "2"), "frame.fits: has no place for a source: "),
         ((), "give the FWHM of the PSF in arcsec, such as --psf 0.7, or an image of it"),
@@ -122,7 +121,7 @@ def test_frames_that_cannot_be_used(srkit: Any, tmp_path: Path) -> None:
         tmp_path / "absent.fits": "absent.fits",
     }
     for path, message in cases.items():
-        done = srkit("validate", path, "-m", "bicubic", "--scale", "2", "--psf", "4")
+        done = srkit("validate", path, "-m", "bicubic", "--scale", "2", "--psf", "4px")
         assert done.status == 1 and message in " ".join(done.err.split())
 
 
