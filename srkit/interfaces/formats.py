@@ -360,9 +360,13 @@ class Upscaled:
     change
         Mean of SR minus that of LR, over the mean of LR's absolute values; needed only if `pixels`
         are not the whole image.
+    marks
+        ``(C, H, W)`` uint8: 1 where LR has no usable value and was interpolated, 2 where SR depends
+        on such pixels; None if there are none.
     """
 
     pixels: Tensor
     sigma: Tensor | None = None
     notes: list[str] = field(default_factory=list)
     change: float | None = None
+    marks: Tensor | None = None

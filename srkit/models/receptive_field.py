@@ -64,6 +64,12 @@ def receptive_field(network: nn.Module, channels: int) -> ReceptiveField:
     return ReceptiveField(height or at_least, width or at_least, bounded, _core(gradient))
 
 
+def core_side(network: nn.Module, channels: int, device: torch.device, share: float) -> int:
+    """Return the side of the square about the centre with a share of the absolute gradient."""
+    with torch.enable_grad():
+        return _core(_gradient(network, channels, SIDE, SIDE, device), share)
+
+
 def _extent_on_strips(
     network: nn.Module, channels: int, axis: int, lengths: Sequence[int]
 ) -> int | None:
@@ -90,15 +96,21 @@ def _extent(profile: Tensor) -> int | None:
     return int(places[-1] - places[0] + 1)
 
 
-def _gradient(network: nn.Module, channels: int, height: int, width: int) -> Tensor:
+def _gradient(
+    network: nn.Module,
+    channels: int,
+    height: int,
+    width: int,
+    device: torch.device | None = None,
+) -> Tensor:
     """Return the absolute gradient of the centre pixel of SR with respect to each LR pixel."""
     noise = torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(0))
-    lr = noise.requires_grad_()
+    lr = noise.to(device).requires_grad_()
     sr = network(lr)
     centre = sr[..., sr.shape[-2] // 2, sr.shape[-1] // 2].sum()
     # Scaled up, so that small gradients at the edge of a deep network are not rounded to 0.
     (gradient,) = torch.autograd.grad(centre * 2.0**80, lr)
-    return gradient.abs().double().sum((0, 1))
+    return gradient.cpu().abs().double().sum((0, 1))
 
 
 def _core(gradient: Tensor, share: float = 0.95) -> int:

@@ -17,6 +17,7 @@ from srkit.interfaces import Batch, View
 from srkit.interfaces._contract import require_sr
 from srkit.models.engines import Engine, fastest_engine
 from srkit.models.open import Model
+from srkit.models.receptive_field import core_side
 from srkit.system.cores import hold_cores
 from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
@@ -28,6 +29,8 @@ WantedEngine = Literal["auto", "torch", "openvino"]
 #: In what it computes: ``auto`` is the fastest precision for 8-bit images, in which rounding is not
 #: visible, and fp32 for all others.
 WantedPrecision = Literal["auto", "bf16", "fp32"]
+#: Share of the gradient of a pixel of SR on whose pixels it mainly depends.
+MAINLY = 0.8
 #: Images up to this side are never tiled, so that nothing has to be measured for them.
 WHOLE = 64
 
@@ -113,6 +116,12 @@ class NetworkRunner:
                 channels = self.model.channels or 1
                 self._margins[precision] = reach(self._network, channels, self.device, negligible)
         return self._margins[precision]
+
+    @cached_property
+    def core_radius(self) -> int:
+        """The distance in LR pixels within which a pixel of SR depends on LR by `MAINLY`."""
+        channels = self.model.channels or 1
+        return core_side(self._torch_network, channels, self.device, MAINLY) // 2
 
     def tile(self, precision: Precision = "fp32") -> int:
         """Return the side of a tile in LR pixels, without its margin."""

@@ -107,22 +107,3 @@ def as_bands(values: Tensor, channels: int | None) -> Tensor:
     if channels == 3:
         return values[:, None].expand(-1, 3, -1, -1)
     raise DataError(f"has {len(values)} channels, but the network expects {channels}")
-
-
-def note_on_holes(count: int) -> str:
-    """Describe that some pixels have no value."""
-    counted = "1 pixel has" if count == 1 else f"{count} pixels have"
-    return f"{counted} no value, and none in SR either"
-
-
-def filled(pixels: Tensor, holes: Tensor, medians: Tensor | None = None) -> Tensor:
-    """Fill pixels without a value with the median of their band; 0 in a band without values."""
-    if not holes.any():
-        return pixels
-    full = pixels.clone()
-    for index, (band, bad) in enumerate(zip(full, holes, strict=True)):
-        if medians is not None:
-            band[bad] = medians[index]
-        else:
-            band[bad] = band[~bad].median() if not bad.all() else 0.0
-    return full

@@ -14,8 +14,9 @@ from srkit.interfaces import Image, Upscaled
 from srkit.models.open import Model
 from srkit.system.precision import Precision
 from srkit.upscaling.groups import map_groups
+from srkit.upscaling.holes import interpolated, note_on_holes, resized_marks, unusable
 from srkit.upscaling.network import NetworkRunner, WantedEngine, WantedPrecision
-from srkit.upscaling.normalisation import NO_VALUES, Normalisation, filled, note_on_holes
+from srkit.upscaling.normalisation import NO_VALUES, Normalisation
 
 #: Relative difference of pixel scales that is not reported.
 ALIKE = 0.1
@@ -105,7 +106,8 @@ class ImageUpscaler:
         ----------
         image
             Pixels and data range, and of the metadata ``bits``, ``zero_point`` (AB magnitude of one
-            unit), ``pixel_scale`` (arcsec) and ``variance``, if they are known.
+            unit), ``pixel_scale`` (arcsec), ``variance`` and ``unusable`` (pixels whose values are
+            not to be used, ``(1 or C, H, W)`` bool), if they are known.
         report
             Receives the LR pixels done and in total, for each band.
 
@@ -195,7 +197,7 @@ class ImageUpscaler:
         self, image: Image, form: Normalisation, sr: Tensor, sigma: Tensor | None
     ) -> Upscaled:
         """Convert SR of an image to its scale, its values and its bands."""
-        holes, notes = ~image.pixels.isfinite(), self.notes_on(image)
+        holes, bad, notes = ~image.pixels.isfinite(), unusable(image), self.notes_on(image)
         height, width = (resized_side(side, self.scale) for side in holes.shape[-2:])
 
         def resized(bands: Tensor, kernel: Kernel) -> Tensor:
@@ -211,16 +213,18 @@ class ImageUpscaler:
             missing = resize_mask(holes, (height, width))
             pixels = pixels.masked_fill(missing, torch.nan)
             spread = None if spread is None else spread.masked_fill(missing, torch.nan)
-        return Upscaled(pixels, spread, notes)
+        if not bad.any():
+            return Upscaled(pixels, spread, notes)
+        marked = resized_marks(bad, self.network.core_radius, (height, width))
+        return Upscaled(pixels, spread, notes, marks=marked)
 
 
 def _filled(image: Image) -> Tensor:
-    """Return the pixels of an image, with holes filled."""
-    pixels = image.pixels.float()
-    holes = ~pixels.isfinite()
-    if holes.all():
+    """Return the pixels of an image, with those that are not usable interpolated."""
+    bad = unusable(image)
+    if bad.all():
         raise DataError(NO_VALUES)
-    return filled(pixels, holes)
+    return interpolated(image.pixels.float(), bad)
 
 
 def joined(parts: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:

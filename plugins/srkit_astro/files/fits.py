@@ -25,7 +25,9 @@ _HEADER = "the header cannot be used"
 
 #: Planes of a bit mask (``MP_name = bit`` in its header, as written by the HSC pipeline) that flag
 #: invalid values; other planes, such as DETECTED, are only descriptive.
-BAD_PLANES = ("BAD", "CR", "EDGE", "NO_DATA", "SAT", "SUSPECT", "UNMASKEDNAN")
+BAD_PLANES = (
+    *("BAD", "CR", "EDGE", "NO_DATA", "SAT", "SUSPECT", "UNMASKEDNAN", "SRINTRP", "SRNEAR"),
+)
 
 
 class Fits:
@@ -112,9 +114,16 @@ class Fits:
         from srkit_astro.files.quiet import fenced
         from srkit_astro.files.sr_image import enlarge
 
-        sr, sigma, change = upscaled.pixels, upscaled.sigma, upscaled.change
         with fenced(_HEADER):
-            return enlarge(lr, sr, scale, sigma=sigma, change=change, history=history)
+            return enlarge(
+                lr,
+                upscaled.pixels,
+                scale,
+                sigma=upscaled.sigma,
+                change=upscaled.change,
+                marks=upscaled.marks,
+                history=history,
+            )
 
     def open_source(self, path: Path) -> ImageSource | None:
         """Open a file to be read by rows; return None if it is compressed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from astropy.io import fits
+from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.functional import Values
@@ -45,6 +47,7 @@ from srkit_astro.files.stored_values import (
     scaled,
     survey,
 )
+from srkit_astro.files.unusable import check_share, flagged, saturation
 
 #: Number of cards that may be added to the header after the pixels are written.
 SPARE = 4
@@ -106,6 +109,8 @@ class FitsSource:
         self._path, self._file, self._planes = path, file, planes
         self._hdus = hdus
         self._surveyed = False
+        self._level: float | None = None
+        self._flagged = False
         shape = plane_shape(path, planes.science.shape)
         metadata = dict(planes.metadata)
         if planes.mask is not None:
@@ -141,8 +146,10 @@ class FitsSource:
                 values, _ = without_data(values, self._weights(start, stop), self._planes.weight)
             metadata = dict(self.outline.metadata)
             if mask is not None:
-                marked = flags(mask.header, _rows(mask, start, stop))
-                metadata["mask"] = torch.from_numpy(marked)
+                metadata["mask"] = torch.from_numpy(self._flags(start, stop))
+            if "unusable" in metadata:
+                bad = self._unusable(values, metadata.get("mask"))
+                metadata["unusable"] = torch.from_numpy(bad)
         return Image(torch.from_numpy(values), metadata=metadata)
 
     def _survey(self) -> None:
@@ -159,9 +166,45 @@ class FitsSource:
         for span in spans if weight is not None else ():
             _, more = without_data(np.zeros((), np.float32), self._weights(*span), weight)
             found += [note for note in more if note not in found]
+        found += self._survey_unusable(spans)
         notes = [*self.outline.metadata["notes"], *found]
-        self.outline = replace(self.outline, metadata={**self.outline.metadata, "notes": notes})
+        metadata = {**self.outline.metadata, "notes": notes}
+        if self._level is not None or self._flagged:
+            metadata["unusable"] = torch.empty(self.outline.pixels.shape, dtype=torch.bool)
+            metadata["unusable"] = metadata["unusable"].to("meta")
+        self.outline = replace(self.outline, metadata=metadata)
         self._surveyed = True
+
+    def _survey_unusable(self, spans: list[tuple[int, int]]) -> list[str]:
+        """Find whether values are saturated or flagged, and return messages on it."""
+        science, mask = self._planes.science, self._planes.mask
+        header = science.header
+        self._level, notes = saturation(
+            header,
+            lambda: (
+                converted(self._path, header, scaled(header, _rows(science, *span)))
+                for span in spans
+            ),
+        )
+        if mask is not None:
+            count = sum(int(self._flagged_in(self._flags(*span)).sum()) for span in spans)
+            self._flagged, more = check_share(count, math.prod(mask.shape))
+            notes += more
+        return notes
+
+    def _flags(self, start: int, stop: int) -> Values:
+        mask = self._planes.mask
+        return flags(mask.header, _rows(mask, start, stop))
+
+    def _flagged_in(self, marks: Values) -> Values:
+        metadata = self.outline.metadata
+        return flagged(marks, metadata["header"], metadata["mask_header"])
+
+    def _unusable(self, values: Values, mask: Tensor | None) -> Values:
+        bad: Values = values >= (np.inf if self._level is None else self._level)
+        if self._flagged and mask is not None:
+            bad = bad | self._flagged_in(mask.numpy())
+        return bad
 
     def _weights(self, start: int, stop: int) -> Values:
         weight = self._planes.weight

@@ -205,7 +205,8 @@ def _nddata_of(image: Image, like: NDData) -> NDData:
         mask = flags.cpu().numpy()
         whole = np.dtype(getattr(like.mask, "dtype", bool)).kind in "iu"
         mask = mask if whole else mask != 0
-        mask = mask[0] if len(mask) == 1 else _like(mask, like.data)
+        shape = (*like.data.shape[:-2], *mask.shape[-2:])
+        mask = mask[0] if len(mask) == 1 else mask.reshape(shape)
     if variance is not None:
         variance = VarianceUncertainty(_like(variance.array, like.data))
     wcs = ccd.wcs

@@ -28,6 +28,7 @@ def enlarge(
     *,
     sigma: Tensor | None = None,
     change: float | None = None,
+    marks: Tensor | None = None,
     values: PhysicalType | None = None,
     history: Sequence[str] = (),
 ) -> Image:
@@ -49,6 +50,8 @@ def enlarge(
         Standard deviation of `sr`, in its shape and unit.
     change
         Relative change of the flux, see :func:`flux_change`; by default it is measured.
+    marks
+        Where SR depends on pixels without a usable value, see :class:`srkit.interfaces.Upscaled`.
     values
         Whether the values of the file are flux or surface brightness; by default according to
         its header, see :func:`srkit_astro.files.calibration.type_of_values`.
@@ -82,7 +85,9 @@ def enlarge(
     reserve(header, sr.shape)
     if change is None:  # otherwise these are not the pixels of the whole image
         describe(header, pixels[:, *map(middle_of, sr.shape[-2:])].numpy())
-    change = flux_change(lr.pixels, sr) if change is None else change
+    if marks is not None:
+        header.add_history("Pixels without a usable value were interpolated: see bits of MASK.")
+    change = _change(lr, sr, marks) if change is None else change
     if abs(change) > NOTICED:
         header.add_history(f"Total flux changed by {change:+.1%} of the sum of |flux|.")
         text = f"the model changes the total flux by {change:+.1%} of the sum of |flux|"
@@ -99,11 +104,48 @@ def enlarge(
         mask_header = lr.metadata["mask_header"].copy()
         update(mask_header, scale, flux=False)
         metadata |= {"mask": mask, "mask_header": mask_header}
+    if marks is not None:
+        metadata |= _marked(metadata, marks)
     area = per_lr_area(values, scale)
     if sigma is not None:
         metadata["variance"] = _variance(sigma, area)
     low, high = (value / area for value in lr.data_range)
     return Image(pixels, (low, high), metadata)
+
+
+#: The first bit of `MARKS` in flags of a type, and the type that has room for them.
+_ROOM = {
+    None: (0, torch.uint8),
+    torch.uint8: (8, torch.int16),
+    torch.int16: (16, torch.int32),
+    torch.int32: (32, torch.int64),
+    torch.int64: (61, torch.int64),
+}
+#: Names and meanings of the bits that mark SR.
+MARKS = {"SRINTRP": "bit: LR has no usable value", "SRNEAR": "bit: SR depends on such pixels"}
+
+
+def _marked(metadata: dict[str, Any], marks: Tensor) -> dict[str, Any]:
+    """Add the bits of `MARKS` to the flags of an image, if it has any."""
+    flags, header = metadata.get("mask"), metadata.get("mask_header", Header())
+    first, kind = _ROOM[None if flags is None else flags.dtype]
+    found = torch.zeros_like(marks, dtype=kind)
+    if flags is not None:
+        own = 2**first - 1 if first < 61 else -1
+        found = found | (flags.to(kind) & own)  # without the sign
+    named = any(key.startswith("MP_") for key in header)
+    for bit, (name, meaning) in enumerate(MARKS.items()):
+        found = found | ((marks == bit + 1).to(kind) << (first + bit))
+        header[f"HIERARCH MP_{name}" if named else name] = (first + bit, meaning)
+    return {"mask": found, "mask_header": header}
+
+
+def _change(lr: Image, sr: Tensor, marks: Tensor | None) -> float:
+    """Return the change of the flux where LR has usable values."""
+    if marks is None:
+        return flux_change(lr.pixels, sr)
+    bad = lr.metadata.get("unusable", torch.zeros((), dtype=torch.bool))
+    return flux_change(lr.pixels.masked_fill(bad, torch.nan), sr.masked_fill(marks == 1, torch.nan))
 
 
 def _variance(sigma: Tensor, area: float) -> Tensor:

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from srkit.functional.noise import Noise, measure_noise
+from srkit.functional.resizing import resize_mask
 from srkit.images._levels import is_measured
 from srkit.interfaces import Image
 from srkit.studies.consistency.forward_model import ForwardModel
-from srkit.upscaling.normalisation import filled
+from srkit.upscaling.holes import filled, unusable
 
 #: Residuals beyond so many standard deviations of the noise, or 8-bit levels, are not supported.
 SIGMAS, LEVELS = 5.0, 8.0
@@ -146,9 +147,10 @@ def check(lr: Image, sr: Image, forward: ForwardModel) -> Check:
     """
     seen, enlarged = _seen(lr, sr)
     size = (seen.shape[-2], seen.shape[-1])
-    holes = ~enlarged.isfinite()
+    holes = ~enlarged.isfinite() | resize_mask(unusable(lr), enlarged.shape[-2:])
     again = forward.apply(filled(enlarged, holes)[None].double(), size)[0]
-    residual = torch.where(seen.isfinite(), seen.double() - again, math.nan)
+    usable = seen.isfinite() & ~unusable(lr)
+    residual = torch.where(usable, seen.double() - again, math.nan)
     measure = yardstick(lr)
     relative = torch.where(measure.values > 0, residual / measure.values, math.nan)
     regions, count, share = list[Region](), None, None

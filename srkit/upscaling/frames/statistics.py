@@ -13,6 +13,7 @@ from torch import Tensor
 from srkit.errors import DataError
 from srkit.functional.medians import row_medians
 from srkit.interfaces import Image, ImageSource
+from srkit.upscaling.holes import unusable
 from srkit.upscaling.normalisation import NO_VALUES
 
 #: Values that are read at once.
@@ -29,10 +30,12 @@ class FrameStatistics:
         The values of black and white.
     holes
         Number of values that are NaN or infinite.
+    unusable
+        Number of values that are not to be used, including holes.
     medians
-        Median of each channel's finite values, ``(C,)``, if there are holes.
+        Median of each channel's finite values, ``(C,)``, if there are unusable ones.
     mean, mean_absolute
-        Mean of the values, and of their absolute values; without NaN.
+        Mean of the usable values, and of their absolute values.
     opacity
         The lowest and the highest, if there is an alpha channel.
     digest
@@ -41,6 +44,7 @@ class FrameStatistics:
 
     data_range: tuple[float, float]
     holes: int
+    unusable: int
     medians: Tensor | None
     mean: float
     mean_absolute: float
@@ -57,31 +61,45 @@ def frame_statistics(source: ImageSource) -> FrameStatistics:
         If the file is damaged, or no pixel has a value.
     """
     sums = _Sums()
-    for band in read_bands(source):
+    for band, _ in read_bands(source):
         sums.add(band)
     if not sums.finite:
         raise DataError(NO_VALUES)
     holes = source.outline.pixels.numel() - sums.finite
     medians = None
-    if holes:
-        medians = row_medians(lambda: (band.pixels.flatten(1) for band in read_bands(source)))
+    if sums.unusable:
+        medians = row_medians(
+            lambda: (
+                band.pixels.masked_fill(unusable(band), math.nan).flatten(1)
+                for band, _ in read_bands(source)
+            )
+        )
     return FrameStatistics(
         source.data_range(sums.low, sums.high),
         holes,
+        sums.unusable,
         medians,
-        sums.total / sums.count,
-        sums.absolute / sums.count,
+        sums.total / max(sums.count, 1),
+        sums.absolute / max(sums.count, 1),
         (sums.lowest_alpha, sums.highest_alpha) if "alpha" in source.outline.metadata else None,
         f"{sums.digest:08x}",
     )
 
 
-def read_bands(source: ImageSource) -> Iterator[Image]:
-    """Read a frame from top to bottom, some rows at a time."""
+def read_bands(source: ImageSource, margin: int = 0) -> Iterator[tuple[Image, slice]]:
+    """Read a frame from top to bottom, some rows at a time.
+
+    Yields
+    ------
+    band, inner
+        Rows with a margin above and below, and those of them without it.
+    """
     channels, height, width = source.outline.pixels.shape
     rows = max(1, BAND // (channels * width))
     for top in range(0, height, rows):
-        yield source.rows(top, min(top + rows, height))
+        bottom, above = min(top + rows, height), min(margin, top)
+        band = source.rows(top - above, min(bottom + margin, height))
+        yield band, slice(above, above + bottom - top)
 
 
 @dataclass(slots=True)
@@ -89,6 +107,7 @@ class _Sums:
     low: float = math.inf
     high: float = -math.inf
     finite: int = 0
+    unusable: int = 0
     count: int = 0
     total: float = 0.0
     absolute: float = 0.0
@@ -104,7 +123,9 @@ class _Sums:
             low, high = torch.aminmax(known)
             self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
             self.finite += known.numel()
-        stated = known if known is pixels else pixels[~pixels.isnan()]
+        bad = unusable(band)
+        self.unusable += int(bad.sum())
+        stated = pixels[~bad]
         self.count += stated.numel()
         self.total += float(stated.sum(dtype=torch.float64))
         self.absolute += float(stated.abs().sum(dtype=torch.float64))
@@ -112,6 +133,6 @@ class _Sums:
         if alpha is not None:
             self.lowest_alpha = min(self.lowest_alpha, float(alpha.min()))
             self.highest_alpha = max(self.highest_alpha, float(alpha.max()))
-        for plane in (pixels, alpha, band.metadata.get("mask")):
+        for plane in (pixels, alpha, *map(band.metadata.get, ("mask", "unusable"))):
             if plane is not None:
                 self.digest = zlib.crc32(plane.contiguous().numpy().data, self.digest)

@@ -16,8 +16,9 @@ from srkit.interfaces import FrameStretch, Image, ImageSource, Upscaled
 from srkit.upscaling.alpha import is_uniform, premultiplied, unpremultiplied
 from srkit.upscaling.frames.geometry import FrameAxis, PieceOfFrame, Span, Window, divide
 from srkit.upscaling.frames.statistics import FrameStatistics, frame_statistics, read_bands
+from srkit.upscaling.holes import REACH, interpolated, marks, note_on_holes, unusable
 from srkit.upscaling.images import describe_source, finish_image, history
-from srkit.upscaling.normalisation import Normalisation, filled, note_on_holes
+from srkit.upscaling.normalisation import Normalisation
 from srkit.upscaling.tiling import reach
 from srkit.upscaling.upscaler import ImageUpscaler, joined
 
@@ -137,8 +138,10 @@ class FrameUpscaler:
             self._strip = strip, self._read(*place.rows.lr)
         piece = _cut(self._strip[1], place.columns.lr)
         upscaled, alpha = self._restore(piece, place)
-        count = upscaled.pixels.numel() - int(upscaled.pixels.isnan().sum())
-        total = float(upscaled.pixels.nansum(dtype=torch.float64))
+        known = ~upscaled.pixels.isnan()
+        known = known if upscaled.marks is None else known & (upscaled.marks != 1)
+        count = int(known.sum())
+        total = float(upscaled.pixels.where(known, 0).sum(dtype=torch.float64))
         lr = self._beside(piece, place)
         image = finish_image(lr, self._format, self.upscaler, self._lines, upscaled, alpha)
         return RestoredWindow(strip[0], span[0], image, total, count)
@@ -175,7 +178,8 @@ class FrameUpscaler:
         pixels = torch.empty(len(self.outline.pixels), *self.size, device="meta")
         sigma = torch.empty_like(pixels) if self.upscaler.network.uncertainty else None
         alpha = None if known.opacity is None else pixels[:1]
-        upscaled = Upscaled(pixels, sigma, notes, change)
+        marked = pixels.to(torch.uint8) if known.unusable else None
+        upscaled = Upscaled(pixels, sigma, notes, change, marked)
         sr = finish_image(self.outline, self._format, self.upscaler, self._lines, upscaled, alpha)
         all_notes = self.outline.metadata.get("notes", []), notes, sr.metadata.get("notes", [])
         return sr, [note for some in all_notes for note in some]
@@ -186,7 +190,11 @@ class FrameUpscaler:
             holes = place.nearest(~piece.pixels.isfinite())
             pixels = pixels.masked_fill(holes, torch.nan)
             sigma = None if sigma is None else sigma.masked_fill(holes, torch.nan)
-        upscaled = Upscaled(pixels, sigma, change=0.0)
+        marked = None
+        if self.known.unusable:
+            radius = self.upscaler.network.core_radius
+            marked = place.nearest(marks(unusable(piece), radius))
+        upscaled = Upscaled(pixels, sigma, change=0.0, marks=marked)
         if self._opacity is None:
             return upscaled, None
         alpha, _ = self._opacity.restore(piece, place)
@@ -208,12 +216,14 @@ class FrameUpscaler:
         alpha = part.metadata.get("alpha")
         if alpha is not None:
             return premultiplied(pixels, alpha, self.outline.data_range[0])
-        return filled(pixels, ~pixels.isfinite(), self.known.medians)
+        return interpolated(pixels, unusable(part), self.known.medians)
 
     @cached_property
     def _margin(self) -> int:
         """LR pixels around a window that affect it through the network and the constraint."""
         margin = self.upscaler.network.margin()
+        if self.known.unusable:
+            margin = max(margin, self.upscaler.network.core_radius) + REACH
         if self.upscaler.model.constraint is None:
             return margin
         return margin + _reach_of_constraint(self.upscaler, self.outline, self._colours.fitted)
@@ -247,7 +257,11 @@ class _Layer:
         if stretch is None or self._known is not None:
             return self._known
         assert isinstance(stretch, FrameStretch)  # otherwise frames are restored whole
-        return stretch.fit_parts(lambda: map(self._bands, read_bands(self._source)))
+        return stretch.fit_parts(
+            lambda: (
+                self._bands(part)[..., inner, :] for part, inner in read_bands(self._source, REACH)
+            )
+        )
 
     def restore(self, piece: Image, place: PieceOfFrame) -> tuple[Tensor, Tensor | None]:
         """Restore a window, ``(C, H, W)`` in the values of the file, from LR with its margin."""
@@ -280,7 +294,8 @@ def _alpha(part: Image) -> Tensor:
 
 def _planes(part: Image) -> dict[str, Tensor]:
     """Return the pixels of an image and its planes, by name."""
-    found = {name: part.metadata[name] for name in ("alpha", "mask") if name in part.metadata}
+    names = ("alpha", "mask", "unusable")
+    found = {name: part.metadata[name] for name in names if name in part.metadata}
     return {"pixels": part.pixels, **found}
 
 

@@ -220,9 +220,8 @@ def test_values_beyond_float32_are_refused(tmp_path: Path) -> None:
     values[40, 2] = 1e300
     opened = Fits().open_source(_store(tmp_path / "a.fits", fits.PrimaryHDU(values)))
     assert opened is not None
-    opened.rows(0, 40)
     with pytest.raises(DataError) as caught:
-        opened.rows(40, 41)
+        opened.rows(0, 40)
     opened.close()
     assert str(caught.value) == (
         f"{tmp_path / 'a.fits'}: values up to 1e+300 do not fit in float32; convert the file to "

@@ -71,7 +71,8 @@ def _write(path: Path, flux: float = 1.0, **header: object) -> np.ndarray:
     stated = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0}
     stated |= {"CRPIX1": 20.0, "CRPIX2": 16.0, "CD1_1": -SIDE / 3600, "CD2_2": SIDE / 3600}
     hdu = fits.PrimaryHDU(values, fits.Header({**stated, **header}))
-    mask = fits.ImageHDU((values > 25 * flux).astype(np.int16), name="MASK")
+    names = fits.Header({"HIERARCH MP_DETECTED": 0})
+    mask = fits.ImageHDU((values > 25 * flux).astype(np.int16), names, name="MASK")
     fits.HDUList([hdu, mask]).writeto(path)
     return values
 
