@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import filter as matching
 from typing import Any
@@ -13,10 +12,9 @@ from torch import Tensor, nn
 from srkit.assembly.kept_answers import KeptAnswers
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.crashes import blaming
-from srkit.components.registry import OWN, Component
+from srkit.components.registry import Component
 from srkit.data.crops import Draws
 from srkit.data.overlaps import overlaps
-from srkit.errors import PluginError
 from srkit.interfaces import (
     Answer,
     Constraint,
@@ -91,23 +89,12 @@ class Assembly:
         """Versions of the distributions that the components come from."""
         return {each.distribution: each.version for each in self.origins.values()}
 
-    @contextmanager
-    def blamed(self, path: str) -> Iterator[None]:
+    def blamed(self, path: str) -> blaming:
         """Attribute what goes wrong in the component at a path of the recipe to its distribution.
 
-        Raises
-        ------
-        PluginError
-            As :func:`srkit.components.crashes.blaming`, and for a ValueError of a third party.
+        So is a ValueError of a third party.
         """
-        origin = self.origins.get(path)
-        try:
-            with blaming(origin):
-                yield
-        except ValueError as error:
-            if origin is None or origin.distribution == OWN:
-                raise
-            raise PluginError(f"{origin.title} of {origin.source}: {error}") from error
+        return blaming(self.origins.get(path), values=True)
 
     def answer(self, name: str, images: Tensor, stages: Sequence[str] = ()) -> Answer:
         """Run a teacher on images, and check that its answer is what its task requires."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from srkit.components.registry import OWN, OWNERS, Component, Registry, owner_of
@@ -45,8 +43,7 @@ def _located(error: Exception) -> tuple[str, str]:
     return f"{type(error).__name__}{place}: {reason}", culprit
 
 
-@contextmanager
-def blaming(component: Component | None) -> Iterator[None]:
+class blaming:  # noqa: N801 - used like a function; a generator would take 10 us of each step
     """Attribute what goes wrong in a component to its distribution.
 
     Errors that users cause or that callers explain pass unchanged: bad values and files, and
@@ -56,23 +53,33 @@ def blaming(component: Component | None) -> Iterator[None]:
     ----------
     component
         The component; None if its origin is unknown.
+    values
+        Whether to attribute a ValueError of a third party, too.
 
     Raises
     ------
     PluginError
         If the component violates its contract, or raises an error that its author did not expect.
     """
-    try:
-        yield
-    except ContractError as error:
-        if component is None:
-            raise
-        raise PluginError(f"{component.title} of {component.source}: {error}") from error
-    except (SrkitError, ValueError, OSError, MemoryError, RuntimeError):
-        raise
-    except Exception as error:
-        if component is None or wants_traceback():
-            raise
+
+    __slots__ = ("component", "values")
+
+    def __init__(self, component: Component | None, *, values: bool = False) -> None:
+        self.component, self.values = component, values
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        component = self.component
+        if component is None or not isinstance(error, Exception):
+            return
+        foreign = self.values and component.distribution != OWN and isinstance(error, ValueError)
+        if foreign or isinstance(error, ContractError):
+            raise PluginError(f"{component.title} of {component.source}: {error}") from error
+        passed = (SrkitError, ValueError, OSError, MemoryError, RuntimeError)
+        if isinstance(error, passed) or wants_traceback():
+            return
         culprit = OWN if component.distribution == OWN else component.source
         raise PluginError(
             f"{component.title} failed: {_located(error)[0]}. This is a bug in {culprit}; please "

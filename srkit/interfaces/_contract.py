@@ -55,17 +55,16 @@ def require_attributes(component: object, protocol: type) -> None:
 
 def require_tensor(found: object, what: str) -> None:
     """Require a tensor."""
-    require(isinstance(found, Tensor), f"{what} must be a tensor, got {type(found).__name__}")
+    if not isinstance(found, Tensor):  # sentences are formed only if needed: this runs in steps
+        raise ContractError(f"{what} must be a tensor, got {type(found).__name__}")
 
 
 def require_shape(found: object, shape: Sequence[int], what: str) -> None:
     """Require a tensor of a shape."""
     require_tensor(found, what)
     assert isinstance(found, Tensor)
-    require(
-        tuple(found.shape) == tuple(shape),
-        f"{what} must have the shape {tuple(shape)}, got {tuple(found.shape)}",
-    )
+    if found.shape != tuple(shape):
+        raise ContractError(f"{what} must have the shape {tuple(shape)}, got {tuple(found.shape)}")
 
 
 def require_component(component: Any, kind: str) -> None:
@@ -140,7 +139,8 @@ def require_logits(logits: Any, count: int) -> None:
 def require_loss(value: Any) -> None:
     """Require a loss to be a scalar."""
     require_shape(value, (), "a loss")
-    require(value.is_floating_point(), f"a loss must be a float, got {value.dtype}")
+    if not value.is_floating_point():
+        raise ContractError(f"a loss must be a float, got {value.dtype}")
 
 
 def require_values(values: Any, metric: object, count: int) -> None:
