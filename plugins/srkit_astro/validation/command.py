@@ -17,7 +17,7 @@ from srkit_astro.instruments.psf import Psf
 from srkit_astro.validation.example import example_of
 from srkit_astro.validation.frames import Window, is_recipe, read_windows
 from srkit_astro.validation.journal import JOURNAL, Journal
-from srkit_astro.validation.methods import methods_of
+from srkit_astro.validation.methods import Restorer, methods_of
 from srkit_astro.validation.psf import given_psf, psf_of_recipe, renderer_of
 from srkit_astro.validation.report import print_validation, write_validation
 from srkit_astro.validation.results import Results
@@ -44,11 +44,11 @@ def validate(
     """Inject sources into real frames, restore them, and report what is found and what is not.
 
     Points, galaxies, arcs and close pairs of known flux, position, size and shape are added to the
-    frames at stated signal-to-noise ratios. LR, Lanczos interpolation and the model are searched
-    for them: completeness, false sources, biases of flux, centroid and ellipticity, and pairs
-    against their separation. Pure noise, white and with the correlation of the frame, is restored
-    as well, and its detections are counted. Writes a page, tables and figures; the same command
-    resumes an interrupted validation.
+    frames at stated signal-to-noise ratios. LR, Lanczos interpolation, Richardson-Lucy
+    deconvolution and the model are searched for them: completeness, false sources, biases of flux,
+    centroid and ellipticity, and pairs against their separation. Pure noise, white and with the
+    correlation of the frame, is restored as well, and its detections are counted. Writes a page,
+    tables and figures; the same command resumes an interrupted validation.
 
     Parameters
     ----------
@@ -94,8 +94,9 @@ def validate(
     check_replaceable(folder, JOURNAL, overwrite=overwrite)
     windows = read_windows(inputs, hdu, zero_point, sample)
     pixel = _pixel_scale(windows)
-    methods, restorer = methods_of(model, scale, zero_point, windows[0])
+    restorer = Restorer(model, scale, zero_point)
     chosen, origin = _psf(psf, windows[0], inputs[0], hdu, model, sample)
+    methods = methods_of(restorer, zero_point, windows[0], chosen)
     study = Study(windows, methods, renderer_of(chosen, pixel or 1.0), settings)
     identity, console = study.identity([model, scale, zero_point]), Console()
     with resumable(folder):
@@ -127,7 +128,7 @@ def _facts(study: Study, pixel: float | None, origin: str) -> dict[str, str]:
     neighbour = noise.correlation[side, side + 1] if side else 0.0
     unit = "pixels" if pixel is None else "arcsec"
     return {
-        "windows": f"{len(study.windows)} of up to {shape} LR pixels",
+        "windows": f"{len(study.windows)} of up to {shape[0]} x {shape[1]} LR pixels",
         "PSF of LR": f"FWHM {study.fwhm * (pixel or 1):.3g} {unit}, {origin}",
         "noise of LR": f"RMS {noise.rms:.4g}, correlation of neighbouring pixels {neighbour:.3f}",
         "sources": f"{settings.sources} of each kind at each S/N of "

@@ -146,7 +146,7 @@ def false_figure(results: Results) -> Figure:
             axis.set_xlabel(
                 "magnitude" if results.zero_point is not None else "instrumental magnitude"
             )
-        axes[0].set_ylabel(f"false sources per {results.area_unit} and bin")
+        axes[0].set_ylabel(f"per {results.area_unit} and bin")
         _legend(figure, axes[0])
     return figure
 

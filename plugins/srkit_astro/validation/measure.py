@@ -139,7 +139,7 @@ class Ruler:
             centre = np.array(each.corner) + stamp.centre
             spine = centre + self.fwhm * each.source.spine()
             apart = distances(found, spine)
-            record: Record = {"flux_ratio": self._flux(injected, view, centre, stamp, flux)}
+            record: Record = self._fluxes(injected, view, centre, stamp, flux)
             if (distances(view.found, spine) <= self.radius).any():
                 record["found"] = None  # a source was found here before one was injected
             elif each.source.kind == "pair":
@@ -179,13 +179,20 @@ class Ruler:
             claimed |= distances(found, spine) <= extent
         return found[~claimed]
 
-    def _flux(self, image: Floats, view: View, centre: Floats, stamp: Stamp, flux: float) -> float:
-        """Return the measured flux over the true one, corrected by the fraction in the aperture."""
-        fraction = _sum(stamp.pixels, stamp.centre, stamp.aperture)
+    def _fluxes(
+        self, image: Floats, view: View, centre: Floats, stamp: Stamp, flux: float
+    ) -> Record:
+        """Return measured over true flux, corrected by the fraction in the aperture.
+
+        ``flux`` is the difference to the image without injection, in which noise, sky and
+        neighbours cancel as far as the restoration is linear; ``frame_flux`` is what an observer
+        measures, with a local sky.
+        """
+        fraction = flux * _sum(stamp.pixels, stamp.centre, stamp.aperture)
         place, radius = to_sr(centre, view.scale), view.scale * stamp.aperture
-        sky = _local_sky(view.pixels, place, radius, radius + view.scale * self.fwhm)
-        total = _sum(image, place, radius) - sky * math.pi * radius**2
-        return total / (fraction * flux)
+        observed = flux_at(image, view, centre, stamp.aperture, self.fwhm)
+        added = _sum(image, place, radius) - _sum(view.pixels, place, radius)
+        return {"flux": added / fraction - 1, "frame_flux": observed / fraction - 1}
 
     def _shape(
         self, image: Floats, view: View, found: Floats, centre: Floats, placed: Placed

@@ -11,7 +11,11 @@ import torch
 from astropy.io.fits import PrimaryHDU
 
 from srkit import Upscaler
+from srkit.functional import measure_noise, resize
+from srkit.interfaces import Batch
+from srkit_astro.deconvolution import RichardsonLucy
 from srkit_astro.files.fits import Fits
+from srkit_astro.instruments.psf import Psf
 from srkit_astro.validation.frames import Window
 from srkit_astro.validation.sources import Floats
 
@@ -54,10 +58,11 @@ class Restorer:
     Attributes
     ----------
     notes
-        What was guessed.
+        What was guessed, as the keys.
     """
 
     def __init__(self, model: str, scale: float | None, zero_point: float | None) -> None:
+        self.model = model
         self.upscaler = Upscaler(model, scale=scale, zero_point=zero_point)
         self.notes: dict[str, None] = {}
 
@@ -77,20 +82,59 @@ def _is_note(warning: warnings.WarningMessage) -> bool:
     return issubclass(warning.category, UserWarning)
 
 
-def methods_of(
-    model: str, scale: float | None, zero_point: float | None, window: Window
-) -> tuple[list[Method], Restorer]:
-    """Return LR, Lanczos interpolation and the model.
+class Deconvolver:
+    """Deconvolves a window by Richardson and Lucy, see :class:`.RichardsonLucy`.
+
+    The noise variance is that of the background of the window.
 
     Parameters
     ----------
-    model, scale, zero_point
+    psf
+        The PSF of LR.
+    scale
+        SR pixels per LR pixel along a side.
+    """
+
+    def __init__(self, psf: Psf, scale: int) -> None:
+        self.scale = scale
+        self._deconvolve = RichardsonLucy(psf=psf)
+        self._variances: dict[str, float] = {}
+
+    def __call__(self, window: Window, pixels: Floats) -> Floats:
+        """Deconvolve pixels of a window; return flux per area of an LR pixel."""
+        if window.name not in self._variances:
+            known = np.where(window.bad, np.nan, window.pixels)
+            self._variances[window.name] = measure_noise(known).rms ** 2
+        lr = torch.from_numpy(pixels)[None, None]
+        start = resize(lr, factor=self.scale, kernel="bicubic")
+        variance = torch.full_like(lr, self._variances[window.name])
+        pixel = (window.pixel_scale or 1.0) / self.scale
+        batch = Batch([window.name], start, [0], lr, variance=variance, pixel_scale=pixel)
+        return np.asarray(self._deconvolve(start, batch)[0, 0].numpy())
+
+
+def methods_of(
+    restorer: Restorer, zero_point: float | None, window: Window, psf: Psf
+) -> list[Method]:
+    """Return LR, Lanczos interpolation, Richardson-Lucy deconvolution and the model.
+
+    Parameters
+    ----------
+    restorer
+        Restores by the model.
+    zero_point
         As for :class:`Restorer`.
     window
         A window, which is restored to find the scale of the model.
+    psf
+        The PSF of LR.
     """
-    restorer = Restorer(model, scale, zero_point)
     own = len(restorer(window, window.pixels)) / len(window.pixels)
-    lanczos = Restorer("lanczos", own, zero_point)
-    methods = [Method(LR, lambda _, pixels: pixels), Method("lanczos", lanczos)]
-    return [*(each for each in methods if each.name != model), Method(model, restorer)], restorer
+    methods = [Method(LR, lambda _, pixels: pixels)]
+    if restorer.model != "lanczos":
+        methods.append(Method("lanczos", Restorer("lanczos", own, zero_point)))
+    if own == round(own):
+        methods.append(Method("richardson_lucy", Deconvolver(psf, round(own))))
+    else:
+        restorer.notes["no Richardson-Lucy deconvolution, which needs an integer scale"] = None
+    return [*methods, Method(restorer.model, restorer)]

@@ -108,7 +108,7 @@ def summary(results: Results) -> dict[str, Any]:
     single = {r["method"]: r for r in results.pairs() if r["separation"] == 1.0}
     rows = []
     for name in results.methods:
-        flux = results.bias(name, "point", "flux_ratio", None)
+        flux = results.bias(name, "point", "flux", None)
         shift = results.bias(name, "point", "dx", None)
         shape = results.bias(name, "galaxy", "m", None)
         rows.append(
@@ -179,7 +179,7 @@ def _write_figures(
         "biases.png",
         biases_figure(results),
         "Flux, position and shape",
-        "Mean error of the flux, measured at the true position of every source; robust scatter of "
+        "Mean error of the flux that the injection adds at the true position; robust scatter of "
         "the centroid along x; mean relative error of the ellipticity, along the true one before "
         "the PSF. The last two are those of the sources that are found. Bars: standard errors.",
     )
@@ -244,8 +244,9 @@ def _page_tables(results: Results, tables: Mapping[str, list[Row]]) -> list[dict
         {
             "id": "biases",
             "title": "Biases",
-            "caption": "Mean ± standard error of the relative flux error, of the centroid shift in "
-            "LR pixels, and of the relative ellipticity error along (m) and across the true one.",
+            "caption": "Mean ± standard error of the relative flux error (frame_flux: with the "
+            "noise and the local sky of the frame), of the centroid shift in LR pixels, and of the "
+            "relative ellipticity error along (m) and across the true one.",
             "columns": ["error, kind, method", *snrs],
             "rows": _pivot(errors, "snr", _mean, ("error", "kind", "method")),
         },
@@ -321,8 +322,10 @@ def definitions(results: Results) -> dict[str, str]:
         ),
         "flux": (
             "Sum in a circle around the true position that contains 98 % of the flux in LR, if the "
-            "stamp is large enough; the sky is the median of the image without injection in a "
-            "ring. Corrected by the fraction of LR in the circle, so that LR has no bias. SR that "
+            "stamp is large enough, minus the same sum without injection: noise, sky and "
+            "neighbours cancel as far as the restoration is linear, and what remains is its bias. "
+            "Also (frame_flux) as an observer measures it, with the median of a ring as sky. Both "
+            "are corrected by the fraction of LR in the circle, so that LR has no bias. SR that "
             "is sharper than LR has more flux within: at most "
             + ", ".join(f"{100 * gain:.1f} % for {kind}" for kind, gain in _gains(results).items())
             + " (medians). All sources count, found or not."

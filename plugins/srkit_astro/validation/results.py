@@ -23,7 +23,8 @@ BIN = 0.5
 BRIGHT = 10.0
 #: Errors that are summarised: key, and the kinds that have it.
 ERRORS = {
-    "flux_ratio": SINGLE,
+    "flux": SINGLE,
+    "frame_flux": SINGLE,
     "dx": ("point", "galaxy"),
     "dy": ("point", "galaxy"),
     "m": ("galaxy",),
@@ -134,12 +135,11 @@ class Results:
             for each in self.sources(kind=kind)
             if (each["snr"] >= BRIGHT if snr is None else each["snr"] == snr)
         ]
-        values = columns_of(sources, key)
-        found = Bias.of(values - 1 if key == "flux_ratio" else values)
+        found = Bias.of(columns_of(sources, key))
         return {
             "method": method,
             "kind": kind,
-            "error": "flux" if key == "flux_ratio" else key,
+            "error": key,
             "snr": f">= {BRIGHT:g}" if snr is None else snr,
             "mean": found.mean,
             "standard_error": found.error,
