@@ -13,8 +13,9 @@ from accelerate.utils import parse_flag_from_env
 from torch import nn
 
 from srkit.assembly.assembly import Assembly
+from srkit.data.crops import check_pair
 from srkit.errors import DataError, RecipeError
-from srkit.interfaces import Batch
+from srkit.interfaces import Batch, Extent
 from srkit.interfaces._contract import require_lr
 from srkit.recipe.recipe import Recipe
 from srkit.system.devices import default_device
@@ -33,10 +34,14 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
     Raises
     ------
     DataError
-        If there are neither LR images nor a degradation, or if the degradation is for another size
-        of pixels.
+        If there are neither LR images nor a degradation, if the degradation is for another size of
+        pixels, or if the sizes of a pair do not fit the scale.
     """
     batch = batch.to(device, memory_format(assembly, device))
+    if batch.lr is not None and assembly.generator is not None:
+        (height, width), (rows, columns) = batch.hr.shape[2:], batch.lr.shape[2:]
+        extent = Extent(batch.names[0], (height, width), (rows, columns))
+        check_pair(extent, assembly.scale)  # SR of another size would be resized to HR
     if batch.lr is not None or assembly.generator is None:
         return batch
     if assembly.degradation is None:

@@ -145,12 +145,8 @@ def random_window(extent: Extent, side: int, scale: int, rng: np.random.Generato
     if extent.lr is None:
         y, x = (int(rng.integers(length - side + 1)) for length in (height, width))
         return Window((slice(y, y + side), slice(x, x + side)))
+    check_pair(extent, scale)
     rows, columns = extent.lr
-    if abs(height - scale * rows) >= scale or abs(width - scale * columns) >= scale:
-        raise DataError(
-            f"{extent.name}: LR of {columns}x{rows} pixels does not fit HR of {width}x{height} at "
-            f"scale {scale}; set the recipe's scale, or remove the pair"
-        )
     small = side // scale
     # If HR is not a multiple of the scale, LR was rounded: stay inside both.
     whole = (min(rows, height // scale), min(columns, width // scale))
@@ -159,6 +155,24 @@ def random_window(extent: Extent, side: int, scale: int, rng: np.random.Generato
         (slice(scale * y, scale * y + side), slice(scale * x, scale * x + side)),
         (slice(y, y + small), slice(x, x + small)),
     )
+
+
+def check_pair(extent: Extent, scale: int) -> None:
+    """Check that LR of a pair has the size of HR divided by the scale, rounded up or down.
+
+    Raises
+    ------
+    DataError
+        If it has another size.
+    """
+    if extent.lr is None:
+        return
+    (height, width), (rows, columns) = extent.hr, extent.lr
+    if abs(height - scale * rows) >= scale or abs(width - scale * columns) >= scale:
+        raise DataError(
+            f"{extent.name}: LR of {columns}x{rows} pixels does not fit HR of {width}x{height} at "
+            f"scale {scale}; set the recipe's scale, or remove the pair"
+        )
 
 
 def _augment(sample: Sample, name: str, rng: np.random.Generator) -> Sample:

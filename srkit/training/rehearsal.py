@@ -91,7 +91,7 @@ def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
             check_traits([item.sample for item in drawn])
         for part in [drawn] if together else [[item] for item in drawn]:
             _compute_losses(assembly, process.device, stack(part))
-        problems += _rehearse_generator(assembly, process.device, drawn[:1])
+        problems += _rehearse_generator(assembly, process.device, drawn)
     with _collecting(problems, "data.train.mix"):
         mixed = drawn[:1] + draws.mixed_in_examples()
         if together and mixed:
@@ -108,7 +108,9 @@ def _rehearse_generator(assembly: Assembly, device: torch.device, drawn: list[Dr
     for scale, part in assembly.by_scale.items():
         if assembly.recipe.degradation is not None and part.degradation is None:
             continue  # it waits for a download
-        lr = View.of(prepare(stack(drawn), part, device), part.stretch).stretched.lr
+        # The pairs of each scale have LR of their own.
+        own = drawn if scale == assembly.scale else assembly.draws()[scale].examples()
+        lr = View.of(prepare(stack(own[:1]), part, device), part.stretch).stretched.lr
         assert lr is not None
         set_scale(generator, scale)
         with _collecting(problems, "generator"), autocast(part, device):

@@ -272,7 +272,7 @@ def test_a_degradation_for_another_pixel_scale_is_refused(
 
 def test_real_pairs_are_not_degraded(registry: Registry, pictures: Path) -> None:
     assembly = evaluator_of(registry, pictures).assembly
-    hr, lr = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 16, 16)
+    hr, lr = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 8, 8)
     batch = prepare(Batch(["a", "b"], hr, [1, 2], lr=lr), assembly, torch.device("cpu"))
     assert batch.lr is not None
     assert torch.equal(batch.lr, lr)

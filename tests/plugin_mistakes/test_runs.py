@@ -375,3 +375,17 @@ def test_a_component_that_cannot_be_built() -> None:
 def test_darionet_is_resized_as_its_recipe_declares() -> None:
     factor = tree(degradation={"type": "bicubic", "factor": 0.32})
     assert problems_of(registry_of(), factor) == []
+
+
+def test_pairs_of_another_scale_are_not_resized_in_validation() -> None:
+    class Pairs(Pictures):
+        def __getitem__(self, index: int) -> Sample:
+            hr = super().__getitem__(index).hr
+            return Sample(f"{index}", hr, hr[:, ::2, ::2].contiguous())
+
+    problems = problems_of(registry_of(datasets={"pictures": Pairs}), tree(degradation=None))
+    sentence = "0: LR of 16x16 pixels does not fit HR of 32x32 at scale 4; set the recipe's scale"
+    assert [problem.partition(", or")[0] for problem in problems] == [
+        f"data.train: {sentence}",
+        f"data.validation: {sentence}",
+    ]
