@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from srkit.components.registry import OWN, OWNERS, Component, Registry, owner_of
-from srkit.errors import ContractError, PluginError, SrkitError
+from srkit.errors import ContractError, DataError, PluginError, SrkitError
 
 #: Environment variable; any value shows tracebacks.
 TRACEBACK = "SRKIT_TRACEBACK"
@@ -41,6 +43,29 @@ def _located(error: Exception) -> tuple[str, str]:
             place, culprit = f" at {module.partition('.')[0]}, {file}:{line}", owner
     reason = " ".join(str(error).split()) or "no reason given"
     return f"{type(error).__name__}{place}: {reason}", culprit
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Make any error one that a worker process can pass on, which loses tracebacks.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    PluginError
+        If a component raises an error that its author did not expect.
+    """
+    try:
+        yield
+    except (SrkitError, MemoryError):
+        raise
+    except OSError as error:
+        raise DataError(f"{error.filename or 'the data'}: {error.strerror or error}") from error
+    except Exception as error:
+        if wants_traceback():
+            raise
+        raise PluginError(describe(error)) from error
 
 
 class blaming:  # noqa: N801 - used like a function; a generator would take 10 us of each step

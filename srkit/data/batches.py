@@ -8,11 +8,11 @@ from itertools import groupby
 
 import torch
 
-from srkit.components.crashes import describe, wants_traceback
+from srkit.components.crashes import explained
 from srkit.data.crops import Drawn, Draws
 from srkit.data.order import Share
 from srkit.data.scales import scale_of_step
-from srkit.errors import DataError, PluginError, SrkitError
+from srkit.errors import DataError, SrkitError
 from srkit.interfaces import Batch, Dataset, GroupedDataset, Sample
 from srkit.system.processes.workers import map_in_workers
 
@@ -167,25 +167,8 @@ def _load(
 
 
 def _draw(draws: Mapping[int, Draws], places: Sequence[Place]) -> list[Drawn]:
-    """Draw samples; any error becomes one that can be passed on from a worker process.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read.
-    PluginError
-        If a data set violates its contract, or raises an error that its author did not expect.
-    """
-    try:
+    with explained():
         return [draws[scale].draw(epoch, index) for scale, epoch, index in places]
-    except (SrkitError, MemoryError):
-        raise
-    except OSError as error:
-        raise DataError(f"{error.filename or 'the data'}: {error.strerror or error}") from error
-    except Exception as error:
-        if wants_traceback():
-            raise
-        raise PluginError(describe(error)) from error
 
 
 def _draw_batch(draws: Mapping[int, Draws], places: Sequence[Place]) -> list[Batch]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from srkit import __version__
+from srkit.components.crashes import explained
 from srkit.components.registry import Registry
 from srkit.data.crops import Draws
 from srkit.dataprep.pairs import Pairs, Split, build_pairs
@@ -92,7 +93,8 @@ class PairWriter:
 
     def write(self, index: int) -> Row:
         """Draw a pair and write its files."""
-        sample = self.draw(index)
+        with explained():
+            sample = self.draw(index)
         assert sample.lr is not None
         unit = sample.unit
         # In a physical unit, FITS holds flux per pixel.

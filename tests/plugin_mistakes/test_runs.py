@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate import PartialState
+from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 from training_setup import extended, run
@@ -17,6 +19,9 @@ from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.data.batches import training_batches
 from srkit.data.order import Share
+from srkit.dataprep.check.issues import DataCheck
+from srkit.dataprep.check.run import _examine
+from srkit.dataprep.check.sources import DatasetImages
 from srkit.errors import PluginError, RecipeError
 from srkit.interfaces import Answer, Batch, Sample
 from srkit.recipe.recipe import parse_recipe
@@ -389,3 +394,20 @@ def test_pairs_of_another_scale_are_not_resized_in_validation() -> None:
         f"data.train: {sentence}",
         f"data.validation: {sentence}",
     ]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_a_data_set_in_its_check(workers: int) -> None:
+    """It is an issue of its image, and the check of the others continues."""
+
+    def fail(self: Any, index: int) -> Sample:
+        return Pictures.__getitem__(self, index if index != 2 else [].index(2))
+
+    registry = registry_of(datasets={"pictures": _subclass(Pictures, __getitem__=fail)})
+    dataset = registry.get("datasets", "pictures").factory()
+    check = DataCheck("pictures", {"train": DatasetImages(dataset)})
+    found = _examine(check, Console(file=io.StringIO()), workers)
+    (problem,) = found.errors.values()
+    assert problem.startswith("ValueError at ")
+    assert "This is a bug in test; please report it" in problem
+    assert "\n" not in problem

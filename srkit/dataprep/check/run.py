@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from srkit.assembly.build import assemble_parts
+from srkit.components.crashes import explained
 from srkit.components.options import build
 from srkit.components.registry import Registry
 from srkit.data.truth import task_of
@@ -135,4 +136,5 @@ def _examine(check: DataCheck, console: Console, workers: int) -> DataCheck:
 
 
 def _measure(images: Images, index: int) -> Measurements:
-    return measure(*images.read(index))
+    with explained():
+        return measure(*images.read(index))
