@@ -63,7 +63,12 @@ Extension = Annotated[
     ),
 ]
 Uncertainty = Annotated[
-    bool, typer.Option("--uncertainty", help="Estimate the variance of each pixel of FITS and NPZ.")
+    bool,
+    typer.Option(
+        "--uncertainty",
+        help="Write the variance of each pixel of FITS and NPZ that the network predicts, or else "
+        "the spread over flips and rotations, which is not an error.",
+    ),
 ]
 Check = Annotated[
     bool, typer.Option("--check", help="Degrade SR again and compare it with the input.")

@@ -16,6 +16,7 @@ PARTS = {
     "header": "header with its WCS",
     "mask": "mask",
     "variance": "uncertainty",
+    "spread": "spread",
 }
 #: The limits of a format that states none.
 UNLIMITED = FormatLimits((32,), frozenset(PARTS))

@@ -54,7 +54,7 @@ class FormatLimits:
         Bits that a value may have; 32 are floats.
     metadata
         Which of these metadata are written: ``alpha``, ``icc``, ``gamma``, ``exif``, ``xmp``,
-        ``header``, ``mask``, ``variance``.
+        ``header``, ``mask``, ``variance``, ``spread``.
     max_bytes
         Size limits of some of these metadata, in bytes.
     max_side

@@ -172,7 +172,8 @@ class Upscaler:
             SR of the same type, layout, dtype and device; it is computed in float32. Unit, WCS and
             mask are updated. For a path, SR is an array or, for a FITS file, a CCDData. With
             ``uncertainty``, objects that can hold one have one; all others are returned as pairs
-            of SR and its standard deviation.
+            of SR and its standard deviation. If the model predicts none, all but lists of HDUs are
+            returned as pairs of SR and its spread over flips and rotations, which is not an error.
 
         Raises
         ------

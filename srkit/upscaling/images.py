@@ -71,12 +71,19 @@ def finish_image(
     upscaled: Upscaled,
     alpha: Tensor | None,
 ) -> Image:
-    """Give SR the metadata of its LR file, and its opacity."""
+    """Give SR the metadata of its LR file, and its opacity.
+
+    Without a head that predicts the variance, what is estimated is the spread of the self-ensemble:
+    ``spread`` among the metadata, a standard deviation, in place of ``variance``.
+    """
     if isinstance(image_format, EnlargingFormat):
         sr = image_format.enlarge(lr, upscaled, upscaler.scale, lines)
     else:
         kept = {key: lr.metadata[key] for key in ("bits",) if key in lr.metadata}
         sr = Image(upscaled.pixels, lr.data_range, kept)
+    if upscaled.sigma is not None and upscaler.model.head is None and "variance" in sr.metadata:
+        others = {key: value for key, value in sr.metadata.items() if key != "variance"}
+        sr = replace(sr, metadata={**others, "spread": sr.metadata["variance"].sqrt()})
     return sr if alpha is None else replace(sr, metadata={**sr.metadata, "alpha": alpha})
 
 
@@ -95,7 +102,7 @@ def history(upscaler: ImageUpscaler, metadata: Mapping[str, Any]) -> list[str]:
     if network.self_ensemble or scattered:
         lines.append("mean over eight flips and rotations")
     if scattered:
-        lines.append("UNCERTAINTY is the scatter of these, not an error estimate")
+        lines.append("SPREAD is the standard deviation of these, which is not an error")
     if "zero_point" in metadata:
         lines.append(f"zero point {metadata['zero_point']:g} by the user")
     return lines

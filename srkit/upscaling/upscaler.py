@@ -38,7 +38,7 @@ class ImageUpscaler:
         Average over the eight flips and rotations of LR, at eight times the cost.
     uncertainty
         Estimate the standard deviation, too: as predicted by the model or, if it predicts none, the
-        scatter over them, which shows only where the model disagrees with itself.
+        spread over them, which shows where the model disagrees with itself and is not an error.
     precision
         ``fp32``, ``bf16``, or ``auto``: for 8-bit pictures what the device computes fastest,
         else fp32.
@@ -169,8 +169,8 @@ class ImageUpscaler:
             )
         if self.network.uncertainty and self.model.head is None:
             notes.append(
-                "SR is the mean over eight flips and rotations, and its uncertainty is their "
-                "scatter, not an error estimate: the network predicts none"
+                "SR is the mean over eight flips and rotations; their standard deviation is the "
+                "spread of SR, which is not an error: the network predicts none"
             )
         return [*notes, *Normalisation.of(image, self.model).notes]
 

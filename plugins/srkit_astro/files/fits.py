@@ -51,7 +51,7 @@ class Fits:
     suffixes = SUFFIXES
     windowed = (".fits", ".fit", ".fts")
     signature = rb"SIMPLE  =|\x1f\x8b"
-    limits = FormatLimits((32,), frozenset({"header", "mask", "variance"}))
+    limits = FormatLimits((32,), frozenset({"header", "mask", "variance", "spread"}))
 
     #: Name or number of the extension with the image; None for the default.
     extension: str | None = None
@@ -186,7 +186,9 @@ class Fits:
             return object_of(image, like)
 
     def write(self, path: Path, image: Image) -> None:
-        """Write the image and, if it has them, the extensions ``MASK`` and ``UNCERT``.
+        """Write the image and, if it has them, the extensions ``MASK``, ``UNCERT``, ``SPREAD``.
+
+        ``SPREAD`` is the standard deviation over flips and rotations of LR, which is not an error.
 
         Raises
         ------

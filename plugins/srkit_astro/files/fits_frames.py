@@ -271,7 +271,8 @@ class FitsSink:
 
     def write(self, top: int, left: int, part: Image) -> None:
         """Write a window of the image and its planes."""
-        planes = [part.pixels, part.metadata.get("mask"), part.metadata.get("variance")]
+        names = ("mask", "variance", "spread")
+        planes = [part.pixels, *(part.metadata.get(name) for name in names)]
         given = [plane for plane in planes if plane is not None]
         for array, plane in zip(self._arrays, given, strict=True):
             array.write(top, left, plane.detach().cpu().numpy()[..., None])

@@ -264,8 +264,9 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
             "drizzle or reproject the image first"
         )
     hdus = fits.HDUList([fits.PrimaryHDU(_flat(image.pixels, np.float32), header)])
-    mask, variance = (image.metadata.get(name) for name in ("mask", "variance"))
-    for name, values in (("mask", mask), ("variance", variance)):
+    planes = {name: image.metadata.get(name) for name in ("mask", "variance", "spread")}
+    mask, variance, spread = planes.values()
+    for name, values in planes.items():
         if values is not None and values.shape[-2:] != image.pixels.shape[-2:]:
             raise DataError(
                 f"{path}: the {name} has the shape {tuple(values.shape[-2:])}, the image "
@@ -282,6 +283,13 @@ def to_hdus(path: Path, image: Image) -> fits.HDUList:
         hdu.header["UTYPE"] = ("VarianceUncertainty", "the values are variances")
         if header.get("BUNIT"):
             hdu.header["BUNIT"] = f"({header['BUNIT']})**2"
+        hdus.append(hdu)
+    if spread is not None:
+        plane = with_wcs_of(header, fits.Header())
+        hdu = fits.ImageHDU(_flat(spread, np.float32), plane, name="SPREAD")
+        hdu.header.add_comment("Standard deviation over flips and rotations of LR: not an error.")
+        if header.get("BUNIT"):
+            hdu.header["BUNIT"] = header["BUNIT"]
         hdus.append(hdu)
     for table in tables:
         hdus.append(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,16 @@ def _variance(value: NDData) -> Values:
 def object_of(image: Image, like: object) -> Any:
     """Convert an image to an object of the class of another, by default CCDData.
 
-    Quantities and HDUs, which have no uncertainty, become pairs with one if the image has it.
+    Quantities and HDUs, which have no uncertainty, become pairs with one if the image has it. If
+    the image has a spread, which is not an uncertainty, all but lists of HDUs become pairs with it.
     """
+    if "spread" in image.metadata and not isinstance(like, fits.HDUList):
+        bare = {key: value for key, value in image.metadata.items() if key != "spread"}
+        spread = replace(image, pixels=image.metadata["spread"], metadata=bare)
+        pair = object_of(replace(image, metadata=bare), like), object_of(spread, like)
+        if isinstance(like, _HDUS):
+            pair[1].name = "SPREAD"
+        return pair
     if isinstance(like, fits.HDUList):
         return fits.HDUList([hdu.copy() for hdu in to_hdus(_NAME, image)])
     if isinstance(like, _HDUS):

@@ -74,13 +74,14 @@ class Npy(Describing):
 class Npz(Npy):
     """An archive of arrays: the only array, or the array named ``image``.
 
-    The layout is that of a ``.npy`` file; the variance of SR is the array ``variance``.
+    The layout is that of a ``.npy`` file; the variance of SR is the array ``variance``,
+    and its spread over flips and rotations the array ``spread``.
     """
 
     suffixes = (".npz",)
     signature = rb"PK\x03\x04"
     windowed: ClassVar[tuple[str, ...]] = ()
-    limits = FormatLimits((8, 16, 32), frozenset({"alpha", "variance"}))
+    limits = FormatLimits((8, 16, 32), frozenset({"alpha", "variance", "spread"}))
 
     def read(self, path: Path) -> Image:
         """Read a file.
@@ -114,12 +115,13 @@ class Npz(Npy):
         return None
 
     def write(self, path: Path, image: Image) -> None:
-        """Write the picture and, if the metadata contain it, its variance."""
+        """Write the picture and, if the metadata contain it, its variance or spread."""
         with naming(path):
             arrays: dict[str, Any] = {PICTURE: array_of_image(image)}
-        if "variance" in image.metadata:
-            values = Image(image.metadata["variance"], metadata=_layout(image))
-            arrays["variance"] = array_of_image(values)
+        for name in ("variance", "spread"):
+            if name in image.metadata:
+                values = Image(image.metadata[name], metadata=_layout(image))
+                arrays[name] = array_of_image(values)
         np.savez_compressed(path, **arrays)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from frames_setup import by_windows
 from srkit_astro.files.fits import Fits
 from upscale_setup import upscale_file
 
+from srkit.assembly.variance_head import VarianceHead
 from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.images.formats import Formats
@@ -118,10 +120,12 @@ def test_a_cube_with_an_axis_of_length_1_is_read(tmp_path: Path, formats: Format
     _compare(_store(tmp_path / "a.fits", fits.PrimaryHDU(cube)), _upscaler(), formats)
 
 
-def test_uncertainty_is_written(tmp_path: Path, formats: Formats) -> None:
+@pytest.mark.parametrize("predicted", [True, False])
+def test_uncertainty_is_written(tmp_path: Path, formats: Formats, predicted: bool) -> None:
     source = _store(tmp_path / "a.fits", fits.PrimaryHDU(_values(), fits.Header({"BUNIT": "adu"})))
     options = ["blocks=1", "features=4"]
     model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
+    model = replace(model, head=VarianceHead(channels=1, features=4) if predicted else None)
     _compare(source, ImageUpscaler(model, tile=24, uncertainty=True), formats)
 
 

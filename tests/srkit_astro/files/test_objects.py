@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from srkit_astro.files.objects import image_of
 from upscale_setup import upscale_file
 
 import srkit
+from srkit.assembly.variance_head import VarianceHead
 from srkit.components.registry import Registry
 from srkit.errors import DataError
 from srkit.images.formats import Formats
@@ -36,8 +38,14 @@ LOST = "the variance of LR does not apply to SR and is left out"
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
+def plain() -> Model:
     return fresh_model("edsr", Registry.discover(), ["blocks=1", "features=4"], scale=2, channels=1)
+
+
+@pytest.fixture(scope="module")
+def model(plain: Model) -> Model:
+    """A model that predicts the variance."""
+    return replace(plain, head=VarianceHead(channels=1, features=4))
 
 
 def _grown(mask: Any, upscaler: ImageUpscaler) -> Any:
@@ -84,6 +92,33 @@ def test_uncertainty_is_a_variance(model: Model) -> None:
     for each in found:
         assert each.uncertainty.uncertainty_type == "var"
         assert each.uncertainty.array.shape == (32, 40)
+
+
+def test_a_spread_is_no_uncertainty(plain: Model, tmp_path: Path) -> None:
+    """Of a model without a prediction, SR and the spread of its self-ensemble are a pair."""
+    frame = _frame(u.nJy)
+    frame.uncertainty = None
+    sr, spread = srkit.upscale(frame, plain, uncertainty=True)
+    assert (type(sr), type(spread)) == (CCDData, CCDData)
+    assert (sr.uncertainty, spread.uncertainty) == (None, None)
+    assert (sr.unit, spread.unit) == (u.nJy, u.nJy)
+    assert spread.wcs.wcs.compare(sr.wcs.wcs)
+    expected = ImageUpscaler(plain, uncertainty=True)(image_of(frame))
+    assert expected.sigma is not None
+    np.testing.assert_allclose(sr.data, expected.pixels[0] / 4, rtol=1e-6)
+    np.testing.assert_allclose(spread.data, expected.sigma[0] / 4, rtol=1e-5)
+    header = fits.Header({"BUNIT": "nJy"})
+    hdu, other = srkit.upscale(
+        fits.ImageHDU(frame.data, header, name="SCI"), plain, uncertainty=True
+    )
+    assert (hdu.name, other.name) == ("SCI", "SPREAD")
+    listed = srkit.upscale(frame.to_hdu(), plain, uncertainty=True)
+    assert [each.name for each in listed] == ["PRIMARY", "MASK", "SPREAD"]
+    assert listed["SPREAD"].header["BUNIT"] == "nJy"
+    assert "UTYPE" not in listed["SPREAD"].header
+    listed.writeto(tmp_path / "a.fits")
+    assert CCDData.read(tmp_path / "a.fits").uncertainty is None
+    assert "variance" not in Formats.of(Registry.discover()).read(tmp_path / "a.fits").metadata
 
 
 def test_the_path_of_a_fits_file_gives_ccd_data(tmp_path: Path, model: Model) -> None:

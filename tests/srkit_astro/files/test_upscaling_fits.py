@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from srkit_astro.stretches import Asinh
 from upscale_setup import FailedError, upscale_file
 
 from srkit import __version__
+from srkit.assembly.variance_head import VarianceHead
 from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.interfaces.quantity import Quantity
@@ -142,18 +144,24 @@ def test_any_calibration_gives_the_same_result(
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
 
 
-def test_uncertainty_is_a_variance_in_the_units_of_the_file(
-    tmp_path: Path, registry: Registry, formats: Formats
+@pytest.mark.parametrize("predicted", [True, False])
+def test_variance_and_spread_are_in_the_units_of_the_file(
+    tmp_path: Path, registry: Registry, formats: Formats, predicted: bool
 ) -> None:
     found = []
-    for name, flux, magnitude in (("a", 1.0, 27.0), ("b", 100.0, 32.0)):
-        source, target = tmp_path / f"{name}.fits", tmp_path / f"{name}_sr.fits"
+    head = VarianceHead(channels=1, features=4) if predicted else None
+    upscaler = ImageUpscaler(replace(_model(registry), head=head), uncertainty=True)
+    name, unit = ("UNCERT", "(count / s)**2") if predicted else ("SPREAD", "count / s")
+    for file, flux, magnitude in (("a", 1.0, 27.0), ("b", 100.0, 32.0)):
+        source, target = tmp_path / f"{file}.fits", tmp_path / f"{file}_sr.fits"
         _write(source, flux, BUNIT="count / s", MAGZERO=magnitude)
-        upscale_file(source, target, ImageUpscaler(_model(registry), uncertainty=True), formats)
+        upscale_file(source, target, upscaler, formats)
         with fits.open(target) as hdus:
-            assert hdus["UNCERT"].header["BUNIT"] == "(count / s)**2"
-            assert hdus["UNCERT"].data.shape == hdus[0].data.shape
-            found.append(np.sqrt(hdus["UNCERT"].data.astype(float)) / flux)
+            assert [hdu.name for hdu in hdus] == ["PRIMARY", "MASK", name]
+            assert hdus[name].header["BUNIT"] == unit
+            assert hdus[name].data.shape == hdus[0].data.shape
+            values = hdus[name].data.astype(float)
+        found.append((np.sqrt(values) if predicted else values) / flux)
     assert (found[0] > 0).mean() > 0.99
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-3 * found[0].max())
 

@@ -38,23 +38,25 @@ def test_layout_and_depth_are_kept(
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_the_uncertainty_is_written_to_the_archive(tmp_path: Path, formats: Formats) -> None:
+def test_the_spread_is_written_to_the_archive(tmp_path: Path, formats: Formats) -> None:
     np.savez(tmp_path / "a.npz", values=RNG.normal(size=(6, 9)))
     options = ["blocks=1", "features=4"]
     model = fresh_model("edsr", Registry.discover(), options, scale=2, channels=1)
     upscaler = ImageUpscaler(model, uncertainty=True)
     source, target = tmp_path / "a.npz", tmp_path / "b.npz"
-    scatter = (
-        "SR is the mean over eight flips and rotations, and its uncertainty is their scatter, not "
-        "an error estimate: the network predicts none"
+    spread = (
+        "SR is the mean over eight flips and rotations; their standard deviation is the spread of "
+        "SR, which is not an error: the network predicts none"
     )
     notes = upscale_file(source, target, upscaler, formats)
-    assert notes == ["float64 values become float32", scatter]
-    assert np.load(target)["variance"].shape == (12, 18)
+    assert notes == ["float64 values become float32", spread]
+    archive = np.load(target)
+    assert "variance" not in archive
+    assert archive["spread"].shape == (12, 18)
     source, target = tmp_path / "b.npz", tmp_path / "c.npy"
     assert upscale_file(source, target, upscaler, formats) == [
-        scatter,
-        "a .npy file cannot hold everything: uncertainty dropped",
+        spread,
+        "a .npy file cannot hold everything: spread dropped",
     ]
     assert np.load(target).shape == (24, 36)
 
