@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -94,11 +94,12 @@ def validate(
     check_replaceable(folder, JOURNAL, overwrite=overwrite)
     windows = read_windows(inputs, hdu, zero_point, sample)
     pixel = _pixel_scale(windows)
-    restorer = Restorer(model, scale, zero_point)
-    chosen, origin = _psf(psf, windows[0], inputs[0], hdu, model, sample)
+    restorer, opened = Restorer(model, scale, zero_point), _opened(model, scale)
+    chosen, origin = _psf(psf, windows[0], inputs[0], hdu, opened, sample)
     methods = methods_of(restorer, zero_point, windows[0], chosen)
     study = Study(windows, methods, renderer_of(chosen, pixel or 1.0), settings)
-    identity, console = study.identity([model, scale, zero_point]), Console()
+    weights = None if opened is None else opened.provenance.sha256
+    identity, console = study.identity([model, weights, scale, zero_point]), Console()
     with resumable(folder):
         journal = Journal(folder / JOURNAL, identity)
         if journal.replaced:
@@ -168,7 +169,7 @@ def _pixel_scale(windows: list[Window]) -> float | None:
 
 
 def _psf(
-    text: str | None, window: Window, first: Path, hdu: str | None, model: str, sample: bool
+    text: str | None, window: Window, first: Path, hdu: str | None, model: Any, sample: bool
 ) -> tuple[Psf, str]:
     """Return the PSF of LR and where it comes from.
 
@@ -190,20 +191,22 @@ def _psf(
     try:
         return given_psf(text or "stars", window, first)
     except DataError as error:
-        found = None if text else _psf_of_model(model)
+        recipe = None if text or model is None else model.recipe
+        found = None if recipe is None else psf_of_recipe(recipe)
         if text or found is None:
             advice = "give the FWHM of the PSF in arcsec, such as --psf 0.7, or an image of it"
             raise error if text else DataError(f"{error}; {advice}") from error
-        return found, f"of the recipe of {model}"
+        return found, f"of the recipe of {model.name}"
 
 
-def _psf_of_model(model: str) -> Psf | None:
-    """Return the PSF of the recipe of a model; None for one without a recipe or of many scales."""
-    try:
-        recipe = load_model(model)[1].recipe
-    except WeightsError:
-        return None
-    return None if recipe is None else psf_of_recipe(recipe)
+def _opened(model: str, scale: float | None) -> Any:
+    """Return the description of a model; None for an interpolation."""
+    for wanted in dict.fromkeys((None, None if scale is None else math.ceil(scale))):
+        try:
+            return load_model(model, scale=wanted)[1]
+        except WeightsError:  # it needs a scale, or has another one and SR is resized
+            continue
+    return None
 
 
 def _names(inputs: list[Path]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from srkit_astro.validation.command import _opened
 from srkit_astro.validation.journal import Journal
 from srkit_astro.validation.study import Study
 
@@ -96,6 +97,12 @@ def test_the_journal_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
     other = Journal(path, "two")
     assert (other.steps, other.replaced) == ([], True)
     assert Journal(path, "two").replaced is False
+
+
+def test_a_model_is_known_by_its_weights() -> None:
+    own, resized = _opened("sky_x2", None), _opened("sky_x2", 3)
+    assert own.provenance.sha256 == resized.provenance.sha256 is not None
+    assert _opened("bicubic", 2).provenance.sha256 is None  # the name says it all
 
 
 @pytest.mark.parametrize(
