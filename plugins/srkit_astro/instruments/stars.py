@@ -195,7 +195,9 @@ class _Field:
             return "with masked or saturated pixels"
         segments = self.segments[part]
         others = (segments != 0) & (segments != index + 1)
-        near = np.unique(segments[others]) - 1
+        apart = np.maximum(abs(self.catalogue["x"] - x), abs(self.catalogue["y"] - y))
+        near = apart <= half  # of those further away, only the pixels are left out
+        near[index] = False
         if (others & core).any() or (self.catalogue["flux"][near].sum() > BLEND * source["flux"]):
             return "blended"
         weight = ~(self.bad[part] | binary_dilation(others, iterations=2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from srkit_astro.files.fits import Fits
 from srkit_astro.footprints import note_on_groups
 from srkit_astro.pairing.catalogue import read_catalogue
 from srkit_astro.pairing.cutouts import PairCutter
+from srkit_astro.pairing.psfs import measure_psfs, write_psfs
 from srkit_astro.pairing.report import write_pairing_report
 from srkit_astro.pairing.results import Pair, Position
 from srkit_astro.pairing.sky_images import Plane, SkyImage, read_sky_image
@@ -52,7 +53,8 @@ def pair(
     them in one split.
 
     Writes ``lr/NAME.fits`` and ``hr/NAME.fits`` (flux per pixel, with WCS, mask and variance),
-    ``pairs.csv``, ``rejected.csv``, ``sheet.png`` and ``report.html``.
+    the PSF of each image as measured from its stars, if it has enough, in ``psf``; ``pairs.csv``,
+    ``rejected.csv``, ``sheet.png`` and ``report.html``.
 
     Parameters
     ----------
@@ -94,9 +96,16 @@ def pair(
     console = Console()
     cutter = PairCutter(lr_images, hr_images, scale, size, search, max_bad, flux_tolerance)
     pairing = cutter.run(positions, console)
+    used = {path for each in pairing.pairs for path in (each.lr.path, each.source.path)}
+    psfs = [
+        *measure_psfs([image for image in lr_images if image.path in used], "lr"),
+        *measure_psfs([image for image in hr_images if image.path in used], "hr"),
+    ]
+    write_psfs(psfs, out)
+    notes = {psf.image.path: psf.note for psf in psfs}
     for each in pairing.pairs:
-        write_pair(each, scale, out)
-    page = write_pairing_report(pairing, out)
+        write_pair(each, scale, out, notes)
+    page = write_pairing_report(pairing, psfs, out)
     if not pairing.pairs:
         raise DataError(f"{catalogue}: every position was rejected; see the reasons in {page}")
     text = f"made pairs from {len(pairing.pairs)} of {len(positions)} positions; see {page}"
@@ -137,8 +146,10 @@ def _names(images: Sequence[SkyImage]) -> str:
     return f"{images[0].path}{rest}"
 
 
-def write_pair(pair: Pair, scale: int, out: Path) -> None:
+def write_pair(pair: Pair, scale: int, out: Path, psfs: Mapping[Path, str]) -> None:
     """Write ``lr/NAME.fits`` and ``hr/NAME.fits``: flux per pixel, WCS, mask and variance.
+
+    The headers say what the PSF of each image is, by its path.
 
     Raises
     ------
@@ -151,8 +162,10 @@ def write_pair(pair: Pair, scale: int, out: Path) -> None:
         f"srkit {__version__} data pair: {pair.source.path.name}, resampled by reproject_exact",
         f"to the pixels of {pair.lr.path.name}, each divided into {scale} x {scale}",
         f"corrected an offset of {offset[0]:+.0f} mas in x and {offset[1]:+.0f} mas in y",
+        psfs[pair.source.path],
     )
-    _write(pair.lr, out / "lr" / f"{pair.position.name}.fits", pair.position, ())
+    lr_history = (psfs[pair.lr.path],)
+    _write(pair.lr, out / "lr" / f"{pair.position.name}.fits", pair.position, lr_history)
     _write(pair.hr, out / "hr" / f"{pair.position.name}.fits", pair.position, history)
 
 

@@ -15,11 +15,15 @@ from srkit.interfaces import Sample
 from srkit.report import BETTER, GREY, MAD, WORSE, ReportWriter, pair_sheet, style
 from srkit_astro.footprints import note_on_groups
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
+from srkit_astro.instruments.measured_psf import psf_figure
+from srkit_astro.pairing.psfs import FramePsf
 from srkit_astro.pairing.registration import Registration
 from srkit_astro.pairing.results import Pair, Pairing
 
 #: Largest number of pairs on the picture sheet.
 SHOWN = 12
+#: Largest number of PSFs that are drawn.
+SHOWN_PSFS = 4
 COLUMNS = (
     "name",
     "ra",
@@ -47,13 +51,15 @@ SUMMARY = {
 }
 
 
-def write_pairing_report(pairing: Pairing, folder: Path) -> Path:
+def write_pairing_report(pairing: Pairing, psfs: Sequence[FramePsf], folder: Path) -> Path:
     """Write ``pairs.csv``, ``rejected.csv``, the figures, and a page that contains them all.
 
     Parameters
     ----------
     pairing
         The pairs and the rejected positions.
+    psfs
+        The PSFs of the images.
     folder
         Folder for ``report.html`` and the files that it shows.
 
@@ -75,6 +81,14 @@ def write_pairing_report(pairing: Pairing, folder: Path) -> Path:
     report.csv("rejected.csv", ("name", "ra", "dec", "reason"), rejected)
     if pairing.pairs:
         _write_figures(pairing, report)
+    for psf in [psf for psf in psfs if psf.measured is not None][:SHOWN_PSFS]:
+        assert psf.measured is not None
+        report.figure(
+            f"psf_{psf.side}_{psf.name}.png",
+            psf_figure(psf.measured),
+            f"Stars of {psf.image.path.name}",
+            "Their mean, and brightness against distance from the centre.",
+        )
     return report.page(
         "report.html",
         "pairing.html",
@@ -87,7 +101,7 @@ def write_pairing_report(pairing: Pairing, folder: Path) -> Path:
         zero_point=ZERO_POINT,
         groups=note_on_groups(groups),
         summary=list(_summary(rows)),
-        tables=list(_tables(pairing, rows)),
+        tables=list(_tables(pairing, psfs, rows)),
     )
 
 
@@ -107,6 +121,13 @@ def _row(pair: Pair, group: str) -> tuple[Any, ...]:
         pair.source.path.name,
         group,
     )
+
+
+def _psf_row(psf: FramePsf) -> tuple[str, ...]:
+    name, found = psf.image.path.name, psf.measured
+    if found is None:
+        return (name, "", "", "", psf.problem)
+    return (name, f"{psf.fwhm:.3f}", f"{found.ellipticity:.3f}", f"{len(found.stars)}", psf.path)
 
 
 def _write_figures(pairing: Pairing, report: ReportWriter) -> None:
@@ -190,7 +211,19 @@ def _summary(rows: list[tuple[Any, ...]]) -> Iterator[dict[str, str]]:
         }
 
 
-def _tables(pairing: Pairing, rows: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+def _tables(
+    pairing: Pairing, psfs: Sequence[FramePsf], rows: list[tuple[Any, ...]]
+) -> Iterator[dict[str, Any]]:
+    if psfs:
+        yield {
+            "id": "psfs",
+            "title": "PSFs",
+            "caption": "Measured from the stars of each image. A recipe takes the file as "
+            "{type: image, file: ...}: lr as the PSF of LR, hr as that of HR.",
+            "columns": ("image", "FWHM [arcsec]", "ellipticity", "stars", "file"),
+            "rows": [_psf_row(psf) for psf in psfs],
+            "words": True,
+        }
     if pairing.rejected:
         yield {
             "id": "rejected",

@@ -138,11 +138,13 @@ def test_the_pairs_can_be_read_as_a_data_set(made: Path) -> None:
 
 def test_the_report_is_complete_and_self_contained(made: Path) -> None:
     page = (made / "out/report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert "8 pairs" in " ".join(page.split())
     assert "outside every HSC image" in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     names = {"sheet.png", "astrometry.png", "flux.png", "pairs.csv", "rejected.csv", "report.html"}
+    # The sources of HSC all have one size, as stars do.
+    names |= {"psf", "psf_lr_hsc.png"}
     assert {path.name for path in (made / "out").iterdir()} == {*names, "lr", "hr"}
 
 

@@ -53,7 +53,8 @@ def _written(tmp_path: Path) -> tuple[Path, Path]:
     lr = cut(lr_image, 40, 55, 16)
     found = Registration(0.0, 0.0, 0.01, 1.0, 0.01, 0.0, 3.0)
     made = Pair(Position("a", 150.1, 2.2), lr, project(source, lr, 2), source, found, found)
-    write_pair(made, 2, tmp_path)
+    notes = {made.lr.path: "PSF of LR", made.source.path: "PSF of HR"}
+    write_pair(made, 2, tmp_path, notes)
     return tmp_path / "lr/a.fits", tmp_path / "hr/a.fits"
 
 
