@@ -177,10 +177,16 @@ def to_torch(model: Model, facts: Mapping[str, Any]) -> bytes:
             program = torch.export.export(restoration, (example,), dynamic_shapes={"lr": free})
         torch.export.save(program, file, extra_files={"srkit.json": json.dumps(facts)})
     content = file.getvalue()
-    check_graph(
-        model, restoration, lambda: torch.export.load(io.BytesIO(content)).module(), "torch"
-    )
+    check_graph(model, restoration, lambda: _program(content), "torch")
     return content
+
+
+def _program(content: bytes) -> Run:
+    """Load a file of torch.export."""
+    with warnings.catch_warnings():  # torch 2.9 warns of the buffers that it makes
+        warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+        loaded: Run = torch.export.load(io.BytesIO(content)).module()
+    return loaded
 
 
 def _session(content: bytes) -> Run:

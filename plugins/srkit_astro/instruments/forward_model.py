@@ -56,7 +56,7 @@ class ForwardModel:
         """
         if self.psf is None:
             return F.avg_pool2d(sr, scale)
-        return self._telescope(self.psf, scale, pixel_scale)(sr, [0] * len(sr))
+        return self._telescope(self.psf, scale, pixel_scale)(sr, [])  # nothing is drawn
 
     def transpose(self, lr: Tensor, scale: int, pixel_scale: float | None) -> Tensor:
         """Apply the transposed operator to LR images; see :meth:`.PsfNoise.transpose`.

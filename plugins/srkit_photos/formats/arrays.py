@@ -91,7 +91,7 @@ def upright(values: Values, orientation: int) -> Values:
 
 def damaged(path: Path, error: Exception) -> DataError:
     """Return the error of a decoder as a DataError; only a damaged file is called that."""
-    reason = f"{type(error).__name__}: {error}"
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, OSError) and error.errno is not None:
         return DataError(f"{path}: cannot be read ({error.strerror or error})")
     if isinstance(error, MemoryError):
