@@ -13,9 +13,17 @@ from srkit.interfaces import Batch
 
 #: Pixels to crop at each border; ``scale`` crops as many as the scale.
 Crop = NonNegativeInt | Literal["scale"]
-#: The values of 0 and 1: black and white of the data, or the extremes of each HR image.
-Range = Literal["data", "image"]
+#: The values of 0 and 1: black and white of the data, the extremes of each HR image, or the latter
+#: for data with a physical unit only.
+Range = Literal["auto", "data", "image"]
 MIN_MAX = "SR and HR normalised by the minimum and maximum of each HR image"
+
+
+PEAKS = {
+    "auto": f"width of the data range; of images with a unit, 1, {MIN_MAX}",
+    "data": "width of the data range",
+    "image": f"1, {MIN_MAX}",
+}
 
 
 class Protocol:
@@ -34,13 +42,14 @@ class Protocol:
         pixels = "as many pixels as the scale" if self.crop == "scale" else f"{self.crop} pixels"
         crop = f"{pixels} cropped" if self.crop else "not cropped"
         rounding = "clipped and rounded to 8 bits" if self.quantize else "not rounded"
-        peak = "width of the data range" if self.ends == "data" else f"1, {MIN_MAX}"
+        peak = PEAKS[self.ends]
         return f"{channel}, {crop}, {rounding}, peak = {peak}"
 
     def views(self, sr: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Prepare both images according to the protocol."""
         check_equal_shapes(sr, batch.hr)
-        ends = batch.data_range if self.ends == "data" else extremes(batch.hr)
+        by_image = self.ends == "image" or (self.ends == "auto" and bool(batch.unit))
+        ends = extremes(batch.hr) if by_image else batch.data_range
         crop = scale_of(batch) if self.crop == "scale" else self.crop
         first, second = (
             metric_input(
@@ -87,7 +96,8 @@ class PSNR:
     range
         ``data`` uses the data range, the same for all images. ``image`` normalises SR and HR by the
         minimum and maximum of each HR image, like studies that normalise each image; the numbers
-        differ. Undefined for constant HR images.
+        differ. Undefined for constant HR images. ``auto`` is ``image`` for data with a physical
+        unit, whose range a single star can set, and ``data`` for others, such as photographs.
     """
 
     higher_is_better = True
@@ -99,7 +109,7 @@ class PSNR:
         channel: Literal["rgb", "y"] = "rgb",
         crop: Crop = 0,
         quantize: bool = False,
-        range: Range = "data",
+        range: Range = "auto",
     ) -> None:
         self._protocol = Protocol(channel, crop, quantize, range)
         self.protocol = str(self._protocol)
@@ -123,7 +133,8 @@ class SSIM:
     range
         ``data`` uses the data range, the same for all images. ``image`` normalises SR and HR by the
         minimum and maximum of each HR image, like studies that normalise each image; the numbers
-        differ. Undefined for constant HR images.
+        differ. Undefined for constant HR images. ``auto`` is ``image`` for data with a physical
+        unit, whose range a single star can set, and ``data`` for others, such as photographs.
     """
 
     higher_is_better = True
@@ -135,7 +146,7 @@ class SSIM:
         channel: Literal["rgb", "y"] = "rgb",
         crop: Crop = 0,
         quantize: bool = False,
-        range: Range = "data",
+        range: Range = "auto",
     ) -> None:
         self._protocol = Protocol(channel, crop, quantize, range)
         self.protocol = f"{self._protocol}, Gaussian 11 x 11 window without padding"
@@ -147,22 +158,22 @@ class SSIM:
 
 def psnr_y() -> PSNR:
     """PSNR as in most papers: Y of 8-bit pictures, as many pixels cropped as the scale."""
-    return PSNR(channel="y", crop="scale", quantize=True)
+    return PSNR(channel="y", crop="scale", quantize=True, range="data")
 
 
 def psnr_rgb() -> PSNR:
     """PSNR of 8-bit pictures, all channels, as many pixels cropped as the scale."""
-    return PSNR(crop="scale", quantize=True)
+    return PSNR(crop="scale", quantize=True, range="data")
 
 
 def ssim_y() -> SSIM:
     """SSIM as in most papers: Y of 8-bit pictures, as many pixels cropped as the scale."""
-    return SSIM(channel="y", crop="scale", quantize=True)
+    return SSIM(channel="y", crop="scale", quantize=True, range="data")
 
 
 def ssim_rgb() -> SSIM:
     """SSIM of 8-bit pictures, mean of the channels, as many pixels cropped as the scale."""
-    return SSIM(crop="scale", quantize=True)
+    return SSIM(crop="scale", quantize=True, range="data")
 
 
 class MSE:
@@ -178,7 +189,7 @@ class MSE:
     higher_is_better = False
     unit = ""
 
-    def __init__(self, *, range: Range = "data") -> None:
+    def __init__(self, *, range: Literal["data", "image"] = "data") -> None:
         self._per_image = range == "image"
         scaling = MIN_MAX if self._per_image else "in the unit of the data"
         self.protocol = f"all channels, not cropped, not rounded, {scaling}"

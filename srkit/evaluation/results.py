@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,13 +60,21 @@ class ModelResult:
         values = self.measured(metric)
         return float(np.mean(values)) if len(values) else math.nan
 
+    def median(self, metric: str) -> float:
+        """Return the median over the images, which a single image does not decide.
+
+        NaN if no image could be measured, and for a pooled metric.
+        """
+        values = self.measured(metric)
+        return float(np.median(values)) if len(values) and metric not in self.pooled else math.nan
+
     def scatter(self, metric: str) -> float:
         """Return the sample standard deviation over the images.
 
-        NaN if less than two images were measured or a value is infinite.
+        NaN if less than two images were measured, a value is infinite, or the metric is pooled.
         """
         values = self.measured(metric)
-        if len(values) < 2 or not np.isfinite(values).all():
+        if len(values) < 2 or not np.isfinite(values).all() or metric in self.pooled:
             return math.nan
         return float(np.std(values, ddof=1))
 
@@ -97,6 +106,19 @@ class ModelResult:
             return self.mean(metric.name)
         values = self.measured(metric.name)
         return float(np.sqrt(np.mean(values**2))) if len(values) else math.nan
+
+    def robust_score(self, metric: MetricInfo) -> float:
+        """Return :meth:`score` with medians in place of means, so that outliers do not decide.
+
+        For a signed metric it is 1.4826 times the median of the absolute values; for a pooled
+        metric the value of the whole set.
+        """
+        if metric.name in self.pooled:
+            return self.score(metric)
+        if not metric.signed:
+            return self.median(metric.name)
+        values = self.measured(metric.name)
+        return float(MAD * np.median(np.abs(values))) if len(values) else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +164,9 @@ class Evaluation:
         Returns
         -------
         list of dict
-            For each model: ``model``, the mean of each metric by its name, and ``seconds``. A
-            signed metric also has ``NAME/scatter`` and ``NAME/robust_scatter``, and one that could
-            not be measured on every image ``NAME/measured``, the number of images.
+            For each model: ``model``, the mean of each metric by its name, its ``NAME/median`` and
+            ``NAME/robust_scatter``, and ``seconds``. A signed metric also has ``NAME/scatter``, and
+            one that could not be measured on every image ``NAME/measured``, the number of images.
         """
         return [
             {"model": model.name, **self._numbers(model), "seconds": model.seconds}
@@ -156,9 +178,10 @@ class Evaluation:
         for metric in self.metrics:
             name = metric.name
             numbers[name] = model.mean(name)
+            numbers[f"{name}/median"] = model.median(name)
             if metric.signed:
                 numbers[f"{name}/scatter"] = model.scatter(name)
-                numbers[f"{name}/robust_scatter"] = model.robust_scatter(name)
+            numbers[f"{name}/robust_scatter"] = model.robust_scatter(name)
             if self.incomplete(name):
                 numbers[f"{name}/measured"] = len(model.measured(name))
         return numbers
@@ -210,8 +233,23 @@ class Evaluation:
         return (scores[0] - scores[1]) / (scores[2] - scores[1])
 
     def best_models(self, metric: MetricInfo) -> set[str]:
-        """Return the models of the best score, ties included, without the original."""
-        scores = {model.name: model.score(metric) for model in self.models}
+        """Return the models of the best score, ties included, without the original.
+
+        Where the best by the mean is not among those by the median, the latter are returned: few
+        images decide a mean.
+        """
+        by_mean, by_median = self.best_by_mean(metric), self.best_by_median(metric)
+        return (by_mean & by_median) or by_median
+
+    def best_by_mean(self, metric: MetricInfo) -> set[str]:
+        """Return the models with the best :meth:`ModelResult.score`."""
+        return self._best(metric, {model.name: model.score(metric) for model in self.models})
+
+    def best_by_median(self, metric: MetricInfo) -> set[str]:
+        """Return the models with the best :meth:`ModelResult.robust_score`."""
+        return self._best(metric, {model.name: model.robust_score(metric) for model in self.models})
+
+    def _best(self, metric: MetricInfo, scores: Mapping[str, float]) -> set[str]:
         scores = {n: s for n, s in scores.items() if n != ORIGINAL and not math.isnan(s)}
         choose = max if metric.higher_is_better else min
         return {name for name, score in scores.items() if score == choose(scores.values())}

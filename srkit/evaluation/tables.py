@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +24,7 @@ def write_tables(evaluation: Evaluation, writer: ReportWriter) -> None:
     Infinite values are written as ``inf``, in JSON as a string; values that could not be measured
     are written as ``nan``, in JSON as null.
 
-    - ``table.csv``: means, and the scatter of signed metrics;
+    - ``table.csv``: means, medians and robust scatter, and the scatter of signed metrics;
     - ``table.json``: the same with standard errors, gaps closed and protocols;
     - ``per_image.csv``;
     - ``per_class.csv``, if there are labels and predictions;
@@ -143,20 +143,57 @@ def _print_classification(classification: Classification, console: Console) -> N
 
 
 def summary_text(evaluation: Evaluation, metric: MetricInfo, model: ModelResult) -> str:
-    """Return a cell of the table: the mean, or the bias and scatter of a signed metric.
+    """Return a cell of the table: :func:`mean_text` and, in brackets, median ± robust scatter."""
+    name = metric.name
+    robust = [format_value(metric, each(name)) for each in (model.median, model.robust_scatter)]
+    known = model.robust_scatter(name) > 0  # 0 as of an accuracy, which is 0 or 1
+    median = f" [{' ± '.join(robust)}]" if known else ""
+    return mean_text(evaluation, metric, model, median)
 
-    If a metric could not be measured on every image, the number of images follows in brackets.
+
+def mean_text(
+    evaluation: Evaluation, metric: MetricInfo, model: ModelResult, further: str = ""
+) -> str:
+    """Return the mean of a metric, or the bias and scatter of a signed one.
+
+    After it comes `further` and, if the metric could not be measured on every image, the number of
+    images in parentheses.
     """
     text = format_value(metric, model.mean(metric.name))
     scatter = model.scatter(metric.name)
     if metric.signed and not math.isnan(scatter):
         text += f" ± {format_value(metric, scatter)}"
+    text += further
     if evaluation.incomplete(metric.name):
         text += f" ({len(model.measured(metric.name))})"
     return text
 
 
 def explanations(evaluation: Evaluation) -> list[str]:
+    """Return explanations of the cells, and of how the best is chosen."""
+    lines = []
+    if any(m.robust_scatter(k.name) > 0 for m in evaluation.models for k in evaluation.metrics):
+        lines.append(
+            "In square brackets: median ± robust scatter (1.4826 times the median absolute "
+            "deviation) over the images."
+        )
+    lines += means_explained(evaluation)
+    for metric in evaluation.metrics:
+        by_mean, by_median = evaluation.best_by_mean(metric), evaluation.best_by_median(metric)
+        if not by_mean & by_median:
+            lines.append(
+                f"{metric.name}: the best by the mean is {_names(by_mean)}; marked is the best by "
+                f"the median, {_names(by_median)}, which few images do not decide."
+            )
+    lines += [f"{m.name} in dB: {m.protocol}." for m in evaluation.metrics if m.unit == "dB"]
+    return lines
+
+
+def _names(models: Iterable[str]) -> str:
+    return " and ".join(sorted(models))
+
+
+def means_explained(evaluation: Evaluation) -> list[str]:
     """Return explanations of the cells that are not plain means."""
     lines = []
     if any(metric.signed for metric in evaluation.metrics):
@@ -166,8 +203,8 @@ def explanations(evaluation: Evaluation) -> list[str]:
         )
     if any(evaluation.incomplete(metric.name) for metric in evaluation.metrics):
         lines.append(
-            f"In brackets: on how many of the {len(evaluation.names)} images the metric could be "
-            "measured; the others are not included."
+            f"In parentheses: on how many of the {len(evaluation.names)} images the metric could "
+            "be measured; the others are not included."
         )
     return lines
 
@@ -219,9 +256,10 @@ def _model_summary(evaluation: Evaluation, model: ModelResult) -> dict[str, Any]
         "seconds": model.seconds,
         "measured": {name: len(model.measured(name)) for name in names},
         "mean": {name: model.mean(name) for name in names},
+        "median": {name: model.median(name) for name in names},
+        "robust_scatter": {name: model.robust_scatter(name) for name in names},
         "standard_error": {name: model.standard_error(name) for name in names},
         "scatter": {name: model.scatter(name) for name in signed},
-        "robust_scatter": {name: model.robust_scatter(name) for name in signed},
         "gap_closed": {
             metric.name: evaluation.gap_closed(metric, model.name) for metric in evaluation.metrics
         },

@@ -109,7 +109,8 @@ def test_a_report_without_metrics_has_its_panels(tmp_path: Path) -> None:
 def test_the_page_states_numbers_notes_and_protocols(path: Path) -> None:
     found, text = evaluation(), path.read_text("utf-8")
     means = found.table()[4]
-    assert f"<strong>{means['psnr']:.2f}</strong>" in text
+    median, scatter = means["psnr/median"], means["psnr/robust_scatter"]
+    assert f"<strong>{means['psnr']:.2f} [{median:.2f} ± {scatter:.2f}]</strong>" in text
     gap = found.gap_closed(ACCURACY, "DarioNet")
     assert f"<td>{100 * gap:.1f} %</td>" in text
     assert "2 files &lt;skipped&gt; &amp; counted" in text
@@ -149,7 +150,7 @@ def test_figures_of_classes_that_would_show_noise_are_replaced_by_a_note(
 def test_the_page_shows_scatter_and_the_images_measured(tmp_path: Path) -> None:
     text = write_report(photometry(), tmp_path).read_text("utf-8")
     Page(text)
-    assert "<strong>0.2000 ± 0.1000 (3)</strong>" in text
+    assert "<strong>0.2000 ± 0.1000 [0.2000 ± 0.1483] (3)</strong>" in text
     assert "on how many of the 4 images the metric could be measured" in text
 
 

@@ -14,6 +14,7 @@ import pytest
 from evaluation_setup import (
     ACCURACY,
     FLUX,
+    PSNR,
     classified,
     evaluation,
     photometry,
@@ -24,7 +25,8 @@ from rich.console import Console
 from sklearn.metrics import auc
 
 from srkit.evaluation.classification import Classification
-from srkit.evaluation.tables import print_table, write_tables
+from srkit.evaluation.results import Evaluation, ModelResult
+from srkit.evaluation.tables import explanations, print_table, summary_text, write_tables
 from srkit.report._tables import heading
 from srkit.report.writer import ReportWriter
 
@@ -61,7 +63,8 @@ def test_the_json_is_strict_and_states_protocols(tmp_path: Path) -> None:
 
 def test_the_files_contain_the_numbers_of_measured_images(tmp_path: Path) -> None:
     write_tables(photometry(), ReportWriter(tmp_path))
-    columns = ["model", "flux_error", "flux_error/scatter", "flux_error/robust_scatter"]
+    parts = ("", "/median", "/scatter", "/robust_scatter")
+    columns = ["model", *(f"flux_error{part}" for part in parts)]
     table = read_csv(tmp_path / "table.csv")
     assert list(table[0]) == [*columns, "flux_error/measured", "seconds"]
     assert [row["flux_error/measured"] for row in table] == ["3", "3", "3", "0"]
@@ -73,6 +76,7 @@ def test_the_files_contain_the_numbers_of_measured_images(tmp_path: Path) -> Non
     assert biased["measured"] == {"flux_error": 3}
     assert biased["scatter"] == pytest.approx({"flux_error": 0.1})
     assert biased["robust_scatter"] == pytest.approx({"flux_error": 0.14826})
+    assert biased["median"] == pytest.approx({"flux_error": 0.2})
     assert blind["mean"] == blind["scatter"] == {"flux_error": None}
 
 
@@ -89,7 +93,9 @@ def test_the_printed_table_marks_the_best_in_bold() -> None:
     print_table(evaluation(), console)
     (line,) = [line for line in text.getvalue().splitlines() if "DarioNet" in line]
     means = evaluation().table()[4]
-    assert re.search(rf"\x1b\[1m +{means['psnr']:.2f}\x1b", line)
+    median, scatter = means["psnr/median"], means["psnr/robust_scatter"]
+    shown = rf"{means['psnr']:.2f} \[{median:.2f} ± {scatter:.2f}\]"
+    assert re.search(rf"\x1b\[1m *{shown}\x1b", line)
     assert "psnr [dB] ↑" in text.getvalue()
     (original,) = [line for line in text.getvalue().splitlines() if "original" in line]
     assert "\x1b[1m" not in original
@@ -99,20 +105,44 @@ def test_the_printed_table_shows_scatter_and_the_images_measured() -> None:
     assert heading(FLUX) == "flux_error [mag] → 0"
     text = StringIO()
     print_table(photometry(), Console(file=text, width=120))
-    assert re.search(r"biased +0\.2000 ± 0\.1000 \(3\)", text.getvalue())
+    assert re.search(r"biased +0\.2000 ± 0\.1000 \[0\.2000 ± 0\.1483\] \(3\)", text.getvalue())
     for part in ("– (0)", "on how many of the 4 images", "→ 0: bias"):
         assert part in text.getvalue()
     plain = StringIO()
     print_table(evaluation(), Console(file=plain, width=120))
-    assert "In brackets" not in plain.getvalue()
+    assert "In parentheses" not in plain.getvalue()
     assert "bias" not in plain.getvalue()
+
+
+def test_where_mean_and_median_disagree_the_median_decides_and_a_line_says_so() -> None:
+    """One image of 60 dB lifts the mean of b above that of a."""
+    values = {"a": [31.0, 31.0, 32.0, 33.0, 34.0], "b": [30.0, 30.0, 31.0, 32.0, 60.0]}
+    models = [ModelResult(name, {"psnr": np.array(v)}, None, 0.0) for name, v in values.items()]
+    found = Evaluation("t", list("abcde"), None, "", None, [PSNR], models, [])
+    assert (found.best_by_mean(PSNR), found.best_models(PSNR)) == ({"b"}, {"a"})
+    lines = explanations(found)
+    assert lines[0].startswith("In square brackets: median ± robust scatter")
+    assert lines[1:] == [
+        "psnr: the best by the mean is b; marked is the best by the median, a, which few images do "
+        "not decide.",
+        "psnr in dB: RGB, no crop.",
+    ]
+    assert summary_text(found, PSNR, models[1]) == "36.60 [31.00 ± 1.48]"
+    # Medians of an accuracy, 0 or 1, are equal, so that the mean decides.
+    answers = {"a": [1.0, 1.0, 1.0, 0.0], "b": [1.0, 1.0, 1.0, 1.0]}
+    models = [ModelResult(n, {"accuracy": np.array(v)}, None, 0.0) for n, v in answers.items()]
+    found = replace(found, metrics=[ACCURACY], models=models)
+    assert found.best_models(ACCURACY) == {"b"}
+    assert explanations(found) == []
+    assert summary_text(found, ACCURACY, models[0]) == "0.7500"
 
 
 def test_numbers_are_whole_on_a_narrow_terminal() -> None:
     text = StringIO()
     print_table(evaluation(), Console(file=text, width=60))
     for row in evaluation().table():
-        (line,) = [line for line in text.getvalue().splitlines() if line.startswith(row["model"])]
+        lines = [line for line in text.getvalue().splitlines() if line.startswith(row["model"])]
+        line = " ".join(lines)
         assert f"{row['accuracy']:.4f}" in line and f"{row['cross_entropy']:.4f}" in line
     assert "…" not in text.getvalue()
 
@@ -129,8 +159,8 @@ def test_a_wide_table_is_continued_in_further_blocks() -> None:
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= 100
     rows = [line for line in lines if line.startswith("biased")]
-    assert len(rows) == 3
-    assert " ".join(rows).count("0.2000 ± 0.1000 (3)") == 12
+    assert len(rows) == 6
+    assert " ".join(rows).count("0.2000 ± 0.1000 [0.2000 ± 0.1483] (3)") == 12
     assert rows[-1].endswith("0.0")
     # No word of a heading is broken: each is found whole, as often as there are metrics.
     assert text.getvalue().count("metric") == 12 + 1  # one in the explanation

@@ -102,11 +102,29 @@ def test_mse_is_in_the_unit_of_the_data() -> None:
     assert metrics.MAE()(hr + 10, batch(hr, data_range=(0.0, 100.0))).item() == 10
 
 
+def test_a_star_does_not_set_the_peak_of_data_with_a_unit() -> None:
+    """A data range of 1971 counts, set by one star, would call any restoration good."""
+    hr = images(1)
+    sr, wide = hr + 0.1, batch(hr, data_range=(0.0, 1971.0))
+    assert metrics.PSNR()(sr, wide).min() > 80
+    measured = replace(wide, unit="count / s")
+    torch.testing.assert_close(
+        metrics.PSNR()(sr, measured), metrics.PSNR(range="image")(sr, measured)
+    )
+    assert metrics.PSNR()(sr, measured).max() < 25
+    torch.testing.assert_close(
+        metrics.SSIM()(sr, measured), metrics.SSIM(range="image")(sr, measured)
+    )
+    stated = metrics.PSNR(range="data")
+    torch.testing.assert_close(stated(sr, measured), metrics.PSNR()(sr, wide))
+
+
 def test_protocols_describe_the_options() -> None:
     assert metrics.PSNR().protocol == (
-        "all channels, not cropped, not rounded, peak = width of the data range"
+        "all channels, not cropped, not rounded, peak = width of the data range; of images with a "
+        "unit, 1, SR and HR normalised by the minimum and maximum of each HR image"
     )
-    assert metrics.SSIM(channel="y", crop=4, quantize=True).protocol == (
+    assert metrics.SSIM(channel="y", crop=4, quantize=True, range="data").protocol == (
         "Y of BT.601 (16 to 235), 4 pixels cropped, clipped and rounded to 8 bits, "
         "peak = width of the data range, Gaussian 11 x 11 window without padding"
     )

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from srkit.evaluation.tables import explanations, summary_text
+from srkit.evaluation.tables import mean_text, means_explained
 from srkit.report._metric_info import MetricInfo
 from srkit.report._tables import Column, format_value, heading, print_columns, short_number
 from srkit.report.writer import ReportWriter
@@ -77,7 +77,7 @@ def write_ranking(ranking: Ranking, folder: Path) -> Path:
         evaluation=evaluation,
         headings=[heading(metric) for metric in evaluation.metrics],
         costs=COSTS,
-        cell=partial(summary_text, evaluation),
+        cell=partial(mean_text, evaluation),
         lead_text=partial(lead_text, ranking.by),
         lines=lines(ranking),
     )
@@ -88,7 +88,7 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
     evaluation, models = ranking.evaluation, ranking.evaluation.models
 
     def column(metric: MetricInfo) -> Column:
-        return Column(heading(metric), [summary_text(evaluation, metric, m) for m in models])
+        return Column(heading(metric), [mean_text(evaluation, metric, m) for m in models])
 
     names = Column("model", [f"{rank}. {model.name}" for rank, model in enumerate(models, 1)])
     leads = [ranking.leads[model.name] for model in models]
@@ -120,7 +120,7 @@ def lines(ranking: Ranking) -> list[str]:
         "Multiply-adds: for an SR image of 1280 x 720. Time: mean per image. Memory: peak on the "
         "largest image, including the weights."
     )
-    return [*ties, *explanations(ranking.evaluation), costs, *ranking.evaluation.notes]
+    return [*ties, *means_explained(ranking.evaluation), costs, *ranking.evaluation.notes]
 
 
 def lead_text(metric: MetricInfo, lead: Difference | None) -> str:
