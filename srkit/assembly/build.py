@@ -29,7 +29,7 @@ from srkit.components.options import build, downloads, options_model, supplied_p
 from srkit.components.problems import explain
 from srkit.components.registry import Component, Registry
 from srkit.data.scales import list_scales, set_scale, smallest_above
-from srkit.errors import PluginError, RecipeError, SrkitError, WeightsError
+from srkit.errors import ContractError, PluginError, RecipeError, SrkitError, WeightsError
 from srkit.images.formats import Formats
 from srkit.interfaces import Batch, TrainedNetwork
 from srkit.interfaces._contract import require, require_component
@@ -474,6 +474,9 @@ def _build_one(recipe: Recipe, origin: Component, spec: Spec, supplied: Mapping[
             # A network's first weights depend on nothing else.
             torch.manual_seed(recipe.seed)
             component = build(origin.factory, spec.options, **supplied)
+        except SystemExit as error:
+            raise ContractError(f"exits when it is built ({error})") from error
+        else:
             found = torch.get_default_dtype()
             require(found is dtype, f"changes the default type of torch from {dtype} to {found}")
         finally:

@@ -22,9 +22,8 @@ from srkit.interfaces._contract import require_shape
 from srkit.interfaces.view import View
 from srkit.training.turns import adversarial_term, pixel_terms, teacher_terms, variance_terms
 
-#: Largest LR image, in pixels, on which the generator is tried: rows and columns differ, and are
-#: odd.
-CORNER = (13, 17)
+#: Rows and columns of the LR image on which the generator is tried: different, and odd.
+SIDES = (13, 17)
 
 
 def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: bool = True) -> None:
@@ -32,8 +31,7 @@ def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: b
 
     This finds problems that only the data show: masks or boxes that a metric needs and the data
     lack, classes that a teacher does not have, images of several kinds, and components that
-    violate their contracts. The generator runs on a corner of an image only; elsewhere SR is LR,
-    enlarged.
+    violate their contracts. The generator runs on a small image only; elsewhere SR is LR, enlarged.
 
     Parameters
     ----------
@@ -59,6 +57,7 @@ def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: b
         if fetch or not isinstance(dataset, GroupedDataset) or dataset.local
     }
     with torch.no_grad(), evaluating(assembly):
+        problems += _rehearse_generator(assembly, process.device)
         if "train" in data:
             problems += _rehearse_training(assembly, process)
         for split in ("validation", "test"):
@@ -91,7 +90,6 @@ def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
             check_traits([item.sample for item in drawn])
         for part in [drawn] if together else [[item] for item in drawn]:
             _compute_losses(assembly, process.device, stack(part))
-        problems += _rehearse_generator(assembly, process.device, drawn)
     with _collecting(problems, "data.train.mix"):
         mixed = drawn[:1] + draws.mixed_in_examples()
         if together and mixed:
@@ -99,22 +97,17 @@ def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
     return problems
 
 
-def _rehearse_generator(assembly: Assembly, device: torch.device, drawn: list[Drawn]) -> list[str]:
-    """Check the size of SR at every scale, on the corner of an image."""
+def _rehearse_generator(assembly: Assembly, device: torch.device) -> list[str]:
+    """Check the size of SR at every scale."""
     problems: list[str] = []
     generator = assembly.generator
     if generator is None:
         return problems
+    lr = torch.zeros(1, assembly.recipe.channels, *SIDES, device=device)
     for scale, part in assembly.by_scale.items():
-        if assembly.recipe.degradation is not None and part.degradation is None:
-            continue  # it waits for a download
-        # The pairs of each scale have LR of their own.
-        own = drawn if scale == assembly.scale else assembly.draws()[scale].examples()
-        lr = View.of(prepare(stack(own[:1]), part, device), part.stretch).stretched.lr
-        assert lr is not None
         set_scale(generator, scale)
         with _collecting(problems, "generator"), autocast(part, device):
-            part.checked(generator)(lr[..., : CORNER[0], : CORNER[1]])
+            part.checked(generator)(lr)
     set_scale(generator, assembly.scale)
     return problems
 

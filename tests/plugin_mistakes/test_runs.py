@@ -130,10 +130,11 @@ def test_no_mistake() -> None:
 def test_a_network_of_another_scale_stops_a_run_before_its_first_step(tmp_path: Path) -> None:
     registry = registry_of(generators={"net": _subclass(Net, enlarges=2)})
     problem = (
-        "generator: generator 'net' of test: SR at scale 4 must have the shape (1, 3, 32, 32), "
-        "got (1, 3, 16, 16)"
+        "generator: generator 'net' of test: SR at scale 4 must have the shape (1, 3, 52, 68), "
+        "got (1, 3, 26, 34)"
     )
     assert problems_of(registry, tree()) == [problem]
+    assert problems_of(registry, tree(data={})) == [problem]
     with pytest.raises(RecipeError) as caught:
         run(tree(), tmp_path / "run", registry)
     assert caught.value.problems == [problem]
@@ -375,6 +376,14 @@ def test_a_component_that_cannot_be_built() -> None:
     (problem,) = problems_of(registry_of(losses={"bad": factory}), tree(losses={"bad": {}}))
     assert problem.startswith("losses.bad: loss 'bad' failed: KeyError at ")
     assert "This is a bug in test; please report it" in problem
+
+
+def test_a_component_that_exits() -> None:
+    def factory() -> Any:
+        raise SystemExit("no GPU")
+
+    problems = problems_of(registry_of(losses={"bad": factory}), tree(losses={"bad": {}}))
+    assert problems == ["losses.bad: loss 'bad' of test: exits when it is built (no GPU)"]
 
 
 def test_darionet_is_resized_as_its_recipe_declares() -> None:
