@@ -239,6 +239,9 @@ class Registry:
 
     def _add(self, plugin: str, component: Component) -> None:
         rivals = self._components.setdefault((component.kind, component.name), [])
+        if any(each.distribution == component.distribution for each in rivals):
+            reason = f"{component.title} is offered twice by its distribution; only one is used"
+            return self._fail(plugin, component.distribution, component.version, reason)
         if rivals:
             own, other = component.distribution, rivals[0].distribution
             reached = f"'{own}/{component.name}'"
@@ -250,7 +253,7 @@ class Registry:
                     f"'{other}/{component.name}' and {reached}"
                 )
             self._fail(plugin, own, component.version, reason)
-        rivals.append(component)
+        return rivals.append(component)
 
     def _fail(
         self, plugin: str, distribution: str, version: str, reason: str, details: str = ""

@@ -170,6 +170,16 @@ def test_the_built_in_component_keeps_its_name(order: tuple[str, str]) -> None:
     assert registry.components("losses") == [registry.get("losses", "l1"), found]
 
 
+def test_a_name_that_a_distribution_offers_twice() -> None:
+    registry = Registry()
+    for name, factory in (("one", dict), ("two", list)):
+        registry.register(plugin(losses={"mine": factory}), name, distribution="same")
+    assert registry.get("losses", "mine").factory is dict
+    assert [failure.reason for failure in registry.failures] == [
+        "loss 'mine' is offered twice by its distribution; only one is used"
+    ]
+
+
 def test_what_a_plugin_prints_and_warns_of_is_listed(
     tmp_path: Path, install: Install, capfd: pytest.CaptureFixture[str]
 ) -> None:

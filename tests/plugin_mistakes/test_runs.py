@@ -22,10 +22,13 @@ from srkit.data.order import Share
 from srkit.dataprep.check.issues import DataCheck
 from srkit.dataprep.check.run import _examine
 from srkit.dataprep.check.sources import DatasetImages
-from srkit.errors import PluginError, RecipeError
-from srkit.interfaces import Answer, Batch, Sample
+from srkit.errors import PluginError, RecipeError, WeightsError
+from srkit.interfaces import Answer, Batch, Image, Quantity, Sample
+from srkit.models.open import open_model
 from srkit.recipe.recipe import parse_recipe
 from srkit.training.rehearsal import rehearse
+from srkit.upscaling.upscaler import ImageUpscaler
+from srkit.weights.checkpoints import save
 
 Tree = dict[str, Any]
 
@@ -139,6 +142,22 @@ def test_a_network_of_another_scale_stops_a_run_before_its_first_step(tmp_path: 
         run(tree(), tmp_path / "run", registry)
     assert caught.value.problems == [problem]
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_a_network_of_another_scale(tmp_path: Path) -> None:
+    """As an earlier version of srkit trained them."""
+    wrong = _subclass(Net, enlarges=2)
+    recipe = {"name": "small", "scale": 4, "channels": 3, "generator": {"type": "net"}}
+    state = {"recipe": recipe, "quantity": Quantity().dump(), "versions": {"srkit": "0.1.0"}}
+    groups = {"generator": wrong(scale=4, channels=3).state_dict()}
+    save(tmp_path / "wrong.safetensors", groups, state)
+    registry = registry_of(generators={"net": wrong})
+    model = open_model(tmp_path / "wrong.safetensors", registry)
+    with pytest.raises(WeightsError) as caught:
+        ImageUpscaler(model)(Image(torch.zeros(3, 8, 8)))
+    assert str(caught.value) == (
+        "wrong: Wrong of test: SR at scale 4 must have the shape (1, 3, 32, 32), got (1, 3, 16, 16)"
+    )
 
 
 def _fixed_scale(self: Any, *, channels: int) -> None:
