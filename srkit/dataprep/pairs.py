@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from srkit.assembly.build import assemble_parts, complete
+from srkit.assembly.chain import Chain
 from srkit.components.registry import Registry
 from srkit.data.crops import Drawn
 from srkit.errors import RecipeError
@@ -91,4 +92,7 @@ def build_pairs(recipe: Recipe, registry: Registry, split: Split, source: str) -
         raise RecipeError(source, [f"{path}: got needs.{name}; {remedy}" for path, name in waiting])
     parts = assemble_parts(tree, PARTS, registry, source, splits=[split])
     dataset, mixed = parts.data[split], parts.mixed_in.get(split)
-    return Pairs(recipe, split, source, dataset, parts.degradation, mixed)
+    degradation = parts.degradation
+    if degradation is not None:  # a chain checks the size of LR
+        degradation = Chain([degradation], [parts.origins.get("degradation")])
+    return Pairs(recipe, split, source, dataset, degradation, mixed)

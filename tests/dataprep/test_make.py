@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,9 @@ def test_lr_is_degraded_as_in_an_evaluation(make_sky: Make, tmp_path: Path) -> N
     class Assembly:
         generator, degradation = type("Net", (), {"channels_last": False}), Noise(scale=2)
         data = ()
+
+        def blamed(self, path: str) -> AbstractContextManager[None]:
+            return nullcontext()
 
     make_sky({"pairs": False}, degradation="noise")
     loaded = evaluation_batches(Sky(pairs=False), range(3), 8, 5, 0)

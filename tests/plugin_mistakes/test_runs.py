@@ -18,10 +18,12 @@ from training_setup import extended, run
 from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
 from srkit.data.batches import training_batches
+from srkit.data.crops import Drawn
 from srkit.data.order import Share
 from srkit.dataprep.check.issues import DataCheck
 from srkit.dataprep.check.run import _examine
 from srkit.dataprep.check.sources import DatasetImages
+from srkit.dataprep.pairs import build_pairs
 from srkit.errors import PluginError, RecipeError, WeightsError
 from srkit.interfaces import Answer, Batch, Image, Quantity, Sample
 from srkit.models.open import open_model
@@ -215,6 +217,14 @@ def test_a_degradation_whose_lr_has_another_size() -> None:
     twice = [{"type": "blur"}, {"type": "blur"}]
     problems = problems_of(registry, tree(degradation=twice))
     assert f"data.train: degradation 'blur' of test: {sentence}" in problems
+
+
+def test_pairs_are_not_made_of_lr_of_another_size() -> None:
+    registry = registry_of(degradations={"blur": Blur})
+    recipe = parse_recipe(tree(degradation={"type": "blur"}), "wrong.yaml")
+    pairs = build_pairs(recipe, registry, "train", "wrong.yaml")
+    with pytest.raises(PluginError, match=r"^degradation 'blur' of test: LR at the factor 0.25 "):
+        pairs.complete(Drawn(Pictures()[0], 5))
 
 
 @pytest.mark.parametrize(
