@@ -16,6 +16,7 @@ from srkit.assembly.bounds import TooLargeError, bounded, try_without_memory
 from srkit.assembly.chain import Chain
 from srkit.assembly.checks import (
     check_fit,
+    check_observation,
     check_stretch,
     check_teachers,
     check_uncertainty,
@@ -210,6 +211,7 @@ def assemble(
         *check_teachers(assembly),
         *check_stretch(assembly.recipe),
         *check_uncertainty(assembly),
+        *check_observation(assembly),
         *check_fit(assembly),
     ]
     if problems:

@@ -14,7 +14,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.data.scales import list_scales
 from srkit.data.truth import TRAINABLE, task_of, tasks_of
 from srkit.errors import nearest
-from srkit.interfaces import Loss, Metric, TeacherLoss, TeacherMetric, VarianceLoss
+from srkit.interfaces import Loss, Metric, Observing, TeacherLoss, TeacherMetric, VarianceLoss
 from srkit.recipe.needs import references, unknown
 from srkit.recipe.parts import LossSpec, MetricSpec
 from srkit.recipe.recipe import Recipe
@@ -129,6 +129,17 @@ def check_stretch(recipe: Recipe) -> list[str]:
                 "in both"
             )
     return problems
+
+
+def check_observation(assembly: Assembly) -> list[str]:
+    """Check that metrics do not average SR where the constraint states how LR was observed."""
+    if not isinstance(assembly.constraint, Observing) or assembly.constraint.observation is None:
+        return []
+    return [
+        f"metrics.{name}: states no PSF, but the constraint does; set psf and source as there"
+        for name, metric in assembly.metrics.items()
+        if isinstance(metric, Observing) and metric.observation is None
+    ]
 
 
 def check_uncertainty(assembly: Assembly) -> list[str]:

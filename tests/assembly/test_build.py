@@ -277,6 +277,16 @@ def test_a_recipe_without_a_generator(registry: Registry) -> None:
     assert list(alone.networks()) == ["teachers.judge"]
 
 
+def test_a_metric_observes_sr_like_the_constraint(registry: Registry) -> None:
+    psf = {"type": "gaussian", "fwhm": 0.6}
+    changes = {"constraint": {"type": "flux", "psf": psf}, "channels": 1}
+    metrics = {"chi": {"type": "reduced_chi_square"}}
+    message = "metrics.chi: states no PSF, but the constraint does; set psf and source as there"
+    assert message in problems(registry, metrics=metrics, **changes)
+    metrics["chi"]["psf"] = psf
+    assert message not in problems(registry, metrics=metrics, **changes)
+
+
 def train_on(crop: int) -> dict[str, Any]:
     return {"train": {"dataset": {"type": "sample_photos", "split": "train"}, "crop": crop}}
 

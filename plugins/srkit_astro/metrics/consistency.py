@@ -54,11 +54,12 @@ class ReducedChiSquare:
         border: NonNegativeInt = 4,
     ) -> None:
         self._forward, self.border = ForwardModel(psf, source), border
-        blur = "averaged" if psf is None else f"convolved with the PSF ({psf.type}) and averaged"
+        observed = f"observed with the {self._forward.name}"
+        if psf is None:
+            observed = "averaged (0 by construction for the constraint 'flux' without a PSF)"
         self.protocol = (
-            f"mean of (LR - degraded SR)**2 / variance; SR {blur} over LR pixels; {border} LR "
-            "pixels left out at each edge; variance of the data set, else "
-            "that of the background of LR"
+            f"mean of (LR - degraded SR)**2 / variance; SR {observed}; {border} LR pixels left out "
+            "at each edge; variance of the data set, else that of the background of LR"
         )
 
     @property
