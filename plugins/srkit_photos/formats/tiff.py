@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srkit.errors import DataError
 from srkit.interfaces import FormatLimits, Image, ImageSink, ImageSource
 from srkit_photos.formats.arrays import damaged
 from srkit_photos.formats.metadata import Describing
+
+if TYPE_CHECKING:
+    from srkit.interfaces import Upscaled
 
 
 class Tiff(Describing):
@@ -23,7 +28,9 @@ class Tiff(Describing):
     suffixes = (".tif", ".tiff")
     signature = rb"(?:II[*+]\0|MM\0[*+])(?!....CR)"  # which is a raw file of Canon
     windowed = (".tif", ".tiff")
-    limits = FormatLimits((8, 16, 32), frozenset({"alpha", "icc", "exif", "xmp"}))
+    limits = FormatLimits(
+        (8, 16, 32), frozenset({"alpha", "icc", "exif", "xmp", "geotiff", "ome", "imagej"})
+    )
 
     def read(self, path: Path) -> Image:
         """Read the first page, rotated upright; palettes and CMYK become RGB.
@@ -44,6 +51,20 @@ class Tiff(Describing):
             As in :meth:`read`, for any page.
         """
         return self._read(path, first=False)
+
+    def enlarge(self, lr: Image, upscaled: Upscaled, scale: float, history: Sequence[str]) -> Image:
+        """Copy the metadata as for other pictures, and those of GeoTIFF and OME."""
+        image = super().enlarge(lr, upscaled, scale, history)
+        metadata = dict(image.metadata)
+        if "geotiff" in metadata:
+            from srkit_photos.formats import tiff_geography
+
+            metadata["geotiff"] = tiff_geography.enlarged(metadata["geotiff"], scale)
+        if "ome" in metadata:
+            from srkit_photos.formats import tiff_ome
+
+            metadata["ome"] = tiff_ome.enlarged(metadata["ome"], scale, metadata.get("bits") or 32)
+        return replace(image, metadata=metadata)
 
     def open_source(self, path: Path) -> ImageSource | None:
         """Open a file for reading by rows; None if it has several pages or must be rotated."""
@@ -86,7 +107,8 @@ class Tiff(Describing):
 
         pages = [stored(path, image) for image in images]
         large = sum(page.nbytes for page in pages) > CLASSIC
-        with TiffWriter(path, bigtiff=large, byteorder="<") as file:
+        ome = False if "ome" in images[0].metadata else None  # None: by the name of the file
+        with TiffWriter(path, bigtiff=large, byteorder="<", ome=ome) as file:
             for image, values in zip(images, pages, strict=True):
                 file.write(values, compression="zlib", **page_settings(image))
         add_directories(path, images[0])

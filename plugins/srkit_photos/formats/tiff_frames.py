@@ -119,7 +119,8 @@ class TiffSink(ArraySink):
         if fresh:
             row = width * samples * dtype.itemsize
             large = height * row > CLASSIC
-            with TiffWriter(path, bigtiff=large, byteorder="<") as writer:
+            ome = False if "ome" in outline.metadata else None  # None: by the name of the file
+            with TiffWriter(path, bigtiff=large, byteorder="<", ome=ome) as writer:
                 writer.write(
                     None,
                     shape=shape,

@@ -15,15 +15,17 @@ from srkit.errors import DataError
 from srkit.functional import Values
 from srkit.images import check_magnitude, check_pixels, range_between, to_depth, to_image
 from srkit.interfaces import Image
+from srkit_photos.formats import tiff_geography
 from srkit_photos.formats.arrays import ORIENTATION, naming, to_values, upright
 from srkit_photos.formats.metadata import dropped, profile, resolution, xmp_kept, xmp_of
 from srkit_photos.formats.tiff_exif import page_tags, read_exif, text_tag
+from srkit_photos.formats.tiff_ome import OME, is_ome, kept_ome
 from srkit_photos.formats.tiff_rows import page_values
 
 #: Files with more bytes of pixels require 64-bit offsets; the difference is space for tags.
 CLASSIC = 2**32 - 2**25
-#: Tags of the description, of XMP, and of GDAL's value for pixels without a value.
-_DESCRIPTION, _XMP, _NODATA = 270, 700, 42113
+#: Tags of the description and of XMP.
+_DESCRIPTION, _XMP = 270, 700
 #: Tag of the directories below a page.
 _SUBDIRECTORIES = 330
 #: Number of samples of a colour.
@@ -44,8 +46,7 @@ _ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 #: Tags of metadata that are not kept, and the begin of descriptions that are not.
 LEFT_OUT: dict[str, tuple[int, ...]] = {
     "IPTC": (33723,),
-    "GeoTIFF tags": (33550, 33922, 34264, 34735),
-    "GDAL metadata": (42112,),
+    "rational polynomial coefficients": (50844,),
     "Photoshop data": (34377,),
     "ImageJ overlays and labels": (50838, 50839),
     "LSM metadata": (34412,),
@@ -53,10 +54,11 @@ LEFT_OUT: dict[str, tuple[int, ...]] = {
     "Micro-Manager metadata": (51123,),
 }
 DESCRIPTIONS = {
-    "OME metadata (axes, sizes, units)": ("<OME", "<?xml"),
     "Aperio description": ("Aperio",),
     "ScanImage description": ("SI.", "scanimage."),
 }
+#: The value of GDAL's tag NODATA where pixels without a value are NaN.
+NAN = "nan"
 #: The begin of the description of a stack of ImageJ, with the order and unit of its axes.
 _IMAGEJ = "ImageJ="
 
@@ -95,10 +97,19 @@ def images_of_file(path: Path, file: TiffFile, *, first: bool) -> list[Image]:
         As :func:`image_of_page` does.
     """
     if not has_virtual_pages(file):
-        return [image_of_page(path, page) for page in pictures(path, file, first=first)]
+        images = [image_of_page(path, page) for page in pictures(path, file, first=first)]
+        return [_of_one_page(images[0])] if first and len(file.pages) > 1 else images
     page = file.pages[0].aspage()
     parts = file.series[0].asarray().reshape(-1, *page.shape)
-    return [image_of_rows(path, page, part) for part in (parts[:1] if first else parts)]
+    if first:
+        return [_of_one_page(image_of_rows(path, page, parts[0]))]
+    return [image_of_rows(path, page, part) for part in parts]
+
+
+def _of_one_page(image: Image) -> Image:
+    """Remove the description of all pages from the image of one."""
+    kept = {key: value for key, value in image.metadata.items() if key not in ("imagej", "ome")}
+    return replace(image, metadata=kept)
 
 
 def page_settings(image: Image) -> dict[str, Any]:
@@ -109,8 +120,9 @@ def page_settings(image: Image) -> dict[str, Any]:
         colours = 1
     dpi, per_unit = resolution(image), image.metadata.get("per_unit")
     texts = page_tags(image)
-    if "imagej" in image.metadata:
-        texts = [text_tag(_DESCRIPTION, image.metadata["imagej"].encode())] + [
+    description = image.metadata.get("imagej") or image.metadata.get("ome")
+    if description:
+        texts = [text_tag(_DESCRIPTION, description.encode())] + [
             each for each in texts if each[0] != _DESCRIPTION
         ]
     extra = ["unspecified"] * (count - colours) + ["unassalpha"] * has_alpha
@@ -123,7 +135,11 @@ def page_settings(image: Image) -> dict[str, Any]:
         "resolution": per_unit or dpi,
         "resolutionunit": RESUNIT.NONE if per_unit else RESUNIT.INCH if dpi else None,
         "software": False,
-        "extratags": [*texts, *_xmp_tag(image)],
+        "extratags": [
+            *texts,
+            *_xmp_tag(image),
+            *tiff_geography.tags_to_write(image.metadata.get("geotiff", {})),
+        ],
     }
 
 
@@ -166,7 +182,7 @@ def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
     """
     samples = np.atleast_3d(np.moveaxis(stored_rows, 0, -1) if page.axes == "SYX" else stored_rows)
     layout = samples_of(path, page, samples.shape[-1])
-    values, missing = _without_nodata(page, samples, layout)
+    values, missing, nodata = _without_nodata(page, samples, layout)
     with naming(path):
         values, notes = to_depth(_at_full_depth(page, values))
     colours = _colours(path, page, values[..., : layout.colours])
@@ -185,12 +201,20 @@ def image_of_rows(path: Path, page: TiffPage, stored_rows: Values) -> Image:
     inks = page.photometric == PHOTOMETRIC.SEPARATED
     xmp, gone = xmp_kept(bytes(page.tags.valueof(_XMP) or b""), orientation)
     is_stack = page.index == 0 and page.description.startswith(_IMAGEJ)
+    tags, lost = tiff_geography.read_tags(page, orientation)
+    gone += lost
+    ome = None
+    if is_ome(page.description):
+        ome = kept_ome(page, orientation) if page.index == 0 else None
+        gone += [OME] if ome is None else []
     known: dict[str, Any] = {
         "icc": None if inks else page.iccprofile,
         "dpi": _dpi(page),
         "xmp": xmp,
         "colours": count,
         "imagej": page.description if is_stack else None,
+        "ome": ome,
+        "geotiff": tags if nodata is None else {**tags, tiff_geography.NODATA: nodata},
         "per_unit": page.get_resolution() if is_stack else None,
         "notes": [
             *missing,
@@ -265,28 +289,42 @@ def _name(kind: Any, value: int) -> str:
         return str(int(value))
 
 
-def _without_nodata(page: TiffPage, values: Values, layout: Samples) -> tuple[Values, list[str]]:
-    """Replace the value that the tag of GDAL states for pixels without a value by NaN."""
-    text = page.tags.valueof(_NODATA)
-    if text is None or layout.alpha is not None or page.photometric not in _PLAIN:
-        return values, []
+def _without_nodata(
+    page: TiffPage, values: Values, layout: Samples
+) -> tuple[Values, list[str], str | None]:
+    """Replace the value that the tag of GDAL states for pixels without a value by NaN.
+
+    Returns
+    -------
+    values
+        The values.
+    notes
+        Messages for the user.
+    nodata
+        What the tag of SR states.
+    """
+    text = page.tags.valueof(tiff_geography.NODATA)
+    if text is None:
+        return values, [], None
+    if layout.alpha is not None or page.photometric not in _PLAIN:
+        return values, dropped(["NODATA value"]), None
     try:
         stated = float(str(text).strip(" \0"))
     except ValueError:
-        return values, [f"its NODATA value {str(text)!r} is not a number and is not used"]
+        return values, [f"its NODATA value {str(text)!r} is not a number and is not used"], None
     if math.isnan(stated):
-        return values, []
+        return values, [], NAN
     with np.errstate(over="ignore", invalid="ignore"):
         missing = np.array(stated).astype(values.dtype)
     floats = values.dtype.kind == "f"
     if not floats and missing != stated:
-        return values, []  # no pixel can have it
+        return values, [], str(text).strip(" \0")  # no pixel can have it
     holes = values == missing
     notes = [f"pixels of its NODATA value {stated:g} have no value"] if holes.any() else []
     if not floats:
         notes.append(f"{values.dtype.name} values become float32, for its NODATA value {stated:g}")
     kind = values.dtype if floats else np.float32
-    return np.where(holes, np.nan, values).astype(kind), notes
+    return np.where(holes, np.nan, values).astype(kind), notes, NAN
 
 
 def _at_full_depth(page: TiffPage, values: Values) -> Values:

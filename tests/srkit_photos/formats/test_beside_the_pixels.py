@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+from frames_setup import by_windows
 from PIL.ExifTags import IFD, Base
 from srkit_photos.formats import xmp
 from srkit_photos.formats.png_chunks import KEPT
@@ -294,7 +295,6 @@ def test_tiff_tags_that_are_reported(
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ('<?xml version="1.0"?><OME><Image/></OME>', "OME metadata (axes, sizes, units)"),
         ("Aperio Image Library |MPP = 0.5", "Aperio description"),
         ("SI.VERSION = 5", "ScanImage description"),
     ],
@@ -341,3 +341,193 @@ def test_images_behind_one_directory(
     np.testing.assert_array_equal(
         tifffile.imread(tmp_path / "b.tif"), values.repeat(2, -1).repeat(2, -2)
     )
+
+
+TIES = (3.0, 5.0, 0.0, 500_000.0, 4_100_000.0, 7.0)
+MATRIX = np.array([[0.4, 0.1, 0, 500.0], [0.2, -0.5, 0, 900.0], [0, 0, 1, 3.0], [0, 0, 0, 1]])
+
+
+def _keys(kind: int) -> tuple[int, ...]:
+    return (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, kind, 3072, 0, 1, 32633)
+
+
+def _geotiff(path: Path, extra: list[tuple[Any, ...]], **options: Any) -> Path:
+    values = np.arange(80, dtype=np.uint16).reshape(8, 10)
+    tifffile.imwrite(path, values, extratags=extra, metadata=None, **options)
+    return path
+
+
+def _tags_of(path: Path) -> dict[int, Any]:
+    with tifffile.TiffFile(path) as file:
+        return {tag.code: tag.value for tag in file.pages[0].aspage().tags}
+
+
+def _ground(tags: dict[int, Any], column: float, row: float) -> tuple[float, ...]:
+    """Return where a position, in pixels from the corner of the first one, is on the ground."""
+    half = 0.5 if tags[34735][11] == 2 else 0.0
+    column, row = column - half, row - half
+    if 34264 in tags:
+        return tuple(np.reshape(tags[34264], (4, 4)) @ [column, row, 0, 1])
+    (across, down, _), (i, j, _, x, y, z) = tags[33550], tags[33922]
+    return x + (column - i) * across, y - (row - j) * down, z
+
+
+@pytest.mark.parametrize("scale", [2, 3, 1.5])
+@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("form", ["tie", "matrix"])
+def test_places_on_the_ground_stay_the_same(
+    tmp_path: Path, formats: Formats, scale: float, kind: int, form: str
+) -> None:
+    extra: list[tuple[Any, ...]] = [
+        (34735, 3, 16, _keys(kind), True),
+        (34736, 12, 1, (6_378_137.0,), True),
+        (34737, 2, 0, "WGS 84 / UTM zone 33N|", True),
+    ]
+    if form == "tie":
+        extra += [(33550, 12, 3, (30.0, 20.0, 2.0), True), (33922, 12, 6, TIES, True)]
+    else:
+        extra += [(34264, 12, 16, tuple(MATRIX.ravel()), True)]
+    source, target = _geotiff(tmp_path / "a.tif", extra), tmp_path / "b.tif"
+    upscaler = ImageUpscaler(open_model("bilinear", Registry.discover(), scale=2), scale=scale)
+    assert upscale_file(source, target, upscaler, formats) == []
+    lr, sr = _tags_of(source), _tags_of(target)
+    for column, row in ((0.0, 0.0), (10.0, 8.0), (2.5, 7.5)):
+        here = _ground(lr, column, row)
+        assert _ground(sr, scale * column, scale * row) == pytest.approx(here, rel=1e-12)
+    for tag in (34735, 34736, 34737):
+        assert sr[tag] == lr[tag]
+    if form == "tie":
+        assert sr[33550] == (30 / scale, 20 / scale, 2)
+        shift = (scale - 1) / 2 if kind == 2 else 0
+        assert sr[33922] == (3 * scale + shift, 5 * scale + shift, *TIES[2:])
+
+
+def test_a_tie_of_the_first_corner_stays(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    tie = (0.0, 0.0, 0.0, 10.0, 20.0, 0.0)
+    extra = [(33550, 12, 3, (1.0, 1.0, 0.0), True), (33922, 12, 6, tie, True)]
+    target = tmp_path / "b.tif"
+    upscale_file(_geotiff(tmp_path / "a.tif", extra), target, upscaler, formats)
+    assert _tags_of(target)[33922] == tie
+
+
+@pytest.mark.parametrize("form", ["geotiff", "ome"])
+def test_windows_keep_the_same_tags(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, form: str
+) -> None:
+    source = tmp_path / "a.ome.tif"
+    if form == "ome":
+        tifffile.imwrite(source, np.ones((6, 8), np.uint16), metadata={"PhysicalSizeX": 0.5})
+    else:
+        extra = [(33550, 12, 3, (1.0, 1.0, 0.0), True), (33922, 12, 6, TIES, True)]
+        _geotiff(source, [*extra, (42113, 2, 0, "7", True)], ome=False)
+    whole, windows = tmp_path / "whole.tif", tmp_path / "windows.tif"
+    upscale_file(source, whole, upscaler, formats)
+    with by_windows():
+        upscale_file(source, windows, upscaler, formats)
+    one, other = _tags_of(whole), _tags_of(windows)
+    assert {270} <= other.keys() if form == "ome" else {33550, 33922, 42113} <= other.keys()
+    for tag in (270, 33550, 33922, 42113):
+        assert one.get(tag) == other.get(tag)
+
+
+def test_metadata_and_nodata_of_gdal(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    item = '<Item name="BAND" sample="0">nir</Item>'
+    text = (
+        f'<GDALMetadata>\n  {item}\n  <Item name="STATISTICS_MEAN" sample="0" role="">4.5</Item>\n'
+        "</GDALMetadata>\n"
+    )
+    for nodata, expected, note in (
+        ("7", "nan", True),
+        ("-9999", "-9999", False),
+        ("x", None, True),
+    ):
+        extra = [(42112, 2, 0, text, True), (42113, 2, 0, nodata, True)]
+        target = tmp_path / f"{nodata}.tif"
+        notes = upscale_file(_geotiff(tmp_path / "a.tif", extra), target, upscaler, formats)
+        assert bool(notes) == note and not any("dropped" in each for each in notes)
+        tags = _tags_of(target)
+        assert tags[42112] == f"<GDALMetadata>\n  {item}\n</GDALMetadata>"
+        assert tags.get(42113) == expected
+        assert np.isnan(tifffile.imread(target)).sum() == (4 if nodata == "7" else 0)
+
+
+@pytest.mark.parametrize("tag", [33550, 33922, 34264, 34735, 34736])
+def test_geotiff_tags_that_cannot_be_kept_are_reported(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, tag: int
+) -> None:
+    damaged = [(tag, 1, 8, b"12345678", True), (42112, 2, 0, "<GDALMetadata/>", True)]
+    turned = [(33550, 12, 3, (1.0, 1.0, 0.0), True), (274, 3, 1, 6, True)]
+    for extra in (damaged, turned):
+        source, target = _geotiff(tmp_path / "a.tif", extra), tmp_path / "b.tif"
+        target.unlink(missing_ok=True)
+        notes = upscale_file(source, target, upscaler, formats)
+        assert notes[0] == "its GeoTIFF tags are dropped"
+        assert _tags_of(target).keys().isdisjoint({33550, tag})
+        assert (42112 in _tags_of(target)) == (extra is damaged)
+    whole = [(33550, 12, 3, (1.0, 1.0, 0.0), True)]
+    source = _geotiff(tmp_path / "c.tif", whole)
+    (note,) = upscale_file(source, tmp_path / "c.png", upscaler, formats)
+    assert note.endswith("GeoTIFF and GDAL tags dropped")
+
+
+OME = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeZ": 3.0}
+
+
+def test_ome_metadata(tmp_path: Path, formats: Formats, upscaler: ImageUpscaler) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (3, 6, 8), np.uint16)
+    tifffile.imwrite(tmp_path / "a.ome.tif", values, metadata=OME)
+    assert upscale_file(tmp_path / "a.ome.tif", tmp_path / "b.ome.tif", upscaler, formats) == []
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
+        assert file.is_ome and file.series[0].axes == "ZYX"
+        np.testing.assert_array_equal(file.series[0].asarray(), values.repeat(2, -1).repeat(2, -2))
+        text = file.ome_metadata
+    assert text is not None
+    for kept in ('SizeX="16"', 'SizeY="12"', 'SizeZ="3"', 'PhysicalSizeX="0.25"', 'Type="uint16"'):
+        assert f" {kept}" in text
+    assert 'PhysicalSizeXUnit="µm"' in text and 'PhysicalSizeZ="3.0"' in text
+    assert "UUID" not in text
+
+
+def test_ome_metadata_of_values_that_become_floats(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler
+) -> None:
+    values = np.arange(48, dtype=np.int32).reshape(6, 8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", values, metadata={"SignificantBits": 9})
+    upscale_file(tmp_path / "a.ome.tif", tmp_path / "b.ome.tif", upscaler, formats)
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
+        assert file.ome_metadata is not None
+        assert 'Type="float"' in file.ome_metadata and "SignificantBits" not in file.ome_metadata
+        assert file.series[0].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("<Pixels", "<Pixels IsNothing"),
+        ('SizeX="8"', 'SizeX="9"'),
+        ("<TiffData", '<TiffData FileName="b.tif"'),
+        ("</OME>", "<ROI/></OME>"),
+        ("<Pixels", "<Other"),
+    ],
+)
+def test_ome_metadata_that_cannot_be_kept_are_reported(
+    tmp_path: Path, formats: Formats, upscaler: ImageUpscaler, change: tuple[str, str]
+) -> None:
+    values = np.zeros((6, 8), np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", values, metadata={})
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        text = file.pages[0].aspage().description
+    assert change[0] in text
+    text = text.replace(*change)
+    tifffile.imwrite(tmp_path / "a.tif", values, description=text, metadata=None)
+    expected = (
+        [] if "IsNothing" in change[1] else ["its OME metadata (axes, sizes, units) is dropped"]
+    )
+    notes = upscale_file(tmp_path / "a.tif", tmp_path / "b.tif", upscaler, formats)
+    assert [each for each in notes if "OME" in each] == expected
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert ("OME" in file.pages[0].aspage().description) == (not expected)

@@ -347,7 +347,7 @@ def test_notes_name_metadata_that_no_output_keeps(
     (tmp_path / "a.jpg").write_bytes(content[:2] + segment + content[2:])
     notes = _upscale(tmp_path / "a.jpg", tmp_path / "b.jpg", upscaler, formats)
     assert notes == ["its IPTC is dropped"]
-    tags = {33550: (12, 3, (1.0, 1.0, 0.0)), 33723: (1, 8, b"\x1c\x02\x05\0\x03abc")}
+    tags = {33550: (12, 2, (1.0, 1.0)), 33723: (1, 8, b"\x1c\x02\x05\0\x03abc")}
     for chosen, expected in (
         ((33550,), "its GeoTIFF tags are dropped"),
         ((33723,), "its IPTC is dropped"),
