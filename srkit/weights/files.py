@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from srkit.errors import DownloadError, WeightsError
 from srkit.interfaces import Published
@@ -48,8 +49,8 @@ GENERATORS = ("net_g_ema.", "net_g.", "netG.", "generator.", "model.", "network.
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read named tensors from a safetensors file or a PyTorch checkpoint, whatever its name.
 
-    Pickles are read with ``weights_only``, so that they cannot run code. What wrappers of torch add
-    to the keys is removed.
+    Pickles are read with ``weights_only``, so that they cannot run code; objects of other classes
+    are left out. What wrappers of torch add to the keys is removed.
 
     Raises
     ------
@@ -131,12 +132,15 @@ def _load_torch(path: Path) -> Any:
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             start = file.read(2)
             if start.startswith(TORCH_STARTS):
-                file.seek(0)  # by its path, torch would go by its name
-                return torch.load(file, map_location="cpu", weights_only=True)
+                content = _load_pickle(file)  # by its path, torch would go by its name
+                if not isinstance(content, _Unknown):
+                    return content
+                raise UnpicklingError("a pickled network")
     except UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused, since it contains more than tensors and reading it could run code; "
-            "if you trust it, convert it to safetensors"
+            f"{path}: refused, since reading the objects in it could run code; if you trust it, "
+            f"convert it with torch.save(torch.load({path.name!r}, weights_only=False)"
+            "['state_dict'], 'weights.pth'), or .state_dict() for a whole network"
         ) from error
     except Exception as error:  # torch raises many types for a damaged file
         raise WeightsError(
@@ -147,6 +151,46 @@ def _load_torch(path: Path) -> Any:
         f"{path}: not a PyTorch checkpoint, since it begins with the bytes {start!r}; copy "
         "or download it again"
     )
+
+
+class _Unknown:
+    """Stands for an object of a class that is not one of tensors: it keeps and runs nothing."""
+
+    def __new__(cls, *arguments: Any, **named: Any) -> _Unknown:
+        return super().__new__(cls)
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def _load_pickle(file: BinaryIO) -> Any:
+    """Load what ``torch.save`` wrote with ``weights_only``, and without other objects.
+
+    Checkpoints of Lightning contain objects of many classes, such as callbacks and settings, beside
+    their tensors. torch's restricted unpickler then reads the file with one inert class under all
+    of these names. It imports and calls nothing but its own fixed list and that class, and still
+    refuses modules such as ``os``.
+
+    Raises
+    ------
+    UnpicklingError
+        If the file cannot be read so.
+    """
+    file.seek(0)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        file.seek(0)
+        try:
+            names = get_unsafe_globals_in_checkpoint(file)  # from the instructions, runs none
+        except ValueError:
+            raise error from None
+        file.seek(0)
+        with safe_globals([(_Unknown, name) for name in names]):
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _tensors_in(content: Any, path: Path) -> dict[str, Tensor]:

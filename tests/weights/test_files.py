@@ -1,22 +1,26 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import pickle
 import random
 import re
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.serialization import get_safe_globals
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
@@ -139,6 +143,13 @@ class Harmful:
         return os.mkdir, (str(self.folder),)
 
 
+REFUSED = re.escape(
+    "refused, since reading the objects in it could run code; if you trust it, convert it with "
+    "torch.save(torch.load('net.pth', weights_only=False)['state_dict'], 'weights.pth'), or "
+    ".state_dict() for a whole network"
+)
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -151,12 +162,64 @@ class Harmful:
 def test_pickle_that_runs_code(tmp_path: Path, write: Any) -> None:
     path, trace = tmp_path / "net.pth", tmp_path / "trace"
     write({"params": TENSORS, "extra": Harmful(trace)}, path)
-    fails(
-        path,
-        "refused, since it contains more than tensors and reading it could run code; if you trust "
-        "it, convert it to safetensors",
-    )
+    fails(path, REFUSED)
     assert not trace.exists()
+
+
+class Called:
+    """Calls a function when it is unpickled."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+def test_objects_beside_the_tensors_are_neither_imported_nor_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the checkpoints of Lightning: callbacks, settings, paths; and a hostile one."""
+    trace = tmp_path / "trace"
+    (tmp_path / "hostile_callbacks.py").write_text(
+        "import os\n"
+        "class Stopping:\n"
+        "    def __new__(cls):\n"
+        f"        os.makedirs({str(trace)!r}, exist_ok=True)\n"
+        "        return super().__new__(cls)\n"
+        "    def __setstate__(self, state):\n"
+        "        self.__new__(type(self))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    stopping = importlib.import_module("hostile_callbacks").Stopping()
+    stopping.patience, stopping.best = 3, torch.ones(2)
+    trace.rmdir()
+    make = f"__import__('os').mkdir({str(trace)!r})"
+    content = {
+        "state_dict": TENSORS,
+        "callbacks": {"Stopping": stopping},
+        "hyper_parameters": {"root": tmp_path, "options": SimpleNamespace(a=1), "type": Called},
+        "harm": [
+            Called(eval, make),
+            Called(exec, make),
+            Called(subprocess.call, ["mkdir", str(trace)]),
+            Called(getattr, Called(importlib.import_module, "os"), "mkdir"),
+        ],
+    }
+    path = tmp_path / "epoch=3.ckpt"
+    torch.save(content, path)
+    monkeypatch.delitem(sys.modules, "hostile_callbacks")
+    before = get_safe_globals()
+    assert_same(read_tensors(path))
+    assert "hostile_callbacks" not in sys.modules
+    assert not trace.exists()
+    assert get_safe_globals() == before
+
+
+def test_a_pickled_network(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    torch.save(torch.nn.Linear(2, 2), path)
+    fails(path, REFUSED)
 
 
 @pytest.mark.parametrize(
