@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from astropy.io import fits
 from command_process import Command
 from killing import restore_in_windows, sweep_here, undrawn, watched
@@ -138,7 +139,8 @@ def victim_of(kind: str, folder: Path, pictures: Path) -> Victim:
     values = np.random.default_rng(0).normal(5, 3, (60, 40)).astype(np.float32)
     np.save(folder / "a.npy", values)
     fits.writeto(folder / "b.fits", values)
-    frames = [str(folder / name) for name in ("a.npy", "b.fits")]
+    tifffile.imwrite(folder / "c.tif", values)
+    frames = [str(folder / name) for name in ("a.npy", "b.fits", "c.tif")]
     return Victim(["upscale", *frames, *options], folder, restore_in_windows)
 
 
