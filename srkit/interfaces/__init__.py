@@ -58,7 +58,7 @@ from srkit.interfaces.networks import (
     Teacher,
     TrainedNetwork,
 )
-from srkit.interfaces.quantity import Quantity
+from srkit.interfaces.quantity import LRStatistics, Quantity
 from srkit.interfaces.samples import VOID, Batch, Boxes, Extent, Image, Sample, Task, Window
 from srkit.interfaces.view import View
 
@@ -85,6 +85,7 @@ __all__ = [
     "ImageFormat",
     "ImageSink",
     "ImageSource",
+    "LRStatistics",
     "LevelsFormat",
     "LimitedFormat",
     "Loss",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from srkit.evaluation.evaluator import Evaluator, metric_infos
 from srkit.evaluation.rendering import render_pictures
 from srkit.evaluation.restorers import baseline, network
 from srkit.evaluation.results import Evaluation
+from srkit.functional._lr_statistics import lr_statistics
 from srkit.interfaces import Batch
 from srkit.interfaces.quantity import Quantity
 from srkit.interfaces.view import View
@@ -55,6 +57,8 @@ KILLED = (
     "with --resume"
 )
 
+#: Number of LR images whose level, noise and values are recorded.
+SEEN = 1000
 #: Side in pixels of the LR image on which the graph of the network is drawn.
 GRAPH_SIDE = 16
 
@@ -220,7 +224,7 @@ def take_turns(run: Run, assembly: Assembly, batch: Batch, *, last: bool) -> Non
         Whether it is the last one, after which the processes share their gradients.
     """
     batch = prepare(batch, assembly, run.process.device)
-    run.quantity = run.quantity or Quantity.of(batch)
+    run.quantity = with_lr(run.quantity or Quantity.of(batch), batch)
     view = View.of(batch, assembly.stretch)
     restored: Restored | None = None
     for turn in run.turns:
@@ -234,6 +238,18 @@ def take_turns(run: Run, assembly: Assembly, batch: Batch, *, last: bool) -> Non
             scaled: Any = turn.scaler.scale(loss / run.recipe.training.accumulate)
             scaled.backward()
         run.meter.add(terms, leading=turn is run.turns[0])
+
+
+def with_lr(quantity: Quantity, batch: Batch) -> Quantity:
+    """Record what the LR images of a batch are like, until `SEEN` are known.
+
+    Only images in a physical unit have a level and a noise that other images should have, too.
+    """
+    known = quantity.lr
+    if not quantity.unit or batch.lr is None or (known is not None and known.images >= SEEN):
+        return quantity
+    found = lr_statistics(batch.lr)
+    return replace(quantity, lr=found if known is None else known.merged(found))
 
 
 def update(turn: Turn, clip: float | None) -> None:

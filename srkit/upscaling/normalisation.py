@@ -66,7 +66,11 @@ class Normalisation:
 
     def apply(self, values: Tensor) -> Tensor:
         """Convert ``(C, H, W)`` values of the image to bands, see :func:`as_bands`."""
-        return as_bands((values - self.offset) * self.factor + self.target, self.channels)
+        return as_bands(self.scaled(values), self.channels)
+
+    def scaled(self, values: Tensor) -> Tensor:
+        """Convert values of the image to those of the network."""
+        return (values - self.offset) * self.factor + self.target
 
     def invert(self, bands: Tensor) -> Tensor:
         """Convert SR of the bands, ``(N, channels, H, W)``, to values of the image, on the CPU."""

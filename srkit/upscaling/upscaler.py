@@ -13,6 +13,7 @@ from srkit.functional.resizing import Kernel, resize, resize_mask, resized_side
 from srkit.interfaces import Image, Upscaled
 from srkit.models.open import Model
 from srkit.system.precision import Precision
+from srkit.upscaling.familiarity import differences, sample_of
 from srkit.upscaling.groups import map_groups
 from srkit.upscaling.holes import interpolated, note_on_holes, resized_marks, unusable
 from srkit.upscaling.network import NetworkRunner, WantedEngine, WantedPrecision
@@ -213,6 +214,9 @@ class ImageUpscaler:
             missing = resize_mask(holes, (height, width))
             pixels = pixels.masked_fill(missing, torch.nan)
             spread = None if spread is None else spread.masked_fill(missing, torch.nan)
+        usable = image.pixels[~bad]
+        extremes = float(usable.min()), float(usable.max())
+        notes += differences(sample_of(image), extremes, form, self.model)
         if not bad.any():
             return Upscaled(pixels, spread, notes)
         marked = resized_marks(bad, self.network.core_radius, (height, width))

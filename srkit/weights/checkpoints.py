@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.optim import Optimizer
@@ -136,11 +136,19 @@ class _Recipe(BaseModel, extra="allow"):
     teachers: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
+class _LRStatistics(BaseModel, extra="forbid", strict=True):
+    images: NonNegativeInt
+    level: list[FiniteFloat] = Field(min_length=2, max_length=2)
+    noise: list[FiniteFloat] = Field(min_length=2, max_length=2)
+    values: list[FiniteFloat] = Field(min_length=2, max_length=2)
+
+
 class _Quantity(BaseModel, extra="forbid", strict=True):
     unit: str = ""
     zero_point: float | None = None
     pixel_scale: float | None = None
     data_range: list[float] = Field(min_length=2, max_length=2)
+    lr: _LRStatistics | None = None
 
 
 class _Versions(BaseModel, extra="allow"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -69,6 +70,10 @@ def test_without_lr_the_stretch_is_fitted_to_hr() -> None:
     assert View.of(batch, Halves()).stretched.hr.unique().tolist() == [2.0]
 
 
+def _meaning(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if name != "lr"}
+
+
 class Counts:
     """The pictures of a folder in counts: 500 is white."""
 
@@ -83,7 +88,7 @@ class Counts:
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.pictures[index]
-        return replace(sample, hr=COUNTS * sample.hr, **asdict(QUANTITY))
+        return replace(sample, hr=COUNTS * sample.hr, **asdict(QUANTITY, dict_factory=_meaning))
 
 
 def test_a_run_in_counts_equals_one_in_fractions(tmp_path: Path) -> None:
@@ -101,7 +106,13 @@ def test_a_run_in_counts_equals_one_in_fractions(tmp_path: Path) -> None:
     one, other = (last(tmp_path / name).groups["generator"] for name in ("fractions", "counts"))
     for name, tensor in one.items():
         assert torch.allclose(tensor, other[name], atol=1e-5), name
-    assert Quantity.parse(last(tmp_path / "counts").state["quantity"]) == QUANTITY
+    found = Quantity.parse(last(tmp_path / "counts").state["quantity"])
+    assert found == QUANTITY
+    # Of the LR images, which are between black and white.
+    assert found.lr is not None and found.lr.images > 0
+    assert -0.2 * COUNTS < found.lr.values[0] < found.lr.level[0] <= found.lr.level[1]
+    assert found.lr.level[1] < found.lr.values[1] < 1.2 * COUNTS
+    assert last(tmp_path / "fractions").state["quantity"]["lr"] is None  # without a unit
     first, second = (records(tmp_path / name, "validation")[-1] for name in ("fractions", "counts"))
     assert second["psnr"] == pytest.approx(first["psnr"], abs=1e-3)
     assert second["mse"] == pytest.approx(first["mse"] * COUNTS**2, rel=1e-3)

@@ -28,6 +28,8 @@ class FrameStatistics:
     ----------
     data_range
         The values of black and white.
+    extremes
+        The smallest and the largest usable value.
     holes
         Number of values that are NaN or infinite.
     unusable
@@ -43,6 +45,7 @@ class FrameStatistics:
     """
 
     data_range: tuple[float, float]
+    extremes: tuple[float, float]
     holes: int
     unusable: int
     medians: Tensor | None
@@ -76,6 +79,7 @@ def frame_statistics(source: ImageSource) -> FrameStatistics:
         )
     return FrameStatistics(
         source.data_range(sums.low, sums.high),
+        (sums.least, sums.most),
         holes,
         sums.unusable,
         medians,
@@ -106,6 +110,8 @@ def read_bands(source: ImageSource, margin: int = 0) -> Iterator[tuple[Image, sl
 class _Sums:
     low: float = math.inf
     high: float = -math.inf
+    least: float = math.inf
+    most: float = -math.inf
     finite: int = 0
     unusable: int = 0
     count: int = 0
@@ -126,6 +132,9 @@ class _Sums:
         bad = unusable(band)
         self.unusable += int(bad.sum())
         stated = pixels[~bad]
+        if stated.numel():
+            low, high = torch.aminmax(stated)
+            self.least, self.most = min(self.least, float(low)), max(self.most, float(high))
         self.count += stated.numel()
         self.total += float(stated.sum(dtype=torch.float64))
         self.absolute += float(stated.abs().sum(dtype=torch.float64))

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from srkit.functional.resizing import resized_side
 from srkit.interfaces import FrameStretch, Image, ImageSource, Upscaled
 from srkit.upscaling.alpha import is_uniform, premultiplied, unpremultiplied
+from srkit.upscaling.familiarity import central, differences, sample_of
 from srkit.upscaling.frames.geometry import FrameAxis, PieceOfFrame, Span, Window, divide
 from srkit.upscaling.frames.statistics import FrameStatistics, frame_statistics, read_bands
 from srkit.upscaling.holes import REACH, interpolated, marks, note_on_holes, unusable
@@ -26,6 +27,8 @@ from srkit.upscaling.upscaler import ImageUpscaler, joined
 BAND = 2**25
 #: Values that are read at once: large blocks that come and go fragment memory.
 READ = 2**21
+#: Rows that are read at once to measure a frame.
+READ_ROWS = 64
 #: Largest side of a window in LR pixels by default.
 LARGEST = 512
 
@@ -170,6 +173,7 @@ class FrameUpscaler:
             Sums over all windows of SR; no count before they are restored.
         """
         known, notes = self.known, self.upscaler.notes_on(self.outline)
+        notes += self._differences
         if known.holes:
             notes.append(note_on_holes(known.holes))
         change = 0.0
@@ -209,6 +213,20 @@ class FrameUpscaler:
         if "mask" in metadata:
             metadata["mask"] = place.nearest(piece.metadata["mask"])
         return replace(self.outline, pixels=piece.pixels, metadata=metadata)
+
+    @cached_property
+    def _differences(self) -> list[str]:
+        """Describe how the frame differs from the images of the training."""
+        model = self.upscaler.model
+        if model.quantity.lr is None:
+            return []
+        rows = central(self._height)
+        parts = [
+            sample_of(self.source.rows(top, min(top + READ_ROWS, rows.stop)))
+            for top in range(rows.start, rows.stop, READ_ROWS)
+        ]
+        form = Normalisation.of(self.outline, model)
+        return differences(torch.cat(parts, 1), self.known.extremes, form, model)
 
     def _values(self, part: Image) -> Tensor:
         """Return the values of a part, premultiplied by the opacity, or with holes filled."""
