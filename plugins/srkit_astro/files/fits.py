@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from srkit.errors import DataError
@@ -211,15 +212,15 @@ def bad_pixels(image: Image) -> Tensor:
     -------
     Tensor
         ``(C, H, W)`` bool: True if the value is not finite or is flagged. If the mask names its
-        bits (``MP_...``), only the flags of `BAD_PLANES` count, otherwise any flag.
+        bits (``MP_...``), only the flags of `BAD_PLANES` count, otherwise those that mean an
+        unusable value at this telescope, or any.
     """
     bad = ~image.pixels.isfinite()
     flags = image.metadata.get("mask")
     if flags is None:
         return bad
-    header: Mapping[str, Any] = image.metadata.get("mask_header", {})
-    if any(key.startswith("MP_") for key in header):
-        bits = sum(1 << int(header[f"MP_{name}"]) for name in BAD_PLANES if f"MP_{name}" in header)
-        flags = flags.long() & bits
-    flagged: Tensor = bad | (flags != 0)
-    return flagged
+    from srkit_astro.files.unusable import flagged
+
+    headers = (image.metadata.get(name, {}) for name in ("header", "mask_header"))
+    flagged_too: Tensor = bad | torch.from_numpy(flagged(flags.numpy(), *headers, BAD_PLANES))
+    return flagged_too

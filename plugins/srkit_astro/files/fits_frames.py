@@ -139,11 +139,7 @@ class FitsSource:
         with damage_as_error(self._path):
             if not self._surveyed:
                 self._survey()
-            science, mask = self._planes.science, self._planes.mask
-            stored = scaled(science.header, _rows(science, start, stop))
-            values = converted(self._path, science.header, stored)
-            if self._planes.weight is not None:
-                values, _ = without_data(values, self._weights(start, stop), self._planes.weight)
+            values, mask = self._values(start, stop), self._planes.mask
             metadata = dict(self.outline.metadata)
             if mask is not None:
                 metadata["mask"] = torch.from_numpy(self._flags(start, stop))
@@ -177,20 +173,21 @@ class FitsSource:
 
     def _survey_unusable(self, spans: list[tuple[int, int]]) -> list[str]:
         """Find whether values are saturated or flagged, and return messages on it."""
-        science, mask = self._planes.science, self._planes.mask
-        header = science.header
-        self._level, notes = saturation(
-            header,
-            lambda: (
-                converted(self._path, header, scaled(header, _rows(science, *span)))
-                for span in spans
-            ),
-        )
+        header, mask = self._planes.science.header, self._planes.mask
+        self._level, notes = saturation(header, lambda: (self._values(*span) for span in spans))
         if mask is not None:
             count = sum(int(self._flagged_in(self._flags(*span)).sum()) for span in spans)
             self._flagged, more = check_share(count, math.prod(mask.shape))
             notes += more
         return notes
+
+    def _values(self, start: int, stop: int) -> Values:
+        science, weight = self._planes.science, self._planes.weight
+        stored = scaled(science.header, _rows(science, start, stop))
+        values = converted(self._path, science.header, stored)
+        if weight is None:
+            return values
+        return without_data(values, self._weights(start, stop), weight)[0]
 
     def _flags(self, start: int, stop: int) -> Values:
         mask = self._planes.mask

@@ -60,13 +60,15 @@ def _image_of_nddata(value: NDData) -> Image:
     data = np.asarray(value.data)
     header, tables = _header(value)
     mask = value.mask if value.mask is None else np.broadcast_to(value.mask, data.shape)
-    variance, lost = None, []
+    variance, lost = None, list[str]()
+    if getattr(value, "psf", None) is not None:
+        lost.append("the PSF of LR does not apply to SR and is left out")
     if value.uncertainty is not None:
         try:
             variance = _variance(value)
         except Exception as error:  # of an unknown kind, which cannot be converted
             reason = f" ({error})" if str(error) else ""
-            lost = [f"the {type(value.uncertainty).__name__} is left out{reason}"]
+            lost.append(f"the {type(value.uncertainty).__name__} is left out{reason}")
     image = image_from_hdus(_NAME, _stored(_hdus_of(data, header, mask, variance, tables)))
     image.metadata.setdefault("guesses", []).extend(lost)
     return image

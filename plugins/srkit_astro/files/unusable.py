@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,12 @@ PAIRS, CLIPPED = 3, 0.01
 _DONE = "interpolated for the network, and marked in MASK (SRINTRP; SRNEAR around them)"
 
 
-def flagged(flags: Values, header: Header, mask_header: Mapping[str, Any]) -> Values:
+def flagged(
+    flags: Values,
+    header: Mapping[str, Any],
+    mask_header: Mapping[str, Any],
+    planes: Sequence[str] = PLANES,
+) -> Values:
     """Return which pixels are flagged as not to be used.
 
     Parameters
@@ -38,9 +43,11 @@ def flagged(flags: Values, header: Header, mask_header: Mapping[str, Any]) -> Va
         The header of the image, which names the telescope.
     mask_header
         The header of the flags, which may name their bits.
+    planes
+        The names of the bits that count.
     """
     if any(key.startswith("MP_") for key in mask_header):
-        keys = [f"MP_{name}" for name in PLANES if f"MP_{name}" in mask_header]
+        keys = [f"MP_{name}" for name in planes if f"MP_{name}" in mask_header]
         bits = sum(1 << int(mask_header[key]) for key in keys)
         return (flags.astype(np.int64) & bits) != 0
     names = {str(header.get(key, "")).strip().upper() for key in ("TELESCOP", "INSTRUME")}

@@ -284,6 +284,8 @@ def test_what_cannot_be_kept_is_reported() -> None:
     unknown = NDData(VALUES, unit=u.nJy, uncertainty=UnknownUncertainty(VALUES))
     with pytest.warns(UserWarning, match="the UnknownUncertainty is left out"):
         assert srkit.upscale(unknown, "nearest", scale=2).uncertainty is None
+    with pytest.warns(UserWarning, match="the PSF of LR does not apply to SR and is left out"):
+        srkit.upscale(NDData(VALUES, unit=u.nJy, psf=np.ones((3, 3))), "nearest", scale=2)
     sliced = NDDataRef(VALUES, wcs=_wcs())[2:, 3:]
     sliced_wcs = type(sliced.wcs).__name__
     message = f"the object: its WCS is a {sliced_wcs}, which a FITS header cannot hold; use an"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from frames_setup import by_windows
-from srkit_astro.files.fits import Fits
+from srkit_astro.files.fits import Fits, bad_pixels
 from srkit_astro.files.unusable import PLANES
 from upscale_setup import nearest_upscaler, upscale_file
 
@@ -124,6 +124,9 @@ def test_flags(
     np.testing.assert_array_equal(found, (flags != 0) & bad)
     assert notes == ([f"2 pixels are flagged; {DONE}"] if bad else [])
     assert "EDGE" not in PLANES
+    # In pairs, pixels at the edge of an exposure do not count either.
+    pairs = bad_pixels(Fits().read(tmp_path / "a.fits"))[0].numpy()
+    np.testing.assert_array_equal(pairs, (flags != 0) & (bad or "MP_EDGE" in names))
 
 
 def test_too_many_flags_are_not_interpolated(tmp_path: Path) -> None:
