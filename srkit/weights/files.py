@@ -154,7 +154,7 @@ def _load_torch(path: Path) -> Any:
 
 
 class _Unknown:
-    """Stands for an object of a class that is not one of tensors: it keeps and runs nothing."""
+    """An object of an unknown class in a checkpoint, of which nothing is kept and nothing runs."""
 
     def __new__(cls, *arguments: Any, **named: Any) -> _Unknown:
         return super().__new__(cls)
