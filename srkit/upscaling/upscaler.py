@@ -214,9 +214,10 @@ class ImageUpscaler:
             missing = resize_mask(holes, (height, width))
             pixels = pixels.masked_fill(missing, torch.nan)
             spread = None if spread is None else spread.masked_fill(missing, torch.nan)
-        usable = image.pixels[~bad]
-        extremes = float(usable.min()), float(usable.max())
-        notes += differences(sample_of(image), extremes, form, self.model)
+        if self.model.quantity.lr is not None:
+            usable = image.pixels[~bad]
+            extremes = float(usable.min()), float(usable.max())
+            notes += differences(sample_of(image), extremes, form, self.model)
         if not bad.any():
             return Upscaled(pixels, spread, notes)
         marked = resized_marks(bad, self.network.core_radius, (height, width))

@@ -19,8 +19,8 @@ PLANES = ("BAD", "CR", "NO_DATA", "SAT", "UNMASKEDNAN", "SRINTRP")
 BITS = {"JWST": 0b11, "ROMAN": 0b11, "HST": 0xFFFF & ~(32 | 64), "DECAM": 0x45DB}
 #: Keywords for the level of saturation.
 LEVELS = ("SATURATE", "SATLEVEL", "SATUR_LV")
-#: Largest share of the pixels that may be flagged or beyond that level; more are not interpolated.
-MOST = 0.3
+#: Largest shares of the pixels that may be flagged, and saturated; more are not interpolated.
+MOST, SATURATED = 0.3, 0.05
 #: Smallest number of neighbouring pairs of pixels of the largest value that are a clipped source,
 #: and their largest share of the pixels.
 PAIRS, CLIPPED = 3, 0.01
@@ -95,7 +95,7 @@ def saturation(
         pairs += int((at[..., 1:] & at[..., :-1]).sum())
         beyond += int((part >= stated).sum())
         total += part.size
-    if 0 < beyond <= MOST * total:
+    if 0 < beyond <= SATURATED * total:
         return stated, [f"{_pixels(beyond)} saturated, {stated:g} or more; {_DONE}"]
     notes = []
     if beyond:

@@ -89,13 +89,14 @@ def test_values_that_are_not_saturated(tmp_path: Path) -> None:
 
 
 def test_a_saturation_in_another_unit_is_ignored(tmp_path: Path) -> None:
-    path = _store(tmp_path / "a.fits", _sky() + 100, SATURATE=50.0)
-    found, notes = _unusable(path)
-    assert not found.any()
-    assert notes == [
-        "100% of the pixels are beyond the saturation of the header, 50, which is not in the unit "
-        "of the values and is ignored"
-    ]
+    for pedestal, share in ((100, 100), (0, 7)):
+        path = _store(tmp_path / f"{share}.fits", _sky() + pedestal, SATURATE=50.0)
+        found, notes = _unusable(path)
+        assert not found.any()
+        assert notes == [
+            f"{share}% of the pixels are beyond the saturation of the header, 50, which is not in "
+            "the unit of the values and is ignored"
+        ]
 
 
 #: Flags with what they mean where, and whether the pixel is not to be used.
