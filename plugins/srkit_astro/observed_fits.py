@@ -22,4 +22,4 @@ class ObservedFits(Fits):
         """Return how SR is observed with a PSF; see :func:`.given_psf.observation`."""
         from srkit_astro.instruments.given_psf import observation
 
-        return observation(lr, path, psf, stated)
+        return observation(lr, path, psf, stated, self.extension)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -57,9 +57,9 @@ class Fits:
     #: Name or number of the extension with the image; None for the default.
     extension: str | None = None
 
-    def select(self, extension: str | None) -> Fits:
+    def select(self, extension: str | None) -> Self:
         """Return the format that reads an extension by name or number, such as ``SCI,2``."""
-        chosen = Fits()
+        chosen = type(self)()
         chosen.extension = extension
         return chosen
 

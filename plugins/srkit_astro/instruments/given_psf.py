@@ -26,8 +26,12 @@ EXPECTED = (
 )
 
 
-def observation(lr: Image, path: Path, text: str, stated: object) -> ForwardModel:
+def observation(
+    lr: Image, path: Path, text: str, stated: object, hdu: str | None = None
+) -> ForwardModel:
     """Return how SR is observed with a given PSF; see :class:`srkit.interfaces.ObservedFormat`.
+
+    `hdu` is the extension of the file, if it is not the default.
 
     Raises
     ------
@@ -36,7 +40,7 @@ def observation(lr: Image, path: Path, text: str, stated: object) -> ForwardMode
         HR although its LR has another.
     """
     side: float | None = lr.metadata.get("pixel_scale")
-    spec = _spec(text, path, side)
+    spec = _spec(text, path, side, hdu)
     try:
         psf: Psf = TypeAdapter[Psf](Psf).validate_python(spec)
         return ForwardModel(psf, _source(stated), lr_pixel=1.0 if side is None else side)
@@ -61,10 +65,10 @@ def _source(stated: object) -> Psf | None:
     )
 
 
-def _spec(text: str, path: Path, side: float | None) -> Mapping[str, Any]:
+def _spec(text: str, path: Path, side: float | None, hdu: str | None) -> Mapping[str, Any]:
     """Return the PSF as in a recipe."""
     if text == "stars":
-        return {"type": "stars", "file": path, "pixel_scale": side or 1.0}
+        return {"type": "stars", "file": path, "hdu": hdu, "pixel_scale": side or 1.0}
     width = WIDTH.fullmatch(text.strip())
     if width is not None:
         pixels = width[2].startswith("p")

@@ -179,16 +179,21 @@ def psf_of_image(
         raise DataError(f"{where}: {error}") from error
 
 
-def measure_file(path: Path, fewest: int, saturation: float | None) -> MeasuredPsf:
+def measure_file(
+    path: Path, fewest: int, saturation: float | None, hdu: str | None = None
+) -> MeasuredPsf:
     """Measure the PSF of a FITS file, once while it does not change; see :func:`psf_of_image`."""
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    return _measure_file(path, fewest, saturation, path.stat().st_mtime_ns)
+    return _measure_file(path, fewest, saturation, hdu, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
-def _measure_file(path: Path, fewest: int, saturation: float | None, _: int) -> MeasuredPsf:
-    return psf_of_image(Fits().read(path), str(path), fewest=fewest, saturation=saturation)
+def _measure_file(
+    path: Path, fewest: int, saturation: float | None, hdu: str | None, _: int
+) -> MeasuredPsf:
+    image = Fits().select(hdu).read(path)
+    return psf_of_image(image, str(path), fewest=fewest, saturation=saturation)
 
 
 def _without_pixel(observed: Floats, oversampling: int) -> Floats:

@@ -317,6 +317,8 @@ class StarsPsf(_SampledPsf):
     ----------
     file
         A FITS file with one band.
+    hdu
+        Its extension, by name or number; by default that with the image.
     pixel_scale
         Side of the frame's pixels in arcsec; by default that of its WCS.
     fewest
@@ -326,6 +328,7 @@ class StarsPsf(_SampledPsf):
     """
 
     type: Literal["stars"]
+    hdu: str | None = None
     fewest: Annotated[int, Field(ge=1)] = 5
     saturation: Positive | None = None
 
@@ -340,7 +343,7 @@ class StarsPsf(_SampledPsf):
         """
         from srkit_astro.instruments.measured_psf import measure_file  # photutils takes long
 
-        return measure_file(self.file, self.fewest, self.saturation)
+        return measure_file(self.file, self.fewest, self.saturation, self.hdu)
 
     @property
     def image(self) -> Floats:

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from srkit_astro.instruments.forward_model import ForwardModel
 from srkit_astro.instruments.given_psf import observation
 from srkit_astro.instruments.psf import GaussianPsf
+from srkit_astro.observed_fits import ObservedFits
 
 from srkit.errors import DataError
 from srkit.interfaces import Image
@@ -70,8 +71,12 @@ def test_stars_of_the_frame(tmp_path: Path) -> None:
         for row in range(20, 200, 40):
             radius2 = (y - row - 0.3) ** 2 + (x - column + 0.2) ** 2
             frame += 3000 * np.exp(-radius2 / (2 * 1.7**2))
-    fits.writeto(tmp_path / "a.fits", frame.astype(np.float32))
-    found = observation(_frame(None), tmp_path / "a.fits", "stars", None)
+    blank = fits.ImageHDU(np.zeros((200, 200), np.float32), name="SCI")
+    stars = fits.ImageHDU(frame.astype(np.float32), name="SCI", ver=2)
+    fits.HDUList([fits.PrimaryHDU(), blank, stars]).writeto(tmp_path / "a.fits")
+    chosen = ObservedFits().select("SCI,2")
+    assert isinstance(chosen, ObservedFits)
+    found = chosen.observation(_frame(None), tmp_path / "a.fits", "stars", None)
     # The PSF and a pixel together have a sigma of 1.7 pixels.
     width = np.sqrt(1.7**2 - 1 / 12) * np.sqrt(8 * np.log(2))
     expected = observation(_frame(None), PATH, f"{width}px", None)
