@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from srkit.report import GREY, colours, panels, style
 from srkit_astro.validation.noise import COLOURS, THRESHOLDS
@@ -135,7 +136,7 @@ def false_figure(results: Results) -> Figure:
                 y = [r["per_area"] for r in own]
                 bars = np.abs([[r["per_area"] - r["low"] for r in own],
                                [r["high"] - r["per_area"] for r in own]])  # fmt: skip
-                axis.bar(np.array(x) + shift, y, width * 0.5, color=colour, label=method)
+                axis.bar(np.array(x) + shift, y, width * 0.5, color=colour)
                 axis.errorbar(
                     np.array(x) + shift, y, bars, fmt="none", ecolor="black", elinewidth=0.6
                 )
@@ -147,7 +148,9 @@ def false_figure(results: Results) -> Figure:
                 "magnitude" if results.zero_point is not None else "instrumental magnitude"
             )
         axes[0].set_ylabel(f"per {results.area_unit} and bin")
-        _legend(figure, axes[0])
+        # Not from the bars, of which a method without false sources has none.
+        patches = [Patch(color=colour, label=name) for name, colour in _palette(results).items()]
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
     return figure
 
 

@@ -152,9 +152,7 @@ def with_error(row: Row, unit: float = 1.0) -> str:
     """Return a mean and its standard error, in units of 1 / `unit`."""
     if not row["sources"]:
         return "–"
-    mean, error = unit * row["mean"], unit * row["standard_error"]
-    digits = 2 if unit == 1 else 1
-    return f"{mean:+.{digits}f} ± {error:.{digits}f}"
+    return f"{unit * row['mean']:+.2f} ± {unit * row['standard_error']:.2f}"
 
 
 def fraction(row: Row) -> str:

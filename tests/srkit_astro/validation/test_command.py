@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from srkit_astro.validation.command import _opened
+from srkit_astro.validation.command import _folder_of, _opened
 from srkit_astro.validation.journal import Journal
+from srkit_astro.validation.report import RESULTS
 from srkit_astro.validation.study import Study
+
+from srkit.report._summaries import Summary, read_validation
+from srkit.system import write_file
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 
@@ -33,6 +37,7 @@ def results(folder: Path) -> Any:
     return json.loads((folder / "validation.json").read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_a_validation_of_an_interpolation(srkit: Any, tmp_path: Path) -> None:
     frame = write_frame(tmp_path / "frame.fits")
     done = srkit("validate", frame, "-m", "bicubic", "--scale", "2", "-o", "out", *OPTIONS)
@@ -65,11 +70,12 @@ def test_a_validation_of_an_interpolation(srkit: Any, tmp_path: Path) -> None:
     assert len(found["summary"]["columns"]) == len(found["summary"]["rows"][0])
 
 
+@pytest.mark.slow
 def test_an_interrupted_validation_is_resumed(
     srkit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = write_frame(tmp_path / "frame.fits", side=80)
-    command = ("validate", frame, "-m", "nearest", "--scale", "2", *OPTIONS, "--psf", "0.5")
+    command = ("validate", frame, "-m", "nearest", "--scale", "1.5", *OPTIONS, "--psf", "0.5")
     assert srkit(*command, "-o", "whole").status == 0
 
     def fail(self: Study, number: int) -> None:
@@ -84,7 +90,9 @@ def test_an_interrupted_validation_is_resumed(
     done = srkit(*command, "-o", "parts")
     assert done.status == 0 and not rounds
     assert "resumes after" in done.out
-    assert results(tmp_path / "parts") == results(tmp_path / "whole")
+    found = results(tmp_path / "parts")
+    assert found == results(tmp_path / "whole")
+    assert found["notes"] == ["no Richardson-Lucy deconvolution, which needs an integer scale"]
 
 
 def test_the_journal_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
@@ -97,6 +105,14 @@ def test_the_journal_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
     other = Journal(path, "two")
     assert (other.steps, other.replaced) == ([], True)
     assert Journal(path, "two").replaced is False
+
+
+def test_reports_of_a_run_find_its_validation(tmp_path: Path) -> None:
+    folder = _folder_of(str(tmp_path))
+    summary = {"caption": "c", "columns": ["", "x"], "rows": [["LR", "1"]]}
+    write_file(folder / RESULTS, json.dumps({"summary": summary}))
+    assert read_validation(tmp_path) == Summary("c", ["", "x"], [["LR", "1"]])
+    assert _folder_of("sky_x2") == Path("runs/validate-sky_x2")
 
 
 def test_a_model_is_known_by_its_weights() -> None:
