@@ -12,11 +12,11 @@ def definitions(results: Results) -> dict[str, str]:
     return {
         "threshold": (
             "Each image is smoothed by a Gaussian whose FWHM is half that of the PSF of LR, the "
-            f"same on the sky. A source is a peak above {results.settings.threshold:g} times the "
-            "scatter of the smoothed image (1.4826 times the median absolute deviation, without "
-            "sources), which contains the correlation of the noise; found by SEP with its "
-            "deblending. The scatter is that of each image itself: a network that removes noise "
-            "also lowers its threshold."
+            "same on the sky, and a background of meshes of 16 FWHM is subtracted. A source is a "
+            f"peak above {results.settings.threshold:g} times the scatter of the smoothed image "
+            "(1.4826 times the median absolute deviation, without sources), which contains the "
+            "correlation of the noise; found by SEP with its deblending. The scatter is that of "
+            "each image itself: a network that removes noise also lowers its threshold."
         ),
         "S/N": (
             "Flux of the source over the error of its flux in LR, measured with its own profile as "

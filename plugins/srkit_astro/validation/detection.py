@@ -23,8 +23,10 @@ from srkit_astro.validation.sources import Floats
 with needs("sep"):
     import sep
 
-#: FWHM of the smoothing in FWHM of the PSF of LR.
+#: FWHM of the smoothing, in FWHM of the PSF of LR.
 SMOOTHING = 0.5
+#: Side of the meshes of the background in FWHM of the PSF of LR.
+MESH = 16.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,12 +37,14 @@ class Smoothed:
     ----------
     pixels
         The smoothed image, ``(H, W)``.
-    sky, noise
-        Level and standard deviation of its background.
+    sky
+        Level of its background in meshes, interpolated, ``(H, W)``.
+    noise
+        Standard deviation of its background.
     """
 
     pixels: Floats
-    sky: float
+    sky: Floats
     noise: float
 
     def with_pixels(self, image: Floats, fwhm: float) -> Smoothed:
@@ -67,6 +71,8 @@ def smooth(image: Floats, fwhm: float) -> Floats:
 def measure_background(image: Floats, fwhm: float, bad: Bools | None = None) -> Smoothed:
     """Smooth an image, and measure the background of the result, with sources clipped.
 
+    The level is that of SExtractor's meshes, `MESH` FWHM a side.
+
     Parameters
     ----------
     image
@@ -77,8 +83,10 @@ def measure_background(image: Floats, fwhm: float, bad: Bools | None = None) -> 
         Pixels to ignore.
     """
     pixels = smooth(image, fwhm)
-    _, sky, noise = sigma_clipped_stats(pixels, mask=bad, stdfunc=mad_std)
-    return Smoothed(pixels, float(sky), float(noise))
+    side = max(round(MESH * fwhm), 1)
+    sky = sep.Background(np.ascontiguousarray(pixels), mask=bad, bw=side, bh=side).back()
+    _, level, noise = sigma_clipped_stats(pixels - sky, mask=bad, stdfunc=mad_std)
+    return Smoothed(pixels, sky + float(level), float(noise))
 
 
 def distances(found: Floats, spine: Floats) -> Floats:

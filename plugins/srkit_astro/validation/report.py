@@ -152,7 +152,8 @@ def with_error(row: Row, unit: float = 1.0) -> str:
     """Return a mean and its standard error, in units of 1 / `unit`."""
     if not row["sources"]:
         return "–"
-    return f"{unit * row['mean']:+.2f} ± {unit * row['standard_error']:.2f}"
+    mean = round(unit * row["mean"], 2) + 0.0  # not -0
+    return f"{mean:+.2f} ± {unit * row['standard_error']:.2f}"
 
 
 def fraction(row: Row) -> str:

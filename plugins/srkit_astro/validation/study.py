@@ -221,7 +221,7 @@ class Study:
         rng = np.random.default_rng((self.settings.seed, 2, number))
         shape = window.pixels.shape
         noise = draw_noise(self.noises[place], colour, (shape[0], shape[1]), rng)
-        sky = self.view(place, self.methods[0]).background.sky
+        sky = float(np.median(self.view(place, self.methods[0]).background.sky))
         records = measure_pure_noise(
             self.methods, window, noise, sky=sky, fwhm=self.fwhm, aperture=self.point.aperture
         )

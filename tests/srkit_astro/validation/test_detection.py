@@ -18,7 +18,14 @@ def test_the_noise_is_that_of_the_smoothed_image() -> None:
     found = measure_background(white, FWHM)
     # White noise smoothed by a Gaussian has 1 / (2 sigma sqrt(pi)) of its scatter.
     assert found.noise == pytest.approx(2 / (2 * SIGMA * math.sqrt(math.pi)), rel=0.03)
-    assert found.sky == pytest.approx(5, abs=0.02)
+    assert found.sky.mean() == pytest.approx(5, abs=0.02)
+
+
+def test_a_gradient_is_background() -> None:
+    white = np.random.default_rng(0).normal(size=(256, 256))
+    plain, found = (measure_background(white + np.linspace(0, end, 256), 4) for end in (0, 9))
+    assert found.noise == pytest.approx(plain.noise, rel=0.1)
+    assert len(found.detect(4)) == pytest.approx(len(plain.detect(4)), abs=3)
 
 
 def test_correlated_noise_gains_nothing() -> None:
