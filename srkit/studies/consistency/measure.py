@@ -104,7 +104,7 @@ class Check:
         Where SR is not supported, the worst first; at most `LISTED`.
     count
         Number of all regions; None if nothing is called unsupported, since it is not stated how LR
-        was made.
+        was made, or no pixel can be judged.
     share
         Fraction of the judged pixels that are in a region.
     peak
@@ -156,9 +156,10 @@ def check(lr: Image, sr: Image, forward: ForwardModel) -> Check:
     regions, count, share = list[Region](), None, None
     if forward.stated:
         judged = relative
-        if measure.unit == "sigma":
+        if is_measured(lr):
             judged = torch.where(_unseen(forward, holes, size) > UNSEEN, math.nan, relative)
-        regions, count, share = find_regions(judged, measure.threshold)
+        if judged.isfinite().any():
+            regions, count, share = find_regions(judged, measure.threshold)
     total = float(seen.abs().nansum(dtype=torch.float64))
     return Check(
         residual=residual.float(),

@@ -228,7 +228,10 @@ def describe_check(found: Check, places: Sequence[Sky] = (), by_construction: bo
         )
     if found.count is None:
         text += f", at most {_peak(found, places)}" if found.peak else ""
-        return f"{text}; nothing is called unsupported, since {found.forward.reason}"
+        why = found.forward.reason
+        if found.forward.stated:
+            why = "light from outside of the frame contributes to every pixel"
+        return f"{text}; nothing is called unsupported, since {why}"
     if abs(found.flux_change) > max(FLUX, SIGMAS * found.flux_error) and measure.noise:
         return f"{text} of the sum of |flux|; no pixel is off by {limit}, but their sum is"
     return f"{text}; supported everywhere within {limit}"

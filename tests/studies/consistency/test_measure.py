@@ -25,6 +25,7 @@ from srkit.studies.consistency.measure import (
     find_regions,
     yardstick,
 )
+from srkit.studies.consistency.report import describe_check
 
 RNG = np.random.default_rng(3)
 AREA = ForwardModel(lambda sr, size: resize(sr, size, kernel="area"), "averaged over LR pixels", "")
@@ -108,6 +109,9 @@ def test_light_from_outside_and_from_holes_is_not_judged() -> None:
     sr[:, 50:52, 20:22] += 1e3
     regions = check(Frame(lr, (-5, 5)), Image(sr, (-5, 5), {}), forward).regions
     assert [(region.x, region.y) for region in regions] == [(10, 25)]
+    small = check(Frame(lr[:, :4, :4], (-5, 5)), Image(sr[:, :8, :8], (-5, 5), {}), forward)
+    assert (small.count, small.regions) == (None, [])
+    assert "supported, since light from outside of the frame contrib" in describe_check(small)
 
 
 def test_sr_that_agrees_is_supported() -> None:
