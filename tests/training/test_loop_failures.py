@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import math
 import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Srkit
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from training_setup import (
     differences,
@@ -20,6 +24,7 @@ from training_setup import (
     records,
     run,
     steps,
+    write_recipe,
 )
 
 from srkit.components.registry import Registry
@@ -180,6 +185,26 @@ def test_a_full_disk_leaves_the_last_checkpoint_complete(
     assert [path.name for path in checkpoint.parent.iterdir()] == ["last.safetensors"]
     run(make_tree(pictures, steps(5)), folder, registry, resume=True)
     assert last(folder).state["step"] == 5
+
+
+def test_a_full_disk_while_tensorboard_writes_is_one_line(
+    srkit: Srkit, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread fails first; neither that nor what cannot be closed is printed."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    monkeypatch.setattr(RecordWriter, "write", full)
+    path = write_recipe(make_tree(pictures, steps(50)), tmp_path / "a.yaml")
+    done = srkit("train", path, "--out", "run")
+    assert (done.status, done.err) == (
+        1,
+        "error: run/tensorboard: cannot be written (No space left on device); the last complete "
+        "checkpoint is kept; free some space, then continue with --resume\n",
+    )
 
 
 @pytest.mark.parametrize(
