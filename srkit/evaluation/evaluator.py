@@ -19,7 +19,7 @@ from srkit.assembly.device import autocast, evaluating, prepare
 from srkit.assembly.uncertainty import Estimate, sample_pixels
 from srkit.data.batches import evaluation_batches
 from srkit.data.truth import check_boxes, take_as_truth, task_of
-from srkit.errors import DataError
+from srkit.errors import DataError, PluginError
 from srkit.evaluation.calibration import PIXELS, Calibration
 from srkit.evaluation.restorers import Restorer, baseline, image_of, refined
 from srkit.evaluation.results import Evaluation, ModelResult
@@ -179,7 +179,7 @@ class Evaluator:
                 with self.assembly.blamed(f"metrics.{name}"):
                     found = metric(*given)
                     require_values(found, metric, len(batch))
-            except ValueError as error:
+            except (ValueError, PluginError) as error:
                 raise DataError(f"metrics.{name} on {batch.names[0]}: {error}") from error
             values[name] = found.cpu().double().tolist() if isinstance(found, Tensor) else found
         return values

@@ -273,7 +273,7 @@ def _after_step(run: Run) -> None:
         _log(run)
         try:
             _validate(run)
-        except DataError:
+        except SrkitError:
             run.checkpoint("last")
             raise
         run.meter.clear(run.step)

@@ -13,7 +13,7 @@ from accelerate import PartialState
 from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
-from training_setup import extended, run
+from training_setup import extended, last, run
 
 from srkit.assembly.build import SPLITS, assemble
 from srkit.components.registry import Registry
@@ -24,7 +24,7 @@ from srkit.dataprep.check.issues import DataCheck
 from srkit.dataprep.check.run import _examine
 from srkit.dataprep.check.sources import DatasetImages
 from srkit.dataprep.pairs import build_pairs
-from srkit.errors import PluginError, RecipeError, WeightsError
+from srkit.errors import DataError, PluginError, RecipeError, WeightsError
 from srkit.interfaces import Answer, Batch, Image, Quantity, Sample
 from srkit.models.open import open_model
 from srkit.recipe.recipe import parse_recipe
@@ -278,7 +278,7 @@ def test_a_metric_of_one_number_for_all_images() -> None:
     bad = _subclass(Metric, __call__=lambda self, sr, batch: (sr - batch.hr).abs().mean())
     problems = problems_of(registry_of(metrics={"bad": bad}), tree(metrics={"bad": {}}))
     sentence = f"the values of a metric {SIZE} (1,), got ()"
-    assert problems == [f"data.validation: metric 'bad' of test: {sentence}"]
+    assert problems == [f"data.validation: metrics.bad on 0: metric 'bad' of test: {sentence}"]
 
 
 def _answer(**wrong: Callable[[Answer], Any]) -> Callable[..., Answer]:
@@ -449,3 +449,17 @@ def test_an_error_of_a_data_set_in_its_check(workers: int) -> None:
     assert problem.startswith("ValueError at ")
     assert "This is a bug in test; please report it" in problem
     assert "\n" not in problem
+
+
+def test_a_metric_that_fails_in_a_validation_loses_no_step(tmp_path: Path) -> None:
+    calls = []
+
+    def measure(self: Any, sr: Tensor, batch: Batch) -> Tensor:
+        calls.append(0)
+        return Metric.__call__(self, sr, batch) if len(calls) < 2 else {}["key"]
+
+    registry = registry_of(metrics={"bad": _subclass(Metric, __call__=measure)})
+    training = {**tree()["training"], "duration": 4, "validate_every": 2, "checkpoint_every": 4}
+    with pytest.raises(DataError, match=r"^metrics\.bad on .: metric 'bad' failed: KeyError at "):
+        run(tree(metrics={"bad": {}}, training=training), tmp_path / "run", registry)
+    assert last(tmp_path / "run").state["step"] == 2
