@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from srkit.assembly.assembly import Assembly
 from srkit.assembly.restore import postprocess
 from srkit.assembly.variance_head import VarianceHead
 from srkit.functional._self_ensemble import self_ensemble
@@ -71,6 +72,34 @@ def estimate(
     return Estimate(view.to_flux(sr), view.sigma_to_flux(sr, variance.sqrt()))
 
 
+def pulls_by_key(assembly: Assembly, view: View) -> Tensor:
+    """Return what the correction of a variance head is fitted to, for each pixel of a batch.
+
+    Parameters
+    ----------
+    assembly
+        Generator, constraint and variance head, in evaluation mode.
+    view
+        The batch, with HR.
+
+    Returns
+    -------
+    Tensor
+        ``(2, N, C, H, W)``: the head's measure of the signal-to-noise, and the absolute error of SR
+        over the standard deviation without correction.
+    """
+    head, generator = assembly.uncertainty, assembly.generator
+    assert head is not None and generator is not None and view.stretched.lr is not None
+    output = generator(view.stretched.lr).float()
+    raw = head.uncorrected(view.stretched.lr, output)
+    keys, variance = (
+        to_hr_grid(each, view.stretched, "bilinear") for each in (head.key(output, raw), raw.exp())
+    )
+    sr = postprocess(output, view, assembly.constraint)
+    sigma = view.sigma_to_flux(sr, variance.sqrt())
+    return torch.stack([keys, (view.to_flux(sr) - view.flux.hr).abs() / sigma])
+
+
 def sample_pixels(estimate: Estimate, batch: Batch, index: int, count: int) -> NDArray[np.float32]:
     """Choose random pixels of an image of a batch, by its seed.
 
@@ -88,12 +117,13 @@ def sample_pixels(estimate: Estimate, batch: Batch, index: int, count: int) -> N
     Returns
     -------
     ndarray
-        ``(2, n)``: SR - HR, and its standard deviation.
+        ``(3, n)``: SR - HR, its standard deviation, and SR.
     """
     size = batch.hr[index].numel()
     drawn = np.random.default_rng(batch.seeds[index]).choice(size, min(count, size), replace=False)
     chosen = torch.from_numpy(drawn).to(batch.hr.device)
     error = (estimate.sr[index] - batch.hr[index]).flatten()[chosen]
     sigma = estimate.sigma[index].flatten()[chosen]
-    pixels: NDArray[np.float32] = torch.stack([error, sigma]).float().cpu().numpy()
+    sr = estimate.sr[index].flatten()[chosen]
+    pixels: NDArray[np.float32] = torch.stack([error, sigma, sr]).float().cpu().numpy()
     return pixels

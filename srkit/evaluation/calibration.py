@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -20,8 +21,47 @@ PIXELS = 200_000
 #: Probability that a normal variable lies within one and two standard deviations of its mean.
 ONE_SIGMA, TWO_SIGMA = (2 * NormalDist().cdf(reach) - 1 for reach in (1, 2))
 
+#: Limits of the bins of signal-to-noise in which calibration is measured.
+SIGNAL_TO_NOISE = (-np.inf, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, np.inf)
+
 #: Shares of the pixels that are removed, those of the largest standard deviation first.
 REMOVED: Floats = np.arange(100) / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The calibration of the pixels in a range of signal-to-noise.
+
+    Parameters
+    ----------
+    low, high
+        Limits of SR over its standard deviation.
+    pixels
+        Number of pixels.
+    bias, spread
+        Mean and sample standard deviation of the pulls.
+    covered
+        Share of the pixels with HR within one standard deviation.
+    """
+
+    low: float
+    high: float
+    pixels: int
+    bias: float
+    spread: float
+    covered: float
+
+    @property
+    def name(self) -> str:
+        """The limits, such as ``3 to 10``."""
+        if self.low == -np.inf:
+            return f"below {self.high:g}"
+        return f"above {self.low:g}" if self.high == np.inf else f"{self.low:g} to {self.high:g}"
+
+    @property
+    def counting_error(self) -> float:
+        """Standard error of `covered` by the number of pixels, if they are independent."""
+        return float(np.sqrt(ONE_SIGMA * (1 - ONE_SIGMA) / self.pixels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +74,22 @@ class Calibration:
         ``(P,)``: SR - HR in flux.
     sigma
         ``(P,)``: the standard deviations, in the same unit.
+    signal
+        ``(P,)``: SR in flux.
     """
 
     error: Floats
     sigma: Floats
+    signal: Floats
 
     @classmethod
     def gather(cls, pixels: Sequence[NDArray[np.float32] | None]) -> Calibration | None:
-        """Concatenate errors and standard deviations, (2, n) of each image; None without any."""
+        """Concatenate errors, standard deviations and SR, (3, n) of each image; or None."""
         known = [each for each in pixels if each is not None]
         if not known:
             return None
-        error, sigma = np.concatenate(known, axis=1, dtype=np.float64)
-        return cls(error, sigma)
+        error, sigma, signal = np.concatenate(known, axis=1, dtype=np.float64)
+        return cls(error, sigma, signal)
 
     def pulls(self) -> Floats:
         """Return errors over standard deviations that are not 0; standard normal at best."""
@@ -71,6 +114,22 @@ class Calibration:
     def coverage(self) -> Floats:
         """Return the shares that are covered at :data:`LEVELS`; equal to these at best."""
         return np.array([self.covered(level) for level in LEVELS])
+
+    def by_brightness(self) -> list[Bin]:
+        """Return the calibration in bins of signal-to-noise, those of at least two pixels.
+
+        Overall numbers are those of empty sky, which most pixels are.
+        """
+        known = self.sigma > 0
+        pulls, ratio = self.pulls(), self.signal[known] / self.sigma[known]
+        bins = []
+        for low, high in pairwise(SIGNAL_TO_NOISE):
+            inside = pulls[(ratio >= low) & (ratio < high)]
+            if len(inside) > 1:
+                covered = float((np.abs(inside) <= 1).mean())
+                moments = float(inside.mean()), float(inside.std(ddof=1))
+                bins.append(Bin(low, high, len(inside), *moments, covered))
+        return bins
 
     @property
     def calibration_error(self) -> float:

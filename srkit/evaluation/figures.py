@@ -12,7 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from srkit.evaluation.calibration import LEVELS, REMOVED, Calibration
+from srkit.evaluation.calibration import (
+    LEVELS,
+    ONE_SIGMA,
+    REMOVED,
+    SIGNAL_TO_NOISE,
+    Calibration,
+)
 from srkit.evaluation.class_scores import ClassScores
 from srkit.evaluation.classification import MICRO, Classification, Roc
 from srkit.evaluation.results import Evaluation, ModelResult
@@ -242,13 +248,18 @@ def _signed(value: float, decimals: int) -> str:
 
 
 def calibration_figure(calibrations: Mapping[str, Calibration]) -> Figure:
-    """Draw coverage, pulls and sparsification of each model, by name."""
+    """Draw coverage, overall and by brightness, pulls and sparsification of models, by name."""
     with style():
-        figure, axes = panels(3, 3, (3.9, 3.9))
-        for axis, draw in zip(axes, (_coverage, _pulls, _sparsification), strict=True):
+        figure, axes = panels(4, 4, (3.6, 3.9))
+        drawings = (_coverage, _by_brightness, _pulls, _sparsification)
+        for axis, draw in zip(axes, drawings, strict=True):
             for i, calibration in enumerate(calibrations.values()):
                 draw(axis, calibration, COLOURS[i % len(COLOURS)])
-        coverage, pulls, sparsification = axes
+        coverage, brightness, pulls, sparsification = axes
+        brightness.axhline(ONE_SIGMA, color=GREY, linewidth=0.8, linestyle=":")
+        brightness.set(xlabel="S/N, SR / σ", ylabel="share of pixels within 1 σ", ylim=(0, 1))
+        ends = [f"{low:g}" for low in SIGNAL_TO_NOISE[1:-1]]
+        brightness.set_xticks(np.arange(len(ends)) + 0.5, ends)
         coverage.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
         coverage.set(xlabel="nominal coverage", ylabel="share of pixels covered", aspect="equal")
         x = np.linspace(-FARTHEST_PULL, FARTHEST_PULL, 201)
@@ -269,6 +280,15 @@ def calibration_figure(calibrations: Mapping[str, Calibration]) -> Figure:
 
 def _coverage(axis: Axes, calibration: Calibration, colour: str) -> None:
     axis.plot([0, *LEVELS, 1], [0, *calibration.coverage(), 1], color=colour)
+
+
+def _by_brightness(axis: Axes, calibration: Calibration, colour: str) -> None:
+    bins = calibration.by_brightness()
+    places = [SIGNAL_TO_NOISE.index(each.low) for each in bins]
+    shares, errors = (
+        [getattr(each, name) for each in bins] for name in ("covered", "counting_error")
+    )
+    axis.errorbar(places, shares, errors, color=colour, fmt="o-", markersize=3, linewidth=1)
 
 
 def _pulls(axis: Axes, calibration: Calibration, colour: str) -> None:

@@ -140,9 +140,11 @@ def _write_calibration_figure(evaluation: Evaluation, writer: ReportWriter) -> N
         calibration_figure(evaluation.calibrations()),
         "Calibration of the uncertainty",
         "Left: share of the pixels with HR inside the central interval that σ predicts, against "
-        "the nominal share. Middle: errors over σ; the outermost bins include everything beyond. "
-        "Right: error of the remaining pixels over that of all, if those of the largest σ are "
-        "removed; dashed: if the largest errors are removed. Dotted: perfect agreement.",
+        "the nominal share. Second: the share within 1 σ by the signal-to-noise of SR, with "
+        "counting errors; overall numbers are mostly those of empty sky. Third: errors over σ; the "
+        "outermost bins include everything beyond. Right: error of the remaining pixels over that "
+        "of all, if those of the largest σ are removed; dashed: if the largest errors are removed. "
+        "Dotted: perfect agreement.",
     )
 
 

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from itertools import pairwise
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from srkit.evaluation.calibration import LEVELS, ONE_SIGMA, REMOVED, TWO_SIGMA, Calibration
+from srkit.evaluation.calibration import (
+    LEVELS,
+    ONE_SIGMA,
+    REMOVED,
+    SIGNAL_TO_NOISE,
+    TWO_SIGMA,
+    Bin,
+    Calibration,
+)
 from srkit.evaluation.class_scores import ClassScores, class_scores
 from srkit.evaluation.classification import MICRO, Classification
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.report._metric_info import LOWER, ORIGINAL, MetricInfo
 from srkit.report._tables import NAMED, Column, format_value, heading, print_columns
 from srkit.report.writer import ReportWriter
+
+#: Columns of the calibration in a bin of signal-to-noise.
+BIN = (
+    *("signal_to_noise_from", "signal_to_noise_to", "pixels", "pull_mean"),
+    *("pull_standard_deviation", "covered_by_1_sigma"),
+)
 
 
 def write_tables(evaluation: Evaluation, writer: ReportWriter) -> None:
@@ -30,8 +46,8 @@ def write_tables(evaluation: Evaluation, writer: ReportWriter) -> None:
     - ``per_class.csv``, if there are labels and predictions;
     - of a trained classifier ``classification.csv`` (accuracy and AUC), ``confusion_matrix.csv``
       (rows: true classes) and ``roc.csv``;
-    - of models that predict their uncertainty ``calibration.csv`` (coverage) and
-      ``sparsification.csv``.
+    - of models that predict their uncertainty ``calibration.csv`` (coverage),
+      ``calibration_by_brightness.csv`` (in bins of signal-to-noise) and ``sparsification.csv``.
 
     Parameters
     ----------
@@ -71,8 +87,14 @@ def _write_calibration(calibrations: Mapping[str, Calibration], writer: ReportWr
             REMOVED.tolist(), one.sparsification().tolist(), one.oracle().tolist(), strict=True
         )
     )
+    bins = ((name, *each.values()) for name, one in calibrations.items() for each in _bins(one))
     writer.csv("calibration.csv", ["model", "nominal", "covered"], coverage)
+    writer.csv("calibration_by_brightness.csv", ["model", *BIN], bins)
     writer.csv("sparsification.csv", ["model", "removed", "error", "oracle"], sparsification)
+
+
+def _bins(calibration: Calibration) -> list[dict[str, float]]:
+    return [dict(zip(BIN, astuple(each), strict=True)) for each in calibration.by_brightness()]
 
 
 def _write_classification(classification: Classification, writer: ReportWriter) -> None:
@@ -129,6 +151,19 @@ def _print_calibration(calibrations: Mapping[str, Calibration], console: Console
         Column("AUSE ↓", [f"{one.ause:.4f}" for one in models]),
     ]
     print_columns(None, Column("σ of the model", calibrations), columns, console)
+    bins = {
+        name: {each.name: each for each in one.by_brightness()}
+        for name, one in calibrations.items()
+    }
+    limits = [Bin(low, high, 0, 0, 0, 0).name for low, high in pairwise(SIGNAL_TO_NOISE)]
+    columns = [
+        Column(
+            f"S/N {each}",
+            [f"{found[each].covered:.3f}" if each in found else "–" for found in bins.values()],
+        )
+        for each in limits
+    ]
+    print_columns(None, Column("in 1 σ → 0.683", calibrations), columns, console)
 
 
 def _print_classification(classification: Classification, console: Console) -> None:
@@ -278,4 +313,5 @@ def _calibration_summary(calibration: Calibration | None) -> dict[str, Any] | No
         "covered_by_2_sigma": calibration.covered(TWO_SIGMA),
         "calibration_error": calibration.calibration_error,
         "ause": calibration.ause,
+        "by_brightness": _bins(calibration),
     }

@@ -44,6 +44,7 @@ from srkit.system.processes.signals import deferred_signals
 from srkit.system.processes.workers import killed_workers_explained
 from srkit.training.monitor import Monitor, read_records
 from srkit.training.optimisers import learning_rate_factor
+from srkit.training.recalibration import recalibrate
 from srkit.training.run import Run, start
 from srkit.training.run_folder import only_run
 from srkit.training.turns import Restored, Turn
@@ -121,11 +122,14 @@ def train(
         run.signals = stack.enter_context(deferred_signals())
         stack.enter_context(killed_workers_explained(KILLED))
         loop(run)
+        best = folder / "checkpoints" / "best.safetensors"
+        used = best if best.is_file() else best.with_name("last.safetensors")
+        if run.monitor is not None and (line := recalibrate(run, used)):
+            run.monitor.say(line)
     if run.process.is_main_process:
         records = read_records(folder / "metrics.jsonl")
         write_curves(records, ReportWriter(folder / "figures"), metric_infos(run.assembly))
-    best = folder / "checkpoints" / "best.safetensors"
-    return best if best.is_file() else best.with_name("last.safetensors")
+    return used
 
 
 def _introduce(run: Run, monitor: Monitor) -> None:

@@ -125,8 +125,10 @@ def test_pixels_are_chosen_by_seed(batch: Batch) -> None:
     sigma = torch.arange(float(batch.hr.numel())).view(batch.hr.shape)
     found = Estimate(batch.hr + 10 * sigma, sigma)
     chosen = sample_pixels(found, batch, 1, 50)
-    assert chosen.shape == (2, 50)
+    assert chosen.shape == (3, 50)
     np.testing.assert_allclose(chosen[0], 10 * chosen[1], rtol=1e-4)
+    hr = batch.hr.flatten().numpy()[chosen[1].astype(int)]
+    np.testing.assert_allclose(chosen[2], hr + chosen[0], rtol=1e-4)
     assert len(set(chosen[1])) == 50
     assert chosen[1].min() >= 192  # of the second image
     np.testing.assert_array_equal(chosen, sample_pixels(found, batch, 1, 50))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -77,3 +78,53 @@ def test_the_head_learns_where_errors_are_large() -> None:
     ratio = (found / sigma)[..., inner, inner]
     assert float(ratio.min()) > 0.8
     assert float(ratio.max()) < 1.25
+
+
+class Constant(VarianceHead):
+    """A head that predicts the standard deviation 1 for every pixel."""
+
+    def uncorrected(self, lr: torch.Tensor, sr: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(sr)
+
+
+def test_the_correction_calibrates_each_bin_of_signal_to_noise() -> None:
+    """True errors grow with the signal: 1 for the sky, about 4 at a signal of 300."""
+    network = Constant(channels=1, features=4).eval()
+    random = np.random.default_rng(9)
+
+    def draw(count: int) -> tuple[torch.Tensor, np.ndarray]:
+        sr = np.where(random.random(count) < 0.8, random.normal(0, 1, count), 0)
+        sr = np.where(sr == 0, np.exp(random.uniform(0, 6, count)), sr)
+        error = random.normal(size=count) * np.sqrt(1 + 0.05 * np.abs(sr))
+        return torch.from_numpy(sr).float().view(1, 1, 1, -1), np.abs(error)
+
+    def covered(sr: torch.Tensor, error: np.ndarray) -> list[tuple[float, float]]:
+        sigma = (network(sr, sr) / 2).exp().flatten().detach().numpy()
+        inside, size = error <= sigma, sr.abs().flatten().numpy()
+        bins = [(0, 1), (1, 3), (3, 10), (10, 30), (30, 100), (100, 300), (300, 1000)]
+        found = []
+        for low, high in bins:
+            chosen = inside[(size >= low) & (size < high)]
+            found.append((chosen.mean(), np.sqrt(0.6827 * 0.3173 / len(chosen))))
+        return found
+
+    test = draw(50_000)
+    before = covered(*test)
+    assert before[0][0] == pytest.approx(0.6827, abs=0.02)
+    assert before[-1][0] < 0.25
+    sr, error = draw(200_000)
+    keys = network.key(sr, network.uncorrected(sr, sr)).flatten().numpy()
+    network.fit_correction(keys, error)
+    for share, counting in covered(*test):
+        assert share == pytest.approx(0.6827, abs=4 * counting + 0.01)
+    # The head is trained without the correction, and it is kept with the weights.
+    assert torch.equal(network.train()(sr, sr), torch.zeros_like(sr))
+    assert {"knots", "corrections"} <= network.state_dict().keys()
+
+
+@pytest.mark.parametrize("count", [1, 30, 5000])
+def test_few_or_equal_pixels_give_one_factor(count: int) -> None:
+    network = Constant(channels=1, features=4).eval()
+    network.fit_correction(np.zeros(count, np.float32), np.full(count, 2.0, np.float32))
+    sr = torch.ones(1, 1, 3, 3)
+    torch.testing.assert_close((network(sr, sr) / 2).exp(), 2 * sr)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
-from srkit.evaluation.calibration import LEVELS, ONE_SIGMA, REMOVED, TWO_SIGMA, Calibration
+from srkit.evaluation import calibration
+from srkit.evaluation.calibration import LEVELS, ONE_SIGMA, REMOVED, TWO_SIGMA
+
+
+def Calibration(error: NDArray[np.float64], sigma: NDArray[np.float64]) -> calibration.Calibration:
+    return calibration.Calibration(error, sigma, np.ones_like(error))
+
 
 RANDOM = np.random.default_rng(4)
 SIGMA = RANDOM.gamma(2, 1, 50_000)
@@ -73,16 +80,34 @@ def test_the_best_and_an_uninformative_order() -> None:
 
 
 def test_pixels_of_images_are_concatenated() -> None:
-    one = np.array([[1, 2], [3, 4]], np.float32)
-    two = np.array([[5], [6]], np.float32)
-    found = Calibration.gather([one, None, two])
+    one = np.array([[1, 2], [3, 4], [7, 8]], np.float32)
+    two = np.array([[5], [6], [9]], np.float32)
+    found = calibration.Calibration.gather([one, None, two])
     assert found is not None
     assert found.error.tolist() == [1, 2, 5]
     assert found.sigma.tolist() == [3, 4, 6]
-    assert Calibration.gather([None, None]) is None
+    assert found.signal.tolist() == [7, 8, 9]
+    assert calibration.Calibration.gather([None, None]) is None
 
 
 def test_perfect_images_are_not_divided_by_zero() -> None:
     found = Calibration(np.zeros(10), np.ones(10))
     assert found.sparsification().tolist() == [0] * 100
     assert found.ause == 0
+
+
+def test_bins_of_brightness_show_what_the_sky_hides() -> None:
+    """Errors of bright pixels are 4 times sigma; there are few of them."""
+    random = np.random.default_rng(8)
+    signal = np.concatenate([random.normal(0, 1, 50_000), random.uniform(30, 90, 500)])
+    error = random.normal(0, 1, len(signal)) * np.where(signal > 20, 4, 1)
+    found = calibration.Calibration(error, np.ones_like(error), signal)
+    assert found.spread == pytest.approx(1, abs=0.1)
+    bins = {each.name: each for each in found.by_brightness()}
+    assert list(bins) == ["below 1", "1 to 3", "3 to 10", "30 to 100"]
+    assert bins["below 1"].pixels + bins["1 to 3"].pixels + bins["3 to 10"].pixels == 50_000
+    assert bins["below 1"].covered == pytest.approx(ONE_SIGMA, abs=0.01)
+    bright = bins["30 to 100"]
+    assert (bright.pixels, bright.spread) == (500, pytest.approx(4, abs=0.4))
+    assert bright.covered == pytest.approx(2 * stats.norm.cdf(1 / 4) - 1, abs=0.06)
+    assert bright.counting_error == pytest.approx(np.sqrt(0.6827 * 0.3173 / 500), rel=1e-3)

@@ -370,9 +370,15 @@ def test_each_model_has_its_curves_and_a_line_of_numbers() -> None:
     random = np.random.default_rng(0)
     sigma = random.gamma(2, 1, 2000)
     error = sigma * random.normal(size=2000)
-    found = {"good": Calibration(error, sigma), "bold $ one": Calibration(error, sigma / 2)}
+    signal = sigma * random.uniform(0, 100, 2000)
+    found = {
+        "good": Calibration(error, sigma, signal),
+        "bold $ one": Calibration(error, sigma / 2, signal),
+    }
     figure = calibration_figure(found)
-    coverage, pulls, sparsification = figure.axes
+    coverage, brightness, pulls, sparsification = figure.axes
+    shares = brightness.lines[0].get_ydata().astype(float)
+    np.testing.assert_allclose(shares, [each.covered for each in found["good"].by_brightness()])
     for line, one in zip(coverage.lines, found.values(), strict=False):
         x, y = line.get_data()
         np.testing.assert_allclose(x, [0, *LEVELS, 1])
