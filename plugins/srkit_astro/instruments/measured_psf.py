@@ -44,6 +44,8 @@ FEWEST = 5
 COARSE = 6.0
 #: Samples per FWHM above which the stronger smoothing of photutils still conserves the peak.
 FINE = 10.0
+#: Flux of the brightest star in the fits of photutils, whose tolerances are absolute.
+COUNTS = 1e5
 #: Penalty of the division by the pixel, see :func:`.psf_matching.matching_kernels`.
 PENALTY = 1e-2
 
@@ -120,8 +122,9 @@ def measure_psf(
     builder = EPSFBuilder(
         oversampling=oversampling, smoothing_kernel=smoothing, maxiters=10, progress_bar=False
     )
+    unit = max(star.values.sum() for star in stars) / COUNTS
     cutouts = [
-        EPSFStar(s.values, weights=s.weight, cutout_center=(s.x - s.column, s.y - s.row))
+        EPSFStar(s.values / unit, weights=s.weight, cutout_center=(s.x - s.column, s.y - s.row))
         for s in stars
     ]
     with warnings.catch_warnings():

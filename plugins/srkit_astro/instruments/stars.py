@@ -37,7 +37,7 @@ CLEAR = 5
 #: Largest difference of the ellipticity from the median of the stars.
 ROUND = 0.1
 #: Most stars that are used: the brightest.
-MOST = 150
+MOST = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,8 @@ def find_stars(values: Floats, bad: Flags, fewest: int) -> list[Star]:
     reasons["at the edge"] = int((bright & ~whole).sum())
     size = _size_of_stars(field.radius[whole], min(fewest, CLEAR))
     if size is None:
-        raise DataError(_too_few(0, fewest, len(whole), reasons, "and no size common to the rest"))
+        reasons["others, too few of one size"] = int(whole.sum())
+        raise DataError(_too_few(0, fewest, len(whole), reasons))
     alike = whole & (abs(field.radius / size - 1) < SAME)
     middle = np.median(field.shape[alike].real) + 1j * np.median(field.shape[alike].imag)
     stars = alike & (abs(field.shape - middle) < ROUND)
@@ -109,11 +110,11 @@ def find_stars(values: Floats, bad: Flags, fewest: int) -> list[Star]:
     return found[:MOST]
 
 
-def _too_few(count: int, fewest: int, total: int, reasons: Counter[str], more: str = "") -> str:
-    counted = [f"{number} {reason}" for reason, number in reasons.items() if number]
-    text = ", ".join([*counted, *filter(None, [more])])
+def _too_few(count: int, fewest: int, total: int, reasons: Counter[str]) -> str:
+    counted = ", ".join(f"{number} {reason}" for reason, number in reasons.items() if number)
+    listed = f" ({counted})" if counted else ""
     return (
-        f"{count} usable stars among {total} sources ({text or 'none'}); a PSF needs {fewest}; use "
+        f"{count} usable stars among {total} sources{listed}; a PSF needs {fewest}; use "
         "a larger frame or one of longer exposure, or state the PSF by its FWHM or an image"
     )
 

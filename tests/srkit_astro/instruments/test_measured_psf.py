@@ -103,6 +103,12 @@ def test_bad_pixels_and_saturated_stars_do_not_matter() -> None:
     assert abs(found.image - whole.image).max() < 0.03 * whole.image.max()
 
 
+def test_the_unit_does_not_matter() -> None:
+    values = draw(4.0)
+    counts, jansky = measure_psf(values), measure_psf(1e-12 * values)
+    assert np.allclose(jansky.image, counts.image, rtol=0, atol=1e-4 * counts.image.max())
+
+
 def test_too_few_stars_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(DataError) as caught:
         measure_psf(draw(4.0), fewest=100)
@@ -111,14 +117,14 @@ def test_too_few_stars_are_an_error_that_says_what_to_do() -> None:
         "FWHM or an image"
     )
     assert "usable stars among" in str(caught.value)
-    with pytest.raises(DataError, match="0 usable stars among 0 sources"):
+    with pytest.raises(DataError, match="0 usable stars among 0 sources; a PSF needs 5; use"):
         measure_psf(np.random.default_rng(0).normal(size=(100, 100)))
     with pytest.raises(DataError, match="no pixel has a valid value"):
         measure_psf(np.full((50, 50), np.nan))
 
 
 def test_galaxies_alone_have_no_psf() -> None:
-    with pytest.raises(DataError, match=r"0 usable stars .* and no size common to the rest"):
+    with pytest.raises(DataError, match=r"0 usable stars .* others, too few of one size"):
         measure_psf(draw(3.0, stars=0, galaxies=60))
 
 
