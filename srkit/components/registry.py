@@ -16,6 +16,7 @@ from importlib.metadata import Distribution, EntryPoint
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from threading import RLock
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -33,6 +34,8 @@ API = "SRKIT_API"
 COMMAND_GROUPS = ("data", "hub", "models", "plugin", "recipe")
 #: The distribution whose components keep their names.
 OWN = "srkit"
+#: Held while standard output is redirected: threads that end in another order would lose it.
+LOADING = RLock()
 #: The distribution and version of each package, or module, that a registered plugin comes from.
 OWNERS = {OWN: OWN}
 
@@ -74,8 +77,10 @@ class Component:
             return self.reference
         module, _, attribute = self.reference.partition(":")
         try:
-            with redirect_stdout(sys.stderr):  # standard output is for results
-                factory = getattr(import_module(module), attribute)
+            if module not in sys.modules:
+                with LOADING, redirect_stdout(sys.stderr):  # standard output is for results
+                    import_module(module)
+            factory = getattr(import_module(module), attribute)
         except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.title} of {self.source} cannot be imported from '{self.reference}': "
@@ -219,7 +224,11 @@ class Registry:
     def _watched(self, plugin: str, distribution: str, version: str) -> Iterator[None]:
         """Record what a plugin prints and of what it warns; nothing reaches standard output."""
         printed = StringIO()
-        with warnings.catch_warnings(record=True) as caught, redirect_stdout(printed):
+        with (
+            LOADING,
+            warnings.catch_warnings(record=True) as caught,
+            redirect_stdout(printed),
+        ):
             warnings.resetwarnings()
             for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):
                 warnings.simplefilter("ignore", category)  # as Python does by default

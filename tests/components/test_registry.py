@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import distributions
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -191,6 +192,17 @@ def test_what_a_plugin_prints_and_warns_of_is_listed(
         "when it is loaded: UserWarning: old",
     ]
     assert capfd.readouterr().out == ""
+
+
+def test_threads_that_load_plugins_keep_standard_output(tmp_path: Path, install: Install) -> None:
+    install("slow", LOSS % "mine" + "import time\ntime.sleep(0.01)\nprint('hello')\n")
+    output = sys.stdout
+    threads = [Thread(target=discover, args=(tmp_path,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is output
 
 
 @pytest.mark.parametrize("place", ["module", "hook"])
