@@ -23,7 +23,9 @@ __all__ = [
 
 
 #: Bytes in the notation of Python, which many libraries put into their messages.
-_BYTES = re.compile(r"""(?<![\w/])b(['"])(?:(?!\1)[ -\[\]-~]|\\x[0-9a-f]{2}|\\[\\'"nrt])*\1""")
+_BYTES = re.compile(
+    r"""(?<![^\s(\[{,=:])b(['"])(?:(?!\1)[ -\[\]-~]|\\x[0-9a-f]{2}|\\[\\'"nrt])*\1"""
+)
 
 
 class SrkitError(Exception):
