@@ -93,7 +93,8 @@ def validate(
     folder = out or _folder_of(model)
     check_replaceable(folder, JOURNAL, overwrite=overwrite)
     windows = read_windows(inputs, hdu, zero_point, sample)
-    pixel = _pixel_scale(windows)
+    _check_alike(windows)
+    pixel = windows[0].pixel_scale
     restorer, opened = Restorer(model, scale, zero_point), _opened(model, scale)
     chosen, origin = _psf(psf, windows[0], inputs[0], hdu, opened, sample)
     methods = methods_of(restorer, zero_point, windows[0], chosen)
@@ -154,18 +155,26 @@ def _folder_of(model: str) -> Path:
     return Path("runs") / f"validate-{Path(model).stem}"
 
 
-def _pixel_scale(windows: list[Window]) -> float | None:
-    scales = [window.pixel_scale for window in windows]
-    for window, scale in zip(windows, scales, strict=True):
-        first = scales[0]
-        if (scale is None) != (first is None) or (
-            scale and first and not math.isclose(scale, first, rel_tol=0.01)
+def _check_alike(windows: list[Window]) -> None:
+    """Check that magnitudes and angles mean the same in all frames.
+
+    Raises
+    ------
+    DataError
+        If a frame has another pixel scale or zero point than the first.
+    """
+    first = windows[0]
+    for window in windows[1:]:
+        for name, own, other, tolerance in (
+            ("pixel scale", window.pixel_scale, first.pixel_scale, 0.01 * (first.pixel_scale or 0)),
+            ("zero point", window.zero_point, first.zero_point, 0.001),
         ):
-            raise DataError(
-                f"{window.name}: has pixels of {scale} arcsec, but {windows[0].name} of {first}; "
-                "validate frames of different pixel scales one by one"
-            )
-    return scales[0]
+            if own != other and (own is None or other is None or abs(own - other) > tolerance):
+                found, expected = ("none" if v is None else f"{v:g}" for v in (own, other))
+                raise DataError(
+                    f"{window.name}: the {name} is {found}, but that of {first.name} {expected}; "
+                    "validate such frames one by one"
+                )
 
 
 def _psf(

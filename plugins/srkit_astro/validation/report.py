@@ -153,7 +153,8 @@ def with_error(row: Row, unit: float = 1.0) -> str:
     if not row["sources"]:
         return "–"
     mean = round(unit * row["mean"], 2) + 0.0  # not -0
-    return f"{mean:+.2f} ± {unit * row['standard_error']:.2f}"
+    error = unit * row["standard_error"]
+    return f"{mean:+.2f}" + ("" if math.isnan(error) else f" ± {error:.2f}")
 
 
 def fraction(row: Row) -> str:
@@ -268,7 +269,10 @@ def _interval(row: Row) -> str:
 
 
 def _mean(row: Row) -> str:
-    return f"{row['mean']:+.3f} ± {row['standard_error']:.3f}" if row["sources"] else "–"
+    if not row["sources"]:
+        return "–"
+    error = row["standard_error"]
+    return f"{row['mean']:+.3f}" + ("" if math.isnan(error) else f" ± {error:.3f}")
 
 
 def _area(results: Results) -> str:

@@ -105,6 +105,8 @@ class Study:
         digest = hashlib.sha256(json.dumps(tree).encode())
         for array in (self.renderer.kernel, *(window.pixels for window in self.windows)):
             digest.update(np.ascontiguousarray(array).tobytes())
+        for window in self.windows:
+            digest.update(f"{window.zero_point} {window.pixel_scale} ".encode())
         digest.update(json.dumps([method.name for method in self.methods]).encode())
         return digest.hexdigest()
 

@@ -152,6 +152,14 @@ def test_frames_that_cannot_be_used(srkit: Any, tmp_path: Path) -> None:
         assert done.status == 1 and message in " ".join(done.err.split())
 
 
+def test_frames_have_one_zero_point(srkit: Any, tmp_path: Path) -> None:
+    first = write_frame(tmp_path / "a.fits", side=64)
+    second = write_frame(tmp_path / "b.fits", side=64, MAGZERO=26.9)
+    done = srkit("validate", first, second, "-m", "bicubic", "--scale", "2", *OPTIONS)
+    assert done.status == 1
+    assert f"{second}: the zero point is 26.9, but that of {first} 27; validate" in done.err
+
+
 def test_the_files_of_others_are_kept(srkit: Any, tmp_path: Path) -> None:
     frame = write_frame(tmp_path / "frame.fits", side=64)
     done = srkit("validate", frame, "-m", "bicubic", "--scale", "2", *OPTIONS, "-o", tmp_path)
