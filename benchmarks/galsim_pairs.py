@@ -317,7 +317,7 @@ def write_recipes(out: Path, steps: int) -> Path:
         },
         "training": {**training, "optimiser": {"lr": 2e-4}},
         "evaluation": {
-            "baselines": ["original", "bicubic", "lanczos", {"richardson_lucy": psfs}],
+            "baselines": ["original", "bicubic", "lanczos", {"type": "richardson_lucy", **psfs}],
             "self_ensemble": False,
         },
         "sample": None,

@@ -159,7 +159,7 @@ def chosen(path: Path, hdus: fits.HDUList, wanted: str) -> Any:
         matching = [
             hdu
             for hdu in hdus
-            if hdu.name.upper() == name and (not comma or version == str(hdu.ver))
+            if _title(hdu).upper() == name and (not comma or version == str(hdu.ver))
         ]
     if matching and _is_picture(matching[0]):
         return matching[0]
@@ -173,9 +173,14 @@ def _is_picture(hdu: Any) -> bool:
     return bool(hdu.is_image) and len(hdu.shape) >= 2
 
 
+def _title(hdu: Any) -> str:
+    """Return the name of an extension: ``EXTNAME`` or, in files of HSC, ``EXTTYPE``."""
+    return str(hdu.name or hdu.header.get("EXTTYPE", ""))
+
+
 def _role(hdu: Any) -> tuple[str, str]:
     """Return the parts of a name before and after its last dot, such as ``3-4`` and ``SCI``."""
-    name = hdu.name.upper()
+    name = _title(hdu).upper()
     group, dot, role = name.rpartition(".")
     return (group, role) if dot and role in (*SCIENCE, *PLANES) else ("", name)
 
@@ -194,10 +199,11 @@ def _first(pictures: Iterable[Any], names: Iterable[str]) -> Any:
 
 def _name(hdus: fits.HDUList, hdu: Any) -> str:
     """Return a name that is unique in its file, by which ``--hdu`` finds the extension."""
-    same = [each for each in hdus if each.name == hdu.name]
-    if not hdu.name:
+    title = _title(hdu)
+    same = [each for each in hdus if _title(each) == title]
+    if not title:
         return "(unnamed)" if len(same) == 1 else f"(unnamed, {hdus.index(hdu)})"
-    return hdu.name if len(same) == 1 else f"{hdu.name},{hdu.ver}"
+    return title if len(same) == 1 else f"{title},{hdu.ver}"
 
 
 def _listed(hdus: fits.HDUList, some: Sequence[Any]) -> str:
@@ -219,7 +225,7 @@ def without_data(values: Values, weights: Values, hdu: Any) -> tuple[Values, lis
     if not missing.any():
         return values, []
     found: Values = np.where(missing, np.float32(np.nan), values)
-    return found, [f"pixels whose {hdu.name} is 0 have no value"]
+    return found, [f"pixels whose {_title(hdu)} is 0 have no value"]
 
 
 def plane_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -86,6 +86,20 @@ def test_planes_of_surveys(tmp_path: Path, survey: str) -> None:
     assert "guesses" not in whole.metadata
 
 
+def test_extensions_of_hsc_without_a_name(tmp_path: Path) -> None:
+    """The pipeline of HSC has written EXTTYPE without EXTNAME."""
+    planes = {"IMAGE": SCI, "MASK": FLAGS, "VARIANCE": NOISE}
+    hdus = [fits.ImageHDU(np.array([plane])) for plane in planes.values()]
+    for hdu, name in zip(hdus, planes, strict=True):
+        hdu.header["EXTTYPE"] = name
+    path = _store(tmp_path / "a.fits", *hdus)
+    image = Fits().read(path)
+    assert "guesses" not in image.metadata
+    np.testing.assert_array_equal(image.metadata["mask"][0], [FLAGS])
+    np.testing.assert_array_equal(image.metadata["variance"][0], [VARIANCE])
+    assert Fits().select("mask").read(path).pixels.tolist() == [[FLAGS]]
+
+
 def test_weights_that_are_not_numbers_are_no_data(tmp_path: Path) -> None:
     weights = fits.ImageHDU(np.array([[np.nan, 2.0, 0.0]]), name="WHT")
     path = _store(tmp_path / "a.fits", fits.ImageHDU(np.array([SCI]), name="SCI"), weights)
