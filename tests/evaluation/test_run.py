@@ -11,15 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from training_setup import TEACHER, Tree, make_pictures, make_tree, records, run, steps, validated
 
+from srkit import load_model
 from srkit.components.registry import Registry
 from srkit.errors import DataError, RecipeError, WeightsError
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.run import evaluate
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
+from srkit.weights.checkpoints import load
 
 
 def compared(
@@ -130,6 +133,10 @@ def test_the_uncertainty_of_a_run_is_calibrated(
     assert np.median(by_ensemble.sigma) != pytest.approx(np.median(by_head.sigma), rel=0.05)
     log = (folder / "log.txt").read_text("utf-8")
     assert "uncertainty: recalibrated on 24576 pixels of data.validation: standard" in log
+    correction = load(folder / "checkpoints/best.safetensors").groups["uncertainty"]["corrections"]
+    assert correction.abs().max() > 0
+    head = load_model(folder)[1].head  # as srkit upscale uses it
+    assert head is not None and torch.equal(head.corrections, correction)
     assert by_head.covered(0.682689) == pytest.approx(0.683, abs=0.03)
 
     report = folder / "evaluation"
