@@ -271,8 +271,8 @@ def _interval(row: Row) -> str:
 def _mean(row: Row) -> str:
     if not row["sources"]:
         return "–"
-    error = row["standard_error"]
-    return f"{row['mean']:+.3f}" + ("" if math.isnan(error) else f" ± {error:.3f}")
+    mean, error = round(row["mean"], 3) + 0.0, row["standard_error"]
+    return f"{mean:+.3f}" + ("" if math.isnan(error) else f" ± {error:.3f}")
 
 
 def _area(results: Results) -> str:
