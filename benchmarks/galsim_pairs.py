@@ -5,8 +5,8 @@
 GalSim draws mosaics of one field in the layouts of HSC (image, mask, variance) and HST (drizzled,
 electrons per second), with stars, galaxies and gravitational lenses that lenstronomy traces. The
 noise of both is correlated between pixels, as after resampling. Then the commands of a user run:
-`srkit data pair`, `data check`, `finetune`, `eval`, `validate`. Metrics of the test pairs are
-computed again from FITS files by NumPy, SciPy and sep, without srkit.
+`srkit data pair`, `data check`, `finetune`, `upscale`, `validate`. Metrics of the test pairs are
+computed again from FITS files by NumPy, SciPy and GalSim, without srkit.
 
 A second run in the same folder continues where the first one stopped.
 """
@@ -136,6 +136,7 @@ def main() -> None:
     srkit("data", "check", recipe, "--out", out / "check", "--overwrite")
     srkit("finetune", recipe, "--out", out / "transferred", "--resume")
     restore(out)
+    srkit("validate", out / "hsc.fits", "-m", out / "transferred", "--sources", 40)
     table = json.loads((out / "transferred" / "evaluation" / "table.json").read_text("utf-8"))
     measured = measure_again(out)
     (out / "galsim_pairs.json").write_text(json.dumps(measured, indent=2) + "\n", "utf-8")
@@ -397,7 +398,8 @@ def observe_again(sr: Array) -> Array:
     weights = kernel.drawImage(nx=63, ny=63, scale=HSC.pixel_scale / 2, method="no_pixel").array
     padded = np.pad(sr, 31, mode="reflect")
     blurred = signal.fftconvolve(padded, weights / weights.sum(), "valid")
-    return blurred.reshape(sr.shape[0] // 2, 2, sr.shape[1] // 2, 2).sum((1, 3))
+    summed: Array = blurred.reshape(sr.shape[0] // 2, 2, sr.shape[1] // 2, 2).sum((1, 3))
+    return summed
 
 
 def coverage(pulls: list[tuple[Array, Array]]) -> list[dict[str, float]]:

@@ -95,7 +95,7 @@ def test_a_run_in_counts_equals_one_in_fractions(tmp_path: Path) -> None:
     """Networks and losses see the same numbers, metrics the flux; the checkpoint says which."""
     pictures = make_pictures(tmp_path / "pictures")
     registry = extended(datasets={"counts": Counts})
-    metrics = {"metrics": {"psnr": {}, "mse": {}}}
+    metrics = {"metrics": {"psnr": {"range": "data"}, "mse": {}}}
     tree = make_tree(pictures, validated(pictures), metrics)
     offset = {"peak": 1.0, "offset": 0.25}
     run({**tree, "stretch": {"type": "linear", **offset}}, tmp_path / "fractions", registry)
