@@ -137,7 +137,7 @@ def _windows_of(name: str, image: Image, most: int) -> list[Window]:
             known = pixels[:, ~bad[part]]
             pixels[:, bad[part]] = known.median()
             place = f"{name}[{y}:{part[0].stop}, {x}:{part[1].stop}]" if len(places) > 1 else name
-            windows.append(Window(place, replace(image, pixels=pixels), bad[part]))
+            windows.append(Window(place, replace(image, pixels=pixels), bad[part].copy()))
     if not windows:
         raise DataError(f"{name}: more than {MOST_BAD:.0%} of the pixels have no value")
     return windows
