@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 from torchinfo import summary
 
 
@@ -60,6 +59,8 @@ def count_multiply_adds(network: nn.Module, lr: Tensor) -> dict[str, int]:
         Multiply-adds by the path of each module that has any; those of the network under the empty
         path.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # only here: it imports triton
+
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the counter cannot look inside it
     counter = FlopCounterMode(display=False)

@@ -150,6 +150,13 @@ class _Generator(torch.Generator):
         return super().__new__(cls, "cpu")
 
 
+class _Stream:
+    """The stream of the fake device, of which optimisers ask whether it records a graph."""
+
+    def is_capturing(self) -> bool:
+        return False
+
+
 @contextmanager
 def fake_mps() -> Iterator[torch.device]:
     """Let torch have a device of the type MPS."""
@@ -162,6 +169,7 @@ def fake_mps() -> Iterator[torch.device]:
         patch.object(torch.accelerator, "current_accelerator", lambda **_: MPS),
         patch.object(torch.accelerator, "device_count", lambda: 1),
         patch.object(torch.accelerator, "synchronize", lambda device=None: None),
+        patch.object(torch.accelerator, "current_stream", lambda device=None: _Stream()),
         patch.object(module, "empty_cache", lambda: None),
         patch.object(module, "current_allocated_memory", lambda: 0),
     ):
