@@ -31,6 +31,7 @@ UNNEEDED = (
     "torch._inductor",
     "torchmetrics",
     "torchvision",
+    "triton",
 )
 #: Run commands one after another; after each, print which of these are imported.
 CODE = f"""
