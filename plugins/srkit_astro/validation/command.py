@@ -108,7 +108,7 @@ def validate(
             console.print(text, highlight=False, soft_wrap=True)
         study.run(journal, console)
     results = Results(
-        title=f"{model} on {_names(inputs)}",
+        title=f"{Path(model).name} on {_names(inputs)}",
         steps=journal.steps,
         methods=[method.name for method in methods],
         settings=settings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -137,4 +138,4 @@ def methods_of(
         methods.append(Method("richardson_lucy", Deconvolver(psf, round(own))))
     else:
         restorer.notes["no Richardson-Lucy deconvolution, which needs an integer scale"] = None
-    return [*methods, Method(restorer.model, restorer)]
+    return [*methods, Method(Path(restorer.model).name, restorer)]
