@@ -89,8 +89,11 @@ def upright(values: Values, orientation: int) -> Values:
     return values
 
 
-def damaged(path: Path, error: Exception) -> DataError:
-    """Return the error of a decoder as a DataError; only a damaged file is called that."""
+def damaged(path: Path, error: Exception, kind: str = "") -> DataError:
+    """Return the error of a decoder as a DataError; only a damaged file is called that.
+
+    `kind` is the format according to the content of the file, if its name says another.
+    """
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, OSError) and error.errno is not None:
         return DataError(f"{path}: cannot be read ({error.strerror or error})")
@@ -103,7 +106,8 @@ def damaged(path: Path, error: Exception) -> DataError:
             f"{path}: is of a kind that cannot be decoded ({reason}); convert it to another, such "
             "as .png or uncompressed .tif"
         )
+    content = f"is {kind} by its content, and " if kind else ""
     return DataError(
-        f"{path}: cannot be decoded ({reason}); it may be damaged or incomplete: copy it again, or "
-        "remove it"
+        f"{path}: {content}cannot be decoded ({reason}); it may be damaged or incomplete: copy it "
+        "again, or remove it"
     )

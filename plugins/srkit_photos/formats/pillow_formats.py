@@ -73,12 +73,16 @@ class PillowFormat(Describing):
         except DataError:
             raise
         except Exception as error:  # decoders raise many kinds for a damaged file
-            raise damaged(path, error) from error
+            raise damaged(path, error, self._other_kind(path)) from error
         if picture.mode == "CMYK":
             known.pop("icc", None)
             known.setdefault("notes", []).append("CMYK becomes sRGB")
         image = to_image(upright(values, orientation), alpha=alpha)
         return replace(image, metadata={**image.metadata, **known, **_of_png(chunks)})
+
+    def _other_kind(self, path: Path) -> str:
+        """Return the name of this format if that of the file says another."""
+        return "" if path.suffix.lower() in self.suffixes else self.kind
 
     def write(self, path: Path, image: Image) -> None:
         """Write 8 bits per channel, without opacity over white; values are clipped."""

@@ -167,3 +167,6 @@ def test_heic(tmp_path: Path, formats: Formats) -> None:
     (tmp_path / "b.heic").write_bytes(_heic_start())
     with pytest.raises(DataError, match=r"b\.heic: cannot be decoded"):
         formats.read(tmp_path / "b.heic")
+    (tmp_path / "c.jpg").write_bytes(_heic_start())
+    with pytest.raises(DataError, match=r"c\.jpg: is HEIF by its content, and cannot be decoded"):
+        formats.read(tmp_path / "c.jpg")
