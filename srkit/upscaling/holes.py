@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
 from srkit.functional.resizing import resize_mask
-from srkit.interfaces import Image
+from srkit.interfaces import Image, ImageSource
 
 #: Standard deviations in pixels of the Gaussians that interpolate, the next one where no pixel
 #: within `WIDTH` of them has a value; and the largest distance of a pixel that contributes.
 SIGMAS, WIDTH = (1.0, 4.0), 4
 REACH = int(WIDTH * max(SIGMAS))
+#: What is known of finite values that no network receives.
+_UNUSABLE = {"unusable", "unusable_notes"}
 
 
 def unusable(image: Image) -> Tensor:
@@ -25,6 +28,26 @@ def unusable(image: Image) -> Tensor:
     holes = ~image.pixels.isfinite()
     marked = image.metadata.get("unusable")
     return holes if marked is None else holes | marked
+
+
+def with_all_values(image: Image) -> Image:
+    """Return an image for an interpolation, which receives saturated and flagged values as well."""
+    left = {key: image.metadata[key] for key in image.metadata.keys() - _UNUSABLE}
+    return replace(image, metadata=left)
+
+
+class AllValues:
+    """A frame for an interpolation, see :func:`with_all_values`; an `ImageSource`."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self._source, self.outline = source, with_all_values(source.outline)
+        self.data_range, self.close = source.data_range, source.close
+
+    def rows(self, start: int, stop: int) -> Image:
+        """Read rows; a format may complete the outline when the first are read."""
+        part = with_all_values(self._source.rows(start, stop))
+        self.outline = with_all_values(self._source.outline)
+        return part
 
 
 def interpolated(pixels: Tensor, bad: Tensor, medians: Tensor | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from srkit import __version__
 from srkit.interfaces import CalibratedFormat, EnlargingFormat, Image, Upscaled
 from srkit.upscaling.alpha import upscale_pictures
+from srkit.upscaling.holes import with_all_values
 from srkit.upscaling.upscaler import ImageUpscaler
 
 
@@ -48,6 +49,8 @@ def upscale_images(
         If an image cannot be restored.
     """
     sources = [describe_source(image, image_format, metadata) for image in images]
+    if upscaler.interpolates:
+        sources = [with_all_values(image) for image in sources]
     lines = history(upscaler, metadata)
     found = []
     for lr, parts in zip(sources, upscale_pictures(upscaler, sources, report), strict=True):

@@ -107,8 +107,8 @@ class ImageUpscaler:
         ----------
         image
             Pixels and data range, and of the metadata ``bits``, ``zero_point`` (AB magnitude of one
-            unit), ``pixel_scale`` (arcsec), ``variance`` and ``unusable`` (pixels whose values are
-            not to be used, ``(1 or C, H, W)`` bool), if they are known.
+            unit), ``pixel_scale`` (arcsec), ``variance``, ``unusable`` (pixels that no network
+            receives, ``(1 or C, H, W)`` bool) and ``unusable_notes``, if they are known.
         report
             Receives the LR pixels done and in total, for each band.
 
@@ -173,7 +173,13 @@ class ImageUpscaler:
                 "SR is the mean over eight flips and rotations; their standard deviation is the "
                 "spread of SR, which is not an error: the network predicts none"
             )
+        notes += image.metadata.get("unusable_notes", [])
         return [*notes, *Normalisation.of(image, self.model).notes]
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether the model is an interpolation, which receives all values."""
+        return self.model.channels is None
 
     def _restore(
         self, bands: list[Tensor], image: Image, report: Callable[[int, int], None]

@@ -162,9 +162,9 @@ class FitsSource:
         for span in spans if weight is not None else ():
             _, more = without_data(np.zeros((), np.float32), self._weights(*span), weight)
             found += [note for note in more if note not in found]
-        found += self._survey_unusable(spans)
         notes = [*self.outline.metadata["notes"], *found]
         metadata = {**self.outline.metadata, "notes": notes}
+        metadata["unusable_notes"] = self._survey_unusable(spans)
         if self._level is not None or self._flagged:
             metadata["unusable"] = torch.empty(self.outline.pixels.shape, dtype=torch.bool)
             metadata["unusable"] = metadata["unusable"].to("meta")

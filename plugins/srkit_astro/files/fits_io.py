@@ -208,18 +208,18 @@ def image_from_hdus(path: Path, hdus: fits.HDUList, extension: str | None = None
         check_plane(path, found.noise, values.shape)
         plane = scaled(found.noise.header, _read_planes(path, found.noise))
         metadata["variance"] = torch.from_numpy(variance_of(path, plane, found.noise))
-    level, more = saturation(header, lambda: [values])
-    notes += more
+    level, unusable = saturation(header, lambda: [values])
     bad = values >= (np.inf if level is None else level)
     if found.mask is not None:
         marked = flagged(
             metadata["mask"].numpy(), found.metadata["header"], metadata["mask_header"]
         )
         counts, more = check_share(int(marked.sum()), marked.size)
-        notes += more
+        unusable += more
         bad = bad | marked if counts else bad
     if bad.any():
         metadata["unusable"] = torch.from_numpy(bad)
+    metadata["unusable_notes"] = unusable
     metadata["notes"] = [*metadata["notes"], *notes]
     return Image(torch.from_numpy(values), finite_range(values), metadata)
 

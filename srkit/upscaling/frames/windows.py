@@ -17,7 +17,7 @@ from srkit.upscaling.alpha import is_uniform, premultiplied, unpremultiplied
 from srkit.upscaling.familiarity import central, differences, sample_of
 from srkit.upscaling.frames.geometry import FrameAxis, PieceOfFrame, Span, Window, divide
 from srkit.upscaling.frames.statistics import FrameStatistics, frame_statistics, read_bands
-from srkit.upscaling.holes import REACH, interpolated, marks, note_on_holes, unusable
+from srkit.upscaling.holes import REACH, AllValues, interpolated, marks, note_on_holes, unusable
 from srkit.upscaling.images import describe_source, finish_image, history
 from srkit.upscaling.normalisation import Normalisation
 from srkit.upscaling.tiling import reach
@@ -94,6 +94,7 @@ class FrameUpscaler:
         side: int | None = None,
         fitted: Fitted = (None, None),
     ) -> None:
+        source = AllValues(source) if upscaler.interpolates else source
         self.upscaler, self.source, self.metadata = upscaler, source, metadata
         self.known = known = known or frame_statistics(source)
         self._format, self._lines = image_format, history(upscaler, metadata)

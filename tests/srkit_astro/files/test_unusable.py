@@ -43,12 +43,13 @@ def _unusable(path: Path) -> tuple[np.ndarray, list[str]]:
     source = Fits().open_source(path)
     assert source is not None
     rows = source.rows(0, image.pixels.shape[-2])
-    assert source.outline.metadata["notes"] == image.metadata["notes"]
+    notes = image.metadata["unusable_notes"]
+    assert source.outline.metadata["unusable_notes"] == notes
     source.close()
     none = np.zeros(image.pixels.shape, bool)
     found, again = (np.asarray(each.metadata.get("unusable", none)) for each in (image, rows))
     np.testing.assert_array_equal(found, again)
-    return found[0], image.metadata["notes"]
+    return found[0], notes
 
 
 def test_a_stated_saturation(tmp_path: Path) -> None:
@@ -193,6 +194,25 @@ def test_marks_of_sr(
     assert again[100, 100]
     if keys[0] == "MP_SRINTRP":
         assert not again[100, 100 + 2 * radius]
+
+
+def test_an_interpolation_receives_all_values(tmp_path: Path, formats: Formats) -> None:
+    """Nothing is replaced, marked or reported: there is no network that it could mislead."""
+    values, flags = _sky(), np.zeros((60, 60), np.uint8)
+    flags[40, 41], values[50, 50] = 4, np.nan
+    path = _store(tmp_path / "a.fits", values, flags, SATURATE=2500.0)
+    notes = ["1 pixel has no value, and none in SR either"]
+    assert upscale_file(path, tmp_path / "b.fits", nearest_upscaler(None), formats) == notes
+    with by_windows():
+        assert upscale_file(path, tmp_path / "c.fits", nearest_upscaler(None), formats) == notes
+    for name in ("b.fits", "c.fits"):
+        with fits.open(tmp_path / name) as hdus:
+            expected = values.repeat(2, 0).repeat(2, 1)
+            np.testing.assert_allclose(4 * hdus[0].data, expected, rtol=0, atol=1e-3)
+            flagged = (hdus["MASK"].data & 4).astype(bool)
+            np.testing.assert_array_equal(flagged, (flags == 4).repeat(2, 0).repeat(2, 1))
+            marked = (hdus["MASK"].data >> hdus["MASK"].header["SRINTRP"]) & 1
+            np.testing.assert_array_equal(marked == 1, np.isnan(hdus[0].data))
 
 
 @pytest.mark.parametrize("scale", [2, 3.5])
