@@ -1,0 +1,3 @@
+"""Optimisers, learning-rate schedules and trackers of training."""
+
+SRKIT_API = 1
