@@ -12,6 +12,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 #: What the server has imported, besides what these import.
 PRELOADED = [
     "srkit.cli",
@@ -71,10 +73,17 @@ class Command:
             time.sleep(0.005)
 
     def kill(self, number: int) -> int:
-        """Send a signal to it and its workers, as a terminal does, and return the exit status."""
+        """Send a signal to its process group, as a terminal does, and return the exit status."""
         assert self.process.pid is not None
         os.killpg(self.process.pid, number)
         return self.wait()
+
+    def kill_all(self, number: int) -> int:
+        """Send a signal to its workers and then to it, as batch systems do."""
+        for worker in psutil.Process(self.process.pid).children(recursive=True):
+            worker.send_signal(number)
+        time.sleep(0.1)
+        return self.kill(number)
 
     def wait(self) -> int:
         """Wait until the command ends, and return the exit status."""

@@ -16,6 +16,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from srkit.errors import DataError, SrkitError
+from srkit.system.processes.signals import blocked_signals, unblock_signals
 from srkit.system.resources import files_ran_out
 
 #: Seconds between two signals to a process that has to end.
@@ -30,9 +31,11 @@ Result = TypeVar("Result")
 def begin_worker(worker: int = 0) -> None:
     """Prepare a worker process of a ``DataLoader``, as its ``worker_init_fn``.
 
-    Workers ignore Ctrl-C, since the main process needs them until it has saved its state.
-    If the main process is killed, its workers end, too: they would wait forever for it to fetch
-    what they have read. The memory use of a worker stays constant over an epoch.
+    The main process needs its workers until it has saved its state, so that they ignore signals
+    to stop which come from others: Ctrl-C, which a terminal sends to all of them, and SIGTERM,
+    which some batch systems do. If the main process is killed, its workers end, too: they would
+    wait forever for it to fetch what they have read. The memory use of a worker stays constant over
+    an epoch.
 
     Parameters
     ----------
@@ -45,7 +48,21 @@ def begin_worker(worker: int = 0) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # nor do they receive other signals to the group of the main process
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_obey_main_process, daemon=True).start()
+    else:
+        unblock_signals()
     end_with_main_process()
+
+
+def _obey_main_process() -> None:
+    """End at a SIGTERM of the main process or of this one, and at no other."""
+    main = parent_process()
+    assert main is not None
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid not in (main.pid, os.getpid()):
+        pass
+    os._exit(0)
 
 
 def end_with_main_process() -> None:
@@ -111,7 +128,8 @@ def map_in_workers(
     )
     with killed_workers_explained():
         try:
-            results = iter(loader)  # which needs shared memory for semaphores
+            with blocked_signals():
+                results = iter(loader)  # which needs shared memory for semaphores
         except OSError as error:
             raise DataError(_not_shared(error)) from error
         try:
