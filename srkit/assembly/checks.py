@@ -38,10 +38,13 @@ def cross_check(recipe: Recipe) -> list[str]:
                     f"{kind}.{name}.teacher: unknown teacher '{spec.teacher}'; "
                     f"{nearest(spec.teacher, recipe.teachers)}"
                 )
-    for split in ("validation", "test"):
-        source = getattr(recipe.data, split)
-        if source is not None and source.mix is not None:
-            problems.append(f"data.{split}.mix: only training data are mixed; remove it")
+    problems += _unused_keys(recipe)
+    parts, together = recipe.training.accumulate, recipe.training.batch_size
+    if together % parts:
+        problems.append(
+            f"training.accumulate: {together} samples of a batch cannot be split into {parts} "
+            "equal parts; choose a divisor of training.batch_size"
+        )
     if recipe.training.patience is not None and recipe.data.validation is None:
         problems.append("training.patience: needs data.validation, which shows what is better")
     trainable = any(teacher.trainable for teacher in recipe.teachers.values())
@@ -52,6 +55,16 @@ def cross_check(recipe: Recipe) -> list[str]:
     if recipe.generator is not None and not recipe.losses:
         problems.append("losses: missing; a generator needs at least one")
     return problems
+
+
+def _unused_keys(recipe: Recipe) -> list[str]:
+    """Find keys of validation and test data that have a meaning in training only."""
+    return [
+        f"data.{split}.{key}: only training data are {what}; remove it"
+        for split in ("validation", "test")
+        for key, what in (("mix", "mixed"), ("crop", "cropped"), ("augment", "augmented"))
+        if getattr(getattr(recipe.data, split), key, None)
+    ]
 
 
 def _losses_and_metrics(

@@ -390,3 +390,22 @@ def test_the_sample_of_a_shipped_recipe_is_built_from_what_is_installed(
     assert trained or assembly.generator is not None  # something learns
     assert all(isinstance(data, Dataset) and len(data) for data in assembly.data.values())
     assert assembly.data.keys() >= {"train"}
+
+
+def test_keys_that_would_do_nothing_are_refused(registry: Registry) -> None:
+    photos = {"type": "sample_photos", "split": "train"}
+    unused = {"dataset": photos, "crop": 32, "augment": ["flip"]}
+    unused["mix"] = {"dataset": photos, "share": 0.5}
+    found = problems(registry, data={"train": unused, "validation": unused, "test": unused})
+    assert found == [
+        f"data.{split}.{key}: only training data are {what}; remove it"
+        for split in ("validation", "test")
+        for key, what in (("mix", "mixed"), ("crop", "cropped"), ("augment", "augmented"))
+    ]
+
+
+def test_a_batch_consists_of_equal_parts(registry: Registry) -> None:
+    assert problems(registry, training={"batch_size": 5, "accumulate": 2}) == [
+        "training.accumulate: 5 samples of a batch cannot be split into 2 equal parts; choose a "
+        "divisor of training.batch_size"
+    ]

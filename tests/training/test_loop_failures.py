@@ -216,8 +216,8 @@ def test_a_full_disk_while_tensorboard_writes_is_one_line(
         ),
         (
             steps(1, batch_size=5, accumulate=2),
-            "training.batch_size: 5 samples cannot be split evenly over 1 processes and "
-            "training.accumulate = 2 parts; choose a multiple of 2",
+            "test.yaml: 1 problem\n  training.accumulate: 5 samples of a batch cannot be split "
+            "into 2 equal parts; choose a divisor of training.batch_size",
         ),
     ],
 )

@@ -236,7 +236,7 @@ def test_pictures_too_small_for_the_crop_are_skipped_in_training(
     small = _picture(tree / "small.png", size=(40, 29))
     folder = {"type": "image_folder", "root": str(tree), "unreadable": "skip"}
     source = {"dataset": folder, "crop": crop}
-    change = {"scale": scale, "data": {"train": source, "validation": source}}
+    change = {"scale": scale, "data": {"train": source, "validation": {"dataset": folder}}}
     network = {"type": "mdsr", "blocks": 1, "features": 4}
     recipe = parse_recipe(
         {"name": "x", "generator": network, "losses": {"l1": {}}, **change}, "here"
