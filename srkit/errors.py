@@ -55,14 +55,20 @@ class RecipeError(SrkitError):
         A line for each: ``path.in.recipe: what is wrong, and what was expected``.
     rest
         The recipe without its faulty keys, for further checks; None if nothing is left.
+    hint
+        What the user can do instead; a last line, if it is not empty.
     """
 
-    def __init__(self, source: str, problems: Sequence[str], rest: Any = None) -> None:
+    def __init__(
+        self, source: str, problems: Sequence[str], rest: Any = None, hint: str = ""
+    ) -> None:
         self.source = source
         self.problems = list(problems)
         self.rest = rest
+        self.hint = hint
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__("\n  ".join([f"{source}: {count}", *problems]))
+        lines = "\n  ".join([f"{source}: {count}", *problems])
+        super().__init__(f"{lines}\n{hint}" if hint else lines)
 
 
 class PluginError(SrkitError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,9 @@ SPLITS = ("train", "validation", "test")
 #: Sections whose components are the same for all scales of a recipe.
 SHARED = ("generator", "discriminator", "teachers")
 
+#: Hint if the data of a recipe cannot be used whose `sample` block is not applied.
+OFFER = "to try the recipe on a few data that need no download, add --sample"
+
 #: Kinds whose networks are built from options alone, without a file of weights.
 NETWORKS = ("generators", "discriminators")
 
@@ -74,7 +78,6 @@ def read(
     *,
     sample: bool,
     splits: Sequence[str] | None = None,
-    download: bool = True,
 ) -> Recipe:
     """Read a recipe file; problems of components are reported together with all others.
 
@@ -86,17 +89,15 @@ def read(
         Source of the components.
     splits
         The data sets that will be built from the recipe; None if nothing will be built.
-    download
-        Whether to build components that have to be downloaded first.
 
     Raises
     ------
     RecipeError
-        With every wrong key and value. If there are any, the components without one are built, so
-        that their problems are reported, too.
+        With every wrong key and value. If there are any, the components without one are built,
+        unless they have to be downloaded, so that their problems are reported, too.
     """
     tree = load_tree(path, overrides, sample=sample)
-    return parse(tree, registry, str(path), splits=splits, download=download)
+    return parse(tree, registry, str(path), splits=splits)
 
 
 def parse(
@@ -105,7 +106,6 @@ def parse(
     source: str,
     *,
     splits: Sequence[str] | None = None,
-    download: bool = True,
 ) -> Recipe:
     """Check a recipe that is already merged to one tree, as :func:`read` checks a file."""
     try:
@@ -117,7 +117,7 @@ def parse(
         # Every component depends on these two.
         misled = any(p.startswith(("scale:", "channels:")) for p in error.problems)
         if splits is not None and not misled:
-            assembly, unbuilt = _build(error.rest, components, registry, splits, download=download)
+            assembly, unbuilt = _build(error.rest, components, registry, splits)
             more += unbuilt + check_fit(assembly)
         raise RecipeError(error.source, [*error.problems, *more]) from None
 
@@ -192,7 +192,8 @@ def assemble(
     splits
         The data sets to build, of :data:`SPLITS`.
     download
-        Whether to build components that have to be downloaded first; otherwise they are listed.
+        Whether to build components that have to be downloaded first, once all others are built
+        and checked; otherwise they are listed.
 
     Raises
     ------
@@ -201,22 +202,27 @@ def assemble(
     """
     recipe = recipe.model_copy(deep=True)
     problems, components = _check_options(recipe, registry)
-    assembly, unbuilt = _build(recipe, components, registry, splits, download=download)
+    assembly, unbuilt = _build(recipe, components, registry, splits)
+    problems = [*cross_check(recipe), *problems, *unbuilt, *_check_together(assembly)]
+    if not problems and download and assembly.downloads:
+        problems = [*_build_awaited(assembly, components, registry), *_check_together(assembly)]
+    if problems:
+        lacks_data = any(problem.startswith("data.") for problem in unbuilt)
+        raise RecipeError(source, problems, hint=OFFER if lacks_data and recipe.sample else "")
     if not download:
         assembly.downloads |= _awaited_weights(assembly)
-    problems = [
-        *cross_check(recipe),
-        *problems,
-        *unbuilt,
+    return assembly
+
+
+def _check_together(assembly: Assembly) -> list[str]:
+    """Return why the components that are built do not fit together."""
+    return [
         *check_teachers(assembly),
         *check_stretch(assembly.recipe),
         *check_uncertainty(assembly),
         *check_observation(assembly),
         *check_fit(assembly),
     ]
-    if problems:
-        raise RecipeError(source, problems)
-    return assembly
 
 
 def assemble_restoring(tree: Mapping[str, Any], registry: Registry, source: str) -> Assembly:
@@ -272,9 +278,12 @@ def assemble_parts(
     """
     recipe = parse_recipe({key: tree[key] for key in keys if key in tree}, source)
     problems, components = _check_options(recipe, registry)
-    assembly, unbuilt = _build(recipe, components, registry, splits, download=download)
-    if problems or unbuilt:
-        raise RecipeError(source, [*problems, *unbuilt])
+    assembly, unbuilt = _build(recipe, components, registry, splits)
+    problems += unbuilt
+    if not problems and download:
+        problems = _build_awaited(assembly, components, registry)
+    if problems:
+        raise RecipeError(source, problems)
     return assembly
 
 
@@ -408,12 +417,13 @@ def _build(
     components: Mapping[str, Component],
     registry: Registry,
     splits: Sequence[str],
-    *,
-    download: bool = True,
 ) -> tuple[Assembly, list[str]]:
-    """Build the components that have no problem so far, and return further problems."""
-    supplied = {"channels": recipe.channels, "formats": Formats.of(registry)}
+    """Build the components that have no problem so far, and return further problems.
+
+    Those that have to be downloaded first are listed as such, see :func:`_build_awaited`.
+    """
     by_scale = {scale: Assembly(recipe, scale) for scale in recipe.scales}
+    first = by_scale[recipe.scales[0]]
     for assembly in by_scale.values():
         assembly.by_scale = by_scale
     problems: list[str] = []
@@ -423,34 +433,11 @@ def _build(
             continue
         if section == "data" and name.partition(".")[0] not in splits:
             continue
-        origin = components[path]
-        factory = origin.factory
-        own = not supplied_parameters(factory).isdisjoint({"scale", "open_network"})
-        if own and section in SHARED and len(by_scale) > 1:
-            problems.append(
-                f"{path}: '{spec.type}' is built for one scale, but the recipe has the "
-                f"{list_scales(recipe.scales)}; choose one for several, such as mdsr, or one scale"
-            )
-            continue
-        component: Any = None
-        try:
-            if not download and (awaited := downloads(factory, spec.options)):
-                by_scale[recipe.scales[0]].downloads[path] = awaited
-                continue
-            for scale, assembly in by_scale.items():
-                if own or component is None:
-                    sizes: dict[str, Any] = {"scale": scale, "scales": recipe.scales}
-                    sizes["least_side"] = _least_side(recipe, path)
-                    sizes["open_network"] = partial(open_network, registry=registry, scale=scale)
-                    component = _build_one(recipe, origin, spec, {**supplied, **sizes})
-                assembly.origins[path] = origin
-                _place(assembly, path, component)
-        except (ValueError, SrkitError) as error:
-            problems.append(f"{path}: {error}")
-            continue
-        except OSError as error:  # such as a name that is too long
-            problems.append(f"{path}: {str(error.filename)[:200]}: {error.strerror}")
-            continue
+        with _reported(path, problems):
+            if awaited := downloads(components[path].factory, spec.options):
+                first.downloads[path] = awaited
+            else:
+                _add(first, path, components[path], spec, registry)
     if recipe.uncertainty is not None:
         torch.manual_seed(recipe.seed)
         features = recipe.uncertainty.features
@@ -462,7 +449,61 @@ def _build(
         else:
             for assembly in by_scale.values():
                 assembly.uncertainty = head
-    return by_scale[recipe.scales[0]], problems
+    return first, problems
+
+
+def _build_awaited(
+    assembly: Assembly, components: Mapping[str, Component], registry: Registry
+) -> list[str]:
+    """Download and build the components that :func:`_build` listed, and return their problems."""
+    recipe, problems = assembly.recipe, list[str]()
+    specs = {path: spec for path, _, spec in recipe.components()}
+    for path in assembly.downloads:
+        with _reported(path, problems):
+            _add(assembly, path, components[path], specs[path], registry)
+    assembly.downloads.clear()
+    for part in assembly.by_scale.values():  # in the order of the recipe, as in one pass
+        for section in ("teachers", "losses", "metrics"):
+            found = getattr(part, section)
+            names = (name for name in getattr(recipe, section) if name in found)
+            setattr(part, section, {name: found[name] for name in names})
+    return problems
+
+
+@contextmanager
+def _reported(path: str, problems: list[str]) -> Iterator[None]:
+    """Append the reason if a component cannot be built."""
+    try:
+        yield
+    except (ValueError, SrkitError) as error:
+        problems.append(f"{path}: {error}")
+    except OSError as error:  # such as a name that is too long
+        problems.append(f"{path}: {str(error.filename)[:200]}: {error.strerror}")
+
+
+def _add(first: Assembly, path: str, origin: Component, spec: Spec, registry: Registry) -> None:
+    """Build a component for every scale, and place it."""
+    recipe, by_scale, factory = first.recipe, first.by_scale, origin.factory
+    own = not supplied_parameters(factory).isdisjoint({"scale", "open_network"})
+    if own and path.partition(".")[0] in SHARED and len(by_scale) > 1:
+        raise ValueError(
+            f"'{spec.type}' is built for one scale, but the recipe has the "
+            f"{list_scales(recipe.scales)}; choose one for several, such as mdsr, or one scale"
+        )
+    component: Any = None
+    for scale, assembly in by_scale.items():
+        if own or component is None:
+            supplied: dict[str, Any] = {
+                "channels": recipe.channels,
+                "formats": Formats.of(registry),
+                "scale": scale,
+                "scales": recipe.scales,
+                "least_side": _least_side(recipe, path),
+                "open_network": partial(open_network, registry=registry, scale=scale),
+            }
+            component = _build_one(recipe, origin, spec, supplied)
+        assembly.origins[path] = origin
+        _place(assembly, path, component)
 
 
 def _build_one(recipe: Recipe, origin: Component, spec: Spec, supplied: Mapping[str, Any]) -> Any:

@@ -44,6 +44,7 @@ def compare(
     from srkit.system.devices import default_device
     from srkit.system.folders import check_replaceable
     from srkit.system.precision import warn_of_precision
+    from srkit.upscaling.jobs import check_inputs
 
     if scale is not None and not 0 < scale < float("inf"):
         fail(f"the scale must be positive, got {scale:g}")
@@ -51,6 +52,7 @@ def compare(
         typer.echo(warning, err=True)
     if image.is_dir():
         fail(f"{image}: is a folder, not an image; to compare models on a folder, use srkit rank")
+    check_inputs([str(path) for path in (image, reference) if path is not None])
     centre = None if at is None else _place(at)
     registry = Registry.discover()
     formats = Formats.of(registry)

@@ -56,14 +56,15 @@ def rank(
     from srkit.studies.ranking.measure import common_scale
     from srkit.studies.ranking.measure import rank as rank_models
     from srkit.studies.ranking.report import print_ranking, write_ranking
-    from srkit.studies.ranking.testset import open_testset
+    from srkit.studies.ranking.testset import find_testset, open_testset
     from srkit.system.devices import default_device
     from srkit.system.folders import check_replaceable
     from srkit.system.precision import warn_of_precision
 
     registry, console = Registry.discover(), new_console()
+    place = find_testset(on)  # before models are downloaded
     chosen = scale or common_scale(models, registry)
-    testset = open_testset(on, chosen, Formats.of(registry), lr)
+    testset = open_testset(place, chosen, Formats.of(registry), lr)
     for warning in warn_of_precision(precision, default_device()):
         typer.echo(warning, err=True)
     folder = out or Path("runs") / f"rank-{testset.title}-x{chosen}"

@@ -38,7 +38,7 @@ def check(recipe: RecipeFile, overrides: Overrides = None, sample: Sample = Fals
     from srkit.components.registry import Registry
 
     registry = Registry.discover()
-    loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS, download=False)
+    loaded = read(recipe, registry, overrides or [], sample=sample, splits=SPLITS)
     built = assemble(loaded, registry, str(recipe), splits=SPLITS, download=False)
     rehearse(built, PartialState(cpu=True), str(recipe), fetch=False)
     sizes = ", ".join(f"{split} {len(data)}" for split, data in built.data.items())

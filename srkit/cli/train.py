@@ -125,12 +125,24 @@ def _train_here(
         evaluate(recipe, registry, folder, source=source, console=console)
 
 
+def _check_needs(recipe: Recipe, registry: Registry, sample: bool, folder: Path) -> None:
+    """Build what the missing runs need, so that what the last one lacks is reported at once."""
+    from srkit.assembly.build import SPLITS, assemble
+    from srkit.weights.runs import is_trained
+
+    for name, (needed, run) in needs_of(recipe, registry, sample, folder).items():
+        if not is_trained(run, needed):
+            assemble(needed, registry, recipe.needs[name], splits=SPLITS, download=False)
+            _check_needs(needed, registry, sample, folder)
+
+
 def train_needs(
     recipe: Recipe, registry: Registry, sample: bool, folder: Path, processes: int = 1
 ) -> None:
     """Train the runs that a recipe needs and that are not finished; resume those that stopped."""
     from srkit.weights.runs import is_run, is_trained
 
+    _check_needs(recipe, registry, sample, folder)
     for name, (needed, run) in needs_of(recipe, registry, sample, folder).items():
         if is_trained(run, needed):
             print(f"needs.{name}: trained already: {run}")

@@ -186,11 +186,13 @@ def _run(request: Request) -> None:
     from srkit.images.formats import Formats
     from srkit.images.limits import allow
     from srkit.models.open import INTERPOLATIONS
-    from srkit.upscaling.jobs import Plan, plan
+    from srkit.upscaling.jobs import Plan, check_inputs, plan
     from srkit.upscaling.parallel import share_of
     from srkit.upscaling.streams import plan_stream, reserved_output, send
 
     from_stream, to_stream = _streams(request)
+    if not from_stream:
+        check_inputs(request.inputs)
     with ExitStack() as stack, allow(request.max_input):
         # Before plugins are loaded, since they may print.
         output = stack.enter_context(reserved_output()) if to_stream else None

@@ -72,6 +72,7 @@ def evaluate(
         If there are no test data or no checkpoint, or they do not match the recipe.
     """
     process, training = set_up_process(recipe, source), recipe.training
+    _checkpoint_of(run)  # before anything is downloaded
     assembly = assemble(recipe, registry, source, splits=("test",))
     if "test" not in assembly.data:
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
@@ -153,6 +154,17 @@ def _restorers(assembly: Assembly, networks: Mapping[str, nn.Module]) -> dict[st
     return restorers
 
 
+def _checkpoint_of(run: Path, *, required: bool = True) -> Path | None:
+    """Return the best checkpoint of a run, else its last."""
+    found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
+    path = next((path for path in found if path.is_file()), None)
+    if path is None and required:
+        raise WeightsError(
+            f"{run}: no checkpoint to evaluate; train the recipe first, or set --run"
+        )
+    return path
+
+
 def load_networks(assembly: Assembly, run: Path, *, trained: bool = True) -> dict[str, nn.Module]:
     """Load the networks to compare, by name.
 
@@ -168,12 +180,7 @@ def load_networks(assembly: Assembly, run: Path, *, trained: bool = True) -> dic
     trained
         Whether a checkpoint is required; otherwise a run without one is omitted.
     """
-    found = [run / "checkpoints" / f"{name}.safetensors" for name in ("best", "last")]
-    path = next((path for path in found if path.is_file()), None)
-    if path is None and trained:
-        raise WeightsError(
-            f"{run}: no checkpoint to evaluate; train the recipe first, or set --run"
-        )
+    path = _checkpoint_of(run, required=trained)
     checkpoint = None if path is None else load(path)
     groups = {} if checkpoint is None else checkpoint.groups
     if checkpoint is not None:

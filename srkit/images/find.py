@@ -9,7 +9,7 @@ from pathlib import Path
 from srkit.errors import DataError
 
 
-def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
+def find_pictures(root: Path, suffixes: Collection[str], remedy: str = "") -> list[str]:
     """List the images in a folder and its subfolders, except hidden files.
 
     Parameters
@@ -18,6 +18,8 @@ def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
         The folder.
     suffixes
         File name extensions of images, in lower case.
+    remedy
+        How to obtain the images, for the error.
 
     Returns
     -------
@@ -30,7 +32,7 @@ def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
         If the folder is missing or contains no images.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
+        raise DataError("; ".join(filter(None, (f"{root}: no such folder", remedy))))
     found: list[str] = []
     endings = tuple(suffixes)
     for folder, _, files in os.walk(root, followlinks=True):
@@ -39,5 +41,6 @@ def find_pictures(root: Path, suffixes: Collection[str]) -> list[str]:
         pictures = (f for f in files if not f.startswith(".") and f.lower().endswith(endings))
         found.extend(prefix + name for name in pictures)
     if not found:
-        raise DataError(f"{root}: contains no images; looked for {', '.join(sorted(suffixes))}")
+        lacks = f"{root}: contains no images; looked for {', '.join(sorted(suffixes))}"
+        raise DataError("; ".join(filter(None, (lacks, remedy))))
     return sorted(found)

@@ -29,7 +29,7 @@ def load_tree(
     if sample:
         if not isinstance(tree.get("sample"), Mapping):
             raise RecipeError(str(path), ["sample: missing; --sample needs this block"])
-        tree = merge(tree, tree["sample"])
+        tree = merge(tree, tree.pop("sample"))
     return override(tree, overrides, str(path))
 
 
@@ -46,7 +46,7 @@ def locate_problems(error: RecipeError) -> RecipeError:
         for file in _read_files(Path(error.source)):
             files.append(file)  # noqa: PERF402 - keep those before one that cannot be read
     problems = [_with_file(problem, files) for problem in error.problems]
-    return RecipeError(error.source, problems, error.rest)
+    return RecipeError(error.source, problems, error.rest, error.hint)
 
 
 def _read_files(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -85,6 +85,20 @@ class Plan:
     ignored: Counter[str] = field(default_factory=Counter)
 
 
+def check_inputs(inputs: Sequence[str]) -> None:
+    """Check that every input of :func:`plan` exists, before a model for them is downloaded.
+
+    Raises
+    ------
+    DataError
+        If there is no such file or folder.
+    """
+    for given in inputs:
+        names = given, str(split_selection(given)[0])
+        if not any(Path(n).exists() or glob.glob(n, recursive=True) for n in names):  # noqa: PTH207 - may be absolute
+            raise DataError(f"{names[1]}: no such file or folder")
+
+
 def plan(
     inputs: Sequence[str],
     out: Path | None,
@@ -120,6 +134,7 @@ def plan(
         If an input is missing, no format is known, a folder contains no images, two outputs would
         be the same file, or an output would replace an input.
     """
+    check_inputs(inputs)
     made = Plan()
     found = [pair for given in inputs for pair in _find(given, formats, made.ignored)]
     if suffix is not None:
@@ -180,8 +195,6 @@ def _find(given: str, formats: Formats, ignored: Counter[str]) -> list[tuple[Pat
             (Path(f"{source}[{extension}]"), _labelled(name, label, formats))
             for source, name in _find(str(base), formats, ignored)
         ]
-    if not matches:
-        raise DataError(f"{given}: no such file or folder")
     return [
         pair for match in matches if Path(match) != path for pair in _find(match, formats, ignored)
     ]

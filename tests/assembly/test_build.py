@@ -367,6 +367,59 @@ def test_everything_that_cannot_be_built_is_reported_at_once(wider: Registry) ->
     ]
 
 
+class Remote:
+    """A loss that is downloaded when it is built."""
+
+    fetched = 0
+
+    def __init__(self, *, bad: bool = False) -> None:
+        Remote.fetched += 1
+
+    @staticmethod
+    def downloads(**_: Any) -> list[str]:
+        return ["https://remote.example/weights"]
+
+    def __call__(self, view: Any) -> torch.Tensor:
+        return view.sr.mean()
+
+
+def test_nothing_is_downloaded_for_a_recipe_with_a_problem(
+    wider: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Remote, "fetched", 0)
+    plugin = SimpleNamespace(srkit_losses=hookimpl(lambda: {"remote": Remote}))
+    plugin.srkit_losses.__name__ = "srkit_losses"
+    wider.register(plugin, "remote", distribution="srkit-remote", version="1")
+    lacking = {"dataset": {"type": "broken", "root": "nowhere"}}
+    losses = {"remote": {}, "l1": {}}
+    for changes, expected in (
+        ({"data": {"train": lacking}}, ["data.train.dataset: nowhere: no such folder"]),
+        ({"best": "sharpness"}, None),
+        ({"constraint": {"type": "flux", "scale": 3}}, None),
+    ):
+        found = problems(wider, losses=losses, **changes)
+        assert len(found) == 1
+        assert expected in (None, found)
+    assert Remote.fetched == 0
+    assembly = built(wider, losses=losses)
+    assert (Remote.fetched, list(assembly.losses), assembly.downloads) == (1, list(losses), {})
+
+
+def test_a_sample_is_offered_if_the_data_are_missing(wider: Registry) -> None:
+    lacking = {"train": {"dataset": {"type": "broken", "root": "nowhere"}}}
+    given = tree(data=lacking, sample={"training": {"duration": 1}})
+    with pytest.raises(RecipeError) as caught:
+        assemble(parse_recipe(given, "here"), wider, "here", splits=("train",))
+    assert str(caught.value).splitlines() == [
+        "here: 1 problem",
+        "  data.train.dataset: nowhere: no such folder",
+        "to try the recipe on a few data that need no download, add --sample",
+    ]
+    with pytest.raises(RecipeError) as caught:  # of a sample that is read already
+        assemble(parse_recipe(tree(data=lacking), "here"), wider, "here", splits=("train",))
+    assert len(str(caught.value).splitlines()) == 2
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("sample", [False, True], ids=["full", "sample"])
 def test_a_shipped_recipe_is_complete(path: Path, sample: bool, registry: Registry) -> None:

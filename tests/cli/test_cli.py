@@ -312,6 +312,26 @@ def test_eval_needs_a_run(srkit: Srkit, small: Path) -> None:
     assert srkit("eval", small, data, "--run", "mine") == Done(1, "", f"error: mine: {message}\n")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "upscale nowhere.png -m realesrgan_x4plus",
+        "compare nowhere.png -m realesrgan_x4plus",
+        "rank realesrgan_x4plus --on nowhere.png",
+    ],
+)
+def test_a_missing_image_is_reported_before_weights_are_downloaded(
+    srkit: Srkit, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("downloads")
+
+    monkeypatch.setattr("srkit.weights.files.download", refuse)
+    monkeypatch.setenv("SRKIT_CACHE", str(tmp_path / "cache"))
+    done = srkit(*command.split())
+    assert (done.status, done.err[:28]) == (1, "error: nowhere.png: no such ")
+
+
 def failing(error: BaseException) -> Callable[..., None]:
     def train(*_: object, **__: object) -> None:
         raise error

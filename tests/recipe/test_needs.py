@@ -150,6 +150,21 @@ def test_problems_are_reported_before_needs_are_trained(
     assert not (tmp_path / "runs").exists()
 
 
+def test_what_a_later_need_lacks_is_reported_before_the_first_is_trained(
+    srkit: Srkit, chain: Path, tmp_path: Path
+) -> None:
+    lacking = yaml.safe_load((tmp_path / "pretrain.yaml").read_text())
+    lacking["data"]["train"]["dataset"]["root"] = "nowhere"
+    write_recipe({**lacking, "name": "lacking"}, tmp_path / "lacking.yaml")
+    tree = yaml.safe_load(chain.read_text())
+    tree["needs"]["lacking"] = "lacking.yaml"
+    done = srkit("finetune", write_recipe(tree, chain))
+    assert done.status == 1
+    assert done.err.startswith(f"error: {tmp_path / 'lacking.yaml'}: 1 problem\n")
+    assert "data.train.dataset: nowhere: no such folder; " in done.err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_classifier_starts_from_one_that_it_needs(
     srkit: Srkit, chain: Path, tmp_path: Path
 ) -> None:

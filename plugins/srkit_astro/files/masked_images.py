@@ -53,12 +53,12 @@ class MaskedImage:
     header: Header | None = None
 
 
-def find_images(folder: Path) -> dict[str, list[Path]]:
+def find_images(folder: Path, remedy: str = "") -> dict[str, list[Path]]:
     """Find the images in a folder and its subfolders.
 
     Their names are the relative paths without extension and without the prefix or suffix ``lr`` or
     ``hr``: ``LR_12.npy``, ``12_hr.npy`` and ``12.fits`` are all named ``12``. Hidden files are
-    ignored.
+    ignored. The error says how to obtain them, by the `remedy`.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def find_images(folder: Path) -> dict[str, list[Path]]:
         If the folder does not exist or contains no images.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
+        raise DataError("; ".join(filter(None, (f"{folder}: no such folder", remedy))))
     found: dict[str, list[Path]] = {}
     for inside, _, files in os.walk(folder, followlinks=True):
         for file in sorted(files):
@@ -77,7 +77,8 @@ def find_images(folder: Path) -> dict[str, list[Path]]:
             name = Path(inside, stem).relative_to(folder).as_posix()
             found.setdefault(name, []).append(Path(inside, file))
     if not found:
-        raise DataError(f"{folder}: contains no images; expected {', '.join(READABLE)}")
+        lacks = f"{folder}: contains no images; expected {', '.join(READABLE)}"
+        raise DataError("; ".join(filter(None, (lacks, remedy))))
     return found
 
 

@@ -21,6 +21,11 @@ from srkit_astro.pairing.catalogue import read_catalogue
 from srkit_astro.pairs.reader import CommonProperties, Masked, PairFiles, PairReader, ReadPair
 from srkit_astro.pairs.splits import Split, hash_fraction, split_of
 
+#: How to obtain pairs.
+REMEDY = (
+    "srkit data pair makes pairs of your mosaics, see docs/astronomy.md, and srkit data make "
+    "simulates some; or set lr and hr to folders of yours"
+)
 #: Largest number of unusable pairs that an error or a note lists.
 LISTED = 10
 #: Bytes of images that are kept in memory; further pairs are read from their files each time.
@@ -303,7 +308,7 @@ def match_files(lr: Path, hr: Path, variance: Path | None) -> tuple[list[PairFil
     DataError
         If a folder does not exist or is empty.
     """
-    sides = {side: find_images(folder) for side, folder in (("LR", lr), ("HR", hr))}
+    sides = {side: find_images(folder, REMEDY) for side, folder in (("LR", lr), ("HR", hr))}
     if variance is not None:
         sides["variance"] = find_images(variance)
     files, problems = [], []

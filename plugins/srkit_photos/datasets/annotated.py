@@ -17,6 +17,7 @@ from srkit.errors import DataError
 from srkit.images import Formats, find_pictures
 from srkit.interfaces import VOID, Boxes, Sample
 from srkit.system import digest_of_states, inside, parse_json
+from srkit_photos.datasets.folders import REMEDY
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.formats.opening import open_picture
 
@@ -65,7 +66,7 @@ class SegmentationFolder:
     ) -> None:
         self.channels = 3 if mode == "rgb" else 1
         self.notes: list[str] = []
-        names = find_pictures(root, formats.suffixes)
+        names = find_pictures(root, formats.suffixes, REMEDY)
         self._names = names[start:stop]
         if not self._names:
             raise ValueError(f"start {start} and stop {stop} select none of {len(names)} pictures")

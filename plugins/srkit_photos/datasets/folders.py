@@ -14,6 +14,8 @@ from srkit.images import Formats, find_pictures
 from srkit_photos.datasets.photos import Entry, Photos, Unreadable, pick
 from srkit_photos.datasets.reading import Mode
 
+#: How to obtain the pictures.
+REMEDY = "copy pictures there, or set root to a folder of yours"
 #: Digits of a class index, at most: every class has a name in memory.
 DIGITS = 6
 
@@ -71,7 +73,7 @@ def image_folder(
     """
     if classes is not None and labels is None:
         raise ValueError("classes requires labels; add a labels file")
-    names = find_pictures(root, formats.suffixes)
+    names = find_pictures(root, formats.suffixes, REMEDY)
     entries = [Entry(name) for name in names]
     class_names = None
     if labels is not None:

@@ -18,6 +18,11 @@ from srkit_photos.datasets.photos import Entry, Photos, Unreadable, only_of, pic
 
 #: Folder in the devkit's archive.
 DEVKIT = Path("ILSVRC2012_devkit_t12/data")
+#: How to obtain the pictures, which only registered users may download.
+REMEDY = (
+    "register at https://image-net.org/download.php, then download and unpack it there as "
+    "data/imagenet/README.md describes; or set root to a copy"
+)
 
 
 def imagenet(
@@ -65,7 +70,7 @@ def imagenet(
     Journal of Computer Vision 115 (2015) 211, arXiv:1409.0575.
     """
     folder = root / ("train" if split == "train" else "val")
-    names = find_pictures(folder, formats.suffixes)
+    names = find_pictures(folder, formats.suffixes, REMEDY)
     flat = split != "train" and not any("/" in name for name in names)
     entries = _label_flat(root, names) if flat else _label_by_folder(folder, names)
     if split != "train":

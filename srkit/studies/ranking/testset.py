@@ -130,7 +130,7 @@ def open_testset(on: str | Path, scale: int, formats: Formats, lr: Path | None =
     DataError
         If there is no such file or folder, it contains no images, or an LR image is missing.
     """
-    path = _find(str(on))
+    path = find_testset(str(on))
     folder = lr
     if path.is_file():
         formats.of_path(path)
@@ -149,7 +149,8 @@ def open_testset(on: str | Path, scale: int, formats: Formats, lr: Path | None =
     return TestSet(title, files, scale, formats, lr_files, [f"LR: {folder}"])
 
 
-def _find(on: str) -> Path:
+def find_testset(on: str) -> Path:
+    """Return the image or folder of a test set; errors are those of :func:`open_testset`."""
     path = Path(on)
     if path.exists():
         return path

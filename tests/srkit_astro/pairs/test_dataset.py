@@ -545,13 +545,17 @@ def test_pairs_must_have_the_same_number_of_channels(tmp_path: Path) -> None:
 def test_missing_or_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         _pairs(tmp_path)
-    assert str(caught.value) == f"{tmp_path / 'lr'}: no such folder"
+    remedy = (
+        "srkit data pair makes pairs of your mosaics, see docs/astronomy.md, and srkit data make "
+        "simulates some; or set lr and hr to folders of yours"
+    )
+    assert str(caught.value) == f"{tmp_path / 'lr'}: no such folder; {remedy}"
     (tmp_path / "lr").mkdir()
     with pytest.raises(DataError) as caught:
         _pairs(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 'lr'}: contains no images; expected .npy, .fits, .fit, .fts, .fits.gz, "
-        ".fit.gz, .fts.gz, .fits.fz, .fit.fz, .fts.fz"
+        f".fit.gz, .fts.gz, .fits.fz, .fit.fz, .fts.fz; {remedy}"
     )
 
 

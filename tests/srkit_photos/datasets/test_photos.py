@@ -368,7 +368,8 @@ def test_imagenet_flat_val(ilsvrc: Path, formats: Formats) -> None:
 
 
 def test_imagenet_bad_trees(ilsvrc: Path, formats: Formats) -> None:
-    with pytest.raises(DataError, match=r"nowhere.train: no such folder"):
+    how = r"nowhere.train: no such folder; register at https://image-net.org/.*imagenet/README"
+    with pytest.raises(DataError, match=how):
         imagenet(formats=formats, root=ilsvrc / "nowhere", split="train")
     _picture(ilsvrc / "train/cats/1.JPEG")
     with pytest.raises(DataError, match="'cats' is not a class of ILSVRC2012; expected folders"):
