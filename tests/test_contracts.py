@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -317,7 +317,8 @@ def results_of(built: Any, kind: str, hr: torch.Tensor) -> list[Any]:
         if isinstance(built, VarianceLoss):
             return [built(sr, 0 * sr + 0.1, batch)]
         if isinstance(built, ViewLoss):
-            return [built(sr, View.of(batch))]
+            view = replace(View.of(batch), average=lambda: sr, degrade=lambda _: lr + 0.1)
+            return [built(sr, view)]
         if isinstance(built, PooledMetric):
             return list(built.pool([built(sr, batch)])[0])
         return [built(sr, batch)]

@@ -10,10 +10,16 @@ def srkit_losses() -> dict[str, str]:
     """Return the losses."""
     return {
         "charbonnier": "srkit_pixels.losses:Charbonnier",
+        "consistency": "srkit_pixels.details:Consistency",
+        "edge": "srkit_pixels.details:Edge",
+        "fft": "srkit_pixels.frequencies:FFT",
+        "focal_frequency": "srkit_pixels.frequencies:FocalFrequency",
         "gaussian_nll": "srkit_pixels.losses:GaussianNLL",
         "l1": "srkit_pixels.losses:L1",
+        "ldl": "srkit_pixels.details:LDL",
         "ms_ssim": "srkit_pixels.losses:MSSSIM",
         "mse": "srkit_pixels.losses:MSE",
+        "ssim": "srkit_pixels.losses:SSIM",
         "total_variation": "srkit_pixels.losses:TotalVariation",
     }
 

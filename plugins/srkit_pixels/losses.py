@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from srkit.functional import check_equal_shapes, difference, luma
+from srkit.functional import check_equal_shapes, difference, luma, metric_input, ssim
 from srkit.interfaces import Batch
 
 #: All channels, or the luma of RGB images in [0, 1].
@@ -85,6 +85,18 @@ class Charbonnier:
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
         return (difference(sr, batch.hr).square() + self.epsilon**2).sqrt().mean()
+
+
+class SSIM:
+    """One minus the structural similarity (Wang et al. 2004), which the metric ``ssim`` computes.
+
+    The mean over images and channels. The window is a Gaussian of 11 x 11 pixels within the image.
+    """
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
+        x, y = (metric_input(each, data_range=batch.data_range) for each in (sr, batch.hr))
+        return 1 - ssim(x, y).mean()
 
 
 class MSSSIM(nn.Module):

@@ -23,15 +23,17 @@ def srkit_teachers() -> dict[str, str]:
 
 @hookimpl
 def srkit_losses() -> dict[str, str]:
-    """Return the losses on answers, and the perceptual loss, which has its own network."""
+    """Return the losses on answers, and perceptual losses, which have their own networks."""
     return {
         "cross_entropy": "srkit_teachers.losses:CrossEntropy",
         "detection_mse": "srkit_teachers.detection:DetectionMSE",
+        "dists": "srkit_teachers.similarity:DISTSLoss",
         "embedding_cosine": "srkit_teachers.embedding:EmbeddingCosine",
         "feature_l1": "srkit_teachers.losses:FeatureL1",
         "feature_mse": "srkit_teachers.losses:FeatureMSE",
         "logit_kl": "srkit_teachers.losses:LogitKL",
         "logit_mse": "srkit_teachers.losses:LogitMSE",
+        "lpips": "srkit_teachers.similarity:LPIPSLoss",
         "soft_iou": "srkit_teachers.losses:SoftIoU",
         "vgg_perceptual": "srkit_teachers.perceptual:VGGPerceptual",
     }

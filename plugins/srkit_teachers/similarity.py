@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.functional.image.dists import DISTSNetwork
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 from torchvision.models import AlexNet_Weights, VGG16_Weights, WeightsEnum
@@ -27,7 +27,62 @@ SMALLEST = 32
 SEEN = "clipped and rounded to 8 bits, grey as RGB, not cropped"
 
 
-class LPIPS:
+Network = Literal["alex", "vgg"]
+
+
+class _Similarity(nn.Module):
+    """A perceptual distance of two images, by a frozen network of torchmetrics.
+
+    Parameters
+    ----------
+    name
+        The name in errors.
+    measure
+        Compares RGB in [0, 1]: a number for each image, differentiably.
+    """
+
+    def __init__(self, name: str, measure: nn.Module) -> None:
+        super().__init__()
+        self._name = name
+        self._measure = measure.eval().requires_grad_(False)
+
+    def distance(self, sr: Tensor, batch: Batch, *, quantize: bool) -> Tensor:
+        """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
+        first, second = _pictures(sr, batch, self._name, quantize=quantize)
+        with torch.autocast(sr.device.type, enabled=False):  # too coarse for DISTS' covariances
+            found: Tensor = self._measure.to(sr.device)(first, second)
+        return found.reshape(len(sr))
+
+
+class _LPIPSNetwork(nn.Module):
+    """LPIPS of RGB in [0, 1]."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        with _weights(CLASSIFIERS[network], "LPIPS"):
+            built = LearnedPerceptualImagePatchSimilarity(net_type=network, normalize=True)
+        self.network: Any = built.net
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        found: Tensor = self.network(first, second, normalize=True)
+        return found
+
+
+class _DISTSNetwork(nn.Module):
+    """DISTS of RGB in [0, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with _weights(CLASSIFIERS["vgg"], "DISTS"):
+            self.network = DISTSNetwork()
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        # Otherwise torchmetrics computes in inference mode.
+        found: Tensor = self.network(first, second, require_grad=torch.is_grad_enabled())
+        return found
+
+
+class LPIPS(_Similarity):
     """Learned perceptual image patch similarity (Zhang et al. 2018), version 0.1.
 
     Distance of a classifier's features with weights fitted to human judgements. torchmetrics
@@ -47,26 +102,22 @@ class LPIPS:
     higher_is_better = False
     unit = ""
 
-    def __init__(self, *, network: Literal["alex", "vgg"] = "alex") -> None:
-        with _weights(CLASSIFIERS[network], "LPIPS"):
-            built = LearnedPerceptualImagePatchSimilarity(net_type=network, normalize=True)
-        self._network: Any = built.net
+    def __init__(self, *, network: Network = "alex") -> None:
+        super().__init__("LPIPS", _LPIPSNetwork(network))
         self.protocol = f"version 0.1 with {network}, {SEEN}"
 
     @staticmethod
-    def downloads(*, network: Literal["alex", "vgg"] = "alex") -> list[str]:
+    def downloads(*, network: Network = "alex") -> list[str]:
         """List the address of the weights, unless they are cached."""
         return absent(CLASSIFIERS[network])
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+    @torch.no_grad()
+    def forward(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
-        first, second = _pictures(sr, batch, "LPIPS")
-        with torch.no_grad():
-            distance: Tensor = self._network.to(sr.device)(first, second, normalize=True)
-        return distance.flatten()
+        return self.distance(sr, batch, quantize=True)
 
 
-class DISTS:
+class DISTS(_Similarity):
     """Deep image structure and texture similarity (Ding et al. 2020).
 
     Tolerant of textures that differ in detail but are of the same kind. torchmetrics computes it
@@ -83,20 +134,64 @@ class DISTS:
     protocol = f"VGG16, {SEEN}"
 
     def __init__(self) -> None:
-        with _weights(CLASSIFIERS["vgg"], "DISTS"):
-            self._network = DISTSNetwork().eval()
+        super().__init__("DISTS", _DISTSNetwork())
 
     @staticmethod
     def downloads() -> list[str]:
         """List the address of the weights, unless they are cached."""
         return absent(CLASSIFIERS["vgg"])
 
-    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+    @torch.no_grad()
+    def forward(self, sr: Tensor, batch: Batch) -> Tensor:
         """Measure ``(N, C, H, W)`` images against ``batch.hr``: shape ``(N,)``."""
-        first, second = _pictures(sr, batch, "DISTS")
-        with torch.no_grad():
-            distance: Tensor = self._network.to(sr.device)(first, second)
-        return distance.reshape(len(sr))
+        return self.distance(sr, batch, quantize=True)
+
+
+class LPIPSLoss(_Similarity):
+    """LPIPS (Zhang et al. 2018), version 0.1, as a loss: the mean over the images.
+
+    It is that of the metric, but not rounded.
+
+    Parameters
+    ----------
+    network
+        ``vgg``: VGG16, which the authors recommend for training; ``alex``: AlexNet.
+
+    Raises
+    ------
+    WeightsError
+        If the classifier's weights are damaged, or not cached and not downloadable.
+    """
+
+    downloads = staticmethod(LPIPS.downloads)
+
+    def __init__(self, *, network: Network = "vgg") -> None:
+        super().__init__("LPIPS", _LPIPSNetwork(network))
+
+    def forward(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
+        return self.distance(sr, batch, quantize=False).mean()
+
+
+class DISTSLoss(_Similarity):
+    """DISTS (Ding et al. 2020) as a loss: the mean over the images.
+
+    It is that of the metric, but not rounded.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are damaged, or not cached and not downloadable.
+    """
+
+    downloads = staticmethod(DISTS.downloads)
+
+    def __init__(self) -> None:
+        super().__init__("DISTS", _DISTSNetwork())
+
+    def forward(self, sr: Tensor, batch: Batch) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with ``batch.hr``: a scalar."""
+        return self.distance(sr, batch, quantize=False).mean()
 
 
 @contextmanager
@@ -118,8 +213,8 @@ def _weights(weights: WeightsEnum, metric: str) -> Iterator[None]:
         ) from error
 
 
-def _pictures(sr: Tensor, batch: Batch, metric: str) -> tuple[Tensor, Tensor]:
-    """Convert both images to RGB in [0, 1]."""
+def _pictures(sr: Tensor, batch: Batch, metric: str, *, quantize: bool) -> tuple[Tensor, Tensor]:
+    """Convert both images to RGB in [0, 1], rounded to 8 bits or not."""
     check_equal_shapes(sr, batch.hr)
     channels, height, width = sr.shape[1:]
     if channels not in (1, 3):
@@ -129,7 +224,7 @@ def _pictures(sr: Tensor, batch: Batch, metric: str) -> tuple[Tensor, Tensor]:
             f"{metric} needs at least {SMALLEST} x {SMALLEST} pixels; got {height} x {width}"
         )
     first, second = (
-        metric_input(images, data_range=batch.data_range, quantize=True).expand(-1, 3, -1, -1)
+        metric_input(images, data_range=batch.data_range, quantize=quantize).expand(-1, 3, -1, -1)
         for images in (sr, batch.hr)
     )
     return first, second

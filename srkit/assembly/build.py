@@ -18,6 +18,7 @@ from srkit.assembly.chain import Chain
 from srkit.assembly.checks import (
     check_fit,
     check_observation,
+    check_required,
     check_stretch,
     check_teachers,
     check_uncertainty,
@@ -221,6 +222,7 @@ def _check_together(assembly: Assembly) -> list[str]:
         *check_stretch(assembly.recipe),
         *check_uncertainty(assembly),
         *check_observation(assembly),
+        *check_required(assembly),
         *check_fit(assembly),
     ]
 

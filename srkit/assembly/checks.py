@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 
 from srkit.assembly.assembly import Assembly
@@ -153,6 +154,18 @@ def check_observation(assembly: Assembly) -> list[str]:
         for name, metric in assembly.metrics.items()
         if isinstance(metric, Observing) and metric.observation is None
     ]
+
+
+def check_required(assembly: Assembly) -> list[str]:
+    """Check that the recipe has the keys that losses and metrics state as required."""
+    problems = []
+    for path, component, _ in _losses_and_metrics(assembly):
+        for key in getattr(component, "requires", ()):
+            with assembly.blamed(path):
+                value = attrgetter(key)(assembly.recipe)
+            if value is None:
+                problems.append(f"{path}: needs {key}; add it to the recipe")
+    return problems
 
 
 def check_uncertainty(assembly: Assembly) -> list[str]:

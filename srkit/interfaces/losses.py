@@ -46,6 +46,10 @@ class TeacherLoss(Protocol):
 class ViewLoss(Protocol):
     """A loss that also needs the data before the stretch, such as the noise of LR.
 
+    The view also gives SR of the averaged generator, the LR of SR, and the discriminator. A loss
+    that reads one of them lists the keys of the recipe that it needs in the attribute ``requires``:
+    ``training.ema``, ``degradation`` or ``discriminator``.
+
     Attributes
     ----------
     needs_view

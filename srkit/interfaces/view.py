@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from srkit.errors import ContractError
 from srkit.interfaces.degradations import Stretch
+from srkit.interfaces.networks import Discriminator
 from srkit.interfaces.samples import Batch
+
+
+def _no_average() -> Tensor:
+    raise ContractError("reads the averaged generator; state requires = ('training.ema',)")
+
+
+def _no_degradation(_: Tensor) -> Tensor:
+    raise ContractError("degrades SR; state requires = ('degradation',)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +34,23 @@ class View:
         The stretched batch, which networks and losses see; the same object without a stretch.
     stretch, fitted
         The stretch, and the parameters that it measured on the batch.
+    average
+        In a training with `ema`: returns SR of the averaged generator, as losses see it, without
+        gradients. It is computed once a step, if any loss asks for it.
+    degrade
+        In a training with a degradation: returns the stretched LR of stretched SR, differentiably;
+        with the seeds of the batch, or without noise if the degradation has `expected`.
+    discriminator
+        In a training with a discriminator: the discriminator, which does not learn from the loss.
     """
 
     flux: Batch
     stretched: Batch
     stretch: Stretch | None = None
     fitted: Tensor | None = None
+    average: Callable[[], Tensor] = _no_average
+    degrade: Callable[[Tensor], Tensor] = _no_degradation
+    discriminator: Discriminator | None = None
 
     @classmethod
     def of(cls, batch: Batch, stretch: Stretch | None = None) -> View:

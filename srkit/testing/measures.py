@@ -210,7 +210,7 @@ def _as_function(
             return degraded, lambda sr: measure(
                 sr, torch.full_like(batch.hr, math.log(0.01)), batch
             )
-        given = View.of(batch) if isinstance(measure, interfaces.ViewLoss) else batch
+        given = _view(batch) if isinstance(measure, interfaces.ViewLoss) else batch
         return degraded, lambda sr: measure(sr, given)
     perfect = _perfect(measure, task, batch)
     target = to_answer(perfect, task, measure.stages, batch)
@@ -220,6 +220,14 @@ def _as_function(
         return _pooled(measure, found) if isinstance(measure, PooledMetric) else found
 
     return -perfect + noise(len(batch), 1, seed=1), evaluate
+
+
+def _view(batch: Batch) -> View:
+    """Return a view as in a training with an averaged generator that restores nearly perfectly."""
+    average = torch.lerp(batch.hr, noise(*batch.hr.shape, seed=2), 0.01)
+    return replace(
+        View.of(batch), average=lambda: average, degrade=lambda sr: nn.functional.avg_pool2d(sr, 2)
+    )
 
 
 def _pooled(metric: PooledMetric, parts: Sequence[Any]) -> Tensor:

@@ -48,6 +48,7 @@ from srkit.training.recalibration import recalibrate
 from srkit.training.run import Run, start
 from srkit.training.run_folder import only_run
 from srkit.training.turns import Restored, Turn
+from srkit.training.views import view_in_training
 
 #: Keys of a recipe that are not settings by which runs are compared.
 NO_SETTINGS = {"description", "sample"}
@@ -229,7 +230,8 @@ def take_turns(run: Run, assembly: Assembly, batch: Batch, *, last: bool) -> Non
     """
     batch = prepare(batch, assembly, run.process.device)
     run.quantity = with_lr(run.quantity or Quantity.of(batch), batch)
-    view = View.of(batch, assembly.stretch)
+    average = None if run.average is None else run.average.module
+    view = view_in_training(View.of(batch, assembly.stretch), assembly, average)
     restored: Restored | None = None
     for turn in run.turns:
         with ExitStack() as stack:

@@ -21,6 +21,7 @@ from srkit.interfaces import Batch, GroupedDataset
 from srkit.interfaces._contract import require_shape
 from srkit.interfaces.view import View
 from srkit.training.turns import adversarial_term, pixel_terms, teacher_terms, variance_terms
+from srkit.training.views import view_in_training
 
 #: Rows and columns of the LR image on which the generator is tried: different, and odd.
 SIDES = (13, 17)
@@ -125,7 +126,8 @@ def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> N
         if seen.lr is not None:
             with assembly.blamed("constraint"):
                 sr = postprocess(seen.lr, view, assembly.constraint)
-            pixel_terms(assembly, sr, view)
+            average = None if assembly.recipe.training.ema is None else (lambda lr: lr)
+            pixel_terms(assembly, sr, view_in_training(view, assembly, average))
             teacher_terms(assembly, sr, seen)
             variance_terms(assembly, sr, torch.zeros_like(sr), seen)
             adversarial_term(assembly, sr, seen)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import correlate1d
+from skimage.metrics import structural_similarity
 from srkit_pixels import losses
 
 from srkit.components.options import build
@@ -64,6 +67,26 @@ def test_ms_ssim_equals_the_formula_of_zhao_2017() -> None:
     assert found.item() == pytest.approx(expected, abs=1e-5)
 
 
+def test_ssim_equals_scikit_image() -> None:
+    """In units of the data range; the window of the authors lies within the image."""
+    similar = partial(
+        structural_similarity,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1,
+        full=True,
+    )
+    channels = (images(seed).flatten(0, 1).double().numpy() for seed in (0, 1))
+    expected = np.mean([similar(x, y)[1][5:-5, 5:-5] for x, y in zip(*channels, strict=True)])
+    assert losses.SSIM()(images(0), batch(images(1))).item() == pytest.approx(
+        1 - expected, abs=1e-5
+    )
+    scaled = batch(images(1) * 200 - 100, (-100, 100))
+    found = losses.SSIM()(images(0) * 200 - 100, scaled)
+    assert found.item() == pytest.approx(1 - expected, abs=1e-5)
+
+
 def test_total_variation_agrees_with_its_definition() -> None:
     sr = torch.tensor([[[[0.0, 1.0, 3.0], [4.0, 4.0, 4.0]]]])
     down, across = (4 + 3 + 1) / 3, (1 + 2 + 0 + 0) / 4
@@ -101,7 +124,10 @@ def test_beta_of_1_trains_sr_like_the_squared_error() -> None:
     torch.testing.assert_close(found, expected / 2)
 
 
-@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier", "ms_ssim", "total_variation"])
+OF_TWO = ["charbonnier", "edge", "fft", "focal_frequency", "l1", "ms_ssim", "mse", "ssim"]
+
+
+@pytest.mark.parametrize("name", [*OF_TWO, "total_variation"])
 def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
     loss = build(registry.get("losses", name).factory, {}, channels=3)
     sr = images(0).bfloat16().requires_grad_()
@@ -113,7 +139,7 @@ def test_losses_are_computed_in_float32(registry: Registry, name: str) -> None:
     assert sr.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["l1", "mse", "charbonnier", "ms_ssim"])
+@pytest.mark.parametrize("name", OF_TWO)
 def test_losses_refuse_images_of_different_shapes(registry: Registry, name: str) -> None:
     loss = build(registry.get("losses", name).factory, {}, channels=3)
     with pytest.raises(ValueError, match=r"^SR has the shape 2 x 3 x 12 x 30 and HR 2 x 3 x 24 "):

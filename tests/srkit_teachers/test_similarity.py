@@ -84,6 +84,30 @@ def test_dists_equals_torchmetrics(weights: Path) -> None:
     assert alone.tolist() == pytest.approx([0], abs=1e-5)
 
 
+def test_the_lpips_loss_and_its_gradient_equal_the_formula(weights: Path) -> None:
+    """The loss does not round, as the metric does, and its gradient is that of the formula."""
+    sr, hr = (images(seed) + 0.001 for seed in (0, 1))
+    starts = [sr.clone().requires_grad_() for _ in range(2)]
+    loss = similarity.LPIPSLoss(network="alex")(starts[0], batch(hr))
+    expected = lpips_by_hand(starts[1], hr, weights).mean()
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
+    slopes = [
+        torch.autograd.grad(each, start)[0]
+        for each, start in zip((loss, expected), starts, strict=True)
+    ]
+    torch.testing.assert_close(*slopes, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_the_dists_loss_and_its_gradient_equal_torchmetrics(weights: Path) -> None:
+    sr, hr = images(0).requires_grad_(), images(1)
+    loss = similarity.DISTSLoss()(sr, batch(hr))
+    (slope,) = torch.autograd.grad(loss, sr)
+    expected = deep_image_structure_and_texture_similarity(sr, hr).mean()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(slope, torch.autograd.grad(expected, sr)[0])
+
+
 def test_the_data_range_and_rounding(weights: Path) -> None:
     sr, hr = images(0), images(1)
     metric = similarity.LPIPS()

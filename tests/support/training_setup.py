@@ -44,6 +44,7 @@ TRAINABLE: dict[str, Any] = {
 #: Changes to the plain recipe, by kind of turn.
 TURNS: dict[str, Tree] = {
     "pixels": {
+        "losses": {"ldl": {}},
         "training": {
             "accumulate": 2,
             "ema": 0.9,
@@ -51,7 +52,7 @@ TURNS: dict[str, Tree] = {
             "workers": 1,
             "schedule": {"type": "cosine", "warmup": 2},
             "optimiser": {"type": "adamw", "weight_decay": 0.1},
-        }
+        },
     },
     "teacher": {"teachers": TEACHER, "losses": {"logit_mse": {"weight": 0.1}}},
     "uncertainty": {
