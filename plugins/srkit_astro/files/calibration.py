@@ -151,6 +151,34 @@ def zero_point_of_pixels(header: Header, area: u.Quantity | None) -> float | Non
     return float((meaning.unit * area).to_value(u.ABmag))
 
 
+def electrons_per_unit(header: Header) -> float | None:
+    """Return the number of electrons, or photons, that one unit of the values stands for.
+
+    It is 1 for a ``BUNIT`` of electrons or photons, and ``EGAIN`` or ``GAIN`` for counts, ADU or
+    DN; both are multiplied by ``EXPTIME`` for values per second. None if that is not stated.
+    """
+    meaning = _unit(header)
+    if meaning is None:
+        return None
+    gain = _stated(header, "EGAIN") or _stated(header, "GAIN")
+    exposure = _stated(header, "EXPTIME")
+    for quantum in (u.electron, u.photon, u.ct, u.adu, u.DN):
+        electrons = 1.0 if quantum in (u.electron, u.photon) else gain
+        for values in (meaning.unit / quantum, meaning.unit * u.pix / quantum):
+            if values.is_equivalent(u.one) and electrons:
+                return float(electrons * values.to(u.one))
+            if values.is_equivalent(u.Hz) and electrons and exposure:
+                return float(electrons * exposure * values.to(u.Hz))
+    return None
+
+
+def _stated(header: Header, key: str) -> float | None:
+    """Return a positive number; None if it is missing, or a placeholder such as 0."""
+    value = header.get(key)
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if usable and 0 < value < math.inf else None
+
+
 def _hubble(header: Header) -> float:
     flam, plam = (_positive(header, key) for key in ("PHOTFLAM", "PHOTPLAM"))
     per_second = -2.5 * math.log10(flam) - 5 * math.log10(plam) - 21.10 + 18.6921

@@ -12,7 +12,13 @@ from rich.console import Console
 
 from srkit.system import progress_bars
 from srkit_astro.files.fits import BAD_PLANES
-from srkit_astro.pairing.registration import Kernel, Registration, fit_kernel, register
+from srkit_astro.pairing.registration import (
+    Kernel,
+    RegisteredPair,
+    Registration,
+    fit_kernel,
+    register,
+)
 from srkit_astro.pairing.resampling import cut, project
 from srkit_astro.pairing.results import Pair, Pairing, Position
 from srkit_astro.pairing.sky_images import Flags, Plane, SkyImage
@@ -123,17 +129,27 @@ class PairCutter:
         """Fit the kernel of two images to their brightest pairs."""
         brightest = sorted(pairs, key=lambda pair: pair.before.error)[:KERNEL_PAIRS]
         return fit_kernel(
-            [(p.lr.values, p.hr.values, self._weight(p.lr, p.hr), p.before) for p in brightest],
+            [
+                RegisteredPair(
+                    p.lr.values, p.hr.values, self._weight(p.lr, p.hr), _photons(p.hr), p.before
+                )
+                for p in brightest
+            ],
             self.scale,
         )
 
     def _register(
         self, lr: SkyImage, hr: SkyImage, kernel: Kernel | None = None
     ) -> Registration | None:
-        weight = self._weight(lr, hr)
-        search = self.search / lr.pixel_scale
-        planes = lr.values, hr.values
-        return register(*planes, self.scale, weight=weight, search=search, kernel=kernel)
+        return register(
+            lr.values,
+            hr.values,
+            self.scale,
+            weight=self._weight(lr, hr),
+            search=self.search / lr.pixel_scale,
+            photons=_photons(hr),
+            kernel=kernel,
+        )
 
     def _align(
         self,
@@ -186,6 +202,14 @@ def _noise_variance(image: SkyImage) -> Plane | float:
     if image.variance is not None:
         return np.where(image.variance > 0, image.variance, np.inf)
     return max(float(mad_std(image.values[~image.bad])), 1e-12) ** 2
+
+
+def _photons(hr: SkyImage) -> Plane | None:
+    """Return the variance of the photon noise of sources, which for HR no file states."""
+    if hr.gain is None:
+        return None
+    sky = np.median(hr.values[~hr.bad]) if not hr.bad.all() else 0.0
+    return np.where(hr.bad, 0.0, np.clip(hr.values - sky, 0, None) / hr.gain)
 
 
 def _planes_hit(image: SkyImage) -> str:

@@ -11,6 +11,8 @@ from scipy.optimize import least_squares
 
 from srkit_astro.pairing.sky_images import Plane
 
+Spectrum = NDArray[np.complex128]
+
 #: Margin that the fit leaves out at each edge, as a fraction of the side: the blur wraps around.
 BORDER = 1 / 8
 #: Limits of the shape of the kernel, and the shape with which a fit starts: FWHM of the Moffat
@@ -77,6 +79,7 @@ def register(
     *,
     weight: Plane,
     search: float,
+    photons: Plane | None = None,
     kernel: Kernel | None = None,
 ) -> Registration | None:
     """Fit an LR image by the HR image, blurred, shifted, scaled and summed over LR pixels.
@@ -95,6 +98,8 @@ def register(
         Inverse standard deviation of the noise in `lr`, ``(h, w)``; 0 for bad pixels.
     search
         Largest offset along either axis, in LR pixels.
+    photons
+        Variance of the photon noise of the sources in `hr`, if known, see :func:`_photon_scores`.
     kernel
         The blur, whose covariance adds to the errors; None fits a Moffat function.
 
@@ -125,7 +130,10 @@ def register(
     if not found.success or max(abs(x[0]), abs(x[1])) > search:
         return None
     inverse = np.linalg.pinv(found.jac.T @ found.jac)
-    covariance = inverse @ _scores(found.jac, found.fun, weight > 0) @ inverse
+    scores = _scores(found.jac, found.fun, weight > 0)
+    if photons is not None:
+        scores = scores + _photon_scores(model, tuple(x[:6]), x[6], weight, found.jac, photons)
+    covariance = inverse @ scores @ inverse
     if kernel is not None:
         steps = np.diag(1e-3 * np.subtract(LARGEST_SHAPE, LEAST_SHAPE))
         change = [residuals(x[blur] + s, blur) - residuals(x[blur] - s, blur) for s in steps]
@@ -137,36 +145,54 @@ def register(
     return Registration(dy, dx, max(errors[0], errors[1]), ratio, errors[6], sky, float(x[2]))
 
 
-def fit_kernel(pairs: Sequence[tuple[Plane, Plane, Plane, Registration]], scale: int) -> Kernel:
+@dataclass(frozen=True, slots=True, eq=False)
+class RegisteredPair:
+    """A pair as for :func:`register`, and its registration with a kernel of its own."""
+
+    lr: Plane
+    hr: Plane
+    weight: Plane
+    photons: Plane | None
+    found: Registration
+
+
+def fit_kernel(pairs: Sequence[RegisteredPair], scale: int) -> Kernel:
     """Fit one kernel to several pairs of the same two images, each with its own flux and sky.
 
     Parameters
     ----------
     pairs
-        LR, HR and weight as for :func:`register`, and its result, which gives the offset. The fit
-        starts with the width of the first.
+        The pairs, with their offsets. The fit starts with the width of the first.
     scale
         Side of HR over side of LR.
     """
-    models = [_Model(hr, scale) for _, hr, _, _ in pairs]
-    weights = [weight * _inner(lr.shape) for lr, _, weight, _ in pairs]
+    models = [_Model(pair.hr, scale) for pair in pairs]
+    weights = [pair.weight * _inner(pair.lr.shape) for pair in pairs]
 
     def residuals(shape: Plane) -> Plane:
         found = []
-        for (lr, _, _, place), model, weight in zip(pairs, models, weights, strict=True):
-            expected = (weight * model(place.dy, place.dx, *shape)).ravel()
+        for pair, model, weight in zip(pairs, models, weights, strict=True):
+            expected = (weight * model(pair.found.dy, pair.found.dx, *shape)).ravel()
             design = np.stack([expected, weight.ravel()], axis=1)
-            observed = (weight * lr).ravel()
+            observed = (weight * pair.lr).ravel()
             found.append(observed - design @ np.linalg.lstsq(design, observed)[0])
         return np.concatenate(found)
 
     # With no Gaussian at all, its width would have no effect.
-    start = (pairs[0][3].fwhm, FIRST_SHAPE[1], 0.05, FIRST_SHAPE[3])
+    start = (pairs[0].found.fwhm, FIRST_SHAPE[1], 0.05, FIRST_SHAPE[3])
     bounds = (LEAST_SHAPE, LARGEST_SHAPE)
     fit = least_squares(residuals, start, bounds=bounds, x_scale="jac")
     ends = np.cumsum([weight.size for weight in weights])[:-1]
-    parts = zip(np.split(fit.jac, ends), np.split(fit.fun, ends), weights, strict=True)
-    scores = sum(_scores(jacobian, each, weight > 0) for jacobian, each, weight in parts)
+    jacobians, parts = np.split(fit.jac, ends), np.split(fit.fun, ends)
+    scores = np.zeros((len(fit.x), len(fit.x)))
+    for pair, model, weight, jacobian, part in zip(
+        pairs, models, weights, jacobians, parts, strict=True
+    ):
+        scores += _scores(jacobian, part, weight > 0)
+        if pair.photons is not None:
+            place = (pair.found.dy, pair.found.dx, *fit.x)
+            ratio = pair.found.ratio
+            scores += _photon_scores(model, place, ratio, weight, jacobian, pair.photons)
     inverse = np.linalg.pinv(fit.jac.T @ fit.jac)
     return Kernel(fit.x, inverse @ scores @ inverse)
 
@@ -200,6 +226,35 @@ def _scores(jacobian: Plane, residuals: Plane, used: NDArray[np.bool_]) -> Plane
     return scores
 
 
+def _photon_scores(
+    model: _Model,
+    place: Sequence[float],
+    ratio: float,
+    weight: Plane,
+    jacobian: Plane,
+    photons: Plane,
+) -> Plane:
+    """Return what the photon noise of HR adds to the covariance of the gradient of a fit.
+
+    It is concentrated where sources are bright, and the fitted flux absorbs it there: the
+    residuals, whose power is averaged over the cutout, hardly show it.
+
+    Parameters
+    ----------
+    model, place, ratio
+        The model, the offset and the shape of its kernel, and the flux ratio.
+    weight, jacobian
+        Of the fit, as for :func:`_scores`.
+    photons
+        Variance of the photon noise in HR, whose pixels need not be independent as long as the
+        noise of sums is that of the photons.
+    """
+    columns = jacobian.T.reshape(-1, *weight.shape)
+    levers = np.stack([model.transpose(weight * each, *place) for each in columns])
+    scores: Plane = ratio**2 * np.einsum("ihw,jhw,hw->ij", levers, levers, photons)
+    return scores
+
+
 class _Model:
     """The LR image expected from an HR image, computed in Fourier space.
 
@@ -218,6 +273,23 @@ class _Model:
         self, dy: float, dx: float, fwhm: float, wings: float, share: float, broad: float
     ) -> Plane:
         """Blur, shift (in LR pixels) and sum over LR pixels."""
+        response = self._response(dy, dx, fwhm, wings, share, broad)
+        blurred = np.fft.irfft2(self.spectrum * response, s=self.shape)
+        height, width = (side // self.scale for side in self.shape)
+        summed: Plane = blurred.reshape(height, self.scale, width, self.scale).sum((1, 3))
+        return summed
+
+    def transpose(self, lr: Plane, *place: float) -> Plane:
+        """Apply the transposed operator, for the offset and shape of `place`, to LR pixels."""
+        spread = lr.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
+        response = np.conj(self._response(*place))
+        found: Plane = np.fft.irfft2(np.fft.rfft2(spread) * response, s=self.shape)
+        return found
+
+    def _response(
+        self, dy: float, dx: float, fwhm: float, wings: float, share: float, broad: float
+    ) -> Spectrum:
+        """Return the Fourier transform of the shifted kernel."""
         beta = 1 / wings
         core = fwhm * self.scale / 2 / np.sqrt(2**wings - 1)
         kernel = (1 + self.radius2 / core**2) ** -beta
@@ -226,10 +298,8 @@ class _Model:
             second = np.exp(-self.radius2 / 2 / (broad * fwhm * self.scale / 2.3548) ** 2)
             kernel += share / second.sum() * second
         turn = np.exp(-2j * np.pi * self.scale * (self.frequency_y * dy + self.frequency_x * dx))
-        blurred = np.fft.irfft2(self.spectrum * np.fft.rfft2(kernel) * turn, s=self.shape)
-        height, width = (side // self.scale for side in self.shape)
-        summed: Plane = blurred.reshape(height, self.scale, width, self.scale).sum((1, 3))
-        return summed
+        response: Spectrum = np.fft.rfft2(kernel) * turn
+        return response
 
     def coarse_offset(self, lr: Plane, weight: Plane, search: float) -> tuple[float, float]:
         """Return the peak of the cross-correlation, in whole LR pixels."""

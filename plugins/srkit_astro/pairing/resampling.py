@@ -89,7 +89,7 @@ def project(
     missing = ~(footprint > 1 - 1e-6) | ~(bad < 1e-6)
     area = float(proj_plane_pixel_area(wcs) / proj_plane_pixel_area(part.wcs))
     values = np.where(missing, 0.0, area * values)
-    return SkyImage(source.path, values, missing, None, None, header, wcs)
+    return SkyImage(source.path, values, missing, None, None, header, wcs, source.gain)
 
 
 def _around(source: SkyImage, wcs: WCS, shape: tuple[int, int]) -> SkyImage | None:

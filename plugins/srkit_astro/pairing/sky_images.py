@@ -14,6 +14,7 @@ from srkit.errors import DataError
 from srkit.images import split_selection
 from srkit_astro.files.calibration import (
     ZERO_POINTS,
+    electrons_per_unit,
     physical_type,
     pixel_area,
     zero_point_of_pixels,
@@ -50,6 +51,8 @@ class SkyImage:
         The header of the image, with its zero point updated.
     wcs
         Its celestial WCS.
+    gain
+        Electrons per unit of the values, if the header states it.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class SkyImage:
     mask: tuple[NDArray[np.int64], Header] | None
     header: Header
     wcs: WCS
+    gain: float | None = None
 
     @property
     def pixel_scale(self) -> float:
@@ -142,6 +146,7 @@ def read_sky_image(
     variance, mask = (image.metadata.get(name) for name in ("variance", "mask"))
     if mask is not None:
         convert_part(image.metadata["mask_header"], 1)
+    gain = electrons_per_unit(header)
     return SkyImage(
         path,
         np.where(bad, 0.0, factor * image.pixels[0].double().numpy()),
@@ -150,6 +155,7 @@ def read_sky_image(
         None if mask is None else (mask[0].long().numpy(), image.metadata["mask_header"]),
         _at_zero_point(header, factor),
         wcs,
+        None if gain is None else gain / factor,
     )
 
 

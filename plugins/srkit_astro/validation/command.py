@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,7 @@ def validate(
     psf: str | None = None,
     hdu: str | None = None,
     zero_point: float | None = None,
+    gain: Annotated[float | None, Field(gt=0)] = None,
     snr: str = "2,3,5,7,10,20,50",
     sources: PositiveInt = 20,
     noise_frames: PositiveInt = 4,
@@ -44,7 +46,7 @@ def validate(
     """Inject sources into real frames, restore them, and report what is found and what is not.
 
     Points, galaxies, arcs and close pairs of known flux, position, size and shape are added to the
-    frames at stated signal-to-noise ratios. LR, Lanczos interpolation, Richardson-Lucy
+    frames at stated signal-to-noise ratios. LR, bicubic and Lanczos interpolation, Richardson-Lucy
     deconvolution and the model are searched for them: completeness, false sources, biases of flux,
     centroid and ellipticity, and pairs against their separation. Pure noise, white and with the
     correlation of the frame, is restored as well, and its detections are counted. Writes a page,
@@ -66,6 +68,10 @@ def validate(
         Extension of the FITS files, such as SCI,2.
     zero_point
         AB magnitude of one unit of the values, if the file does not say.
+    gain
+        Electrons per unit of the values, for the photon noise of the injected sources. By default
+        that of the header: EGAIN or GAIN for counts, times EXPTIME for values per second. If it is
+        unknown, the sources have no photon noise.
     snr
         Signal-to-noise ratios of the injected sources.
     sources
@@ -92,7 +98,7 @@ def validate(
     settings = Settings(_ratios(snr), sources, noise_frames, threshold, seed)
     folder = out or _folder_of(model)
     check_replaceable(folder, JOURNAL, overwrite=overwrite)
-    windows = read_windows(inputs, hdu, zero_point, sample)
+    windows = read_windows(inputs, hdu, zero_point, sample, gain)
     _check_alike(windows)
     pixel = windows[0].pixel_scale
     restorer, opened = Restorer(model, scale, zero_point), _opened(model, scale)
@@ -133,10 +139,20 @@ def _facts(study: Study, pixel: float | None, origin: str) -> dict[str, str]:
         "windows": f"{len(study.windows)} of up to {shape[0]} x {shape[1]} LR pixels",
         "PSF of LR": f"FWHM {study.fwhm * (pixel or 1):.3g} {unit}, {origin}",
         "noise of LR": f"RMS {noise.rms:.4g}, correlation of neighbouring pixels {neighbour:.3f}",
+        "photon noise of the sources": _photon_noise(study.windows),
         "sources": f"{settings.sources} of each kind at each S/N of "
         + ", ".join(f"{snr:g}" for snr in settings.snrs),
         "seed": str(settings.seed),
     }
+
+
+def _photon_noise(windows: Sequence[Window]) -> str:
+    gains = [window.gain for window in windows if window.gain is not None]
+    if not gains:
+        return "none, since the gain is unknown (--gain)"
+    ends = dict.fromkeys(f"{gain:.4g}" for gain in (min(gains), max(gains)))
+    unknown = "; none in frames whose gain is unknown" if len(gains) < len(windows) else ""
+    return f"{' to '.join(ends)} electrons per unit of the values{unknown}"
 
 
 def _ratios(text: str) -> tuple[float, ...]:

@@ -20,8 +20,8 @@ def definitions(results: Results) -> dict[str, str]:
         ),
         "S/N": (
             "Flux of the source over the error of its flux in LR, measured with its own profile as "
-            "weight, in the noise of the frame with its correlation. The injected light has no "
-            "photon noise of its own."
+            "weight, in the noise of the frame with its correlation. The photon noise of the "
+            "source itself, if the gain is known, adds to that."
         ),
         "places": (
             "Random, away from sources that LR shows and from bad pixels. The image without "
@@ -34,9 +34,10 @@ def definitions(results: Results) -> dict[str, str]:
         ),
         "flux": (
             "Sum in a circle around the true position that contains 98 % of the flux in LR, if the "
-            "stamp is large enough, minus the same sum without injection: noise, sky and "
-            "neighbours cancel as far as the restoration is linear, and what remains is its bias. "
-            "Also (frame_flux) as an observer measures it, with the median of a ring as sky. Both "
+            "stamp is large enough, minus the same sum without injection and the light that was "
+            "injected there: noise, sky and neighbours cancel as far as the restoration is linear, "
+            "and what remains is its bias. Also (frame_flux) as an observer measures it, with the "
+            "median of a ring as sky and the photon noise of the source. Both "
             "are corrected by the fraction of LR in the circle, so that LR has no bias. SR that "
             "is sharper than LR has more flux within: at most "
             + ", ".join(f"{100 * gain:.1f} % for {kind}" for kind, gain in _gains(results).items())

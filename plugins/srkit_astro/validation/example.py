@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from srkit_astro.validation.measure import Ruler, fluxes, to_sr
+from srkit_astro.validation.plan import inject
 from srkit_astro.validation.sources import Floats
 from srkit_astro.validation.study import Study
 
@@ -17,13 +18,13 @@ def example_of(study: Study) -> tuple[dict[str, tuple[Floats, Floats, Floats]], 
     """
     number, placed = next(study.rounds())
     window = study.windows[number]
-    stamps, _ = study.render(number, placed)
-    pixels = study.injected(number, placed)
-    true = np.array([np.array(p.corner) + s.centre for p, s in zip(placed, stamps, strict=True)])
+    sources = study.render(number, placed)
+    pixels = inject(window.pixels, sources)
+    true = np.array([each.centre for each in sources])
     ruler = Ruler(study.fwhm, study.settings.threshold, study.point.aperture)
     views = {}
     for method in study.methods:
         image, scale = fluxes(method, window, pixels)
-        false = ruler.false_places(image, study.view(number, method), placed, stamps)
+        false = ruler.false_places(image, study.view(number, method), sources)
         views[method.name] = image, to_sr(true, scale), to_sr(false, scale)
     return views, len(pixels)

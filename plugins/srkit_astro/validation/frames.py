@@ -17,6 +17,7 @@ from srkit.components import Registry, build
 from srkit.errors import DataError, RecipeError
 from srkit.images import Formats
 from srkit.interfaces import Image, Sample
+from srkit_astro.files.calibration import electrons_per_unit
 from srkit_astro.files.fits import Fits, bad_pixels
 from srkit_astro.files.fits_io import read
 from srkit_astro.validation.plan import Bools
@@ -61,6 +62,11 @@ class Window:
         """AB magnitude of one unit in an LR pixel, if known."""
         return self.image.metadata.get("zero_point")
 
+    @property
+    def gain(self) -> float | None:
+        """Electrons per unit of the values, if known."""
+        return self.image.metadata.get("gain")
+
     def with_pixels(self, pixels: Floats) -> Image:
         """Return an image with the metadata of this window and other pixels."""
         values = torch.from_numpy(pixels.astype(np.float32))[None]
@@ -69,7 +75,11 @@ class Window:
 
 
 def read_windows(
-    paths: Sequence[Path], hdu: str | None, zero_point: float | None, sample: bool
+    paths: Sequence[Path],
+    hdu: str | None,
+    zero_point: float | None,
+    sample: bool,
+    gain: float | None = None,
 ) -> list[Window]:
     """Read frames, or the test images of a recipe, and choose the windows.
 
@@ -83,6 +93,8 @@ def read_windows(
         AB magnitude of one unit; by default that of the header.
     sample
         Whether a recipe is that of ``--sample``.
+    gain
+        Electrons per unit of the values; by default that of the header.
 
     Raises
     ------
@@ -98,7 +110,7 @@ def read_windows(
         else:
             images = iter([(str(path), read(path, hdu))])
         for name, image in images:
-            calibrated = _calibrated(name, image, zero_point)
+            calibrated = _calibrated(name, image, zero_point, gain)
             found += _windows_of(name, calibrated, WINDOWS)
     return found
 
@@ -108,16 +120,17 @@ def is_recipe(path: Path) -> bool:
     return path.suffix in (".yaml", ".yml")
 
 
-def _calibrated(name: str, image: Image, zero_point: float | None) -> Image:
+def _calibrated(name: str, image: Image, zero_point: float | None, gain: float | None) -> Image:
     if len(image.pixels) != 1:
         raise DataError(f"{name}: has {len(image.pixels)} bands; expected one band per file")
     try:
         known = Fits().calibrate(image)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
-    if zero_point is None:
-        return known
-    return replace(known, metadata={**known.metadata, "zero_point": zero_point})
+    if gain is None:
+        gain = electrons_per_unit(image.metadata["header"])
+    given = {} if zero_point is None else {"zero_point": zero_point}
+    return replace(known, metadata={**known.metadata, "gain": gain, **given})
 
 
 def _windows_of(name: str, image: Image, most: int) -> list[Window]:

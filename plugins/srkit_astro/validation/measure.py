@@ -15,8 +15,8 @@ from srkit_astro.moments import Moments, adaptive_moments
 from srkit_astro.validation.detection import Smoothed, distances, measure_background
 from srkit_astro.validation.frames import Window
 from srkit_astro.validation.methods import Method
-from srkit_astro.validation.plan import Bools, Placed
-from srkit_astro.validation.sources import Floats, Stamp
+from srkit_astro.validation.plan import Bools, Injected
+from srkit_astro.validation.sources import Floats
 
 with needs("sep"):
     import sep
@@ -110,12 +110,7 @@ class Ruler:
         self.radius = max(MATCH * fwhm, LEAST_MATCH)
 
     def measure(
-        self,
-        injected: Floats,
-        view: View,
-        placed: Sequence[Placed],
-        stamps: Sequence[Stamp],
-        fluxes: Sequence[float],
+        self, injected: Floats, view: View, sources: Sequence[Injected]
     ) -> tuple[list[Record], list[float]]:
         """Measure a restoration with injected sources.
 
@@ -125,7 +120,7 @@ class Ruler:
             The restoration, in flux per pixel.
         view
             That of the same window without the sources.
-        placed, stamps, fluxes
+        sources
             The sources.
 
         Returns
@@ -135,78 +130,74 @@ class Ruler:
         """
         found = self._detect(injected, view)
         records = []
-        for each, stamp, flux in zip(placed, stamps, fluxes, strict=True):
-            centre = np.array(each.corner) + stamp.centre
-            spine = centre + self.fwhm * each.source.spine()
+        for each in sources:
+            source, spine = each.placed.source, each.spine(self.fwhm)
             apart = distances(found, spine)
-            record: Record = self._fluxes(injected, view, centre, stamp, flux)
+            record: Record = self._fluxes(injected, view, each)
             if (distances(view.found, spine) <= self.radius).any():
                 record["found"] = None  # a source was found here before one was injected
-            elif each.source.kind == "pair":
-                record["found"] = self._resolved(found, spine, each.source.separation)
+            elif source.kind == "pair":
+                record["found"] = self._resolved(found, spine, source.separation)
             else:
                 record["found"] = bool((apart <= self.radius).any())
-                if record["found"] and each.source.kind != "arc":
-                    record |= self._shape(injected, view, found[apart.argmin()], centre, each)
+                if record["found"] and source.kind != "arc":
+                    record |= self._shape(injected, view, found[apart.argmin()], each)
             records.append(record)
-        false = self._unclaimed(found, view, placed, stamps)
+        false = self._unclaimed(found, view, sources)
         return records, [flux_at(injected, view, at, self.aperture, self.fwhm) for at in false]
 
-    def false_places(
-        self, injected: Floats, view: View, placed: Sequence[Placed], stamps: Sequence[Stamp]
-    ) -> Floats:
+    def false_places(self, injected: Floats, view: View, sources: Sequence[Injected]) -> Floats:
         """Return the detections that match no source and are not in the image without them.
 
         They are positions in LR pixels, ``(K, 2)``; the parameters are those of :meth:`measure`.
         """
-        return self._unclaimed(self._detect(injected, view), view, placed, stamps)
+        return self._unclaimed(self._detect(injected, view), view, sources)
 
     def _detect(self, injected: Floats, view: View) -> Floats:
         """Return the positions of sources in LR pixels, with the noise of the view."""
         smoothed = view.background.with_pixels(injected, view.scale * self.fwhm)
         return to_lr(smoothed.detect(self.threshold, view.bad), view.scale)
 
-    def _unclaimed(
-        self, found: Floats, view: View, placed: Sequence[Placed], stamps: Sequence[Stamp]
-    ) -> Floats:
+    def _unclaimed(self, found: Floats, view: View, sources: Sequence[Injected]) -> Floats:
         claimed = np.zeros(len(found), bool)
         if len(view.found):
             claimed |= distances(found, view.found) <= self.radius
-        for each, stamp in zip(placed, stamps, strict=True):
-            spine = np.array(each.corner) + stamp.centre + self.fwhm * each.source.spine()
-            size = max(each.source.radius, each.source.separation / 2)  # two seen as one
+        for each in sources:
+            source = each.placed.source
+            size = max(source.radius, source.separation / 2)  # two seen as one
             extent = max(self.radius, self.fwhm * size) + EDGE
-            claimed |= distances(found, spine) <= extent
+            claimed |= distances(found, each.spine(self.fwhm)) <= extent
         return found[~claimed]
 
-    def _fluxes(
-        self, image: Floats, view: View, centre: Floats, stamp: Stamp, flux: float
-    ) -> Record:
-        """Return measured over true flux, corrected by the fraction in the aperture.
+    def _fluxes(self, image: Floats, view: View, source: Injected) -> Record:
+        """Return the relative errors of the flux, corrected by the fraction in the aperture.
 
-        ``flux`` is the difference to the image without injection, in which noise, sky and
-        neighbours cancel as far as the restoration is linear; ``frame_flux`` is what an observer
-        measures, with a local sky.
+        ``flux`` is the difference to the image without injection, less the light that was injected:
+        noise, sky and neighbours cancel as far as the restoration is linear. ``frame_flux`` is what
+        an observer measures, with a local sky and the photon noise of the source.
         """
-        fraction = flux * _sum(stamp.pixels, stamp.centre, stamp.aperture)
+        stamp, centre = source.stamp, source.centre
+        mean, light = (
+            _sum(each, stamp.centre, stamp.aperture)
+            for each in (source.flux * stamp.pixels, source.light)
+        )
         place, radius = to_sr(centre, view.scale), view.scale * stamp.aperture
         observed = flux_at(image, view, centre, stamp.aperture, self.fwhm)
         added = _sum(image, place, radius) - _sum(view.pixels, place, radius)
-        return {"flux": added / fraction - 1, "frame_flux": observed / fraction - 1}
+        return {"flux": (added - light) / mean, "frame_flux": observed / mean - 1}
 
-    def _shape(
-        self, image: Floats, view: View, found: Floats, centre: Floats, placed: Placed
-    ) -> Record:
+    def _shape(self, image: Floats, view: View, found: Floats, injected: Injected) -> Record:
         """Return the centroid shift in LR pixels and, of a galaxy, the ellipticity."""
         place, reach = to_sr(found, view.scale), math.ceil(3 * view.scale * self.fwhm)
         moments = moments_near(image, view, place, reach, view.scale * self.fwhm / 2)
         if moments is None:
             return {}
-        dx, dy = (to_lr(moments.centre, view.scale) - centre).tolist()
+        dx, dy = (to_lr(moments.centre, view.scale) - injected.centre).tolist()
         record: Record = {"dx": dx, "dy": dy}
-        if placed.source.kind == "galaxy":
+        source = injected.placed.source
+        if source.kind == "galaxy":
             # Along the true ellipticity, and across it, relative to its modulus.
-            relative = moments.ellipticity / placed.source.distortion
+            relative = moments.ellipticity / source.distortion
             record |= {"m": relative.real - 1, "cross": relative.imag}
         return record
 

@@ -20,8 +20,8 @@ from srkit_astro.instruments.psf import Psf
 from srkit_astro.validation.frames import Window
 from srkit_astro.validation.sources import Floats
 
-#: The row of LR itself in every table.
-LR = "LR"
+#: The row of LR itself in every table, and the interpolations with which models are compared.
+LR, INTERPOLATIONS = "LR", ("bicubic", "lanczos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Deconvolver:
 def methods_of(
     restorer: Restorer, zero_point: float | None, window: Window, psf: Psf
 ) -> list[Method]:
-    """Return LR, Lanczos interpolation, Richardson-Lucy deconvolution and the model.
+    """Return LR, its interpolations, Richardson-Lucy deconvolution and the model.
 
     Parameters
     ----------
@@ -132,8 +132,8 @@ def methods_of(
     """
     own = len(restorer(window, window.pixels)) / len(window.pixels)
     methods = [Method(LR, lambda _, pixels: pixels)]
-    if restorer.model != "lanczos":
-        methods.append(Method("lanczos", Restorer("lanczos", own, zero_point)))
+    names = [name for name in INTERPOLATIONS if name != restorer.model]
+    methods += [Method(name, Restorer(name, own, zero_point)) for name in names]
     if own == round(own):
         methods.append(Method("richardson_lucy", Deconvolver(psf, round(own))))
     else:

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from srkit_astro.validation.sources import FINE, INDICES, RADII, RATIOS, Floats, Kind, Source
+from srkit_astro.validation.sources import (
+    FINE,
+    INDICES,
+    RADII,
+    RATIOS,
+    Floats,
+    Kind,
+    Source,
+    Stamp,
+)
 
 Bools: TypeAlias = NDArray[np.bool_]
 
@@ -24,6 +33,8 @@ SEPARATIONS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 PAIR_SNR = 20.0
 #: Distance in FWHM between an injected source and the nearest detected or bad pixel.
 CLEAR = 2.5
+#: Electrons in a pixel from which on their noise is not drawn: it is negligible.
+MOST_PHOTONS = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,37 @@ class Placed:
     source: Source
     corner: tuple[int, int]
     step: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Injected:
+    """A source as it is injected into a window.
+
+    Parameters
+    ----------
+    placed
+        The source and its place.
+    stamp
+        Its image of flux 1.
+    flux
+        Its flux.
+    light
+        What is added to LR: its image, with photon noise if the gain is known.
+    """
+
+    placed: Placed
+    stamp: Stamp
+    flux: float
+    light: Floats
+
+    @property
+    def centre(self) -> Floats:
+        """Column and row in LR pixels of the window; the centre of the first pixel is 0."""
+        return np.array(self.placed.corner) + self.stamp.centre
+
+    def spine(self, fwhm: float) -> Floats:
+        """Return the points of the window at which the source may be found, see `Source.spine`."""
+        return self.centre + fwhm * self.placed.source.spine()
 
 
 def draw_sources(snrs: Sequence[float], count: int, seed: int) -> list[Source]:
@@ -146,9 +188,17 @@ def _corners(free: Bools, reach: int, rng: np.random.Generator) -> Iterator[tupl
             yield x - reach, y - reach
 
 
-def inject(window: Floats, stamps: Sequence[Floats], corners: Sequence[tuple[int, int]]) -> Floats:
-    """Add stamps to a copy of a window."""
+def inject(window: Floats, sources: Sequence[Injected]) -> Floats:
+    """Add sources to a copy of a window."""
     result = window.copy()
-    for stamp, (x, y) in zip(stamps, corners, strict=True):
-        result[y : y + stamp.shape[0], x : x + stamp.shape[1]] += stamp
+    for each in sources:
+        x, y = each.placed.corner
+        result[y : y + each.light.shape[0], x : x + each.light.shape[1]] += each.light
     return result
+
+
+def with_photon_noise(light: Floats, gain: float | None, rng: np.random.Generator) -> Floats:
+    """Draw the photons of a source, `gain` electrons per unit; None leaves the mean."""
+    if gain is None or gain * light.max() > MOST_PHOTONS:
+        return light
+    return np.asarray(rng.poisson(gain * light) / gain)

@@ -22,8 +22,16 @@ from srkit_astro.validation.journal import Journal
 from srkit_astro.validation.measure import Record, Ruler, View, fluxes, look_at
 from srkit_astro.validation.methods import Method
 from srkit_astro.validation.noise import COLOURS, draw_noise, measure_pure_noise
-from srkit_astro.validation.plan import Bools, Placed, draw_sources, inject, place_sources
-from srkit_astro.validation.sources import Floats, Renderer, Source, Stamp
+from srkit_astro.validation.plan import (
+    Bools,
+    Injected,
+    Placed,
+    draw_sources,
+    inject,
+    place_sources,
+    with_photon_noise,
+)
+from srkit_astro.validation.sources import Floats, Renderer, Source
 
 #: Threshold, in units of the noise, above which LR is occupied by a source.
 OCCUPIED = 3.0
@@ -106,7 +114,8 @@ class Study:
         for array in (self.renderer.kernel, *(window.pixels for window in self.windows)):
             digest.update(np.ascontiguousarray(array).tobytes())
         for window in self.windows:
-            digest.update(f"{window.zero_point} {window.pixel_scale} ".encode())
+            known = window.zero_point, window.pixel_scale, window.gain
+            digest.update(" ".join(map(str, known)).encode())
         digest.update(json.dumps([method.name for method in self.methods]).encode())
         return digest.hexdigest()
 
@@ -163,49 +172,46 @@ class Study:
             self._views[key] = look_at(method, window, self.fwhm, threshold)
         return self._views[key]
 
-    def render(self, number: int, placed: Sequence[Placed]) -> tuple[list[Stamp], list[float]]:
-        """Return stamps of flux 1, and the flux that gives each source its S/N in a window."""
-        stamps = [self.renderer.render(each.source, each.step) for each in placed]
-        fluxes = []
-        for each, stamp in zip(placed, stamps, strict=True):
+    def render(self, number: int, placed: Sequence[Placed]) -> list[Injected]:
+        """Return sources with the flux that gives each its S/N in a window."""
+        gain, sources = self.windows[number].gain, []
+        for each in placed:
+            stamp = self.renderer.render(each.source, each.step)
             pair = each.source.kind == "pair"
             profile = self.point.pixels if pair else stamp.pixels
-            flux = flux_of(each.source.snr, profile, self.noises[number])
-            fluxes.append(2 * flux if pair else flux)
-        return stamps, fluxes
-
-    def injected(self, number: int, placed: Sequence[Placed]) -> Floats:
-        """Return a window with sources."""
-        stamps, fluxes = self.render(number, placed)
-        scaled = [flux * stamp.pixels for flux, stamp in zip(fluxes, stamps, strict=True)]
-        return inject(self.windows[number].pixels, scaled, [each.corner for each in placed])
+            flux = flux_of(each.source.snr, profile, self.noises[number]) * (2 if pair else 1)
+            # Places in a window differ between rounds, and are the same in the same round.
+            rng = np.random.default_rng((self.settings.seed, 3, number, *each.corner))
+            light = with_photon_noise(flux * stamp.pixels, gain, rng)
+            sources.append(Injected(each, stamp, flux, light))
+        return sources
 
     def _inject(self, number: int, placed: Sequence[Placed]) -> dict[str, Any]:
         """Measure the sources of a round in every restoration."""
         window = self.windows[number]
-        stamps, true = self.render(number, placed)
-        pixels = self.injected(number, placed)
+        sources = self.render(number, placed)
+        pixels = inject(window.pixels, sources)
         ruler = Ruler(self.fwhm, self.settings.threshold, self.point.aperture)
         records: list[Record] = [
             {
                 "window": number,
-                "kind": each.source.kind,
-                "snr": each.source.snr,
-                "flux": flux,
-                "x": each.corner[0] + float(stamp.centre[0]),
-                "y": each.corner[1] + float(stamp.centre[1]),
-                "separation": each.source.separation,
-                "aperture": stamp.aperture,
-                "gain": stamp.gain,
+                "kind": each.placed.source.kind,
+                "snr": each.placed.source.snr,
+                "flux": each.flux,
+                "x": float(each.centre[0]),
+                "y": float(each.centre[1]),
+                "separation": each.placed.source.separation,
+                "aperture": each.stamp.aperture,
+                "gain": each.stamp.gain,
                 "methods": {},
             }
-            for each, stamp, flux in zip(placed, stamps, true, strict=True)
+            for each in sources
         ]
         false: dict[str, list[float]] = {}
         for method in self.methods:
             image, _ = fluxes(method, window, pixels)
             view = self.view(number, method)
-            found, false[method.name] = ruler.measure(image, view, placed, stamps, true)
+            found, false[method.name] = ruler.measure(image, view, sources)
             for record, measured in zip(records, found, strict=True):
                 record["methods"][method.name] = measured
         return {

@@ -6,6 +6,7 @@ import pytest
 import torch
 from astropy.io.fits import Header
 from srkit_astro.files.calibration import (
+    electrons_per_unit,
     per_lr_area,
     physical_type,
     pixel_area,
@@ -154,3 +155,26 @@ def test_only_known_flux_is_divided() -> None:
         assert values == "surface_brightness"
         assert message is not None
         assert message.startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ({"BUNIT": "electron"}, 1.0),
+        ({"BUNIT": "ELECTRONS/S", "EXPTIME": 2200.0}, 2200.0),
+        ({"BUNIT": "e-/min/pixel", "EXPTIME": 120.0}, 2.0),
+        ({"BUNIT": "ADU", "GAIN": 3.1}, 3.1),
+        # The GAIN of amateur cameras is a setting; EGAIN is in electrons per ADU.
+        ({"BUNIT": "adu", "GAIN": 120, "EGAIN": 0.77}, 0.77),
+        ({"BUNIT": "count / s", "GAIN": 2, "EXPTIME": 30}, 60.0),
+        ({"BUNIT": "ELECTRONS/S"}, None),
+        ({"BUNIT": "ADU", "GAIN": 0}, None),
+        ({"BUNIT": "ADU", "GAIN": "low"}, None),
+        ({"BUNIT": "nJy", "GAIN": 2.0, "EXPTIME": 30.0}, None),
+        ({"GAIN": 2.0, "EXPTIME": 30.0}, None),
+        ({"BUNIT": "MJy/sr", "EXPTIME": 30.0}, None),
+    ],
+)
+def test_electrons_per_unit(cards: dict[str, object], expected: float | None) -> None:
+    found = electrons_per_unit(_header(**cards))
+    assert found == (expected if expected is None else pytest.approx(expected))

@@ -5,7 +5,14 @@ import pytest
 from mosaics_setup import HSC_PSF, HSC_SCALE, HST_PSF, render, sky_wcs
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from srkit_astro.pairing.registration import fit_kernel, register
+from srkit_astro.pairing.registration import (
+    FIRST_SHAPE,
+    Kernel,
+    RegisteredPair,
+    _Model,
+    fit_kernel,
+    register,
+)
 
 Plane = NDArray[np.float64]
 
@@ -61,7 +68,8 @@ def test_errors_are_the_scatter_of_pairs_with_correlated_noise() -> None:
         assert found is not None
         scene.append((lr, hr, weight, found, (dy, dx, ratio)))
     scene.sort(key=lambda each: each[3].error)
-    kernel = fit_kernel([each[:4] for each in scene[:16]], 2)
+    brightest = [RegisteredPair(*each[:3], None, each[3]) for each in scene[:16]]
+    kernel = fit_kernel(brightest, 2)
     offsets, ratios = [], []
     for lr, hr, weight, _, (dy, dx, ratio) in scene:
         fit = register(lr, hr, 2, weight=weight, search=4, kernel=kernel)
@@ -72,3 +80,36 @@ def test_errors_are_the_scatter_of_pairs_with_correlated_noise() -> None:
     scatter = 1.4826 * np.median(np.abs(ratios - np.median(ratios)))
     assert scatter == pytest.approx(1, abs=0.4)
     assert 1.4826 * np.median(np.abs(offsets)) == pytest.approx(1, abs=0.35)
+
+
+def test_the_model_and_its_transpose() -> None:
+    rng = np.random.default_rng(1)
+    hr, lr = rng.normal(size=(24, 32)), rng.normal(size=(12, 16))
+    place = (0.3, -0.7, *FIRST_SHAPE[:2], 0.2, 1.6)
+    model = _Model(hr, 2)
+    there, back = (model(*place) * lr).sum(), (hr * model.transpose(lr, *place)).sum()
+    assert there == pytest.approx(back, rel=1e-9)
+
+
+def test_errors_contain_the_photon_noise_of_hr() -> None:
+    """It is concentrated in the source, where the fitted flux absorbs it from the residuals."""
+    rng = np.random.default_rng(2)
+    true = observed([(40.0, 31.5, 31.5, 1.5)], [(1.0, 0.9)])
+    lr = observed([(40.0, 31.5, 31.5, 1.5)], [(1.0, 3.2)]).reshape(32, 2, 32, 2).sum((1, 3))
+    width = 2.3548 * np.sqrt(3.2**2 - 0.9**2) / 2  # of the Gaussian that blurs HR, in LR pixels
+    kernel = Kernel(np.array([width, 0.004, 0.0, 1.7]), np.zeros((4, 4)))
+    gain, sigma = 250.0, 0.002
+    ratios, errors, without = [], [], []
+    for _ in range(40):
+        hr = rng.poisson(gain * true) / gain
+        noisy = lr + rng.normal(0, sigma, lr.shape)
+        weight = np.full(lr.shape, 1 / sigma)
+        for photons, found in ((hr / gain, errors), (None, without)):
+            fit = register(noisy, hr, 2, weight=weight, search=4, kernel=kernel, photons=photons)
+            assert fit is not None
+            found.append(fit.ratio_error)
+        ratios.append(fit.ratio)
+    # The Poisson noise of 10,000 electrons, and a little of LR.
+    assert np.std(ratios) == pytest.approx(0.01, rel=0.3)
+    assert np.median(errors) == pytest.approx(0.01, rel=0.2)
+    assert np.median(without) < 0.006

@@ -47,6 +47,8 @@ def test_a_validation_of_an_interpolation(srkit: Any, tmp_path: Path) -> None:
     assert found["facts"]["PSF of LR"] == "FWHM 0.72 arcsec, gaussian PSF (fwhm 0.72)"
     fractions = {(r["method"], r["kind"], r["snr"]): r for r in found["completeness"]}
     assert {key[0] for key in fractions} == {"LR", "lanczos", "richardson_lucy", "bicubic"}
+    photons = found["facts"]["photon noise of the sources"]
+    assert photons == "none, since the gain is unknown (--gain)"
     for (_, _, snr), row in fractions.items():
         assert (row["found"], row["sources"]) == (2 if snr == 100 else 0, 2)
     # S/N 100 of a point whose profile has FWHM 3.6: flux = 100 sigma / sqrt(sum of p**2).
@@ -180,10 +182,11 @@ def test_the_images_and_the_psf_of_a_recipe(srkit: Any, tmp_path: Path) -> None:
         f"data: {{test: {{dataset: {{type: lens_pairs, lr: {tmp_path / 'lr'}, "
         f"hr: {tmp_path / 'hr'}, pixel_scale: 0.1}}}}}}\n"
     )
-    settings = ("--snr", "100", "--sources", "1", "--noise-frames", "1", "-o", "out")
+    settings = ("--snr", "100", "--sources", "1", "--noise-frames", "1", "-o", "out", "--gain", "2")
     done = srkit("validate", recipe, "-m", "nearest", "--scale", "2", *settings)
     assert done.status == 0, done.err
     facts = results(tmp_path / "out")["facts"]
     assert facts["PSF of LR"] == "FWHM 0.599 arcsec, of small.yaml"
+    assert facts["photon noise of the sources"] == "2 electrons per unit of the values"
     assert facts["windows"] == "2 of up to 64 x 64 LR pixels"
     assert facts["noise of LR"].startswith("RMS 1.0") or facts["noise of LR"].startswith("RMS 0.9")

@@ -20,3 +20,12 @@ def test_parts_of_a_large_frame_with_missing_pixels(tmp_path: Path) -> None:
         assert np.isfinite(window.pixels).all()
         found = measure_background(window.pixels, 4.0, window.bad)  # of sep, which reads no slices
         assert 0.1 < found.noise < 1
+
+
+def test_the_gain_of_the_header_and_of_the_option(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
+    header = fits.Header({"BUNIT": "ELECTRONS/S", "EXPTIME": 90.0})
+    fits.PrimaryHDU(pixels, header).writeto(tmp_path / "a.fits")
+    for given, expected in ((None, 90.0), (7.0, 7.0)):
+        (window,) = read_windows([tmp_path / "a.fits"], None, None, False, given)
+        assert window.gain == expected

@@ -10,7 +10,7 @@ from scipy import ndimage
 from srkit_astro.instruments.psf import GaussianPsf
 from srkit_astro.validation.detection import measure_background
 from srkit_astro.validation.measure import Record, Ruler, View, to_lr, to_sr
-from srkit_astro.validation.plan import Placed
+from srkit_astro.validation.plan import Injected, Placed, with_photon_noise
 from srkit_astro.validation.psf import renderer_of
 from srkit_astro.validation.sources import FINE, Floats, Source, Stamp
 from srkit_astro.validation.study import flux_of
@@ -38,11 +38,14 @@ def blurred(stamp: Stamp) -> Floats:
     return stamp.blurred
 
 
-def measured(source: Source, show: Show, flux: float = FLUX, seed: int = 0) -> tuple[Record, int]:
+def measured(
+    shape: Source, show: Show, flux: float = FLUX, seed: int = 0, gain: float | None = None
+) -> tuple[Record, int]:
     """Measure a source as a restorer shows it; return the record and the count of false sources."""
-    placed = Placed(source, ((SIDE - 1) // 2 - RENDERER.reach,) * 2, (1, 3))
-    stamp = RENDERER.render(source, placed.step)
-    image = show(stamp)
+    placed = Placed(shape, ((SIDE - 1) // 2 - RENDERER.reach,) * 2, (1, 3))
+    stamp = RENDERER.render(shape, placed.step)
+    light = with_photon_noise(flux * stamp.pixels, gain, np.random.default_rng((seed, 1)))
+    image = light / flux if gain else show(stamp)
     scale = len(image) // len(stamp.pixels)
     window = 3 + np.random.default_rng(seed).normal(0, NOISE / scale, (SIDE * scale,) * 2)
     background = measure_background(window, scale * RENDERER.fwhm)
@@ -51,7 +54,8 @@ def measured(source: Source, show: Show, flux: float = FLUX, seed: int = 0) -> t
     start = placed.corner[0] * scale
     injected[start : start + len(image), start : start + len(image)] += flux * image
     ruler = Ruler(RENDERER.fwhm, 5, RENDERER.render(Source("point", 1)).aperture)
-    records, false = ruler.measure(injected, view, [placed], [stamp], [flux])
+    source = Injected(placed, stamp, flux, light)
+    records, false = ruler.measure(injected, view, [source])
     return records[0], len(false)
 
 
@@ -135,3 +139,11 @@ def test_the_flux_has_the_signal_to_noise_ratio() -> None:
 def test_positions_on_both_grids() -> None:
     assert to_sr(np.array([0.0, 1.0]), 2).tolist() == [0.5, 2.5]
     assert to_lr(to_sr(np.array([0.3, 7.0]), 3), 3) == pytest.approx([0.3, 7.0])
+
+
+def test_photon_noise_is_an_error_for_the_observer_alone() -> None:
+    """A restoration that shows what was injected has no bias, whatever was drawn."""
+    found = [measured(Source("point", 1), observed, seed=s, gain=1.0)[0] for s in range(40)]
+    assert all(abs(each["flux"]) < 1e-4 for each in found)
+    # 98 photons are within the aperture.
+    assert np.std([each["frame_flux"] for each in found]) == pytest.approx(0.1, rel=0.3)

@@ -3,14 +3,19 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from srkit_astro.validation.plan import (
     CLEAR,
     SEPARATIONS,
     SINGLE,
+    Injected,
+    Placed,
     draw_sources,
     inject,
     place_sources,
+    with_photon_noise,
 )
+from srkit_astro.validation.sources import Source, Stamp
 
 REACH, FWHM = 8, 3.0
 
@@ -52,6 +57,22 @@ def test_without_a_free_place_there_are_no_rounds() -> None:
 def test_injection_adds_the_flux() -> None:
     window = np.random.default_rng(0).normal(size=(20, 30))
     stamp = np.full((3, 3), 2.0)
-    injected = inject(window, [stamp, 2 * stamp], [(0, 0), (27, 17)])
+    shape = Stamp(stamp / 18, np.ones(2), np.ones((15, 15)) / 225, np.ones((15, 15)) / 225)
+    sources = [
+        Injected(Placed(Source("point", 1), (0, 0), (2, 2)), shape, 18.0, stamp),
+        Injected(Placed(Source("point", 1), (27, 17), (2, 2)), shape, 36.0, 2 * stamp),
+    ]
+    injected = inject(window, sources)
+    assert sources[1].centre.tolist() == [28, 18]
     assert (injected - window).sum() == 54
     assert (injected - window)[17:, 27:].sum() == 36
+
+
+def test_photon_noise_is_that_of_the_electrons() -> None:
+    light, rng = np.full((200, 200), 10.0), np.random.default_rng(0)
+    drawn = with_photon_noise(light, 4.0, rng)
+    assert drawn.mean() == pytest.approx(10, rel=0.005)
+    assert drawn.var() == pytest.approx(10 / 4, rel=0.05)
+    assert np.array_equal(4 * drawn, np.round(4 * drawn))
+    assert with_photon_noise(light, None, rng) is light
+    assert with_photon_noise(light, 1e30, rng) is light  # of more than NumPy can draw
