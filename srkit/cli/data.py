@@ -136,7 +136,7 @@ def check_data(
     given: Annotated[
         str,
         typer.Argument(
-            metavar="RECIPE|FOLDER", help="Recipe file, folder of images, or folder of shards."
+            metavar="RECIPE|FOLDER", help="Recipe, folder of images, or folder of shards."
         ),
     ],
     overrides: Overrides = None,
@@ -152,11 +152,13 @@ def check_data(
     from srkit.components.registry import Registry
     from srkit.dataprep.check.report import print_check, write_check
     from srkit.dataprep.check.run import check_folder, check_recipe
+    from srkit.recipe.shipped import find_recipe
     from srkit.system.folders import check_replaceable
 
     if out is not None:
         check_replaceable(out, overwrite=overwrite)
     path, is_address = Path(given), "://" in given
+    path = path if path.is_dir() else find_recipe(given)
     if not is_address and not path.exists():
         fail(f"{given}: no such file or folder")
     registry, console = Registry.discover(), new_console()

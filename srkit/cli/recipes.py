@@ -5,11 +5,32 @@ from __future__ import annotations
 import typer
 
 from srkit.cli.imports import heavy_imports
-from srkit.cli.options import Overrides, RecipeFile, Sample
-from srkit.cli.output import print_json
+from srkit.cli.options import Json, Overrides, RecipeFile, Sample
+from srkit.cli.output import new_console, print_json
 from srkit.components.commands import CommandGroup
 
 app = typer.Typer(help="Show and check recipes.", no_args_is_help=True, cls=CommandGroup)
+
+
+@app.command(name="list")
+def list_recipes(json: Json = False) -> None:
+    """List the recipes that are part of srkit: commands take them by name."""
+    from rich.table import Table
+
+    from srkit.recipe.files import load_tree
+    from srkit.recipe.shipped import FOLDER, shipped_names
+
+    trees = {name: load_tree(FOLDER / f"{name}.yaml") for name in shipped_names()}
+    if json:
+        print_json({name: str(tree["description"]) for name, tree in trees.items()})
+        return
+    table = Table("recipe", "description", box=None, pad_edge=False)
+    for name, tree in trees.items():
+        table.add_row(name, str(tree["description"]))
+    console = new_console()
+    console.print(table)
+    steps = f"\nTry one: srkit train NAME --sample. Copy one to change it: {FOLDER}"
+    console.print(steps, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from srkit.errors import RecipeError
+from srkit.recipe.shipped import find_recipe, hint_of
 from srkit.recipe.trees import merge, override
 from srkit.recipe.yaml_loader import parse_yaml
 
@@ -52,6 +53,7 @@ def locate_problems(error: RecipeError) -> RecipeError:
 def _read_files(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Iterate over ``(path, tree)`` of a recipe file and of the files that it extends."""
     paths: list[Path] = []
+    path = find_recipe(path)
     while True:
         if path.resolve() in {each.resolve() for each in paths}:
             names = " -> ".join(map(str, [*paths, path]))
@@ -64,7 +66,7 @@ def _read_files(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             return
         if not isinstance(base, str):
             raise RecipeError(str(path), [f"extends: got {base!r}; expected the path of a recipe"])
-        path = path.parent / base
+        path = find_recipe(base, path.parent)
 
 
 def _read_file(path: Path, extended_by: str) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def _read_file(path: Path, extended_by: str) -> dict[str, Any]:
             raise RecipeError(str(path), [f"has more than {LARGEST} bytes; is this a recipe?"])
         tree = parse_yaml(content.decode())
     except FileNotFoundError:
-        raise RecipeError(str(path), [f"no such file{extended_by}"]) from None
+        raise RecipeError(str(path), [f"no such file{extended_by}{hint_of(path)}"]) from None
     except OSError as error:
         raise RecipeError(str(path), [f"cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
@@ -88,7 +90,7 @@ def _read_file(path: Path, extended_by: str) -> dict[str, Any]:
     if isinstance(tree.get("needs"), dict):
         # Their paths are relative to the recipe that names them.
         tree["needs"] = {
-            name: str(path.parent / need) if isinstance(need, str) else need
+            name: str(find_recipe(need, path.parent)) if isinstance(need, str) else need
             for name, need in tree["needs"].items()
         }
     return tree

@@ -153,7 +153,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, sample: bool
     Parameters
     ----------
     path
-        YAML file. Its ``extends`` is the path of another recipe, relative to it, that it changes.
+        YAML file, or the name of a recipe that is part of srkit. Its ``extends`` is another one,
+        relative to it, that it changes.
     overrides
         ``key=value`` each; the key is a dotted path (list items by number), the value is YAML.
     sample

@@ -285,7 +285,9 @@ def test_recipe_schema(srkit: Srkit, registry: Registry) -> None:
 )
 def test_a_missing_recipe(srkit: Srkit, command: list[str]) -> None:
     assert srkit(*command, "absent.yaml") == Done(
-        1, "", "error: absent.yaml: 1 problem\n  no such file\n"
+        1,
+        "",
+        "error: absent.yaml: 1 problem\n  no such file; srkit recipe list shows srkit's\n",
     )
     assert srkit(*command, "absent.yaml", "--sample").status == 1
 

@@ -262,7 +262,8 @@ def test_a_file_that_is_not_a_recipe(write: Write, content: bytes, problem: str)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    assert problems(tmp_path / "absent.yaml") == ["no such file"]
+    shown = "no such file; srkit recipe list shows srkit's"
+    assert problems(tmp_path / "absent.yaml") == [shown]
     assert problems(tmp_path) == ["cannot be read: Is a directory"]
 
 
@@ -322,7 +323,8 @@ def test_the_extended_file_is_missing(tmp_path: Path, write: Write) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
     assert str(caught.value) == (
-        f"{tmp_path}/absent.yaml: 1 problem\n  no such file (extended by {path})"
+        f"{tmp_path}/absent.yaml: 1 problem\n  no such file (extended by {path}); "
+        "srkit recipe list shows srkit's"
     )
 
 
