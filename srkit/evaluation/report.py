@@ -14,6 +14,7 @@ from srkit.errors import DataError
 from srkit.evaluation.class_scores import ClassScores, class_scores
 from srkit.evaluation.classification import Classification
 from srkit.evaluation.curves import write_curves
+from srkit.evaluation.differences import differences
 from srkit.evaluation.figures import (
     calibration_figure,
     class_changes,
@@ -25,7 +26,13 @@ from srkit.evaluation.figures import (
 )
 from srkit.evaluation.panels import Render, changed_images, image_panels
 from srkit.evaluation.results import Evaluation
-from srkit.evaluation.tables import explanations, summary_text, write_tables
+from srkit.evaluation.tables import (
+    DIFFERENCES,
+    difference_text,
+    explanations,
+    summary_text,
+    write_tables,
+)
 from srkit.report._details import even_choice
 from srkit.report._metric_info import LOWER, ORIGINAL
 from srkit.report._summaries import Summary
@@ -107,6 +114,7 @@ def write_report(
         headings=[heading(metric) for metric in evaluation.metrics],
         explanations=explanations(evaluation),
         rows=_rows(evaluation),
+        differences=_differences(evaluation),
         gaps=_gaps(evaluation),
         validation=validation,
         notes=[*evaluation.notes, *([missing] if missing else [])],
@@ -264,6 +272,21 @@ def _rows(evaluation: Evaluation) -> list[dict[str, Any]]:
             )
         rows.append({"model": model.name, "cells": cells, "seconds": f"{model.seconds:.1f}"})
     return rows
+
+
+def _differences(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the table of the paired differences of the last model from the others."""
+    rows = [
+        {
+            "model": name,
+            "cells": [
+                {"text": difference_text(metric, each), "best": each is not None and each.better}
+                for metric, each in zip(evaluation.metrics, row, strict=True)
+            ],
+        }
+        for name, row in differences(evaluation).items()
+    ]
+    return {"model": evaluation.models[-1].name, "key": DIFFERENCES, "rows": rows}
 
 
 def _gaps(evaluation: Evaluation) -> dict[str, Any]:

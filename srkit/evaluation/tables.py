@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +22,7 @@ from srkit.evaluation.calibration import (
 )
 from srkit.evaluation.class_scores import ClassScores, class_scores
 from srkit.evaluation.classification import MICRO, Classification
+from srkit.evaluation.differences import SIGNIFICANT, Difference, differences
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.report._metric_info import LOWER, ORIGINAL, MetricInfo
 from srkit.report._tables import NAMED, Column, format_value, heading, print_columns
@@ -31,6 +32,11 @@ from srkit.report.writer import ReportWriter
 BIN = (
     *("signal_to_noise_from", "signal_to_noise_to", "pixels", "pull_mean"),
     *("pull_standard_deviation", "covered_by_1_sigma"),
+)
+#: Explains the table of paired differences.
+DIFFERENCES = (
+    "Differences image by image: mean ± standard error, for independent images. Bold: better by "
+    f"more than {SIGNIFICANT:g} standard errors."
 )
 
 
@@ -121,10 +127,44 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
     print_columns(evaluation.title, names, _columns(evaluation), console)
     for line in explanations(evaluation):
         console.print(Text(line))
+    _print_differences(evaluation, console)
     if evaluation.classification is not None:
         _print_classification(evaluation.classification, console)
     if evaluation.calibrations():
         _print_calibration(evaluation.calibrations(), console)
+
+
+def _print_differences(evaluation: Evaluation, console: Console) -> None:
+    """Print the paired differences of the last model; those in its favour are bold."""
+    found = differences(evaluation)
+    if not found:
+        return
+    columns = [
+        Column(
+            metric.name,
+            [
+                Text(difference_text(metric, each), "bold" if each and each.better else "")
+                for each in column
+            ],
+        )
+        for metric, column in zip(
+            evaluation.metrics, zip(*found.values(), strict=True), strict=True
+        )
+    ]
+    console.print()
+    title = f"Differences of {evaluation.models[-1].name}"
+    print_columns(title, Column("minus", found), columns, console)
+    console.print(Text(DIFFERENCES))
+
+
+def difference_text(metric: MetricInfo, difference: Difference | None) -> str:
+    """Return a paired difference and its standard error; a dash if there is none."""
+    if difference is None:
+        return "–"
+    mean, error = (
+        format_value(metric, each) for each in (difference.mean, difference.standard_error)
+    )
+    return f"{mean if mean.startswith('-') else '+' + mean} ± {error}"
 
 
 def _columns(evaluation: Evaluation) -> Iterator[Column]:
@@ -277,9 +317,19 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
         "label_source": evaluation.label_source or None,
         "metrics": {metric.name: metric.properties() for metric in evaluation.metrics},
         "gap": {"lower": LOWER, "upper": ORIGINAL},
+        "differences": _differences(evaluation),
         "models": [_model_summary(evaluation, model) for model in evaluation.models],
         "classification": classification and classification.table(),
         "notes": evaluation.notes,
+    }
+
+
+def _differences(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the paired differences of the last model from each other, by metric."""
+    names = [metric.name for metric in evaluation.metrics]
+    return {
+        other: {name: each and asdict(each) for name, each in zip(names, row, strict=True)}
+        for other, row in differences(evaluation).items()
     }
 
 

@@ -59,6 +59,8 @@ def test_the_json_is_strict_and_states_protocols(tmp_path: Path) -> None:
     assert original["standard_error"]["psnr"] is None
     assert bilinear["gap_closed"] == {"psnr": None, "accuracy": 0.0, "cross_entropy": 0.0}
     assert last["gap_closed"]["accuracy"] == evaluation().gap_closed(ACCURACY, "DarioNet")
+    found = content["differences"]["bilinear"]["accuracy"]
+    assert found["mean"] == pytest.approx(last["mean"]["accuracy"] - bilinear["mean"]["accuracy"])
 
 
 def test_the_files_contain_the_numbers_of_measured_images(tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_the_printed_table_marks_the_best_in_bold() -> None:
     text = StringIO()
     console = Console(file=text, width=120, force_terminal=True, color_system="standard")
     print_table(evaluation(), console)
-    (line,) = [line for line in text.getvalue().splitlines() if "DarioNet" in line]
+    line, *_ = [line for line in text.getvalue().splitlines() if "DarioNet" in line]
     means = evaluation().table()[4]
     median, scatter = means["psnr/median"], means["psnr/robust_scatter"]
     shown = rf"{means['psnr']:.2f} \[{median:.2f} ± {scatter:.2f}\]"
