@@ -9,7 +9,7 @@ import typer
 
 from srkit.cli.imports import heavy_imports
 from srkit.cli.options import Overrides, Overwrite, RecipeFile, Sample
-from srkit.cli.output import new_console
+from srkit.cli.output import fail, new_console
 from srkit.cli.run_folders import run_folder, with_needs
 
 
@@ -27,6 +27,15 @@ def evaluate(
             "compare restored compressed LR with compressed HR of equal file size."
         ),
     ] = "restoration",
+    psf: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PSF",
+            help="PSF of LR with which reduced_chi_square observes SR, in place of that of the "
+            "recipe: its FWHM in arcsec (0.6) or LR pixels (3.5px), an image (FITS, NPY), or as in "
+            "recipes.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Output folder; evaluation or compression in the run folder."),
@@ -49,9 +58,11 @@ def evaluate(
         from srkit.system.folders import check_replaceable
 
         check_replaceable(out, JOURNAL, overwrite=overwrite)
+    if psf is not None and task != "restoration":
+        fail("--psf is for the metrics of a restoration; drop it, or --task")
     console = new_console()
     if task == "restoration":
-        evaluate(loaded, registry, folder, source=str(recipe), console=console, out=out)
+        evaluate(loaded, registry, folder, source=str(recipe), console=console, out=out, psf=psf)
         return
     from srkit.studies.compression.measure import measure_compression
     from srkit.studies.compression.report import print_compression, write_compression

@@ -22,6 +22,7 @@ from srkit.components.registry import Registry
 from srkit.errors import RecipeError, WeightsError
 from srkit.evaluation.classifier import classify
 from srkit.evaluation.evaluator import Evaluator
+from srkit.evaluation.given_psf import observe_by
 from srkit.evaluation.rendering import render
 from srkit.evaluation.report import write_report
 from srkit.evaluation.restorers import Restorer, baseline, baselines, estimator, network
@@ -44,6 +45,7 @@ def evaluate(
     source: str,
     console: Console,
     out: Path | None = None,
+    psf: str | None = None,
 ) -> list[Evaluation]:
     """Measure baselines, the untuned start and the trained run; print and write the results.
 
@@ -60,6 +62,8 @@ def evaluate(
     out
         Folder of the report, by default ``evaluation/`` in the run folder. If there are several
         scales, each gets a folder in it, ``x2/`` and so on.
+    psf
+        The PSF of LR with which metrics observe SR; by default that of the recipe.
 
     Returns
     -------
@@ -76,6 +80,9 @@ def evaluate(
     assembly = assemble(recipe, registry, source, splits=("test",))
     if "test" not in assembly.data:
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
+    if psf is not None:
+        for part in assembly.by_scale.values():
+            observe_by(part, psf, registry)
     networks = load_networks(assembly, run)
     move(assembly, process.device)
     chosen: Any = memory_format(assembly, process.device)

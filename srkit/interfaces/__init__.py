@@ -24,6 +24,7 @@ from srkit.interfaces.degradations import (
     FrameStretch,
     Observation,
     Observing,
+    ObservingMetric,
     Stretch,
 )
 from srkit.interfaces.formats import (
@@ -97,6 +98,7 @@ __all__ = [
     "Observation",
     "ObservedFormat",
     "Observing",
+    "ObservingMetric",
     "OpenNetwork",
     "PagedFormat",
     "PixelLoss",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -111,4 +111,13 @@ class Observing(Protocol):
     @property
     def observation(self) -> Observation | None:
         """How `srkit upscale --check` observes SR; None without a PSF."""
+        ...
+
+
+@runtime_checkable
+class ObservingMetric(Observing, Protocol):
+    """A metric whose PSF `srkit eval --psf` replaces."""
+
+    def observed_by(self, observation: Observation, /) -> Self:
+        """Return the same metric for SR that is observed in this way."""
         ...

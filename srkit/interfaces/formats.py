@@ -212,7 +212,7 @@ class SkyFormat(Protocol):
 
 @runtime_checkable
 class ObservedFormat(Protocol):
-    """A format of frames with a PSF, which `srkit upscale --check --psf` states."""
+    """A format of frames with a PSF, which `--psf` of `srkit upscale` and `srkit eval` states."""
 
     def observation(self, lr: Image, path: Path, psf: str, stated: object, /) -> Observation:
         """Return how SR is observed as LR.

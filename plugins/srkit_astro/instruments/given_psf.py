@@ -1,4 +1,4 @@
-"""The PSF of a frame as `srkit upscale --check --psf` states it."""
+"""The PSF of a frame as the option `--psf` states it."""
 
 from __future__ import annotations
 
@@ -68,6 +68,11 @@ def _source(stated: object) -> Psf | None:
 def _spec(text: str, path: Path, side: float | None, hdu: str | None) -> Mapping[str, Any]:
     """Return the PSF as in a recipe."""
     if text == "stars":
+        if not path.is_file():
+            raise DataError(
+                f"--psf stars: {path} is not a file with stars; name a frame: --psf "
+                "'{type: stars, file: frame.fits}'"
+            )
         return {"type": "stars", "file": path, "hdu": hdu, "pixel_scale": side or 1.0}
     width = WIDTH.fullmatch(text.strip())
     if width is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 
 import torch
 from pydantic import NonNegativeInt
 from torch import Tensor
 
 from srkit.functional import capable_device, check_equal_shapes, measure_noise
-from srkit.interfaces import Batch
+from srkit.interfaces import Batch, Observation
 from srkit_astro.grids import lr_of
 from srkit_astro.instruments.forward_model import ForwardModel
 from srkit_astro.instruments.psf import Psf
@@ -53,19 +54,30 @@ class ReducedChiSquare:
         source: Psf | None = None,
         border: NonNegativeInt = 4,
     ) -> None:
-        self._forward, self.border = ForwardModel(psf, source), border
+        self._forward: Observation = ForwardModel(psf, source)
+        self._stated, self.border = psf is not None, border
+
+    @property
+    def protocol(self) -> str:
+        """How the number is computed."""
         observed = f"observed with the {self._forward.name}"
-        if psf is None:
+        if not self._stated:
             observed = "averaged (0 by construction for the constraint 'flux' without a PSF)"
-        self.protocol = (
-            f"mean of (LR - degraded SR)**2 / variance; SR {observed}; {border} LR pixels left out "
-            "at each edge; variance of the data set, else that of the background of LR"
+        return (
+            f"mean of (LR - degraded SR)**2 / variance; SR {observed}; {self.border} LR pixels "
+            "left out at each edge; variance of the data set, else that of the background of LR"
         )
 
     @property
-    def observation(self) -> ForwardModel | None:
+    def observation(self) -> Observation | None:
         """How SR is observed as LR; None without a PSF."""
-        return None if self._forward.psf is None else self._forward
+        return self._forward if self._stated else None
+
+    def observed_by(self, observation: Observation) -> ReducedChiSquare:
+        """Return the same metric with another PSF."""
+        other = copy(self)
+        other._forward, other._stated = observation, True
+        return other
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.lr``: shape ``(N,)``."""
