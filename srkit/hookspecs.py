@@ -35,6 +35,8 @@ __all__ = [
     "srkit_image_formats",
     "srkit_losses",
     "srkit_metrics",
+    "srkit_optimisers",
+    "srkit_schedules",
     "srkit_stretches",
     "srkit_teachers",
 ]
@@ -100,6 +102,18 @@ def srkit_teachers() -> Factories:
 @hookspec
 def srkit_metrics() -> Factories:
     """Offer metrics: :class:`srkit.interfaces.Metric` or `TeacherMetric`."""
+    raise AssertionError
+
+
+@hookspec
+def srkit_optimisers() -> Factories:
+    """Offer optimisers: :class:`srkit.interfaces.Optimiser`."""
+    raise AssertionError
+
+
+@hookspec
+def srkit_schedules() -> Factories:
+    """Offer schedules of the learning rate: :class:`srkit.interfaces.Schedule`."""
     raise AssertionError
 
 

@@ -24,6 +24,8 @@ from srkit.interfaces import (
     Generator,
     Loss,
     Metric,
+    Optimiser,
+    Schedule,
     Stretch,
     Teacher,
     TeacherLoss,
@@ -50,6 +52,8 @@ class Assembly:
         The constraints that refine the bicubic interpolation in the evaluation, by type.
     teachers, losses, metrics
         By name.
+    optimisers, schedule
+        Those of the training, the optimisers by path in the recipe; built with training data only.
     data, mixed_in
         The data sets, and those that are mixed into them, by split.
     origins
@@ -76,6 +80,8 @@ class Assembly:
     teachers: dict[str, Teacher] = field(default_factory=dict)
     losses: dict[str, Loss] = field(default_factory=dict)
     metrics: dict[str, Metric | TeacherMetric] = field(default_factory=dict)
+    optimisers: dict[str, Optimiser] = field(default_factory=dict)
+    schedule: Schedule | None = None
     data: dict[str, Dataset] = field(default_factory=dict)
     mixed_in: dict[str, Dataset] = field(default_factory=dict)
     origins: dict[str, Component] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.assembly.bounds import TooLargeError, bounded, try_without_memory
 from srkit.assembly.chain import Chain
 from srkit.assembly.checks import (
+    check_average,
     check_fit,
     check_observation,
     check_required,
@@ -58,6 +59,9 @@ OFFER = "to try the recipe on a few data that need no download, add --sample"
 
 #: Kinds whose networks are built from options alone, without a file of weights.
 NETWORKS = ("generators", "discriminators")
+
+#: Kinds of components that are built only to train.
+OF_TRAINING = ("optimisers", "schedules")
 
 #: Keys of a recipe that decide how an image is restored.
 RESTORING = (
@@ -223,6 +227,7 @@ def _check_together(assembly: Assembly) -> list[str]:
         *check_uncertainty(assembly),
         *check_observation(assembly),
         *check_required(assembly),
+        *check_average(assembly),
         *check_fit(assembly),
     ]
 
@@ -435,6 +440,8 @@ def _build(
             continue
         if section == "data" and name.partition(".")[0] not in splits:
             continue
+        if components[path].kind in OF_TRAINING and "train" not in splits:
+            continue
         with _reported(path, problems):
             if awaited := downloads(components[path].factory, spec.options):
                 first.downloads[path] = awaited
@@ -505,7 +512,7 @@ def _add(first: Assembly, path: str, origin: Component, spec: Spec, registry: Re
             }
             component = _build_one(recipe, origin, spec, supplied)
         assembly.origins[path] = origin
-        _place(assembly, path, component)
+        _place(assembly, path, origin.kind, component)
 
 
 def _build_one(recipe: Recipe, origin: Component, spec: Spec, supplied: Mapping[str, Any]) -> Any:
@@ -559,9 +566,13 @@ def _least_side(recipe: Recipe, path: str) -> int:
     return max(source.hr_crop(scale) or 0 for scale in recipe.scales)
 
 
-def _place(assembly: Assembly, path: str, component: Any) -> None:
+def _place(assembly: Assembly, path: str, kind: str, component: Any) -> None:
     section, _, name = path.partition(".")
-    if section == "data":
+    if kind == "optimisers":
+        assembly.optimisers[path] = component
+    elif kind == "schedules":
+        assembly.schedule = component
+    elif section == "data":
         split, _, place = name.partition(".")
         group = assembly.mixed_in if place.startswith("mix.") else assembly.data
         group[split] = component

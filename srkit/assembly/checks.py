@@ -11,11 +11,22 @@ from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from srkit.assembly.assembly import Assembly
 from srkit.data.scales import list_scales
 from srkit.data.truth import TRAINABLE, task_of, tasks_of
 from srkit.errors import nearest
-from srkit.interfaces import Loss, Metric, Observing, TeacherLoss, TeacherMetric, VarianceLoss
+from srkit.interfaces import (
+    AveragingOptimiser,
+    Loss,
+    Metric,
+    Observing,
+    TeacherLoss,
+    TeacherMetric,
+    VarianceLoss,
+)
 from srkit.recipe.needs import references, unknown
 from srkit.recipe.parts import LossSpec, MetricSpec
 from srkit.recipe.recipe import Recipe
@@ -183,6 +194,18 @@ def check_uncertainty(assembly: Assembly) -> list[str]:
     if not readers and assembly.losses.keys() == recipe.losses.keys():
         return ["uncertainty: no loss trains it; add one to losses, such as 'gaussian_nll: {}'"]
     return []
+
+
+def check_average(assembly: Assembly) -> list[str]:
+    """Check that weights are averaged once."""
+    path = "training.optimiser"
+    build = assembly.optimisers.get(path)
+    if assembly.recipe.training.ema is None or build is None:
+        return []
+    with assembly.blamed(path):
+        averages = isinstance(build([nn.Parameter(torch.zeros(1, 1))]), AveragingOptimiser)
+    kind = assembly.recipe.training.optimiser.type
+    return [f"training.ema: {kind} averages the weights itself; remove one"] if averages else []
 
 
 def check_fit(assembly: Assembly) -> list[str]:

@@ -17,6 +17,7 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     create_model,
     field_validator,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
@@ -36,6 +37,22 @@ class Options(BaseModel):
     """A set of options in a recipe; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absence(cls, given: Any) -> Any:
+        """Use the default of a key that is null, unless null is a valid value."""
+        if not isinstance(given, Mapping):
+            return given
+        return {
+            key: value for key, value in given.items() if value is not None or cls._keeps_null(key)
+        }
+
+    @classmethod
+    def _keeps_null(cls, key: str) -> bool:
+        """Return whether a key may be null, or is an error anyway: unknown or without default."""
+        known = cls.model_fields.get(key)
+        return known is None or known.is_required() or type(None) in get_args(known.annotation)
 
     @field_validator("*", mode="wrap")
     @classmethod

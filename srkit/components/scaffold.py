@@ -29,6 +29,8 @@ EXAMPLES = {
     "losses": ("_slopes", "Slopes", "losses"),
     "teachers": ("_classifier", "Classifier", "networks to learn from"),
     "metrics": ("_largest_error", "LargestError", "metrics"),
+    "optimisers": ("_signs", "signs", "optimisers"),
+    "schedules": ("_halving", "Halving", "schedules of the learning rate"),
     "image_formats": ("_raw", "Raw", "image file formats"),
     "downloads": ("_pictures", "pictures", "data for srkit data get"),
     "commands": ("-brightness", "brightness", "commands of srkit data"),

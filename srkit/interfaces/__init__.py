@@ -61,12 +61,14 @@ from srkit.interfaces.networks import (
 )
 from srkit.interfaces.quantity import LRStatistics, Quantity
 from srkit.interfaces.samples import VOID, Batch, Boxes, Extent, Image, Sample, Task, Window
+from srkit.interfaces.training import AveragingOptimiser, Optimiser, Schedule
 from srkit.interfaces.view import View
 
 __all__ = [
     "VOID",
     "Answer",
     "Archive",
+    "AveragingOptimiser",
     "Batch",
     "Boxes",
     "CalibratedFormat",
@@ -100,6 +102,7 @@ __all__ = [
     "Observing",
     "ObservingMetric",
     "OpenNetwork",
+    "Optimiser",
     "PagedFormat",
     "PixelLoss",
     "PlacedDataset",
@@ -108,6 +111,7 @@ __all__ = [
     "Quantity",
     "ReadOnlyFormat",
     "Sample",
+    "Schedule",
     "SelectiveFormat",
     "SignatureFormat",
     "SkyFormat",

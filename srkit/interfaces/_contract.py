@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from srkit.errors import ContractError
 from srkit.interfaces.datasets import Dataset
@@ -15,6 +16,7 @@ from srkit.interfaces.degradations import Constraint, Degradation, Stretch
 from srkit.interfaces.metrics import Metric, PooledMetric
 from srkit.interfaces.networks import Answer, Discriminator, Generator, Teacher
 from srkit.interfaces.samples import Sample, Task
+from srkit.interfaces.training import Optimiser
 
 #: The protocol of each kind of component whose members are checked when it is built.
 PROTOCOLS: dict[str, type] = {
@@ -88,6 +90,10 @@ def require_component(component: Any, kind: str) -> None:
     if kind == "teachers":
         tasks, task = get_args(Task), getattr(component, "task", "classification")
         require(task in tasks, f"task must be one of {', '.join(tasks)}, got {task!r}")
+    if kind == "optimisers":
+        require_optimiser(component)
+    if kind == "schedules":
+        require_factor(component(0, 100, 10.0))
     if kind == "metrics":
         better = component.higher_is_better
         require(isinstance(better, bool), f"higher_is_better must be a bool, got {better!r}")
@@ -95,6 +101,45 @@ def require_component(component: Any, kind: str) -> None:
             value = getattr(component, key)
             require(isinstance(value, str), f"{key} must be text, got {value!r}")
         require(bool(component.protocol.strip()), "protocol must say how the metric is measured")
+
+
+def require_optimiser(component: Optimiser) -> None:
+    """Require an optimiser of torch whose state checkpoints can hold, after a step on a sample."""
+    weights, biases = (torch.full(shape, 0.5) for shape in ((4, 3, 3, 3), (4,)))
+    parameters = [nn.Parameter(weights), nn.Parameter(biases)]
+    optimiser = component(parameters)
+    found = type(optimiser).__name__
+    require(
+        isinstance(optimiser, Optimizer),
+        f"an optimiser must return a torch.optim.Optimizer, got {found}",
+    )
+    for parameter in parameters:
+        parameter.grad = torch.linspace(-1, 1, parameter.numel()).view_as(parameter)
+    optimiser.step()
+    state = optimiser.state_dict()
+    for number, values in [*state["state"].items(), *enumerate(state["param_groups"])]:
+        require(isinstance(number, int), f"state of {found} must belong to parameters: '{number}'")
+        for key, value in values.items():
+            require(
+                key == "params" or _is_storable(value),
+                f"'{key}' in the state of {found} must consist of tensors, numbers and text, got "
+                f"{type(value).__name__}",
+            )
+
+
+def _is_storable(value: Any) -> bool:
+    """Return whether a checkpoint can hold a value."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_storable(each) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_storable, value))
+    return value is None or isinstance(value, Tensor | bool | int | float | str)
+
+
+def require_factor(factor: Any) -> None:
+    """Require a factor of the learning rate."""
+    known = isinstance(factor, int | float) and 0 <= factor < math.inf
+    require(known, f"a schedule must return a number from 0, got {factor!r}")
 
 
 def require_sample(sample: Any, channels: int) -> None:

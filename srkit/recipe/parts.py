@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -17,30 +16,15 @@ from pydantic import (
     model_validator,
 )
 
+from srkit.components.durations import Duration, Length
 from srkit.components.options import Options
-from srkit.recipe.values import Crop, Duration, Freeze, Length, Span, without_nulls
+from srkit.recipe.values import Crop, Freeze, Span, without_nulls
 
 
 class Part(Options):
     """A part of a recipe; unknown keys and infinite numbers are errors."""
 
     model_config = ConfigDict(allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absence(cls, given: Any) -> Any:
-        """Use the default of a key that is null, unless null is a valid value."""
-        if not isinstance(given, Mapping):
-            return given
-        return {
-            key: value for key, value in given.items() if value is not None or cls._keeps_null(key)
-        }
-
-    @classmethod
-    def _keeps_null(cls, key: str) -> bool:
-        """Return whether a key may be null, or is an error anyway: unknown or without default."""
-        known = cls.model_fields.get(key)
-        return known is None or known.is_required() or type(None) in get_args(known.annotation)
 
 
 class Spec(Options):
@@ -68,45 +52,16 @@ Steps = Annotated[
 ]
 
 
-class OptimiserSpec(Part):
-    """An optimiser by name.
+class OptimiserSpec(Spec):
+    """An optimiser."""
 
-    Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), SGD, Lion (Chen et al. 2023).
-    """
-
-    type: Literal["adam", "adamw", "sgd", "lion"] = "adam"
-    lr: float = Field(1e-4, gt=0)
-    betas: tuple[float, float] | None = None
-    eps: float | None = Field(None, gt=0)
-    momentum: float | None = Field(None, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
-
-    @model_validator(mode="after")
-    def _applicable(self) -> OptimiserSpec:
-        unused = {"sgd": ("betas", "eps"), "lion": ("eps", "momentum")}.get(
-            self.type, ("momentum",)
-        )
-        for name in unused:
-            if getattr(self, name) is not None:
-                raise ValueError(f"{self.type} has no option '{name}'; remove it")
-        return self
+    type: str = "adam"
 
 
-class ScheduleSpec(Part):
-    """The schedule of the learning rate; always a pure function of the step."""
+class ScheduleSpec(Spec):
+    """The schedule of the learning rates."""
 
-    type: Literal["constant", "steps", "cosine"] = "constant"
-    warmup: int = Field(0, ge=0, description="steps of linear increase from 0")
-    every: Duration | None = Field(None, description="`steps`: multiply by gamma this often")
-    milestones: list[Duration] | None = Field(None, description="`steps`: multiply by gamma then")
-    gamma: float = Field(0.5, gt=0, le=1)
-    minimum: float = Field(0.0, ge=0, le=1, description="`cosine`: last factor")
-
-    @model_validator(mode="after")
-    def _complete(self) -> ScheduleSpec:
-        if self.type == "steps" and (self.every is None) == (self.milestones is None):
-            raise ValueError("a schedule of type 'steps' requires either 'every' or 'milestones'")
-        return self
+    type: str = "constant"
 
 
 class LossSpec(Spec):

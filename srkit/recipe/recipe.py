@@ -25,6 +25,7 @@ from srkit.recipe.parts import (
     EvaluationSpec,
     LossSpec,
     MetricSpec,
+    OptimiserSpec,
     Part,
     SearchSpec,
     Source,
@@ -119,7 +120,10 @@ class Recipe(Part):
             yield "degradation", self.degradation
 
     def components(self) -> Iterator[tuple[str, str, Spec]]:
-        """Iterate over ``(path, kind, spec)`` of every component."""
+        """Iterate over ``(path, kind, spec)`` of every component.
+
+        Optimisers and the schedule are among them if there are training data.
+        """
         if self.generator:
             yield "generator", "generators", self.generator
         if self.constraint:
@@ -141,6 +145,19 @@ class Recipe(Part):
         for kind in ("teachers", "losses", "metrics"):
             entries: dict[str, Spec] = getattr(self, kind)
             yield from ((f"{kind}.{name}", kind, spec) for name, spec in entries.items())
+        if self.data.train:
+            yield from ((path, "optimisers", spec) for path, spec in self._optimisers())
+            yield "training.schedule", "schedules", self.training.schedule
+
+    def _optimisers(self) -> Iterator[tuple[str, OptimiserSpec]]:
+        """Iterate over ``(path, spec)`` of the optimisers of all networks."""
+        yield "training.optimiser", self.training.optimiser
+        if self.uncertainty and self.uncertainty.optimiser:
+            yield "uncertainty.optimiser", self.uncertainty.optimiser
+        if self.discriminator:
+            yield "discriminator.optimiser", self.discriminator.optimiser
+        for name, teacher in self.teachers.items():
+            yield f"teachers.{name}.optimiser", teacher.optimiser
 
     def dump(self) -> dict[str, Any]:
         """Convert to plain data that YAML and JSON can hold."""

@@ -6,7 +6,15 @@ from typing import Any
 
 from srkit.components.options import options, options_model
 from srkit.components.registry import Component, Registry
-from srkit.recipe.parts import DiscriminatorSpec, LossSpec, MetricSpec, Spec, TeacherSpec
+from srkit.recipe.parts import (
+    DiscriminatorSpec,
+    LossSpec,
+    MetricSpec,
+    OptimiserSpec,
+    ScheduleSpec,
+    Spec,
+    TeacherSpec,
+)
 from srkit.recipe.recipe import Recipe
 
 #: Class of a component in a recipe, by kind.
@@ -20,6 +28,8 @@ SPECS: dict[str, type[Spec]] = {
     "losses": LossSpec,
     "teachers": TeacherSpec,
     "metrics": MetricSpec,
+    "optimisers": OptimiserSpec,
+    "schedules": ScheduleSpec,
 }
 
 #: Keys of a recipe with a single component, and its kind.
@@ -59,6 +69,8 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
             }
     for key, kind in SINGLE.items():
         properties[key] = _either(kind, PART)
+    for kind in ("optimisers", "schedules"):
+        definitions[SPECS[kind].__name__] = {"anyOf": [_reference(kind), PART]}
     several = {"type": "array", "items": _reference("degradations"), "minItems": 1}
     properties["degradation"] = _either("degradations", several, PART)
     baselines = definitions["EvaluationSpec"]["properties"]["baselines"]["items"]

@@ -1,11 +1,9 @@
-"""Types of values in recipes: durations, scales, crops, frozen stages, axes."""
+"""Types of values in recipes: scales, crops, frozen stages, axes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,42 +15,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from srkit.components.durations import Length, parse_length
 from srkit.system.files import is_file_name
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """A duration of training.
-
-    Parameters
-    ----------
-    value, unit
-        Number of optimiser steps, or of epochs.
-    """
-
-    value: float
-    unit: Literal["steps", "epochs"]
-
-    def in_steps(self, steps_per_epoch: float) -> int:
-        """Return the number of optimiser steps, at least one."""
-        steps = self.value if self.unit == "steps" else self.value * steps_per_epoch
-        return max(1, round(steps))
-
-    def __str__(self) -> str:
-        # All digits and no exponent, so that it can be parsed again.
-        return f"{Decimal(repr(self.value)):f}".removesuffix(".0") + f" {self.unit}"
-
-
-def _length(given: Any) -> Length:
-    if isinstance(given, Length):
-        return given
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?)?\s*", str(given))
-    if match is None or float(match[1]) == 0 or isinstance(given, bool):
-        raise ValueError(f"got {given!r}; expected a number of steps or, for instance, '10 epochs'")
-    unit: Literal["steps", "epochs"] = "epochs" if (match[2] or "").startswith("e") else "steps"
-    if unit == "steps" and not float(match[1]).is_integer():
-        raise ValueError(f"got {given!r}; expected a whole number of steps")
-    return Length(float(match[1]), unit)
 
 
 def file_name(given: str) -> str:
@@ -60,14 +24,6 @@ def file_name(given: str) -> str:
     if not is_file_name(given):
         raise ValueError(f"got {given!r}; expected a name that a folder can have on Windows, too")
     return given
-
-
-Duration = Annotated[
-    Length,
-    BeforeValidator(_length),
-    PlainSerializer(str),
-    WithJsonSchema({"type": ["integer", "string"], "pattern": r"^\d+(\.\d+)? ?(steps?|epochs?)?$"}),
-]
 
 
 def _lr_side(given: str) -> str:
@@ -109,7 +65,7 @@ def _span(given: Any) -> Any:
     if given == "always":
         return given
     try:
-        return _length(given)
+        return parse_length(given)
     except ValueError as error:
         raise ValueError(f"{error}, or 'always'") from None
 

@@ -16,6 +16,7 @@ from srkit.testing.data import (
 from srkit.testing.formats import check_image_format
 from srkit.testing.measures import check_loss, check_metric
 from srkit.testing.networks import check_discriminator, check_generator, check_teacher
+from srkit.testing.training import check_optimiser, check_schedule
 
 __all__ = [
     "check_command",
@@ -29,6 +30,8 @@ __all__ = [
     "check_image_format",
     "check_loss",
     "check_metric",
+    "check_optimiser",
+    "check_schedule",
     "check_stretch",
     "check_teacher",
 ]

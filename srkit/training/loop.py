@@ -33,6 +33,7 @@ from srkit.evaluation.restorers import baseline, network
 from srkit.evaluation.results import Evaluation
 from srkit.functional._lr_statistics import lr_statistics
 from srkit.interfaces import Batch
+from srkit.interfaces._contract import require_factor
 from srkit.interfaces.quantity import Quantity
 from srkit.interfaces.view import View
 from srkit.models.data_flow import trace_stages, weighted_layers
@@ -43,7 +44,6 @@ from srkit.system.processes.children import first_process
 from srkit.system.processes.signals import deferred_signals
 from srkit.system.processes.workers import killed_workers_explained
 from srkit.training.monitor import Monitor, read_records
-from srkit.training.optimisers import learning_rate_factor
 from srkit.training.recalibration import recalibrate
 from srkit.training.run import Run, start
 from srkit.training.run_folder import only_run
@@ -181,11 +181,14 @@ def _seed_of_step(run: Run) -> int:
 
 def set_learning_rates(run: Run) -> None:
     """Set the learning rate of every turn to the schedule at this step."""
-    schedule = run.recipe.training.schedule
-    factor = learning_rate_factor(schedule, run.step, run.total, run.steps_per_epoch)
+    schedule = run.assembly.schedule
+    assert schedule is not None
+    with run.assembly.blamed("training.schedule"):
+        factor = schedule(run.step, run.total, run.steps_per_epoch)
+        require_factor(factor)
     for turn in run.turns:
-        for group in turn.optimiser.param_groups:
-            group["lr"] = turn.optimiser.defaults["lr"] * factor
+        for group, settings in zip(turn.optimiser.param_groups, turn.settings, strict=True):
+            group["lr"] = settings["lr"] * factor
 
 
 def _read_step(run: Run, batches: Iterator[Batch]) -> list[Batch]:
@@ -326,9 +329,11 @@ def _validate(run: Run) -> None:
 
     Each of several scales is measured; the mean over them decides which network is the best.
     """
-    found = {
-        scale: _validate_scale(run, assembly) for scale, assembly in run.assembly.by_scale.items()
-    }
+    with run.averaged():
+        found = {
+            scale: _validate_scale(run, assembly)
+            for scale, assembly in run.assembly.by_scale.items()
+        }
     first = next(iter(found.values()))
     if run.monitor is not None:
         values = {"step": run.step, "epoch": run.step / run.steps_per_epoch}

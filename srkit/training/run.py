@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from srkit.assembly.assembly import Assembly, wanted_stages
 from srkit.assembly.device import move, precision_on, set_up_process
 from srkit.assembly.kept_answers import KeptAnswers, identify
 from srkit.assembly.start import load_starting_head, load_starting_weights
+from srkit.components.durations import Length
 from srkit.data.order import Share
 from srkit.data.truth import task_of
 from srkit.errors import RecipeError, TrainingError, WeightsError, innermost
@@ -28,7 +30,6 @@ from srkit.interfaces import FingerprintedDataset
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
-from srkit.recipe.values import Length
 from srkit.system.files import is_partial, remove_partials
 from srkit.system.precision import warn_of_precision
 from srkit.training.meter import Meter
@@ -232,7 +233,7 @@ class Run:
         groups: dict[str, Mapping[str, Tensor]] = {}
         optimisers: dict[str, Any] = {}
         for turn in self.turns:
-            tensors, optimisers[turn.name] = pack_optimiser(turn.optimiser)
+            tensors, optimisers[turn.name] = pack_optimiser(turn.optimiser, turn.settings)
             groups[turn.name] = turn.network.state_dict()
             groups[f"optimiser.{turn.name}"] = tensors
             groups[f"anchor.{turn.name}"] = turn.anchor
@@ -250,7 +251,21 @@ class Run:
             "quantity": None if self.quantity is None else self.quantity.dump(),
             "versions": versions(self.assembly),
         }
-        save(self.folder / "checkpoints" / f"{name}.safetensors", groups, state)
+        with self.averaged() as trained:
+            groups |= {f"trained.{name}": weights for name, weights in trained.items() if weights}
+            save(self.folder / "checkpoints" / f"{name}.safetensors", groups, state)
+
+    @contextmanager
+    def averaged(self) -> Iterator[dict[str, dict[str, Tensor]]]:
+        """Give every network the weights that its optimiser averages, if it does.
+
+        Yields
+        ------
+        dict
+            The weights that are trained, by turn and parameter.
+        """
+        with ExitStack() as stack:
+            yield {turn.name: stack.enter_context(turn.averaged()) for turn in self.turns}
 
     def _check_finite(self) -> None:
         """Refuse to replace a good checkpoint by weights that are not finite."""
@@ -266,7 +281,8 @@ class Run:
         """Take the state over from a checkpoint of this run."""
         groups, state, source = checkpoint.groups, checkpoint.state, str(self.folder)
         for turn, scaling in zip(self.turns, state["scalers"], strict=True):
-            warm_start(turn.network, groups[turn.name], source)
+            trained = groups.get(f"trained.{turn.name}", {})
+            warm_start(turn.network, {**groups[turn.name], **trained}, source)
             tensors = groups.get(f"optimiser.{turn.name}", {})
             unpack_optimiser(turn.optimiser, tensors, state["optimisers"][turn.name])
             turn.scaler.load_state_dict(scaling)

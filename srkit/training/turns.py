@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +18,23 @@ from torch.optim import Optimizer
 from srkit.assembly.assembly import Assembly, wanted_stages
 from srkit.assembly.restore import postprocess, predict_log_variance
 from srkit.data.truth import truth_of
+from srkit.errors import TrainingError
 from srkit.functional._adversarial import GAMES
-from srkit.interfaces import VOID, Answer, Batch, TeacherLoss, VarianceLoss, ViewLoss
+from srkit.interfaces import (
+    VOID,
+    Answer,
+    AveragingOptimiser,
+    Batch,
+    TeacherLoss,
+    VarianceLoss,
+    ViewLoss,
+)
 from srkit.interfaces._contract import require_logits, require_loss
 from srkit.interfaces.view import View
-from srkit.recipe.parts import OptimiserSpec, StartSpec
+from srkit.recipe.parts import StartSpec
 from srkit.training.freezing import Freezing
-from srkit.training.optimisers import make_optimiser
 from srkit.training.recomputation import recompute_activations
+from srkit.weights.checkpoints import settings_of
 
 #: The weighted terms of a loss, by name.
 Terms = dict[str, Tensor]
@@ -78,6 +88,13 @@ class Turn:
     scaler
         The turn's own gradient scaler, idle unless in fp16: a shared one would change its scale
         between two optimisers.
+
+    Attributes
+    ----------
+    trainable
+        The parameters that are not frozen for good.
+    settings
+        The values of the optimiser's groups before the first step, such as the learning rate.
     """
 
     name: str
@@ -89,9 +106,33 @@ class Turn:
     freezing: Freezing | None = None
     scaler: GradScaler = field(default_factory=partial(GradScaler, enabled=False))
     trainable: list[nn.Parameter] = field(init=False)
+    settings: list[dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trainable = [p for p in self.network.parameters() if p.requires_grad]
+        self.trainable = _trainable(self.network)
+        self.settings = settings_of(self.optimiser)
+
+    @contextmanager
+    def averaged(self) -> Iterator[dict[str, Tensor]]:
+        """Give the network the weights that its optimiser averages, if it does.
+
+        Yields
+        ------
+        dict
+            The weights that are trained, by parameter; empty if they are in place.
+        """
+        if not isinstance(self.optimiser, AveragingOptimiser):
+            yield {}
+            return
+        trained = {key: p.detach().clone() for key, p in self.network.named_parameters()}
+        self.optimiser.eval()
+        try:
+            yield trained
+        finally:
+            self.optimiser.train()
+            with torch.no_grad():  # what train() computes is rounded
+                for key, parameter in self.network.named_parameters():
+                    parameter.copy_(trained[key])
 
     @contextmanager
     def alone(self, turns: Iterable[Turn]) -> Iterator[None]:
@@ -106,6 +147,27 @@ class Turn:
         finally:
             for parameter in others:
                 parameter.requires_grad_(True)
+
+
+def _trainable(network: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def make_optimiser(assembly: Assembly, path: str, network: nn.Module) -> Optimizer:
+    """Return the optimiser at a path of the recipe, of the parameters of a network.
+
+    Raises
+    ------
+    TrainingError
+        If all parameters are frozen.
+    """
+    parameters = _trainable(network)
+    if not parameters:
+        raise TrainingError(
+            "nothing is left to train: every parameter is frozen; shorten start.freeze"
+        )
+    with assembly.blamed(path):
+        return assembly.optimisers[path](parameters)
 
 
 def make_turns(assembly: Assembly, wrap: Wrap) -> list[Turn]:
@@ -132,7 +194,7 @@ def make_turns(assembly: Assembly, wrap: Wrap) -> list[Turn]:
         turns.append(_discriminator_turn(assembly, wrap))
     for name, spec in assembly.recipe.teachers.items():
         if spec.trainable:
-            turns.append(_teacher_turn(assembly, name, spec.optimiser, wrap))
+            turns.append(_teacher_turn(assembly, name, wrap))
     for turn in turns:
         turn.scaler = GradScaler(enabled=assembly.recipe.training.precision == "fp16")
     return turns
@@ -143,7 +205,7 @@ def _generator_turn(whole: Assembly, wrap: Wrap) -> Turn:
     assert isinstance(generator, nn.Module)
     freezing = Freezing(generator, recipe.start)
     anchor = anchor_of(generator, recipe.start)
-    optimiser = make_optimiser(recipe.training.optimiser, generator.parameters())
+    optimiser = make_optimiser(whole, "training.optimiser", generator)
     if recipe.training.checkpoint_activations:
         recompute_activations(whole.generator.stages().values())
     wrapped = wrap(generator)
@@ -274,8 +336,8 @@ def _uncertainty_turn(assembly: Assembly, wrap: Wrap) -> Turn:
     """
     head, recipe = assembly.uncertainty, assembly.recipe
     assert head is not None and recipe.uncertainty is not None
-    spec = recipe.uncertainty.optimiser or recipe.training.optimiser
-    optimiser = make_optimiser(spec, head.parameters())
+    own = "uncertainty" if recipe.uncertainty.optimiser else "training"
+    optimiser = make_optimiser(assembly, f"{own}.optimiser", head)
     wrapped = wrap(head)
 
     def compute(view: View, restored: Restored) -> Terms:
@@ -290,7 +352,7 @@ def _uncertainty_turn(assembly: Assembly, wrap: Wrap) -> Turn:
 def _discriminator_turn(assembly: Assembly, wrap: Wrap) -> Turn:
     spec, discriminator = assembly.recipe.discriminator, assembly.discriminator
     assert spec is not None and isinstance(discriminator, nn.Module)
-    optimiser = make_optimiser(spec.optimiser, discriminator.parameters())
+    optimiser = make_optimiser(assembly, "discriminator.optimiser", discriminator)
     wrapped = wrap(discriminator)
 
     def compute(view: View, restored: Restored) -> Terms:
@@ -304,9 +366,9 @@ def _discriminator_turn(assembly: Assembly, wrap: Wrap) -> Turn:
     return Turn("discriminator", discriminator, wrapped, optimiser, _after_generator(compute))
 
 
-def _teacher_turn(assembly: Assembly, name: str, spec: OptimiserSpec, wrap: Wrap) -> Turn:
+def _teacher_turn(assembly: Assembly, name: str, wrap: Wrap) -> Turn:
     network = _teacher(assembly, name)
-    optimiser = make_optimiser(spec, network.parameters())
+    optimiser = make_optimiser(assembly, f"teachers.{name}.optimiser", network)
     wrapped = wrap(network)
 
     def cross_entropy(images: Tensor, batch: Batch) -> Tensor:

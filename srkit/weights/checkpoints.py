@@ -8,12 +8,14 @@ or the previous one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -28,6 +30,10 @@ Tensors = Mapping[str, Tensor]
 
 #: The libraries whose versions a checkpoint records; other names are distributions of plugins.
 LIBRARIES = ("srkit", "torch", "torchvision", "timm", "accelerate", "numpy", "safetensors")
+
+
+#: Key in packed values by which a tensor is replaced.
+TENSOR = "tensor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,27 +192,74 @@ def _parse_state(path: Path, text: str) -> dict[str, Any]:
     return state
 
 
-def pack_optimiser(optimiser: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Split the state of an optimiser, without its settings, into tensors and other values."""
+def settings_of(optimiser: Optimizer) -> list[dict[str, Any]]:
+    """Copy the values of an optimiser's groups; of a new one, they are its settings."""
+    groups = optimiser.state_dict()["param_groups"]
+    return [deepcopy({k: v for k, v in group.items() if k != "params"}) for group in groups]
+
+
+def pack_optimiser(
+    optimiser: Optimizer, settings: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Split the state of an optimiser, without its settings, into tensors and the rest.
+
+    In the rest, the names of the tensors replace them.
+
+    Parameters
+    ----------
+    optimiser
+        The optimiser.
+    settings
+        The values of its groups when it was new; what has changed since is state.
+    """
     tensors: dict[str, Tensor] = {}
     rest: dict[str, Any] = {}
     for index, values in optimiser.state_dict()["state"].items():
-        for key, value in values.items():
-            target: dict[str, Any] = tensors if isinstance(value, Tensor) else rest
-            target[f"{index}.{key}"] = value
+        rest[str(index)] = _pack(str(index), values, tensors)
+    rest["groups"] = [
+        {
+            key: _pack(f"groups.{number}.{key}", value, tensors)
+            for key, value in group.items()
+            if isinstance(value, Tensor) or key not in built or value != built[key]
+        }
+        for number, (group, built) in enumerate(zip(settings_of(optimiser), settings, strict=True))
+    ]
     return tensors, rest
 
 
-def unpack_optimiser(optimiser: Optimizer, tensors: Tensors, rest: Mapping[str, Any]) -> None:
-    """Restore the state of an optimiser from the results of :func:`pack_optimiser`.
+def _pack(name: str, value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Replace the tensors in a value by their names, under which they are added to `tensors`.
 
-    The tensors are copied: an optimiser keeps those that it is given, and while one is mapped from
-    a checkpoint, Windows refuses to replace the file.
+    Their strides are kept, too, since the rounding of sums and products depends on them.
     """
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in {**tensors, **rest}.items():
-        index, _, key = name.partition(".")
-        own = value.clone() if isinstance(value, Tensor) else value
-        state.setdefault(int(index), {})[key] = own
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {TENSOR: name, "stride": torch.empty_like(value, device="meta").stride()}
+    if isinstance(value, Mapping):
+        return {key: _pack(f"{name}.{key}", each, tensors) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_pack(f"{name}.{number}", each, tensors) for number, each in enumerate(value)]
+    return value
+
+
+def _unpack(value: Any, tensors: Tensors) -> Any:
+    """Insert copies of the tensors that :func:`_pack` took out.
+
+    An optimiser keeps the tensors that it is given, and while one is mapped from a checkpoint,
+    Windows refuses to replace the file.
+    """
+    if isinstance(value, Mapping):
+        if value.keys() == {TENSOR, "stride"}:
+            tensor = tensors[value[TENSOR]]
+            return tensor.new_empty_strided(tensor.shape, value["stride"]).copy_(tensor)
+        return {key: _unpack(each, tensors) for key, each in value.items()}
+    return [_unpack(each, tensors) for each in value] if isinstance(value, list) else value
+
+
+def unpack_optimiser(optimiser: Optimizer, tensors: Tensors, rest: Mapping[str, Any]) -> None:
+    """Restore the state of a new optimiser from the results of :func:`pack_optimiser`."""
+    state = {int(k): _unpack(values, tensors) for k, values in rest.items() if k != "groups"}
     groups = optimiser.state_dict()["param_groups"]
+    for group, changed in zip(groups, rest["groups"], strict=True):
+        group |= {key: _unpack(value, tensors) for key, value in changed.items() if key != "params"}
     optimiser.load_state_dict({"state": state, "param_groups": groups})

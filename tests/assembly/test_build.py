@@ -102,6 +102,8 @@ def test_completing_states_every_default_and_changes_no_argument(registry: Regis
         "degradation": "bicubic",
         "data.train.dataset": "sample_photos",
         "losses.l1": "l1",
+        "training.optimiser": "adam",
+        "training.schedule": "constant",
     }
 
 

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from srkit import recipe
+from srkit.components.durations import Length
 from srkit.errors import RecipeError
 from srkit.recipe.parts import TrainingSpec
 from srkit.recipe.recipe import Recipe, load_recipe
-from srkit.recipe.values import Length
 
 BASE = """\
 name: small
@@ -65,11 +65,13 @@ def test_a_recipe_and_its_defaults(write: Write) -> None:
         ("l1", "l1", 1.0)
     ]
     assert recipe.training.duration == Length(1, "epochs")
-    assert recipe.training.schedule.milestones == [Length(10, "steps"), Length(20, "epochs")]
+    assert recipe.training.optimiser.type == "adam"
     assert [path for path, _, _ in recipe.components()] == [
         "generator",
         "data.train.dataset",
         "losses.l1",
+        "training.optimiser",
+        "training.schedule",
     ]
 
 
@@ -114,10 +116,6 @@ def test_the_whole_text_of_an_error(tmp_path: Path, write: Write) -> None:
             "evaluation: {batchsize: 3}",
             "evaluation.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?",
         ),
-        (
-            "discriminator: {type: unet_sn, optimiser: {beta: [0.9, 0.99]}}",
-            "discriminator.optimiser.beta: unknown key 'beta'; did you mean 'betas'?",
-        ),
         ("scale: four", "scale: got 'four'; expected a valid integer"),
         ("scale: 2.5", "scale: got 2.5; expected a valid integer"),
         ("scale: yes", "scale: got True; expected a number"),
@@ -151,31 +149,6 @@ def test_a_wrong_key_or_value(write: Write, text: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("optimiser: {lr: fast}", "optimiser.lr: got 'fast'; expected a valid number"),
-        ("optimiser: {lr: .inf}", "optimiser.lr: got inf; expected a finite number"),
-        ("optimiser: {betas: 0.9}", "optimiser.betas: got 0.9; expected a list"),
-        (
-            "optimiser: {betas: [1, 1, 1]}",
-            "optimiser.betas: got [1, 1, 1]; expected at most 2 items",
-        ),
-        (
-            "optimiser: {type: adm}",
-            "optimiser.type: got 'adm'; expected 'adam', 'adamw', 'sgd' or 'lion'",
-        ),
-        ("optimiser: {momentum: 0.9}", "optimiser: adam has no option 'momentum'; remove it"),
-        (
-            "optimiser: {type: sgd, betas: [0.9, 0.99]}",
-            "optimiser: sgd has no option 'betas'; remove it",
-        ),
-        ("optimiser: {type: lion, eps: 1e-8}", "optimiser: lion has no option 'eps'; remove it"),
-        (
-            "schedule: {type: steps}",
-            "schedule: a schedule of type 'steps' requires either 'every' or 'milestones'",
-        ),
-        (
-            "schedule: {type: steps, every: 5, milestones: [3]}",
-            "schedule: a schedule of type 'steps' requires either 'every' or 'milestones'",
-        ),
         ("clip: 0", "clip: got 0; expected a number greater than 0"),
         ("ema: 1", "ema: got 1; expected a number less than 1"),
         ("precision: fp64", "precision: got 'fp64'; expected 'auto', 'fp32', 'bf16' or 'fp16'"),
@@ -205,7 +178,7 @@ name: 7
 generator: rrdb
 losses: {l1: {weight: heavy}}
 data: {train: {crop: -1, augment: [spin]}}
-training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
+training: {batchsize: 3, optimiser: {type: 3}, duration: soon}
 """
     assert problems(write(recipe)) == [
         "name: got 7; expected a valid string",
@@ -215,7 +188,7 @@ training: {batchsize: 3, optimiser: {lr: fast}, duration: soon}
         "data.train.augment.0: got 'spin'; expected 'flip' or 'rotate'",
         "losses.l1.weight: got 'heavy'; expected a valid number",
         "training.duration: got 'soon'; expected a number of steps or, for instance, '10 epochs'",
-        "training.optimiser.lr: got 'fast'; expected a valid number",
+        "training.optimiser.type: got 3; expected a valid string",
         "training.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?",
     ]
 
@@ -383,7 +356,7 @@ def test_a_wrong_key_in_the_sample_block(write: Write) -> None:
         (
             "training.schedule.milestones.0=3 epochs",
             lambda r: r.training.schedule.milestones,
-            [Length(3, "epochs"), Length(20, "epochs")],
+            ["3 epochs", "20 epochs"],
         ),
         ("losses.mse.weight=2", lambda r: sorted(r.losses), ["l1", "mse"]),
         ("losses={l1: null, mse: {}}", lambda r: sorted(r.losses), ["mse"]),

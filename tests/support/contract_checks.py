@@ -17,6 +17,8 @@ CHECKS: dict[str, Callable[..., None]] = {
     "losses": testing.check_loss,
     "teachers": testing.check_teacher,
     "metrics": testing.check_metric,
+    "optimisers": testing.check_optimiser,
+    "schedules": testing.check_schedule,
     "image_formats": testing.check_image_format,
     "downloads": testing.check_download,
 }

@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from srkit.interfaces import Batch, Extent, Sample, Window
-from srkit.testing import check_dataset, check_loss, check_metric
+from srkit.testing import (
+    check_dataset,
+    check_loss,
+    check_metric,
+    check_optimiser,
+    check_schedule,
+)
 
 Measure = Callable[[Tensor, Batch], Tensor]
 
@@ -115,3 +122,57 @@ def test_a_window_equals_the_same_part_of_the_whole() -> None:
     message = "^a window must equal the same part of the whole sample$"
     with pytest.raises(AssertionError, match=message):
         check_dataset(Askew())
+
+
+class Momentum(torch.optim.Optimizer):
+    """Keeps the sum of gradients where checkpoints do not look."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        super().__init__(parameters, {"lr": 0.1})
+        self.sums: dict[nn.Parameter, Tensor] = {}
+
+    @torch.no_grad()
+    def step(self, closure: object = None) -> None:
+        for parameter in self.param_groups[0]["params"]:
+            self.sums[parameter] = self.sums.get(parameter, 0) + parameter.grad
+            parameter -= 0.1 * self.sums[parameter]
+
+
+class Averaging(torch.optim.SGD):
+    """Claims to average weights."""
+
+    def eval(self) -> None:
+        with torch.no_grad():
+            self.param_groups[0]["params"][0].zero_()
+
+    def train(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "sentence"),
+    [
+        (Momentum, r"step 3 differs after the state was saved and loaded$"),
+        (partial(torch.optim.SGD, lr=0.0), "no weight changes in 3 steps$"),
+        (partial(torch.optim.SGD, lr=1e30), "'0.weight' after 3 steps: .* are not finite$"),
+        (Averaging, r"train\(\) must restore the weights that eval\(\) replaced$"),
+        (torch.optim.LBFGS, "LBFGS.*closure"),
+    ],
+)
+def test_a_wrong_optimiser(optimiser: Callable[..., torch.optim.Optimizer], sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_optimiser(optimiser)
+
+
+def test_a_schedule_keeps_no_state() -> None:
+    calls: list[int] = []
+
+    def schedule(step: int, total: int, steps_per_epoch: float) -> float:
+        calls.append(step)
+        return 1 / len(calls)
+
+    with pytest.raises(AssertionError, match=r"^a schedule must be a pure function of the step;"):
+        check_schedule(schedule)
+    with pytest.raises(AssertionError, match=r"a schedule must not return 0 at all steps$"):
+        check_schedule(lambda *_: 0.0)
+    with pytest.raises(AssertionError, match=r"a schedule must return a number from 0, got -1$"):
+        check_schedule(lambda *_: -1)

@@ -20,12 +20,12 @@ from training_setup import (
 )
 
 from srkit.assembly.build import assemble
+from srkit.components.durations import Length
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError
 from srkit.recipe.parts import StartSpec
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
-from srkit.recipe.values import Length
 from srkit.training.freezing import Freezing, frozen_stages
 from srkit.weights.checkpoints import load
 

@@ -16,13 +16,13 @@ from training_setup import CLASSES, TEACHER, Tree, extended, make_pictures, make
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import assemble
 from srkit.components.registry import Registry
-from srkit.errors import DataError
+from srkit.errors import DataError, TrainingError
 from srkit.functional.resizing import resize
 from srkit.interfaces import Answer, Batch
 from srkit.interfaces.view import View
 from srkit.recipe.recipe import parse_recipe
 from srkit.recipe.trees import merge
-from srkit.training.turns import Restored, Turn, make_turns
+from srkit.training.turns import Restored, Turn, make_optimiser, make_turns
 
 GAN: Tree = {"discriminator": {"type": "patchgan", "features": 4, "weight": 0.25}}
 PUPIL: Tree = {"teachers": {"net": {**TEACHER["net"], "trainable": True}}}
@@ -34,9 +34,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(registry: Registry, pictures: Path, *changes: Mapping[str, Any]) -> Assembly:
-    """Build the components of a recipe without its data, with teachers frozen as in a run."""
+    """Build the components of a recipe that is trained, with teachers frozen as in a run."""
     recipe = parse_recipe(make_tree(pictures, *changes), "test.yaml")
-    assembly = assemble(recipe, registry, "test.yaml", splits=())
+    assembly = assemble(recipe, registry, "test.yaml", splits=["train"])
     for name, spec in recipe.teachers.items():
         module: Any = assembly.teachers[name]
         module.eval().requires_grad_(spec.trainable)
@@ -412,3 +412,17 @@ def test_alone_restores_the_gradients_of_the_other_turns() -> None:
         raise ZeroDivisionError
     assert networks[1].weight.requires_grad
     assert not frozen.requires_grad
+
+
+def test_frozen_parameters_are_excluded(registry: Registry, pictures: Path) -> None:
+    assembly = built(registry, pictures)
+    generator: Any = assembly.generator
+    generator.requires_grad_(False)
+    message = "nothing is left to train: every parameter is frozen; shorten start.freeze"
+    with pytest.raises(TrainingError, match=f"^{message}$"):
+        make_optimiser(assembly, "training.optimiser", generator)
+    weights = [
+        p.requires_grad_(True) for name, p in generator.named_parameters() if "conv_last" in name
+    ]
+    made = make_optimiser(assembly, "training.optimiser", generator)
+    assert made.param_groups[0]["params"] == weights

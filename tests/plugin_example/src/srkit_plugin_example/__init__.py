@@ -66,6 +66,18 @@ def srkit_metrics() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_optimisers() -> dict[str, str]:
+    """Offer gradient descent with the momentum of Nesterov."""
+    return {"example_nesterov": "srkit_plugin_example.training:nesterov"}
+
+
+@hookimpl
+def srkit_schedules() -> dict[str, str]:
+    """Offer a polynomial decrease."""
+    return {"example_power": "srkit_plugin_example.training:Power"}
+
+
+@hookimpl
 def srkit_downloads() -> dict[str, str]:
     """Offer a set of pictures."""
     return {"example_pictures": "srkit_plugin_example.downloads:pictures"}
