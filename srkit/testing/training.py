@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,8 @@ def _step(network: nn.Module, optimiser: Optimizer, step: int) -> None:
     clean = noise(2, 3, 8, 8, seed=100)
     noisy = clean + noise(2, 3, 8, 8, seed=101 + step) / 10
     optimiser.zero_grad(set_to_none=True)
-    nn.functional.mse_loss(network(noisy), clean).backward()
+    loss: Any = nn.functional.mse_loss(network(noisy), clean)
+    loss.backward()
     optimiser.step()
 
 
