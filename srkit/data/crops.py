@@ -136,12 +136,8 @@ def random_window(extent: Extent, side: int, scale: int, rng: np.random.Generato
     DataError
         If the image is smaller than the crop, or the sizes of a pair do not fit the scale.
     """
+    check_crop(extent, side)
     height, width = extent.hr
-    if min(height, width) < side:
-        raise DataError(
-            f"{extent.name}: {width}x{height} pixels are too few for a crop of {side}; "
-            "choose a smaller data.train.crop, or remove the image"
-        )
     if extent.lr is None:
         y, x = (int(rng.integers(length - side + 1)) for length in (height, width))
         return Window((slice(y, y + side), slice(x, x + side)))
@@ -155,6 +151,22 @@ def random_window(extent: Extent, side: int, scale: int, rng: np.random.Generato
         (slice(scale * y, scale * y + side), slice(scale * x, scale * x + side)),
         (slice(y, y + small), slice(x, x + small)),
     )
+
+
+def check_crop(extent: Extent, side: int) -> None:
+    """Check that an image is as large as the crop.
+
+    Raises
+    ------
+    DataError
+        If it is smaller.
+    """
+    height, width = extent.hr
+    if min(height, width) < side:
+        raise DataError(
+            f"{extent.name}: {width}x{height} pixels are too few for a crop of {side}; "
+            "choose a smaller data.train.crop, or remove the image"
+        )
 
 
 def check_pair(extent: Extent, scale: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,8 @@ from srkit.interfaces import (
     PagedFormat,
     SelectiveFormat,
     SignatureFormat,
+    SizedFormat,
+    WindowedFormat,
 )
 from srkit.interfaces._contract import require_attributes
 from srkit.system.files import atomic
@@ -220,6 +223,27 @@ class Formats:
             except OSError:  # `read` reports it
                 return None
         return image_format.levels(path, content, short_side)
+
+    def size(self, path: Path) -> tuple[int, int]:
+        """Return height and width of an image file; it is read whole only if its format must.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read` does, if the problem shows without decoding the image.
+        """
+        file = self.source(path)
+        if isinstance(file.format, SizedFormat):
+            return file.format.size(file.path)
+        source = None
+        if isinstance(file.format, WindowedFormat):
+            source = file.format.open_source(file.path)
+        if source is None:
+            pixels = file.format.read(file.path).pixels
+        else:
+            with closing(source):
+                pixels = source.outline.pixels
+        return pixels.shape[-2], pixels.shape[-1]
 
     def write(self, path: Path, image: Image) -> None:
         """Write an image file.

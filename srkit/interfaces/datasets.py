@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from srkit.interfaces.samples import Extent, Image, Sample, Window
 
@@ -46,6 +49,41 @@ class WindowedDataset(Protocol):
 
     def window(self, index: int, window: Window, /) -> Sample:
         """Read part of a sample, equal to ``window.cut(self[index])``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes of all samples of a data set.
+
+    Parameters
+    ----------
+    hr
+        ``(N, 2)``: height and width of HR.
+    lr
+        ``(N, 2)``: height and width of LR; None if the samples have no LR.
+    unreadable
+        Why samples cannot be read, by index. Their sizes are ignored.
+    """
+
+    hr: NDArray[np.int64]
+    lr: NDArray[np.int64] | None = None
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class SizedDataset(Protocol):
+    """A data set that finds the sizes of its samples without reading them whole.
+
+    Runs and `srkit recipe check` compare them with the crop and the scale before the first step.
+    """
+
+    def sizes(self) -> Sizes:
+        """Return the sizes of all samples, such as by the headers of files."""
+        ...
+
+    def name(self, index: int, /) -> str:
+        """Return the name of a sample without reading it."""
         ...
 
 

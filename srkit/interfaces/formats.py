@@ -120,6 +120,21 @@ class LevelsFormat(Protocol):
 
 
 @runtime_checkable
+class SizedFormat(Protocol):
+    """A format that finds the size of an image without decoding it."""
+
+    def size(self, path: Path, /) -> tuple[int, int]:
+        """Return height and width of the image that `read` returns.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, as far as that shows without decoding it.
+        """
+        ...
+
+
+@runtime_checkable
 class PagedFormat(Protocol):
     """A format whose files can have several pages."""
 

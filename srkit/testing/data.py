@@ -60,6 +60,9 @@ def check_dataset(dataset: Dataset) -> None:
             require(same, f"sample {index} differs when {how}; it must be the same")
     if isinstance(dataset, interfaces.WindowedDataset):
         _check_window(dataset, dataset[0])
+    if isinstance(dataset, interfaces.SizedDataset):
+        for index in sorted({0, length // 2, length - 1}):
+            _check_size(dataset, index, dataset[index])
     try:
         dataset[length]
     except IndexError:
@@ -83,6 +86,17 @@ def _check_window(dataset: interfaces.WindowedDataset, whole: Sample) -> None:
     if part.lr is not None and expected.lr is not None:
         same = same and torch.equal(part.lr, expected.lr)
     require(same, "a window must equal the same part of the whole sample")
+
+
+def _check_size(dataset: interfaces.SizedDataset, index: int, sample: Sample) -> None:
+    """Compare the size and the name that a data set states with those of a sample."""
+    sizes, name = dataset.sizes(), dataset.name(index)
+    require(name == sample.name, f"name({index}) is {name!r}, expected {sample.name!r}")
+    known = {"hr": (sizes.hr, sample.hr), "lr": (sizes.lr, sample.lr)}
+    for key, (sides, image) in known.items():
+        stated = None if sides is None else tuple(sides[index].tolist())
+        found = None if image is None else tuple(image.shape[1:])
+        require(stated == found, f"sizes().{key}[{index}] is {stated}, expected {found}")
 
 
 def _check_sample(sample: Sample, dataset: Dataset) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.device import autocast, evaluating, prepare
@@ -14,12 +15,14 @@ from srkit.assembly.restore import postprocess
 from srkit.data.batches import check_traits, stack
 from srkit.data.crops import Drawn
 from srkit.data.scales import set_scale
+from srkit.data.survey import sizes_of, survey
 from srkit.data.truth import truth_of
 from srkit.errors import RecipeError, SrkitError
 from srkit.evaluation.evaluator import Evaluator
-from srkit.interfaces import Batch, GroupedDataset
+from srkit.interfaces import Batch, Dataset, GroupedDataset, Sizes
 from srkit.interfaces._contract import require_shape
 from srkit.interfaces.view import View
+from srkit.recipe.recipe import Recipe
 from srkit.training.turns import adversarial_term, pixel_terms, teacher_terms, variance_terms
 from srkit.training.views import view_in_training
 
@@ -33,6 +36,7 @@ def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: b
     This finds problems that only the data show: masks or boxes that a metric needs and the data
     lack, classes that a teacher does not have, images of several kinds, and components that
     violate their contracts. The generator runs on a small image only; elsewhere SR is LR, enlarged.
+    The sizes of all samples are compared with crop and scale, if the data sets find them quickly.
 
     Parameters
     ----------
@@ -51,18 +55,20 @@ def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: b
     RecipeError
         With every problem, after the key of the recipe where it shows.
     """
-    problems: list[str] = []
     data = {
         split: dataset
         for split, dataset in assembly.data.items()
         if fetch or not isinstance(dataset, GroupedDataset) or dataset.local
     }
+    surveyed = _survey(assembly, data, process)
+    usable = data.keys() - surveyed.keys()  # problems are not reported twice
+    problems = [problem for found in surveyed.values() for problem in found]
     with torch.no_grad(), evaluating(assembly):
         problems += _rehearse_generator(assembly, process.device)
-        if "train" in data:
+        if "train" in usable:
             problems += _rehearse_training(assembly, process)
         for split in ("validation", "test"):
-            if split in data and _is_whole(assembly):
+            if split in usable and _is_whole(assembly):
                 with _collecting(problems, f"data.{split}"):
                     Evaluator(assembly, data[split], process).rehearse()
     if problems:
@@ -78,10 +84,52 @@ def _collecting(problems: list[str], path: str) -> Iterator[None]:
         problems.append(f"{path}: {error}")
 
 
+def _survey(
+    assembly: Assembly, data: Mapping[str, Dataset], process: PartialState
+) -> dict[str, list[str]]:
+    """Find the samples that cannot be used by their sizes; return problems by split.
+
+    Only the main process looks, since the others share its files or its result.
+    """
+    found: dict[str, list[str]] = {}
+    if process.is_main_process:
+        for split in data:
+            if problems := _survey_split(assembly, split, process):
+                found[split] = problems
+    (found,) = broadcast_object_list([found])
+    return found
+
+
+def _survey_split(assembly: Assembly, split: str, process: PartialState) -> list[str]:
+    """Survey a data set and what is mixed into it, at every scale."""
+    recipe, problems = assembly.recipe, list[str]()
+    source = recipe.data.train if split == "train" else None
+    measured: dict[int, Sizes | None] = {}
+    for scale, part in assembly.by_scale.items():
+        crop = None if source is None else source.hr_crop(scale)
+        together = source is not None and crop is None and _per_part(recipe, process) > 1
+        pairs = None if recipe.generator is None else scale
+        for path, group in ((f"data.{split}", part.data), (f"data.{split}.mix", part.mixed_in)):
+            dataset = group.get(split)
+            if dataset is None:
+                continue
+            with _collecting(problems, path), assembly.blamed(f"{path}.dataset"):
+                sizes = measured[id(dataset)] = measured.get(id(dataset)) or sizes_of(dataset)
+                if sizes is not None:
+                    found = survey(dataset, sizes, crop=crop, scale=pairs, equal=together)
+                    problems += [f"{path}: {problem}" for problem in found]
+    return list(dict.fromkeys(problems))  # scales may share a data set
+
+
+def _per_part(recipe: Recipe, process: PartialState) -> int:
+    """Return how many samples a process computes together."""
+    parts: int = process.num_processes * recipe.training.accumulate
+    return recipe.training.batch_size // parts
+
+
 def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
     """Draw samples, check that they fit in one batch, and compute the losses on them."""
-    training = assembly.recipe.training
-    together = training.batch_size // (process.num_processes * training.accumulate) > 1
+    together = _per_part(assembly.recipe, process) > 1
     draws = assembly.draws()[assembly.scale]
     problems: list[str] = []
     drawn: list[Drawn] = []

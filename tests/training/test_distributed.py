@@ -107,7 +107,9 @@ def test_accelerate_starts_two_processes(
 def test_all_processes_stop_if_one_cannot_read_a_picture(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path / "pictures")
     damaged = pictures / "05.png"
-    damaged.write_bytes(damaged.read_bytes()[:500])
+    content = bytearray(damaged.read_bytes())
+    content[500] ^= 0xFF  # the file has its end, so that the damage shows when it is decoded
+    damaged.write_bytes(content)
     tree = make_tree(pictures, steps(8, checkpoint_every=1000))
     statuses, output = train_in_two(tree, tmp_path / "run")
     assert statuses == [1, 1], output

@@ -11,6 +11,7 @@ import pytest
 import torch
 from accelerate import PartialState
 from astropy.io import fits
+from PIL import Image as Pillow
 from training_setup import TEACHER, extended, make_pictures, make_tree, run, validated
 
 from srkit.assembly.build import SPLITS, assemble
@@ -96,8 +97,11 @@ def test_mixed_pictures_that_are_too_small(
     tree = make_tree(pictures)
     mix = {"dataset": {"type": "image_folder", "root": str(other)}, "share": 0.5}
     tree["data"]["train"]["mix"] = mix
-    (problem,) = problems_of(registry, tree)
-    assert problem.startswith("data.train.mix: 00.png: 12x12 pixels are too few for a crop of 16")
+    assert problems_of(registry, tree) == [
+        f"data.train.mix: 0{i}.png: 12x12 pixels are too few for a crop of 16; choose a smaller "
+        "data.train.crop, or remove the image"
+        for i in range(2)
+    ]
 
 
 def test_mixed_pictures_without_labels(registry: Registry, pictures: Path, tmp_path: Path) -> None:
@@ -201,3 +205,39 @@ def test_factors_that_are_not_the_scale_are_noted(registry: Registry, pictures: 
     assert twice == [
         "degradation: LR has 0.25 of HR's side; SR, 2 times as large, is resized to HR"
     ]
+
+
+def test_every_picture_is_looked_at_before_the_first_step(
+    registry: Registry, tmp_path: Path
+) -> None:
+    folder = make_pictures(tmp_path / "pictures", count=9)
+    for number in range(2, 7):
+        Pillow.new("RGB", (12, 40)).save(folder / f"0{number}.png")
+    whole = (folder / "07.png").read_bytes()
+    (folder / "07.png").write_bytes(whole[:-50])
+    tree = make_tree(folder, validated(folder))
+    with pytest.raises(RecipeError) as caught:
+        run(tree, tmp_path / "run", registry)
+    assert not (tmp_path / "run").exists()
+    unreadable, *small, more, validation, test = caught.value.problems
+    assert unreadable.startswith(f"data.train: {folder / '07.png'}: cannot be decoded")
+    assert small == [
+        f"data.train: 0{number}.png: 12x40 pixels are too few for a crop of 16; choose a smaller "
+        "data.train.crop, or remove the image"
+        for number in (2, 3, 4)
+    ]
+    assert more == "data.train: 2 more of 9 images have the same problem"
+    assert validation.startswith(f"data.validation: {folder / '07.png'}: cannot be decoded")
+    assert test.startswith(f"data.test: {folder / '07.png'}: cannot be decoded")
+
+
+def test_whole_pictures_of_several_sizes(registry: Registry, tmp_path: Path) -> None:
+    folder = make_pictures(tmp_path / "pictures", count=5)
+    Pillow.new("RGB", (12, 40)).save(folder / "02.png")
+    tree = make_tree(folder, {"data": {"train": {"crop": None}}})
+    assert problems_of(registry, tree) == [
+        "data.train: 00.png and 02.png do not fit in one batch: HR of 32x32 and 12x40 pixels; "
+        "set data.train.crop, or the size of the data set"
+    ]
+    tree["training"]["batch_size"] = 1
+    assert problems_of(registry, tree) == []

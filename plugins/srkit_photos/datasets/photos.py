@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from srkit.errors import DataError
 from srkit.images import Formats
-from srkit.interfaces import Sample
+from srkit.interfaces import Sample, Sizes
 from srkit.system import digest_of_states
 from srkit_photos.datasets.reading import Mode, PhotoReader
+from srkit_photos.datasets.sizes import measure
 
 Unreadable = Literal["error", "skip"]
 
@@ -91,25 +95,43 @@ class Photos:
         """Return a digest of the names, sizes and modification times of the files."""
         return digest_of_states(self._root / entry.name for entry in self._entries)
 
+    def sizes(self) -> Sizes:
+        """Return the sizes of all samples, by the headers of the files."""
+        settings = self._reader.settings
+        sides, problems = measure(self._root, self._names(), self._reader.size, settings)
+        return Sizes(sides, unreadable=problems)
+
+    def name(self, index: int) -> str:
+        """Return the name of a sample."""
+        return self._entries[index].name
+
+    def _names(self) -> list[str]:
+        return [entry.name for entry in self._entries]
+
     def _skip_unusable(self, least_side: int) -> None:
-        usable, problems = [], []
-        for index, entry in enumerate(self._entries):
-            try:
-                height, width = self[index].hr.shape[-2:]
-                if min(height, width) < least_side:
-                    raise DataError(
-                        f"{self._root / entry.name}: {width}x{height} pixels are too small for a "
-                        f"crop of {least_side}"
-                    )
-            except DataError as error:
-                problems.append(str(error))
-            else:
-                usable.append(entry)
+        names, reader = self._names(), self._reader
+        settings = f"decoded {reader.settings}"
+        sides, problems = measure(self._root, names, reader.decoded_size, settings)
+        for index in np.flatnonzero(sides.min(1) < least_side).tolist():
+            problems.setdefault(
+                index, too_small(self._root / names[index], sides[index], least_side)
+            )
         if problems:
-            more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
-            count = f"skipped {len(problems)} of {len(self._entries)} pictures:"
-            self.notes.append("\n  ".join([count, *problems[:NAMED], *more]))
-        self._entries = usable
+            self.notes.append(note_on_skipped(problems, len(names)))
+        self._entries = [e for index, e in enumerate(self._entries) if index not in problems]
+
+
+def too_small(path: Path, sides: NDArray[np.int64], crop: int) -> str:
+    """Say that a picture is smaller than the crop."""
+    height, width = sides
+    return f"{path}: {width}x{height} pixels are too small for a crop of {crop}"
+
+
+def note_on_skipped(problems: Mapping[int, str], total: int) -> str:
+    """Say how many pictures are skipped, and why the first of them are."""
+    listed = [problems[index] for index in sorted(problems)]
+    more = [f"and {len(listed) - NAMED} more"] if len(listed) > NAMED else []
+    return "\n  ".join([f"skipped {len(listed)} of {total} pictures:", *listed[:NAMED], *more])
 
 
 def pick(entries: Sequence[Entry], fraction: float, seed: int) -> list[Entry]:

@@ -17,6 +17,21 @@ Mode = Literal["rgb", "grey"]
 Range = tuple[float, float]
 
 
+def check_short_side(path: Path, height: int, width: int, size: int) -> None:
+    """Check that a picture is as large as the square that is cut from it.
+
+    Raises
+    ------
+    DataError
+        If it is smaller.
+    """
+    if min(height, width) < size:
+        raise DataError(
+            f"{path}: has {width} x {height} pixels; size {size} requires a short side of at least "
+            f"{size}: lower the size, or enlarge or remove the picture"
+        )
+
+
 class PhotoReader:
     """Decodes pictures, and converts their size and colours.
 
@@ -37,6 +52,31 @@ class PhotoReader:
 
     def __init__(self, formats: Formats, size: int | None, *, enlarge: bool, mode: Mode) -> None:
         self._formats, self._size, self._enlarge, self._mode = formats, size, enlarge, mode
+
+    def size(self, path: Path) -> tuple[int, int]:
+        """Return height and width of the pixels that `read` returns, by the file's header.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read` does, if the problem shows without decoding the picture.
+        """
+        height, width = self._formats.size(path)
+        if self._size is None:
+            return height, width
+        if not self._enlarge:
+            check_short_side(path, height, width, self._size)
+        return self._size, self._size
+
+    def decoded_size(self, path: Path) -> tuple[int, int]:
+        """Return height and width of the pixels that `read` returns, after reading them."""
+        height, width = self.read(path)[0].shape[-2:]
+        return height, width
+
+    @property
+    def settings(self) -> str:
+        """The settings that decide whether a picture can be used."""
+        return f"{self._size} {self._enlarge}"
 
     def read(
         self, path: Path, content: bytes | None = None, window: Window | None = None
@@ -108,12 +148,8 @@ def centre_square(path: Path, pixels: Tensor, size: int, *, enlarge: bool = Fals
     DataError
         If the picture is too small and `enlarge` is False.
     """
-    height, width = pixels.shape[-2:]
-    if min(height, width) < size and not enlarge:
-        raise DataError(
-            f"{path}: has {width} x {height} pixels; size {size} requires a short side of at least "
-            f"{size}: lower the size, or enlarge or remove the picture"
-        )
+    if not enlarge:
+        check_short_side(path, pixels.shape[-2], pixels.shape[-1], size)
     pixels = resize_short_side(pixels, size)
     top, left = (round((side - size) / 2) for side in pixels.shape[-2:])
     return pixels[:, top : top + size, left : left + size].contiguous()

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from srkit.data import Choice, choose_classes
 from srkit.errors import DataError
 from srkit.images import Formats, find_pictures
-from srkit.interfaces import Sample
+from srkit.interfaces import Sample, Sizes
 from srkit_photos.datasets.photos import Entry, Photos, Unreadable, only_of, pick
 from srkit_photos.datasets.reading import centre_square
 
@@ -34,6 +35,11 @@ class EnlargedPhotos(Photos):
 
     def __getitem__(self, index: int) -> Sample:
         return enlarged(super().__getitem__(index), self._side)
+
+    def sizes(self) -> Sizes:
+        """Return the sizes of all samples, of which LR is read from files."""
+        found = super().sizes()
+        return replace(found, hr=np.full_like(found.hr, self._side), lr=found.hr)
 
 
 def enlarged(sample: Sample, side: int) -> Sample:

@@ -25,9 +25,11 @@ from srkit_photos.formats.opening import open_picture
 from srkit_photos.formats.png_chunks import (
     XMP,
     Chunk,
+    chunks_after_pixels,
     colour_key,
     is_kept,
     is_text,
+    may_turn,
     profile_chunk,
     read_chunks,
     resolution_chunk,
@@ -36,6 +38,8 @@ from srkit_photos.formats.png_chunks import (
     with_chunks,
 )
 
+#: The last bytes of a JPEG file.
+END = b"\xff\xd9"
 #: Metadata that all of these formats can store.
 KEPT_METADATA = frozenset({"icc", "exif", "xmp"})
 
@@ -79,6 +83,30 @@ class PillowFormat(Describing):
             known.setdefault("notes", []).append("CMYK becomes sRGB")
         image = to_image(upright(values, orientation), alpha=alpha)
         return replace(image, metadata={**image.metadata, **known, **_of_png(chunks)})
+
+    def size(self, path: Path) -> tuple[int, int]:
+        """Return height and width of the upright picture by its header.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, incomplete, or suspiciously large. Damage to the pixels is found
+            only if the file ends too early.
+        """
+        try:
+            with open_picture(path) as picture:
+                turned = self._orientation(path, picture) in (5, 6, 7, 8)
+                width, height = picture.size
+        except DataError:
+            raise
+        except Exception as error:  # decoders raise many kinds for a damaged file
+            raise damaged(path, error, self._other_kind(path)) from error
+        return (width, height) if turned else (height, width)
+
+    def _orientation(self, path: Path, picture: PIL.Image.Image) -> int:
+        """Return the EXIF orientation of a picture whose pixels are not decoded."""
+        orientation: int = picture.getexif().get(ORIENTATION, 1)
+        return orientation
 
     def _other_kind(self, path: Path) -> str:
         """Return the name of this format if that of the file says another."""
@@ -172,6 +200,13 @@ class Png(PillowFormat):
     signature = rb"\x89PNG\r\n\x1a\n"
     limits = FormatLimits((8, 16), KEPT_METADATA | {"alpha", "gamma"}, max_side=2**31 - 1)
 
+    def _orientation(self, path: Path, picture: PIL.Image.Image) -> int:
+        """Return the EXIF orientation, for which Pillow decodes all pixels unless it is known."""
+        if any(may_turn(chunk) for chunk in chunks_after_pixels(path)):
+            return super()._orientation(path, picture)
+        orientation: int = PIL.Image.Image.getexif(picture).get(ORIENTATION, 1)
+        return orientation
+
     def write(self, path: Path, image: Image) -> None:
         """Write 8 or 16 bits per channel; values outside the data range are clipped."""
         if (image.metadata.get("bits") or 8) > 8:
@@ -202,6 +237,16 @@ class Jpeg(_Lossy):
     limits = FormatLimits((8,), KEPT_METADATA, {"xmp": 65_502}, max_side=65_535)
     settings: ClassVar[dict[str, Any]] = {"quality": 95, "subsampling": 0}
     compression: ClassVar[dict[str, Any]] = {"optimize": True}  # chroma is subsampled
+
+    def size(self, path: Path) -> tuple[int, int]:
+        """Return height and width as :meth:`PillowFormat.size`; a file without its end is read."""
+        sides = super().size(path)
+        with path.open("rb") as file:
+            file.seek(-min(len(END), path.stat().st_size), 2)
+            complete = file.read() == END
+        if not complete:  # other bytes may follow the end, or the picture is incomplete
+            self.read(path)
+        return sides
 
     def levels(self, path: Path, content: bytes, short_side: int | None) -> Tensor | None:
         """Decode a file in memory to bytes, see :func:`.jpeg_levels.jpeg_levels`."""

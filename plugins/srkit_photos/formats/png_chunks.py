@@ -34,7 +34,20 @@ def read_chunks(path: Path) -> list[Chunk]:
     ValueError
         If a chunk is incomplete or its checksum differs; Pillow does not check those of pixels.
     """
-    return list(_walk(path)) if _is_png(path) else []
+    return [each for each in _walk(path) if each[0] != b"IDAT"] if _is_png(path) else []
+
+
+def chunks_after_pixels(path: Path) -> list[Chunk]:
+    """Read the chunks that follow the pixels, without reading the pixels.
+
+    Raises
+    ------
+    ValueError
+        As :func:`read_chunks`, but the checksums of pixels are not compared.
+    """
+    chunks = list(_walk(path, skim=True)) if _is_png(path) else []
+    last = max((i for i, (name, _) in enumerate(chunks) if name == b"IDAT"), default=-1)
+    return chunks[last + 1 :]
 
 
 def _is_png(path: Path) -> bool:
@@ -42,7 +55,8 @@ def _is_png(path: Path) -> bool:
         return file.read(len(SIGNATURE)) == SIGNATURE
 
 
-def _walk(path: Path) -> Iterator[Chunk]:
+def _walk(path: Path, *, skim: bool = False) -> Iterator[Chunk]:
+    """Iterate over the chunks, with the pixels left out; skimming does not read these."""
     name = b""
     with path.open("rb") as file:
         file.seek(len(SIGNATURE))
@@ -52,14 +66,17 @@ def _walk(path: Path) -> Iterator[Chunk]:
                 raise ValueError("the file ends before its chunk IEND")
             length, name = struct.unpack(">I4s", head)
             content, checksum = b"", zlib.crc32(name)
-            while length > 0 and (part := file.read(min(length, _PART))):
+            skipped = skim and name == b"IDAT"
+            if skipped:
+                file.seek(length, 1)
+            while not skipped and length > 0 and (part := file.read(min(length, _PART))):
                 length -= len(part)
                 checksum = zlib.crc32(part, checksum)
                 content += part if name != b"IDAT" else b""
-            if file.read(4) != checksum.to_bytes(4):
+            stated = file.read(4)
+            if len(stated) < 4 or not (skipped or stated == checksum.to_bytes(4)):
                 raise ValueError(f"the checksum of its chunk {name!r} differs")
-            if name != b"IDAT":
-                yield name, content
+            yield name, content
 
 
 def colour_key(chunks: Iterable[Chunk]) -> int | tuple[int, ...] | None:
@@ -115,6 +132,13 @@ def is_kept(chunk: Chunk) -> bool:
 def is_text(chunk: Chunk, keyword: bytes) -> bool:
     """Return whether a chunk is an international text with a keyword."""
     return chunk[0] == b"iTXt" and chunk[1].startswith(keyword + b"\0")
+
+
+def may_turn(chunk: Chunk) -> bool:
+    """Return whether a chunk can state an orientation, as Pillow reads it."""
+    name, content = chunk
+    texts = name in (b"tEXt", b"zTXt", b"iTXt")
+    return name == b"eXIf" or (texts and content.startswith((b"Raw profile type exif", XMP)))
 
 
 def resolution_chunk(dpi: tuple[float, float]) -> Chunk:

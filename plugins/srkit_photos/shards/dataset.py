@@ -11,7 +11,7 @@ from pydantic import Field
 
 from srkit.errors import DataError
 from srkit.images import Formats
-from srkit.interfaces import Extent, Image, Sample, Window
+from srkit.interfaces import Extent, Image, Sample, Sizes, Window
 from srkit_photos.datasets.imagenet import class_indices, class_names
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.shards.format import UNLABELLED
@@ -118,12 +118,21 @@ class ShardPhotos:
 
     def extent(self, index: int) -> Extent:
         """Return the size of a sample, from the index."""
-        if not 0 <= index < self._length:
-            raise IndexError(index)
-        row = self._reader.rows[self._first + index]
+        row = self._row(index)
         height, width = int(row["height"]), int(row["width"])
         sides = (height, width) if self._size is None else (self._size, self._size)
-        return Extent(self._reader.name(self._first + index), sides)
+        return Extent(self.name(index), sides)
+
+    def sizes(self) -> Sizes:
+        """Return the sizes of all samples, from the index."""
+        rows = self._reader.rows[self._first : self._first + self._length]
+        sides = np.stack([rows["height"], rows["width"]], 1).astype(np.int64)
+        return Sizes(sides if self._size is None else np.full_like(sides, self._size))
+
+    def name(self, index: int) -> str:
+        """Return the name of a sample, from its header in the shard."""
+        self._row(index)
+        return self._reader.name(self._first + index)
 
     def window(self, index: int, window: Window) -> Sample:
         """Read part of a sample: it is decoded whole and cropped first."""
@@ -165,12 +174,18 @@ class ShardPhotos:
 
     def _read(self, index: int) -> tuple[Path, str, bytes]:
         """Return the path of the shard, the name of the picture in it, and its file."""
-        if not 0 <= index < self._length:
-            raise IndexError(index)
+        self._row(index)
         return self._reader.read(self._first + index)
 
+    def _row(self, index: int) -> np.void:
+        """Return the entry of a sample in the index."""
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        row: np.void = self._reader.rows[self._first + index]
+        return row
+
     def _label(self, index: int) -> int | None:
-        label = int(self._reader.rows[self._first + index]["label"])
+        label = int(self._row(index)["label"])
         if label == UNLABELLED:
             return None
         labels = self._labels or range(len(self.classes or ()))

@@ -145,6 +145,18 @@ def _values(check: DataCheck) -> Iterator[Issue]:
     yield from _problem(check, "flat", "image", "with a single value", flat)
 
 
+def _small(check: DataCheck) -> Iterator[Issue]:
+    """Report images that are smaller than the crop."""
+    for split, images in check.images.items():
+        found = [
+            (key, f": {_size(image.size)}")
+            for key, image in check.items()
+            if key.split == split and images.crop is not None and min(image.size) < images.crop
+        ]
+        text = f"smaller than the crop of {images.crop}"
+        yield from _problem(check, "small", "image", text, found)
+
+
 def _pairs(check: DataCheck) -> Iterator[Issue]:
     """Report pairs whose sizes do not fit the scale, or that are misaligned."""
     sizes, shifts = [], []
@@ -273,6 +285,7 @@ def _kind(image: Measurements) -> str:
 
 CHECKS: Sequence[Callable[[DataCheck], Iterator[Issue]]] = (
     _unreadable,
+    _small,
     _pairs,
     _values,
     _duplicates,

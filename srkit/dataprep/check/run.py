@@ -50,10 +50,12 @@ def check_recipe(
     for split in SPLITS:
         if getattr(recipe.data, split) is not None:
             built = build_pairs(recipe, registry, split, source)
+            scale = recipe.scales[0]
+            crop = getattr(recipe.data, split).hr_crop(scale)
             parts = {split: built.dataset, f"{split}.mix": built.mixed}
             for part, dataset in parts.items():
                 if dataset is not None:
-                    images[part] = DatasetImages(dataset, recipe.scales[0])
+                    images[part] = DatasetImages(dataset, scale, crop=crop)
                     notes += [f"{part}: {note}" for note in dataset.notes]
     if not images:
         raise RecipeError(source, ["data: missing; the recipe has no images to check"])

@@ -22,11 +22,14 @@ class DatasetImages:
         Ratio of the sides of HR and LR; None if there are no pairs.
     stored
         Whether to read the images as they are stored, if the data set can do that.
+    crop
+        Side of the crop in training, in HR pixels; None if images stay whole.
     """
 
     dataset: Dataset
     scale: int | None = None
     stored: bool = False
+    crop: int | None = None
 
     @property
     def classes(self) -> int | None:
@@ -54,7 +57,7 @@ class FolderImages:
         The files and their folder.
     formats
         The image formats.
-    classes, scale
+    classes, scale, crop
         As of :class:`DatasetImages`.
     """
 
@@ -63,6 +66,7 @@ class FolderImages:
     formats: Formats
     classes: None = None
     scale: None = None
+    crop: None = None
 
     def __len__(self) -> int:
         return len(self.files)

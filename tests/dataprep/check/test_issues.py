@@ -40,6 +40,7 @@ class Count:
     count: int
     classes: int | None = None
     scale: int | None = 2
+    crop: int | None = None
 
     def __len__(self) -> int:
         return self.count

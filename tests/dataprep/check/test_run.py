@@ -77,6 +77,15 @@ def test_mixed_in_images_are_checked(pictures: Path, registry: Registry) -> None
     assert reported["duplicate", True] == ["train: 1.png = train.mix: 1.png = test: 1.png"]
 
 
+def test_images_smaller_than_the_crop(pictures: Path, registry: Registry) -> None:
+    Pictures.fromarray(data.chelsea()[:60, :100]).save(pictures / "train" / "low.png")
+    recipe = load_recipe(pictures / "recipe.yaml", ["data.train.crop=32 LR"])
+    check = check_recipe(recipe, registry, "recipe.yaml", Console(quiet=True), workers=0)
+    (small,) = [issue for issue in check.problems if issue.kind == "small"]
+    assert small.text == "1 image smaller than the crop of 64"
+    assert small.details == ["train: low.png: 100x60"]  # those of the test set are not cropped
+
+
 def test_a_folder_and_its_report(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(pictures / "train" / "values.npy", np.full((8, 8), np.nan, np.float32))
     monkeypatch.chdir(pictures)

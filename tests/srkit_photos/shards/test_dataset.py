@@ -70,6 +70,17 @@ def test_a_window_is_cut_from_the_whole(shards: Path, formats: Formats) -> None:
         assert torch.equal(data.window(index, window).hr, whole.hr[:, 3:11, 5:9])
 
 
+def test_sizes_are_known_from_the_index(
+    shards: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ShardPhotos(formats=formats, root=str(shards), start=2)
+    expected = [list(data[index].hr.shape[1:]) for index in range(len(data))]
+    squares = ShardPhotos(formats=formats, root=str(shards), size=16)
+    monkeypatch.setattr("srkit_photos.shards.reader.ShardReader._bytes", None)  # reads nothing
+    assert data.sizes().hr.tolist() == expected
+    assert squares.sizes().hr.tolist() == [[16, 16]] * 23
+
+
 def test_start_and_stop(shards: Path, formats: Formats) -> None:
     whole = ShardPhotos(formats=formats, root=str(shards))
     part = ShardPhotos(formats=formats, root=str(shards), start=4, stop=-2)
