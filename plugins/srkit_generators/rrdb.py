@@ -101,7 +101,7 @@ class RRDB(Network):
         check_scale("rrdb", scale, (1, 2, 3, 4))
         self.scale = scale
         self.channels = channels
-        self.shrink = 4 // scale  # 1 at x3 too
+        self.shrink = self.grid = 4 // scale  # 1 at x3 too
         self.steps = (3,) if scale == 3 else (2, 2)
         self.conv_first = conv(channels * self.shrink**2, features)
         self.body = make_blocks(

@@ -43,6 +43,8 @@ class Generator(Protocol):
 
     - ``channels_last``: whether it runs faster in the channels-last memory format;
     - ``published``, of the class: weights that can be downloaded by name, see :class:`Published`;
+    - ``grid``: if its windows or cells begin at every n-th pixel of LR only, n. Tiles begin there
+      too, since they would be restored differently elsewhere; 1 by default;
     - ``adapt(tensors)``: returns the tensors of a third-party checkpoint under its own keys;
     - ``reads_foreign_weights``, of the class: whether it opens third-party weight files. Its
       factory then takes the file as `weights`, and None as `scale` and `channels`.

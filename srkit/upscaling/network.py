@@ -83,6 +83,7 @@ class NetworkRunner:
             model.head.to(self.device)
         channels_last = getattr(model.generator, "channels_last", False)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.grid: int = getattr(model.generator, "grid", 1)
         self._torch_network = model.generator.to(self.device).to(memory_format=self._layout)
         self._network: nn.Module = self._torch_network
         self.notes = [*model.notes, *warn_of_precision(precision, self.device)]
@@ -114,7 +115,9 @@ class NetworkRunner:
             negligible = NEGLIGIBLE if precision == "fp32" else OF_LEVELS
             with torch.no_grad(), self._autocast(precision):
                 channels = self.model.channels or 1
-                self._margins[precision] = reach(self._network, channels, self.device, negligible)
+                self._margins[precision] = reach(
+                    self._network, channels, self.device, negligible, self.grid
+                )
         return self._margins[precision]
 
     @cached_property
@@ -189,6 +192,7 @@ class NetworkRunner:
                 longest if piece or self._fits(longest) else self.tile(precision),
                 lambda: self.margin(precision),
                 report,
+                self.grid,
             )
             if precision == "fp16" and not answer.isfinite().all():
                 raise DataError("the network exceeds the range of fp16; use --precision fp32")

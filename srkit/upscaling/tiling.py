@@ -34,6 +34,8 @@ class Tile:
         The part in LR pixels.
     margin
         LR pixels around it that are restored with it, inside the image.
+    grid
+        Its margin begins at a multiple of this number of LR pixels.
     """
 
     top: int
@@ -41,16 +43,21 @@ class Tile:
     bottom: int
     right: int
     margin: int
+    grid: int = 1
+
+    def begin(self, edge: int) -> int:
+        """Return where the margin above or left of the part begins."""
+        return max(0, edge - self.margin) // self.grid * self.grid
 
     def cut(self, image: Tensor) -> Tensor:
         """Cut the part with its margin out of ``(..., H, W)``."""
-        rows = slice(max(0, self.top - self.margin), self.bottom + self.margin)
-        columns = slice(max(0, self.left - self.margin), self.right + self.margin)
+        rows = slice(self.begin(self.top), self.bottom + self.margin)
+        columns = slice(self.begin(self.left), self.right + self.margin)
         return image[..., rows, columns]
 
     def place(self, sr: Tensor, whole: Tensor, scale: int) -> None:
         """Copy SR of the part, without its margin, into SR of the image."""
-        top, left = (min(edge, self.margin) * scale for edge in (self.top, self.left))
+        top, left = ((edge - self.begin(edge)) * scale for edge in (self.top, self.left))
         height, width = (scale * n for n in (self.bottom - self.top, self.right - self.left))
         rows = slice(self.top * scale, self.bottom * scale)
         columns = slice(self.left * scale, self.right * scale)
@@ -61,7 +68,7 @@ class Tile:
         for top in range(self.top, self.bottom, side):
             for left in range(self.left, self.right, side):
                 bottom, right = min(top + side, self.bottom), min(left + side, self.right)
-                yield Tile(top, left, bottom, right, margin)
+                yield Tile(top, left, bottom, right, margin, self.grid)
 
 
 def restore_tiled(
@@ -71,6 +78,7 @@ def restore_tiled(
     side: int,
     margin: Callable[[], int],
     report: Callable[[int, int], None] = lambda done, total: None,
+    grid: int = 1,
 ) -> Tensor:
     """Restore ``(N, C, H, W)`` images tile by tile; the side is halved when memory runs out.
 
@@ -90,6 +98,8 @@ def restore_tiled(
         more than one tile.
     report
         Receives the number of LR pixels done and in total.
+    grid
+        Tiles begin at multiples of this number of LR pixels.
 
     Returns
     -------
@@ -104,7 +114,7 @@ def restore_tiled(
     height, width = lr.shape[-2:]
     whole, done = None, 0
     around = margin() if max(height, width) > side else 0
-    for tile in Tile(0, 0, height, width, 0).divided(side, around):
+    for tile in Tile(0, 0, height, width, 0, grid).divided(side, around):
         for part, sr in _restore_tile(restore, lr, tile, side, margin):
             if whole is None:
                 sides = height * scale, width * scale
@@ -153,33 +163,36 @@ def reach(
     channels: int,
     device: torch.device,
     negligible: float = NEGLIGIBLE,
+    grid: int = 1,
 ) -> int:
     """Measure the distance at which a pixel of LR still affects SR, in LR pixels.
 
     Two random images that agree only within some distance of their centre are restored. If the
     centres of SR agree too, within `negligible` of the range, pixels farther away have no effect.
-    The receptive field is an upper limit, and often much wider.
+    The receptive field is an upper limit, and often much wider. The centre is a cell of `grid`
+    pixels, since the pixels of a window reach differently far.
 
     Returns
     -------
     int
-        1, 2, 4 ... up to 128, which is also returned if the reach is wider.
+        `grid` times 1, 2, 4 ... up to 128 or a little more, which is also returned if the reach is
+        wider.
     """
-    distance = 1
+    distance = grid
     generator = torch.Generator().manual_seed(0)
     while distance < FARTHEST:
-        side = 4 * distance + 1
+        side = 4 * distance + grid
         first = torch.rand((1, channels, side, side), generator=generator).to(device)
         second = torch.rand((1, channels, side, side), generator=generator).to(device)
-        inner = slice(distance, 3 * distance + 1)
+        inner = slice(distance, 3 * distance + grid)
         second[..., inner, inner] = first[..., inner, inner]
         a, b = (restore(image).float() for image in (first, second))
         scale = a.shape[-1] // side
-        centre = slice(2 * distance * scale, (2 * distance + 1) * scale)
+        centre = slice(2 * distance * scale, (2 * distance + grid) * scale)
         if float((a - b)[..., centre, centre].abs().max()) <= negligible:
             return distance
         distance *= 2
-    return FARTHEST
+    return distance
 
 
 def side_that_fits(network: nn.Module, channels: int, device: torch.device, margin: int) -> int:

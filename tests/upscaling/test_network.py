@@ -27,6 +27,17 @@ def test_tiles_change_nothing() -> None:
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
 
 
+def test_tiles_begin_where_the_network_unshuffles_pixels() -> None:
+    factory = Registry.discover().get("generators", "rrdb").factory
+    network = factory(scale=1, channels=3, blocks=1, features=8, growth=4).eval()
+    image = Image(torch.rand(3, 90, 71))
+    whole, tiled = (
+        ImageUpscaler(Model("rrdb", network, 1, 3), precision="fp32", tile=tile)(image).pixels
+        for tile in (1000, 33)
+    )
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic", "lanczos"])
 def test_interpolations_are_models(kernel: str) -> None:
     model = open_model(kernel, Registry.discover(), scale=3)

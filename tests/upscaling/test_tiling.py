@@ -58,6 +58,34 @@ def test_tiles_cover_everything_once() -> None:
     assert count.unique().tolist() == [1]
 
 
+def test_tiles_begin_on_the_grid() -> None:
+    """A network of cells of 4 x 4 pixels, each filled with its mean."""
+
+    def fill(lr: Tensor) -> Tensor:
+        height, width = lr.shape[-2:]
+        padded = nn.functional.pad(lr, (0, -width % 4, 0, -height % 4), "replicate")
+        filled = nn.functional.avg_pool2d(padded, 4).repeat_interleave(4, -1)
+        return filled.repeat_interleave(4, -2)[..., :height, :width]
+
+    lr = torch.rand(1, 2, 37, 22)
+    margin = reach(fill, 2, torch.device("cpu"), grid=4)
+    assert margin == 4
+    tiled = restore_tiled(fill, lr, 1, 7, lambda: margin, grid=4)
+    torch.testing.assert_close(tiled, fill(lr))
+    # Without the grid, cells are divided otherwise.
+    assert not torch.allclose(restore_tiled(fill, lr, 1, 7, lambda: margin), fill(lr))
+
+
+def test_reach_is_that_of_every_pixel_of_a_cell() -> None:
+    """The first pixel of each cell of 4 depends on itself; the last on the sixth to its right."""
+
+    def look(lr: Tensor) -> Tensor:
+        places = torch.arange(lr.shape[-1])
+        return lr[..., (places + 2 * (places % 4)).clamp(max=lr.shape[-1] - 1)]
+
+    assert reach(look, 1, torch.device("cpu"), grid=4) == 8
+
+
 @pytest.mark.parametrize("first", [64, 80])  # two tiles, and one tile for the whole image
 def test_a_tile_that_does_not_fit_is_divided(first: int) -> None:
     network, sides = _network(2), []

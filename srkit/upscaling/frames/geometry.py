@@ -55,6 +55,8 @@ class FrameAxis:
         The model's scale and the requested one.
     margin
         LR pixels around a window that affect it.
+    grid
+        Pieces of LR begin at multiples of this number of pixels.
     """
 
     side: int
@@ -62,6 +64,7 @@ class FrameAxis:
     model_scale: int
     scale: float
     margin: int
+    grid: int = 1
 
     def piece(self, start: int, stop: int) -> Piece:
         """Find the piece of LR for the pixels of SR from `start` up to `stop`."""
@@ -73,6 +76,7 @@ class FrameAxis:
         nearest = nearest_pixels(self.side, self.new_side, start, stop)
         # If SR is much smaller than LR, its centres may be outside of what it is computed from.
         top, bottom = min(top, int(nearest.min())), max(bottom, int(nearest.max()) + 1)
+        top = top // self.grid * self.grid
         first = top * self.model_scale
         inside = native[0] - first, native[1] - first
         return Piece((top, bottom), (start, stop), inside, first, nearest - top, axis)

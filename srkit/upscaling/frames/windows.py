@@ -250,7 +250,14 @@ class FrameUpscaler:
     def _axis(self, axis: int) -> FrameAxis:
         side, new_side = (self._height, self._width)[axis], self.size[axis]
         upscaler = self.upscaler
-        return FrameAxis(side, new_side, upscaler.model.scale, upscaler.scale, self._margin)
+        return FrameAxis(
+            side,
+            new_side,
+            upscaler.model.scale,
+            upscaler.scale,
+            self._margin,
+            upscaler.network.grid,
+        )
 
 
 class _Layer:

@@ -78,6 +78,16 @@ def test_a_network(scale: float, channels: int) -> None:
     _compare(upscaler, _image(channels))
 
 
+@pytest.mark.parametrize("scale", [2.0, 1.3])
+def test_a_network_with_windows(scale: float) -> None:
+    """Pieces of the frame begin where windows of attention begin."""
+    factory = Registry.discover().get("generators", "swinir").factory
+    sizes = {"groups": 1, "blocks": 2, "features": 8, "heads": 2, "window": 4}
+    network = factory(scale=2, channels=1, upsampler="direct", **sizes).eval()
+    model = Model("swinir", network, 2, 1)
+    _compare(ImageUpscaler(model, scale=scale, tile=23), _image())
+
+
 @pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic", "lanczos"])
 def test_an_interpolation_of_any_bands(kernel: str) -> None:
     model = open_model(kernel, Registry.discover(), scale=3)
