@@ -109,14 +109,16 @@ def bottleneck(features: int, activation: Activation, weight: float = 1.0) -> nn
     )
 
 
-def attention(features: int, activation: Activation, weight: float = 1.0) -> nn.Module:
+def attention(
+    features: int, activation: Activation, weight: float = 1.0, reduction: int = 16
+) -> nn.Module:
     """Two convolutions and channel attention: the block of RCAN (Zhang et al. 2018)."""
     return Residual(
         weight,
         conv1=conv(features, features),
         activation=make_activation(activation, features),
         conv2=conv(features, features),
-        attention=ChannelAttention(features),
+        attention=ChannelAttention(features, reduction),
     )
 
 

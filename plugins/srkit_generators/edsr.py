@@ -136,8 +136,16 @@ class EDSR(Network):
         return super().adapt(tensors)
 
 
+def factor_of(name: str) -> float:
+    """Return the factor of a tensor if features are divided by 255."""
+    return 1 / OFFICIAL_RANGE if name.endswith(".bias") else 1
+
+
 def take_official(
-    tensors: Mapping[str, Tensor], rename: Callable[[str], str], mean: Tensor
+    tensors: Mapping[str, Tensor],
+    rename: Callable[[str], str],
+    mean: Tensor,
+    factor: Callable[[str], float] = factor_of,
 ) -> dict[str, Tensor]:
     """Rename and rescale the tensors of the authors' code for images in [0, 1].
 
@@ -147,6 +155,8 @@ def take_official(
         The tensors, and the translation of their names.
     mean
         The colour that the network subtracts from images.
+    factor
+        The factor by which a tensor is multiplied, by its new name.
 
     Raises
     ------
@@ -162,7 +172,7 @@ def take_official(
         if name.startswith(("sub_mean.", "add_mean.")):
             continue
         new = rename(name)
-        renamed[new] = tensor / OFFICIAL_RANGE if new.endswith(".bias") else tensor
+        renamed[new] = tensor * factor(new)
     return renamed
 
 

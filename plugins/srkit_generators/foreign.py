@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from srkit.errors import WeightsError
 from srkit.interfaces import Published
 from srkit.system import needs
 from srkit.weights import read_tensors, unwrapped
+from srkit_generators.layers import pad
 
 #: Architectures that process one image per call.
 ONE_BY_ONE = ("DRUNet", "DnCNN", "MMRealSR")
@@ -199,16 +199,6 @@ def recognise(tensors: Mapping[str, Tensor]) -> Any:
 def first(tensors: Mapping[str, Tensor], count: int = 5) -> str:
     """List the first keys."""
     return ", ".join([*list(tensors)[:count], *(["..."] if len(tensors) > count else [])])
-
-
-def pad(images: Tensor, right: int, below: int) -> Tensor:
-    """Pad by reflection as far as the image allows, then by repeating its border."""
-    height, width = images.shape[-2:]
-    near = (min(right, width - 1), min(below, height - 1))
-    if any(near):
-        images = F.pad(images, (0, near[0], 0, near[1]), "reflect")
-    far = (right - near[0], below - near[1])
-    return F.pad(images, (0, far[0], 0, far[1]), "replicate") if any(far) else images
 
 
 def parts(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:

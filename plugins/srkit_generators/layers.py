@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from srkit.errors import WeightsError
 from srkit.functional import LUMA
@@ -68,6 +70,27 @@ def make_activation(name: Activation, features: int) -> nn.Module:
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
     """Make a convolution with an odd kernel and zero padding."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Normalise the channels of each pixel of ``(N, features, H, W)`` features."""
+
+    def __init__(self, features: int, eps: float = 1e-5) -> None:
+        super().__init__(features, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the features."""
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+def pad(images: Tensor, right: int, below: int) -> Tensor:
+    """Pad by reflection as far as the image allows, then by repeating its border."""
+    height, width = images.shape[-2:]
+    near = (min(right, width - 1), min(below, height - 1))
+    if any(near):
+        images = F.pad(images, (0, near[0], 0, near[1]), "reflect")
+    far = (right - near[0], below - near[1])
+    return F.pad(images, (0, far[0], 0, far[1]), "replicate") if any(far) else images
 
 
 #: Mean colour of the DIV2K training images, RGB in [0, 1] (Lim et al. 2017).
@@ -143,6 +166,22 @@ def check_keys(name: str, found: Iterable[str], own: Iterable[str]) -> None:
             f"these are not weights of {name}: their first keys are {', '.join(found[:3])}; "
             f"expected keys such as {', '.join(own[:3])}"
         )
+
+
+#: Patterns in the keys of other code, in the order in which they are replaced.
+Rules = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
+
+
+def renamed(tensors: Mapping[str, Tensor], rules: Rules) -> dict[str, Tensor]:
+    """Translate the keys of other code; keys that match no pattern are unchanged."""
+    return {rename(name, rules): tensor for name, tensor in tensors.items()}
+
+
+def rename(name: str, rules: Rules) -> str:
+    """Translate a key of other code."""
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def list_stages(network: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:

@@ -75,6 +75,60 @@ def shuffle_directly(
     return expanding, nn.PixelShuffle(scale)
 
 
+class DySample(nn.Module):
+    """Enlarge by sampling the features at positions that depend on them (Liu et al. 2023, ICCV).
+
+    From features ``(N, channels scale^2, h, w)`` to images ``(N, channels, scale h, scale w)``.
+    The channels are sampled in groups: 4 at even scales, otherwise as many as there are channels.
+
+    Parameters
+    ----------
+    scale
+        Side of the SR image over the side of the LR image.
+    channels
+        Channels of the images.
+    """
+
+    start: Tensor
+
+    def __init__(self, scale: int, channels: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.groups = channels if scale % 2 else 4
+        features, offsets = channels * scale**2, 2 * self.groups * scale**2
+        self.offset = nn.Conv2d(features, offsets, 1)
+        self.scope = nn.Conv2d(features, offsets, 1, bias=False)
+        self.end_conv = nn.Identity() if scale == 1 else nn.Conv2d(features, channels, 1)
+        nn.init.normal_(self.offset.weight, std=0.001)
+        nn.init.zeros_(self.scope.weight)
+        # Centres of the SR pixels of a cell, from the centre of their LR pixel, along x and y.
+        centres = (torch.arange(scale) - (scale - 1) / 2) / scale
+        cell = torch.stack(torch.meshgrid(centres, centres, indexing="xy")).flatten(1)
+        start = cell[:, None].expand(-1, self.groups, -1).reshape(1, -1, 1, 1)
+        self.register_buffer("start", start, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sample the features, and convert them to images."""
+        count, features, height, width = x.shape
+        offset = self.offset(x) * torch.sigmoid(self.scope(x)) / 2 + self.start
+        moved = F.pixel_shuffle(offset, self.scale)  # (N, 2 groups, scale h, scale w)
+        moved = moved.unflatten(1, (2, self.groups)).float()
+        rows, columns = (
+            (torch.arange(side, device=x.device) + 0.5).repeat_interleave(self.scale)
+            for side in (height, width)
+        )
+        # Positions as fractions of the image, from -1 to 1.
+        across = 2 * (columns + moved[:, 0]) / width - 1
+        down = 2 * (rows[:, None] + moved[:, 1]) / height - 1
+        grid = torch.stack((across, down), -1).flatten(0, 1)
+        grouped = x.reshape(count * self.groups, features // self.groups, height, width)
+        sampled = F.grid_sample(
+            grouped, grid.to(x.dtype), padding_mode="border", align_corners=False
+        )
+        sr: Tensor = self.end_conv(sampled.reshape(count, features, *sampled.shape[-2:]))
+        return sr
+
+
 def add_enlarged(detail: Tensor, lr: Tensor) -> Tensor:
     """Add the bicubic enlargement of LR to the output of a network (VDSR, Kim et al. 2016).
 

@@ -20,7 +20,8 @@ from spandrel.architectures.LaMa import LaMa
 from spandrel.architectures.OmniSR import OmniSR
 from spandrel.architectures.SPAN import SPAN
 from spandrel.architectures.SwinIR import SwinIR
-from srkit_generators.foreign import Foreign, pad, parts
+from srkit_generators.foreign import Foreign, parts
+from srkit_generators.layers import pad
 from srkit_generators.rrdb import RRDB
 from torch import Tensor, nn
 from torch.nn import functional as F
