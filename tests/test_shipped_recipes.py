@@ -13,6 +13,7 @@ from srkit.components.registry import Registry
 from srkit.evaluation.run import evaluate
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe, load_recipe
+from srkit.recipe.trees import below
 from srkit.training.loop import train
 
 RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml"))
@@ -45,15 +46,16 @@ def load_briefly(path: Path) -> Recipe:
     """Load a recipe's sample with few steps, and few or small images to measure."""
     recipe = load_recipe(path, BRIEF, sample=True)
     small = []
-    for split in ("validation", "test"):
-        source = getattr(recipe.data, split)
-        options = {} if source is None else source.dataset.options
-        if source is not None and source.dataset.type == "sample_photos":
-            small.append(f"data.{split}.dataset.size=96")
+    for place, source in recipe.data.sources().items():
+        options, key = source.dataset.options, f"data.{place}.dataset"
+        if place == "train":
+            continue
+        if source.dataset.type == "sample_photos":
+            small.append(f"{key}.size=96")
         if "enlarge_to" in options:
-            small += [f"data.{split}.dataset.{key}" for key in ("size=16", "enlarge_to=64")]
+            small += [f"{key}.size=16", f"{key}.enlarge_to=64"]
         if "length" in options:
-            small.append(f"data.{split}.dataset.length={4 * options.get('folds', 1)}")
+            small.append(f"{key}.length={4 * options.get('folds', 1)}")
     return load_recipe(path, BRIEF + small, sample=True)
 
 
@@ -82,8 +84,9 @@ def test_a_shipped_recipe_runs_on_its_sample(path: Path, registry: Registry, run
         return
     console = Console(file=io.StringIO(), width=120)
     evaluations = evaluate(recipe, registry, run, source=str(path), console=console)
-    assert len(evaluations) == len(recipe.scales)
-    for scale, evaluation in zip(recipe.scales, evaluations, strict=True):
+    sets = len(below(recipe.data.sources(), "test"))
+    assert len(evaluations) == len(recipe.scales) * sets
+    for scale, evaluation in zip(recipe.scales, evaluations[::sets], strict=True):
         assert evaluation.models[-1].name == (recipe.name if recipe.generator else "original")
-        folder = run / "evaluation" / (f"x{scale}" if len(evaluations) > 1 else "")
+        folder = run / "evaluation" / (f"x{scale}" if len(recipe.scales) > 1 else "")
         assert (folder / "report.html").is_file()

@@ -55,7 +55,8 @@ class Assembly:
     optimisers, schedule
         Those of the training, the optimisers by path in the recipe; built with training data only.
     data, mixed_in
-        The data sets, and those that are mixed into them, by split.
+        The data sets, and those that are mixed into them, by their path in ``data``: ``train``, or
+        ``test.set5`` of several.
     origins
         What the components were built from, by path in the recipe.
     downloads

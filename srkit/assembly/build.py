@@ -48,7 +48,7 @@ from srkit.weights.files import fetch, is_cached, published_of
 from srkit.weights.runs import checkpoint_of, name_of_run
 from srkit.weights.transfer import starting_head, starting_weights, warm_start
 
-#: The data sets that a recipe may have.
+#: The parts of the data of a recipe.
 SPLITS = ("train", "validation", "test")
 
 #: Sections whose components are the same for all scales of a recipe.
@@ -195,7 +195,7 @@ def assemble(
     source
         Names the recipe in errors.
     splits
-        The data sets to build, of :data:`SPLITS`.
+        The data sets to build: of :data:`SPLITS`, or one of several such as ``test.set5``.
     download
         Whether to build components that have to be downloaded first, once all others are built
         and checked; otherwise they are listed.
@@ -438,7 +438,7 @@ def _build(
         section, _, name = path.partition(".")
         if path not in components or any(references(spec.options)):
             continue
-        if section == "data" and name.partition(".")[0] not in splits:
+        if section == "data" and not any(f"{name}.".startswith(f"{split}.") for split in splits):
             continue
         if components[path].kind in OF_TRAINING and "train" not in splits:
             continue
@@ -573,9 +573,9 @@ def _place(assembly: Assembly, path: str, kind: str, component: Any) -> None:
     elif kind == "schedules":
         assembly.schedule = component
     elif section == "data":
-        split, _, place = name.partition(".")
-        group = assembly.mixed_in if place.startswith("mix.") else assembly.data
-        group[split] = component
+        place = name.removesuffix(".dataset")
+        group = assembly.mixed_in if place.endswith(".mix") else assembly.data
+        group[place.removesuffix(".mix")] = component
     elif section == "evaluation":
         spec: Any = assembly.recipe.evaluation.baselines[int(name.rpartition(".")[2])]
         assembly.baselines[spec.type] = component

@@ -30,6 +30,7 @@ from srkit.interfaces import (
 from srkit.recipe.needs import references, unknown
 from srkit.recipe.parts import LossSpec, MetricSpec
 from srkit.recipe.recipe import Recipe
+from srkit.recipe.trees import below
 from srkit.weights import hub
 from srkit.weights.checkpoints import read_state
 from srkit.weights.files import published_of
@@ -39,8 +40,10 @@ from srkit.weights.runs import checkpoint_of
 def cross_check(recipe: Recipe) -> list[str]:
     """Check names that refer to each other, and parts that need each other."""
     problems = unknown(recipe)
-    if recipe.best is not None and recipe.best not in recipe.metrics:
-        hint = nearest(recipe.best, recipe.metrics)
+    named = [key.partition(".")[2] for key in below(recipe.data.sources(), "validation")]
+    selecting = [*recipe.metrics, *(f"{m}/{s}" for m in recipe.metrics for s in named if s)]
+    if recipe.best is not None and recipe.best not in selecting:
+        hint = nearest(recipe.best, selecting)
         problems.append(f"best: unknown metric '{recipe.best}'; {hint}")
     for kind in ("losses", "metrics"):
         entries: Mapping[str, LossSpec | MetricSpec] = getattr(recipe, kind)
@@ -72,10 +75,10 @@ def cross_check(recipe: Recipe) -> list[str]:
 def _unused_keys(recipe: Recipe) -> list[str]:
     """Find keys of validation and test data that have a meaning in training only."""
     return [
-        f"data.{split}.{key}: only training data are {what}; remove it"
-        for split in ("validation", "test")
+        f"data.{place}.{key}: only training data are {what}; remove it"
+        for place, source in recipe.data.sources().items()
         for key, what in (("mix", "mixed"), ("crop", "cropped"), ("augment", "augmented"))
-        if getattr(getattr(recipe.data, split), key, None)
+        if place != "train" and getattr(source, key)
     ]
 
 

@@ -13,7 +13,10 @@ from srkit.components.commands import CommandGroup
 from srkit.errors import SrkitError
 
 Split = Annotated[
-    Literal["train", "validation", "test"], typer.Option(help="Which data set of the recipe.")
+    str,
+    typer.Option(
+        help="Which data set of the recipe: train, validation, test, or one of several: test.NAME."
+    ),
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0 uses the main process.")]
 

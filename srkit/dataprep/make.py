@@ -15,7 +15,7 @@ from srkit import __version__
 from srkit.components.crashes import explained
 from srkit.components.registry import Registry
 from srkit.data.crops import Draws
-from srkit.dataprep.pairs import Pairs, Split, build_pairs
+from srkit.dataprep.pairs import Pairs, build_pairs
 from srkit.errors import DataError, SrkitError
 from srkit.images.formats import Formats
 from srkit.interfaces import Image, Sample
@@ -133,7 +133,7 @@ def make(
     *,
     source: str,
     console: Console,
-    split: Split = "train",
+    split: str = "train",
     file_format: FileFormat = "npy",
     workers: int = 2,
 ) -> int:
@@ -204,6 +204,7 @@ def quantity_of(sample: Sample) -> dict[str, Any]:
 def _describe(pairs: Pairs, file_format: FileFormat, first: Sample) -> dict[str, Any]:
     """Describe the files and how they are made."""
     recipe, dataset = pairs.recipe.dump(), pairs.dataset
+    source = pairs.recipe.data.sources()[pairs.split]
     return {
         "values": VALUES,
         **quantity_of(first),
@@ -215,7 +216,7 @@ def _describe(pairs: Pairs, file_format: FileFormat, first: Sample) -> dict[str,
         "split": pairs.split,
         "seed": pairs.recipe.seed,
         "scale": pairs.recipe.scales[0],
-        "dataset": recipe["data"][pairs.split]["dataset"],
+        "dataset": source.dataset.model_dump(mode="json", exclude_none=True),
         "degradation": recipe.get("degradation") if first.lr is None else None,
         "srkit": __version__,
     }

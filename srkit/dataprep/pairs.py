@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from srkit.assembly.build import assemble_parts, complete
 from srkit.assembly.chain import Chain
@@ -14,8 +13,6 @@ from srkit.interfaces import Dataset, Degradation, Sample
 from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 #: The keys of a recipe from which pairs are drawn.
 PARTS = ("name", "seed", "scale", "channels", "degradation", "data")
 
@@ -29,7 +26,7 @@ class Pairs:
     recipe
         The recipe, with all defaults.
     split
-        The split.
+        Path of the data set in ``data``, such as ``train``, or ``test.set5`` of several.
     source
         Name of the recipe in errors.
     dataset
@@ -41,7 +38,7 @@ class Pairs:
     """
 
     recipe: Recipe
-    split: Split
+    split: str
     source: str
     dataset: Dataset
     degradation: Degradation | None
@@ -68,7 +65,7 @@ class Pairs:
         return replace(drawn.sample, lr=lr)
 
 
-def build_pairs(recipe: Recipe, registry: Registry, split: Split, source: str) -> Pairs:
+def build_pairs(recipe: Recipe, registry: Registry, split: str, source: str) -> Pairs:
     """Build the data sets and the degradation of a split, and nothing else of the recipe.
 
     Raises
@@ -78,15 +75,16 @@ def build_pairs(recipe: Recipe, registry: Registry, split: Split, source: str) -
         such split, or it has several scales.
     """
     recipe, _ = complete(recipe, registry, source)
-    chosen = getattr(recipe.data, split)
-    if chosen is None:
-        known = ", ".join(name for name in SPLITS if getattr(recipe.data, name)) or "no data"
+    sources = recipe.data.sources()
+    if split not in sources:
+        known = ", ".join(sources) or "no data"
         raise RecipeError(source, [f"data.{split}: missing; the recipe has {known}"])
     if len(recipe.scales) > 1:
         one = f"scale={recipe.scales[0]}"
         raise RecipeError(source, [f"scale: got {recipe.scale}; expected one scale, such as {one}"])
     tree = recipe.dump()
-    used = {"degradation": tree.get("degradation"), "data": {split: tree["data"][split]}}
+    own = sources[split].model_dump(mode="json")
+    used = {"degradation": tree.get("degradation"), "data": {split: own}}
     if waiting := list(references(used)):
         remedy = "set the run folder itself, since this command does not look for runs"
         raise RecipeError(source, [f"{path}: got needs.{name}; {remedy}" for path, name in waiting])

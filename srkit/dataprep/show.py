@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from srkit.components.registry import Registry
 from srkit.data.crops import Draws
 from srkit.data.order import Ticket, order
-from srkit.dataprep.pairs import Split, build_pairs
+from srkit.dataprep.pairs import build_pairs
 from srkit.interfaces import GroupedDataset
 from srkit.recipe.recipe import Recipe
 from srkit.report.sheets import pair_sheet
 
 
 def show(
-    recipe: Recipe, registry: Registry, *, source: str, split: Split = "train", count: int = 12
+    recipe: Recipe, registry: Registry, *, source: str, split: str = "train", count: int = 12
 ) -> Figure:
     """Draw pairs of a recipe, LR beside HR, cropped, augmented and degraded as in a run.
 
@@ -42,7 +42,7 @@ def show(
     """
     pairs = build_pairs(recipe, registry, split, source)
     dataset, scale, seed = pairs.dataset, recipe.scales[0], recipe.seed
-    chosen = getattr(pairs.recipe.data, split)
+    chosen = pairs.recipe.data.sources()[split]
     share = chosen.mix.share if chosen.mix else 0.0
     tickets: Iterator[Ticket]
     if split == "train":
@@ -51,7 +51,7 @@ def show(
         crop, augment = chosen.hr_crop(scale), chosen.augment
     else:
         tickets = ((0, index) for index in range(len(dataset)))
-        crop, augment = None, ()
+        crop, augment = None, []
     draws = Draws(dataset, seed, crop, augment, scale, pairs.mixed, share)
     shown = [pairs.complete(draws.draw(*ticket)) for ticket in islice(tickets, count)]
     return pair_sheet(shown)

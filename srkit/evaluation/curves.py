@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -85,10 +86,11 @@ def validation_curves(
 ) -> Figure | None:
     """Draw each validation metric over the epochs and mark its best value; None without any.
 
-    The metrics of several scales, ``NAME/x2`` and so on, are in the panel of their mean, ``NAME``.
+    The metrics of several scales or sets, ``NAME/x2`` or ``NAME/set5``, are in the panel of
+    ``NAME``, which is their mean, or the metric of the set that selects the best checkpoint.
     """
     keys = [name for name in _keys(records) if name not in NOT_METRICS]
-    names = [name for name in keys if "/" not in name]
+    names = [name for name in keys if not any(name.startswith(f"{each}/") for each in keys)]
     known = {metric.name: metric for metric in metrics}
     if not names:
         return None
@@ -97,25 +99,31 @@ def validation_curves(
         for axis, name in zip(axes, names, strict=True):
             epochs, values = _series(records, name)
             _line(axis, epochs, values, COLOURS[0])
-            scales = [key for key in keys if key.startswith(f"{name}/")]
-            axis.set_title(f"{name}, mean and each scale" if scales else name, loc="left")
-            if scales:
-                _draw_scales(axis, records, scales)
+            parts = [key.removeprefix(f"{name}/") for key in keys if key.startswith(f"{name}/")]
+            axis.set_title(_title(name, parts), loc="left")
+            if parts:
+                _draw_parts(axis, records, name, parts)
             if name in known:
                 axis.set_ylabel(known[name].unit)
                 _mark_best(axis, epochs, values, known[name])
     return figure
 
 
-def _draw_scales(axis: Axes, records: Sequence[Record], names: Sequence[str]) -> None:
-    """Draw a curve for each scale, with its name at the end."""
-    for name, colour in zip(names, cycle(COLOURS[1:]), strict=False):
-        epochs, values = _series(records, name)
+def _title(name: str, parts: Sequence[str]) -> str:
+    if not parts:
+        return name
+    scales = all(re.fullmatch(r"x\d+", part) for part in parts)
+    return f"{name}, mean and each scale" if scales else f"{name}, and on each set"
+
+
+def _draw_parts(axis: Axes, records: Sequence[Record], name: str, parts: Sequence[str]) -> None:
+    """Draw a curve for each scale or set, with its name at the end."""
+    for part, colour in zip(parts, cycle(COLOURS[1:]), strict=False):
+        epochs, values = _series(records, f"{name}/{part}")
         _line(axis, epochs, values, colour)
         if values.size:
             end = (float(epochs[-1]), float(values[-1]))
-            label = name.rpartition("/")[2]
-            axis.annotate(label, end, (7, -3), textcoords="offset points", color=colour)
+            axis.annotate(part, end, (7, -3), textcoords="offset points", color=colour)
     axis.margins(x=0.15)
 
 

@@ -105,7 +105,7 @@ def write_report(
     if render is not None:
         _write_panels(evaluation, render, writer, examples)
     if curves is not None:
-        write_curves(_read_records(curves), writer, evaluation.metrics)
+        write_curves(read_records(curves), writer, evaluation.metrics)
     return writer.page(
         "report.html",
         "report.html",
@@ -245,7 +245,14 @@ def _write_panels(
             )
 
 
-def _read_records(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read ``metrics.jsonl`` of a training run.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
     try:
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:

@@ -23,12 +23,14 @@ from srkit.errors import RecipeError, WeightsError
 from srkit.evaluation.classifier import classify
 from srkit.evaluation.evaluator import Evaluator
 from srkit.evaluation.given_psf import observe_by
+from srkit.evaluation.overview import print_overview, write_overview
 from srkit.evaluation.rendering import render
 from srkit.evaluation.report import write_report
 from srkit.evaluation.restorers import Restorer, baseline, baselines, estimator, network
 from srkit.evaluation.results import Evaluation
 from srkit.evaluation.tables import print_table
 from srkit.recipe.recipe import Recipe
+from srkit.recipe.trees import below
 from srkit.report._summaries import read_validation
 from srkit.system.precision import warn_of_precision
 from srkit.system.progress import progress_bars
@@ -61,14 +63,14 @@ def evaluate(
         Where to show progress and the tables.
     out
         Folder of the report, by default ``evaluation/`` in the run folder. If there are several
-        scales, each gets a folder in it, ``x2/`` and so on.
+        scales, each gets a folder in it, ``x2/`` and so on; so does each of several test sets.
     psf
         The PSF of LR with which metrics observe SR; by default that of the recipe.
 
     Returns
     -------
     list of Evaluation
-        One for each scale, in the order of the recipe.
+        One for each test set at each scale, in the order of the recipe.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def evaluate(
     process, training = set_up_process(recipe, source), recipe.training
     _checkpoint_of(run)  # before anything is downloaded
     assembly = assemble(recipe, registry, source, splits=("test",))
-    if "test" not in assembly.data:
+    if not assembly.data:
         raise RecipeError(source, ["data.test: missing; there is nothing to evaluate on"])
     if psf is not None:
         for part in assembly.by_scale.values():
@@ -91,9 +93,11 @@ def evaluate(
     if process.is_main_process:
         for line in (*assembly.remarks, *warn_of_precision(training.precision, process.device)):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
+    out = out or run / "evaluation"
     return [
-        _evaluate_scale(part, networks, process, run, out or run / "evaluation", console)
+        evaluation
         for part in assembly.by_scale.values()
+        for evaluation in _evaluate_scale(part, networks, process, run, out, console)
     ]
 
 
@@ -104,40 +108,66 @@ def _evaluate_scale(
     run: Path,
     out: Path,
     console: Console,
-) -> Evaluation:
+) -> list[Evaluation]:
     """Measure baselines and networks at one scale; print and write the results."""
-    recipe, several = assembly.recipe, len(assembly.by_scale) > 1
+    title, several = assembly.recipe.name, len(assembly.by_scale) > 1
+    if several:
+        title, out = f"{title} x{assembly.scale}", out / f"x{assembly.scale}"
     restorers = _restorers(assembly, networks)
-    evaluator = Evaluator(assembly, assembly.data["test"], process)
+    curves = run / "metrics.jsonl"
+    about_run: dict[str, Any] = {
+        "curves": curves if curves.is_file() else None,
+        "validation": read_validation(run),
+    }
+    found: dict[str, Evaluation] = {}
+    for place, dataset in below(assembly.data, "test").items():
+        name = place.partition(".")[2]  # empty if there is one set only
+        evaluator = Evaluator(assembly, dataset, process)
+        own_title = f"{title}: {name}" if name else title
+        found[name] = _evaluate_set(evaluator, restorers, own_title, run, console)
+        if process.is_main_process:
+            page = write_report(
+                found[name],
+                out / name,
+                render=partial(render, evaluator, restorers) if networks else None,
+                examples=assembly.recipe.evaluation.examples,
+                **({} if name else about_run),
+            )
+    if process.is_main_process:
+        if "" in found:
+            print_table(found[""], console)
+        else:
+            page = write_overview(title, found, out, **about_run)
+            print_overview(title, found, console)
+        console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    return list(found.values())
+
+
+def _evaluate_set(
+    evaluator: Evaluator,
+    restorers: Mapping[str, Restorer],
+    title: str,
+    run: Path,
+    console: Console,
+) -> Evaluation:
+    """Measure baselines and networks on one test set."""
+    recipe, device = evaluator.assembly.recipe, evaluator.process.device
     with progress_bars(console) as bars:
         task = bars.add_task(f"evaluating {len(restorers)} models", total=None)
         evaluation = evaluator.evaluate(
             restorers,
-            title=f"{recipe.name} x{assembly.scale}" if several else recipe.name,
+            title=title,
             report=lambda done, total: bars.update(task, completed=done, total=total),
         )
-        evaluation = replace(
+        return replace(
             evaluation,
             classification=classify(evaluator),
             notes=[
                 *evaluation.notes,
                 *(f"Data of the run: {line}." for line in overlaps_of_run(run)),
-                _note_on_precision(recipe, process.device),
+                _note_on_precision(recipe, device),
             ],
         )
-    if process.is_main_process:
-        curves = run / "metrics.jsonl"
-        page = write_report(
-            evaluation,
-            out / f"x{assembly.scale}" if several else out,
-            render=partial(render, evaluator, restorers) if networks else None,
-            curves=curves if curves.is_file() else None,
-            examples=recipe.evaluation.examples,
-            validation=read_validation(run),
-        )
-        print_table(evaluation, console)
-        console.print(f"report: {page}", highlight=False, soft_wrap=True)
-    return evaluation
 
 
 def _note_on_precision(recipe: Recipe, device: torch.device) -> str:

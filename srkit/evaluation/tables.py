@@ -69,7 +69,7 @@ def write_tables(evaluation: Evaluation, writer: ReportWriter) -> None:
     """
     rows = evaluation.table()
     writer.csv("table.csv", rows[0], (row.values() for row in rows))
-    writer.json("table.json", _summary(evaluation))
+    writer.json("table.json", summary(evaluation))
     _write_images(evaluation, writer)
     scores = class_scores(evaluation)
     if scores is not None:
@@ -260,8 +260,12 @@ def explanations(evaluation: Evaluation) -> list[str]:
                 f"{metric.name}: the best by the mean is {_names(by_mean)}; marked is the best by "
                 f"the median, {_names(by_median)}, which few images do not decide."
             )
-    lines += [f"{m.name} in dB: {m.protocol}." for m in evaluation.metrics if m.unit == "dB"]
-    return lines
+    return lines + protocols_of_decibels(evaluation)
+
+
+def protocols_of_decibels(evaluation: Evaluation) -> list[str]:
+    """Return a line on the protocol of each metric in dB, since protocols differ by decibels."""
+    return [f"{m.name} in dB: {m.protocol}." for m in evaluation.metrics if m.unit == "dB"]
 
 
 def _names(models: Iterable[str]) -> str:
@@ -309,7 +313,8 @@ def _write_classes(scores: ClassScores, writer: ReportWriter) -> None:
     writer.csv("per_class.csv", header, zip(*columns, strict=True))
 
 
-def _summary(evaluation: Evaluation) -> dict[str, Any]:
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the content of ``table.json``."""
     classification = evaluation.classification
     return {
         "title": evaluation.title,

@@ -17,6 +17,7 @@ from srkit.errors import DataError, OutputError
 from srkit.models.costs import count_parameters
 from srkit.models.export import facts_of, open_to_export, to_safetensors
 from srkit.models.open import Model
+from srkit.recipe.trees import has_sets
 from srkit.report._metric_info import MetricInfo
 from srkit.report._summaries import Summary, read_validation
 from srkit.report._tables import heading
@@ -169,22 +170,36 @@ def _model_index(
     if evaluation is None or not scores:
         return {}
     protocols = {key: metric["protocol"] for key, metric in evaluation["metrics"].items()}
-    results = {
-        "task": {"type": "image-to-image", "name": "Super-resolution"},
-        "dataset": {"type": test_set or "unknown", "name": str(evaluation["title"])},
-        "metrics": [
-            {"type": key, "name": f"{key} ({protocols[key]})", "value": value}
-            for key, value in scores.items()
-        ],
-    }
-    return {"metrics": list(scores), "model-index": [{"name": name, "results": [results]}]}
+    # Of several test sets, the name of the set follows that of the metric.
+    endings = {each: f"/{each}" for each in evaluation.get("sets", ())}
+    results = [
+        {
+            "task": {"type": "image-to-image", "name": "Super-resolution"},
+            "dataset": {"type": test_set or "unknown", "name": dataset},
+            "metrics": [
+                {
+                    "type": key.removesuffix(ending),
+                    "name": f"{key.removesuffix(ending)} ({protocols[key]})",
+                    "value": value,
+                }
+                for key, value in scores.items()
+                if key.endswith(ending)
+            ],
+        }
+        for dataset, ending in (endings or {str(evaluation["title"]): ""}).items()
+    ]
+    metrics = {metric["type"]: None for result in results for metric in result["metrics"]}
+    return {"metrics": list(metrics), "model-index": [{"name": name, "results": results}]}
 
 
 def _test_set(recipe: Mapping[str, Any]) -> str | None:
     """Return the type of the data set of the evaluation: test, otherwise validation."""
     data = recipe.get("data", {})
     source = data.get("test") or data.get("validation")
-    return None if source is None else str(source["dataset"]["type"])
+    if source is None:
+        return None
+    sources = list(source.values()) if has_sets(source) else [source]
+    return ", ".join(dict.fromkeys(str(each["dataset"]["type"]) for each in sources))
 
 
 def _summary(model: Model, recipe: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -18,7 +19,8 @@ from pydantic import (
 
 from srkit.components.durations import Duration, Length
 from srkit.components.options import Options
-from srkit.recipe.values import Crop, Freeze, Span, without_nulls
+from srkit.recipe.trees import has_sets
+from srkit.recipe.values import Crop, Freeze, Span, set_names, without_nulls
 
 
 class Part(Options):
@@ -128,12 +130,48 @@ class Source(Part):
         return self.crop
 
 
+def _reserved(given: dict[str, Source]) -> dict[str, Source]:
+    """Check that no data set has the name of a key of a data set."""
+    for name in Source.model_fields:
+        if name in given:
+            raise ValueError(f"'{name}' cannot be the name of a data set; choose another")
+    return given
+
+
+#: One data set, or several by name.
+Sources = Annotated[
+    Annotated[Source, Tag("Source")]
+    | Annotated[
+        dict[str, Source],
+        BeforeValidator(set_names),
+        AfterValidator(_reserved),
+        Tag("dict"),
+    ],
+    Discriminator(lambda given: "dict" if has_sets(given) or _are_sources(given) else "Source"),
+]
+
+
+def _are_sources(given: Any) -> bool:
+    return isinstance(given, dict) and any(isinstance(each, Source) for each in given.values())
+
+
 class DataSpec(Part):
     """The data of a run."""
 
     train: Source | None = None
-    validation: Source | None = None
-    test: Source | None = None
+    validation: Sources | None = None
+    test: Sources | None = None
+
+    def sources(self) -> dict[str, Source]:
+        """Return every data set by its path in ``data``, such as ``test`` or ``test.set5``."""
+        found: dict[str, Source] = {}
+        for split in ("train", "validation", "test"):
+            given: Source | dict[str, Source] | None = getattr(self, split)
+            if isinstance(given, Source):
+                found[split] = given
+            elif given is not None:
+                found |= {f"{split}.{name}": source for name, source in given.items()}
+        return found
 
 
 class StartSpec(Part):

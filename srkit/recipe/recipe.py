@@ -28,7 +28,6 @@ from srkit.recipe.parts import (
     OptimiserSpec,
     Part,
     SearchSpec,
-    Source,
     Spec,
     StartSpec,
     Steps,
@@ -36,6 +35,7 @@ from srkit.recipe.parts import (
     TrainingSpec,
     UncertaintySpec,
 )
+from srkit.recipe.trees import below
 from srkit.recipe.values import Axis, Scale, file_name, without_nulls
 
 
@@ -68,7 +68,11 @@ class Recipe(Part):
     losses: dict[str, LossSpec] = Field(default_factory=dict)
     discriminator: DiscriminatorSpec | None = None
     metrics: dict[str, MetricSpec] = Field(default_factory=dict)
-    best: str | None = Field(None, description="the metric that selects the best checkpoint")
+    best: str | None = Field(
+        None,
+        description="the metric that selects the best checkpoint; of several validation sets the "
+        "first, or METRIC/SET",
+    )
     training: TrainingSpec = TrainingSpec.model_construct()
     evaluation: EvaluationSpec = EvaluationSpec.model_construct()
     variants: Annotated[dict[str, Axis], BeforeValidator(without_nulls)] = Field(
@@ -112,6 +116,20 @@ class Recipe(Part):
                 }
         return given
 
+    @property
+    def selecting(self) -> tuple[str, str] | None:
+        """The metric and the validation set that select the best checkpoint; None without either.
+
+        ``best: psnr`` is the PSNR of the first set, ``psnr/set14`` that of ``validation.set14``.
+        """
+        sets, metric = below(self.data.sources(), "validation"), self.best
+        if not sets or not self.metrics:
+            return None
+        if metric is None or metric in self.metrics:
+            return metric or next(iter(self.metrics)), next(iter(sets))
+        metric, _, name = metric.rpartition("/")
+        return metric, f"validation.{name}"
+
     def degradation_steps(self) -> Iterator[tuple[str, Spec]]:
         """Iterate over ``(path, spec)`` of the degradation, or of each of several."""
         if isinstance(self.degradation, list):
@@ -131,17 +149,15 @@ class Recipe(Part):
         yield from ((path, "degradations", spec) for path, spec in self.degradation_steps())
         if self.stretch:
             yield "stretch", "stretches", self.stretch
-        for split in ("train", "validation", "test"):
-            source: Source | None = getattr(self.data, split)
-            if source:
-                yield f"data.{split}.dataset", "datasets", source.dataset
-                if source.mix:
-                    yield f"data.{split}.mix.dataset", "datasets", source.mix.dataset
+        for place, source in self.data.sources().items():
+            yield f"data.{place}.dataset", "datasets", source.dataset
+            if source.mix:
+                yield f"data.{place}.mix.dataset", "datasets", source.mix.dataset
         if self.discriminator:
             yield "discriminator", "discriminators", self.discriminator
-        for place, baseline in enumerate(self.evaluation.baselines):
+        for number, baseline in enumerate(self.evaluation.baselines):
             if isinstance(baseline, Spec):
-                yield f"evaluation.baselines.{place}", "constraints", baseline
+                yield f"evaluation.baselines.{number}", "constraints", baseline
         for kind in ("teachers", "losses", "metrics"):
             entries: dict[str, Spec] = getattr(self, kind)
             yield from ((f"{kind}.{name}", kind, spec) for name, spec in entries.items())

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from srkit.errors import RecipeError
 from srkit.recipe.yaml_loader import parse_yaml
+
+T = TypeVar("T")
 
 
 def merge(base: Any, change: Any) -> Any:
     """Apply the changes of one tree to another: mappings are merged, other values replaced.
 
-    A component whose `type` changes is replaced as a whole, since its options differ.
+    A component whose `type` changes is replaced as a whole, since its options differ. So is one
+    data set by several, and several by one.
     """
     if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
         return change
+    if (has_sets(base) and "dataset" in change) or ("dataset" in base and has_sets(change)):
+        return dict(change)
     if "type" in change and "type" in base and change["type"] != base["type"]:
         return dict(change)
     return {**base, **{key: merge(base.get(key), value) for key, value in change.items()}}
+
+
+def has_sets(tree: Any) -> bool:
+    """Return whether a tree has data sets by name, as `data.test` may, and is not one itself."""
+    return (
+        isinstance(tree, Mapping)
+        and "dataset" not in tree
+        and any(
+            isinstance(entry, Mapping) and "dataset" in entry
+            for name, entry in tree.items()
+            if name != "mix"  # of a data set that is changed
+        )
+    )
+
+
+def below(entries: Mapping[str, T], path: str) -> dict[str, T]:
+    """Return the entries whose dotted path is `path` or begins with it."""
+    return {key: each for key, each in entries.items() if f"{key}.".startswith(f"{path}.")}
 
 
 def override(tree: Mapping[str, Any], overrides: Sequence[str], source: str) -> dict[str, Any]:

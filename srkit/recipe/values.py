@@ -61,6 +61,21 @@ def without_nulls(given: Any) -> Any:
     return {name: entry for name, entry in given.items() if entry is not None}
 
 
+def set_names(given: Any) -> Any:
+    """Check the names of several data sets, which name folders, too; remove null entries."""
+    entries = without_nulls(given)
+    for name in entries:
+        if not re.fullmatch(r"\w[\w-]*", str(name)) or re.fullmatch(r"x\d+", str(name)):
+            raise ValueError(
+                f"'{name}' cannot be the name of a data set; expected letters, digits, '_' and "
+                "'-', and not a scale such as x4"
+            )
+        file_name(str(name))
+    if len({str(name).lower() for name in entries}) < len(entries):
+        raise ValueError("names of data sets may not differ by upper and lower case only")
+    return entries
+
+
 def _span(given: Any) -> Any:
     if given == "always":
         return given

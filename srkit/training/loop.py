@@ -37,7 +37,7 @@ from srkit.interfaces._contract import require_factor
 from srkit.interfaces.quantity import Quantity
 from srkit.interfaces.view import View
 from srkit.models.data_flow import trace_stages, weighted_layers
-from srkit.recipe.trees import flatten
+from srkit.recipe.trees import below, flatten
 from srkit.report.writer import ReportWriter
 from srkit.system.cores import hold_cores
 from srkit.system.processes.children import first_process
@@ -278,7 +278,7 @@ def _after_step(run: Run) -> None:
         run.monitor.step(run.step)
     if run.step % training.log_every == 0 or finished:
         _log(run)
-    if "validation" in run.assembly.data and (run.due(training.validate_every) or finished):
+    if below(run.assembly.data, "validation") and (run.due(training.validate_every) or finished):
         _log(run)
         try:
             _validate(run)
@@ -327,32 +327,46 @@ def _save(run: Run) -> None:
 def _validate(run: Run) -> None:
     """Measure the network on the validation images, and keep it if it is the best so far.
 
-    Each of several scales is measured; the mean over them decides which network is the best.
+    Each set is measured at each scale; the mean over the scales decides which network is the best.
     """
     with run.averaged():
         found = {
-            scale: _validate_scale(run, assembly)
-            for scale, assembly in run.assembly.by_scale.items()
+            place: [_validate_set(run, part, place) for part in run.assembly.by_scale.values()]
+            for place in below(run.assembly.data, "validation")
         }
-    first = next(iter(found.values()))
+    infos = metric_infos(run.assembly)
     if run.monitor is not None:
-        values = {"step": run.step, "epoch": run.step / run.steps_per_epoch}
-        for metric in first.metrics:
-            means = {s: one.models[0].mean(metric.name) for s, one in found.items()}
-            values[metric.name] = float(np.mean(list(means.values())))
+        values: dict[str, float] = {"step": run.step, "epoch": run.step / run.steps_per_epoch}
+        chosen = next(iter(found)) if run.best is None else run.best.place
+        for metric in infos:
+            values |= _means(run, metric.name, found[chosen])
             if len(found) > 1:
-                values |= {f"{metric.name}/x{scale}": mean for scale, mean in means.items()}
+                for place, evaluations in found.items():
+                    name = f"{metric.name}/{place.partition('.')[2]}"
+                    values |= _means(run, name, evaluations, metric.name)
         run.monitor.record("validation", values)
     if run.best is not None:
-        metric = next(info for info in first.metrics if info.name == run.best.metric)
-        scores = [one.models[0].score(metric) for one in found.values()]
+        metric = next(info for info in infos if info.name == run.best.metric)
+        scores = [one.models[0].score(metric) for one in found[run.best.place]]
         if run.best.beaten_by(float(np.mean(scores)), run.step):
             run.checkpoint("best")
 
 
-def _validate_scale(run: Run, assembly: Assembly) -> Evaluation:
-    """Measure the network at one scale, and show some of its images."""
-    evaluator = Evaluator(assembly, assembly.data["validation"], run.process)
+def _means(
+    run: Run, key: str, evaluations: list[Evaluation], metric: str | None = None
+) -> dict[str, float]:
+    """Return the mean of a metric over the scales under a key, and with several scales each."""
+    means = [one.models[0].mean(metric or key) for one in evaluations]
+    values = {key: float(np.mean(means))}
+    if len(means) > 1:
+        scales = run.assembly.by_scale
+        values |= {f"{key}/x{scale}": mean for scale, mean in zip(scales, means, strict=True)}
+    return values
+
+
+def _validate_set(run: Run, assembly: Assembly, place: str) -> Evaluation:
+    """Measure the network on one set at one scale, and show some of its images."""
+    evaluator = Evaluator(assembly, assembly.data[place], run.process)
     name, restorer = "original", baseline("original")
     if assembly.generator is not None:
         name, restorer = "sr", network(run.restoring, assembly)
@@ -360,7 +374,9 @@ def _validate_scale(run: Run, assembly: Assembly) -> Evaluation:
     if run.monitor is not None and assembly.generator is not None:
         shown = range(min(3, len(evaluator.dataset)))
         pictures = render_pictures(evaluator, {name: restorer}, shown)
-        folder = "validation" if len(assembly.by_scale) == 1 else f"validation/x{assembly.scale}"
+        folder = place.replace(".", "/")
+        if len(assembly.by_scale) > 1:
+            folder = f"{folder}/x{assembly.scale}"
         for index, images in zip(shown, pictures, strict=True):
             run.monitor.pictures(f"{folder}/{index}", run.step, [images["original"], images[name]])
     return evaluation

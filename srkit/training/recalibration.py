@@ -14,6 +14,7 @@ from srkit.assembly.uncertainty import pulls_by_key
 from srkit.data.scales import set_scale
 from srkit.evaluation.evaluator import Evaluator
 from srkit.interfaces.view import View
+from srkit.recipe.trees import below
 from srkit.training.run import Run
 from srkit.weights.checkpoints import load, save
 from srkit.weights.transfer import warm_start
@@ -23,7 +24,7 @@ PIXELS = 2_000_000
 
 
 def recalibrate(run: Run, path: Path) -> str | None:
-    """Fit the correction of the variance head on validation data, and keep it in a checkpoint.
+    """Fit the correction of the variance head on the first validation set, and keep it.
 
     The networks of the run are replaced by those of the checkpoint.
 
@@ -42,27 +43,30 @@ def recalibrate(run: Run, path: Path) -> str | None:
     head, generator = run.assembly.uncertainty, run.assembly.generator
     if head is None or not isinstance(generator, nn.Module):
         return None
-    if "validation" not in run.assembly.data:
+    place = next(iter(below(run.assembly.data, "validation")), None)
+    if place is None:
         return "uncertainty: not recalibrated, since the recipe has no data.validation"
     checkpoint = load(path)
     groups = checkpoint.groups
     warm_start(generator, groups.get("ema", groups["generator"]), str(path))
     warm_start(head, groups["uncertainty"], str(path))
     with torch.no_grad(), evaluating(run.assembly):
-        found = [_pulls(run, part) for part in run.assembly.by_scale.values()]
+        found = [_pulls(run, part, place) for part in run.assembly.by_scale.values()]
     keys, pulls = np.concatenate(found, axis=1)
     head.fit_correction(keys, pulls)
     save(path, {**groups, "uncertainty": head.state_dict()}, checkpoint.state)
     low, high = (head.corrections / 2).exp().aminmax()
     return (
-        f"uncertainty: recalibrated on {len(keys)} pixels of data.validation: standard deviations "
+        f"uncertainty: recalibrated on {len(keys)} pixels of data.{place}: standard deviations "
         f"times {float(low):.3g} to {float(high):.3g}, by signal-to-noise"
     )
 
 
-def _pulls(run: Run, assembly: Assembly) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _pulls(
+    run: Run, assembly: Assembly, place: str
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Return keys and pulls of random pixels of the validation images, ``(2, P)``."""
-    evaluator = Evaluator(assembly, assembly.data["validation"], run.process)
+    evaluator = Evaluator(assembly, assembly.data[place], run.process)
     count = PIXELS // len(evaluator.dataset) + 1
     chosen = []
     for batch in evaluator.batches(range(len(evaluator.dataset))):

@@ -31,7 +31,7 @@ SIDES = (13, 17)
 
 
 def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: bool = True) -> None:
-    """Compute losses on a few training samples, and metrics on a validation and a test image.
+    """Compute losses on a few training samples, and metrics on an image of each other data set.
 
     This finds problems that only the data show: masks or boxes that a metric needs and the data
     lack, classes that a teacher does not have, images of several kinds, and components that
@@ -56,8 +56,8 @@ def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: b
         With every problem, after the key of the recipe where it shows.
     """
     data = {
-        split: dataset
-        for split, dataset in assembly.data.items()
+        place: dataset
+        for place, dataset in assembly.data.items()
         if fetch or not isinstance(dataset, GroupedDataset) or dataset.local
     }
     surveyed = _survey(assembly, data, process)
@@ -67,10 +67,10 @@ def rehearse(assembly: Assembly, process: PartialState, source: str, *, fetch: b
         problems += _rehearse_generator(assembly, process.device)
         if "train" in usable:
             problems += _rehearse_training(assembly, process)
-        for split in ("validation", "test"):
-            if split in usable and _is_whole(assembly):
-                with _collecting(problems, f"data.{split}"):
-                    Evaluator(assembly, data[split], process).rehearse()
+        for place in data:
+            if place in usable and place != "train" and _is_whole(assembly):
+                with _collecting(problems, f"data.{place}"):
+                    Evaluator(assembly, data[place], process).rehearse()
     if problems:
         raise RecipeError(source, problems)
 

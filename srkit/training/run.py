@@ -30,6 +30,7 @@ from srkit.interfaces import FingerprintedDataset
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
+from srkit.recipe.trees import below
 from srkit.system.files import is_partial, remove_partials
 from srkit.system.precision import warn_of_precision
 from srkit.training.meter import Meter
@@ -52,9 +53,10 @@ from srkit.weights.transfer import changed_since_training, warm_start
 
 @dataclass(slots=True)
 class Best:
-    """The best validation so far."""
+    """The best validation so far: of a metric on one of the validation sets."""
 
     metric: str
+    place: str
     higher_is_better: bool
     value: float | None = None
     step: int = 0
@@ -118,9 +120,9 @@ class Run:
             self.average.eval().requires_grad_(False)
         self.turns = make_turns(assembly, self._wrap)
         self.best: Best | None = None
-        metric = assembly.recipe.best or next(iter(assembly.metrics), None)
-        if metric is not None and "validation" in assembly.data:
-            self.best = Best(metric, assembly.metrics[metric].higher_is_better)
+        if assembly.recipe.selecting is not None:
+            metric, place = assembly.recipe.selecting
+            self.best = Best(metric, place, assembly.metrics[metric].higher_is_better)
         self.share = Share(
             training.batch_size,
             process.process_index,
@@ -314,12 +316,13 @@ def _may_rest(network: object, assembly: Assembly) -> bool:
 
 def fingerprints(assembly: Assembly) -> dict[str, str]:
     """Return a digest of each data set that decides a training, if its files can change."""
-    sources = {f"data.{split}": data for split, data in assembly.data.items() if split != "test"}
-    sources |= {f"data.{split}.mix": data for split, data in assembly.mixed_in.items()}
+    tested = below(assembly.data, "test")
+    sources = {f"data.{place}": data for place, data in assembly.data.items()}
+    sources |= {f"data.{place}.mix": data for place, data in assembly.mixed_in.items()}
     return {
         place: data.fingerprint()
         for place, data in sources.items()
-        if isinstance(data, FingerprintedDataset)
+        if isinstance(data, FingerprintedDataset) and place.removeprefix("data.") not in tested
     }
 
 
@@ -364,6 +367,8 @@ def start(
     run = Run(folder, assembly, process)
     overlaps = assembly.overlaps()
     run.notes = notes + overlaps
+    if run.best is not None and len(below(assembly.data, "validation")) > 1:
+        run.notes.append(f"best checkpoint: by {run.best.metric} on data.{run.best.place}")
     if resume and process.is_main_process:
         remove_partials(folder)  # of processes that were killed
     if checkpoint is None:

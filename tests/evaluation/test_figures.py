@@ -332,6 +332,17 @@ def test_scales_are_drawn_in_the_panel_of_their_mean() -> None:
     assert [text.get_text() for text in axis.texts] == ["x2", "x4"]
 
 
+def test_sets_are_drawn_in_the_panel_of_the_one_that_selects() -> None:
+    values = {"psnr": 25.0, "psnr/set5": 25.0, "psnr/set14": 22.0, "pyiqa/x": 1.0}
+    records = [{"kind": "validation", "step": i, "epoch": i, **values} for i in range(3)]
+    figure = validation_curves(records, [PSNR])
+    assert figure is not None
+    axis, other = figure.axes
+    assert axis.get_title(loc="left") == "psnr, and on each set"
+    assert [text.get_text() for text in axis.texts] == ["set5", "set14"]
+    assert other.get_title(loc="left") == "pyiqa/x"
+
+
 def test_long_loss_curves_have_a_running_mean() -> None:
     values = np.exp(-np.arange(100) / 20)
     records = [{"epoch": i / 10, "loss/total": value} for i, value in enumerate(values)]

@@ -95,6 +95,31 @@ def test_the_header_for_the_hub(
     assert data.model_name == "rrdb_mini"
 
 
+def test_the_header_has_the_results_on_each_of_several_sets(
+    folder: Path, evaluated: dict[str, Any], tmp_path: Path, registry: Registry
+) -> None:
+    psnr = evaluated["metrics"]["psnr"]
+    table = {
+        **evaluated,
+        "sets": {"set5": {"images": 5}, "set14": {"images": 14}},
+        "metrics": {"psnr/set5": psnr, "psnr/set14": psnr},
+        "models": [
+            {
+                "model": "small",
+                "mean": {"psnr/set5": 31.0, "psnr/set14": 28.0},
+                "standard_error": {"psnr/set5": None, "psnr/set14": None},
+            }
+        ],
+    }
+    path = folder / "evaluation" / "table.json"
+    path.write_text(json.dumps(table))
+    data = ModelCard(written(folder, tmp_path / "out", registry)).data
+    path.write_text(json.dumps(evaluated))
+    found = [(each.dataset_name, each.metric_type, each.metric_value) for each in data.eval_results]
+    assert found == [("set5", "psnr", 31.0), ("set14", "psnr", 28.0)]
+    assert data.metrics == ["psnr"]
+
+
 def test_the_text_of_the_card(
     folder: Path, evaluated: dict[str, Any], tmp_path: Path, registry: Registry
 ) -> None:

@@ -165,9 +165,14 @@ def _starts(side: int) -> list[int]:
 def _images_of_recipe(path: Path, sample: bool) -> Iterator[tuple[str, Image]]:
     """Return LR of the test images of a recipe, as frames."""
     recipe = load_recipe(path, sample=sample)
-    source = recipe.data.test or recipe.data.validation
+    sources = [
+        source
+        for split in ("test", "validation")
+        for place, source in recipe.data.sources().items()
+        if place.partition(".")[0] == split
+    ]
     scale = recipe.scales[0]
-    if source is None:
+    if not sources:
         raise RecipeError(str(path), ["data.test: missing; expected images to inject sources into"])
     registry = Registry.discover()
     supplied = {
@@ -176,7 +181,7 @@ def _images_of_recipe(path: Path, sample: bool) -> Iterator[tuple[str, Image]]:
         "formats": Formats.of(registry),
     }
     try:
-        spec = source.dataset
+        spec = sources[0].dataset
         dataset = build(registry.get("datasets", spec.type).factory, spec.options, **supplied)
         steps = [
             build(registry.get("degradations", step.type).factory, step.options, **supplied)

@@ -15,7 +15,7 @@ from srkit.data.truth import task_of
 from srkit.dataprep.check.issues import DataCheck, ImageId, find_issues
 from srkit.dataprep.check.measurements import Measurements, measure
 from srkit.dataprep.check.sources import DatasetImages, FolderImages, Images
-from srkit.dataprep.pairs import SPLITS, build_pairs
+from srkit.dataprep.pairs import build_pairs
 from srkit.errors import DataError, RecipeError, SrkitError
 from srkit.images.formats import Formats
 from srkit.interfaces import Dataset, Task
@@ -47,16 +47,14 @@ def check_recipe(
     """
     images: dict[str, Images] = {}
     notes = []
-    for split in SPLITS:
-        if getattr(recipe.data, split) is not None:
-            built = build_pairs(recipe, registry, split, source)
-            scale = recipe.scales[0]
-            crop = getattr(recipe.data, split).hr_crop(scale)
-            parts = {split: built.dataset, f"{split}.mix": built.mixed}
-            for part, dataset in parts.items():
-                if dataset is not None:
-                    images[part] = DatasetImages(dataset, scale, crop=crop)
-                    notes += [f"{part}: {note}" for note in dataset.notes]
+    scale = recipe.scales[0]
+    for split, chosen in recipe.data.sources().items():
+        built = build_pairs(recipe, registry, split, source)
+        parts = {split: built.dataset, f"{split}.mix": built.mixed}
+        for part, dataset in parts.items():
+            if dataset is not None:
+                images[part] = DatasetImages(dataset, scale, crop=chosen.hr_crop(scale))
+                notes += [f"{part}: {note}" for note in dataset.notes]
     if not images:
         raise RecipeError(source, ["data: missing; the recipe has no images to check"])
     teachers = _teachers(recipe, registry, source, notes)

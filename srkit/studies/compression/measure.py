@@ -73,7 +73,7 @@ def measure_compression(
     Returns
     -------
     list of tuple of Compression and Path
-        The results and their folder, for each scale.
+        The results and their folder, for each test set at each scale.
 
     Raises
     ------
@@ -96,23 +96,27 @@ def measure_compression(
         layout: Any = memory_format(assembly, process.device)
         module.to(process.device).to(memory_format=layout).eval()
     results, several = [], len(assembly.by_scale) > 1
+    precision = precision_on(recipe, process.device)[0]
     for part in assembly.by_scale.values():
         part.recipe.training.workers = 0  # few images are loaded at a time
-        folder = out or run / "compression"
-        folder = folder / f"x{part.scale}" if several else folder
+        folder, title = out or run / "compression", recipe.name
+        if several:
+            folder, title = folder / f"x{part.scale}", f"{title} x{part.scale}"
         restorers = _restorers(part, networks, codecs)
-        images = _measure(
-            Evaluator(part, part.data["test"], process),
-            restorers,
-            codecs,
-            folder / JOURNAL,
-            _identity(recipe, networks, precision_on(recipe, process.device)[0]),
-            console,
-        )
-        title = f"{recipe.name} x{part.scale}" if several else recipe.name
-        all_notes = [*notes, *part.data["test"].notes]
-        found = Compression(title, metric_infos(part), images, list(restorers), all_notes)
-        results.append((found, folder))
+        for place, dataset in part.data.items():
+            name = place.partition(".")[2]  # empty if there is one set only
+            images = _measure(
+                Evaluator(part, dataset, process),
+                restorers,
+                codecs,
+                folder / name / JOURNAL,
+                _identity(recipe, place, networks, precision),
+                console,
+            )
+            own_title = f"{title}: {name}" if name else title
+            all_notes = [*notes, *dataset.notes]
+            found = Compression(own_title, metric_infos(part), images, list(restorers), all_notes)
+            results.append((found, folder / name))
     return results
 
 
@@ -134,7 +138,7 @@ def _codecs(
     recipe = assembly.recipe
     stretched = recipe.stretch is not None or recipe.channels not in (1, 3)
     checks = {
-        "data.test: missing; there is nothing to compress": "test" not in assembly.data,
+        "data.test: missing; there is nothing to compress": not assembly.data,
         "generator: missing; it restores the compressed images": assembly.generator is None,
         "stretch and channels: only grey or RGB images in [0, 1] can be compressed": stretched,
         "metrics: missing; add a metric such as psnr": not recipe.metrics,
@@ -243,12 +247,12 @@ def _measure_images(
     return results
 
 
-def _identity(recipe: Recipe, networks: Mapping[str, nn.Module], precision: str) -> str:
+def _identity(recipe: Recipe, place: str, networks: Mapping[str, nn.Module], precision: str) -> str:
     """Digest what affects the results; a journal with another digest is not resumed."""
     tree = recipe.dump()
     relevant = {key: tree.get(key) for key in RELEVANT}
     relevant["precision"] = precision
-    relevant["test"] = tree["data"].get("test")
+    relevant["test"] = recipe.data.sources()[place].model_dump(mode="json", exclude_none=True)
     relevant["evaluation"] = {
         key: value for key, value in tree["evaluation"].items() if key not in ("examples", "models")
     }

@@ -15,9 +15,11 @@ from srkit.assembly.build import SPLITS, assemble, parse
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError
 from srkit.evaluation.evaluator import metric_infos
+from srkit.evaluation.overview import on_set
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import changed_since
+from srkit.recipe.trees import below
 from srkit.recipe.variants import Variant, change, gather
 from srkit.report._metric_info import MetricInfo
 from srkit.studies.sweeps.results import Sweep, read_outcome
@@ -237,7 +239,7 @@ def _prepare(variant: Variant, setup: SweepSetup) -> VariantRun:
     problems = [] if assembly.metrics else [f"metrics: missing; {compared}"]
     if "train" not in assembly.data:
         problems.append("data.train: missing; there is nothing to train on")
-    if "test" not in assembly.data:
+    if not below(assembly.data, "test"):
         problems.append(f"data.test: missing; {compared}")
     if problems:
         raise RecipeError(source, problems)
@@ -248,11 +250,12 @@ def _prepare(variant: Variant, setup: SweepSetup) -> VariantRun:
 
 
 def _metrics(assembly: Assembly) -> list[MetricInfo]:
-    """Return the metrics; for several scales each metric at each scale, such as ``psnr x2``."""
-    if len(assembly.by_scale) == 1:
-        return metric_infos(assembly)
+    """Return the metrics on each test set, such as ``psnr/set5``, at each scale: ``psnr x2``."""
+    names = [place.partition(".")[2] for place in below(assembly.data, "test")]
+    several = len(assembly.by_scale) > 1
     return [
-        replace(info, name=f"{info.name} x{scale}")
+        replace(info, name=f"{info.name} x{scale}") if several else info
         for scale, part in assembly.by_scale.items()
-        for info in metric_infos(part)
+        for name in names
+        for info in (on_set(each, name) if name else each for each in metric_infos(part))
     ]

@@ -153,8 +153,13 @@ def _check(search: SearchSpec, setup: SweepSetup) -> MetricInfo:
         raise RecipeError(setup.source, problems)
     lowest = _variant("lowest", {key: values.low for key, values in search.space.items()})
     highest = _variant("highest", {key: values.high for key, values in search.space.items()})
-    metrics = prepare_runs([lowest, highest], setup)[0].metrics
-    return next((metric for metric in metrics if metric.name == base.best), metrics[0])
+    run = prepare_runs([lowest, highest], setup)[0]
+    assert run.recipe.selecting is not None
+    name, _ = run.recipe.selecting
+    # The metrics of a run also name a test set or a scale.
+    begin = (f"{name} ", f"{name}/")
+    metric = next(each for each in run.metrics if f"{each.name} ".startswith(begin))
+    return replace(metric, name=name)
 
 
 def _open_study(search: SearchSpec, objective: MetricInfo, setup: SweepSetup) -> Study:
