@@ -198,7 +198,7 @@ def _test_set(recipe: Mapping[str, Any]) -> str | None:
     source = data.get("test") or data.get("validation")
     if source is None:
         return None
-    sources = list(source.values()) if has_sets(source) else [source]
+    sources: list[Any] = list(source.values()) if has_sets(source) else [source]
     return ", ".join(dict.fromkeys(str(each["dataset"]["type"]) for each in sources))
 
 
