@@ -172,7 +172,7 @@ def _model_index(
     protocols = {key: metric["protocol"] for key, metric in evaluation["metrics"].items()}
     # Of several test sets, the name of the set follows that of the metric.
     endings = {each: f"/{each}" for each in evaluation.get("sets", ())}
-    results = [
+    results: list[dict[str, Any]] = [
         {
             "task": {"type": "image-to-image", "name": "Super-resolution"},
             "dataset": {"type": test_set or "unknown", "name": dataset},
