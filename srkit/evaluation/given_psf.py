@@ -26,7 +26,7 @@ def observe_by(assembly: Assembly, psf: str, registry: Registry) -> None:
     Raises
     ------
     DataError
-        If no metric observes SR, or the PSF cannot be used.
+        If no metric observes SR, the PSF cannot be used, or there are several test sets.
     """
     found = {
         name: metric
@@ -39,6 +39,11 @@ def observe_by(assembly: Assembly, psf: str, registry: Registry) -> None:
             "'metrics.reduced_chi_square={}'"
         )
     reader = next(each for each in Formats.of(registry) if isinstance(each, ObservedFormat))
+    if "test" not in assembly.data:
+        raise DataError(
+            f"--psf: got one PSF for several test sets ({', '.join(assembly.data)}); set data.test "
+            "to one of them"
+        )
     sample = assembly.data["test"][0]
     side = sample.pixel_scale
     known = {} if side is None else {"pixel_scale": side * assembly.scale}

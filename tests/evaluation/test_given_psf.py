@@ -76,3 +76,14 @@ def test_what_cannot_be_observed(registry: Registry) -> None:
     averaged = assembled(registry, degradation={"type": "area"}, metrics={"reduced_chi_square": {}})
     with pytest.raises(DataError, match="has the PSF of LR, and is not observed with a PSF"):
         observe_by(averaged, "0.7", registry)
+
+
+def test_one_psf_is_not_that_of_several_sets(registry: Registry) -> None:
+    one = TREE["data"]["test"]
+    assembly = assembled(registry, data={"test": {"near": one, "far": one}})
+    with pytest.raises(DataError) as caught:
+        observe_by(assembly, "0.7", registry)
+    assert str(caught.value) == (
+        "--psf: got one PSF for several test sets (test.near, test.far); set data.test to one of "
+        "them"
+    )
