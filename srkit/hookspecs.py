@@ -39,6 +39,7 @@ __all__ = [
     "srkit_schedules",
     "srkit_stretches",
     "srkit_teachers",
+    "srkit_trackers",
 ]
 
 #: Version of the plugin interface; docs/plugins.md says what raises it.
@@ -114,6 +115,12 @@ def srkit_optimisers() -> Factories:
 @hookspec
 def srkit_schedules() -> Factories:
     """Offer schedules of the learning rate: :class:`srkit.interfaces.Schedule`."""
+    raise AssertionError
+
+
+@hookspec
+def srkit_trackers() -> Factories:
+    """Offer trackers, which show runs elsewhere: :class:`srkit.interfaces.Tracker`."""
     raise AssertionError
 
 

@@ -15,6 +15,7 @@ import torch
 from backbones_setup import backbones
 from contract_checks import CHECKS
 from fake_mps import fake_mps
+from fake_services import fake_services
 from network_setup import save_network
 from PIL import Image as Pillow
 from safetensors.torch import save_file
@@ -109,6 +110,7 @@ CASES = {
     ("optimisers", "pytorch_optimizer"): Case({"name": "ademamix"}),
     ("schedules", "cosine_restarts"): Case({"period": "2 epochs"}),
     ("schedules", "steps"): Case({"every": 30}),
+    ("trackers", "tensorboard"): Case({"folder": "{folder}/boards"}),
     ("datasets", "image_folder"): Case({"root": "{folder}/tree/train"}),
     ("datasets", "imagenet"): Case({"root": "{folder}/tree", "split": "train", "size": 24}),
     ("datasets", "lens_pairs"): Case({"lr": "{folder}/pairs/lr", "hr": "{folder}/pairs/hr"}),
@@ -265,9 +267,10 @@ def test_contract(component: Component, folder: Path, formats: Formats, tmp_path
         testing.check_command(component)
         return
     case = CASES.get((component.kind, component.name), Case())
-    built = prepare(component, folder, formats, case)
-    arguments = {"folder": tmp_path} if component.kind == "image_formats" else {}
-    CHECKS[component.kind](built, **arguments, **case.check)
+    with fake_services():
+        built = prepare(component, folder, formats, case)
+        arguments = {"folder": tmp_path} if component.kind in ("image_formats", "trackers") else {}
+        CHECKS[component.kind](built, **arguments, **case.check)
 
 
 def test_every_first_party_plugin_loads() -> None:

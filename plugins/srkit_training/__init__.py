@@ -33,3 +33,15 @@ def srkit_schedules() -> dict[str, str]:
         "one_cycle": "srkit_training.schedules:OneCycle",
         "steps": "srkit_training.schedules:Steps",
     }
+
+
+@hookimpl
+def srkit_trackers() -> dict[str, str]:
+    """Return the trackers."""
+    return {
+        "aim": "srkit_training.trackers:aim",
+        "comet": "srkit_training.trackers:comet",
+        "mlflow": "srkit_training.trackers:mlflow",
+        "tensorboard": "srkit_training.trackers:tensorboard",
+        "wandb": "srkit_training.trackers:wandb",
+    }

@@ -30,6 +30,7 @@ from srkit.interfaces import (
     Teacher,
     TeacherLoss,
     TeacherMetric,
+    Tracker,
 )
 from srkit.interfaces._contract import require_answer, require_sr
 from srkit.recipe.parts import LossSpec, MetricSpec
@@ -52,8 +53,9 @@ class Assembly:
         The constraints that refine the bicubic interpolation in the evaluation, by type.
     teachers, losses, metrics
         By name.
-    optimisers, schedule
-        Those of the training, the optimisers by path in the recipe; built with training data only.
+    optimisers, schedule, trackers
+        Those of the training, the optimisers by path in the recipe, the trackers by name; built
+        with training data only.
     data, mixed_in
         The data sets, and those that are mixed into them, by their path in ``data``: ``train``, or
         ``test.set5`` of several.
@@ -83,6 +85,7 @@ class Assembly:
     metrics: dict[str, Metric | TeacherMetric] = field(default_factory=dict)
     optimisers: dict[str, Optimiser] = field(default_factory=dict)
     schedule: Schedule | None = None
+    trackers: dict[str, Tracker] = field(default_factory=dict)
     data: dict[str, Dataset] = field(default_factory=dict)
     mixed_in: dict[str, Dataset] = field(default_factory=dict)
     origins: dict[str, Component] = field(default_factory=dict)

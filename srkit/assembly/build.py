@@ -61,7 +61,7 @@ OFFER = "to try the recipe on a few data that need no download, add --sample"
 NETWORKS = ("generators", "discriminators")
 
 #: Kinds of components that are built only to train.
-OF_TRAINING = ("optimisers", "schedules")
+OF_TRAINING = ("optimisers", "schedules", "trackers")
 
 #: Keys of a recipe that decide how an image is restored.
 RESTORING = (
@@ -572,6 +572,8 @@ def _place(assembly: Assembly, path: str, kind: str, component: Any) -> None:
         assembly.optimisers[path] = component
     elif kind == "schedules":
         assembly.schedule = component
+    elif kind == "trackers":
+        assembly.trackers[name.partition(".")[2]] = component
     elif section == "data":
         place = name.removesuffix(".dataset")
         group = assembly.mixed_in if place.endswith(".mix") else assembly.data

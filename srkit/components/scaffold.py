@@ -31,6 +31,7 @@ EXAMPLES = {
     "metrics": ("_largest_error", "LargestError", "metrics"),
     "optimisers": ("_signs", "signs", "optimisers"),
     "schedules": ("_halving", "Halving", "schedules of the learning rate"),
+    "trackers": ("_csv", "CSV", "trackers"),
     "image_formats": ("_raw", "Raw", "image file formats"),
     "downloads": ("_pictures", "pictures", "data for srkit data get"),
     "commands": ("-brightness", "brightness", "commands of srkit data"),

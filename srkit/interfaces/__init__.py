@@ -64,7 +64,7 @@ from srkit.interfaces.networks import (
 )
 from srkit.interfaces.quantity import LRStatistics, Quantity
 from srkit.interfaces.samples import VOID, Batch, Boxes, Extent, Image, Sample, Task, Window
-from srkit.interfaces.training import AveragingOptimiser, Optimiser, Schedule
+from srkit.interfaces.training import AveragingOptimiser, Optimiser, Schedule, Tracker
 from srkit.interfaces.view import View
 
 __all__ = [
@@ -127,6 +127,7 @@ __all__ = [
     "Teacher",
     "TeacherLoss",
     "TeacherMetric",
+    "Tracker",
     "TrainedNetwork",
     "Upscaled",
     "VarianceLoss",

@@ -16,7 +16,7 @@ from srkit.interfaces.degradations import Constraint, Degradation, Stretch
 from srkit.interfaces.metrics import Metric, PooledMetric
 from srkit.interfaces.networks import Answer, Discriminator, Generator, Teacher
 from srkit.interfaces.samples import Sample, Task
-from srkit.interfaces.training import Optimiser
+from srkit.interfaces.training import Optimiser, Tracker
 
 #: The protocol of each kind of component whose members are checked when it is built.
 PROTOCOLS: dict[str, type] = {
@@ -28,6 +28,7 @@ PROTOCOLS: dict[str, type] = {
     "discriminators": Discriminator,
     "teachers": Teacher,
     "metrics": Metric,
+    "trackers": Tracker,
 }
 #: Kinds of components that are networks.
 NETWORKS = ("generators", "discriminators", "teachers")
@@ -76,7 +77,7 @@ def require_component(component: Any, kind: str) -> None:
         require(isinstance(component, nn.Module), f"{name} must be a torch module")
     if kind in PROTOCOLS:
         require_attributes(component, PROTOCOLS[kind])
-    if kind != "datasets":
+    if kind not in ("datasets", "trackers"):
         require(callable(component), f"{name} must be callable")
     if kind == "degradations":
         factor = component.factor

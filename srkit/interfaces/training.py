@@ -1,12 +1,16 @@
-"""Optimisers, and schedules of the learning rate."""
+"""Optimisers, schedules of the learning rate, and trackers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from torch import nn
 from torch.optim import Optimizer
+
+#: A setting of a run.
+Setting = bool | int | float | str
 
 
 class Optimiser(Protocol):
@@ -56,4 +60,41 @@ class Schedule(Protocol):
         steps_per_epoch
             Length of an epoch.
         """
+        ...
+
+
+class Tracker(Protocol):
+    """Shows runs elsewhere, such as on a server that compares them.
+
+    It is called in the main process only. A run goes without a tracker that fails after its start.
+    """
+
+    def start(self, name: str, folder: Path, settings: Mapping[str, Setting], /) -> None:
+        """Begin to track a run.
+
+        Parameters
+        ----------
+        name
+            Name of the run's folder.
+        folder
+            The run folder.
+        settings
+            The complete recipe, by dotted key.
+
+        Raises
+        ------
+        TrainingError
+            If that is not possible; the run does not start.
+        """
+        ...
+
+    def log(self, values: Mapping[str, float], step: int, /) -> None:
+        """Record the values after a step, such as ``train/total`` or ``validation/psnr``.
+
+        Steps do not decrease; some have values of the training and of the validation.
+        """
+        ...
+
+    def finish(self) -> None:
+        """End the tracking, also of a run that stopped by an error."""
         ...

@@ -20,7 +20,7 @@ from pydantic import (
 from srkit.components.durations import Duration, Length
 from srkit.components.options import Options
 from srkit.recipe.trees import has_sets
-from srkit.recipe.values import Crop, Freeze, Span, set_names, without_nulls
+from srkit.recipe.values import Crop, Freeze, Span, set_names, with_types, without_nulls
 
 
 class Part(Options):
@@ -217,6 +217,9 @@ class TrainingSpec(Part):
         False, description="recompute the generator's blocks in the backward pass, to save memory"
     )
     workers: int = Field(2, ge=0)
+    trackers: Annotated[dict[str, Spec], BeforeValidator(with_types)] = Field(
+        default_factory=dict, description="where else to show the run"
+    )
     log_every: int = Field(10, gt=0, description="steps between log entries")
     validate_every: Duration = Length(1, "epochs")
     patience: int | None = Field(

@@ -36,7 +36,7 @@ from srkit.recipe.parts import (
     UncertaintySpec,
 )
 from srkit.recipe.trees import below
-from srkit.recipe.values import Axis, Scale, file_name, without_nulls
+from srkit.recipe.values import Axis, Scale, file_name, with_types, without_nulls
 
 
 class Recipe(Part):
@@ -107,13 +107,8 @@ class Recipe(Part):
             return given
         given = dict(given)
         for key in ("losses", "metrics", "teachers"):
-            entries = given.get(key)
-            if isinstance(entries, Mapping):
-                given[key] = {
-                    name: {"type": name, **spec} if isinstance(spec, Mapping) else spec
-                    for name, spec in entries.items()
-                    if spec is not None
-                }
+            if key in given:
+                given[key] = with_types(given[key])
         return given
 
     @property
@@ -140,7 +135,7 @@ class Recipe(Part):
     def components(self) -> Iterator[tuple[str, str, Spec]]:
         """Iterate over ``(path, kind, spec)`` of every component.
 
-        Optimisers and the schedule are among them if there are training data.
+        Those of the training are among them if there are data to train on.
         """
         if self.generator:
             yield "generator", "generators", self.generator
@@ -164,6 +159,8 @@ class Recipe(Part):
         if self.data.train:
             yield from ((path, "optimisers", spec) for path, spec in self._optimisers())
             yield "training.schedule", "schedules", self.training.schedule
+            for name, tracker in self.training.trackers.items():
+                yield f"training.trackers.{name}", "trackers", tracker
 
     def _optimisers(self) -> Iterator[tuple[str, OptimiserSpec]]:
         """Iterate over ``(path, spec)`` of the optimisers of all networks."""

@@ -23,6 +23,7 @@ RESUMABLE = (
     "training.patience",
     "training.checkpoint_every",
     "training.keep_every",
+    "training.trackers",
     "variants",
 )
 

@@ -30,6 +30,7 @@ SPECS: dict[str, type[Spec]] = {
     "metrics": MetricSpec,
     "optimisers": OptimiserSpec,
     "schedules": ScheduleSpec,
+    "trackers": Spec,
 }
 
 #: Keys of a recipe with a single component, and its kind.
@@ -60,9 +61,10 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     for kind, spec in SPECS.items():
         entries = {c.name: _entry(c, spec, definitions) for c in registry.components(kind)}
         definitions[kind] = {"anyOf": list(entries.values())}
-        if kind in properties:  # by name, which is the default of the type
+        holder = definitions["TrainingSpec"]["properties"] if kind == "trackers" else properties
+        if kind in holder:  # by name, which is the default of the type
             named = {name: _either(_untyped(entry), kind) for name, entry in entries.items()}
-            properties[kind] = {
+            holder[kind] = {
                 "type": "object",
                 "properties": named,
                 "additionalProperties": _either(kind, PART),

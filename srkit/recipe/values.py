@@ -76,6 +76,17 @@ def set_names(given: Any) -> Any:
     return entries
 
 
+def with_types(given: Any) -> Any:
+    """Set the types of components to their names, and remove null entries."""
+    if not isinstance(given, Mapping):
+        return given
+    return {
+        name: {"type": name, **spec} if isinstance(spec, Mapping) else spec
+        for name, spec in given.items()
+        if spec is not None
+    }
+
+
 def _span(given: Any) -> Any:
     if given == "always":
         return given

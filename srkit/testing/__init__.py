@@ -16,7 +16,7 @@ from srkit.testing.data import (
 from srkit.testing.formats import check_image_format
 from srkit.testing.measures import check_loss, check_metric
 from srkit.testing.networks import check_discriminator, check_generator, check_teacher
-from srkit.testing.training import check_optimiser, check_schedule
+from srkit.testing.training import check_optimiser, check_schedule, check_tracker
 
 __all__ = [
     "check_command",
@@ -34,4 +34,5 @@ __all__ = [
     "check_schedule",
     "check_stretch",
     "check_teacher",
+    "check_tracker",
 ]

@@ -1,17 +1,20 @@
-"""Check optimisers and schedules of the learning rate."""
+"""Check optimisers, schedules of the learning rate, and trackers."""
 
 from __future__ import annotations
 
 import json
+import math
 import random
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from srkit.interfaces import AveragingOptimiser, Optimiser, Schedule
+from srkit.interfaces import AveragingOptimiser, Optimiser, Schedule, Tracker
 from srkit.interfaces._contract import require, require_component, require_factor
+from srkit.interfaces.training import Setting
 from srkit.testing._requirements import noise, require_finite, stated
 from srkit.weights.checkpoints import pack_optimiser, settings_of, unpack_optimiser
 
@@ -132,3 +135,31 @@ def check_schedule(schedule: Schedule, /) -> None:
             f"a schedule must be a pure function of the step; at step {step} it returned "
             f"{factors[step]}, then {again}",
         )
+
+
+@stated
+def check_tracker(tracker: Tracker, /, folder: Path) -> None:
+    """Check that a tracker records a run.
+
+    Parameters
+    ----------
+    tracker
+        It is started and finished twice, as for a run and its continuation.
+    folder
+        A temporary folder, as that of the run.
+
+    Raises
+    ------
+    AssertionError
+        If a method is missing or fails, or changes what it is given.
+    """
+    require_component(tracker, "trackers")
+    settings: dict[str, Setting] = {"training.compile": False, "scale": 2, "losses.l1.weight": 0.5}
+    values = {"train/total": 0.25, "train/loss/l1": 0.25, "validation/psnr": math.inf}
+    given = (dict(settings), dict(values))
+    for first in (1, 3):
+        tracker.start("run", folder, settings)
+        for step in (first, first + 1, first + 1):
+            tracker.log(values, step)
+        tracker.finish()
+    require(given == (settings, values), "a tracker must not change what it is given")

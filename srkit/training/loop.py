@@ -143,6 +143,9 @@ def _introduce(run: Run, monitor: Monitor) -> None:
             monitor.say(note)
     settings = flatten(run.recipe.model_dump(mode="json", exclude_none=True, exclude=NO_SETTINGS))
     monitor.settings(settings)
+    for name, tracker in run.assembly.trackers.items():
+        with run.assembly.blamed(f"training.trackers.{name}"):
+            monitor.track(name, tracker, settings)
     generator: Any = run.assembly.generator
     if generator is not None:
         with evaluating(run.assembly), torch.compiler.set_stance("force_eager"):

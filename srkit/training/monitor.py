@@ -24,7 +24,9 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from srkit.errors import OutputError
+from srkit.errors import OutputError, innermost
+from srkit.interfaces import Tracker
+from srkit.interfaces.training import Setting
 from srkit.models.data_flow import LR, Stage
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
@@ -59,6 +61,7 @@ class Monitor:
         self._end: Any = None
         self._task = self._bar.add_task("training", total=total, completed=first)
         self._latest: dict[str, Mapping[str, Any]] = {}
+        self._trackers: dict[str, Tracker] = {}
         self._live = Live(self._view(), console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Monitor:
@@ -73,6 +76,9 @@ class Monitor:
         trace: TracebackType | None,
     ) -> None:
         self._live.stop()
+        for name in list(self._trackers):
+            with self._tracking(name):
+                self._trackers.pop(name).finish()
         try:
             with _writing(self._events):
                 if error is None and self._end is not None:
@@ -101,6 +107,10 @@ class Monitor:
             for name, value in values.items():
                 if name not in ("step", "epoch"):
                     self._board.add_scalar(f"{kind}/{name}", value, step)
+        shown = {f"{kind}/{k}": float(v) for k, v in values.items() if k != "step"}
+        for name, tracker in list(self._trackers.items()):
+            with self._tracking(name):
+                tracker.log(shown, step)
         self._latest[kind] = values
         self._live.update(self._view())
         self.say(_line(kind, values, self.total), quiet=self.console.is_terminal)
@@ -110,6 +120,30 @@ class Monitor:
         with _writing(self._events):
             self._board.add_image(name, np.concatenate(row, axis=1), step, dataformats="HWC")
 
+    def track(self, name: str, tracker: Tracker, settings: Mapping[str, Any]) -> None:
+        """Start a tracker, and let it record what this records.
+
+        Raises
+        ------
+        TrainingError
+            If it cannot start.
+        """
+        folder = self._records.parent
+        tracker.start(folder.resolve().name, folder, _plain(settings))
+        self._trackers[name] = tracker
+
+    @contextmanager
+    def _tracking(self, name: str) -> Iterator[None]:
+        """Let the run go on without a tracker that fails, since its own records are complete."""
+        try:
+            yield
+        except Exception as error:
+            self._trackers.pop(name, None)
+            self.say(
+                f"training.trackers.{name}: {innermost(error)}; the run continues without it, and "
+                f"{self._records.name} has all values"
+            )
+
     def settings(self, values: Mapping[str, Any]) -> None:
         """Show the settings and last metrics in TensorBoard's HPARAMS, where runs are compared.
 
@@ -118,12 +152,8 @@ class Monitor:
         values
             By dotted path in the recipe.
         """
-        plain = {
-            path: value if isinstance(value, bool | int | float | str) else str(value)
-            for path, value in values.items()
-        }
         # `SummaryWriter.add_hparams` would create another run, in a folder inside this one.
-        _, begin, self._end = hparams(plain, {})  # type: ignore[no-untyped-call]
+        _, begin, self._end = hparams(_plain(values), {})  # type: ignore[no-untyped-call]
         with _writing(self._events):
             self._writer.add_summary(begin)
 
@@ -165,6 +195,14 @@ class Monitor:
             for name, value in values.items():
                 table.add_row(kind, name, f"{value:.5g}")
         return Group(table, self._bar)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Setting]:
+    """Convert values to text that are neither numbers nor text."""
+    return {
+        path: value if isinstance(value, bool | int | float | str) else str(value)
+        for path, value in values.items()
+    }
 
 
 def _shapes(output: Sequence[int]) -> AttrValue:

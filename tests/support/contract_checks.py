@@ -19,6 +19,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "metrics": testing.check_metric,
     "optimisers": testing.check_optimiser,
     "schedules": testing.check_schedule,
+    "trackers": testing.check_tracker,
     "image_formats": testing.check_image_format,
     "downloads": testing.check_download,
 }

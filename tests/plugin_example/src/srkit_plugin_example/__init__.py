@@ -78,6 +78,12 @@ def srkit_schedules() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_trackers() -> dict[str, str]:
+    """Offer a table of values."""
+    return {"example_csv": "srkit_plugin_example.trackers:CSV"}
+
+
+@hookimpl
 def srkit_downloads() -> dict[str, str]:
     """Offer a set of pictures."""
     return {"example_pictures": "srkit_plugin_example.downloads:pictures"}
