@@ -45,9 +45,9 @@ def main() -> None:
         files = pictures(arguments.root, Path(folder), arguments.pictures)
         pairs = [Pair(path.name, path) for path in files]
         started = time.perf_counter()
-        cached = CachedPairs(formats=formats, pairs=pairs, cache=Path(folder) / "cache")
+        cached = CachedPairs(formats=formats, pairs=pairs, scale=1, cache=Path(folder) / "cache")
         filling = (time.perf_counter() - started) / len(files)
-        data = {"decode": PicturePairs(formats=formats, pairs=pairs), "cache": cached}
+        data = {"decode": PicturePairs(formats=formats, pairs=pairs, scale=1), "cache": cached}
         results = {}
         for crop in CROPS:
             draws = {n: Draws(d, 0, crop, ("flip", "rotate"), 1) for n, d in data.items()}

@@ -56,7 +56,9 @@ def benchmark_set(
         pairs = [Pair(path.name, path, _partner(path, small, scale)) for path in hr]
     expected = SIZES.get(name, len(hr))
     notes = [f"{folder}: {len(hr)} pictures; {name} has {expected}"] if len(hr) != expected else []
-    return PicturePairs(formats=formats, pairs=pairs, mode=mode, multiple=scale, notes=notes)
+    return PicturePairs(
+        formats=formats, pairs=pairs, scale=scale, mode=mode, multiple=scale, notes=notes
+    )
 
 
 def _remedy(folder: Path, name: str) -> str:

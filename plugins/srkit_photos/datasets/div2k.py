@@ -69,7 +69,7 @@ def div2k(
        Dataset and Study, CVPR Workshops 2017.
     """
     pairs = _div2k_pairs(root, split, lr, scale, first, last)
-    return picture_pairs(formats, pairs, mode, cache)
+    return picture_pairs(formats, pairs, scale=scale, mode=mode, cache=cache)
 
 
 def flickr2k(
@@ -111,7 +111,7 @@ def flickr2k(
        Workshops 2017, arXiv:1707.02921.
     """
     pairs = _flickr2k_pairs(root, lr, scale, first, last)
-    return picture_pairs(formats, pairs, mode, cache)
+    return picture_pairs(formats, pairs, scale=scale, mode=mode, cache=cache)
 
 
 def df2k(
@@ -144,7 +144,7 @@ def df2k(
     """
     first = _div2k_pairs(div2k_root, "train", lr, scale, None, None)
     second = _flickr2k_pairs(flickr2k_root, lr, scale, None, None)
-    return picture_pairs(formats, [*first, *second], mode, cache)
+    return picture_pairs(formats, [*first, *second], scale=scale, mode=mode, cache=cache)
 
 
 def _div2k_pairs(

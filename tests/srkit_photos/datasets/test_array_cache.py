@@ -36,9 +36,11 @@ def pictures(tmp_path: Path) -> list[Path]:
     return [*paths, tmp_path / "in/deep.tiff"]
 
 
-def both(tmp_path: Path, formats: Formats, pairs: list[Pair]) -> tuple[PicturePairs, CachedPairs]:
-    cached = CachedPairs(formats=formats, pairs=pairs, cache=tmp_path / "cache")
-    return PicturePairs(formats=formats, pairs=pairs), cached
+def both(
+    tmp_path: Path, formats: Formats, pairs: list[Pair], scale: int = 1
+) -> tuple[PicturePairs, CachedPairs]:
+    cached = CachedPairs(formats=formats, pairs=pairs, scale=scale, cache=tmp_path / "cache")
+    return PicturePairs(formats=formats, pairs=pairs, scale=scale), cached
 
 
 def test_samples_equal_those_of_the_files(
@@ -63,7 +65,7 @@ def test_training_crops_are_the_same_with_and_without_a_cache(
     pairs = [Pair("a", pictures[0], lr[0]), Pair("b", pictures[1], lr[1])]
     if scale == 1:
         pairs = [Pair(path.name, path) for path in pictures]
-    plain, cached = both(tmp_path, formats, pairs)
+    plain, cached = both(tmp_path, formats, pairs, scale)
     copied = pickle.loads(pickle.dumps(cached))  # as for worker processes
     draws = [Draws(data, 5, 12, ("flip", "rotate"), scale) for data in (plain, copied)]
     for epoch in range(5):
