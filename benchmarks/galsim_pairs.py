@@ -311,7 +311,11 @@ def write_recipes(out: Path, steps: int) -> Path:
         "generator": {"blocks": 8, "features": 32},
         "needs": {"l2": str(out / "pretrained.yaml")},
         "constraint": {"type": "flux", **psfs},
-        "metrics": {"reduced_chi_square": psfs},
+        "metrics": {
+            "psnr": {"range": "auto"},
+            "ssim": {"range": "auto"},
+            "reduced_chi_square": psfs,
+        },
         "data": {
             split: {"dataset": {**pairs, "split": split}}
             for split in ("train", "validation", "test")

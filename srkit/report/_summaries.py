@@ -11,6 +11,8 @@ from srkit.system.untrusted import parse_json
 
 #: Where a command that validates a run, such as `srkit validate`, writes its results.
 VALIDATION = Path("validation") / "validation.json"
+#: The heading, if the results state none.
+TITLE = "Validation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,20 @@ class Summary:
         Headings.
     rows
         Cells of each row, of which the first is its name.
+    title
+        Heading.
     """
 
     caption: str
     columns: list[str]
     rows: list[list[str]]
+    title: str = TITLE
 
 
 def read_validation(run: Path) -> Summary | None:
-    """Read the entry ``summary`` of the validation of a run: ``caption``, ``columns``, ``rows``.
+    """Read the entry ``summary`` of the validation of a run.
+
+    It has ``caption``, ``columns``, ``rows`` and optionally ``title``.
 
     Parameters
     ----------
@@ -59,6 +66,7 @@ def read_validation(run: Path) -> Summary | None:
         rows = [[str(cell) for cell in row] for row in found["rows"]]
         if any(len(row) != len(columns) for row in rows):
             raise ValueError("a row of the summary has not as many cells as there are columns")
-        return Summary(str(found["caption"]), columns, rows)
+        title = str(found.get("title", TITLE))
+        return Summary(str(found["caption"]), columns, rows, title)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); validate the run again") from error

@@ -166,10 +166,11 @@ def test_one_image_without_labels_has_its_panel(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_the_validation_of_the_run(tmp_path: Path) -> None:
-    found = Summary("Of <stars>.", ["", "false"], [["LR", "0"], ["me", "2"]])
+    cells = ["", "false"], [["LR", "0"], ["me", "2"]]
+    found = Summary("Of <stars>.", *cells, title="Injected <stars>")
     page = write_report(small({"a": 1.0}), tmp_path, validation=found).read_text("utf-8")
     Page(page)
-    assert '<h2 id="validation">Validation</h2>' in page and "Of &lt;stars&gt;." in page
+    assert '<h2 id="validation">Injected &lt;stars&gt;</h2>' in page and "Of &lt;stars&gt;." in page
     assert '<tr><th scope="row">me</th><td>2</td></tr>' in page
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -205,17 +206,22 @@ class Fits:
             write(path, image)
 
 
+def saturated_pixels(image: Image) -> Tensor:
+    """Return which pixels of an image read from FITS are saturated, ``(C, H, W)``."""
+    return image.pixels >= image.metadata.get("saturation", math.inf)
+
+
 def bad_pixels(image: Image) -> Tensor:
     """Return which pixels of an image read from FITS have no valid value.
 
     Returns
     -------
     Tensor
-        ``(C, H, W)`` bool: True if the value is not finite or is flagged. If the mask names its
-        bits (``MP_...``), only the flags of `BAD_PLANES` count, otherwise those that mean an
+        ``(C, H, W)`` bool: True if the value is not finite, saturated or flagged. If the mask names
+        its bits (``MP_...``), only the flags of `BAD_PLANES` count, otherwise those that mean an
         unusable value at this telescope, or any.
     """
-    bad = ~image.pixels.isfinite()
+    bad = ~image.pixels.isfinite() | saturated_pixels(image)
     flags = image.metadata.get("mask")
     if flags is None:
         return bad

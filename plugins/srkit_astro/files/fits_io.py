@@ -210,6 +210,8 @@ def image_from_hdus(path: Path, hdus: fits.HDUList, extension: str | None = None
         metadata["variance"] = torch.from_numpy(variance_of(path, plane, found.noise))
     level, unusable = saturation(header, lambda: [values])
     bad = values >= (np.inf if level is None else level)
+    if level is not None:
+        metadata["saturation"] = level
     if found.mask is not None:
         marked = flagged(
             metadata["mask"].numpy(), found.metadata["header"], metadata["mask_header"]

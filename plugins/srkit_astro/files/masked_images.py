@@ -14,7 +14,7 @@ from astropy.io.fits import Header
 from torch import Tensor
 
 from srkit.errors import DataError
-from srkit_astro.files.fits import SUFFIXES, Fits, bad_pixels
+from srkit_astro.files.fits import SUFFIXES, Fits, bad_pixels, saturated_pixels
 from srkit_astro.files.planes import CHOOSE
 
 #: File name extensions that can be read.
@@ -40,6 +40,8 @@ class MaskedImage:
         ``(C, H, W)`` float32.
     bad
         Pixels without a valid value, ``(C, H, W)``.
+    saturated
+        Number of those that are saturated, by the header or the values.
     variance
         Variance of the noise, ``(C, H, W)`` or ``(1, H, W)``, if the file has it.
     header
@@ -49,6 +51,7 @@ class MaskedImage:
     path: Path
     values: Tensor
     bad: Tensor
+    saturated: int = 0
     variance: Tensor | None = None
     header: Header | None = None
 
@@ -111,7 +114,8 @@ def read_masked_image(
     variance, header = metadata.get("variance"), metadata["header"]
     assert isinstance(header, Header)
     assert variance is None or isinstance(variance, Tensor)
-    return MaskedImage(path, image.pixels, bad_pixels(image), variance, header)
+    saturated = int(saturated_pixels(image).sum())
+    return MaskedImage(path, image.pixels, bad_pixels(image), saturated, variance, header)
 
 
 def _array(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -145,8 +149,8 @@ def fill_bad_pixels(image: MaskedImage) -> Tensor:
     count, total = int(image.bad.sum()), image.bad.numel()
     if count > MOST_FILLED * total:
         raise DataError(
-            f"{image.path}: {count} of {total} pixels have no value (NaN or masked); at most a "
-            "tenth can be filled"
+            f"{image.path}: {count} of {total} pixels have no value (NaN, masked or saturated); "
+            "at most a tenth can be filled"
         )
     values = image.values.clone()
     for channel, y, x in image.bad.nonzero().tolist():

@@ -82,8 +82,9 @@ class LensPairs:
     lr_hdu, hr_hdu
         Name (``SCI``), name and version (``SCI,2``) or number of the extension of the FITS files.
     masked
-        ``refuse`` refuses pairs with NaN or masked pixels; ``fill`` replaces up to a tenth of the
-        pixels of an image by the median of their neighbours, with infinite variance in LR.
+        ``refuse`` refuses pairs with NaN, masked or saturated pixels; ``fill`` replaces up to a
+        tenth of the pixels of an image by the median of their neighbours, with infinite variance in
+        LR.
     unreadable
         ``error`` stops if there are unusable files; ``skip`` leaves such pairs out, with a note.
 
@@ -218,6 +219,8 @@ class Scan:
         Flux of HR over flux of LR, per pair.
     filled
         Number of filled pixels, for pairs with any.
+    saturated
+        Number of those that are saturated.
     with_variance
         Number of pairs whose noise is known.
     samples
@@ -232,6 +235,7 @@ class Scan:
     data_range: tuple[float, float] = (math.inf, -math.inf)
     ratios: list[float] = field(default_factory=list)
     filled: list[int] = field(default_factory=list)
+    saturated: int = 0
     with_variance: int = 0
     samples: dict[str, Sample] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -251,6 +255,7 @@ class Scan:
         hr, lr = (float(image.double().mean()) for image in (sample.hr, sample.lr))
         self.ratios.append(hr / lr if lr else math.nan)
         self.with_variance += sample.variance is not None
+        self.saturated += pair.saturated
         if pair.filled:
             self.filled.append(pair.filled)
         images = (sample.hr, sample.lr, sample.variance)
@@ -284,9 +289,10 @@ def scan(reader: PairReader, lr: Path, hr: Path, variance: Path | None, *, skip:
     assert found.common is not None
     usable, unit, zero_point = len(found.files), found.common.unit, found.common.zero_point
     if found.filled:
+        saturated = f", {found.saturated} of them saturated," if found.saturated else ""
         found.notes.append(
-            f"filled {sum(found.filled)} pixels without a value in {len(found.filled)} pairs with "
-            "the median of their neighbours"
+            f"filled {sum(found.filled)} pixels without a value{saturated} in {len(found.filled)} "
+            "pairs with the median of their neighbours"
         )
     if 0 < found.with_variance < usable:
         found.notes.append(

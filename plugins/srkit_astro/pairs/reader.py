@@ -80,6 +80,8 @@ class ReadPair:
         The properties that it has in common with the others.
     filled
         Number of filled pixels.
+    saturated
+        Number of those that are saturated.
     footprint
         Its footprint on the sky; None without a WCS and without `positions`.
     """
@@ -87,6 +89,7 @@ class ReadPair:
     sample: Sample
     common: CommonProperties
     filled: int
+    saturated: int
     footprint: Footprint | None
 
 
@@ -151,7 +154,7 @@ class PairReader:
         )
         filled = int(lr.bad.sum() + hr.bad.sum())
         footprint = _footprint(lr) or _footprint(hr) or self._footprint_around(sample)
-        return ReadPair(sample, common, filled, footprint)
+        return ReadPair(sample, common, filled, lr.saturated + hr.saturated, footprint)
 
     def _footprint_around(self, sample: Sample) -> Footprint | None:
         """Return the footprint of a pair without a WCS around its position in the catalogue."""
@@ -170,11 +173,11 @@ class PairReader:
         """Return the values, with bad pixels filled; refuse an image without information."""
         count, total = int(image.bad.sum()), image.bad.numel()
         if count == total:
-            raise DataError(f"{image.path}: no pixel has a value (NaN or masked)")
+            raise DataError(f"{image.path}: no pixel has a value (NaN, masked or saturated)")
         if count and self.masked == "refuse":
             raise DataError(
-                f"{image.path}: {count} of {total} pixels have no value (NaN or masked); set "
-                "masked: fill"
+                f"{image.path}: {count} of {total} pixels have no value (NaN, masked or "
+                "saturated); set masked: fill"
             )
         valid = image.values[~image.bad]
         if valid.min() == valid.max():

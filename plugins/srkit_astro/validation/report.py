@@ -99,7 +99,7 @@ def print_validation(results: Results, console: Console) -> None:
 
 
 def summary(results: Results) -> dict[str, Any]:
-    """Return the numbers that reports and model cards show: caption, columns, rows of text."""
+    """Return what reports and model cards show: title, caption, columns, rows of text."""
     noise = {
         r["method"]: r
         for r in results.noise()
@@ -124,6 +124,7 @@ def summary(results: Results) -> dict[str, Any]:
             ]
         )
     return {
+        "title": "Injection and recovery",
         "caption": (
             f"Sources injected into {results.facts['data']}, detected at "
             f"{results.settings.threshold:g} times the noise of each image; biases of sources from "

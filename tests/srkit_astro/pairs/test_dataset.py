@@ -313,7 +313,7 @@ def test_zero_points_of_arrays_are_options(tmp_path: Path) -> None:
 
 def test_masked_pixels_are_filled_on_request(tmp_path: Path) -> None:
     coarse, _ = _fits(tmp_path, mask=(4, 5), variance=0.25)
-    hint = "1 of 100 pixels have no value (NaN or masked); set masked: fill"
+    hint = "1 of 100 pixels have no value (NaN, masked or saturated); set masked: fill"
     assert _problem(tmp_path) == f"{tmp_path / 'lr/a.fits'}: {hint}"
     sample = _pairs(tmp_path, masked="fill")[0]
     around = np.delete(coarse[3:6, 4:7].ravel(), 4)
@@ -369,8 +369,9 @@ def test_all_unusable_files_are_reported_together(tmp_path: Path) -> None:
         f"{hr / 'HR_4.npy'}: there is no LR named '4'",
         f"{lr / '5.npy'}: LR_5.npy has the same name '5'",
         f"{hr / 'HR_0.npy'}: the shape is (1, 20, 21); expected (1, 20, 20), 2 times that of LR",
-        f"{hr / 'HR_1.npy'}: no pixel has a value (NaN or masked)",
-        f"{hr / 'HR_10.npy'}: 20 of 400 pixels have no value (NaN or masked); set masked: fill",
+        f"{hr / 'HR_1.npy'}: no pixel has a value (NaN, masked or saturated)",
+        f"{hr / 'HR_10.npy'}: 20 of 400 pixels have no value (NaN, masked or saturated); set "
+        "masked: fill",
         f"{lr / 'LR_11.npy'}: every pixel has the value 0",
         f"{lr / 'LR_12.npy'}: every pixel has the value 0",
         f"{lr / 'LR_2.npy'}: every pixel has the value 3.5",
@@ -416,6 +417,36 @@ def test_damaged_arrays_are_refused(tmp_path: Path) -> None:
     assert problem.endswith("); copy it again or remove it")
 
 
+@pytest.mark.parametrize("cards", [{"SATURATE": 60.0}, {}])
+def test_saturated_pixels_are_not_flux(tmp_path: Path, cards: dict[str, Any]) -> None:
+    """By SATURATE, or as the largest value of several neighbours of a clipped star."""
+    y, x = np.mgrid[:40, :40]
+    star = 100 * np.exp(-((x - 20.3) ** 2 + (y - 18.8) ** 2) / 8)
+    noise = np.random.default_rng(0).normal(1, 0.2, (40, 40))
+    values = np.minimum(noise + star, 60).astype(np.float32)
+    header = _header(**cards)
+    images = {"lr": (values, header), "hr": (np.kron(noise, np.ones((2, 2))) / 4, None)}
+    for side, (pixels, own) in images.items():
+        (tmp_path / side).mkdir()
+        own = subdivided(header, 2) if own is None else own
+        planes = [fits.PrimaryHDU(pixels.astype(np.float32), own)]
+        planes.append(fits.ImageHDU(np.ones_like(pixels, np.float32), name="VARIANCE"))
+        fits.HDUList(planes).writeto(tmp_path / side / "a.fits")
+    clipped = values == 60
+    count = int(clipped.sum())
+    assert 3 < count < 16
+    assert _problem(tmp_path).endswith(
+        f"{count} of 1600 pixels have no value (NaN, masked or saturated); set masked: fill"
+    )
+    dataset = _pairs(tmp_path, masked="fill")
+    assert (
+        f"filled {count} pixels without a value, {count} of them saturated, in 1 pairs with the "
+        "median of their neighbours"
+    ) in dataset.notes
+    assert dataset[0].lr.max() < 60
+    np.testing.assert_array_equal(dataset[0].variance[0].isinf(), clipped)
+
+
 def test_at_most_a_tenth_of_an_image_is_filled(tmp_path: Path) -> None:
     _arrays(tmp_path, 1)
     path = tmp_path / "lr/LR_0.npy"
@@ -423,7 +454,8 @@ def test_at_most_a_tenth_of_an_image_is_filled(tmp_path: Path) -> None:
     values[:2] = np.nan
     np.save(path, values)
     assert _problem(tmp_path, masked="fill") == (
-        f"{path}: 20 of 100 pixels have no value (NaN or masked); at most a tenth can be filled"
+        f"{path}: 20 of 100 pixels have no value (NaN, masked or saturated); at most a tenth can "
+        "be filled"
     )
 
 

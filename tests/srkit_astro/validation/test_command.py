@@ -111,9 +111,9 @@ def test_the_journal_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
 
 def test_reports_of_a_run_find_its_validation(tmp_path: Path) -> None:
     folder = _folder_of(str(tmp_path))
-    summary = {"caption": "c", "columns": ["", "x"], "rows": [["LR", "1"]]}
+    summary = {"title": "t", "caption": "c", "columns": ["", "x"], "rows": [["LR", "1"]]}
     write_file(folder / RESULTS, json.dumps({"summary": summary}))
-    assert read_validation(tmp_path) == Summary("c", ["", "x"], [["LR", "1"]])
+    assert read_validation(tmp_path) == Summary("c", ["", "x"], [["LR", "1"]], "t")
     assert _folder_of("sky_x2") == Path("runs/validate-sky_x2")
 
 
