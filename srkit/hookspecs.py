@@ -31,6 +31,7 @@ __all__ = [
     "srkit_degradations",
     "srkit_discriminators",
     "srkit_downloads",
+    "srkit_games",
     "srkit_generators",
     "srkit_image_formats",
     "srkit_losses",
@@ -85,6 +86,12 @@ def srkit_generators() -> Factories:
 @hookspec
 def srkit_discriminators() -> Factories:
     """Offer discriminators: :class:`srkit.interfaces.Discriminator`."""
+    raise AssertionError
+
+
+@hookspec
+def srkit_games() -> Factories:
+    """Offer adversarial games: :class:`srkit.interfaces.Game`."""
     raise AssertionError
 
 

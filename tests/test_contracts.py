@@ -38,6 +38,7 @@ from srkit.interfaces import (
     View,
     ViewLoss,
 )
+from srkit.testing._critic import SmallCritic
 
 REGISTRY = Registry.discover()
 COMPONENTS = [component for kind in KINDS for component in REGISTRY.components(kind)]
@@ -132,6 +133,8 @@ CASES = {
             "noise": {"exposure": [100, 1000], "sky": 0.1, "read_noise": 3},
         }
     ),
+    ("discriminators", "multiscale_patchgan"): Case({"levels": 2, "features": 8}),
+    **{("games", name): Case({"r1": 1.0}) for name in ("hinge", "vanilla")},
     **{
         ("discriminators", name): Case({"features": 8})
         for name in ("esrgan", "patchgan", "srgan", "unet_sn")
@@ -330,6 +333,7 @@ def results_of(built: Any, kind: str, hr: torch.Tensor) -> list[Any]:
             return [built(sr, 0 * sr + 0.1, batch)]
         if isinstance(built, ViewLoss):
             view = replace(View.of(batch), average=lambda: sr, degrade=lambda _: lr + 0.1)
+            view = replace(view, discriminator=SmallCritic(3).to(hr.device))
             return [built(sr, view)]
         if isinstance(built, PooledMetric):
             return list(built.pool([built(sr, batch)])[0])

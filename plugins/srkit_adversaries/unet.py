@@ -38,16 +38,23 @@ class UNetSN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score ``(N, C, H, W)`` images: logits ``(N, 1, H, W)``."""
+        x = self.features(images)[-1]
+        scores: Tensor = self.conv9(activate(self.conv8(activate(self.conv7(x)))))
+        return scores
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Return the maps of the encoder, then those of the decoder with what they skip."""
         x0 = activate(self.conv0(images))
         x1 = activate(self.conv1(x0))
         x2 = activate(self.conv2(x1))
         x = activate(self.conv3(x2))
+        maps = [x0, x1, x2, x]
         for layer, skip in ((self.conv4, x2), (self.conv5, x1), (self.conv6, x0)):
             # To the size of the skip, not twice the size: sides may not be multiples of 8.
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = activate(layer(x)) + skip
-        scores: Tensor = self.conv9(activate(self.conv8(activate(self.conv7(x)))))
-        return scores
+            maps.append(x)
+        return maps
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

@@ -8,6 +8,8 @@ from itertools import pairwise
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from srkit_adversaries.patch import activations
+
 
 class ImageScore(nn.Module):
     """Convolutions that halve the image several times, followed by two linear layers.
@@ -48,6 +50,10 @@ class ImageScore(nn.Module):
         """Score ``(N, C, H, W)`` images: logits ``(N, 1)``."""
         scores: Tensor = self.head(self.trunk(images))
         return scores
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Return the maps after each activation of the convolutions, from shallow to deep."""
+        return activations(self.trunk, images)
 
 
 class SRGAN(ImageScore):

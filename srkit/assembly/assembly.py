@@ -21,6 +21,7 @@ from srkit.interfaces import (
     Dataset,
     Degradation,
     Discriminator,
+    Game,
     Generator,
     Loss,
     Metric,
@@ -47,7 +48,7 @@ class Assembly:
         The recipe, with every option of every component.
     scale
         The scale. Scales share every component whose factory does not take `scale`.
-    generator, uncertainty, constraint, degradation, stretch, discriminator
+    generator, uncertainty, constraint, degradation, stretch, discriminator, game
         None if the recipe has none.
     baselines
         The constraints that refine the bicubic interpolation in the evaluation, by type.
@@ -79,6 +80,7 @@ class Assembly:
     degradation: Degradation | None = None
     stretch: Stretch | None = None
     discriminator: Discriminator | None = None
+    game: Game | None = None
     baselines: dict[str, Constraint] = field(default_factory=dict)
     teachers: dict[str, Teacher] = field(default_factory=dict)
     losses: dict[str, Loss] = field(default_factory=dict)

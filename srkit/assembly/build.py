@@ -574,6 +574,8 @@ def _place(assembly: Assembly, path: str, kind: str, component: Any) -> None:
         assembly.schedule = component
     elif kind == "trackers":
         assembly.trackers[name.partition(".")[2]] = component
+    elif kind == "games":
+        assembly.game = component
     elif section == "data":
         place = name.removesuffix(".dataset")
         group = assembly.mixed_in if place.endswith(".mix") else assembly.data

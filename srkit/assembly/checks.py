@@ -221,7 +221,7 @@ def check_fit(assembly: Assembly) -> list[str]:
         for path, data in datasets.items()
         if data.channels != recipe.channels
     ]
-    problems += _check_crop(assembly) + _check_lengths(assembly)
+    problems += _check_crop(assembly) + _check_lengths(assembly) + _check_discriminator(recipe)
     if assembly.generator is not None and recipe.generator is not None and recipe.start is not None:
         given, published = recipe.start.weights, published_of(assembly.generator)
         awaited = any(references(given))
@@ -239,6 +239,14 @@ def check_fit(assembly: Assembly) -> list[str]:
             if not fnmatch.filter(stages, pattern)
         ]
     return problems
+
+
+def _check_discriminator(recipe: Recipe) -> list[str]:
+    """Check that the trained weights of the discriminator exist."""
+    given = None if recipe.discriminator is None else recipe.discriminator.weights
+    if given is None or any(references(given)) or Path(given).exists() or hub.is_on_hub(given):
+        return []
+    return [f"discriminator.weights: '{given}' is not a file or a run folder"]
 
 
 def _check_crop(assembly: Assembly) -> list[str]:

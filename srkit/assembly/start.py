@@ -8,9 +8,14 @@ from torch import nn
 
 from srkit.assembly.variance_head import VarianceHead
 from srkit.errors import WeightsError
-from srkit.interfaces import Generator
+from srkit.interfaces import Discriminator, Generator
 from srkit.recipe.recipe import Recipe
-from srkit.weights.transfer import starting_head, starting_weights, warm_start
+from srkit.weights.transfer import (
+    starting_head,
+    starting_weights,
+    trained_discriminator,
+    warm_start,
+)
 
 
 def load_starting_weights(generator: Generator, recipe: Recipe) -> None:
@@ -33,6 +38,20 @@ def load_starting_weights(generator: Generator, recipe: Recipe) -> None:
                 f"begin with {names}"
             )
     warm_start(generator, starting_weights(given, generator), given, patterns)
+
+
+def load_discriminator(discriminator: Discriminator | None, given: str | None) -> None:
+    """Load trained weights into a discriminator, if a recipe names some.
+
+    Raises
+    ------
+    WeightsError
+        If there are none, or they do not fit.
+    """
+    if given is not None and isinstance(discriminator, nn.Module):
+        remedy = "change the discriminator's options, or the weights"
+        tensors = trained_discriminator(given, discriminator)
+        warm_start(discriminator, tensors, given, remedy=remedy)
 
 
 def load_starting_head(head: VarianceHead, given: str) -> str:

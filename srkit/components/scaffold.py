@@ -26,6 +26,7 @@ EXAMPLES = {
     "constraints": ("_mean", "SameMean", "final steps that make SR consistent with LR"),
     "generators": ("_net", "Net", "super-resolution networks"),
     "discriminators": ("_critic", "Critic", "discriminators"),
+    "games": ("_game", "Wasserstein", "adversarial games"),
     "losses": ("_slopes", "Slopes", "losses"),
     "teachers": ("_classifier", "Classifier", "networks to learn from"),
     "metrics": ("_largest_error", "LargestError", "metrics"),

@@ -50,11 +50,13 @@ from srkit.interfaces.formats import (
     Upscaled,
     WindowedFormat,
 )
+from srkit.interfaces.games import Critic, Game, PenalisedGame
 from srkit.interfaces.losses import Loss, PixelLoss, TeacherLoss, VarianceLoss, ViewLoss
 from srkit.interfaces.metrics import MappedMetric, Metric, PooledMetric, TeacherMetric
 from srkit.interfaces.networks import (
     Answer,
     Discriminator,
+    FeatureDiscriminator,
     Generator,
     MultiScale,
     OpenNetwork,
@@ -76,15 +78,18 @@ __all__ = [
     "Boxes",
     "CalibratedFormat",
     "Constraint",
+    "Critic",
     "Dataset",
     "Degradation",
     "Discriminator",
     "Download",
     "EnlargingFormat",
     "Extent",
+    "FeatureDiscriminator",
     "FingerprintedDataset",
     "FormatLimits",
     "FrameStretch",
+    "Game",
     "Generator",
     "GroupedDataset",
     "Image",
@@ -107,6 +112,7 @@ __all__ = [
     "OpenNetwork",
     "Optimiser",
     "PagedFormat",
+    "PenalisedGame",
     "PixelLoss",
     "PlacedDataset",
     "PooledMetric",

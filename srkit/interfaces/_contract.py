@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from srkit.errors import ContractError
 from srkit.interfaces.datasets import Dataset
 from srkit.interfaces.degradations import Constraint, Degradation, Stretch
+from srkit.interfaces.games import Game
 from srkit.interfaces.metrics import Metric, PooledMetric
 from srkit.interfaces.networks import Answer, Discriminator, Generator, Teacher
 from srkit.interfaces.samples import Sample, Task
@@ -26,6 +27,7 @@ PROTOCOLS: dict[str, type] = {
     "constraints": Constraint,
     "generators": Generator,
     "discriminators": Discriminator,
+    "games": Game,
     "teachers": Teacher,
     "metrics": Metric,
     "trackers": Tracker,
@@ -77,7 +79,7 @@ def require_component(component: Any, kind: str) -> None:
         require(isinstance(component, nn.Module), f"{name} must be a torch module")
     if kind in PROTOCOLS:
         require_attributes(component, PROTOCOLS[kind])
-    if kind not in ("datasets", "trackers"):
+    if kind not in ("datasets", "games", "trackers"):
         require(callable(component), f"{name} must be callable")
     if kind == "degradations":
         factor = component.factor
@@ -172,14 +174,18 @@ def require_sr(sr: Any, lr: Tensor, scale: int) -> None:
     require_shape(sr, (count, channels, scale * height, scale * width), f"SR at scale {scale}")
 
 
-def require_logits(logits: Any, count: int) -> None:
-    """Require logits of a discriminator for each of some images."""
-    require_tensor(logits, "the logits")
-    require(
-        logits.ndim > 0 and len(logits) == count,
-        f"logits of {count} images must have a shape that starts with {count}, "
-        f"got {tuple(logits.shape)}",
-    )
+def require_logits(logits: Any, count: int) -> list[Tensor]:
+    """Require logits of a discriminator for each of some images; return those of each scale."""
+    scales = list(logits) if isinstance(logits, list | tuple) else [logits]
+    require(bool(scales), "a discriminator must return logits, got an empty sequence")
+    for each in scales:
+        require_tensor(each, "the logits")
+        require(
+            each.ndim > 0 and len(each) == count,
+            f"logits of {count} images must have a shape that starts with {count}, "
+            f"got {tuple(each.shape)}",
+        )
+    return scales
 
 
 def require_loss(value: Any) -> None:

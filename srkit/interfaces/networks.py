@@ -144,12 +144,24 @@ OpenNetwork = Callable[[Path], TrainedNetwork]
 class Discriminator(Protocol):
     """A network that distinguishes real from restored images."""
 
-    def __call__(self, images: Tensor, /) -> Tensor:
-        """Score ``(N, C, H, W)`` images: return logits of any shape that starts with N."""
+    def __call__(self, images: Tensor, /) -> Tensor | Sequence[Tensor]:
+        """Score ``(N, C, H, W)`` images: return logits of any shape that starts with N.
+
+        A discriminator of several scales returns a sequence of them.
+        """
         ...
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Iterate over the parameters to optimise."""
+        ...
+
+
+@runtime_checkable
+class FeatureDiscriminator(Protocol):
+    """A discriminator whose feature maps can be compared, as by `feature_matching`."""
+
+    def features(self, images: Tensor, /) -> Sequence[Tensor]:
+        """Return the feature maps of ``(N, C, H, W)`` images, from shallow to deep."""
         ...
 
 

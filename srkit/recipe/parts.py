@@ -90,10 +90,22 @@ class TeacherSpec(Spec):
     )
 
 
+class GameSpec(Spec):
+    """An adversarial game; its name alone is enough if it needs no options."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"type": given} if isinstance(given, str) else given
+
+
 class DiscriminatorSpec(Spec):
     """A discriminator and its adversarial loss."""
 
-    loss: Literal["vanilla", "least_squares", "hinge", "relativistic"] = "vanilla"
+    weights: str | None = Field(None, description="trained weights: a file or a run folder")
+    loss: GameSpec = Field(
+        default_factory=lambda: GameSpec(type="vanilla"), description="the adversarial game"
+    )
     weight: float = Field(1e-3, ge=0)
     optimiser: OptimiserSpec = OptimiserSpec.model_construct()
 

@@ -150,6 +150,7 @@ class Recipe(Part):
                 yield f"data.{place}.mix.dataset", "datasets", source.mix.dataset
         if self.discriminator:
             yield "discriminator", "discriminators", self.discriminator
+            yield "discriminator.loss", "games", self.discriminator.loss
         for number, baseline in enumerate(self.evaluation.baselines):
             if isinstance(baseline, Spec):
                 yield f"evaluation.baselines.{number}", "constraints", baseline

@@ -8,6 +8,7 @@ from srkit.components.options import options, options_model
 from srkit.components.registry import Component, Registry
 from srkit.recipe.parts import (
     DiscriminatorSpec,
+    GameSpec,
     LossSpec,
     MetricSpec,
     OptimiserSpec,
@@ -25,6 +26,7 @@ SPECS: dict[str, type[Spec]] = {
     "constraints": Spec,
     "generators": Spec,
     "discriminators": DiscriminatorSpec,
+    "games": GameSpec,
     "losses": LossSpec,
     "teachers": TeacherSpec,
     "metrics": MetricSpec,
@@ -73,6 +75,8 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
         properties[key] = _either(kind, PART)
     for kind in ("optimisers", "schedules"):
         definitions[SPECS[kind].__name__] = {"anyOf": [_reference(kind), PART]}
+    names = {"enum": [component.name for component in registry.components("games")]}
+    definitions["GameSpec"] = {"anyOf": [names, _reference("games"), PART]}
     several = {"type": "array", "items": _reference("degradations"), "minItems": 1}
     properties["degradation"] = _either("degradations", several, PART)
     baselines = definitions["EvaluationSpec"]["properties"]["baselines"]["items"]

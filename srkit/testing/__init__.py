@@ -14,6 +14,7 @@ from srkit.testing.data import (
     check_stretch,
 )
 from srkit.testing.formats import check_image_format
+from srkit.testing.games import check_game
 from srkit.testing.measures import check_loss, check_metric
 from srkit.testing.networks import check_discriminator, check_generator, check_teacher
 from srkit.testing.training import check_optimiser, check_schedule, check_tracker
@@ -26,6 +27,7 @@ __all__ = [
     "check_degradation",
     "check_discriminator",
     "check_download",
+    "check_game",
     "check_generator",
     "check_image_format",
     "check_loss",

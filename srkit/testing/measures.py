@@ -31,6 +31,7 @@ from srkit.interfaces._contract import (
 )
 from srkit.interfaces.view import View
 from srkit.testing._answers import CLASSES, perfect_answer, to_answer, true_boxes
+from srkit.testing._critic import SmallCritic
 from srkit.testing._requirements import (
     noise,
     require_close,
@@ -223,10 +224,13 @@ def _as_function(
 
 
 def _view(batch: Batch) -> View:
-    """Return a view as in a training with an averaged generator that restores nearly perfectly."""
+    """Return a view as in a training, whose averaged generator restores nearly perfectly."""
     average = torch.lerp(batch.hr, noise(*batch.hr.shape, seed=2), 0.01)
     return replace(
-        View.of(batch), average=lambda: average, degrade=lambda sr: nn.functional.avg_pool2d(sr, 2)
+        View.of(batch),
+        average=lambda: average,
+        degrade=lambda sr: nn.functional.avg_pool2d(sr, 2),
+        discriminator=SmallCritic(batch.hr.shape[1]).requires_grad_(False),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from srkit.interfaces import (
     Answer,
     Boxes,
     Discriminator,
+    FeatureDiscriminator,
     Generator,
     MultiScale,
     Published,
@@ -30,6 +32,7 @@ from srkit.interfaces._contract import (
     require_logits,
     require_shape,
     require_sr,
+    require_tensor,
 )
 from srkit.testing._requirements import (
     noise,
@@ -169,13 +172,25 @@ def check_discriminator(
     images = noise(2, channels, *size)
     require_unchanged(_copied(discriminator).eval(), images, what="a discriminator")
     images.requires_grad_()
-    logits = network(images)
-    require_logits(logits, 2)
+    logits = _joined(network, images)
     _check_gradients(network, logits)
     require_gradient(images.grad, "the images")
-    _check_evaluation(network, images.detach())
-    _check_autocast(network, images.detach(), tuple(logits.shape))
+    network.eval()
+    _check_evaluation(partial(_joined, network), images.detach())
+    _check_autocast(partial(_joined, network), images.detach(), tuple(logits.shape))
+    if isinstance(network, FeatureDiscriminator):
+        for number, features in enumerate(network.features(images.detach())):
+            require_tensor(features, f"feature map {number}")
+            require(
+                len(features) == 2, f"feature map {number} must have a shape that starts with 2"
+            )
     _check_weights(network, _copied(discriminator), dict)
+
+
+def _joined(discriminator: Callable[[Tensor], object], images: Tensor) -> Tensor:
+    """Return the logits of all scales of a discriminator, ``(N, K)``."""
+    scales = require_logits(discriminator(images), len(images))
+    return torch.cat([logits.reshape(len(images), -1) for logits in scales], 1)
 
 
 @stated
@@ -273,7 +288,9 @@ def _check_evaluation(network: Callable[[Tensor], Tensor], images: Tensor) -> No
     require_close(single, whole, "in evaluation mode, images must not affect each other")
 
 
-def _check_autocast(network: nn.Module, images: Tensor, shape: Sequence[int]) -> None:
+def _check_autocast(
+    network: Callable[[Tensor], Tensor], images: Tensor, shape: Sequence[int]
+) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         output = network(images)
     require_shape(output, shape, "the output in bf16 autocast")

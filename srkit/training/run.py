@@ -21,7 +21,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from srkit.assembly.assembly import Assembly, wanted_stages
 from srkit.assembly.device import move, precision_on, set_up_process
 from srkit.assembly.kept_answers import KeptAnswers, identify
-from srkit.assembly.start import load_starting_head, load_starting_weights
+from srkit.assembly.start import (
+    load_discriminator,
+    load_starting_head,
+    load_starting_weights,
+)
 from srkit.components.durations import Length
 from srkit.data.order import Share
 from srkit.data.truth import task_of
@@ -357,6 +361,8 @@ def start(
         notes += changed_since_training(recipe.start.weights, assembly.distributions)
         if assembly.uncertainty is not None:
             notes.append(load_starting_head(assembly.uncertainty, recipe.start.weights))
+    if checkpoint is None and recipe.discriminator is not None:
+        load_discriminator(assembly.discriminator, recipe.discriminator.weights)
     for name, spec in recipe.teachers.items():
         teacher: Any = assembly.teachers[name]
         teacher.eval().requires_grad_(spec.trainable)

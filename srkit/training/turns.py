@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -19,12 +19,12 @@ from srkit.assembly.assembly import Assembly, wanted_stages
 from srkit.assembly.restore import postprocess, predict_log_variance
 from srkit.data.truth import truth_of
 from srkit.errors import TrainingError
-from srkit.functional._adversarial import GAMES
 from srkit.interfaces import (
     VOID,
     Answer,
     AveragingOptimiser,
     Batch,
+    PenalisedGame,
     TeacherLoss,
     VarianceLoss,
     ViewLoss,
@@ -236,24 +236,44 @@ def _generator_turn(whole: Assembly, wrap: Wrap) -> Turn:
 def adversarial_term(assembly: Assembly, sr: Tensor, batch: Batch) -> Terms:
     """Weight what the generator loses in the game against the discriminator, if there is one."""
     spec, discriminator = assembly.recipe.discriminator, assembly.discriminator
-    if spec is None or discriminator is None:
+    if spec is None or discriminator is None or assembly.game is None:
         return {}
-    game = GAMES[spec.loss]
     fake = real = _logits(assembly, discriminator, sr)
-    if game.relative:
+    if assembly.game.relative:
         with torch.no_grad():
             real = _logits(assembly, discriminator, batch.hr)
-    return {"adversarial": spec.weight * game.generator(real, fake)}
+    return {"adversarial": spec.weight * _play(assembly, "generator", real, fake)}
 
 
 def _logits(
-    assembly: Assembly, discriminator: Callable[[Tensor], Tensor], images: Tensor
-) -> Tensor:
-    """Return the logits of a discriminator, in float32."""
+    assembly: Assembly, discriminator: Callable[[Tensor], object], images: Tensor
+) -> list[Tensor]:
+    """Return the logits of each scale of a discriminator, in float32."""
     with assembly.blamed("discriminator"):
-        logits = discriminator(images)
-        require_logits(logits, len(images))
-    return logits.float()
+        return [each.float() for each in require_logits(discriminator(images), len(images))]
+
+
+def _play(assembly: Assembly, side: str, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Return what a side of the game minimises: the mean over the discriminator's scales."""
+    with assembly.blamed("discriminator.loss"):
+        found = [getattr(assembly.game, side)(*pair) for pair in zip(real, fake, strict=True)]
+        for value in found:
+            require_loss(value)
+    return torch.stack(found).mean()
+
+
+def penalty_term(
+    assembly: Assembly, discriminator: Callable[[Tensor], object], hr: Tensor, sr: Tensor
+) -> Terms:
+    """Compute the penalty of the game on its discriminator, if it has one, in float32."""
+    game = assembly.game
+    if not isinstance(game, PenalisedGame) or game.penalty is None:
+        return {}
+    critic = partial(_logits, assembly, discriminator)
+    with torch.autocast(hr.device.type, enabled=False), assembly.blamed("discriminator.loss"):
+        value = game.penalty(critic, hr.float(), sr.detach().float())
+        require_loss(value)
+    return {"discriminator_penalty": value}
 
 
 def anchor_of(generator: nn.Module, start: StartSpec | None) -> dict[str, Tensor]:
@@ -361,7 +381,8 @@ def _discriminator_turn(assembly: Assembly, wrap: Wrap) -> Turn:
             _logits(assembly, wrapped, images)
             for images in (view.stretched.hr, restored.sr.detach())
         )
-        return {"discriminator": GAMES[spec.loss].discriminator(real, fake)}
+        term = {"discriminator": _play(assembly, "discriminator", real, fake)}
+        return term | penalty_term(assembly, wrapped, view.stretched.hr, restored.sr)
 
     return Turn("discriminator", discriminator, wrapped, optimiser, _after_generator(compute))
 

@@ -16,6 +16,8 @@ from srkit.weights.files import fetch, published_of, read_tensors, unwrapped
 from srkit.weights.hub import local
 from srkit.weights.runs import checkpoint_of
 
+#: What a user can do if weights do not fit a generator.
+REMEDY = "change the generator's options, or list the keys that may differ in start.reinitialise"
 #: Rows of a table of keys, at most.
 ROWS = 20
 
@@ -82,6 +84,33 @@ def starting_head(given: str) -> dict[str, Tensor] | None:
     return load(path).groups.get("uncertainty")
 
 
+def trained_discriminator(given: str, discriminator: nn.Module) -> dict[str, Tensor]:
+    """Read the weights of a discriminator.
+
+    Parameters
+    ----------
+    given
+        A run folder (its best checkpoint, or else its last), a checkpoint, a weight file, or a
+        reference to the Hugging Face hub.
+    discriminator
+        The network, whose keys choose between the parts of a file.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights, or the file is damaged.
+    """
+    path = _file_of(given)
+    if not path.is_file():
+        raise WeightsError(f"'{given}' is not a file or a run folder")
+    if read_state(path) is None:
+        return _adapted(path, discriminator)
+    groups = load(path).groups
+    if "discriminator" not in groups:
+        raise WeightsError(f"{path}: a checkpoint without a discriminator")
+    return groups["discriminator"]
+
+
 def changed_since_training(given: str, used: Mapping[str, str]) -> list[str]:
     """Report the plugins of which another version trained the weights to start from.
 
@@ -136,7 +165,12 @@ def trained_teacher(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | No
 
 
 def warm_start(
-    network: nn.Module, tensors: Tensors, source: str, reinitialise: Sequence[str] = ()
+    network: nn.Module,
+    tensors: Tensors,
+    source: str,
+    reinitialise: Sequence[str] = (),
+    *,
+    remedy: str = REMEDY,
 ) -> list[str]:
     """Load weights into a network.
 
@@ -150,6 +184,8 @@ def warm_start(
         Name of the weights in errors.
     reinitialise
         Patterns of the keys that keep their initial values, and may differ.
+    remedy
+        What the user can do if the keys differ.
 
     Returns
     -------
@@ -172,8 +208,7 @@ def warm_start(
     if rows:
         count = "1 key differs" if len(rows) == 1 else f"{len(rows)} keys differ"
         raise WeightsError(
-            f"{source}: does not fit {type(network).__name__}, {count}; change the generator's "
-            "options, or list the keys that may differ in start.reinitialise\n  "
+            f"{source}: does not fit {type(network).__name__}, {count}; {remedy}\n  "
             + tabulate(rows, "in the file", "in the network")
         )
     network.load_state_dict({**kept, **given})

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from srkit_adversaries.patch import PatchGAN
+from srkit_adversaries.unet import UNetSN
 from training_setup import last, make_pictures, make_tree, run, steps
 
-from srkit.assembly.start import load_starting_head, load_starting_weights
+from srkit.assembly.build import assemble
+from srkit.assembly.start import load_discriminator, load_starting_head, load_starting_weights
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.options import build
 from srkit.components.registry import Registry
-from srkit.errors import WeightsError
+from srkit.errors import RecipeError, WeightsError
 from srkit.interfaces import Generator
 from srkit.recipe.recipe import Recipe, parse_recipe
 
@@ -95,3 +98,63 @@ def test_a_variance_head_starts_untrained_or_from_another_run(
         f"{tmp_path / 'unsure'}: its head that predicts the variance has 4 features, not 6; set "
         "uncertainty.features=4"
     )
+
+
+def test_a_discriminator_starts_from_a_released_file(tmp_path: Path) -> None:
+    """Files of BasicSR hold the weights under `params`; UNetSN has their names."""
+    given = UNetSN(channels=3, features=4)
+    path = tmp_path / "netD.pth"
+    torch.save({"params": given.state_dict()}, path)
+    network = UNetSN(channels=3, features=4)
+    load_discriminator(network, str(path))
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, given.state_dict()[key])
+    load_discriminator(network, None)
+
+
+def test_a_run_starts_from_the_discriminator_of_another(tmp_path: Path, registry: Registry) -> None:
+    pictures = make_pictures(tmp_path / "pictures", count=4)
+    critic = {"type": "unet_sn", "features": 4, "optimiser": {"lr": 1e-12}}
+    first = tmp_path / "first"
+    run(make_tree(pictures, steps(1), {"seed": 1, "discriminator": critic}), first, registry)
+    tree = make_tree(pictures, steps(2), {"discriminator": {**critic, "weights": str(first)}})
+    run(tree, tmp_path / "second", registry)
+    before, after = (last(tmp_path / name).groups["discriminator"] for name in ("first", "second"))
+    torch.testing.assert_close(after["conv9.weight"], before["conv9.weight"])
+    # A resumed run has its own discriminator.
+    torch.save(UNetSN(channels=3, features=4).state_dict(), first / "checkpoints/best.safetensors")
+    run(tree, tmp_path / "second", registry, resume=True)
+    assert torch.equal(
+        last(tmp_path / "second").groups["discriminator"]["conv9.weight"], after["conv9.weight"]
+    )
+
+
+def test_weights_of_another_discriminator_are_refused(tmp_path: Path, registry: Registry) -> None:
+    path = tmp_path / "critic.safetensors"
+    save_file(PatchGAN(channels=1, features=2).state_dict(), path)
+    with pytest.raises(WeightsError) as caught:
+        load_discriminator(PatchGAN(channels=3, features=2), str(path))
+    assert str(caught.value) == (
+        f"{path}: does not fit PatchGAN, 1 key differs; change the discriminator's options, or the "
+        "weights\n"
+        "  key              in the file  in the network\n"
+        "  layers.0.weight  2x1x4x4      2x3x4x4"
+    )
+    pictures = make_pictures(tmp_path / "pictures", count=4)
+    run(make_tree(pictures, steps(1)), tmp_path / "plain", registry)
+    with pytest.raises(WeightsError) as caught:
+        load_discriminator(PatchGAN(channels=3), str(tmp_path / "plain"))
+    checkpoint = tmp_path / "plain/checkpoints/last.safetensors"
+    assert str(caught.value) == f"{checkpoint}: a checkpoint without a discriminator"
+
+
+def test_missing_weights_of_a_discriminator_are_found_first(
+    tmp_path: Path, registry: Registry
+) -> None:
+    critic = {"type": "patchgan", "features": 4, "weights": "nowhere.pth"}
+    tree = make_tree(tmp_path, {"discriminator": critic})
+    with pytest.raises(RecipeError) as caught:
+        assemble(parse_recipe(tree, "test"), registry, "test", splits=())
+    assert caught.value.problems == [
+        "discriminator.weights: 'nowhere.pth' is not a file or a run folder"
+    ]

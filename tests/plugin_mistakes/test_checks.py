@@ -23,6 +23,7 @@ from srkit.testing import (
     check_degradation,
     check_discriminator,
     check_download,
+    check_game,
     check_generator,
     check_image_format,
     check_loss,
@@ -176,6 +177,44 @@ class Critic(nn.Module):
         if self.wrong == "changes":
             images.clamp_(0, 1)
         return None if self.wrong == "nothing" else self.head(images)
+
+
+class Match:
+    """A game; it is right unless `wrong`."""
+
+    def __init__(self, wrong: str = "") -> None:
+        self.wrong = wrong
+        self.relative = False
+        self.penalty = (lambda d, hr, sr: hr.mean()) if wrong == "penalty" else None
+
+    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+        if self.wrong == "real":
+            return real.mean() - fake.mean()
+        return fake.mean() if self.wrong == "sign" else -fake.mean()
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        if self.wrong == "swapped":
+            return real.mean() - fake.mean()
+        found = fake.mean() - real.mean()
+        return found.exp() - 1 if self.wrong == "overflow" else found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("sign", "the generator must raise the logits of SR"),
+        ("swapped", "the discriminator must raise the logits of real images"),
+        ("real", "relative must be True, since the generator's side depends on real images"),
+        ("penalty", "a penalty must be differentiable by the discriminator"),
+        (
+            "overflow",
+            "the discriminator's side of logits of -10000: 1 of 1 values are not finite",
+        ),
+    ],
+)
+def test_games(wrong: str, sentence: str) -> None:
+    check_game(Match())
+    assert sentence_of(check_game, Match(wrong)) == sentence
 
 
 def test_discriminators() -> None:

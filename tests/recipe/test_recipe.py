@@ -132,9 +132,8 @@ def test_the_whole_text_of_an_error(tmp_path: Path, write: Write) -> None:
         ("start: {weights: x, freeze: head}", "start.freeze: got 'head'; expected a list"),
         ("sample: 3", "sample: got 3; expected keys and values"),
         (
-            "discriminator: {type: unet_sn, loss: vanila}",
-            "discriminator.loss: got 'vanila'; expected 'vanilla', 'least_squares', 'hinge' or "
-            "'relativistic'",
+            "discriminator: {type: unet_sn, loss: {r1: 10}}",
+            "discriminator.loss.type: missing; it has no default",
         ),
         (
             "teachers: {judge: {type: timm, trainable: 7}}",

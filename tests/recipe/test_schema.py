@@ -81,6 +81,7 @@ def test_a_shipped_recipe_is_valid(
         {"teachers": {"efficientnet_lite0": {}, "judge": {"type": "timm", "model": "x"}}},
         {"training": {"duration": "10 epochs", "validate_every": 5, "optimiser": {"lr": 0.1}}},
         {"discriminator": {"type": "unet_sn", "loss": "hinge", "optimiser": {"type": "sgd"}}},
+        {"discriminator": {"type": "unet_sn", "loss": {"type": "vanilla", "r1": 10}}},
         {"data": {"train": {"dataset": {"type": "sample_photos", "split": "train"}, "crop": 64}}},
     ],
 )
@@ -110,6 +111,8 @@ def test_valid_recipes(tree: dict[str, Any], schema: dict[str, Any]) -> None:
         {"data": {"train": {"dataset": {"type": "sample_photos"}}}},
         {"data": {"train": {"dataset": {"type": "sample_photos", "split": "all"}}}},
         {"discriminator": {"type": "unet_sn", "optimizer": {}}},
+        {"discriminator": {"type": "unet_sn", "loss": "vanila"}},
+        {"discriminator": {"type": "unet_sn", "loss": {"type": "vanilla", "r2": 10}}},
     ],
 )
 def test_invalid_recipes(tree: dict[str, Any], schema: dict[str, Any]) -> None:

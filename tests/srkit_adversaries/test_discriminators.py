@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from srkit_adversaries.patch import PatchGAN
+from srkit_adversaries.patch import MultiScalePatchGAN, PatchGAN
 from srkit_adversaries.unet import UNetSN
 from srkit_adversaries.vgg import SRGAN
 from torch import nn
@@ -34,6 +34,7 @@ def test_all_are_registered(registry: Registry) -> None:
         ("esrgan", 14_499_401),
         # pix2pix reports 2,768,705 with the 3 channels of its condition.
         ("patchgan", 2_768_705 - 3 * 64 * 16),
+        ("multiscale_patchgan", 3 * (2_768_705 - 3 * 64 * 16)),
         # Likewise: 4,683,520 + 2 * 1,856 + (512 * 6 * 6 + 1) * 1024 + 1025.
         ("srgan", 23_563_649),
         # The released RealESRGAN_x4plus_netD.
@@ -94,6 +95,45 @@ def test_the_receptive_field_of_patchgan_is_70_pixels() -> None:
     assert images.grad is not None
     rows, columns = images.grad[0, 0].nonzero().unbind(1)
     assert (rows.max() - rows.min() + 1, columns.max() - columns.min() + 1) == (70, 70)
+
+
+def test_each_scale_sees_half_the_resolution_of_the_one_before() -> None:
+    """The mean over 3 x 3 pixels; at the border over those within the image, as in pix2pixHD."""
+    net = MultiScalePatchGAN(channels=1, levels=2, features=2).eval()
+    images = torch.rand(1, 1, 64, 64)
+    fine, coarse = net(images)
+    torch.testing.assert_close(fine, net.patchgans[0](images))
+    halved = torch.empty(1, 1, 32, 32)
+    for row in range(32):
+        for column in range(32):
+            part = images[0, 0, max(0, 2 * row - 1) : 2 * row + 2]
+            halved[0, 0, row, column] = part[:, max(0, 2 * column - 1) : 2 * column + 2].mean()
+    torch.testing.assert_close(coarse, net.patchgans[1](halved))
+
+
+def test_features_are_what_the_logits_are_computed_from() -> None:
+    images = torch.rand(1, 3, 64, 64)
+    patch = PatchGAN(channels=3, features=4).eval()
+    maps = patch.features(images)
+    assert [tuple(each.shape[1:]) for each in maps] == [
+        (4, 32, 32),
+        (8, 16, 16),
+        (16, 8, 8),
+        (32, 7, 7),
+    ]
+    torch.testing.assert_close(patch.layers[-1](maps[-1]), patch(images))
+    srgan = SRGAN(channels=3, features=4).eval()
+    torch.testing.assert_close(srgan.head(srgan.features(images)[-1]), srgan(images))
+    assert len(MultiScalePatchGAN(channels=3, levels=2, features=4).features(images)) == 8
+    assert len(UNetSN(channels=3, features=4).features(images)) == 7
+
+
+def test_images_without_a_single_patch_are_refused() -> None:
+    message = r"^PatchGAN needs at least 24 x 24 pixels; got 23 x 40$"
+    with pytest.raises(ValueError, match=message):
+        PatchGAN(channels=3, features=4)(torch.rand(1, 3, 23, 40))
+    with pytest.raises(ValueError, match=r"^PatchGAN needs at least 24 x 24 pixels; got 23 x 24$"):
+        MultiScalePatchGAN(channels=3, levels=2, features=4)(torch.rand(1, 3, 46, 48))
 
 
 def test_unet_scores_every_pixel_and_has_the_published_names() -> None:

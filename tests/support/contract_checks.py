@@ -14,6 +14,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "constraints": testing.check_constraint,
     "generators": testing.check_generator,
     "discriminators": testing.check_discriminator,
+    "games": testing.check_game,
     "losses": testing.check_loss,
     "teachers": testing.check_teacher,
     "metrics": testing.check_metric,

@@ -60,7 +60,15 @@ TURNS: dict[str, Tree] = {
         "losses": {"l1": None, "gaussian_nll": {"beta": 0.5}},
         "training": {"accumulate": 2, "ema": 0.9},
     },
-    "adversarial": {"discriminator": {"type": "unet_sn", "features": 4, "weight": 0.1}},
+    "adversarial": {
+        "discriminator": {
+            "type": "unet_sn",
+            "features": 4,
+            "weight": 0.1,
+            "loss": {"type": "relativistic", "r1": 1.0},
+        },
+        "losses": {"feature_matching": {"weight": 0.1}},
+    },
     "joint": {"teachers": TRAINABLE, "losses": {"logit_mse": {"weight": 0.1}}},
     "classifier": {
         "generator": None,

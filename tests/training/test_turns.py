@@ -199,6 +199,42 @@ def test_both_sides_of_every_game_equal_their_papers(
     torch.testing.assert_close(terms["discriminator"], for_discriminator(real, fake))
 
 
+class TwoScales(nn.Module):
+    """A discriminator with a logit for each image, and one for each pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [self.factor * images.mean((1, 2, 3)), images.mean(1) - self.factor]
+
+
+def test_each_scale_of_a_discriminator_is_a_game_of_its_own(
+    registry: Registry, pictures: Path, batch: Batch
+) -> None:
+    game = {"discriminator": {"loss": {"type": "relativistic", "r1": 6.0}}}
+    assembly = built(registry, pictures, merge(GAN, game))
+    assembly.discriminator = TwoScales()
+    generator_turn, discriminator_turn = turns_of(assembly)
+    terms, restored = generator_turn.compute(View.of(batch), None)
+    assert restored is not None
+    with torch.no_grad():
+        pairs = list(zip(TwoScales()(batch.hr), TwoScales()(restored.sr), strict=True))
+
+    def relative(upper: Tensor, lower: Tensor) -> Tensor:
+        return (bce(upper - lower.mean(), 1) + bce(lower - upper.mean(), 0)) / 2
+
+    expected = sum(relative(fake, real) for real, fake in pairs) / 2
+    torch.testing.assert_close(terms["adversarial"], 0.25 * expected)
+    terms, _ = discriminator_turn.compute(View.of(batch), restored)
+    expected = sum(relative(real, fake) for real, fake in pairs) / 2
+    torch.testing.assert_close(terms["discriminator"].detach(), expected)
+    # Over 3 x 32 x 32 values: slopes of 0.7 / n and 1 / n, of which the mean is 0.85 / n.
+    penalty = 6 / 2 * 0.85**2 / (3 * 32 * 32)
+    assert terms["discriminator_penalty"].item() == pytest.approx(penalty, rel=1e-5)
+
+
 def test_two_turns_descend_the_one_likelihood(
     registry: Registry, pictures: Path, batch: Batch
 ) -> None:

@@ -171,3 +171,18 @@ def test_a_degradation_without_gradient_is_found_before_the_run(
         "data.train: no gradient passes through the degradation, such as JPEG: a loss on the LR of "
         "SR cannot train; remove the loss or that degradation"
     ]
+
+
+def test_losses_read_the_discriminator(registry: Registry, pictures: Path, batch: Batch) -> None:
+    critic = {"discriminator": {"type": "patchgan", "features": 4}}
+    assembly = built(registry, pictures, critic)
+    view = view_in_training(View.of(batch), assembly, None)
+    assert view.discriminator is assembly.discriminator is not None
+
+
+def test_feature_matching_needs_a_discriminator(registry: Registry, pictures: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        built(registry, pictures, {"losses": {"feature_matching": {}}})
+    assert caught.value.problems == [
+        "losses.feature_matching: needs discriminator; add it to the recipe"
+    ]

@@ -48,6 +48,12 @@ def srkit_discriminators() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_games() -> dict[str, str]:
+    """Offer a game of cross-entropy."""
+    return {"example_game": "srkit_plugin_example.measures:Duel"}
+
+
+@hookimpl
 def srkit_teachers() -> dict[str, str]:
     """Offer an untrained classifier."""
     return {"example_teacher": "srkit_plugin_example.networks:Classifier"}

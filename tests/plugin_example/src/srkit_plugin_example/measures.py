@@ -1,4 +1,4 @@
-"""A loss and a metric."""
+"""A loss, a metric and an adversarial game."""
 
 from __future__ import annotations
 
@@ -30,3 +30,17 @@ class LargestError:
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
         """Compare ``(N, C, H, W)`` images with ``batch.hr``: return ``(N,)``."""
         return (sr.float() - batch.hr).abs().flatten(1).amax(1)
+
+
+class Duel:
+    """Cross-entropy of real and restored images (Goodfellow et al. 2014)."""
+
+    relative = False
+
+    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return what the generator minimises: the logits of SR have to be large."""
+        return F.softplus(-fake).mean()
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return what the discriminator minimises."""
+        return (F.softplus(-real) + F.softplus(fake)).mean()

@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from srkit_adversaries import games, srkit_games
+from srkit_adversaries.games import R1
+from srkit_adversaries.patch import MultiScalePatchGAN, PatchGAN
+from srkit_adversaries.unet import UNetSN
+from srkit_adversaries.vgg import SRGAN
 
-from srkit.functional._adversarial import GAMES
+GAMES: dict[str, Any] = {
+    "hinge": games.Hinge(),
+    "least_squares": games.LeastSquares(),
+    "relativistic": games.Relativistic(),
+    "vanilla": games.Vanilla(),
+    "wasserstein": games.Wasserstein(),
+}
 
 Array = NDArray[np.float64]
 Side = Callable[[Array, Array], float]
@@ -50,11 +62,15 @@ PUBLISHED: dict[str, tuple[Side, Side]] = {
         lambda real, fake: relativistic(fake, real),
         lambda real, fake: relativistic(real, fake),
     ),
+    "wasserstein": (  # Arjovsky et al. 2017, equations 2 and 3
+        lambda real, fake: float(-fake.mean()),
+        lambda real, fake: float(-(real.mean() - fake.mean())),
+    ),
 }
 
 
 def test_every_game_is_tested() -> None:
-    assert GAMES.keys() == PUBLISHED.keys()
+    assert GAMES.keys() == PUBLISHED.keys() == srkit_games().keys()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -75,6 +91,7 @@ def test_agrees_with_the_paper(name: str, shape: tuple[int, ...]) -> None:
         ("least_squares", 1, 0.5),
         ("hinge", 0, 1),
         ("relativistic", np.log(2), np.log(2)),
+        ("wasserstein", 0, 0),
     ],
 )
 def test_value_of_undecided_logits(name: str, generator: float, discriminator: float) -> None:
@@ -121,3 +138,61 @@ def test_extreme_logits_stay_finite(name: str) -> None:
     real, fake = torch.full((3,), -1e4), torch.full((3,), 1e4)
     assert GAMES[name].discriminator(real, fake).isfinite()
     assert GAMES[name].generator(fake, real).isfinite()
+
+
+def test_r1_of_a_linear_discriminator_equals_its_formula() -> None:
+    """D = a x + b c, the mean over three pixels: its gradient is a/3 at each pixel of each image.
+
+    gamma / 2 times the squared norm, for a = 6 and 3 pixels: 10 / 2 * 3 * 2^2 = 60.
+    """
+    scale = torch.tensor(6.0, requires_grad=True)
+    hr = torch.rand(2, 1, 1, 3)
+    found = R1(10.0)(lambda images: [scale * images + 1], hr, torch.zeros_like(hr))
+    assert found.item() == pytest.approx(60)
+    (slope,) = torch.autograd.grad(found, scale)
+    assert slope.item() == pytest.approx(2 * 60 / 6)
+    # Of two scales, the mean logit counts.
+    found = R1(10.0)(lambda images: [scale * images, 0 * images[..., :1]], hr, hr)
+    assert found.item() == pytest.approx(60 / 4)
+
+
+@pytest.mark.parametrize(
+    "discriminator",
+    [
+        PatchGAN(channels=1, features=2),
+        MultiScalePatchGAN(channels=1, levels=2, features=2),
+        SRGAN(channels=1, features=2),
+        UNetSN(channels=1, features=2),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_r1_equals_differences_and_has_second_derivatives(discriminator: torch.nn.Module) -> None:
+    """A step along the gradient changes the mean logit by the norm of the gradient."""
+    network = discriminator.double().train()
+    for _ in range(10):  # so that spectral norms are known
+        network(torch.rand(2, 1, 48, 48, dtype=torch.double))
+    network.eval()
+    generator = torch.Generator().manual_seed(0)
+    hr = torch.rand(1, 1, 48, 48, generator=generator, dtype=torch.double)
+
+    def critic(images: torch.Tensor) -> list[torch.Tensor]:
+        found = network(images)
+        return found if isinstance(found, list) else [found]
+
+    def score(images: torch.Tensor) -> torch.Tensor:
+        return torch.stack([logits.mean() for logits in critic(images)]).mean()
+
+    penalty = R1(2.0)(critic, hr, hr)
+    start = hr.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(score(start), start)
+    step = 1e-8 * slope / slope.norm()
+    with torch.no_grad():
+        rise = (score(hr + step) - score(hr - step)).item() / 2e-8
+    assert penalty.item() == pytest.approx(rise**2, rel=1e-3)
+    penalty.backward()
+    assert any(p.grad is not None and p.grad.any() for p in network.parameters())
+
+
+def test_games_have_no_penalty_by_default() -> None:
+    assert games.Vanilla().penalty is None
+    assert games.Hinge(r1=3.0).penalty.gamma == 3
