@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def _files(pairs: Sequence[Pair]) -> list[Path]:
     return [path for pair in pairs for path in (pair.hr, pair.lr) if path is not None]
 
 
-def _common(hr: Sides, lr: Sides | None, scale: int) -> tuple[Sides, Sides | None]:
+def common_sides(hr: Sides, lr: Sides | None, scale: int) -> tuple[Sides, Sides | None]:
     """Return the sides of the part that HR and LR have in common, from the upper left corner.
 
     If HR is not a multiple of the scale, the sides of LR were rounded, up or down. A pair that does
@@ -55,6 +55,22 @@ def _common(hr: Sides, lr: Sides | None, scale: int) -> tuple[Sides, Sides | Non
         return hr, lr
     rows, columns = (min(s, h // scale) for h, s in zip(hr, lr, strict=True))
     return (scale * rows, scale * columns), (rows, columns)
+
+
+def all_common_sides(hr: Values, lr: Values, scale: int) -> tuple[Values, Values]:
+    """Return :func:`common_sides` of many pairs, ``(N, 2)`` each."""
+    fits = (abs(hr - scale * lr) < scale).all(1, keepdims=True)
+    small = np.where(fits, np.minimum(lr, hr // scale), lr)
+    return np.where(fits, scale * small, hr), small
+
+
+def cut_to_common(sample: Sample, scale: int) -> Sample:
+    """Cut HR and LR of a pair to the part that they have in common."""
+    if sample.lr is None:
+        return sample
+    large, small = common_sides(_sides_of(sample.hr), _sides_of(sample.lr), scale)
+    assert small is not None
+    return Window(_whole(large), _whole(small)).cut(sample)
 
 
 class PicturePairs:
@@ -103,11 +119,11 @@ class PicturePairs:
     def __getitem__(self, index: int) -> Sample:
         pair = self._pairs[index]
         hr = self._read(pair.hr)
-        lr = None if pair.lr is None else self._read(pair.lr)
-        large, small = self._sides(_sides_of(hr), None if lr is None else _sides_of(lr))
-        if lr is not None and small is not None:
-            lr = lr[:, : small[0], : small[1]]
-        return Sample(pair.name, hr[:, : large[0], : large[1]], lr, label=pair.label)
+        if pair.lr is None:
+            height, width = (side - side % self._multiple for side in _sides_of(hr))
+            return Sample(pair.name, hr[:, :height, :width], label=pair.label)
+        sample = Sample(pair.name, hr, self._read(pair.lr), label=pair.label)
+        return cut_to_common(sample, self._scale)
 
     def name(self, index: int) -> str:
         """Return the name of a sample."""
@@ -116,24 +132,14 @@ class PicturePairs:
     def sizes(self) -> Sizes:
         """Return the sizes of all samples, by the headers of the files."""
         found = measure_pairs(self._pairs, self._reader)
-        hr, lr = found.hr, found.lr
-        for index, large in enumerate(hr.tolist()):
-            small = None if lr is None else tuple(lr[index].tolist())
-            hr[index], kept = self._sides(tuple(large), small)
-            if lr is not None:
-                lr[index] = kept
-        return found
+        if found.lr is None:
+            return replace(found, hr=found.hr - found.hr % self._multiple)
+        hr, lr = all_common_sides(found.hr, found.lr, self._scale)
+        return replace(found, hr=hr, lr=lr)
 
     def fingerprint(self) -> str:
         """Return a digest of the names, sizes and modification times of the files."""
         return digest_of_states(_files(self._pairs))
-
-    def _sides(self, hr: Sides, lr: Sides | None) -> tuple[Sides, Sides | None]:
-        """Return the sides of the parts of HR and LR that are used."""
-        if lr is None:
-            height, width = (side - side % self._multiple for side in hr)
-            return (height, width), None
-        return _common(hr, lr, self._scale)
 
     def _read(self, path: Path) -> Tensor:
         pixels, data_range = self._reader.read(path)
@@ -225,7 +231,7 @@ class CachedPairs:
             return height, width
 
         small = None if pair.lr is None else sides(pair.lr)
-        return Extent(pair.name, *_common(sides(pair.hr), small, scale))
+        return Extent(pair.name, *common_sides(sides(pair.hr), small, scale))
 
     def __len__(self) -> int:
         return len(self._pairs)

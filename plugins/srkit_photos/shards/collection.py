@@ -10,15 +10,17 @@ from pathlib import Path, PurePosixPath
 
 from srkit.errors import DataError
 from srkit.images import Formats, find_pictures
+from srkit_photos.datasets.partners import find_partners
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture file, its name in a shard, and its class index."""
+    """A picture file, its name in a shard, its class index, and the file of its LR."""
 
     path: Path
     name: str
     label: int | None
+    lr: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,9 @@ class Collection:
     classes: Sequence[str] | None
 
 
-def collect(source: Path, formats: Formats) -> Collection:
+def collect(
+    source: Path, formats: Formats, lr: Path | None = None, lr_suffix: str = ""
+) -> Collection:
     """Find the pictures of a folder or a list.
 
     Parameters
@@ -40,11 +44,14 @@ def collect(source: Path, formats: Formats) -> Collection:
         from 0.
     formats
         The image formats.
+    lr, lr_suffix
+        Folder of the LR pictures, and what follows the names of HR in theirs.
 
     Raises
     ------
     DataError
-        If there are no pictures, a row is wrong, or two pictures would be one sample.
+        If there are no pictures, one has no LR, a row is wrong, or two pictures would be one
+        sample.
     """
     if source.is_dir():
         names = find_pictures(source, formats.suffixes)
@@ -60,8 +67,9 @@ def collect(source: Path, formats: Formats) -> Collection:
         classes = [str(index) for index in range(max(known) + 1)] if known else None
     members = [_member_name(name) for name in names]
     _check_keys(source, names, members)
+    partners = None if lr is None else find_partners(formats, lr, lr_suffix, 1, names)
     pictures = [
-        Picture(root / name, member, label)
+        Picture(root / name, member, label, partners and partners.of(formats, root / name, name))
         for name, member, label in zip(names, members, labels, strict=True)
     ]
     return Collection(pictures, classes)

@@ -25,6 +25,8 @@ def shard(
     *,
     source: Annotated[Path, typer.Argument(metavar="FOLDER|LIST")],
     out: Annotated[Path, typer.Option("--out", "-o")],
+    lr: Path | None = None,
+    lr_suffix: str = "",
     short_side: Annotated[int | None, Field(ge=1)] = None,
     quality: Annotated[int, Field(ge=1, le=100)] = 95,
     per_shard: PositiveInt = 10_000,
@@ -39,6 +41,10 @@ def shard(
         Folder of pictures by class, or CSV file with the columns path and class_index.
     out
         Folder for the shards; finished ones are kept.
+    lr
+        Folder of the LR pictures, which have the names of the others.
+    lr_suffix
+        What follows these names, such as x2 in 0001x2.png.
     short_side
         Shrink larger pictures to this short side; they become JPEG.
     quality
@@ -56,7 +62,9 @@ def shard(
         If a picture cannot be used; the shards of all others are complete.
     """
     formats = Formats.of(Registry.discover())
-    collection = collect(source, formats)
+    if lr is not None and short_side is not None:
+        raise DataError("--short-side would shrink HR but not LR; remove it, or --lr")
+    collection = collect(source, formats, lr, lr_suffix)
     settings = Settings(short_side, quality, per_shard, seed)
     with resumable(out):
         index = write_shards(collection, formats, out, settings, Console(), workers=workers)

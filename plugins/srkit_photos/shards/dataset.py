@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from srkit.errors import DataError
 from srkit.images import Formats
 from srkit.interfaces import Extent, Image, Sample, Sizes, Window
 from srkit_photos.datasets.imagenet import class_indices, class_names
+from srkit_photos.datasets.pairs import all_common_sides, common_sides, cut_to_common
 from srkit_photos.datasets.reading import Mode, PhotoReader
 from srkit_photos.shards.format import UNLABELLED
 from srkit_photos.shards.reader import ShardReader
@@ -33,6 +35,9 @@ class ShardPhotos:
     ----------
     root
         Folder of the shards, or its address: ``https://host/folder``, ``s3://bucket/folder``.
+    lr
+        ``files`` reads the LR pictures of the shards, if they have any; ``none`` leaves LR to the
+        recipe's degradation.
     size
         Resize the short side to this many pixels (bicubic, antialiased) and crop the central
         square; by default, pictures stay whole. A JPEG of 16 times the size or more is decoded at a
@@ -72,6 +77,8 @@ class ShardPhotos:
         *,
         formats: Formats,
         root: str,
+        scale: int = 1,
+        lr: Literal["files", "none"] = "files",
         size: Annotated[int, Field(gt=0)] | None = None,
         enlarge: bool = False,
         mode: Mode = "rgb",
@@ -86,7 +93,10 @@ class ShardPhotos:
         self.local = isinstance(files, LocalShards)
         self._formats = formats
         self._photos = PhotoReader(formats, size, enlarge=enlarge, mode=mode)
-        self._size = size
+        self._size, self._scale = size, scale
+        self._paired = self._reader.paired and lr == "files"
+        if self._paired and size is not None:
+            raise ValueError("size resizes HR, but not the LR of these shards; remove it, or lr")
         self.channels = 3 if mode == "rgb" else 1
         chosen = range(len(files.index))[start:stop]
         if not chosen:
@@ -119,15 +129,20 @@ class ShardPhotos:
     def extent(self, index: int) -> Extent:
         """Return the size of a sample, from the index."""
         row = self._row(index)
-        height, width = int(row["height"]), int(row["width"])
-        sides = (height, width) if self._size is None else (self._size, self._size)
-        return Extent(self.name(index), sides)
+        hr = (int(row["height"]), int(row["width"]))
+        if self._size is not None:
+            hr = (self._size, self._size)
+        lr = (int(row["lr_height"]), int(row["lr_width"])) if self._paired else None
+        return Extent(self.name(index), *common_sides(hr, lr, self._scale))
 
     def sizes(self) -> Sizes:
         """Return the sizes of all samples, from the index."""
         rows = self._reader.rows[self._first : self._first + self._length]
-        sides = np.stack([rows["height"], rows["width"]], 1).astype(np.int64)
-        return Sizes(sides if self._size is None else np.full_like(sides, self._size))
+        hr = np.stack([rows["height"], rows["width"]], 1).astype(np.int64)
+        if not self._paired:
+            return Sizes(hr if self._size is None else np.full_like(hr, self._size))
+        lr = np.stack([rows["lr_height"], rows["lr_width"]], 1).astype(np.int64)
+        return Sizes(*all_common_sides(hr, lr, self._scale))
 
     def name(self, index: int) -> str:
         """Return the name of a sample, from its header in the shard."""
@@ -142,8 +157,10 @@ class ShardPhotos:
         """Read a sample with the channels and values of its file, and the image of the file."""
         shard, name, content = self._read(index)
         image = self._formats.decode(shard / name, content)
-        label = self._label(index)
-        return Sample(name, image.pixels, label=label, data_range=image.data_range), image
+        label, lr = self._label(index), None
+        if self._paired:
+            lr = self._formats.decode(*self._read_lr(index, shard / name)).pixels
+        return Sample(name, image.pixels, lr, label=label, data_range=image.data_range), image
 
     def expect(self, groups: Sequence[int]) -> None:
         """Start to download shards, by their positions among those of this data set."""
@@ -170,7 +187,19 @@ class ShardPhotos:
     def _sample(self, index: int, window: Window | None) -> Sample:
         shard, name, content = self._read(index)
         pixels, data_range = self._photos.read(shard / name, content, window)
-        return Sample(name, pixels, label=self._label(index), data_range=data_range)
+        if not self._paired:
+            return Sample(name, pixels, label=self._label(index), data_range=data_range)
+        lr, _ = self._photos.read(*self._read_lr(index, shard / name))
+        sample = Sample(name, pixels, lr, label=self._label(index), data_range=data_range)
+        if window is None:
+            return cut_to_common(sample, self._scale)
+        return sample if window.lr is None else replace(sample, lr=lr[:, *window.lr])
+
+    def _read_lr(self, index: int, hr: Path) -> tuple[Path, bytes]:
+        """Return a path for messages, and the file of LR."""
+        content = self._reader.read_lr(self._first + index)
+        suffix = self._formats.recognise(content) or hr.suffix
+        return hr.with_name(f"{hr.stem}.lr{suffix}"), content
 
     def _read(self, index: int) -> tuple[Path, str, bytes]:
         """Return the path of the shard, the name of the picture in it, and its file."""

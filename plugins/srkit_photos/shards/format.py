@@ -2,9 +2,9 @@
 
 A folder of shards contains ``shard-000000.tar`` and so on, which any reader of WebDataset reads:
 the members of a sample follow one another and have the same name up to its first dot, such as
-``cats/tom.jpg`` and ``cats/tom.cls``. In addition, ``index.json`` lists the shards with their sizes
-and checksums, and ``samples.npy`` has a row for each sample, in order, so that any sample can be
-read by itself.
+``cats/tom.jpg``, ``cats/tom.lr.jpg`` with LR, and ``cats/tom.cls``. In addition, ``index.json``
+lists the shards with their sizes and checksums, and ``samples.npy`` has a row for each sample, in
+order, so that any sample can be read by itself.
 """
 
 from __future__ import annotations
@@ -48,7 +48,21 @@ ROW = np.dtype(
     ]
 )
 
+#: A sample with LR: also the first byte of LR's content in the shard, its size and CRC-32, and its
+#: sides in pixels.
+PAIRED_ROW = np.dtype(
+    [
+        *[(name, ROW[name]) for name in ROW.names or ()],
+        ("lr_content", "<u8"),
+        ("lr_bytes", "<u4"),
+        ("lr_crc32", "<u4"),
+        ("lr_height", "<u4"),
+        ("lr_width", "<u4"),
+    ]
+)
+
 Rows = NDArray[np.void]
+Sides = tuple[int, int]
 
 
 def _plain(name: str) -> str:
@@ -154,7 +168,7 @@ def read_rows(path: Path, index: Index) -> Rows:
         rows: Rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); {remedy}") from error
-    if rows.dtype != ROW or rows.ndim != 1:
+    if rows.dtype not in (ROW, PAIRED_ROW) or rows.ndim != 1:
         raise DataError(f"{path}: is not the table of the samples of shards; {remedy}")
     if len(rows) != len(index):
         raise DataError(
@@ -191,8 +205,15 @@ class ShardWriter:
         self._size = 0
         self.rows: list[tuple[int, ...]] = []
 
-    def add(self, name: str, content: bytes, label: int | None, sides: tuple[int, int]) -> None:
-        """Add a picture, and its label as a member of its own.
+    def add(
+        self,
+        name: str,
+        content: bytes,
+        label: int | None,
+        sides: Sides,
+        lr: tuple[str, bytes, Sides] | None = None,
+    ) -> None:
+        """Add a picture, with its LR and its label as members of their own.
 
         Parameters
         ----------
@@ -204,20 +225,29 @@ class ShardWriter:
             Class index; None without a label.
         sides
             Height and width in pixels.
+        lr
+            Extension, content, and sides of its LR: for all pictures, or for none.
         """
+        key = name[: name.index(".", name.rfind("/") + 1)]
         start = self._size
+        place, crc = self._add_member(name, content)
+        known = UNLABELLED if label is None else label
+        row = (self._number, start, place, len(content), crc, known, *sides)
+        if lr is not None:
+            ending, small, lr_sides = lr
+            lr_place, lr_crc = self._add_member(f"{key}.lr{ending}", small)
+            row = (*row, lr_place, len(small), lr_crc, *lr_sides)
+        if label is not None:
+            self._add_member(f"{key}.cls", str(label).encode())
+        self.rows.append(row)
+
+    def _add_member(self, name: str, content: bytes) -> tuple[int, int]:
+        """Write a member; return the place of its content and its CRC-32."""
         self._put(_header(name, len(content)))
         place = self._size
         self._put(content)
         self._put(bytes(-len(content) % tarfile.BLOCKSIZE))
-        if label is not None:
-            key = name[: name.index(".", name.rfind("/") + 1)]
-            text = str(label).encode()
-            self._put(_header(f"{key}.cls", len(text)))
-            self._put(text.ljust(tarfile.BLOCKSIZE, b"\0"))
-        known = UNLABELLED if label is None else label
-        crc = zlib.crc32(content)
-        self.rows.append((self._number, start, place, len(content), crc, known, *sides))
+        return place, zlib.crc32(content)
 
     def finish(self) -> Shard:
         """Write the end of the archive and describe it."""

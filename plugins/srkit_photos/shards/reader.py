@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from srkit.errors import DataError
-from srkit_photos.shards.format import name_of, read_rows
+from srkit_photos.shards.format import PAIRED_ROW, name_of, read_rows
 from srkit_photos.shards.storage import REMEDY, ShardFiles
 
 
@@ -19,18 +19,25 @@ class ShardReader:
     ----------
     files
         The shards.
+
+    Attributes
+    ----------
+    rows
+        The table of all samples.
+    paired
+        Whether every sample has LR.
     """
 
     def __init__(self, files: ShardFiles) -> None:
         self.files = files
         self.rows = read_rows(files.rows_path, files.index)
+        self.paired = self.rows.dtype == PAIRED_ROW
 
     def __getstate__(self) -> dict[str, Any]:
         return {"files": self.files}  # each process maps the rows into memory itself
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.files = state["files"]
-        self.rows = read_rows(self.files.rows_path, self.files.index)
+        self.__init__(state["files"])  # type: ignore[misc]
 
     def name(self, index: int) -> str:
         """Read the name of a picture."""
@@ -52,6 +59,21 @@ class ShardReader:
         if zlib.crc32(content) != crc:
             raise DataError(f"{path}: the checksum of sample {index} is wrong; {REMEDY}")
         return path, self._name(path, index, found[: place - start]), content
+
+    def read_lr(self, index: int) -> bytes:
+        """Read the content of the LR file of a picture, which follows that of HR.
+
+        Raises
+        ------
+        DataError
+            If the shard is missing or damaged.
+        """
+        row = self.rows[index]
+        shard, place, size = (int(row[name]) for name in ("shard", "lr_content", "lr_bytes"))
+        path, content = self._bytes(index, shard, place, place, size)
+        if zlib.crc32(content) != row["lr_crc32"]:
+            raise DataError(f"{path}: the checksum of LR of sample {index} is wrong; {REMEDY}")
+        return content
 
     def _bytes(
         self, index: int, shard: int, start: int, place: int, size: int

@@ -36,11 +36,13 @@ from srkit.system import (
 from srkit_photos.shards.collection import Collection, Picture
 from srkit_photos.shards.format import (
     INDEX,
+    PAIRED_ROW,
     ROW,
     Index,
     Rows,
     Shard,
     ShardWriter,
+    Sides,
     encode_rows,
     parse_index,
     shard_name,
@@ -78,11 +80,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A picture as it is stored: name in the shard, content of the file, height and width."""
+    """A picture as it is stored: name in the shard, content of the file, height and width.
+
+    `lr` has extension, content and sides of its LR.
+    """
 
     name: str
     content: bytes
-    sides: tuple[int, int]
+    sides: Sides
+    lr: tuple[str, bytes, Sides] | None = None
 
 
 def write_shards(
@@ -141,19 +147,23 @@ def _describe(collection: Collection, settings: Settings) -> dict[str, Any]:
     """Describe what shards are made from, to recognise it."""
     inputs = blake2b(digest_size=16)
     for picture in collection.pictures:
-        try:
-            size = picture.path.stat().st_size
-        except OSError:
-            size = -1  # the reason is reported when it is read
-        inputs.update(
-            f"{picture.name}\0{picture.label}\0{size}\n".encode("utf-8", "surrogateescape")
-        )
+        size = _bytes_of(picture.path)
+        pair = "" if picture.lr is None else f"\0{picture.lr.name}\0{_bytes_of(picture.lr)}"
+        line = f"{picture.name}\0{picture.label}\0{size}{pair}\n"
+        inputs.update(line.encode("utf-8", "surrogateescape"))
     return {
         "pictures": len(collection.pictures),
         "inputs": inputs.hexdigest(),
         **asdict(settings),
         "srkit": __version__,
     }
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1  # the reason is reported when it is read
 
 
 def _finished(folder: Path, made: dict[str, Any]) -> Index | None:
@@ -232,7 +242,7 @@ def _read_part(folder: Path, number: int) -> _Part | None:
         bad = [(name, problem) for name, problem in recorded["bad"]]
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None  # damaged by a power failure; it is written again
-    whole = rows.dtype == ROW and rows.shape == (shard.samples,)
+    whole = rows.dtype in (ROW, PAIRED_ROW) and rows.shape == (shard.samples,)
     return _Part(shard, rows, bad) if whole else None
 
 
@@ -248,11 +258,11 @@ def _write_part(
             if isinstance(result, SrkitError):
                 bad.append((_printable(str(picture.path)), _printable(str(result))))
             else:
-                writer.add(result.name, result.content, picture.label, result.sides)
+                writer.add(result.name, result.content, picture.label, result.sides, result.lr)
         shard = writer.finish()
     if not shard.samples:
         path.unlink()
-    rows = np.array(writer.rows, ROW)
+    rows = np.array(writer.rows, ROW if pictures[0].lr is None else PAIRED_ROW)
     record = _record(folder, number)
     write_file(record.with_suffix(".npy"), encode_rows(rows))
     write_file(record, json.dumps({"shard": asdict(shard), "bad": bad}))
@@ -283,13 +293,14 @@ def _write_index(
 
 
 def _pack(formats: Formats, settings: Settings, picture: Picture) -> Packed:
-    """Read and decode a picture, and reduce its size if required."""
-    try:
-        content = picture.path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{picture.path}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{picture.path}: cannot be read ({error.strerror})") from error
+    """Read and decode a picture and its LR, and reduce its size if required."""
+    content = _read(picture.path)
+    lr = None
+    if picture.lr is not None:
+        small = _read(picture.lr)
+        pixels = formats.levels(picture.lr, small)
+        pixels = formats.read(picture.lr).pixels if pixels is None else pixels
+        lr = picture.lr.suffix.lower(), small, (pixels.shape[-2], pixels.shape[-1])
     levels = formats.levels(picture.path, content)
     if levels is None:
         image = formats.read(picture.path)
@@ -301,11 +312,20 @@ def _pack(formats: Formats, settings: Settings, picture: Picture) -> Packed:
             )
     height, width = levels.shape[-2:]
     if settings.short_side is None or min(height, width) <= settings.short_side:
-        return Packed(picture.name, content, (height, width))
+        return Packed(picture.name, content, (height, width), lr)
     levels = levels if levels.dtype.itemsize == 1 else (levels * 255).round().byte()
     small = resize_short_side(levels, settings.short_side)
     name = picture.name.rpartition(".")[0] + ".jpg"
     return Packed(name, _encode(small, settings.quality), (small.shape[1], small.shape[2]))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _encode(levels: Tensor, quality: int) -> bytes:
