@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -15,10 +15,11 @@ from torch import Tensor
 
 from srkit.errors import DataError
 from srkit.images import Formats, find_pictures
-from srkit.interfaces import VOID, Boxes, Sample
+from srkit.interfaces import VOID, Boxes, Sample, Sizes
 from srkit.system import digest_of_states, inside, parse_json
 from srkit_photos.datasets.folders import REMEDY
 from srkit_photos.datasets.reading import Mode, PhotoReader
+from srkit_photos.datasets.sizes import measure
 from srkit_photos.formats.opening import open_picture
 
 #: Pillow's modes of pictures whose values can be class indices.
@@ -92,6 +93,20 @@ class SegmentationFolder:
         mask = self._read_mask(self._mask_of(name), tuple(pixels.shape[1:]))
         return Sample(name, pixels, data_range=data_range, mask=mask)
 
+    def name(self, index: int) -> str:
+        """Return the name of a sample."""
+        return self._names[index]
+
+    def sizes(self) -> Sizes:
+        """Return the sizes of all samples, by the headers of pictures and masks."""
+        masks = [str(self._mask_of(name).relative_to(self._masks)) for name in self._names]
+        hr, problems = measure(self._root, self._names, self._reader.size)
+        sides, unreadable = measure(self._masks, masks, self._reader.size)
+        for index in np.flatnonzero((hr != sides).any(1)).tolist():
+            mask = self._masks / masks[index]
+            unreadable.setdefault(index, _other_size(mask, sides[index], hr[index]))
+        return Sizes(hr, unreadable={**unreadable, **problems})
+
     def _mask_of(self, name: str) -> Path:
         return self._masks / PurePosixPath(name).with_suffix(".png")
 
@@ -106,13 +121,17 @@ class SegmentationFolder:
                 f"{path}: has the mode {kind}; expected a mask with one value per pixel"
             )
         if values.shape != size:
-            raise DataError(
-                f"{path}: has {values.shape[1]}x{values.shape[0]} pixels, but its picture has "
-                f"{size[1]}x{size[0]}"
-            )
+            raise DataError(_other_size(path, values.shape, size))
         if self._unknown is not None:
             values[values == self._unknown] = VOID
         return torch.from_numpy(values)
+
+
+def _other_size(mask: Path, sides: Sequence[int], expected: Sequence[int]) -> str:
+    """Say that a mask does not have the size of its picture."""
+    return (
+        f"{mask}: has {sides[1]}x{sides[0]} pixels, but its picture has {expected[1]}x{expected[0]}"
+    )
 
 
 class CocoBoxes:
@@ -178,11 +197,8 @@ class CocoBoxes:
         name, known = self._boxes[index]
         pixels, data_range = self._reader.read(self._root / name)
         height, width = pixels.shape[1:]
-        if known.size not in (None, (width, height)):
-            raise DataError(
-                f"{self._root / name}: has {width}x{height} pixels, but its boxes are for "
-                f"{known.size[0]}x{known.size[1]}; resize both or neither"
-            )
+        if problem := self._problem(index, height, width):
+            raise DataError(problem)
         table = torch.tensor(known.boxes, dtype=torch.float64).view(-1, 5)
         corners = torch.cat([table[:, :2], table[:, :2] + table[:, 2:4]], 1).float()
         outside = (corners[:, 2:] < 0) | (corners[:, :2] > torch.tensor([width, height]))
@@ -196,6 +212,29 @@ class CocoBoxes:
         kept = ((corners[:, 2:] - corners[:, :2]) > 0).all(1)
         boxes = Boxes(corners[kept], table[kept, 4].long())
         return Sample(name, pixels, data_range=data_range, boxes=boxes)
+
+    def name(self, index: int) -> str:
+        """Return the name of a sample."""
+        return self._boxes[index][0]
+
+    def sizes(self) -> Sizes:
+        """Return the sizes of all samples, by the headers of the pictures."""
+        names = [name for name, _ in self._boxes]
+        hr, unreadable = measure(self._root, names, self._reader.size)
+        for index, (height, width) in enumerate(hr.tolist()):
+            if problem := self._problem(index, height, width):
+                unreadable.setdefault(index, problem)
+        return Sizes(hr, unreadable=unreadable)
+
+    def _problem(self, index: int, height: int, width: int) -> str | None:
+        """Say that a picture does not have the size for which its boxes are."""
+        name, known = self._boxes[index]
+        if known.size in (None, (width, height)):
+            return None
+        return (
+            f"{self._root / name}: has {width}x{height} pixels, but its boxes are for "
+            f"{known.size[0]}x{known.size[1]}; resize both or neither"
+        )
 
 
 @dataclass(slots=True)

@@ -71,6 +71,11 @@ def test_masks_that_cannot_be_used(pictures: Path, formats: Formats) -> None:
     dataset = SegmentationFolder(formats=formats, root=pictures, masks=masks)
     with refused(f"{inner}: has 13x10 pixels, but its picture has 14x10"):
         dataset[1]
+    assert dataset.sizes().hr.tolist() == [[10, 14], [10, 14]]
+    assert dataset.sizes().unreadable == {
+        1: f"{inner}: has 13x10 pixels, but its picture has 14x10"
+    }
+    assert dataset.name(1) == "inner/a.png"
     write_mask(inner, np.zeros((10, 14, 3)))
     with refused(f"{inner}: has the mode RGB; expected a mask with one value per pixel"):
         dataset[1]
@@ -137,6 +142,10 @@ def test_boxes_that_do_not_fit_their_picture(pictures: Path, formats: Formats) -
     dataset = CocoBoxes(formats=formats, root=pictures, annotations=path)
     with refused(f"{pictures / 'b.jpg'}: has 14x10 pixels, but its boxes are for 28x20; resize bo"):
         dataset[0]
+    assert dataset.sizes().unreadable == {
+        0: f"{pictures / 'b.jpg'}: has 14x10 pixels, but its boxes are for 28x20; resize both or "
+        "neither"
+    }
     tree["images"][1] |= {"width": 14, "height": 10}
     tree["annotations"] = [
         {"image_id": 9, "category_id": 1, "bbox": box}
