@@ -25,6 +25,7 @@ import pluggy
 __all__ = [
     "API_VERSION",
     "hookimpl",
+    "srkit_augmentations",
     "srkit_commands",
     "srkit_constraints",
     "srkit_datasets",
@@ -57,6 +58,12 @@ hookimpl = pluggy.HookimplMarker("srkit")
 def srkit_datasets() -> Factories:
     """Offer data sets: :class:`srkit.interfaces.Dataset`."""
     raise AssertionError  # specifications are never called
+
+
+@hookspec
+def srkit_augmentations() -> Factories:
+    """Offer random changes of training data: :data:`srkit.interfaces.Augmentation`."""
+    raise AssertionError
 
 
 @hookspec

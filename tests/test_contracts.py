@@ -31,7 +31,9 @@ from srkit.components.registry import KINDS, Component, Registry
 from srkit.images.formats import Formats
 from srkit.interfaces import (
     Batch,
+    BatchAugmentation,
     PooledMetric,
+    Sample,
     TeacherLoss,
     TeacherMetric,
     VarianceLoss,
@@ -286,7 +288,15 @@ def test_every_case_belongs_to_a_component() -> None:
 
 
 #: Kinds whose components work on tensors of the device of the run.
-ON_DEVICE = ("constraints", "degradations", "generators", "losses", "metrics", "stretches")
+ON_DEVICE = (
+    "augmentations",
+    "constraints",
+    "degradations",
+    "generators",
+    "losses",
+    "metrics",
+    "stretches",
+)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +329,12 @@ def results_of(built: Any, kind: str, hr: torch.Tensor) -> list[Any]:
     sr = lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
     batch = Batch(["a", "b"], hr, seeds, lr=lr, pixel_scale=0.1, variance=0 * lr + 1e-4)
     with torch.no_grad():
+        if kind == "augmentations":
+            rng = np.random.default_rng(1)
+            if not isinstance(built, BatchAugmentation):
+                return [built(Sample("a", hr[0], lr[0]), rng).hr]
+            augmented = built(batch, rng)
+            return [augmented.hr, augmented.lr]
         if kind == "degradations":
             return [built(hr, seeds)]
         if kind == "generators":

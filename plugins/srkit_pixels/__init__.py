@@ -1,8 +1,22 @@
-"""Losses and metrics that compare images pixel by pixel."""
+"""Augmentations of images, and losses and metrics that compare them pixel by pixel."""
 
 from srkit import hookimpl
 
 SRKIT_API = 1
+
+
+@hookimpl
+def srkit_augmentations() -> dict[str, str]:
+    """Return the augmentations."""
+    return {
+        "colour_jitter": "srkit_pixels.augmentations:ColourJitter",
+        "cutblur": "srkit_pixels.augmentations:CutBlur",
+        "cutmix": "srkit_pixels.augmentations:CutMix",
+        "flip": "srkit_pixels.augmentations:Flip",
+        "mixup": "srkit_pixels.augmentations:Mixup",
+        "resizemix": "srkit_pixels.augmentations:ResizeMix",
+        "rotate": "srkit_pixels.augmentations:Rotate",
+    }
 
 
 @hookimpl

@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 from fnmatch import filter as matching
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from srkit.assembly.kept_answers import KeptAnswers
 from srkit.assembly.variance_head import VarianceHead
 from srkit.components.crashes import blaming
 from srkit.components.registry import Component
+from srkit.data.augmenting import augment_batch
 from srkit.data.crops import Draws
 from srkit.data.overlaps import overlaps
 from srkit.interfaces import (
     Answer,
+    Augmentation,
+    Batch,
+    BatchAugmentation,
     Constraint,
     Dataset,
     Degradation,
@@ -26,6 +31,7 @@ from srkit.interfaces import (
     Loss,
     Metric,
     Optimiser,
+    SampleAugmentation,
     Schedule,
     Stretch,
     Teacher,
@@ -54,6 +60,8 @@ class Assembly:
         The constraints that refine the bicubic interpolation in the evaluation, by type.
     teachers, losses, metrics
         By name.
+    augmentations
+        The random changes of the training data, by path in the recipe.
     optimisers, schedule, trackers
         Those of the training, the optimisers by path in the recipe, the trackers by name; built
         with training data only.
@@ -85,6 +93,7 @@ class Assembly:
     teachers: dict[str, Teacher] = field(default_factory=dict)
     losses: dict[str, Loss] = field(default_factory=dict)
     metrics: dict[str, Metric | TeacherMetric] = field(default_factory=dict)
+    augmentations: dict[str, Augmentation] = field(default_factory=dict)
     optimisers: dict[str, Optimiser] = field(default_factory=dict)
     schedule: Schedule | None = None
     trackers: dict[str, Tracker] = field(default_factory=dict)
@@ -155,6 +164,21 @@ class Assembly:
         mixed = {f"{split}.mix": data for split, data in self.mixed_in.items()}
         return list(map(str, overlaps({**self.data, **mixed})))
 
+    @property
+    def sample_augmentations(self) -> list[SampleAugmentation]:
+        """The augmentations of single samples; the others change degraded batches."""
+        found = self.augmentations.values()
+        return [each for each in found if not isinstance(each, BatchAugmentation)]
+
+    def augmented(self, batch: Batch) -> Batch:
+        """Change a degraded batch at random, as a pure function of the seeds of its samples."""
+        rng = np.random.default_rng([*batch.seeds])
+        for path, augmentation in self.augmentations.items():
+            if isinstance(augmentation, BatchAugmentation):
+                with self.blamed(path):
+                    batch = augment_batch(augmentation, batch, rng)
+        return batch
+
     def draws(self, *, identified: bool = False) -> dict[int, Draws]:
         """Return the random crops of the training data, by scale.
 
@@ -170,7 +194,7 @@ class Assembly:
                 part.data["train"],
                 self.recipe.seed,
                 source.hr_crop(scale),
-                source.augment,
+                part.sample_augmentations,
                 scale,
                 part.mixed_in.get("train"),
                 source.mix.share if source.mix else 0.0,

@@ -576,6 +576,8 @@ def _place(assembly: Assembly, path: str, kind: str, component: Any) -> None:
         assembly.trackers[name.partition(".")[2]] = component
     elif kind == "games":
         assembly.game = component
+    elif kind == "augmentations":
+        assembly.augmentations[path] = component
     elif section == "data":
         place = name.removesuffix(".dataset")
         group = assembly.mixed_in if place.endswith(".mix") else assembly.data

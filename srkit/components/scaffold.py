@@ -21,6 +21,7 @@ PACKAGE = "PACKAGE"
 #: The example of each kind: its name after that of the package, its factory, and what it is.
 EXAMPLES = {
     "datasets": ("_arrays", "Arrays", "data sets"),
+    "augmentations": ("_gamma", "Gamma", "random changes of training data"),
     "degradations": ("_blur", "Blur", "degradations from HR to LR"),
     "stretches": ("_root", "Root", "invertible maps from flux to the input of networks"),
     "constraints": ("_mean", "SameMean", "final steps that make SR consistent with LR"),

@@ -1,16 +1,24 @@
-"""Random crops and orientations of samples."""
+"""Random crops and augmentations of samples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-from torch import Tensor
 
 from srkit.components.registry import owner_of
+from srkit.data.augmenting import augment_sample
 from srkit.errors import ContractError, DataError, PluginError
-from srkit.interfaces import Dataset, Extent, GroupedDataset, Sample, Window, WindowedDataset
+from srkit.interfaces import (
+    Dataset,
+    Extent,
+    GroupedDataset,
+    Sample,
+    SampleAugmentation,
+    Window,
+    WindowedDataset,
+)
 from srkit.interfaces._contract import require_sample
 from srkit.system.digests import digest_of_image
 
@@ -36,7 +44,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Random crops and orientations of a data set, as a pure function of seed, epoch and index.
+    """Random crops and augmentations of a data set, as a pure function of seed, epoch and index.
 
     Parameters
     ----------
@@ -47,7 +55,7 @@ class Draws:
     crop
         Side of a random HR crop in pixels, or None for whole images.
     augment
-        ``flip`` (both axes) and ``rotate`` (by 90 degrees), each with probability 1/2.
+        Random changes of each sample, in their order.
     scale
         Ratio of the sides of HR and LR, which keeps the crops of real pairs aligned.
     mixed_in, share
@@ -59,7 +67,7 @@ class Draws:
     dataset: Dataset
     seed: int
     crop: int | None
-    augment: Sequence[str]
+    augment: Sequence[SampleAugmentation]
     scale: int
     mixed_in: Dataset | None = None
     share: float = 0.0
@@ -98,8 +106,8 @@ class Draws:
             sample = _checked(dataset.window(index, window), dataset)
         else:
             sample = random_crop(_checked(dataset[index], dataset), self.crop, self.scale, rng)
-        for name in self.augment:
-            sample = _augment(sample, name, rng)
+        for augmentation in self.augment:
+            sample = augment_sample(augmentation, sample, rng)
         picture = (index, digest_of_image(sample.hr)) if self.identified else None
         return Drawn(sample, int(rng.integers(2**63)), picture)
 
@@ -185,22 +193,3 @@ def check_pair(extent: Extent, scale: int) -> None:
             f"{extent.name}: LR of {columns}x{rows} pixels does not fit HR of {width}x{height} at "
             f"scale {scale}; set the recipe's scale, or remove the pair"
         )
-
-
-def _augment(sample: Sample, name: str, rng: np.random.Generator) -> Sample:
-    """Flip or rotate all planes of a sample at random."""
-    first, second = (bool(rng.integers(2)) for _ in range(2))
-
-    def flip(image: Tensor) -> Tensor:
-        axes = [axis for axis, wanted in ((-1, first), (-2, second)) if wanted]
-        return image.flip(axes) if axes else image
-
-    def rotate(image: Tensor) -> Tensor:
-        return image.transpose(-1, -2) if first else image
-
-    turn = flip if name == "flip" else rotate
-    lr, variance, mask = (
-        None if plane is None else turn(plane)
-        for plane in (sample.lr, sample.variance, sample.mask)
-    )
-    return replace(sample, hr=turn(sample.hr), lr=lr, variance=variance, mask=mask, boxes=None)

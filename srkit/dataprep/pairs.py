@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from srkit.assembly.build import assemble_parts, complete
@@ -9,7 +10,7 @@ from srkit.assembly.chain import Chain
 from srkit.components.registry import Registry
 from srkit.data.crops import Drawn
 from srkit.errors import RecipeError
-from srkit.interfaces import Dataset, Degradation, Sample
+from srkit.interfaces import Dataset, Degradation, Sample, SampleAugmentation
 from srkit.recipe.needs import references
 from srkit.recipe.recipe import Recipe
 
@@ -35,6 +36,8 @@ class Pairs:
         The degradation of the first scale; None if the recipe has none.
     mixed
         The data set that is mixed in; None if there is none.
+    augmentations
+        The random changes of single samples.
     """
 
     recipe: Recipe
@@ -43,6 +46,7 @@ class Pairs:
     dataset: Dataset
     degradation: Degradation | None
     mixed: Dataset | None
+    augmentations: Sequence[SampleAugmentation]
 
     def check(self, sample: Sample) -> None:
         """Check that a sample has LR, or that there is a degradation that makes it.
@@ -93,4 +97,4 @@ def build_pairs(recipe: Recipe, registry: Registry, split: str, source: str) -> 
     degradation = parts.degradation
     if degradation is not None:  # a chain checks the size of LR
         degradation = Chain([degradation], [parts.origins.get("degradation")])
-    return Pairs(recipe, split, source, dataset, degradation, mixed)
+    return Pairs(recipe, split, source, dataset, degradation, mixed, parts.sample_augmentations)

@@ -21,6 +21,8 @@ def show(
 ) -> Figure:
     """Draw pairs of a recipe, LR beside HR, cropped, augmented and degraded as in a run.
 
+    Augmentations that change whole batches, such as mixup, are not shown.
+
     Parameters
     ----------
     recipe, registry
@@ -48,10 +50,10 @@ def show(
     if split == "train":
         grouped = dataset if isinstance(dataset, GroupedDataset) else None
         tickets = order(len(dataset), seed, grouped=grouped)
-        crop, augment = chosen.hr_crop(scale), chosen.augment
+        crop = chosen.hr_crop(scale)
     else:
         tickets = ((0, index) for index in range(len(dataset)))
-        crop, augment = None, []
-    draws = Draws(dataset, seed, crop, augment, scale, pairs.mixed, share)
+        crop = None
+    draws = Draws(dataset, seed, crop, pairs.augmentations, scale, pairs.mixed, share)
     shown = [pairs.complete(draws.draw(*ticket)) for ticket in islice(tickets, count)]
     return pair_sheet(shown)

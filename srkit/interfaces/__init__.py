@@ -8,6 +8,7 @@ Pixels are float32 tensors, channels first. Photographs are RGB in [0, 1]; other
 their `data_range`, and the core does not clip them.
 """
 
+from srkit.interfaces.augmentations import Augmentation, BatchAugmentation, SampleAugmentation
 from srkit.interfaces.datasets import (
     Archive,
     Dataset,
@@ -73,8 +74,10 @@ __all__ = [
     "VOID",
     "Answer",
     "Archive",
+    "Augmentation",
     "AveragingOptimiser",
     "Batch",
+    "BatchAugmentation",
     "Boxes",
     "CalibratedFormat",
     "Constraint",
@@ -120,6 +123,7 @@ __all__ = [
     "Quantity",
     "ReadOnlyFormat",
     "Sample",
+    "SampleAugmentation",
     "Schedule",
     "SelectiveFormat",
     "SignatureFormat",

@@ -11,17 +11,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from srkit.errors import ContractError
+from srkit.interfaces.augmentations import SampleAugmentation
 from srkit.interfaces.datasets import Dataset
 from srkit.interfaces.degradations import Constraint, Degradation, Stretch
 from srkit.interfaces.games import Game
 from srkit.interfaces.metrics import Metric, PooledMetric
 from srkit.interfaces.networks import Answer, Discriminator, Generator, Teacher
-from srkit.interfaces.samples import Sample, Task
+from srkit.interfaces.samples import Batch, Sample, Task
 from srkit.interfaces.training import Optimiser, Tracker
 
 #: The protocol of each kind of component whose members are checked when it is built.
 PROTOCOLS: dict[str, type] = {
     "datasets": Dataset,
+    "augmentations": SampleAugmentation,
     "degradations": Degradation,
     "stretches": Stretch,
     "constraints": Constraint,
@@ -85,6 +87,10 @@ def require_component(component: Any, kind: str) -> None:
         factor = component.factor
         known = isinstance(factor, int | float) and factor > 0
         require(known, f"factor must be a positive number, got {factor!r}")
+    if kind == "augmentations":
+        for key in ("keeps_flux", "keeps_truth"):
+            value = getattr(component, key)
+            require(isinstance(value, bool), f"{key} must be a bool, got {value!r}")
     if kind == "generators":
         for key in ("scale", "channels"):
             value = getattr(component, key)
@@ -158,6 +164,15 @@ def require_sample(sample: Any, channels: int) -> None:
             image.ndim == 3 and shape[0] == channels,
             f"{what} must have the shape ({channels}, H, W), got {shape}",
         )
+
+
+def require_augmented(augmented: Any, batch: Batch) -> None:
+    """Require a batch whose images have the sizes that they had before an augmentation."""
+    found = type(augmented).__name__
+    require(isinstance(augmented, Batch), f"an augmented batch must be a Batch, got {found}")
+    require_shape(augmented.hr, batch.hr.shape, "augmented HR")
+    assert batch.lr is not None
+    require_shape(augmented.lr, batch.lr.shape, "augmented LR")
 
 
 def require_lr(lr: Any, hr: Tensor, factor: float) -> None:

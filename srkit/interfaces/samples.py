@@ -96,8 +96,7 @@ class Sample:
     mask
         Class index of every HR pixel, ``(H, W)`` int64, :data:`VOID` where unknown; or None.
     boxes
-        Boxes around the objects in a whole HR image, if known; crops and flipped or rotated images
-        have none.
+        Boxes around the objects in a whole HR image, if known; crops have none.
     """
 
     name: str

@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     Tag,
+    WrapSerializer,
     field_validator,
     model_serializer,
     model_validator,
@@ -118,6 +119,19 @@ class UncertaintySpec(Part):
     optimiser: OptimiserSpec | None = Field(None, description="the generator's by default")
 
 
+def _name_as_spec(given: Any) -> Any:
+    """Accept the name of a component in place of the component without options."""
+    return {"type": given} if isinstance(given, str) else given
+
+
+def _spec_as_name(spec: Spec, dump: SerializerFunctionWrapHandler) -> Any:
+    return dump(spec) if spec.options else spec.type
+
+
+#: A component by its name, or with options.
+NamedSpec = Annotated[Spec, BeforeValidator(_name_as_spec), WrapSerializer(_spec_as_name)]
+
+
 class MixSpec(Part):
     """Images mixed into the training data, such as simulated pairs into few real ones."""
 
@@ -133,7 +147,9 @@ class Source(Part):
     crop: Crop | None = Field(
         None, description="side of the random crop in HR pixels, or in LR pixels as in '48 LR'"
     )
-    augment: list[Literal["flip", "rotate"]] = Field(default_factory=list)
+    augment: list[NamedSpec] = Field(
+        default_factory=list, description="`train`: random changes, applied in order"
+    )
 
     def hr_crop(self, scale: int) -> int | None:
         """Return the side of the crop in HR pixels; None for whole images."""

@@ -148,6 +148,8 @@ class Recipe(Part):
             yield f"data.{place}.dataset", "datasets", source.dataset
             if source.mix:
                 yield f"data.{place}.mix.dataset", "datasets", source.mix.dataset
+            for number, augmentation in enumerate(source.augment):
+                yield f"data.{place}.augment.{number}", "augmentations", augmentation
         if self.discriminator:
             yield "discriminator", "discriminators", self.discriminator
             yield "discriminator.loss", "games", self.discriminator.loss

@@ -21,6 +21,7 @@ from srkit.recipe.recipe import Recipe
 #: Class of a component in a recipe, by kind.
 SPECS: dict[str, type[Spec]] = {
     "datasets": Spec,
+    "augmentations": Spec,
     "degradations": Spec,
     "stretches": Spec,
     "constraints": Spec,
@@ -81,6 +82,10 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     properties["degradation"] = _either("degradations", several, PART)
     baselines = definitions["EvaluationSpec"]["properties"]["baselines"]["items"]
     baselines["oneOf"][1] = _reference("constraints")
+    names = [component.name for component in registry.components("augmentations")]
+    definitions["Source"]["properties"]["augment"]["items"] = {
+        "anyOf": [{"enum": names}, _reference("augmentations")]
+    }
     definitions["Source"]["properties"]["dataset"] = {"anyOf": [_reference("datasets"), PART]}
     properties["extends"] = {"type": "string", "description": "a recipe that this one changes"}
     whole = {"if": {"not": {"required": ["extends"]}}, "then": {"properties": _whole(properties)}}

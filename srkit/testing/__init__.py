@@ -7,6 +7,7 @@ the component.
 
 from srkit.testing.components import check_command, check_component
 from srkit.testing.data import (
+    check_augmentation,
     check_constraint,
     check_dataset,
     check_degradation,
@@ -20,6 +21,7 @@ from srkit.testing.networks import check_discriminator, check_generator, check_t
 from srkit.testing.training import check_optimiser, check_schedule, check_tracker
 
 __all__ = [
+    "check_augmentation",
     "check_command",
     "check_component",
     "check_constraint",

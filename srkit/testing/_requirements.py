@@ -87,8 +87,8 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def smooth(channels: int, height: int, width: int) -> Tensor:
+def smooth(channels: int, height: int, width: int, seed: int = 0) -> Tensor:
     """Draw a smooth random image in [0, 1], which lossy compression changes little."""
-    coarse = noise(1, channels, 4, 4)
+    coarse = noise(1, channels, 4, 4, seed=seed)
     size = (height, width)
     return nn.functional.interpolate(coarse, size, mode="bilinear", align_corners=True)[0]

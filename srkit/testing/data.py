@@ -1,4 +1,4 @@
-"""Check data sets, degradations, stretches, constraints and downloads."""
+"""Check data sets, augmentations, degradations, stretches, constraints and downloads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import pickle
 import string
 from dataclasses import replace
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from srkit import interfaces
 from srkit.interfaces import (
+    Augmentation,
     Batch,
     Constraint,
     Dataset,
@@ -20,6 +23,7 @@ from srkit.interfaces import (
 )
 from srkit.interfaces._contract import (
     require,
+    require_augmented,
     require_component,
     require_lr,
     require_sample,
@@ -32,6 +36,7 @@ from srkit.testing._requirements import (
     require_finite,
     require_gradient,
     require_unchanged,
+    smooth,
     stated,
 )
 
@@ -143,6 +148,65 @@ def _check_truth(sample: Sample) -> None:
         inside = (left >= 0) & (top >= 0) & (right <= sides[1]) & (bottom <= sides[0])
         proper = bool((inside & (left < right) & (top < bottom)).all())
         require(proper, f"{sample.name}: boxes must be inside the image, with corners in order")
+
+
+@stated
+def check_augmentation(augmentation: Augmentation, channels: int = 3) -> None:
+    """Check an augmentation on smooth random pairs at scale 2, with eight random generators.
+
+    Raises
+    ------
+    AssertionError
+        If an attribute is missing, equal generators result in different images, the sizes of a
+        batch change, a value is not finite or outside of the data range, HR and LR are not aligned,
+        the given images are changed, or an augmentation of samples cannot be pickled.
+    """
+    require_component(augmentation, "augmentations")
+    hr = torch.stack([smooth(channels, 32, 32, seed=seed) for seed in range(4)])
+    lr = torch.nn.functional.avg_pool2d(hr, 2)
+    given = (hr.clone(), lr.clone())
+    for seed in range(8):
+        found, again = (_augmented(augmentation, hr, lr, seed) for _ in range(2))
+        require(
+            torch.equal(found.hr, again.hr) and torch.equal(_lr(found), _lr(again)),
+            "equal generators must result in equal images; draw from `rng` only",
+        )
+        for image, name in ((found.hr, "augmented HR"), (_lr(found), "augmented LR")):
+            require_finite(image, name)
+            least, most = float(image.min()), float(image.max())
+            require(
+                least >= -1e-6 and most <= 1 + 1e-6,
+                f"{name}: values {least:g} to {most:g} are outside of the data range 0 to 1",
+            )
+        difference = (torch.nn.functional.avg_pool2d(found.hr, 2) - _lr(found)).abs().max()
+        require(
+            float(difference) < 0.1, "HR and LR must be changed alike, so that they stay aligned"
+        )
+    same = torch.equal(hr, given[0]) and torch.equal(lr, given[1])
+    require(same, "an augmentation must not change the given images")
+
+
+def _augmented(augmentation: Augmentation, hr: Tensor, lr: Tensor, seed: int) -> Batch:
+    """Augment images, one by one or as a batch, by a generator of a seed."""
+    rng = np.random.default_rng(seed)
+    if isinstance(augmentation, interfaces.BatchAugmentation):
+        batch = Batch(["a", "b", "c", "d"], hr, [1, 2, 3, 4], lr=lr)
+        augmented = augmentation(batch, rng)
+        require_augmented(augmented, batch)
+        return augmented
+    copied = pickle.loads(pickle.dumps(augmentation))
+    samples = [copied(Sample("a", *pair), rng) for pair in zip(hr, lr, strict=True)]
+    for sample in samples:
+        require_sample(sample, hr.shape[1])
+    pairs = [sample.lr for sample in samples if sample.lr is not None]
+    require(len(pairs) == len(samples), "the LR of a real pair must be kept")
+    stacked = torch.stack([sample.hr for sample in samples])
+    return Batch(["a", "b", "c", "d"], stacked, [1, 2, 3, 4], lr=torch.stack(pairs))
+
+
+def _lr(batch: Batch) -> Tensor:
+    assert batch.lr is not None
+    return batch.lr
 
 
 @stated

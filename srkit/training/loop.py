@@ -234,7 +234,7 @@ def take_turns(run: Run, assembly: Assembly, batch: Batch, *, last: bool) -> Non
     last
         Whether it is the last one, after which the processes share their gradients.
     """
-    batch = prepare(batch, assembly, run.process.device)
+    batch = assembly.augmented(prepare(batch, assembly, run.process.device))
     run.quantity = with_lr(run.quantity or Quantity.of(batch), batch)
     average = None if run.average is None else run.average.module
     view = view_in_training(View.of(batch, assembly.stretch), assembly, average)

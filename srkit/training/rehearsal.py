@@ -137,7 +137,9 @@ def _rehearse_training(assembly: Assembly, process: PartialState) -> list[str]:
         drawn += draws.examples()
         if together:
             check_traits([item.sample for item in drawn])
-        for part in [drawn] if together else [[item] for item in drawn]:
+        # Of a single image, two crops are in one batch.
+        parts = [drawn * (2 // len(drawn))] if together else [[item] for item in drawn]
+        for part in parts:
             _compute_losses(assembly, process.device, stack(part))
     with _collecting(problems, "data.train.mix"):
         mixed = drawn[:1] + draws.mixed_in_examples()
@@ -165,7 +167,7 @@ def _compute_losses(assembly: Assembly, device: torch.device, batch: Batch) -> N
     """Compute the terms of all turns that depend on the data, if all components are built."""
     if not _is_whole(assembly):
         return
-    batch = prepare(batch, assembly, device)
+    batch = assembly.augmented(prepare(batch, assembly, device))
     with assembly.blamed("stretch"):
         view = View.of(batch, assembly.stretch)
         seen = view.stretched

@@ -67,6 +67,7 @@ def plugin(**offers: Any) -> SimpleNamespace:
 def test_the_kinds_are_those_of_the_hooks() -> None:
     assert KINDS == (
         "datasets",
+        "augmentations",
         "degradations",
         "stretches",
         "constraints",
@@ -88,6 +89,7 @@ def test_the_kinds_are_those_of_the_hooks() -> None:
 def test_a_kind_in_the_singular() -> None:
     assert [singular(kind) for kind in KINDS] == [
         "dataset",
+        "augmentation",
         "degradation",
         "stretch",
         "constraint",

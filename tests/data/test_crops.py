@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pairs_setup import Pictures, enlarge
+from srkit_pixels.augmentations import Flip, Rotate
 from torch import Tensor
 
 from srkit.data.crops import Draws, random_crop
@@ -84,9 +86,9 @@ def orientations(image: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize(
     ("augment", "seen"),
-    [((), {0}), (("flip",), {0, 2, 4, 6}), (("flip", "rotate"), set(range(8)))],
+    [((), {0}), ((Flip(),), {0, 2, 4, 6}), ((Flip(), Rotate()), set(range(8)))],
 )
-def test_augmentation_is_the_same_for_hr_and_lr(augment: tuple[str, ...], seen: set[int]) -> None:
+def test_augmentation_is_the_same_for_hr_and_lr(augment: tuple[Any, ...], seen: set[int]) -> None:
     pictures = Pictures([(3, 3)])
     known = orientations(pictures[0].hr)
     draws = Draws(pictures, 0, None, augment, 2)
@@ -105,12 +107,29 @@ def test_draws_are_a_function_of_seed_epoch_and_index() -> None:
     pictures = Pictures([(6, 6), (6, 6)])
 
     def seeds(seed: int) -> list[int]:
-        draws = Draws(pictures, seed, 8, ("flip",), 2)
+        draws = Draws(pictures, seed, 8, (Flip(),), 2)
         return [draws.draw(epoch, index).seed for epoch in range(3) for index in range(2)]
 
     assert seeds(1) == seeds(1)
     assert len({*seeds(1), *seeds(2)}) == 12
     assert all(0 <= seed < 2**63 for seed in seeds(1))
+
+
+def test_flips_and_rotations_are_those_of_earlier_versions() -> None:
+    """A run that was started before augmentations were components resumes exactly."""
+    pictures = Pictures([(9, 7), (8, 11)])
+    draws = Draws(pictures, 4, 8, (Flip(), Rotate()), 2)
+    for epoch in range(40):
+        drawn = draws.draw(epoch, 1)
+        rng = np.random.default_rng([4, epoch, 1])
+        expected = random_crop(pictures[1], 8, 2, rng).hr
+        across, down = (bool(rng.integers(2)) for _ in range(2))
+        expected = expected.flip(-1) if across else expected
+        expected = expected.flip(-2) if down else expected
+        transposed, _ = (bool(rng.integers(2)) for _ in range(2))
+        expected = expected.transpose(-1, -2) if transposed else expected
+        assert torch.equal(drawn.sample.hr, expected)
+        assert drawn.seed == int(rng.integers(2**63))
 
 
 def test_mixed_in_images_have_their_share() -> None:

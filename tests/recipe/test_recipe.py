@@ -69,6 +69,8 @@ def test_a_recipe_and_its_defaults(write: Write) -> None:
     assert [path for path, _, _ in recipe.components()] == [
         "generator",
         "data.train.dataset",
+        "data.train.augment.0",
+        "data.train.augment.1",
         "losses.l1",
         "training.optimiser",
         "training.schedule",
@@ -176,7 +178,7 @@ def test_all_problems_are_reported_at_once(write: Write) -> None:
 name: 7
 generator: rrdb
 losses: {l1: {weight: heavy}}
-data: {train: {crop: -1, augment: [spin]}}
+data: {train: {crop: -1, augment: [4]}}
 training: {batchsize: 3, optimiser: {type: 3}, duration: soon}
 """
     assert problems(write(recipe)) == [
@@ -184,7 +186,7 @@ training: {batchsize: 3, optimiser: {type: 3}, duration: soon}
         "generator: got 'rrdb'; expected keys and values",
         "data.train.dataset: missing; it has no default",
         "data.train.crop: got -1; expected a number greater than 0",
-        "data.train.augment.0: got 'spin'; expected 'flip' or 'rotate'",
+        "data.train.augment.0: got 4; expected keys and values",
         "losses.l1.weight: got 'heavy'; expected a valid number",
         "training.duration: got 'soon'; expected a number of steps or, for instance, '10 epochs'",
         "training.optimiser.type: got 3; expected a valid string",
@@ -351,7 +353,11 @@ def test_a_wrong_key_in_the_sample_block(write: Write) -> None:
         ("training.optimiser={lr: 0.1}", lambda r: r.training.optimiser.lr, 0.1),
         ("data.train.crop=64", lambda r: r.data.train.crop, 64),
         ("data.train.augment=[]", lambda r: r.data.train.augment, []),
-        ("data.train.augment.1=flip", lambda r: r.data.train.augment, ["flip", "flip"]),
+        (
+            "data.train.augment.1=flip",
+            lambda r: [a.type for a in r.data.train.augment],
+            ["flip"] * 2,
+        ),
         (
             "training.schedule.milestones.0=3 epochs",
             lambda r: r.training.schedule.milestones,
@@ -425,8 +431,8 @@ def test_null_restores_the_default(write: Write) -> None:
             "data.train.augment.²=flip: '²' is not an index of a list of 2",
         ),
         (
-            "data.train.augment.0=spin",
-            "data.train.augment.0: got 'spin'; expected 'flip' or 'rotate'",
+            "data.train.augment.0={size: 1}",
+            "data.train.augment.0.type: missing; it has no default",
         ),
         ("scale=four", "scale: got 'four'; expected a valid integer"),
         (

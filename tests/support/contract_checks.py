@@ -9,6 +9,7 @@ from srkit import testing
 #: Commands are checked as components, before they are built.
 CHECKS: dict[str, Callable[..., None]] = {
     "datasets": testing.check_dataset,
+    "augmentations": testing.check_augmentation,
     "degradations": testing.check_degradation,
     "stretches": testing.check_stretch,
     "constraints": testing.check_constraint,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from srkit_pixels.augmentations import Flip, Rotate
 from srkit_teachers.segmenters.unet import UNet
 from torch import Tensor, nn
 from training_setup import extended, make_pictures, make_tree, run, steps, validated
@@ -69,7 +70,7 @@ def masked() -> Registry:
 
 def test_masks_are_cut_and_turned_with_their_images() -> None:
     sample = Masked()[0]
-    draws = Draws(Masked(), seed=3, crop=8, augment=("flip", "rotate"), scale=2)
+    draws = Draws(Masked(), seed=3, crop=8, augment=(Flip(), Rotate()), scale=2)
     for epoch in range(12):
         drawn = draws.draw(epoch, 0).sample
         assert drawn.mask is not None

@@ -12,6 +12,12 @@ def srkit_datasets() -> dict[str, str]:
 
 
 @hookimpl
+def srkit_augmentations() -> dict[str, str]:
+    """Offer a random order of the channels."""
+    return {"example_shuffle": "srkit_plugin_example.images:ChannelShuffle"}
+
+
+@hookimpl
 def srkit_degradations() -> dict[str, str]:
     """Offer a box blur with noise."""
     return {"example_blur": "srkit_plugin_example.images:NoisyBox"}

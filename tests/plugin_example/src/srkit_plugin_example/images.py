@@ -1,9 +1,11 @@
-"""A data set, a degradation, a stretch and a constraint."""
+"""A data set, an augmentation, a degradation, a stretch and a constraint."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
@@ -44,6 +46,19 @@ class Gradients:
         label = index % 2
         hr = image.transpose(1, 2) if label else image
         return Sample(f"gradient {index}", hr.contiguous(), label=label)
+
+
+class ChannelShuffle:
+    """A random order of the channels."""
+
+    keeps_flux = False
+    keeps_truth = True
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Change the order of HR and, of a real pair, of LR."""
+        order = rng.permutation(len(sample.hr)).tolist()
+        lr = None if sample.lr is None else sample.lr[order]
+        return replace(sample, hr=sample.hr[order], lr=lr)
 
 
 class NoisyBox:
