@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from srkit.components.registry import Registry
-from srkit.errors import DataError, SrkitError
+from srkit.errors import DataError, OutputError, SrkitError
 from srkit.functional.types import Values
 from srkit.images.arrays import check_magnitude, image_of_array, image_of_values
 from srkit.images.formats import Formats
@@ -192,6 +192,52 @@ class Upscaler:
             parts = [images[(*[slice(None)] * axis, index)] for index in range(images.shape[axis])]
             return _stacked(self._many(parts), axis)
         return self._many([images])[0]
+
+    def write(
+        self,
+        source: str | Path,
+        target: str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        report: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> tuple[Path, list[str]]:
+        """Restore an image file of any size to another one, as ``srkit upscale`` does.
+
+        Parameters
+        ----------
+        source
+            The file of LR, or ``FILE[EXTENSION]``.
+        target
+            The file of SR, or its folder; by default ``NAME_x4`` and the like beside the source.
+        overwrite
+            Replace the file of SR if it exists.
+        report
+            Receives the LR pixels that are done, and in total if that is known.
+
+        Returns
+        -------
+        path, notes
+            The file of SR, and messages such as what its format cannot store.
+
+        Raises
+        ------
+        DataError
+            If the source cannot be read or restored; the message names it.
+        OutputError
+            If the file of SR exists.
+        """
+        from srkit.upscaling.files import FileUpscaler
+        from srkit.upscaling.jobs import plan
+
+        place, label = None if target is None else Path(target), self._upscalers.label
+        (job,) = plan([str(source)], place, self._formats, label, None).jobs
+        files = FileUpscaler(self._upscalers, overwrite=overwrite, metadata=self._metadata)
+        (result,) = files.results([job], lambda what, done, total: report(done, total))
+        if result.failure:
+            raise DataError(result.failure)
+        if result.skipped:
+            raise OutputError(f"{job.target.path}: already exists; set overwrite to replace it")
+        return job.target.path, list(result.notes)
 
     def _axis_of_stack(self, images: Any) -> int | None:
         """Return the axis along which an array or tensor is a stack of images."""

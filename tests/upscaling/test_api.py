@@ -16,7 +16,7 @@ import torch
 
 import srkit
 from srkit.components.registry import Registry
-from srkit.errors import DataError, WeightsError
+from srkit.errors import DataError, OutputError, WeightsError
 from srkit.models.open import Model, fresh_model
 
 RNG = np.random.default_rng(4)
@@ -263,3 +263,21 @@ def test_axes_that_do_not_fit() -> None:
         srkit.upscale(np.ones((4, 4)), "nearest", scale=2, axes="NHW")
     with pytest.raises(DataError, match=r"state the axes in Python, such as axes='NHW' for a stac"):
         srkit.upscale(np.ones((9, 9, 9)), "nearest", scale=2)
+
+
+def test_a_file_is_written_beside_its_source_or_elsewhere(tmp_path: Path) -> None:
+    source = tmp_path / "photo [1].png"
+    PIL.Image.fromarray(RNG.integers(0, 255, (5, 8, 3), dtype=np.uint8)).save(source)
+    upscaler, reports = srkit.Upscaler("nearest", scale=2), list[tuple[int, int | None]]()
+    path, notes = upscaler.write(source, report=lambda *pixels: reports.append(pixels))
+    assert (path, notes) == (tmp_path / "photo [1]_x2.png", [])
+    with PIL.Image.open(source) as lr, PIL.Image.open(path) as sr:
+        assert np.array_equal(np.asarray(sr), _twice(np.asarray(lr)))
+    assert reports[-1] == (40, 40)
+    with pytest.raises(OutputError, match=r"x2\.png: already exists; set overwrite to replace it$"):
+        upscaler.write(source)
+    assert upscaler.write(source, overwrite=True)[0] == path
+    assert upscaler.write(source, tmp_path / "a.tif")[0] == tmp_path / "a.tif"
+    (tmp_path / "bad.png").write_bytes(b"xxx")
+    with pytest.raises(DataError, match=r"bad\.png: begins with"):
+        upscaler.write(tmp_path / "bad.png", tmp_path / "out.png")
