@@ -82,9 +82,9 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     properties["degradation"] = _either("degradations", several, PART)
     baselines = definitions["EvaluationSpec"]["properties"]["baselines"]["items"]
     baselines["oneOf"][1] = _reference("constraints")
-    names = [component.name for component in registry.components("augmentations")]
+    augmentations = [component.name for component in registry.components("augmentations")]
     definitions["Source"]["properties"]["augment"]["items"] = {
-        "anyOf": [{"enum": names}, _reference("augmentations")]
+        "anyOf": [{"enum": augmentations}, _reference("augmentations")]
     }
     definitions["Source"]["properties"]["dataset"] = {"anyOf": [_reference("datasets"), PART]}
     properties["extends"] = {"type": "string", "description": "a recipe that this one changes"}
