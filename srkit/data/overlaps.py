@@ -34,7 +34,7 @@ class Overlap:
         largest = max(share for *_, share in self.found)
         return (
             f"{concerned} of {self.count} images of {self.second} overlap images of {self.first}, "
-            f"by up to {largest:.2g} of their area"
+            f"by up to {100 * largest:.2g} % of their area"
         )
 
 

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
 
 from srkit.report import GREY, colours, panels, style
 from srkit_astro.validation.noise import COLOURS, THRESHOLDS
 from srkit_astro.validation.plan import SINGLE
-from srkit_astro.validation.results import Results, Row
+from srkit_astro.validation.results import BIN, Results, Row
 from srkit_astro.validation.sources import Floats
 
+#: Sources from which on a scatter is drawn.
+FEWEST = 5
+#: Share of the detections that the axis of magnitudes shows; the flux of the others is nearly 0.
+SHOWN = 0.97
 PLURALS = {"point": "points", "galaxy": "galaxies", "arc": "arcs"}
 
 
@@ -26,7 +30,7 @@ def _palette(results: Results) -> dict[str, str]:
 
 def _legend(figure: Figure, axis: Axes) -> None:
     lines, names = axis.get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=min(4, len(names)))
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names))
 
 
 def _fractions(axis: Axes, rows: Sequence[Row], key: str, results: Results) -> None:
@@ -79,7 +83,7 @@ def biases_figure(results: Results) -> Figure:
         for axis, (error, kind) in zip(axes, drawn, strict=True):
             centroid = error == "dx"
             for place, (method, colour) in enumerate(_palette(results).items()):
-                own = [r for r in rows if _is(r, method, kind, error) and r["sources"] > 2]
+                own = [r for r in rows if _is(r, method, kind, error) and r["sources"] >= FEWEST]
                 x = np.array([r["snr"] for r in own]) * (1 + 0.015 * place)
                 if centroid:
                     y, bar = np.array([r["scatter"] for r in own]), None
@@ -128,30 +132,37 @@ def false_figure(results: Results) -> Figure:
     with style():
         figure, axes = panels(len(chosen), len(chosen), (3.2, 2.9))
         for axis, (origin, threshold) in zip(axes, chosen, strict=True):
-            width = 0.8 / len(results.methods)
             for place, (method, colour) in enumerate(_palette(results).items()):
-                own = [r for r in rows if _at(r, method, origin, threshold) and r["count"]]
-                x = [(r["bright"] + r["faint"]) / 2 for r in own]
-                shift = (place - (len(results.methods) - 1) / 2) * width * 0.5
-                y = [r["per_area"] for r in own]
-                bars = np.abs([[r["per_area"] - r["low"] for r in own],
-                               [r["high"] - r["per_area"] for r in own]])  # fmt: skip
-                axis.bar(np.array(x) + shift, y, width * 0.5, color=colour)
-                axis.errorbar(
-                    np.array(x) + shift, y, bars, fmt="none", ecolor="black", elinewidth=0.6
+                own = [r for r in rows if _at(r, method, origin, threshold)]
+                x, y, low, high = (
+                    np.array([r[k] for r in own]) for k in ("bright", "per_area", "low", "high")
                 )
-            shown = [r[end] for r in rows if r["origin"] == origin for end in ("bright", "faint")]
-            if shown:
-                axis.set_xlim(min(shown) - 1, max(shown) + 1)
+                middle = x + BIN / 2
+                axis.step(middle, y, where="mid", color=colour, linewidth=1.3)
+                some = y > 0
+                bars = np.abs([y - low, high - y])[:, some]
+                apart = middle[some] + 0.02 * (place - 2)
+                axis.errorbar(apart, y[some], bars, fmt="none", ecolor=colour, elinewidth=0.6)
+            chosen_rows = [r for r in rows if (r["origin"], r["threshold"]) == (origin, threshold)]
+            if chosen_rows:
+                axis.set_xlim(*_ends(chosen_rows))
             axis.set_title(f"{titles[origin]}, {threshold:g} σ")
             axis.set_xlabel(
                 "magnitude" if results.zero_point is not None else "instrumental magnitude"
             )
         axes[0].set_ylabel(f"per {results.area_unit} and bin")
-        # Not from the bars, of which a method without false sources has none.
-        patches = [Patch(color=colour, label=name) for name, colour in _palette(results).items()]
-        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
+        # A method without false sources is named, too.
+        lines = [Line2D([], [], color=c, label=name) for name, c in _palette(results).items()]
+        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines))
     return figure
+
+
+def _ends(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return the magnitudes between which most detections are."""
+    ranked = sorted(rows, key=lambda row: row["bright"])
+    counts = np.cumsum([row["count"] for row in ranked])
+    last = int(np.searchsorted(counts, SHOWN * counts[-1]))
+    return ranked[0]["bright"] - BIN, ranked[min(last, len(ranked) - 1)]["faint"] + BIN
 
 
 def _at(row: Row, method: str, origin: str, threshold: float) -> bool:

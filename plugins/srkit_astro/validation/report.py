@@ -115,7 +115,7 @@ def summary(results: Results) -> dict[str, Any]:
             [
                 name,
                 number(results.half_complete(name, "point")),
-                f"{noise[name]['count']} ({noise[name]['by_pixel']})",
+                str(noise[name]["count"]),
                 with_error(flux, 100),
                 number(shift["scatter"]),
                 with_error(shape),
@@ -127,13 +127,13 @@ def summary(results: Results) -> dict[str, Any]:
         "title": "Injection and recovery",
         "caption": (
             f"Sources injected into {results.facts['data']}, detected at "
-            f"{results.settings.threshold:g} times the noise of each image; biases of sources from "
-            f"S/N {BRIGHT:g}, ± standard error."
+            f"{results.settings.threshold:g} times the noise of each image; biases are those of "
+            f"sources with an S/N of {BRIGHT:g} or more, ± standard error."
         ),
         "columns": [
             "",
             "S/N of points at 50 % completeness",
-            f"false sources in noise, {THRESHOLDS[-1]:g} σ (σ of single pixels)",
+            f"false sources in {_area(results)} of noise like that of LR, {THRESHOLDS[-1]:g} σ",
             "flux bias of points [%]",
             "centroid scatter of points [LR pixel]",
             "ellipticity bias of galaxies",
@@ -182,7 +182,8 @@ def _write_figures(
         "Flux, position and shape",
         "Mean error of the flux that the injection adds at the true position; robust scatter of "
         "the centroid along x; mean relative error of the ellipticity, along the true one before "
-        "the PSF. The last two are those of the sources that are found. Bars: standard errors.",
+        "the PSF, which rounds sources in LR: what removes the PSF is at 0. The last two are those "
+        "of the sources that are found. Bars: standard errors.",
     )
     writer.figure(
         "pairs.png",
@@ -196,7 +197,8 @@ def _write_figures(
         false_figure(results),
         "False sources",
         "Detections that are neither injected sources nor in the image without them, and "
-        "detections in pure noise, against their magnitude; bars: 68 % intervals.",
+        "detections in pure noise, against their magnitude; bars: 68 % intervals. The faintest are "
+        "beyond the axis.",
     )
     writer.figure(
         "examples.png",

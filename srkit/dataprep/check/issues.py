@@ -217,10 +217,15 @@ def _overlaps(check: DataCheck) -> Iterator[Issue]:
         ranked = sorted(each.found, key=lambda one: -one[2])
         groups = [[ImageId(each.first, i), ImageId(each.second, j)] for i, j, _ in ranked]
         details = [
-            f"{' and '.join(map(check.name, group))} share {share:.2g} of the smaller one's area"
+            f"{' and '.join(map(check.name, group))} share {100 * share:.2g} % of the area of the "
+            "smaller one"
             for group, (*_, share) in zip(groups, ranked, strict=True)
         ]
-        yield Issue("overlap", True, str(each), groups, details)
+        text = (
+            f"{each}, so that results are too good: leave them out, or let one data set divide all "
+            "images with its option split"
+        )
+        yield Issue("overlap", True, text, groups, details)
 
 
 def _labels(check: DataCheck) -> Iterator[Issue]:

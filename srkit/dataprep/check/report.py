@@ -19,6 +19,7 @@ from torch import Tensor
 from srkit.dataprep.check.issues import DataCheck, ImageId, Issue
 from srkit.dataprep.check.measurements import Measurements
 from srkit.errors import SrkitError
+from srkit.report.colour_scales import brightness_scale
 from srkit.report.pages import data_uri
 from srkit.report.plotting import colours, panels, style
 from srkit.report.writer import ReportWriter
@@ -202,11 +203,22 @@ def _thumbnail(check: DataCheck, image: ImageId) -> str:
         sample, _ = check.images[image.split].read(image.index)
     except SrkitError:
         return ""
-    picture = PIL.Image.fromarray(_levels(sample.hr, sample.data_range))
+    measured = sample.unit != ""
+    levels = _measured_levels(sample.hr) if measured else _levels(sample.hr, sample.data_range)
+    picture = PIL.Image.fromarray(levels)
     picture.thumbnail((SIDE, SIDE))
     content = io.BytesIO()
     picture.save(content, "png")
     return data_uri(content.getvalue())
+
+
+def _measured_levels(image: Tensor) -> np.ndarray[Any, Any]:
+    """Scale the first band of measured values by asinh, with the first row at the bottom."""
+    band = image[0].float().numpy()
+    if not np.isfinite(band).any():
+        return np.zeros(band.shape, np.uint8)
+    scaled = np.ma.filled(brightness_scale(band)(np.ma.masked_invalid(band)), 0.0)
+    return np.flipud(np.round(255 * scaled).astype(np.uint8))
 
 
 def _levels(image: Tensor, data_range: tuple[float, float]) -> np.ndarray[Any, Any]:
