@@ -69,6 +69,9 @@ def cross_check(recipe: Recipe) -> list[str]:
         problems.append("generator: missing; start, losses and discriminator need one")
     if recipe.generator is not None and not recipe.losses:
         problems.append("losses: missing; a generator needs at least one")
+    whole = recipe.start is not None and recipe.start.take != "generator"
+    if whole and recipe.discriminator is not None and recipe.discriminator.weights is not None:
+        problems.append("discriminator.weights: start.take takes it over from the run; remove one")
     return problems
 
 

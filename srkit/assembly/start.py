@@ -11,6 +11,7 @@ from srkit.errors import WeightsError
 from srkit.interfaces import Discriminator, Generator
 from srkit.recipe.recipe import Recipe
 from srkit.weights.transfer import (
+    starting_checkpoint,
     starting_head,
     starting_weights,
     trained_discriminator,
@@ -37,7 +38,13 @@ def load_starting_weights(generator: Generator, recipe: Recipe) -> None:
                 f"start.reinitialise: '{pattern}' matches no weight of the generator; their names "
                 f"begin with {names}"
             )
-    warm_start(generator, starting_weights(given, generator), given, patterns)
+    if recipe.start.take == "generator":
+        tensors = starting_weights(given, generator)
+    else:
+        groups = starting_checkpoint(given).groups
+        trained = groups.get("trained.generator", {}) if recipe.start.take == "all" else {}
+        tensors = {**groups["generator"], **trained}
+    warm_start(generator, tensors, given, patterns)
 
 
 def load_discriminator(discriminator: Discriminator | None, given: str | None) -> None:

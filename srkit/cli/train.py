@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,10 +37,30 @@ def train(
         bool,
         typer.Option("--allow-changed-data", help="Resume although files of the data changed."),
     ] = False,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Start a new run from all networks of this one, averaged weights too."
+        ),
+    ] = None,
+    optimisers: Annotated[
+        bool, typer.Option("--with-optimisers", help="Take over their optimisers, too.")
+    ] = False,
 ) -> None:
     """Train a recipe, then evaluate it on its test data."""
     command = str(context.info_name)
-    _train(command, recipe, overrides or [], sample, out, resume, processes, changed)
+    changes = [*(overrides or []), *_start_overrides(run, optimisers)]
+    _train(command, recipe, changes, sample, out, resume, processes, changed)
+
+
+def _start_overrides(run: str | None, optimisers: bool) -> list[str]:
+    """Return the keys of a recipe by which it starts from a run."""
+    if run is None:
+        if optimisers:
+            raise SrkitError("--with-optimisers: needs --from, which names the run they are from")
+        return []
+    take = "all" if optimisers else "networks"
+    return [f"start.weights={json.dumps(run)}", f"start.take={take}"]
 
 
 def _train(

@@ -206,6 +206,11 @@ class StartSpec(Part):
     """The initial state of training."""
 
     weights: str = Field(description="a weight file, a run folder, or published weights")
+    take: Literal["generator", "networks", "all"] = Field(
+        "generator",
+        description="of a run: its generator as it is used, or all networks and the average, or "
+        "the state of the optimisers, too",
+    )
     reinitialise: list[str] = Field(
         default_factory=list, description="patterns of keys that may differ and are reinitialised"
     )
@@ -217,6 +222,12 @@ class StartSpec(Part):
         None, gt=0, description="penalty on departing from the start: L2-SP's α"
     )
 
+    @model_validator(mode="after")
+    def _whole(self) -> StartSpec:
+        if self.take == "all" and self.reinitialise:
+            raise ValueError("'reinitialise' and 'take: all' cannot be combined; remove one")
+        return self
+
     @property
     def frozen(self) -> dict[str, Span]:
         """How long to freeze each stage, by patterns of their names."""
@@ -225,6 +236,10 @@ class StartSpec(Part):
             if isinstance(self.freeze, dict)
             else dict.fromkeys(self.freeze, "always")
         )
+
+
+#: The modes of torch.compile.
+CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 
 
 class TrainingSpec(Part):
@@ -240,7 +255,11 @@ class TrainingSpec(Part):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="of the networks; auto: what the device computes fastest"
     )
-    compile: bool = False
+    compile: bool | CompileMode = Field(False, description="by torch.compile, in one of its modes")
+    deterministic: bool = Field(False, description="the same bits in every run on one device")
+    tf32: bool | None = Field(
+        None, description="fp32 by TF32 on NVIDIA's GPUs; torch's choice by default"
+    )
     checkpoint_activations: bool = Field(
         False, description="recompute the generator's blocks in the backward pass, to save memory"
     )

@@ -1,13 +1,18 @@
-"""The precision in which a device runs networks fastest."""
+"""The precision in which a device runs networks fastest, and how torch rounds."""
 
 from __future__ import annotations
 
 import os
 import platform
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Final, Literal
 
 import torch
+
+from srkit.errors import TrainingError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 #: What autocast converts to. It is disabled for fp32, of which it would warn on MPS (torch 2.6).
@@ -43,6 +48,48 @@ def warn_of_precision(precision: str, device: torch.device) -> list[str]:
     if precision != "bf16" or fastest == "bf16" or device.type == "mps":  # where none is known
         return []
     return [f"bf16 is slow on this device ({reason}); auto takes {fastest}"]
+
+
+@contextmanager
+def rounding(*, deterministic: bool, tf32: bool | None) -> Iterator[None]:
+    """Choose how torch computes, and restore its settings afterwards.
+
+    Parameters
+    ----------
+    deterministic
+        Whether the same inputs give the same bits on the same device.
+    tf32
+        Whether NVIDIA's GPUs multiply fp32 with the 10 bits of TF32's mantissa; None keeps torch's
+        choice: in convolutions only.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), matmul.allow_tf32, cudnn.allow_tf32
+    if deterministic:  # cuBLAS reads it when it is first used
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    if tf32 is not None:
+        _allow_tf32(tf32, tf32)
+    try:
+        yield
+    except RuntimeError as error:
+        operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+        if not found:
+            raise
+        raise TrainingError(
+            f"training.deterministic: {operation} has no deterministic implementation on this "
+            "device; set training.deterministic=false, or use other components"
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        _allow_tf32(*before[1:])
+
+
+def _allow_tf32(in_products: bool, in_convolutions: bool) -> None:
+    """Set TF32 by the older of torch's interfaces, which torch.compile can read in all versions."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Please use the new API", UserWarning)
+        torch.backends.cuda.matmul.allow_tf32 = in_products
+        torch.backends.cudnn.allow_tf32 = in_convolutions
 
 
 def trains_in_channels_last(device: torch.device, precision: Precision) -> bool:

@@ -40,6 +40,7 @@ from srkit.models.data_flow import trace_stages, weighted_layers
 from srkit.recipe.trees import below, flatten
 from srkit.report.writer import ReportWriter
 from srkit.system.cores import hold_cores
+from srkit.system.precision import rounding
 from srkit.system.processes.children import first_process
 from srkit.system.processes.signals import deferred_signals
 from srkit.system.processes.workers import killed_workers_explained
@@ -111,7 +112,9 @@ def train(
     Stopped
         After SIGINT or SIGTERM; the state is saved.
     """
+    training = assembly.recipe.training
     with ExitStack() as stack:
+        stack.enter_context(rounding(deterministic=training.deterministic, tf32=training.tf32))
         if first_process():
             stack.enter_context(only_run(folder))
         run = start(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,15 @@ from srkit.errors import RecipeError, TrainingError, WeightsError, innermost
 from srkit.interfaces import FingerprintedDataset
 from srkit.interfaces.quantity import Quantity
 from srkit.recipe.recipe import Recipe
-from srkit.recipe.resume import changed_since
+from srkit.recipe.resume import changes, refused, report
 from srkit.recipe.trees import below
 from srkit.system.files import is_partial, remove_partials
 from srkit.system.precision import warn_of_precision
 from srkit.training.meter import Meter
 from srkit.training.monitor import Monitor
 from srkit.training.rehearsal import rehearse
-from srkit.training.run_folder import open_folder, versions
+from srkit.training.run_folder import open_folder, versions, write_recipe
+from srkit.training.take_over import take_over
 from srkit.training.turns import make_turns
 from srkit.weights.checkpoints import (
     Checkpoint,
@@ -146,8 +147,8 @@ class Run:
 
     def _wrap(self, network: nn.Module) -> nn.Module:
         """Compile a network if the recipe says so, and wrap it for several processes."""
-        if self.recipe.training.compile:
-            network.compile()
+        if mode := self.recipe.training.compile:
+            network.compile(mode="default" if mode is True else mode)
         if self.process.num_processes == 1:
             return network
         with warnings.catch_warnings():
@@ -250,6 +251,7 @@ class Run:
             "step": self.step,
             "finished": self.step == self.total or self.exhausted,
             "optimisers": optimisers,
+            "trained": {turn.name: turn.identity for turn in self.turns},
             "scalers": [turn.scaler.state_dict() for turn in self.turns],
             "best": None if self.best is None else [self.best.value, self.best.step],
             "recipe": self.recipe.dump(),
@@ -297,9 +299,10 @@ class Run:
         if self.average is not None:
             warm_start(self.average.module, groups["ema"], source)
             self.average.n_averaged.copy_(groups["ema_count"]["updates"])
-        if self.best is not None and state["best"] is not None:
-            self.best.value, self.best.step = state["best"]
         self.step = state["step"]
+        if self.best is not None:
+            same = selection(Recipe.model_validate(state["recipe"])) == selection(self.recipe)
+            self.best.value, self.best.step = state["best"] if same else (None, self.step)
         if state.get("quantity") is not None:
             self.quantity = Quantity.parse(state["quantity"])
 
@@ -350,7 +353,7 @@ def start(
     checkpoint = _checkpoint_of(folder) if resume else None
     process = set_up_process(recipe, source)
     started = None if checkpoint is None else checkpoint.state["recipe"]
-    if started is not None and (problems := changed_since(started, recipe)):
+    if started is not None and (problems := refused(started, recipe)):
         raise RecipeError(source, problems)
     if "train" not in assembly.data:
         raise RecipeError(source, ["data.train: missing; there is nothing to train on"])
@@ -378,26 +381,46 @@ def start(
     if resume and process.is_main_process:
         remove_partials(folder)  # of processes that were killed
     if checkpoint is None:
+        run.notes += take_over(run.turns, run.average, recipe)
         open_folder(folder, assembly, process, overlaps, resume=resume)
     else:
-        if not allow_changed_data:
-            _check_data(run, checkpoint)
-        run.notes += changed_plugins(str(run.last), checkpoint.state, assembly.distributions)
-        try:
-            run.restore(checkpoint)
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-            raise WeightsError(
-                f"{run.last}: not the complete state of this run ({innermost(error)}); use another "
-                "checkpoint"
-            ) from error
-        if run.step > run.total:
-            raise TrainingError(
-                f"{folder}: the run has already done {run.step} steps, more than "
-                f"training.duration = {recipe.training.duration}; raise training.duration, or "
-                "choose another --out"
-            )
+        _continue(run, checkpoint, allow_changed_data=allow_changed_data)
     _keep_answers(run)
     return run
+
+
+def _continue(run: Run, checkpoint: Checkpoint, *, allow_changed_data: bool) -> None:
+    """Restore the state of a run from its checkpoint, and note what changed since."""
+    recipe, state = run.recipe, checkpoint.state
+    changed = changes(state["recipe"], recipe)
+    if not allow_changed_data:
+        _check_data(run, checkpoint, changed)
+    run.notes += changed_plugins(str(run.last), state, run.assembly.distributions)
+    run.notes += report(changed)
+    try:
+        run.restore(checkpoint)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"{run.last}: not the complete state of this run ({innermost(error)}); use another "
+            "checkpoint"
+        ) from error
+    if run.step > run.total:
+        raise TrainingError(
+            f"{run.folder}: the run has already done {run.step} steps, more than "
+            f"training.duration = {recipe.training.duration}; raise training.duration, or "
+            "choose another --out"
+        )
+    if changed and run.process.is_main_process:
+        write_recipe(run.folder, recipe)
+
+
+def selection(recipe: Recipe) -> Any:
+    """Return what decides which validation is the best: a metric, and the images."""
+    if recipe.selecting is None:
+        return None
+    metric, place = recipe.selecting
+    tree = recipe.dump()
+    return metric, tree["metrics"][metric], recipe.data.sources()[place].model_dump(mode="json")
 
 
 def _settle_precision(run: str, recipe: Recipe, device: torch.device, started: Any) -> list[str]:
@@ -413,6 +436,8 @@ def _settle_precision(run: str, recipe: Recipe, device: torch.device, started: A
             raise TrainingError(f"{run}: was started in fp16; resume it on a CUDA GPU")
     training.precision, reason = broadcast_object_list([precision, reason])
     notes = [f"precision: {training.precision}, {reason}"]
+    if training.tf32 and device.type != "cuda":
+        notes.append(f"training.tf32: has no effect on {device.type}")
     return [*notes, *warn_of_precision(training.precision, device)]
 
 
@@ -441,13 +466,26 @@ def _steps_of(checkpoint: Path) -> int:
     return -1 if state is None else int(state["step"])
 
 
-def _check_data(run: Run, checkpoint: Checkpoint) -> None:
-    """Check that no file of the data changed since the run started."""
+def _check_data(run: Run, checkpoint: Checkpoint, changed: Iterable[str]) -> None:
+    """Check that no file of the data changed since the run started, where the recipe is the same.
+
+    Parameters
+    ----------
+    run, checkpoint
+        The run, and its checkpoint.
+    changed
+        The keys of the recipe that changed.
+    """
     before = checkpoint.state.get("data", run.data)
-    changed = [place for place, digest in run.data.items() if before.get(place, digest) != digest]
-    if changed:
+    others = [
+        place
+        for place, digest in run.data.items()
+        if before.get(place, digest) != digest
+        and not any(key.startswith(f"{place}.") for key in changed)
+    ]
+    if others:
         raise TrainingError(
-            f"{run.folder}: files of {' and '.join(changed)} were added, removed or replaced since "
+            f"{run.folder}: files of {' and '.join(others)} were added, removed or replaced since "
             "the run started; restore them, or add --allow-changed-data"
         )
 

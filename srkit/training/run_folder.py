@@ -17,6 +17,7 @@ from accelerate import PartialState
 
 from srkit.assembly.assembly import Assembly
 from srkit.errors import TrainingError
+from srkit.recipe.recipe import Recipe
 from srkit.system.files import write_file
 from srkit.system.folders import LOCK, contains_files
 from srkit.system.locks import locked
@@ -77,7 +78,6 @@ def open_folder(
     process.wait_for_everyone()  # all have looked before one writes
     if not process.is_main_process:
         return
-    recipe = yaml.safe_dump(assembly.recipe.dump(), sort_keys=False, allow_unicode=True)
     environment = {
         "command": sys.argv,
         "seed": assembly.recipe.seed,
@@ -89,7 +89,13 @@ def open_folder(
         "overlaps": list(overlaps),
     }
     write_file(folder / ENVIRONMENT, json.dumps(environment, indent=2))
-    write_file(folder / "recipe.yaml", recipe)
+    write_recipe(folder, assembly.recipe)
+
+
+def write_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write the complete recipe of a run to its folder."""
+    text = yaml.safe_dump(recipe.dump(), sort_keys=False, allow_unicode=True)
+    write_file(folder / "recipe.yaml", text)
 
 
 def versions(assembly: Assembly) -> dict[str, str]:

@@ -112,6 +112,13 @@ class Turn:
         self.trainable = _trainable(self.network)
         self.settings = settings_of(self.optimiser)
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What has to be the same if another run takes over the state of the optimiser."""
+        own = set(self.trainable)
+        names = [name for name, p in self.network.named_parameters() if p in own]
+        return {"optimiser": type(self.optimiser).__name__, "parameters": names}
+
     @contextmanager
     def averaged(self) -> Iterator[dict[str, Tensor]]:
         """Give the network the weights that its optimiser averages, if it does.

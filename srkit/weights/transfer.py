@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srkit.errors import WeightsError, nearest
 from srkit.interfaces import Generator
-from srkit.weights.checkpoints import Tensors, changed_plugins, load, read_state
+from srkit.weights.checkpoints import Checkpoint, Tensors, changed_plugins, load, read_state
 from srkit.weights.files import fetch, published_of, read_tensors, unwrapped
 from srkit.weights.hub import local
 from srkit.weights.runs import checkpoint_of
@@ -53,6 +53,31 @@ def starting_weights(given: str, generator: Generator) -> dict[str, Tensor]:
     if "generator" not in groups:
         raise WeightsError(f"{path}: a checkpoint without a generator")
     return groups.get("ema", groups["generator"])
+
+
+def starting_checkpoint(given: str) -> Checkpoint:
+    """Read the checkpoint of a run to start from.
+
+    Parameters
+    ----------
+    given
+        See :func:`starting_weights`.
+
+    Raises
+    ------
+    WeightsError
+        If it is not the checkpoint of a run that trained a generator.
+    """
+    path = _file_of(given)
+    if not path.is_file() or read_state(path) is None:
+        raise WeightsError(
+            f"start.take: '{given}' is neither a run folder nor a checkpoint of a run; only these "
+            "have more than a generator"
+        )
+    checkpoint = load(path)
+    if "generator" not in checkpoint.groups:
+        raise WeightsError(f"{path}: a checkpoint without a generator")
+    return checkpoint
 
 
 def _adapted(path: Path, generator: Any) -> dict[str, Tensor]:

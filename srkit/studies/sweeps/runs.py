@@ -18,7 +18,7 @@ from srkit.evaluation.evaluator import metric_infos
 from srkit.evaluation.overview import on_set
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe
-from srkit.recipe.resume import changed_since
+from srkit.recipe.resume import refused
 from srkit.recipe.trees import below
 from srkit.recipe.variants import Variant, change, gather
 from srkit.report._metric_info import MetricInfo
@@ -213,7 +213,7 @@ def prepare_runs(variants: Sequence[Variant], setup: SweepSetup) -> list[Variant
             continue
         runs.append(run)
         state = run.state()
-        changes[run.name] = [] if state is None else changed_since(state["recipe"], run.recipe)
+        changes[run.name] = [] if state is None else refused(state["recipe"], run.recipe)
         problems[variant.name] = []
     if gathered := gather(problems):
         raise RecipeError(setup.source, gathered)
