@@ -19,11 +19,11 @@ from srkit.system import needs
 HOST = "127.0.0.1"
 
 
-def app(*, port: Annotated[int, Field(ge=0, lt=2**16)] | None = None, browser: bool = True) -> None:
+def app(*, port: Annotated[int | None, Field(ge=0, lt=2**16)] = None, browser: bool = True) -> None:
     """Open a page on which pictures and FITS files are dropped, enlarged, compared and downloaded.
 
-    The page is served to this machine only, uses no network, and reports nothing to anyone. Files
-    that are dropped on it are removed when the command ends. Ctrl-C ends it.
+    The page is served to this machine only, and sends nothing anywhere. Files that are dropped on
+    it are removed when the command ends. Ctrl-C ends it.
 
     Parameters
     ----------

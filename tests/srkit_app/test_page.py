@@ -12,6 +12,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from srkit.components.commands import make_command
+from srkit.components.registry import Registry
+from srkit.testing import check_command
+
 CODE = """
 import json, os, socket, sys
 from urllib.request import urlopen
@@ -42,6 +46,12 @@ with served() as (address, _):
 found["left"] = os.path.exists(folder)
 print(json.dumps(found))
 """
+
+
+def test_the_command_has_its_options() -> None:
+    component = Registry.discover().get("commands", "app")
+    check_command(component)
+    assert {option.name for option in make_command(component).params} == {"port", "browser"}
 
 
 @pytest.mark.slow
