@@ -40,7 +40,7 @@ from srkit.interfaces import (
     Tracker,
 )
 from srkit.interfaces._contract import require_answer, require_sr
-from srkit.recipe.parts import LossSpec, MetricSpec
+from srkit.recipe.parts import DiscriminatorSpec, LossSpec, MetricSpec, WeightSpec
 from srkit.recipe.recipe import Recipe
 
 
@@ -76,6 +76,8 @@ class Assembly:
         Notes for the user on the weights that were opened.
     kept
         The answers on HR that a run keeps on disk, by teacher.
+    weights
+        The weights of this step that change, by path in the recipe; see :meth:`set_weights`.
     by_scale
         The assemblies of all scales, this one among them.
     """
@@ -103,6 +105,7 @@ class Assembly:
     downloads: dict[str, list[str]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     kept: dict[str, KeptAnswers] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
     by_scale: dict[int, Assembly] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -202,6 +205,34 @@ class Assembly:
             )
             for scale, part in self.by_scale.items()
         }
+
+    def set_weights(self, step: int, steps_per_epoch: float) -> None:
+        """Set the weights that change in the course of the training to those of a step."""
+        weights = {
+            path: spec.weight.at(step, steps_per_epoch)
+            for path, spec in self._weighted().items()
+            if isinstance(spec.weight, WeightSpec)
+        }
+        for part in self.by_scale.values():
+            part.weights = weights
+
+    def weight_of(self, path: str) -> float:
+        """Return the weight of a loss, or of the discriminator; before any step the last one."""
+        weight = self._weighted()[path].weight
+        return self.weights.get(path, weight.to) if isinstance(weight, WeightSpec) else weight
+
+    def rests(self, path: str) -> bool:
+        """Return whether a loss is not computed, since its weight is 0 at this step."""
+        return self.weights.get(path) == 0
+
+    def _weighted(self) -> dict[str, LossSpec | DiscriminatorSpec]:
+        """Return what has a weight in the recipe, by path."""
+        found: dict[str, LossSpec | DiscriminatorSpec] = {
+            f"losses.{name}": spec for name, spec in self.recipe.losses.items()
+        }
+        if self.recipe.discriminator is not None:
+            found["discriminator"] = self.recipe.discriminator
+        return found
 
     def teacher_of(self, spec: LossSpec | MetricSpec) -> str:
         """Return the name of the teacher whose answers a loss or metric compares."""

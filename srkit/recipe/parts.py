@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,6 +14,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     Tag,
     WrapSerializer,
+    create_model,
     field_validator,
     model_serializer,
     model_validator,
@@ -67,10 +69,47 @@ class ScheduleSpec(Spec):
     type: str = "constant"
 
 
+# No attribute in the body of a class can have the name `from`.
+_FIRST: dict[str, Any] = {"from": (float, 0.0)}
+_From: Any = create_model("_From", __base__=Part, **_FIRST)
+
+
+class WeightSpec(_From):  # type: ignore[misc]
+    """A weight that changes linearly from one value to another."""
+
+    to: float
+    start: Duration | None = Field(None, description="when it begins to change; at once by default")
+    over: Duration | None = Field(None, description="for how long it changes; by default a jump")
+
+    @property
+    def values(self) -> tuple[float, float]:
+        """The first and the last value."""
+        return getattr(self, "from"), self.to
+
+    def at(self, step: int, steps_per_epoch: float) -> float:
+        """Return the weight at a step, a pure function of it."""
+        first, last = self.values
+        since = step - (0 if self.start is None else self.start.in_steps(steps_per_epoch))
+        if since < 0:
+            return first
+        if self.over is None:
+            return last
+        return first + (last - first) * min(1.0, since / self.over.in_steps(steps_per_epoch))
+
+
+#: A weight, or how it changes in the course of the training.
+Weight = Annotated[
+    Annotated[float, Tag("float")] | Annotated[WeightSpec, Tag("WeightSpec")],
+    Discriminator(
+        lambda given: "WeightSpec" if isinstance(given, Mapping | WeightSpec) else "float"
+    ),
+]
+
+
 class LossSpec(Spec):
     """A loss; its type defaults to its name in the recipe."""
 
-    weight: float = 1.0
+    weight: Weight = 1.0
     teacher: str | None = Field(None, description="the teacher to use, if there are several")
 
 
@@ -107,8 +146,16 @@ class DiscriminatorSpec(Spec):
     loss: GameSpec = Field(
         default_factory=lambda: GameSpec(type="vanilla"), description="the adversarial game"
     )
-    weight: float = Field(1e-3, ge=0)
+    weight: Weight = 1e-3
     optimiser: OptimiserSpec = OptimiserSpec.model_construct()
+
+    @field_validator("weight")
+    @classmethod
+    def _not_negative(cls, given: float | WeightSpec) -> float | WeightSpec:
+        smallest = min(given.values if isinstance(given, WeightSpec) else (given,))
+        if smallest < 0:
+            raise ValueError(f"got {smallest}; expected a number greater than or equal to 0")
+        return given
 
 
 class UncertaintySpec(Part):

@@ -166,6 +166,7 @@ def loop(run: Run) -> None:
     while run.step < run.total and not run.exhausted:
         set_seed(_seed_of_step(run))
         set_learning_rates(run)
+        run.assembly.set_weights(run.step, run.steps_per_epoch)
         for turn in run.turns:
             if turn.freezing is not None:
                 turn.freezing.hold(run.step, run.steps_per_epoch)
@@ -308,7 +309,7 @@ def _after_step(run: Run) -> None:
 
 
 def _log(run: Run) -> None:
-    means = run.meter.means(run.kept)
+    means, weights = run.meter.means(run.kept), run.assembly.weights
     if not means:
         return
     values = {
@@ -316,6 +317,7 @@ def _log(run: Run) -> None:
         "epoch": run.step / run.steps_per_epoch,
         **means,
         **{f"lr/{turn.name}": turn.optimiser.param_groups[0]["lr"] for turn in run.turns},
+        **{f"weight/{path.removeprefix('losses.')}": each for path, each in weights.items()},
         **run.meter.rates(),
     }
     if run.monitor is not None:

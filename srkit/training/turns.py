@@ -235,7 +235,7 @@ def _generator_turn(whole: Assembly, wrap: Wrap) -> Turn:
             terms |= variance_terms(assembly, sr, log_variance, batch)
         terms |= adversarial_term(assembly, sr, batch)
         terms |= _anchor_term(generator, anchor, recipe.start)
-        return terms, Restored(output, sr)
+        return terms or {"none": 0 * sr.sum()}, Restored(output, sr)  # if all losses rest
 
     return Turn("generator", generator, wrapped, optimiser, compute, anchor, freezing)
 
@@ -245,11 +245,14 @@ def adversarial_term(assembly: Assembly, sr: Tensor, batch: Batch) -> Terms:
     spec, discriminator = assembly.recipe.discriminator, assembly.discriminator
     if spec is None or discriminator is None or assembly.game is None:
         return {}
+    if assembly.rests("discriminator"):
+        return {}
     fake = real = _logits(assembly, discriminator, sr)
     if assembly.game.relative:
         with torch.no_grad():
             real = _logits(assembly, discriminator, batch.hr)
-    return {"adversarial": spec.weight * _play(assembly, "generator", real, fake)}
+    weight = assembly.weight_of("discriminator")
+    return {"adversarial": weight * _play(assembly, "generator", real, fake)}
 
 
 def _logits(
@@ -311,6 +314,8 @@ def pixel_terms(assembly: Assembly, sr: Tensor, view: View) -> Terms:
     """Weight the losses on images."""
     terms = {}
     for name, loss in assembly.losses.items():
+        if assembly.rests(f"losses.{name}"):
+            continue
         if isinstance(loss, ViewLoss):
             terms[name] = _term(assembly, name, loss, sr, view)
         elif not isinstance(loss, TeacherLoss | VarianceLoss):
@@ -323,7 +328,7 @@ def _term(assembly: Assembly, name: str, loss: Callable[..., Tensor], *given: ob
     with assembly.blamed(f"losses.{name}"):
         value = loss(*given)
         require_loss(value)
-    return assembly.recipe.losses[name].weight * value
+    return assembly.weight_of(f"losses.{name}") * value
 
 
 def variance_terms(assembly: Assembly, sr: Tensor, log_variance: Tensor, batch: Batch) -> Terms:
@@ -340,6 +345,7 @@ def teacher_terms(assembly: Assembly, sr: Tensor, batch: Batch) -> Terms:
     terms: Terms = {}
     for teacher_name, teacher in assembly.teachers.items():
         losses = assembly.losses_on(teacher_name)
+        losses = {k: loss for k, loss in losses.items() if not assembly.rests(f"losses.{k}")}
         if not losses:
             continue
         stages = wanted_stages(losses, teacher)
