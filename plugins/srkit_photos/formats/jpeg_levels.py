@@ -25,8 +25,9 @@ from srkit_photos.formats.arrays import ORIENTATION, upright
 SIGNATURE = b"\xff\xd8\xff"
 #: Colour spaces that are converted to grey or RGB directly.
 COLOURS = ("Gray", "YCbCr", "RGB")
-#: First bytes and marker of the EXIF segment, and the marker before the pixels.
-EXIF, APP1, SOS = b"Exif\0\0", b"\xff\xe1", b"\xff\xda"
+#: First bytes of the segments that can state an orientation, their marker, and the marker before
+#: the pixels.
+EXIF, XMP, APP1, SOS = b"Exif\0\0", b"http://ns.adobe.com/xap/", b"\xff\xe1", b"\xff\xda"
 #: A picture is decoded at a fraction of its size only if the result has at least this multiple of
 #: the requested side. Compared with the whole picture resized by the same antialiased kernel, 120
 #: photographs had at least 45 dB, and 53 dB on average.
@@ -80,21 +81,21 @@ def jpeg_levels(path: Path, content: bytes, short_side: int | None) -> Tensor | 
 
 def _orientation(content: bytes) -> int:
     """Read the orientation, if the file states it."""
-    if not _has_exif(content):
+    if not _may_be_turned(content):
         return 1
     with PIL.JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as picture:
         orientation: int = picture.getexif().get(ORIENTATION, 1)
     return orientation
 
 
-def _has_exif(content: bytes) -> bool:
+def _may_be_turned(content: bytes) -> bool:
     """Scan the segments before the pixels, which is faster than opening the file."""
     place = len(SIGNATURE) - 1
     while content.startswith(b"\xff", place):
         if content.startswith(b"\xff\xff", place):
             place += 1  # fill bytes
             continue
-        if content.startswith(APP1, place) and content.startswith(EXIF, place + 4):
+        if content.startswith(APP1, place) and content.startswith((EXIF, XMP), place + 4):
             return True
         if content.startswith(SOS, place):
             return False

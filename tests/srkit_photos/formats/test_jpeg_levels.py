@@ -14,6 +14,7 @@ from srkit_photos.formats.jpeg_levels import jpeg_levels
 
 from srkit.errors import DataError
 from srkit.functional.resizing import resize_short_side
+from srkit.images.formats import Formats
 from srkit.images.limits import allow
 
 PATH = Path("photo.jpg")
@@ -50,6 +51,15 @@ def test_upright(orientation: int, short_side: int | None) -> None:
         whole = resize_short_side(levels.new_tensor(upright.copy()).movedim(-1, 0), short_side)
         assert levels.shape == whole.shape
         assert psnr(levels.numpy(), whole.numpy()) > 40
+
+
+def test_an_orientation_in_xmp_counts_as_in_reading(tmp_path: Path, formats: Formats) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encode(Pillow.fromarray(coffee()), xmp=xmp))
+    levels = jpeg_levels(path, path.read_bytes(), None)
+    assert levels is not None
+    assert tuple(levels.shape) == tuple(formats.read(path).pixels.shape) == (3, 600, 400)
 
 
 def test_orientation_after_other_segments() -> None:
