@@ -98,6 +98,10 @@ def image_folder(
     """
     if classes is not None and labels is None:
         raise ValueError("classes requires labels; add a labels file")
+    if lr_suffix is not None and lr is None:
+        raise ValueError("lr_suffix requires lr; add the folder of the LR pictures")
+    if enlarge and size is None:
+        raise ValueError("enlarge requires size; add it, or remove enlarge")
     paired = lr is not None or cache is not None
     if paired and size is not None:
         raise ValueError("size cannot be combined with lr and cache; remove one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -20,6 +21,8 @@ from srkit.system import atomic, cache_folder, map_in_workers, progress_bars
 ENTRY = np.dtype([("key", "<u8"), ("height", "<u4"), ("width", "<u4")])
 #: Files that a process examines at a time, and the number up to which this process examines all.
 PART, FEW = 256, 1024
+#: Seconds after which results are saved, in case that the process is killed.
+PERIOD = 60.0
 #: Maximum number of processes, and of threads that look for changes.
 WORKERS, THREADS = 8, 16
 
@@ -63,6 +66,7 @@ def measure(
     missing = np.flatnonzero(~found).tolist()
     problems: dict[int, str] = {}
     examined: list[int] = []
+    saved = time.monotonic()
     try:
         results = _examine(root, [names[index] for index in missing], examine)
         for index, result in zip(missing, results, strict=False):
@@ -71,6 +75,9 @@ def measure(
             else:
                 sides[index] = result
                 examined.append(index)
+            if time.monotonic() - saved > PERIOD:
+                _write(cache, known, keys[examined], sides[examined])
+                saved = time.monotonic()
     finally:
         if examined:
             _write(cache, known, keys[examined], sides[examined])

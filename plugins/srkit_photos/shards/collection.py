@@ -25,10 +25,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Pictures and the names of their classes; None if they have no labels."""
+    """Pictures, the names of their classes (None if they have no labels), and notes."""
 
     pictures: Sequence[Picture]
     classes: Sequence[str] | None
+    notes: Sequence[str] = ()
 
 
 def collect(
@@ -72,7 +73,7 @@ def collect(
         Picture(root / name, member, label, partners and partners.of(formats, root / name, name))
         for name, member, label in zip(names, members, labels, strict=True)
     ]
-    return Collection(pictures, classes)
+    return Collection(pictures, classes, partners.note(formats, source, names) if partners else [])
 
 
 def _read_list(path: Path) -> tuple[list[str], list[int | None]]:

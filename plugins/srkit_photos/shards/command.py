@@ -65,6 +65,8 @@ def shard(
     if lr is not None and short_side is not None:
         raise DataError("--short-side would shrink HR but not LR; remove it, or --lr")
     collection = collect(source, formats, lr, lr_suffix)
+    for note in collection.notes:
+        print(note)
     settings = Settings(short_side, quality, per_shard, seed)
     with resumable(out):
         index = write_shards(collection, formats, out, settings, Console(), workers=workers)

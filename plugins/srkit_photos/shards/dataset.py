@@ -88,6 +88,8 @@ class ShardPhotos:
         cache: Path | None = None,
         cache_gb: Annotated[float, Field(gt=0)] = SHARD_CACHE_BYTES / 1e9,
     ) -> None:
+        if enlarge and size is None:
+            raise ValueError("enlarge requires size; add it, or remove enlarge")
         files = open_shards(root, cache, int(cache_gb * 1e9))
         self._reader = ShardReader(files)
         self.local = isinstance(files, LocalShards)

@@ -180,6 +180,10 @@ def test_what_does_not_fit(tmp_path: Path, formats: Formats) -> None:
         folder_of(folder, formats, root=[folder / "HR", folder / "LR"])
     with pytest.raises(ValueError, match="root contains a folder twice, or one inside another"):
         folder_of(folder, formats, root=[folder / "HR", folder], lr=None)
+    with pytest.raises(ValueError, match="lr_suffix requires lr; add the folder of the LR pic"):
+        folder_of(folder, formats, lr=None, lr_suffix="x2")
+    with pytest.raises(ValueError, match="enlarge requires size; add it, or remove enlarge"):
+        folder_of(folder, formats, lr=None, enlarge=True)
     with pytest.raises(ValueError, match="size cannot be combined with lr and cache; remove one"):
         folder_of(folder, formats, size=16)
     write(folder / "LR/0001x2.bmp", 20, 30).rename(folder / "LR/0001x2.jpg")

@@ -72,6 +72,18 @@ def test_what_an_interrupted_call_found_is_kept(
     assert again.names == ["d.png"]
 
 
+def test_results_are_saved_now_and_then(
+    root: Path, formats: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "PERIOD", -1.0)
+    written = []
+    monkeypatch.setattr(
+        sizes, "_write", lambda cache, known, keys, sides: written.append(len(keys))
+    )
+    measure(root, NAMES, formats.size)
+    assert written == [1, 2, 3, 3]
+
+
 def test_problems_are_looked_at_each_time(root: Path, formats: Formats) -> None:
     (root / "d.png").unlink()
     for _ in range(2):

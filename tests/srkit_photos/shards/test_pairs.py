@@ -107,6 +107,15 @@ def test_damage_to_lr_is_noticed(shards: Path, formats: Formats) -> None:
     assert data[1].lr is not None
 
 
+def test_lr_without_hr_is_noted(folder: Path, srkit: Srkit) -> None:
+    PIL.Image.new("RGB", (4, 4)).save(folder / "LR" / "extrax2.bmp")
+    options = ["--lr", folder / "LR", "--lr-suffix", "x2", "--workers", "0"]
+    done = srkit("data", "shard", folder / "HR", "-o", folder / "out", *options)
+    assert done.status == 0
+    note = f"{folder}/LR: 1 pictures, such as extrax2, have no HR in {folder}/HR\n"
+    assert done.out.startswith(note)
+
+
 def test_the_options_have_to_fit(folder: Path, srkit: Srkit) -> None:
     given = ["data", "shard", folder / "HR", "-o", folder / "out", "--lr", folder / "LR"]
     done = srkit(*given, "--short-side", "8")
