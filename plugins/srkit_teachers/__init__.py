@@ -46,6 +46,7 @@ def srkit_metrics() -> dict[str, str]:
         "accuracy": "srkit_teachers.metrics:Accuracy",
         "agreement": "srkit_teachers.metrics:Agreement",
         "cross_entropy": "srkit_teachers.metrics:CrossEntropy",
+        "divergence": "srkit_teachers.metrics:Divergence",
         "cross_entropy_gap": "srkit_teachers.metrics:CrossEntropyGap",
         "dists": "srkit_teachers.similarity:DISTS",
         "embedding_similarity": "srkit_teachers.embedding:EmbeddingSimilarity",

@@ -79,6 +79,32 @@ class CrossEntropy(_ClassMetric):
         return _cross_entropy(self._chosen, answer, batch)
 
 
+class Divergence(_ClassMetric):
+    """Kullback-Leibler divergence of the class probabilities on SR from those on the original.
+
+    KL(original || SR), 0 if they are equal; it is the cross-entropy with the probabilities on the
+    original, instead of a label, minus their entropy. Averaged over the pixels of a segmentation.
+
+    Parameters
+    ----------
+    classes
+        The classes to use, as if there were no others: indices, WordNet IDs or names of ImageNet,
+        or a file that lists them; by default all.
+    """
+
+    name = "divergence"
+    settings = "KL(original || SR) of the class probabilities, natural logarithm"
+    unit = "nat"
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        """Measure the answer on SR, given the one on HR: shape ``(N,)``."""
+        given, wanted = (
+            torch.log_softmax(self._chosen.logits(one), dim=1) for one in (answer, target)
+        )
+        divergence = F.kl_div(given, wanted, reduction="none", log_target=True).sum(1)
+        return divergence.flatten(1).mean(1) if divergence.ndim > 1 else divergence
+
+
 class CrossEntropyGap(_ClassMetric):
     """Cross-entropy on SR minus that on the original: the loss of information for the teacher.
 

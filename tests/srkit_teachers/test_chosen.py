@@ -53,6 +53,7 @@ def relabelled() -> Batch:
         (metrics.ScoreMSE, {}),
         (metrics.CrossEntropy, {}),
         (metrics.CrossEntropyGap, {}),
+        (metrics.Divergence, {}),
         (metrics.Accuracy, {"top": 2}),
         (metrics.Agreement, {}),
     ],

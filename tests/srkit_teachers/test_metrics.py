@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import entropy
 from srkit_teachers.metrics import (
     Accuracy,
     Agreement,
     CrossEntropy,
     CrossEntropyGap,
+    Divergence,
     ScoreMSE,
 )
 from torch import Tensor
@@ -49,6 +51,21 @@ def test_cross_entropy_and_its_gap() -> None:
     assert gap.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+def test_divergence() -> None:
+    found = Divergence()(ANSWER, TARGET, batch(None))
+    given, wanted = (torch.softmax(one.logits.double(), 1).numpy() for one in (ANSWER, TARGET))
+    assert found.tolist() == pytest.approx(entropy(wanted, given, axis=1).tolist(), rel=1e-4)
+    assert Divergence()(TARGET, TARGET, batch(None)).abs().max() == 0
+
+
+def test_divergence_of_a_segmentation() -> None:
+    """The mean over the pixels."""
+    answer, target = (Answer(one.logits.view(2, 15, 6).mT[..., None]) for one in (ANSWER, TARGET))
+    found = Divergence()(answer, target, batch(None))
+    expected = Divergence()(ANSWER, TARGET, batch(None)).view(2, 15).mean(1)
+    assert found.tolist() == pytest.approx(expected.tolist())
+
+
 @pytest.mark.parametrize("top", [1, 3])
 def test_accuracy(top: int) -> None:
     found = Accuracy(top=top)(ANSWER, TARGET, batch())
@@ -70,6 +87,7 @@ def test_agreement() -> None:
         (ScoreMSE(), False),
         (CrossEntropy(), False),
         (CrossEntropyGap(), False),
+        (Divergence(), False),
         (Accuracy(), True),
         (Agreement(), True),
     ],

@@ -1,8 +1,8 @@
-"""Real photographs without download, from the wheels of scikit-image and scikit-learn."""
+"""Real photographs without download, from the wheels of scikit-image, scikit-learn, matplotlib."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,37 +14,40 @@ from srkit.errors import DataError
 from srkit.functional import resize_short_side
 from srkit.images import Formats
 from srkit.interfaces import Sample
-from srkit_photos.datasets.reading import centre_square
 
 _SKIMAGE = "skimage/data"
 _SKLEARN = "sklearn/datasets/images"
+_MATPLOTLIB = "matplotlib/mpl-data/sample_data"
 
-#: The pictures of each split; no scene is in two splits.
+#: The pictures of each split; no scene is in two splits. Those for testing show classes of
+#: ImageNet, which a classifier recognises.
 SPLITS = {
     "train": (
         f"{_SKIMAGE}/astronaut.png",
         f"{_SKLEARN}/china.jpg",
         f"{_SKIMAGE}/hubble_deep_field.jpg",
         f"{_SKIMAGE}/ihc.png",
-        f"{_SKIMAGE}/motorcycle_left.png",
-        f"{_SKIMAGE}/motorcycle_right.png",
         f"{_SKIMAGE}/retina.jpg",
         f"{_SKIMAGE}/rocket.jpg",
     ),
-    "validation": (f"{_SKIMAGE}/coffee.png",),
-    "test": (f"{_SKIMAGE}/chelsea.png", f"{_SKLEARN}/flower.jpg"),
+    "validation": (f"{_SKLEARN}/flower.jpg",),
+    "test": (
+        f"{_SKIMAGE}/chelsea.png",
+        f"{_SKIMAGE}/coffee.png",
+        f"{_MATPLOTLIB}/grace_hopper.jpg",
+        f"{_SKIMAGE}/motorcycle_left.png",
+    ),
 }
 
 
 class SamplePhotos:
-    """Unlabelled crops of the colour photographs shipped with scikit-image and scikit-learn.
+    """Unlabelled crops of the photographs shipped with scikit-image, scikit-learn and matplotlib.
 
-    Each picture gives its central square, resized to `size` so that objects are whole, and all
-    adjacent crops of the picture resized to a short side of at most twice `size`. They are kept in
-    memory.
+    Each picture is reduced to short sides that are multiples of `size`, unless it is smaller, and
+    cut into evenly spaced squares. They are kept in memory.
 
-    Train: astronaut, china, hubble_deep_field, ihc, motorcycle_left, motorcycle_right, retina,
-    rocket. Validation: coffee. Test: chelsea, flower.
+    Train: astronaut, china, hubble_deep_field, ihc, retina, rocket. Validation: flower. Test:
+    chelsea, coffee, grace_hopper, motorcycle_left.
 
     Parameters
     ----------
@@ -52,6 +55,10 @@ class SamplePhotos:
         Pictures to use; no scene is in two splits.
     size
         Side of the crops in pixels, at most 300.
+    zooms
+        Short sides of the pictures in crops; with 1, objects are whole.
+    overlap
+        Part of a side that neighbouring crops may share.
 
     Raises
     ------
@@ -69,11 +76,13 @@ class SamplePhotos:
         formats: Formats,
         split: Literal["train", "validation", "test"],
         size: Annotated[int, Field(gt=0, le=300)] = 256,
+        zooms: Sequence[Annotated[float, Field(ge=1)]] = (1, 2),
+        overlap: Annotated[float, Field(ge=0, le=0.9)] = 0,
     ) -> None:
         self._samples = [
             Sample(f"{Path(picture).stem}_{name}", pixels)
             for picture in SPLITS[split]
-            for name, pixels in _crops(picture, formats, size)
+            for name, pixels in _crops(picture, formats, size, zooms, overlap)
         ]
 
     def __len__(self) -> int:
@@ -83,18 +92,26 @@ class SamplePhotos:
         return self._samples[index]
 
 
-def _crops(picture: str, formats: Formats, size: int) -> Iterator[tuple[str, Tensor]]:
+def _crops(
+    picture: str, formats: Formats, size: int, zooms: Sequence[float], overlap: float
+) -> Iterator[tuple[str, Tensor]]:
     """Return the names and crops of a picture."""
-    path = locate(picture)
-    pixels = formats.read(path).pixels
-    yield "whole", centre_square(path, pixels, size).clamp(0, 1)
-    closer = resize_short_side(pixels, min(2 * size, *pixels.shape[-2:])).clamp(0, 1)
-    rows, columns = (side // size for side in closer.shape[-2:])
-    for row in range(rows):
-        for column in range(columns):
-            top, left = row * size, column * size
-            crop = closer[:, top : top + size, left : left + size]
-            yield f"{row + 1}_{column + 1}", crop.contiguous()
+    pixels = formats.read(locate(picture)).pixels
+    shortest = min(pixels.shape[-2:])
+    for side in sorted({min(round(size * zoom), shortest) for zoom in zooms}):
+        reduced = resize_short_side(pixels, side).clamp(0, 1)
+        rows, columns = (_places(length, size, overlap) for length in reduced.shape[-2:])
+        for row, top in enumerate(rows, start=1):
+            for column, left in enumerate(columns, start=1):
+                crop = reduced[:, top : top + size, left : left + size]
+                yield f"{side}_{row}_{column}", crop.contiguous()
+
+
+def _places(length: int, size: int, overlap: float) -> list[int]:
+    """Return where the crops along a side begin; a single one is central."""
+    steps = int((length - size) / (size * (1 - overlap)))
+    first = 0 if steps else (length - size) // 2
+    return [first + (length - size) * step // max(steps, 1) for step in range(steps + 1)]
 
 
 def locate(picture: str) -> Path:

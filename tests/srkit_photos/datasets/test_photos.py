@@ -423,9 +423,24 @@ def test_sample_photos(formats: Formats, registry: Registry) -> None:
         assert {sample.hr.shape for sample in crops} == {(3, 256, 256)}
         assert len({sample.name for sample in crops}) == len(crops)
         assert min(sample.hr.std().item() for sample in crops) > 0.01
-    assert counts == {"train": 32, "validation": 3, "test": 5}
+    assert counts == {"train": 26, "validation": 3, "test": 13}
     pictures = [picture for split in SPLITS.values() for picture in split]
     assert len(set(pictures)) == len(pictures) == 11
+
+
+@pytest.mark.parametrize("overlap", [0, 0.5])
+def test_sample_crops_cover_a_picture(formats: Formats, overlap: float) -> None:
+    """Evenly spaced squares of a picture that is reduced, never enlarged."""
+    data = SamplePhotos(formats=formats, split="validation", zooms=[1, 9], overlap=overlap)
+    flower = formats.read(locate("sklearn/datasets/images/flower.jpg")).pixels  # 427 x 640
+    found = {sample.name: sample.hr for sample in (data[i] for i in range(len(data)))}
+    starts = {0: ([85], [0, 384]), 0.5: ([0, 171], [0, 128, 256, 384])}[overlap]
+    for row, top in enumerate(starts[0], start=1):
+        for column, left in enumerate(starts[1], start=1):
+            crop = flower[:, top : top + 256, left : left + 256]
+            assert torch.equal(found[f"flower_427_{row}_{column}"], crop)
+    whole = {name for name in found if "_256_" in name}
+    assert len(found) == len(whole) + len(starts[0]) * len(starts[1])
 
 
 def test_sample_photos_without_the_packages(
