@@ -1,7 +1,7 @@
 """Needs: other recipes that have to be trained first, such as a classifier or initial weights.
 
 A recipe lists them under `needs`. Anywhere else, ``needs.NAME`` refers to the run folder of that
-recipe.
+recipe, and ``needs.NAME/checkpoints/last.safetensors`` to a file in it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ def references(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for index, value in enumerate(tree):
             yield from references(value, f"{path}.{index}" if path else str(index))
     elif isinstance(tree, str | Path) and str(tree).startswith(PREFIX):
-        yield path, str(tree).removeprefix(PREFIX)
+        yield path, _split(tree)[0]
+
+
+def _split(reference: str | Path) -> tuple[str, str]:
+    """Split a reference into the name of the need, and a path in its run folder, perhaps empty."""
+    name, _, inside = Path(reference).as_posix().removeprefix(PREFIX).partition("/")
+    return name, inside
 
 
 def unknown(recipe: Recipe) -> list[str]:
@@ -56,7 +62,8 @@ def resolve(recipe: Recipe, folders: Mapping[str, Path], source: str) -> Recipe:
         if isinstance(tree, list):
             return [substitute(value) for value in tree]
         if isinstance(tree, str) and tree.startswith(PREFIX):
-            return str(folders[tree.removeprefix(PREFIX)])
+            name, inside = _split(tree)
+            return str(folders[name] / inside)
         return tree
 
     tree = recipe.dump()

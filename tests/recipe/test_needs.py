@@ -59,6 +59,15 @@ def test_references_are_replaced_by_run_folders() -> None:
     assert recipe.start.weights == "needs.first"
 
 
+def test_a_reference_to_a_file_in_the_run_folder_of_a_need() -> None:
+    last_one = "needs.first/checkpoints/last.safetensors"
+    recipe = recipe_of(needs={"first": "first.yaml"}, start={"weights": last_one})
+    assert unknown(recipe) == []
+    resolved = resolve(recipe, {"first": Path("runs/first")}, "mine.yaml")
+    assert resolved.start is not None
+    assert resolved.start.weights == str(Path("runs/first/checkpoints/last.safetensors"))
+
+
 def test_paths_of_needs_are_relative_to_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "base.yaml").write_text("{name: base, needs: {first: first.yaml}}")
@@ -193,3 +202,27 @@ def test_the_run_of_another_recipe_is_refused(srkit: Srkit, chain: Path, tmp_pat
         match=r"^runs/judge: contains a run of 'pretrain', not of 'judge'; choose another --out$",
     ):
         is_trained(Path("runs/judge"), load_recipe("judge.yaml"))
+
+
+@pytest.mark.usefixtures("undrawn_figures")
+def test_a_second_stage_continues_from_the_whole_state_of_the_first(
+    tmp_path: Path, srkit: Srkit
+) -> None:
+    pictures = make_pictures(tmp_path / "pictures", count=8)
+    gan: Tree = {"discriminator": {"type": "unet_sn", "features": 4}, "training": {"ema": 0.9}}
+    first = make_tree(pictures, gan, {"name": "first"}, steps(2))
+    second = merge(first, {"name": "second", "losses": {"l1": None, "mse": {}}})
+    second["needs"] = {"first": "first.yaml"}
+    second["start"] = {"weights": "needs.first/checkpoints/last.safetensors", "take": "all"}
+    for tree in (first, second):
+        write_recipe(tree, tmp_path / f"{tree['name']}.yaml")
+    done = srkit("train", "second.yaml")
+    assert (done.status, done.err) == (0, "")
+    out = tmp_path / "runs" / "second"
+    log = (out / "log.txt").read_text()
+    source = Path("runs/first/checkpoints/last.safetensors")
+    taken = "generator, discriminator, ema, optimisers"
+    assert f"start: took over from {source}: {taken}\n" in log
+    assert "changed: losses.mse.weight from None to 1.0\n" in log
+    # 2 steps of each stage.
+    assert int(last(out).groups["ema_count"]["updates"]) == 4
