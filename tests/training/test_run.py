@@ -14,7 +14,7 @@ from srkit.training.run import Best
 def test_of_equal_values_the_first_is_the_best(
     higher: bool, values: list[float], kept: tuple[float, int]
 ) -> None:
-    best = Best("metric", higher)
+    best = Best("metric", "validation", higher)
     for step, value in enumerate(values, start=1):
         best.beaten_by(value, step)
     assert (best.value, best.step) == kept
