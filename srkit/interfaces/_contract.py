@@ -124,13 +124,17 @@ def require_optimiser(component: Optimiser) -> None:
     )
     for parameter in parameters:
         parameter.grad = torch.linspace(-1, 1, parameter.numel()).view_as(parameter)
+    settings = [dict(group) for group in optimiser.param_groups]
     optimiser.step()
-    state = optimiser.state_dict()
-    for number, values in [*state["state"].items(), *enumerate(state["param_groups"])]:
+    changed = [
+        {key: value for key, value in group.items() if value is not built.get(key)}
+        for group, built in zip(optimiser.param_groups, settings, strict=True)
+    ]
+    for number, values in [*optimiser.state_dict()["state"].items(), *enumerate(changed)]:
         require(isinstance(number, int), f"state of {found} must belong to parameters: '{number}'")
         for key, value in values.items():
             require(
-                key == "params" or _is_storable(value),
+                _is_storable(value),
                 f"'{key}' in the state of {found} must consist of tensors, numbers and text, got "
                 f"{type(value).__name__}",
             )

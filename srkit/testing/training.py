@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -47,8 +50,6 @@ def check_optimiser(optimiser: Optimiser, /) -> None:
         _step(network, trained, step)
     for key, weight in network.named_parameters():
         require_finite(weight, f"'{key}' after {STEPS[0]} steps")
-    changed = any(not torch.equal(weight, before[key]) for key, weight in _weights(network).items())
-    require(changed, f"no weight changes in {STEPS[0]} steps")
     tensors, rest = pack_optimiser(trained, settings)
     tensors = {
         name: tensor.clone(memory_format=torch.contiguous_format)
@@ -64,6 +65,8 @@ def check_optimiser(optimiser: Optimiser, /) -> None:
         found = _weights(again)
         same = all(torch.equal(weight, found[key]) for key, weight in _weights(network).items())
         require(same, f"step {step} differs after the state was saved and loaded")
+    changed = any(not torch.equal(weight, before[key]) for key, weight in _weights(network).items())
+    require(changed, f"no weight changes in {sum(STEPS)} steps")
     if isinstance(trained, AveragingOptimiser):
         _check_averages(network, trained)
 
@@ -104,7 +107,23 @@ def _step(network: nn.Module, optimiser: Optimizer, step: int) -> None:
     optimiser.zero_grad(set_to_none=True)
     loss: Any = nn.functional.mse_loss(network(noisy), clean)
     loss.backward()
-    optimiser.step()
+    with _chance_of(step):
+        optimiser.step()
+
+
+@contextmanager
+def _chance_of(step: int) -> Iterator[None]:
+    """Let the global generators draw the same numbers at a step each time, as a run does."""
+    kept = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    random.setstate(random.Random(step).getstate())
+    np.random.set_state(np.random.RandomState(step).get_state())  # noqa: NPY002
+    torch.set_rng_state(torch.Generator().manual_seed(step).get_state())
+    try:
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002
+        torch.set_rng_state(kept[2])
 
 
 @stated

@@ -97,7 +97,7 @@ def test_muon_steps_by_orthogonal_matrices() -> None:
 
 
 #: One of each family; all the others were tried, too, before the refused ones were listed.
-NAMES = ("adopt", "ademamix", "came", "lamb", "mars", "schedulefreesgd", "shampoo", "tiger")
+NAMES = ("adopt", "came", "kron", "lamb", "mars", "radam", "schedulefreesgd", "shampoo", "tiger")
 
 
 @pytest.mark.parametrize("name", NAMES)
