@@ -101,7 +101,7 @@ def check_folder(
     if is_address or any(path.glob("shard-*.tar")):
         factory = registry.get("datasets", "webdataset").factory
         root = folder if is_address else str(path)
-        dataset: Dataset = build(factory, {"root": root}, formats=formats)
+        dataset: Dataset = build(factory, {"root": root}, formats=formats, scale=1)
         shards = {"shards": DatasetImages(dataset, stored=True)}
         return _examine(DataCheck(path.name, shards, notes=[*dataset.notes]), console, workers)
     files = sorted(

@@ -67,7 +67,7 @@ def test_every_option_is_documented(registry: Registry, name: str) -> None:
 
 def test_folder_is_sorted_and_pickles(tree: Path, formats: Formats, registry: Registry) -> None:
     factory = registry.get("datasets", "image_folder").factory
-    data = build(factory, {"root": str(tree)}, formats=formats)
+    data = build(factory, {"root": str(tree)}, formats=formats, scale=1)
     assert isinstance(data, Dataset)
     names = [data[i].name for i in range(len(data))]
     assert names == sorted([f"{WNIDS[i % 3]}/{i}.jpg" for i in range(9)] + ["top.PNG"])
