@@ -164,6 +164,7 @@ CASES = {
     ),
     ("losses", "feature_l1"): Case({"stages": {"first": 1.0, "second": 0.5}}),
     ("losses", "feature_mse"): Case({"stages": {"first": 1.0, "second": 0.5}}),
+    ("metrics", "pyiqa"): Case({"name": "ssimc"}),
     ("metrics", "niqe"): Case(check={"hr": photographs()}),
     ("losses", "vgg_perceptual"): Case(
         {"weights": "{folder}/vgg19.safetensors", "layers": {"conv1_2": 1.0}}
@@ -246,6 +247,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def prepare(component: Component, folder: Path, formats: Formats, case: Case) -> Any:
+    if component.name == "pyiqa":
+        pytest.importorskip("pyiqa", reason="the extra `iqa` is not part of `test`")
     options = {
         key: value.format(folder=folder) if isinstance(value, str) else value
         for key, value in case.options.items()

@@ -48,6 +48,7 @@ def srkit_metrics() -> dict[str, str]:
         "psnr": "srkit_pixels.metrics:PSNR",
         "psnr_rgb": "srkit_pixels.metrics:psnr_rgb",
         "psnr_y": "srkit_pixels.metrics:psnr_y",
+        "pyiqa": "srkit_pixels.iqa:pyiqa",
         "ssim": "srkit_pixels.metrics:SSIM",
         "ssim_rgb": "srkit_pixels.metrics:ssim_rgb",
         "ssim_y": "srkit_pixels.metrics:ssim_y",

@@ -62,14 +62,16 @@ class TeacherMetric(Protocol):
 
 @runtime_checkable
 class PooledMetric(Protocol):
-    """A metric on the outputs of a teacher whose value for a data set is not a mean."""
+    """A metric whose value for a data set is not a mean.
+
+    It is called like a :class:`Metric`, or, if it has `stages`, like a :class:`TeacherMetric`.
+    """
 
     higher_is_better: bool
     unit: str
     protocol: str
-    stages: Sequence[str]
 
-    def __call__(self, answer: Answer, target: Answer, batch: Batch, /) -> Sequence[Any]:
+    def __call__(self, *given: Any) -> Sequence[Any]:
         """Return for each image the data that `pool` needs: anything picklable, on the CPU."""
         ...
 

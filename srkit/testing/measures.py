@@ -211,6 +211,8 @@ def _as_function(
             return degraded, lambda sr: measure(
                 sr, torch.full_like(batch.hr, math.log(0.01)), batch
             )
+        if isinstance(measure, PooledMetric):
+            return degraded, lambda sr: _pooled(measure, measure(sr, batch))
         given = _view(batch) if isinstance(measure, interfaces.ViewLoss) else batch
         return degraded, lambda sr: measure(sr, given)
     perfect = _perfect(measure, task, batch)

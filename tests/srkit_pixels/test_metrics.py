@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image as Picture
+from skimage.data import astronaut
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from srkit_pixels import metrics
 
@@ -211,6 +213,35 @@ def test_psnr_and_ssim_on_set5_agree_with_independent_computations(
             full=True,
         )[1]
         assert ssim(sr / 255, pair).item() == pytest.approx(maps[5:-5, 5:-5].mean(), abs=1e-5)
+
+
+def published_psnr_and_ssim(sr: np.ndarray, hr: np.ndarray) -> tuple[float, float]:
+    """The definitions of MATLAB and BasicSR on Y from 16 to 235, in double precision."""
+    x, y = (16 + z.astype(float) @ [65.481, 128.553, 24.966] / 255 for z in (sr, hr))
+    kernel = cv2.getGaussianKernel(11, 1.5)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return cv2.sepFilter2D(values, -1, kernel, kernel)[5:-5, 5:-5]
+
+    covariance = mean(x * y) - mean(x) * mean(y)
+    variances = mean(x * x) - mean(x) ** 2 + mean(y * y) - mean(y) ** 2
+    first, second = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similar = (2 * mean(x) * mean(y) + first) * (2 * covariance + second)
+    similar /= (mean(x) ** 2 + mean(y) ** 2 + first) * (variances + second)
+    return 10 * np.log10(255**2 / np.mean((x - y) ** 2)), float(similar.mean())
+
+
+@pytest.mark.parametrize("noise", [1, 20])
+def test_psnr_and_ssim_of_y_equal_those_of_basicsr(noise: int) -> None:
+    """Within 1e-4 dB and 1e-5: BasicSR differs from this definition by float32 only."""
+    hr = astronaut()[50:202, 100:260]
+    change = np.random.default_rng(0).normal(0, noise, hr.shape)
+    sr = (hr + change).clip(0, 255).round().astype(np.uint8)
+    psnr, ssim = published_psnr_and_ssim(sr[2:-2, 2:-2], hr[2:-2, 2:-2])
+    first, second = (torch.from_numpy(z).permute(2, 0, 1)[None] / 255 for z in (sr, hr))
+    pair = replace(batch(second), lr=second[..., ::2, ::2])
+    assert metrics.psnr_y()(first, pair).item() == pytest.approx(psnr, abs=1e-4)
+    assert metrics.ssim_y()(first, pair).item() == pytest.approx(ssim, abs=1e-5)
 
 
 @pytest.mark.shared

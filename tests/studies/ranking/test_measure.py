@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from network_setup import save_network
 from PIL import Image as Picture
 from skimage.data import astronaut, chelsea, coffee
 from skimage.metrics import peak_signal_noise_ratio
+from torch import Tensor
+from training_setup import extended
 
 from srkit.components.registry import Registry
 from srkit.errors import DataError, PluginError, SrkitError
 from srkit.functional._self_ensemble import self_ensemble
 from srkit.functional.resizing import resize
 from srkit.images.formats import Formats
+from srkit.interfaces import Batch
 from srkit.models.open import open_model
+from srkit.studies.metrics import build_metrics
 from srkit.studies.ranking.measure import common_scale, default_metrics, rank
 from srkit.studies.ranking.results import Ranking
 from srkit.studies.ranking.testset import open_testset
@@ -162,6 +167,42 @@ def test_error_for_an_image_that_cannot_be_measured(
     assert str(caught.value) == (
         "metric 'ssim_y' on small.png: SSIM needs at least 11 x 11 pixels; got 20 x 8"
     )
+
+
+class Power:
+    """Mean difference to some power."""
+
+    higher_is_better, unit = False, ""
+
+    def __init__(self, *, exponent: int) -> None:
+        self.exponent, self.protocol = exponent, f"power {exponent}"
+
+    def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
+        return (sr - batch.hr).abs().pow(self.exponent).mean((1, 2, 3))
+
+
+class OfAll(Power):
+    """A metric without a value of an image."""
+
+    def pool(self, parts: Sequence[Any]) -> tuple[Sequence[float], float]:
+        return [0.0] * len(parts), 0.0
+
+
+def test_a_slash_sets_the_only_required_option() -> None:
+    registry = extended(metrics={"power": Power, "all": OfAll})
+    built = build_metrics(["power/3", "mae"], registry, 2, 3)
+    assert list(built) == ["power/3", "mae"]
+    assert built["power/3"].protocol == "power 3"
+    problems = {
+        "power": "metric 'power' requires exponent; write power/EXPONENT, or use 'srkit eval'",
+        "power/x": "metric 'power'.exponent: got 'x'; expected a valid integer",
+        "all/1": "metric 'all/1' has no value of an image; use 'srkit eval'",
+        "artefact_share": "metric 'artefact_share' compares with another network; use 'srkit eval'",
+    }
+    for name, problem in problems.items():
+        with pytest.raises(PluginError) as caught:
+            build_metrics([name], registry, 2, 3)
+        assert str(caught.value) == problem
 
 
 def test_error_for_metrics_that_are_unknown_or_need_a_teacher(
