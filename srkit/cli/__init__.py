@@ -10,6 +10,7 @@ import typer
 from srkit.cli import (
     compare,
     data,
+    doctor,
     evaluate,
     export,
     hub,
@@ -28,12 +29,21 @@ from srkit.errors import RecipeError, SrkitError, TrainingError
 #: How often a waiting thread looks again before it sleeps: about 0.2 ms.
 SPINS = "10000"
 
+#: What a newcomer may do next, below the list of commands.
+NEXT_STEPS = """Begin with one of these; srkit COMMAND --help explains the rest:
+
+srkit upscale photo.jpg --scale 4
+
+srkit upscale frame.fits
+
+srkit train darionet --sample"""
+
 app = typer.Typer(
     cls=CommandGroup,
     help="Super-resolution for astronomy and general images, assembled from plugins.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    epilog=NEXT_STEPS,
 )
 app.command()(train.train)
 app.command(name="finetune", help=train.FINETUNE)(train.train)
@@ -44,6 +54,8 @@ app.command()(upscale.upscale)
 app.command()(compare.compare)
 app.command()(rank.rank)
 app.command()(export.export)
+app.command()(doctor.doctor)
+app.command()(doctor.cache)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

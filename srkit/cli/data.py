@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from srkit.cli.options import Overrides, Overwrite, RecipeFile, Sample
-from srkit.cli.output import fail, new_console
+from srkit.cli.output import confirm, fail, new_console
 from srkit.components.commands import CommandGroup
-from srkit.errors import SrkitError
 
 Split = Annotated[
     str,
@@ -59,14 +58,7 @@ def get_data(
         return
     print(plan)
     if not yes:
-        try:
-            agreed = typer.confirm("Download it?")
-        except typer.Abort:
-            raise SrkitError(
-                f"data get {name}: cannot ask for confirmation without a terminal; rerun with --yes"
-            ) from None
-        if not agreed:
-            fail("nothing was downloaded")
+        confirm("Download it?", f"data get {name}", "nothing was downloaded")
     with resumable(plan.folder):
         run_download(plan, new_console(), keep=keep, overwrite=overwrite)
 

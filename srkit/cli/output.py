@@ -128,6 +128,28 @@ def new_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr)
 
 
+def confirm(question: str, command: str, refused: str) -> None:
+    """Ask the user, and end the command if the answer is no.
+
+    Raises
+    ------
+    SrkitError
+        If there is no terminal.
+    """
+    import typer
+
+    from srkit.errors import SrkitError
+
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        raise SrkitError(
+            f"{command}: cannot ask for confirmation without a terminal; rerun with --yes"
+        ) from None
+    if not agreed:
+        fail(refused)
+
+
 def print_json(tree: object) -> None:
     """Print plain data for other programs."""
     import json

@@ -26,8 +26,8 @@ def describe(error: Exception) -> str:
         Registry.discover()
     what, culprit = _located(error)
     return (
-        f"{what}. This is a bug in {culprit}; please report it. {TRACEBACK}=1 shows the traceback. "
-        "Results saved so far are kept"
+        f"{what}. This is a bug in {culprit}; please report it, with the output of srkit doctor. "
+        f"{TRACEBACK}=1 shows the traceback. Results saved so far are kept"
     )
 
 
@@ -108,5 +108,5 @@ class blaming:  # noqa: N801 - used like a function; a generator would take 10 u
         culprit = OWN if component.distribution == OWN else component.source
         raise PluginError(
             f"{component.title} failed: {_located(error)[0]}. This is a bug in {culprit}; please "
-            f"report it. {TRACEBACK}=1 shows the traceback"
+            f"report it, with the output of srkit doctor. {TRACEBACK}=1 shows the traceback"
         ) from error

@@ -18,6 +18,7 @@ from torch import nn
 from srkit import __version__
 from srkit.errors import SrkitError
 from srkit.models.open import Model
+from srkit.system.cache import record_cached
 from srkit.system.files import write_file
 from srkit.system.folders import cache_folder
 from srkit.system.precision import DTYPES, Precision
@@ -53,6 +54,7 @@ def fastest_engine(model: Model, network: nn.Module, precision: Precision) -> tu
         if seconds is None:
             seconds = _measure(model, network, precision)
             write_file(path, json.dumps(seconds))
+            record_cached(path)
     except SrkitError as error:
         return "torch", f"OpenVINO cannot run this network: {error}"
     ratio = seconds["torch"] / seconds["openvino"]

@@ -15,6 +15,7 @@ from srkit import __version__
 from srkit.errors import GraphError, OutputError
 from srkit.models.graphs import Restoration, Run, check_graph, to_onnx
 from srkit.models.open import Model
+from srkit.system.cache import record_cached
 from srkit.system.digests import add_tensors
 from srkit.system.extras import needs
 from srkit.system.files import write_file
@@ -92,6 +93,7 @@ class OpenVINONetwork(nn.Module):
         content = to_onnx(model, {})
         try:
             write_file(path, content)
+            record_cached(path)
         except OutputError as error:
             raise OutputError(f"{error} with SRKIT_CACHE") from error
         return check_graph(model, restoration, load, "OpenVINO")

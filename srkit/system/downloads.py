@@ -21,6 +21,7 @@ from rich.progress import Progress, TaskID
 
 from srkit import __version__
 from srkit.errors import DownloadError
+from srkit.system.cache import record_cached
 from srkit.system.digests import digest_of_file
 from srkit.system.files import write_file
 from srkit.system.progress import progress_bars
@@ -104,6 +105,7 @@ def download(
                 partial = _Partial(url, target)
                 _receive(partial, console)
                 _accept(partial, checksum)
+                record_cached(target)
     except (OSError, ValueError) as error:  # a ValueError if the server redirects to no address
         raise DownloadError(
             f"{url} could not be downloaded ({error}); try again, which resumes the download, or "

@@ -35,7 +35,7 @@ def test_a_bug_in_a_plugin(tmp_path: Path, srkit: Srkit, monkeypatch: pytest.Mon
         "degradation 'bicubic' failed: ZeroDivisionError at srkit_photos, downscaling.py:"
         in done.err
     )
-    assert "division by zero. This is a bug in srkit; please report it." in done.err
+    assert "division by zero. This is a bug in srkit; please report it, with " in done.err
     assert "Traceback" not in done.err
 
 

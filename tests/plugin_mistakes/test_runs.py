@@ -358,7 +358,7 @@ def test_an_error_of_a_data_set_in_a_worker_process(workers: int) -> None:
         next(training_batches(draws, Share(2, 0, 1, 1), 0, 1, workers))
     message = str(caught.value)
     assert message.startswith(f"KeyError at {__name__.partition('.')[0]}, test_runs.py:")
-    assert "'hr'. This is a bug in test; please report it." in message
+    assert "'hr'. This is a bug in test; please report it, with " in message
     assert "\n" not in message
 
 
