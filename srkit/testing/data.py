@@ -201,6 +201,7 @@ def _augmented(augmentation: Augmentation, hr: Tensor, lr: Tensor, seed: int) ->
     pairs = [sample.lr for sample in samples if sample.lr is not None]
     require(len(pairs) == len(samples), "the LR of a real pair must be kept")
     stacked = torch.stack([sample.hr for sample in samples])
+    require_shape(stacked, (*hr.shape[:2], *(2 * side for side in pairs[0].shape[1:])), "HR")
     return Batch(["a", "b", "c", "d"], stacked, [1, 2, 3, 4], lr=torch.stack(pairs))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from srkit.components import Component
 from srkit.interfaces import Answer, Batch, Sample
 from srkit.testing import (
+    check_augmentation,
     check_command,
     check_component,
     check_constraint,
@@ -95,6 +97,81 @@ def test_degradations(degradation: Half, sentence: str) -> None:
     check_degradation(Half())
     assert sentence_of(check_degradation, degradation).startswith(sentence)
     assert torch.get_default_dtype() is torch.float32
+
+
+class Change:
+    """An augmentation of samples. It is right unless `change` is wrong."""
+
+    keeps_flux: Any = False
+    keeps_truth = True
+
+    def __init__(self, change: Callable[[Sample, np.random.Generator], Any]) -> None:
+        self.change = change
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Any:
+        return self.change(sample, rng)
+
+
+class ChangeBatch(Change):
+    """An augmentation of batches."""
+
+    least_images = 1
+
+
+class Unknown(Change):
+    """Does not say whether it keeps flux."""
+
+    keeps_flux = None
+
+
+def _mirror(sample: Any, rng: np.random.Generator) -> Any:
+    return replace(sample, hr=sample.hr.flip(-1), lr=sample.lr.flip(-1))
+
+
+def _mirror_hr(sample: Any, rng: np.random.Generator) -> Any:
+    return replace(sample, hr=sample.hr.flip(-1))
+
+
+def _brighten(sample: Any, rng: np.random.Generator) -> Any:
+    return replace(sample, hr=sample.hr + 1, lr=sample.lr + 1)
+
+
+def _darken_in_place(sample: Any, rng: np.random.Generator) -> Any:
+    sample.hr.mul_(0.5), sample.lr.mul_(0.5)
+    return sample
+
+
+def _draw_elsewhere(sample: Any, rng: np.random.Generator) -> Any:
+    weight = float(torch.rand(()))
+    return replace(sample, hr=weight * sample.hr, lr=weight * sample.lr)
+
+
+def _shrink(batch: Any, rng: np.random.Generator) -> Any:
+    return replace(batch, hr=batch.hr[..., ::2])
+
+
+ALIGNED = "HR and LR must be changed alike, so that they stay aligned"
+EQUAL = "equal generators must result in equal images; draw from `rng` only"
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "sentence"),
+    [
+        (Change(_mirror_hr), ALIGNED),
+        (ChangeBatch(_mirror_hr), ALIGNED),
+        (Change(_brighten), "augmented HR: values 1"),
+        (ChangeBatch(_darken_in_place), "an augmentation must not change the given images"),
+        (ChangeBatch(_draw_elsewhere), EQUAL),
+        (ChangeBatch(_shrink), "augmented HR must have the shape (4, 3, 32, 32), got (4, 3, 32"),
+        (Change(_shrink), "HR must have the shape (4, 3, 32, 32), got (4, 3, 32, 16)"),
+        (Unknown(_mirror), "keeps_flux must be a bool, got None"),
+        (_mirror, "function lacks 'keeps_flux', see srkit.interfaces.SampleAugmentation"),
+    ],
+)
+def test_augmentations(augmentation: Any, sentence: str) -> None:
+    check_augmentation(Change(_mirror))
+    check_augmentation(ChangeBatch(_mirror))
+    assert sentence_of(check_augmentation, augmentation).startswith(sentence)
 
 
 class Samples:

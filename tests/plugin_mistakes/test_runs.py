@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import PartialState
@@ -344,6 +346,46 @@ def test_wrong_samples(sample: Callable[..., Any], sentence: str) -> None:
         data = {"train": {"dataset": {"type": "pictures"}, "crop": crop}}
         problems = problems_of(registry, tree(data=data))
         assert problems == [f"data.train: data set Wrong of test: {sentence}"]
+
+
+class Augmentation:
+    """Changes nothing."""
+
+    keeps_flux = keeps_truth = True
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Any:
+        return sample
+
+
+class MixedUp(Augmentation):
+    """Changes the size of a batch."""
+
+    least_images = 1
+
+    def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
+        return replace(batch, hr=batch.hr[:1])
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "sentence"),
+    [
+        (
+            _subclass(Augmentation, __call__=lambda self, sample, rng: sample.hr),
+            "augmentation Wrong of test: a sample must be a Sample, got Tensor",
+        ),
+        (
+            MixedUp,
+            "augmentation 'bad' of test: augmented HR must have the shape (2, 3, 32, 32), got "
+            "(1, 3, 32, 32)",
+        ),
+    ],
+)
+def test_wrong_augmentations(augmentation: type, sentence: str) -> None:
+    registry = registry_of(augmentations={"good": Augmentation, "bad": augmentation})
+    train = {"dataset": {"type": "pictures"}, "augment": ["good"]}
+    assert problems_of(registry, tree(data={"train": train})) == []
+    train["augment"] = ["good", "bad"]
+    assert problems_of(registry, tree(data={"train": train})) == [f"data.train: {sentence}"]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
