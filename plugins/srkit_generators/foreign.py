@@ -1,7 +1,8 @@
-"""Third-party networks, built from their weight files by spandrel."""
+"""Third-party networks, built by spandrel from their weight files or from options."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -11,24 +12,26 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from srkit.errors import WeightsError
+from srkit.errors import WeightsError, nearest
 from srkit.interfaces import Published
 from srkit.system import needs
 from srkit.weights import read_tensors, unwrapped
+from srkit_generators.architectures import brief, build_architecture, list_architectures
 from srkit_generators.layers import pad
 
 #: Architectures that process one image per call.
 ONE_BY_ONE = ("DRUNet", "DnCNN", "MMRealSR")
+OWN_OPTIONS = ("weights", "architecture", "each_channel")
 
 
 class Foreign(nn.Module):
-    """Any of the about 40 architectures that spandrel recognises by their weights.
+    """Any of the about 40 architectures of spandrel, from a weight file or from options.
 
-    Among them are ESRGAN, Compact (SRVGGNet), SPAN, SwinIR, HAT, DAT, RCAN, OmniSR and SAFMN. The
-    file is read without executing code in it. Images are padded by reflection to the size that the
-    architecture requires, and the output is cropped. If the architecture does not support the
-    precision of the run, it runs in fp32. The licence of the weights decides whether they may be
-    used and trained further.
+    Among them are HAT, DAT, DRCT, ATD, OmniSR, SAFMN and NAFNet. The architecture of a file is
+    recognised by its weights; the file is read without executing code in it, and its licence
+    decides whether they may be used and trained further. Images are padded by reflection to the
+    size that the architecture requires, and the output is cropped. If the architecture does not
+    support the precision of the run, it runs in fp32.
 
     Parameters
     ----------
@@ -36,16 +39,21 @@ class Foreign(nn.Module):
         Expected scale and channels of the file; None accepts those of the file.
     weights
         Weight file: safetensors, or a file written by ``torch.save``.
+    architecture
+        Name of an architecture to train from random weights, in place of a file.
     each_channel
         Run a network for grey or RGB images on each channel separately, as a grey image, so that
         images may have any number of channels.
+    **options
+        Options of the architecture, by their names in spandrel.
 
     Raises
     ------
     WeightsError
         If the file is damaged, its architecture is unknown, or it is not for SR.
     ValueError
-        If the network has another scale or number of channels.
+        If the network has another scale or number of channels, or an architecture or option is
+        unknown.
 
     References
     ----------
@@ -61,21 +69,21 @@ class Foreign(nn.Module):
         *,
         scale: int | None,
         channels: int | None,
-        weights: Path,
+        weights: Path | None = None,
+        architecture: str | None = None,
         each_channel: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__()
-        descriptor = recognise_part(weights, read_tensors(weights))
+        descriptor = describe(scale, channels, weights, architecture, options)
         own = descriptor.input_channels
+        what = f"{weights}: {descriptor.architecture.name}" if weights else architecture
         if scale not in (None, descriptor.scale):
-            raise ValueError(
-                f"{weights}: {descriptor.architecture.name} of scale {descriptor.scale}; expected "
-                f"scale {scale}"
-            )
+            raise ValueError(f"{what} of scale {descriptor.scale}; expected scale {scale}")
         if not each_channel and channels not in (None, own):
             raise ValueError(
-                f"{weights}: {descriptor.architecture.name} for {own} channels; expected "
-                f"{channels}; set each_channel to run it on each channel separately"
+                f"{what} for {own} channels; expected {channels}; set each_channel to run it on "
+                "each channel separately"
             )
         self.scale: int = descriptor.scale
         self.channels: int = channels or own
@@ -87,9 +95,21 @@ class Foreign(nn.Module):
         self._call = descriptor._call_fn
         self._one_by_one = descriptor.architecture.id in ONE_BY_ONE
         self._requirements = descriptor.size_requirements
+        self.grid = grid_of(self.network, self._requirements.multiple_of)
         self._precisions = {
             torch.float16: descriptor.supports_half,
             torch.bfloat16: descriptor.supports_bfloat16,
+        }
+
+    @staticmethod
+    def variants() -> dict[str, str]:
+        """Return the options of each architecture, with their defaults."""
+        return {
+            name: ", ".join(
+                key if default is ... else f"{key}={default!r}"
+                for key, default in architecture.options().items()
+            )
+            for name, architecture in list_architectures().items()
         }
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -141,6 +161,28 @@ class Foreign(nn.Module):
         return {f"network.{name}": tensor for name, tensor in model.state_dict().items()}
 
 
+def describe(
+    scale: int | None,
+    channels: int | None,
+    weights: Path | None,
+    architecture: str | None,
+    options: Mapping[str, Any],
+) -> Any:
+    """Build the network of a file or of options as spandrel's ``ImageModelDescriptor``."""
+    if weights is not None and architecture is not None:
+        raise ValueError("got both weights and an architecture; expected one of them")
+    if architecture is not None:
+        assert scale is not None
+        assert channels is not None
+        return usable(build_architecture(architecture, options, scale, channels))
+    if options:
+        key = next(iter(options))
+        raise ValueError(f"unknown key '{key}'; {nearest(key, OWN_OPTIONS)}")
+    if weights is None:
+        raise ValueError("expected weights, a file, or the name of an architecture")
+    return recognise_part(weights, read_tensors(weights))
+
+
 def recognise_part(source: Path, tensors: Mapping[str, Tensor]) -> Any:
     """Build the network of the tensors, or of a part of them that is known, see `recognise`."""
     errors = []
@@ -168,7 +210,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Any:
         If the architecture is unknown, does not fit the tensors, or is not for SR.
     """
     with needs("spandrel", "foreign"):
-        from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
+        from spandrel import ModelLoader, UnsupportedModelError
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.meshgrid")  # some architectures call it
@@ -178,11 +220,23 @@ def recognise(tensors: Mapping[str, Tensor]) -> Any:
             f"the architecture of these weights is unknown; their first keys are {first(tensors)}"
         ) from None
     except Exception as error:  # many kinds, if the weights resemble an architecture but differ
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise WeightsError(
-            f"the weights resemble an architecture of spandrel but do not fit it ({reason}); "
+            f"the weights resemble an architecture of spandrel but do not fit it ({brief(error)}); "
             f"their first keys are {first(tensors)}"
         ) from error
+    return usable(descriptor)
+
+
+def usable(descriptor: Any) -> Any:
+    """Return a descriptor of spandrel, if its network maps images to images.
+
+    Raises
+    ------
+    WeightsError
+        If it does not.
+    """
+    from spandrel import ImageModelDescriptor
+
     if not isinstance(descriptor, ImageModelDescriptor):
         raise WeightsError(
             f"{descriptor.architecture.name} takes a mask in addition to the image; expected a "
@@ -194,6 +248,16 @@ def recognise(tensors: Mapping[str, Tensor]) -> Any:
             f"{descriptor.output_channels} channels; expected equal numbers"
         )
     return descriptor
+
+
+def grid_of(network: nn.Module, multiple: int) -> int:
+    """Return the distance between the pixels at which windows and cells of a network begin."""
+    sides = [multiple]
+    for module in network.modules():
+        for name in ("window_size", "split_size", "stripe_size", "win_size", "ws"):
+            value = getattr(module, name, 1)
+            sides += value if isinstance(value, list | tuple) else [value]
+    return math.lcm(*(side for side in sides if isinstance(side, int) and side > 0))
 
 
 def first(tensors: Mapping[str, Tensor], count: int = 5) -> str:

@@ -71,7 +71,8 @@ def as_json(
     """
     if kind is not None and name is not None:
         component = registry.get(kind, name)
-        return {**_origin(component), "options": [asdict(each) for each in _options(component)]}
+        further = _variants(component)
+        return {**_entry_of(component), **({"variants": further} if further else {})}
     if kind is not None:
         return [_entry(component) for component in registry.components(kind)]
     return {
@@ -84,9 +85,13 @@ def as_json(
 def _entry(component: Component) -> dict[str, Any]:
     """Describe a component; of a broken one, give the error in place of the options."""
     try:
-        return {**_origin(component), "options": [asdict(each) for each in _options(component)]}
+        return _entry_of(component)
     except PluginError as error:
         return {**_origin(component), "error": str(error)}
+
+
+def _entry_of(component: Component) -> dict[str, Any]:
+    return {**_origin(component), "options": [asdict(each) for each in _options(component)]}
 
 
 def _origin(component: Component) -> dict[str, str]:
@@ -106,6 +111,13 @@ def _options(component: Component) -> list[Option]:
         ) from error
 
 
+def _variants(component: Component) -> dict[str, str]:
+    """Return the further options of a component by variant, such as an architecture."""
+    from srkit.components.options import variants  # slow to import
+
+    return variants(component.factory)
+
+
 def _names(component: Component) -> str:
     """Return the names of a component's options, or why it cannot be used."""
     try:
@@ -123,6 +135,11 @@ def _show_component(component: Component, console: Console) -> None:
     table = _table("name", "type", "default", "meaning")
     _add_rows(table, ((o.name, o.type, o.default or "required", o.meaning) for o in options))
     console.print(table if options else "It has no options.")
+    if further := _variants(component):
+        console.print()
+        table = _table("name", "further options and their defaults")
+        _add_rows(table, further.items())
+        console.print(table)
 
 
 def _table(*columns: str) -> Table:

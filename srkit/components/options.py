@@ -24,6 +24,9 @@ from pydantic.fields import FieldInfo
 #: Parameters that the core supplies by name; a recipe cannot set them.
 SUPPLIED = frozenset({"scale", "scales", "channels", "formats", "least_side", "open_network"})
 
+#: Attribute of a factory that checks the options of its ``**options`` itself, and lists them.
+VARIANTS = "variants"
+
 #: Largest whole number that torch and numpy hold.
 LARGEST = 2**63 - 1
 
@@ -66,6 +69,12 @@ class Options(BaseModel):
         return value
 
 
+class OpenOptions(Options):
+    """A set of options of a factory that checks further options itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """An option of a component, as `srkit plugins` shows it.
@@ -94,6 +103,8 @@ def options_model(
 ) -> type[BaseModel]:
     """Derive a pydantic model of a component's options from its signature.
 
+    A factory with the attribute ``variants`` accepts and checks further options itself.
+
     Raises
     ------
     TypeError
@@ -103,7 +114,8 @@ def options_model(
     for name, (annotation, default) in _parameters(factory).items():
         if name not in supplied:
             fields[name] = (annotation, ... if default is inspect.Parameter.empty else default)
-    return create_model(getattr(factory, "__name__", "Options"), __base__=Options, **fields)
+    base = OpenOptions if hasattr(factory, VARIANTS) else Options
+    return create_model(getattr(factory, "__name__", "Options"), __base__=base, **fields)
 
 
 def options(factory: Callable[..., Any], supplied: frozenset[str] = SUPPLIED) -> list[Option]:
@@ -133,7 +145,9 @@ def validate(
     """
     model = options_model(factory, supplied)
     checked = model.model_validate(dict(given))
-    return {name: getattr(checked, name) for name in model.model_fields}
+    return {name: getattr(checked, name) for name in model.model_fields} | (
+        checked.model_extra or {}
+    )
 
 
 def build(factory: Callable[..., Any], given: Mapping[str, Any], **supplied: Any) -> Any:
@@ -187,6 +201,8 @@ def _parameters(factory: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     found: dict[str, tuple[Any, Any]] = {}
     name = getattr(factory, "__qualname__", repr(factory))
     for parameter in inspect.signature(factory).parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD and hasattr(factory, VARIANTS):
+            continue
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise TypeError(
                 f"{name}: parameter '{parameter.name}' must be keyword-only; a recipe sets "
@@ -196,6 +212,15 @@ def _parameters(factory: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
             raise TypeError(f"{name}: parameter '{parameter.name}' has no type annotation")
         found[parameter.name] = (hints[parameter.name], parameter.default)
     return found
+
+
+def variants(factory: Callable[..., Any]) -> dict[str, str]:
+    """Return the further options of a factory's ``**options`` by variant, as text.
+
+    They are reported by the factory's attribute ``variants``, a function without parameters.
+    """
+    listing = getattr(factory, VARIANTS, None)
+    return {} if listing is None else dict(listing())
 
 
 def _default_text(value: Any) -> str:

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from srkit.components.options import SUPPLIED, Option, build, options, options_model, validate
+from srkit.components.options import (
+    SUPPLIED,
+    Option,
+    build,
+    options,
+    options_model,
+    validate,
+    variants,
+)
 
 
 class Inner(BaseModel):
@@ -94,6 +102,21 @@ def test_a_factory_without_parameters_takes_none() -> None:
     assert isinstance(build(Plain, {}), Plain)
     with pytest.raises(ValidationError, match="Extra inputs"):
         validate(Plain, {"weight": 1})
+
+
+def test_a_factory_with_variants_takes_further_options() -> None:
+    class Open:
+        def __init__(self, *, first: int = 1, **options: Any) -> None:
+            self.given = first, options
+
+        @staticmethod
+        def variants() -> dict[str, str]:
+            return {"a": "depth=3"}
+
+    assert build(Open, {"first": 2, "depth": [1]}).given == (2, {"depth": [1]})
+    assert validate(Open, {"depth": 4}) == {"first": 1, "depth": 4}
+    assert [each.name for each in options(Open)] == ["first"]
+    assert variants(Open) == {"a": "depth=3"}
 
 
 def positional(first: int) -> None: ...
