@@ -7,7 +7,7 @@ import torch
 from published_networks import check_against, count
 from spandrel.architectures.PLKSR import PLKSR as THEIR_PLKSR
 from spandrel.architectures.PLKSR import RealPLKSR as TheirRealPLKSR
-from srkit_generators.plksr import PLKSR, RealPLKSR
+from srkit_generators.plksr import PLKSR, PartialConv, RealPLKSR
 
 from srkit.testing import check_generator
 
@@ -55,6 +55,19 @@ def test_realplksr_equals_spandrel(scale: int, norm: Any, upsampler: Any) -> Non
     check_against(
         theirs, RealPLKSR(scale=scale, channels=3, blocks=2, features=8, kernel=5, **options)
     )
+
+
+@pytest.mark.parametrize("kernel", [5, 17])
+def test_gradients_in_strips_are_those_of_the_whole_kernel(kernel: int) -> None:
+    layer, x = PartialConv(3, kernel), torch.rand(2, 5, 9, 8, requires_grad=True)
+    with torch.no_grad():
+        whole = layer(x)
+    conv = layer.conv
+    torch.testing.assert_close(layer(x), whole)
+    weights = torch.rand_like(whole)
+    expected = torch.autograd.grad((conv(x[:, :3]) * weights[:, :3]).sum(), [*conv.parameters(), x])
+    found = torch.autograd.grad((layer(x) * weights)[:, :3].sum(), [*conv.parameters(), x])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
