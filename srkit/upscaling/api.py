@@ -183,7 +183,8 @@ class Upscaler:
         Warns
         -----
         UserWarning
-            If the meaning of a unit or of an extension is guessed, or an uncertainty of LR is lost.
+            If the meaning of a unit or of an extension is guessed, an uncertainty of LR is lost, or
+            saturated pixels are interpolated for the network.
         """
         if type(images) in (list, tuple):  # not an HDUList of astropy, which is one image
             return self._many(images)
@@ -330,8 +331,11 @@ class _Given:
     value: Any
 
     def finish(self, sr: Image) -> Any:
-        """Convert SR, and warn of what was guessed."""
-        for guess in (*self.image.metadata.get("guesses", []), *sr.metadata.get("guesses", [])):
+        """Convert SR, and warn of what was guessed and of saturated pixels."""
+        guesses = [*self.image.metadata.get("guesses", []), *sr.metadata.get("guesses", [])]
+        if not self.upscaler.interpolates:
+            guesses += self.image.metadata.get("saturation_notes", [])
+        for guess in guesses:
             warnings.warn(_naming(guess, self.path), stacklevel=2)
         return self.kind.to_object(sr, None if self.path is not None else self.value)
 

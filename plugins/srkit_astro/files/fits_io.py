@@ -209,6 +209,7 @@ def image_from_hdus(path: Path, hdus: fits.HDUList, extension: str | None = None
         plane = scaled(found.noise.header, _read_planes(path, found.noise))
         metadata["variance"] = torch.from_numpy(variance_of(path, plane, found.noise))
     level, unusable = saturation(header, lambda: [values])
+    metadata["saturation_notes"] = list(unusable)
     bad = values >= (np.inf if level is None else level)
     if level is not None:
         metadata["saturation"] = level

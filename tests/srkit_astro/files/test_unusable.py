@@ -13,6 +13,7 @@ from srkit_astro.files.fits import Fits, bad_pixels
 from srkit_astro.files.unusable import PLANES
 from upscale_setup import nearest_upscaler, upscale_file
 
+import srkit
 from srkit.components.registry import Registry
 from srkit.images.formats import Formats
 from srkit.models.open import open_model
@@ -248,3 +249,12 @@ def test_a_saturated_star_does_not_ring(tmp_path: Path, formats: Formats) -> Non
     near = 4 * fits.getdata(tmp_path / "n.fits")
     good = (values < 3000).repeat(2, 0).repeat(2, 1)
     np.testing.assert_allclose(near[good], values.repeat(2, 0).repeat(2, 1)[good], atol=1e-3)
+
+
+def test_python_warns_of_pixels_that_a_network_does_not_receive(tmp_path: Path) -> None:
+    path = _store(tmp_path / "a.fits", _sky(), SATURATE=2500.0)
+    hdu = fits.PrimaryHDU(_sky(), fits.Header({"BUNIT": "adu", "SATURATE": 2500.0}))
+    for given, name in ((path, f"{path}: "), (hdu, "")):
+        with pytest.warns(UserWarning, match=rf"^{name}[0-9]+ pixels are saturated, 2500 or more"):
+            srkit.upscale(given, model="sky_x2")
+        srkit.upscale(given, model="bicubic", scale=2)  # receives all values
