@@ -13,6 +13,7 @@ from srkit.images.arrays import (
     to_image,
     without_sentinels,
 )
+from srkit.images.crops import crop_image
 from srkit.images.find import find_pictures
 from srkit.images.formats import Formats, split_selection
 from srkit.images.limits import allow, allowed_pixels, check_pixels
@@ -28,6 +29,7 @@ __all__ = [
     "check_magnitude",
     "check_pixels",
     "chunks",
+    "crop_image",
     "find_pictures",
     "image_of_array",
     "image_of_values",

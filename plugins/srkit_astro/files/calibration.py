@@ -152,7 +152,7 @@ def zero_point_of_pixels(header: Header, area: u.Quantity | None) -> float | Non
 
 
 def electrons_per_unit(header: Header) -> float | None:
-    """Return the number of electrons, or photons, that one unit of the values stands for.
+    """Return the number of electrons, or photons, in one unit of the values.
 
     It is 1 for a ``BUNIT`` of electrons or photons, and ``EGAIN`` or ``GAIN`` for counts, ADU or
     DN; both are multiplied by ``EXPTIME`` for values per second. None if that is not stated.

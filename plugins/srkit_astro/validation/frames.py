@@ -15,7 +15,7 @@ from torch import Tensor
 from srkit import load_recipe
 from srkit.components import Registry, build
 from srkit.errors import DataError, RecipeError
-from srkit.images import Formats
+from srkit.images import Formats, crop_image
 from srkit.interfaces import Image, Sample
 from srkit_astro.files.calibration import electrons_per_unit
 from srkit_astro.files.fits import Fits, bad_pixels
@@ -146,11 +146,11 @@ def _windows_of(name: str, image: Image, most: int) -> list[Window]:
     for y, x in (places[place] for place in chosen):
         part = slice(y, y + min(SIDE, height)), slice(x, x + min(SIDE, width))
         if bad[part].mean() <= MOST_BAD:
-            pixels = image.pixels[:, *part].clone()
-            known = pixels[:, ~bad[part]]
-            pixels[:, bad[part]] = known.median()
+            window = crop_image(image, *part)
+            pixels = window.pixels.clone()
+            pixels[:, bad[part]] = pixels[:, ~bad[part]].median()
             place = f"{name}[{y}:{part[0].stop}, {x}:{part[1].stop}]" if len(places) > 1 else name
-            windows.append(Window(place, replace(image, pixels=pixels), bad[part].copy()))
+            windows.append(Window(place, replace(window, pixels=pixels), bad[part].copy()))
     if not windows:
         raise DataError(f"{name}: more than {MOST_BAD:.0%} of the pixels have no value")
     return windows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
@@ -13,6 +12,7 @@ from torch import Tensor
 from srkit.components.registry import Registry
 from srkit.functional.resizing import resized_side
 from srkit.images._levels import is_measured, rounded
+from srkit.images.crops import crop_image
 from srkit.interfaces import Batch, Image, Metric
 from srkit.models.open import open_model
 from srkit.studies.compare.figures import draw, has_colour_scale
@@ -101,11 +101,7 @@ def make_scene(
 def crop(image: Image, part: Part, scale: float) -> Image:
     """Crop a part of LR out of an image that is `scale` times as large as LR."""
     left, top, right, bottom = (round(edge * scale) for edge in part)
-    rows, columns = slice(top, bottom), slice(left, right)
-    metadata = dict(image.metadata)
-    if "alpha" in metadata:
-        metadata["alpha"] = metadata["alpha"][..., rows, columns]
-    return replace(image, pixels=image.pixels[..., rows, columns], metadata=metadata)
+    return crop_image(image, slice(top, bottom), slice(left, right))
 
 
 def restore(upscaler: ImageUpscaler, lr: Image) -> Image:

@@ -12,6 +12,7 @@ import torch
 
 from srkit.errors import DataError
 from srkit.functional.resizing import resize
+from srkit.images.crops import crop_image
 from srkit.images.formats import Formats
 from srkit.interfaces import CalibratedFormat, Image
 
@@ -95,7 +96,7 @@ class TestSet:
         height, width = (side // scale for side in hr.pixels.shape[-2:])
         if not (height and width):
             raise DataError(f"{path}: has fewer than {scale} pixels on a side")
-        hr = replace(hr, pixels=hr.pixels[..., : height * scale, : width * scale])
+        hr = crop_image(hr, slice(height * scale), slice(width * scale))
         if self.lr_files is None:
             return Pair(path.name, hr, _shrink(hr, scale))
         lr = _read(self.lr_files[index], self.formats)

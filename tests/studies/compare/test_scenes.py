@@ -117,7 +117,8 @@ def test_part_of_a_large_image(
     monkeypatch.setattr(scenes, "BUDGET", 2 * 64**2)
     pixels = torch.zeros(1, 80, 100)
     pixels[:, 48:, 68:] = torch.rand(32, 32, generator=GENERATOR)
-    scene = _scene(Image(pixels, (0.0, 1.0), {"bits": 8}), registry, centre=centre)
+    saturated = {"bits": 8, "unusable": pixels > 0.9}  # another plane than the opacity
+    scene = _scene(Image(pixels, (0.0, 1.0), saturated), registry, centre=centre)
     left, top = part
     shown = f"; shown: 32 × 32 input pixels from ({left}, {top})"
     assert scene.title == f"100 × 80 pixels, restored to 200 × 160{shown}"
