@@ -137,6 +137,9 @@ def _evaluate_scale(
         if "" in found:
             print_table(found[""], console)
         else:
+            for each in found.values():
+                if each.classification is not None or each.calibrations():
+                    print_table(each, console)  # which shows more than means
             page = write_overview(title, found, out, **about_run)
             print_overview(title, found, console)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)

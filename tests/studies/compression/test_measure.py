@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 from command_line import Srkit
 from compression_setup import QUALITIES, measured, tree_of
+from rich.console import Console
 from srkit_photos.formats.pillow_formats import Avif
 from training_setup import Tree
 from yaml import safe_dump
@@ -126,6 +127,27 @@ def test_interrupted_measurement_is_resumed(
     text = io.StringIO()
     measured(tree_of(pictures, fewer), folder, registry, text)
     assert "overwriting results of other images" in " ".join(text.getvalue().split())
+
+
+def test_each_of_several_sets_has_its_results(
+    pictures: Path, trained: Path, registry: Registry, tmp_path: Path
+) -> None:
+    labels = str(pictures.with_suffix(".csv"))
+    one = {"dataset": {"type": "image_folder", "root": str(pictures), "labels": labels, "stop": 1}}
+    changes: Tree = {
+        "data": {"test": {"first": one, "second": one}},
+        "evaluation": {"compression": {"formats": ["jpeg"]}},
+    }
+    recipe = parse_recipe(tree_of(pictures, changes), "test.yaml")
+    console = Console(file=io.StringIO())
+    results = compression.measure_compression(
+        recipe, registry, trained, source="test.yaml", console=console, out=tmp_path
+    )
+    assert [(found.title, folder) for found, folder in results] == [
+        (f"{recipe.name}: {name}", tmp_path / name) for name in ("first", "second")
+    ]
+    assert results[0][0].images == results[1][0].images
+    assert len(results[0][0].images) == 1
 
 
 def test_unavailable_format_is_skipped(

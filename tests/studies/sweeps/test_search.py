@@ -189,6 +189,29 @@ def test_resumed_search_proposes_the_same_values(setup: SweepSetup, tmp_path: Pa
     assert min(whole[10:]) > 1e-4
 
 
+@pytest.mark.parametrize("best", ["mae", "mae/second"])
+def test_objective_is_the_metric_that_selects_the_best(
+    best: str, pictures: Path, registry: Registry, tmp_path: Path
+) -> None:
+    """Of several scales and sets, the metrics of the test images have other names."""
+    one = {"dataset": {"type": "image_folder", "root": str(pictures)}}
+    data = {"test": {"first": one, "second": one}, "validation": {"first": one, "second": one}}
+    more: Tree = {"data": data, "metrics": {"mae": {}}, "best": best, "scale": [2, 4]}
+    network = {"generator": {"type": "mdsr", "blocks": 1, "features": 8}}
+    space = {"training.optimiser.lr": {"low": 1e-4, "high": 1e-2}}
+    tree = {**searched(pictures, space, **more), **network}
+    base = parse_recipe(tree, "mine.yaml")
+    queue = TrialQueue(SweepSetup(base, tree, registry, tmp_path, "mine.yaml", {}))
+    assert (queue.objective.name, queue.objective.higher_is_better) == ("mae", False)
+    (run,) = queue._prepare({0: {"training.optimiser.lr": 1e-3}})
+    assert [metric.name for metric in run.metrics] == [
+        f"{metric}/{name} x{scale}"
+        for scale in (2, 4)
+        for name in ("first", "second")
+        for metric in ("psnr", "mae")
+    ]
+
+
 def test_failed_trial_is_not_repeated(setup: SweepSetup) -> None:
     rates(setup, until=2, failing=["trial-001"])
     again = opened(setup)
