@@ -62,15 +62,18 @@ def common_scale(references: Sequence[str], registry: Registry) -> int:
 
     Raises
     ------
-    DataError
-        If there is none, or none can be opened.
+    SrkitError
+        If there is none, or why the first cannot be opened if none can.
     """
+    failures: list[SrkitError] = []
     for reference in references:
         if reference not in INTERPOLATIONS:
             try:
                 return open_model(reference, registry).scale
-            except SrkitError:
-                continue  # it will be reported as a failure
+            except SrkitError as error:
+                failures.append(error)  # it will be reported, unless it is the only one
+    if failures:
+        raise failures[0]
     raise DataError("no model determines the scale; add, for example, --scale 4")
 
 

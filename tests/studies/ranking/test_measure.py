@@ -251,6 +251,8 @@ def test_scale_is_that_of_the_first_network(folder: Path, registry: Registry) ->
         DataError, match=r"^no model determines the scale; add, for example, --scale 4$"
     ):
         common_scale(["bicubic"], registry)
+    with pytest.raises(SrkitError, match=r"^'none\.pt' is not a run folder"):
+        common_scale(["bicubic", "none.pt", "neither.pt"], registry)
 
 
 def test_command(folder: Path, srkit: Srkit, tmp_path: Path) -> None:
