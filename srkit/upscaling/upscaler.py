@@ -15,7 +15,13 @@ from srkit.models.open import Model
 from srkit.system.precision import Precision
 from srkit.upscaling.familiarity import differences, sample_of
 from srkit.upscaling.groups import map_groups
-from srkit.upscaling.holes import interpolated, note_on_holes, resized_marks, unusable
+from srkit.upscaling.holes import (
+    interpolated,
+    note_on_holes,
+    resized_marks,
+    unusable,
+    with_all_values,
+)
 from srkit.upscaling.network import NetworkRunner, WantedEngine, WantedPrecision
 from srkit.upscaling.normalisation import NO_VALUES, Normalisation
 
@@ -147,7 +153,7 @@ class ImageUpscaler:
 
         return map_groups(
             restore,
-            images,
+            [with_all_values(image) for image in images] if self.interpolates else images,
             lambda image: (
                 image.pixels.shape,
                 self.precision_for(image),
