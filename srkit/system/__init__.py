@@ -1,5 +1,6 @@
 """Disk, memory, network and processes; independent of images."""
 
+from srkit.system.cache import record_cached
 from srkit.system.digests import digest_of_states
 from srkit.system.downloads import download, verify
 from srkit.system.extras import needs
@@ -34,6 +35,7 @@ __all__ = [
     "output_folder",
     "parse_json",
     "progress_bars",
+    "record_cached",
     "resumable",
     "verify",
     "write_file",

@@ -21,6 +21,7 @@ from srkit.system import (
     cache_folder,
     download,
     free_memory,
+    record_cached,
     verify,
     write_file,
 )
@@ -124,6 +125,7 @@ class RemoteShards:
             return content
         cache.mkdir(parents=True, exist_ok=True)
         write_file(cached, content)
+        record_cached(cached)
         return content
 
     def path(self, shard: Shard) -> Path:
@@ -166,6 +168,7 @@ class RemoteShards:
                         except OSError as error:
                             raise _unreachable(address, error) from error
                         verify(partial, checksum, address, "upload it again")
+                    record_cached(path)
         except DownloadError as error:
             raise DataError(str(error)) from error
 

@@ -17,6 +17,7 @@ from web_server import Web, serving
 
 from srkit.errors import DataError
 from srkit.images.formats import Formats
+from srkit.system.cache import cached_files
 
 
 def served(folder: Path) -> Web:
@@ -33,6 +34,24 @@ def test_shards_of_a_server(shards: Path, tmp_path: Path, formats: Formats) -> N
         copy = pickle.loads(pickle.dumps(there))
         assert copy[5].name == here[5].name
     assert len(list(tmp_path.rglob("*.tar"))) == 8
+
+
+@pytest.mark.parametrize("protocol", ["http", "memory"])
+def test_cached_shards_belong_to_srkit(
+    protocol: str,
+    shards: Path,
+    tmp_path: Path,
+    formats: Formats,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SRKIT_CACHE", str(tmp_path))
+    fsspec.filesystem("memory").put(f"{shards}/", "/cached/s", recursive=True)
+    with serving(served(shards)) as web:
+        root = "memory://cached/s" if protocol == "memory" else f"{web.address}/s"
+        assert ShardPhotos(formats=formats, root=root)[0].hr.shape[0] == 3
+    files = cached_files()
+    assert {each.path.suffix for each in files} >= {".json", ".tar"}
+    assert all(each.own for each in files)
 
 
 def test_shards_are_fetched_ahead(shards: Path, tmp_path: Path, formats: Formats) -> None:
