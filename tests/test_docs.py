@@ -18,7 +18,7 @@ from srkit.recipe.parts import Part
 from srkit.recipe.recipe import Recipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/**/*.md")])
 README = (ROOT / "README.md").read_text("utf-8")
 FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -48,6 +48,8 @@ def test_internal_links_lead_somewhere(page: Path) -> None:
             continue
         file, _, anchor = target.partition("#")
         linked = (page.parent / file).resolve() if file else page
+        if linked.is_relative_to(ROOT / "docs/reference"):
+            continue  # generated, and checked by `mkdocs build --strict`
         assert linked.exists(), target
         assert not anchor or anchor in anchors(linked), target
 

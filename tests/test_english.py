@@ -28,7 +28,8 @@ FILES = sorted(
     path
     for pattern in (
         "*.md",
-        "docs/*.md",
+        "docs/**/*.md",
+        "docs/**/*.py",
         "data/**/*.md",
         "recipes/**/*.yaml",
         "srkit/**/*.*",

@@ -123,9 +123,9 @@ def new_console(*, stderr: bool = False) -> Console:
     stderr
         Print to standard error, since standard output is for the result.
     """
-    from rich.console import Console
+    from srkit.system import progress
 
-    return Console(stderr=stderr)
+    return progress.new_console(stderr=stderr)
 
 
 def confirm(question: str, command: str, refused: str) -> None:

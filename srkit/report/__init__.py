@@ -1,5 +1,6 @@
 """The toolkit of every report: figures, image sheets and HTML pages."""
 
+from srkit.report._notebook import Report, ReportTable
 from srkit.report._tables import Column, print_columns
 from srkit.report.colour_scales import MAD
 from srkit.report.pages import Picture
@@ -14,6 +15,8 @@ __all__ = [
     "WORSE",
     "Column",
     "Picture",
+    "Report",
+    "ReportTable",
     "ReportWriter",
     "colours",
     "pair_sheet",

@@ -14,7 +14,7 @@ from srkit.system.folders import (
 )
 from srkit.system.processes.signals import deferred_signals, resumable
 from srkit.system.processes.workers import map_in_workers
-from srkit.system.progress import progress_bars
+from srkit.system.progress import new_console, progress_bars
 from srkit.system.resources import free_memory
 from srkit.system.untrusted import inside, parse_json
 
@@ -32,6 +32,7 @@ __all__ = [
     "is_file_name",
     "map_in_workers",
     "needs",
+    "new_console",
     "output_folder",
     "parse_json",
     "progress_bars",

@@ -23,6 +23,7 @@ from srkit.system.precision import warn_of_precision
 from srkit.upscaling.groups import map_groups
 from srkit.upscaling.images import upscale_images
 from srkit.upscaling.network import WantedEngine, WantedPrecision
+from srkit.upscaling.notebook import progress, show_itself
 from srkit.upscaling.objects import Arrays, Kind, MaskedArrays, Tensors
 from srkit.upscaling.size import Size
 from srkit.upscaling.upscaler import ImageUpscaler
@@ -186,13 +187,24 @@ class Upscaler:
             If the meaning of a unit or of an extension is guessed, an uncertainty of LR is lost, or
             saturated pixels are interpolated for the network.
         """
+        with progress() as report:
+            result = self._restore(images, report)
+        show_itself(result, self._images)
+        return result
+
+    def _restore(self, images: Any, report: Callable[[int, int], None]) -> Any:
         if type(images) in (list, tuple):  # not an HDUList of astropy, which is one image
-            return self._many(images)
+            return self._many(images, report)
         axis = self._axis_of_stack(images)
         if axis is not None and images.shape[axis]:
-            parts = [images[(*[slice(None)] * axis, index)] for index in range(images.shape[axis])]
-            return _stacked(self._many(parts), axis)
-        return self._many([images])[0]
+            return _stacked(self._many(_parts(images, axis), report), axis)
+        return self._many([images], report)[0]
+
+    def _images(self, result: Any) -> list[Image]:
+        """Return the image of a result, or the images of a stack."""
+        axis = self._axis_of_stack(result)
+        parts = [result] if axis is None else _parts(result, axis)
+        return [self._read(part)[0] for part in parts]
 
     def write(
         self,
@@ -251,12 +263,14 @@ class Upscaler:
             raise DataError(f"an array of shape {shape}: does not have the axes {self._axes}")
         return self._axes.index("N") if "N" in self._axes else None
 
-    def _many(self, objects: Sequence[Any]) -> list[Any]:
+    def _many(self, objects: Sequence[Any], report: Callable[[int, int], None]) -> list[Any]:
         def restore(group: list[_Given]) -> list[Any]:
             first = group[0]
             try:
                 images = [each.image for each in group]
-                restored = upscale_images(images, first.kind, first.upscaler, self._metadata)
+                restored = upscale_images(
+                    images, first.kind, first.upscaler, self._metadata, report
+                )
                 return [each.finish(sr) for each, (sr, _) in zip(group, restored, strict=True)]
             except SrkitError as error:
                 if len(group) > 1:  # find out which one it is
@@ -347,6 +361,10 @@ class _Given:
 def _naming(message: str, path: Path | None) -> str:
     """Return an error that begins with the path of its file."""
     return message if path is None or message.startswith(str(path)) else f"{path}: {message}"
+
+
+def _parts(images: Any, axis: int) -> list[Any]:
+    return [images[(*[slice(None)] * axis, index)] for index in range(images.shape[axis])]
 
 
 def _stacked(parts: list[Any], axis: int) -> Any:

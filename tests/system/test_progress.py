@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Literal
 
 import pytest
 from rich.console import Console
 
-from srkit.system.progress import progress_bars
+from srkit.system.progress import new_console, progress_bars
 
 
 def drawn(console: Console, unit: Literal["items", "bytes"] = "items") -> str:
@@ -30,3 +31,14 @@ def test_bars_on_a_terminal(unit: Literal["items", "bytes"], count: str) -> None
 
 def test_nothing_is_printed_where_there_is_no_terminal() -> None:
     assert drawn(Console(file=io.StringIO(), force_terminal=False)) == ""
+
+
+def test_a_command_in_a_cell_of_a_notebook_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as ipykernel does
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert new_console().is_terminal
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    console = new_console()
+    assert not console.is_terminal
+    assert drawn(console) == ""

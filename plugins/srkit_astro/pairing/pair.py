@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from astropy.io.fits import Header
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from rich.console import Console
 
 from srkit import __version__
 from srkit.errors import DataError
 from srkit.images import split_selection
 from srkit.interfaces import Image
+from srkit.system import new_console
 from srkit_astro.files.fits import Fits
 from srkit_astro.footprints import note_on_groups
 from srkit_astro.pairing.catalogue import read_catalogue
@@ -93,7 +93,7 @@ def pair(
         read_sky_image(path, hst_zero_point, "--hst-zero-point", hst_hdu) for path in _files(hst)
     ]
     _check_overlap(lr_images, hr_images)
-    console = Console()
+    console = new_console()
     cutter = PairCutter(lr_images, hr_images, scale, size, search, max_bad, flux_tolerance)
     pairing = cutter.run(positions, console)
     used = {path for each in pairing.pairs for path in (each.lr.path, each.source.path)}

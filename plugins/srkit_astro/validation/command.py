@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
-from rich.console import Console
 
 from srkit import load_model, load_recipe
 from srkit.errors import DataError, WeightsError
-from srkit.system import check_replaceable, resumable
+from srkit.system import check_replaceable, new_console, resumable
 from srkit_astro.instruments.psf import Psf
 from srkit_astro.validation.example import example_of
 from srkit_astro.validation.frames import Window, is_recipe, read_windows
@@ -106,7 +105,7 @@ def validate(
     methods = methods_of(restorer, zero_point, windows[0], chosen)
     study = Study(windows, methods, renderer_of(chosen, pixel or 1.0), settings)
     weights = None if opened is None else opened.provenance.sha256
-    identity, console = study.identity([model, weights, scale, zero_point]), Console()
+    identity, console = study.identity([model, weights, scale, zero_point]), new_console()
     with resumable(folder):
         journal = Journal(folder / JOURNAL, identity)
         if journal.replaced:

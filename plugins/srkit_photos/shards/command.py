@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 from pydantic import Field, NonNegativeInt, PositiveInt
-from rich.console import Console
 from rich.filesize import decimal
 
 from srkit.components import Registry
 from srkit.errors import DataError
 from srkit.images import Formats
-from srkit.system import resumable
+from srkit.system import new_console, resumable
 from srkit_photos.shards.collection import collect
 from srkit_photos.shards.write import Settings, write_shards
 
@@ -69,7 +68,7 @@ def shard(
         print(note)
     settings = Settings(short_side, quality, per_shard, seed)
     with resumable(out):
-        index = write_shards(collection, formats, out, settings, Console(), workers=workers)
+        index = write_shards(collection, formats, out, settings, new_console(), workers=workers)
     size = decimal(sum(each.bytes for each in index.shards))
     shards = f"{len(index.shards)} shard{'s' if len(index.shards) > 1 else ''}"
     print(f"{out}: {len(index)} pictures in {shards} of {size}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from srkit.images._drawing import ColourBar
 from srkit.report._metric_info import MetricInfo
 
 
@@ -28,25 +29,6 @@ class Layer:
     uri: str
     coarseness: float = 1.0
     scores: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ColourBar:
-    """The values of the colours.
-
-    Parameters
-    ----------
-    colours
-        CSS colours from the lowest value to the highest.
-    ticks
-        Position in percent, and value.
-    unit
-        Unit of the values.
-    """
-
-    colours: list[str]
-    ticks: list[tuple[float, str]]
-    unit: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from srkit.components.registry import Registry
 from srkit.functional.resizing import resized_side
+from srkit.images._drawing import draw, has_colour_scale
 from srkit.images._levels import is_measured, rounded
 from srkit.images.crops import crop_image
 from srkit.interfaces import Batch, Image, Metric
 from srkit.models.open import open_model
-from srkit.studies.compare.figures import draw, has_colour_scale
 from srkit.studies.compare.results import Layer, Scene
 from srkit.studies.metrics import measure_image
 from srkit.upscaling.alpha import upscale_picture

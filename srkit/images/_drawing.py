@@ -1,9 +1,10 @@
-"""The layers of a scene as PNG images on the same scale."""
+"""Images as PNG for pages, several on the same scale."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -15,7 +16,6 @@ from srkit.images._levels import is_measured
 from srkit.interfaces import Image
 from srkit.report.colour_scales import VALUES, brightness_scale, round_ticks
 from srkit.report.pages import data_uri
-from srkit.studies.compare.results import ColourBar
 
 #: Limit of the colour scale beyond the range of LR, as a multiple of that range.
 BEYOND = 3.0
@@ -23,6 +23,25 @@ BEYOND = 3.0
 COLOURS = 255
 
 Levels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class ColourBar:
+    """The values of the colours.
+
+    Parameters
+    ----------
+    colours
+        CSS colours from the lowest value to the highest.
+    ticks
+        Position in percent, and value.
+    unit
+        Unit of the values.
+    """
+
+    colours: list[str]
+    ticks: list[tuple[float, str]]
+    unit: str
 
 
 def has_colour_scale(image: Image) -> bool:
