@@ -275,7 +275,7 @@ def room_page(room: str) -> str:
         home = getattr(value, "__module__", "")
         if home != room and home in ROOMS:
             lines.append(f"`{room}.{name}` is [`{home}.{name}`]({home}.md#{home}.{name}).\n")
-        elif home.startswith("srkit") and hasattr(value, "__name__"):
+        elif home.startswith("srkit") and (inspect.isclass(value) or inspect.isfunction(value)):
             lines.append(f"::: {home}.{value.__name__}\n")
         elif not name.startswith("__"):
             text = repr(value)

@@ -27,6 +27,7 @@ LIMIT = 300
 FAILED = re.compile(r"^(?:error: |Traceback |Usage: )", re.MULTILINE)
 #: Folders before the package in the paths of warnings.
 HOME = re.compile(r"^/\S+/(?=srkit/)", re.MULTILINE)
+EMPTY = re.compile(r"<pre[^>]*>\s*</pre>")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -103,6 +104,10 @@ def page_of(cell: Any, name: str) -> tuple[str, dict[str, bytes]]:
         parts.append(f"```text\n{text}\n```\n")
     for number, output in enumerate(cell.outputs):
         data = output.get("data", {})
+        if "application/vnd.jupyter.widget-view+json" in data or EMPTY.fullmatch(
+            data.get("text/html", "").strip()
+        ):
+            continue  # a progress bar, which has ended
         if "text/html" in data:
             parts.append(f'<div class="output">\n{data["text/html"]}\n</div>\n')
         elif "image/png" in data:

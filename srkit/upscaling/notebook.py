@@ -68,7 +68,7 @@ def _html(shown: Any) -> str | None:
     if id(shown) in _results:
         return _figure(_results[id(shown)][1](shown))
     usual = getattr(shown, "_repr_html_", None)
-    return None if usual is None else usual()  # type: ignore[no-any-return]
+    return None if usual is None else usual()
 
 
 def _figure(images: Sequence[Image]) -> str:
