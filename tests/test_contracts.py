@@ -162,6 +162,7 @@ CASES = {
     ("losses", "artefacts"): Case(
         {"reference": "{folder}/l2.safetensors", "allowance": 0, "threshold": 0.999, "smallest": 1}
     ),
+    ("losses", "distillation"): Case({"reference": "{folder}/l2.safetensors"}),
     ("losses", "feature_l1"): Case({"stages": {"first": 1.0, "second": 0.5}}),
     ("losses", "feature_mse"): Case({"stages": {"first": 1.0, "second": 0.5}}),
     ("metrics", "pyiqa"): Case({"name": "ssimc"}),

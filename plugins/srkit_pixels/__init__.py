@@ -25,6 +25,7 @@ def srkit_losses() -> dict[str, str]:
     return {
         "charbonnier": "srkit_pixels.losses:Charbonnier",
         "consistency": "srkit_pixels.details:Consistency",
+        "distillation": "srkit_pixels.details:Distillation",
         "edge": "srkit_pixels.details:Edge",
         "fft": "srkit_pixels.frequencies:FFT",
         "focal_frequency": "srkit_pixels.frequencies:FocalFrequency",

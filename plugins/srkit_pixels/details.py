@@ -1,8 +1,9 @@
-"""Losses on edges, artefacts, and the LR of SR, in float32 for any precision of the network."""
+"""Losses on edges and artefacts, and against LR or another network, in float32."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srkit.functional import difference
-from srkit.interfaces import Batch, View
+from srkit.interfaces import Batch, OpenNetwork, View
 
 #: Side in pixels of the window in which LDL measures the variance.
 WINDOW = 7
@@ -95,3 +96,29 @@ class Consistency:
         """Compare the LR of ``(N, C, H, W)`` images with ``view.stretched.lr``: a scalar."""
         assert view.stretched.lr is not None
         return difference(view.degrade(sr), view.stretched.lr).abs().mean()
+
+
+class Distillation:
+    """Mean absolute difference from the SR of a trained network (Gao et al. 2018).
+
+    A small network learns what a large one restores. The difference is that of stretched images.
+
+    Parameters
+    ----------
+    reference
+        The trained network: a run folder or a checkpoint of srkit, of the recipe's scale.
+
+    References
+    ----------
+    Gao, Zhao, Li & Tong, "Image super-resolution using knowledge distillation", ACCV 2018.
+    """
+
+    needs_view = True
+
+    def __init__(self, *, reference: Path, open_network: OpenNetwork) -> None:
+        self.reference = open_network(reference)
+
+    def __call__(self, sr: Tensor, view: View) -> Tensor:
+        """Compare ``(N, C, H, W)`` images with those of the trained network: a scalar."""
+        target = view.to_stretched(self.reference.restore(view.flux))
+        return difference(sr, target).abs().mean()

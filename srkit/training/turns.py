@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import partial
@@ -280,7 +280,11 @@ def penalty_term(
     if not isinstance(game, PenalisedGame) or game.penalty is None:
         return {}
     critic = partial(_logits, assembly, discriminator)
-    with torch.autocast(hr.device.type, enabled=False), assembly.blamed("discriminator.loss"):
+    with ExitStack() as stack:
+        stack.enter_context(assembly.blamed("discriminator.loss"))
+        stack.enter_context(torch.autocast(hr.device.type, enabled=False))
+        if assembly.recipe.training.compile:  # the compiler has no second derivatives
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         value = game.penalty(critic, hr.float(), sr.detach().float())
         require_loss(value)
     return {"discriminator_penalty": value}

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import correlate
-from srkit_pixels.details import LDL, Consistency, Edge
+from srkit_pixels.details import LDL, Consistency, Distillation, Edge
 
-from srkit.interfaces import Batch, View
+from srkit.interfaces import Batch, TrainedNetwork, View
 
 
 def images(seed: int) -> torch.Tensor:
@@ -87,3 +88,34 @@ def test_consistency_compares_lr_with_the_lr_of_sr() -> None:
     (slope,) = torch.autograd.grad(loss, sr)
     expected = np.sign(error).repeat(2, -1).repeat(2, -2) / error.size / 4
     torch.testing.assert_close(slope.double(), torch.from_numpy(expected))
+
+
+def test_distillation_compares_with_the_stretched_sr_of_a_network() -> None:
+    """The network works in flux, and doubles HR; the stretch doubles the flux again."""
+
+    class Doubled:
+        unitless = False
+
+        def fit(self, images: torch.Tensor) -> torch.Tensor:
+            return images.new_empty(len(images), 0)
+
+        def __call__(self, flux: torch.Tensor, fitted: torch.Tensor) -> torch.Tensor:
+            return 2 * flux
+
+        def inverse(self, stretched: torch.Tensor, fitted: torch.Tensor) -> torch.Tensor:
+            return stretched / 2
+
+    opened: list[Path] = []
+
+    def open_network(path: Path) -> TrainedNetwork:
+        opened.append(path)
+        return TrainedNetwork("large", lambda batch: 2 * batch.hr)
+
+    loss = Distillation(reference=Path("runs/large"), open_network=open_network)
+    assert opened == [Path("runs/large")]
+    hr, sr = images(1), images(0).requires_grad_()
+    found = loss(sr, View.of(view(hr).flux, Doubled()))
+    error = (sr.detach() - 4 * hr).double().numpy()
+    assert found.item() == pytest.approx(abs(error).mean(), rel=1e-5)
+    (slope,) = torch.autograd.grad(found, sr)
+    torch.testing.assert_close(slope.double(), torch.from_numpy(np.sign(error) / error.size))

@@ -44,8 +44,14 @@ KINDS: dict[str, Tree] = {
     "discriminator and teacher": {
         "training": {"optimiser": SGD},
         "teachers": {"net": PUPIL},
-        "losses": {"logit_mse": {"weight": 0.1}},
-        "discriminator": {"type": "unet_sn", "features": 4, "weight": 0.1, "optimiser": SGD},
+        "losses": {"logit_mse": {"weight": 0.1}, "feature_matching": {"weight": 0.1}},
+        "discriminator": {
+            "type": "unet_sn",
+            "features": 4,
+            "weight": 0.1,
+            "loss": {"type": "vanilla", "r1": 1.0},
+            "optimiser": SGD,
+        },
     },
     "stages that thaw": {
         "training": {"optimiser": SGD},

@@ -235,6 +235,26 @@ def test_each_scale_of_a_discriminator_is_a_game_of_its_own(
     assert terms["discriminator_penalty"].item() == pytest.approx(penalty, rel=1e-5)
 
 
+def test_a_penalty_has_second_derivatives_in_a_compiled_discriminator(
+    registry: Registry, pictures: Path, batch: Batch
+) -> None:
+    """The compiler has no second derivatives, so that the penalty is computed without it."""
+    game = {"discriminator": {"loss": {"type": "hinge", "r1": 1.0}}}
+    assembly = built(registry, pictures, GAN, game, {"training": {"compile": True}})
+    discriminator: Any = assembly.discriminator
+    turn = turns_of(assembly)[1]
+    restored = Restored(batch.hr, batch.hr.flip(-1))
+    found = []
+    for compiled in (False, True):
+        if compiled:
+            discriminator.compile(backend="aot_eager")
+        terms, _ = turn.compute(View.of(batch), restored)
+        torch.stack(list(terms.values())).sum().backward()
+        found.append(discriminator.layers[0].weight.grad.clone())
+        turn.optimiser.zero_grad()
+    torch.testing.assert_close(*found)
+
+
 def test_two_turns_descend_the_one_likelihood(
     registry: Registry, pictures: Path, batch: Batch
 ) -> None:
