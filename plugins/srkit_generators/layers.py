@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from srkit.errors import WeightsError
 from srkit.functional import LUMA
@@ -85,12 +84,12 @@ class ChannelNorm(nn.LayerNorm):
 
 def pad(images: Tensor, right: int, below: int) -> Tensor:
     """Pad by reflection as far as the image allows, then by repeating its border."""
-    height, width = images.shape[-2:]
-    near = (min(right, width - 1), min(below, height - 1))
-    if any(near):
-        images = F.pad(images, (0, near[0], 0, near[1]), "reflect")
-    far = (right - near[0], below - near[1])
-    return F.pad(images, (0, far[0], 0, far[1]), "replicate") if any(far) else images
+    # Written so that it becomes a graph for any size.
+    for axis, more in ((-2, below), (-1, right)):
+        side = images.shape[axis]
+        places = torch.arange(side + more, device=images.device)
+        images = images.index_select(axis, (side - 1 - (places - side + 1).abs()).clamp(min=0))
+    return images
 
 
 #: Mean colour of the DIV2K training images, RGB in [0, 1] (Lim et al. 2017).

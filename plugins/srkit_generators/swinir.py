@@ -130,7 +130,11 @@ class SwinIR(Network):
     def forward(self, lr: Tensor) -> Tensor:
         """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
         height, width = lr.shape[-2:]
-        x = pad(lr, -width % self.grid, -height % self.grid)
+        # Written so that a graph for any size knows that the padded sides are multiples.
+        below, right = (
+            (side + self.grid - 1) // self.grid * self.grid - side for side in (height, width)
+        )
+        x = pad(lr, right, below)
         shallow = self.head(x - self.mean)
         x = shallow + self.body_end(self.norm(self.body(self.start(shallow))))
         for name, _ in self.reconstruction:

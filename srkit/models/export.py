@@ -141,11 +141,11 @@ def to_safetensors(model: Model, facts: Mapping[str, Any]) -> bytes:
         assert model.provenance.path is not None
         return _safetensors(read_tensors(model.provenance.path), {})
     assert model.recipe.generator is not None
-    if getattr(model.generator, "reads_foreign_weights", False):
+    weights = model.recipe.generator.options.get("weights")
+    if weights is not None and getattr(model.generator, "reads_foreign_weights", False):
         raise OutputError(
-            f"{model.name}: its network is built from another weight file, "
-            f"{model.recipe.generator.options['weights']}, which this format cannot contain; "
-            "export it as onnx or torch"
+            f"{model.name}: its network is built from another weight file, {weights}, which this "
+            "format cannot contain; export it as onnx or torch"
         )
     tensors = model.generator.state_dict()
     if model.head is not None:

@@ -69,7 +69,8 @@ def test_every_generator_becomes_an_onnx_graph_for_any_size(name: str, registry:
     content = to_onnx(model, {})
     for shape in ((1, 5, 8), (3, 20, 13)):
         lr = noise(3, *shape)
-        torch.testing.assert_close(ask(content, lr), upscaled(model, lr), atol=1e-5, rtol=1e-5)
+        # SPAN works on values up to 255.
+        torch.testing.assert_close(ask(content, lr), upscaled(model, lr), atol=5e-5, rtol=1e-5)
 
 
 # The conversion to ONNX, which is tested for every generator, begins with torch.export.

@@ -18,6 +18,7 @@ from srkit.assembly.build import assemble
 from srkit.components.listing import as_json, show
 from srkit.components.registry import Registry
 from srkit.errors import RecipeError
+from srkit.models.export import export
 from srkit.models.open import open_model
 from srkit.recipe.recipe import parse_recipe
 from srkit.testing import check_generator
@@ -80,6 +81,10 @@ def test_a_run_trains_and_opens_without_a_file(
     model = open_model(tmp_path / "run", registry)
     assert isinstance(model.generator, Foreign)
     assert (model.scale, model.channels) == (2, 3)
+    alone = open_model(export(tmp_path / "run", tmp_path / "alone.safetensors", registry), registry)
+    lr = torch.rand(1, 3, 9, 7)
+    with torch.no_grad():
+        assert torch.equal(alone.generator(lr), model.generator(lr))
 
 
 def refused(registry: Registry, **generator: Any) -> str:
