@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -137,7 +138,8 @@ class RemoteShards:
                     path.unlink(missing_ok=True)  # truncated after it was verified
                 self._make_room(shard)
             self._download(path, shard.sha256)
-        os.utime(path)
+        # The time of its last change stays, by which the cache knows that srkit wrote it.
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
         return path
 
     def expect(self, shards: Sequence[Shard]) -> None:
@@ -177,7 +179,7 @@ class RemoteShards:
         paths = {self._cache / each.name for each in self.index.shards}
         cached = {path: path.stat() for path in paths if path.is_file()}
         used = sum(each.st_size for each in cached.values())
-        for path in sorted(cached, key=lambda each: cached[each].st_mtime):
+        for path in sorted(cached, key=lambda each: cached[each].st_atime):
             if used + shard.bytes <= self._cache_bytes:
                 return
             with suppress(PermissionError):  # Windows removes no shard that is being read
