@@ -372,6 +372,8 @@ class Upscaled:
         Standard deviation of each value, if it was requested.
     notes
         Messages for the user about how it was made.
+    guesses
+        Those of them of which users of :func:`srkit.upscale` are warned.
     change
         Mean of SR minus that of LR, over the mean of LR's absolute values; needed only if `pixels`
         are not the whole image.
@@ -383,5 +385,6 @@ class Upscaled:
     pixels: Tensor
     sigma: Tensor | None = None
     notes: list[str] = field(default_factory=list)
+    guesses: list[str] = field(default_factory=list, kw_only=True)
     change: float | None = None
     marks: Tensor | None = None

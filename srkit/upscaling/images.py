@@ -56,6 +56,9 @@ def upscale_images(
     for lr, parts in zip(sources, upscale_pictures(upscaler, sources, report), strict=True):
         sr = finish_image(lr, image_format, upscaler, lines, *parts)
         notes = lr.metadata.get("notes", []), parts[0].notes, sr.metadata.get("notes", [])
+        if parts[0].guesses:
+            guesses = [*sr.metadata.get("guesses", []), *parts[0].guesses]
+            sr = replace(sr, metadata={**sr.metadata, "guesses": guesses})
         found.append((sr, [note for some in notes for note in some]))
     return found
 

@@ -167,13 +167,7 @@ class ImageUpscaler:
 
     def notes_on(self, image: Image) -> list[str]:
         """Return messages for the user about an image and this model."""
-        notes = []
-        side, trained = image.metadata.get("pixel_scale"), self.model.quantity.pixel_scale
-        if side and trained and abs(side / (trained * self.model.scale) - 1) > ALIKE:
-            notes.append(
-                f"the pixel scale is {side:.3g} arcsec but the network was trained at "
-                f"{trained * self.model.scale:.3g}; its PSF will not match"
-            )
+        notes = self._on_pixel_scale(image)
         if self.network.uncertainty and self.model.head is None:
             notes.append(
                 "SR is the mean over eight flips and rotations; their standard deviation is the "
@@ -181,6 +175,15 @@ class ImageUpscaler:
             )
         notes += image.metadata.get("unusable_notes", [])
         return [*notes, *Normalisation.of(image, self.model).notes]
+
+    def _on_pixel_scale(self, image: Image) -> list[str]:
+        side, trained = image.metadata.get("pixel_scale"), self.model.quantity.pixel_scale
+        if not side or not trained or abs(side / (trained * self.model.scale) - 1) <= ALIKE:
+            return []
+        return [
+            f"the pixel scale is {side:.3g} arcsec but the network was trained at "
+            f"{trained * self.model.scale:.3g}; its PSF will not match"
+        ]
 
     @property
     def interpolates(self) -> bool:
@@ -211,6 +214,7 @@ class ImageUpscaler:
     ) -> Upscaled:
         """Convert SR of an image to its scale, its values and its bands."""
         holes, bad, notes = ~image.pixels.isfinite(), unusable(image), self.notes_on(image)
+        guesses = self._on_pixel_scale(image)
         height, width = (resized_side(side, self.scale) for side in holes.shape[-2:])
 
         def resized(bands: Tensor, kernel: Kernel) -> Tensor:
@@ -229,11 +233,12 @@ class ImageUpscaler:
         if self.model.quantity.lr is not None:
             usable = image.pixels[~bad]
             extremes = float(usable.min()), float(usable.max())
-            notes += differences(sample_of(image), extremes, form, self.model)
-        if not bad.any():
-            return Upscaled(pixels, spread, notes)
-        marked = resized_marks(bad, self.network.core_radius, (height, width))
-        return Upscaled(pixels, spread, notes, marks=marked)
+            unlike = differences(sample_of(image), extremes, form, self.model)
+            notes, guesses = [*notes, *unlike], [*guesses, *unlike]
+        marked = None
+        if bad.any():
+            marked = resized_marks(bad, self.network.core_radius, (height, width))
+        return Upscaled(pixels, spread, notes, guesses=guesses, marks=marked)
 
 
 def _filled(image: Image) -> Tensor:

@@ -11,6 +11,7 @@ from astropy.io import fits
 from frames_setup import by_windows
 from upscale_setup import Nearest, upscale_file
 
+import srkit
 from srkit.images.formats import Formats
 from srkit.interfaces import LRStatistics
 from srkit.interfaces.quantity import Quantity
@@ -61,6 +62,14 @@ def test_each_difference_is_reported(
     with by_windows():
         again = upscale_file(tmp_path / "a.fits", tmp_path / "c.fits", upscaler, formats)
     assert again == notes
+
+
+def test_python_warns_of_differences() -> None:
+    model = Model("nearest", Nearest(), 2, 1, quantity=TRAINED)
+    header = fits.Header({"BUNIT": "adu", "MAGZERO": 27.0})
+    frame = fits.PrimaryHDU(_frame(pedestal=100).astype(np.float32), header)
+    with pytest.warns(UserWarning, match=r"^its level \(median\) is 100 count / s at AB 27, but"):
+        srkit.upscale(frame, model)
 
 
 def _rounded(text: str) -> str:
