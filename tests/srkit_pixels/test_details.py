@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gradients import check_gradient
 from scipy.ndimage import correlate
 from srkit_pixels.details import LDL, Consistency, Distillation, Edge
 
@@ -25,14 +27,24 @@ SOBEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
 LAPLACIAN = np.array([[1, 1, 1], [1, -8, 1], [1, 1, 1]]) / 16
 
 
-def test_edges_equal_scipy() -> None:
-    error = (images(0) - images(1)).double().numpy()
+def sobel(error: np.ndarray) -> float:
+    along = [correlate(error, kernel[None, None], mode="nearest") for kernel in (SOBEL, SOBEL.T)]
+    return float(abs(np.stack(along)).mean())
+
+
+def laplacian(error: np.ndarray) -> float:
+    return float(abs(correlate(error, LAPLACIAN[None, None], mode="mirror")).mean())
+
+
+@pytest.mark.parametrize(
+    ("loss", "reference"), [(Edge(), sobel), (Edge(operator="laplacian"), laplacian)]
+)
+def test_edges_and_their_gradient_equal_scipy(
+    loss: Edge, reference: Callable[[np.ndarray], float]
+) -> None:
+    hr = images(1).double().numpy()
     batch = view(images(1)).stretched
-    sobel = [correlate(error, k[None, None], mode="nearest") for k in (SOBEL, SOBEL.T)]
-    assert Edge()(images(0), batch).item() == pytest.approx(abs(np.stack(sobel)).mean(), rel=1e-5)
-    laplacian = correlate(error, LAPLACIAN[None, None], mode="mirror")
-    found = Edge(operator="laplacian")(images(0), batch)
-    assert found.item() == pytest.approx(abs(laplacian).mean(), rel=1e-5)
+    check_gradient(lambda sr: loss(sr, batch), lambda sr: reference(sr - hr), images(0))
 
 
 def ldl(sr: np.ndarray, hr: np.ndarray, averaged: np.ndarray) -> float:

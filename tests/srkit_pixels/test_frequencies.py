@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gradients import check_gradient
 from srkit_pixels.frequencies import FFT, FocalFrequency
 
 from srkit.interfaces import Batch
@@ -23,10 +24,14 @@ def spectrum(values: np.ndarray) -> np.ndarray:
 ERROR = (images(0) - images(1)).double().numpy()
 
 
-def test_fft_equals_numpy() -> None:
-    found = FFT()(images(0), batch(images(1)))
-    expected = (abs(spectrum(ERROR).real) + abs(spectrum(ERROR).imag)).mean() / 2
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+def test_fft_and_its_gradient_equal_numpy() -> None:
+    hr = images(1).double().numpy()
+
+    def reference(sr: np.ndarray) -> float:
+        coefficients = spectrum(sr - hr)
+        return float((abs(coefficients.real) + abs(coefficients.imag)).mean() / 2)
+
+    check_gradient(lambda sr: FFT()(sr, batch(images(1))), reference, images(0))
 
 
 def focal(error: np.ndarray, alpha: float) -> tuple[float, np.ndarray]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from gradients import check_gradient
 from scipy.ndimage import correlate1d
 from skimage.metrics import structural_similarity
 from srkit_pixels import losses
@@ -42,9 +44,8 @@ def test_charbonnier_agrees_with_its_formula() -> None:
     assert small.item() == pytest.approx(1e-3)
 
 
-def test_ms_ssim_equals_the_formula_of_zhao_2017() -> None:
-    """Equations 7 to 14, computed with SciPy in double precision and zero padding."""
-    sr, hr = images(0).double().numpy(), images(1).double().numpy()
+def ms_ssim_of(sr: np.ndarray, hr: np.ndarray) -> float:
+    """Zhao et al. 2017, equations 7 to 14, with zero padding."""
     offsets = np.arange(-16, 17)
 
     def mean(values: np.ndarray, sigma: float) -> np.ndarray:
@@ -60,15 +61,11 @@ def test_ms_ssim_equals_the_formula_of_zhao_2017() -> None:
         variances = mean(sr * sr, sigma) - x * x + mean(hr * hr, sigma) - y * y
         product *= (2 * covariance + 0.03**2) / (variances + 0.03**2)
     product *= (2 * x * y + 0.01**2) / (x * x + y * y + 0.01**2)
-    expected = (0.84 * (1 - product) + 0.16 * mean(abs(sr - hr), 8.0)).mean()
-    assert losses.MSSSIM()(images(0), batch(images(1))).item() == pytest.approx(expected, abs=1e-5)
-    scaled = batch(images(1) * 200 - 100, (-100, 100))
-    found = losses.MSSSIM()(images(0) * 200 - 100, scaled)
-    assert found.item() == pytest.approx(expected, abs=1e-5)
+    return float((0.84 * (1 - product) + 0.16 * mean(abs(sr - hr), 8.0)).mean())
 
 
-def test_ssim_equals_scikit_image() -> None:
-    """In units of the data range; the window of the authors lies within the image."""
+def ssim_of(sr: np.ndarray, hr: np.ndarray) -> float:
+    """By scikit-image; the window of the authors lies within the image."""
     similar = partial(
         structural_similarity,
         gaussian_weights=True,
@@ -77,14 +74,43 @@ def test_ssim_equals_scikit_image() -> None:
         data_range=1,
         full=True,
     )
-    channels = (images(seed).flatten(0, 1).double().numpy() for seed in (0, 1))
-    expected = np.mean([similar(x, y)[1][5:-5, 5:-5] for x, y in zip(*channels, strict=True)])
-    assert losses.SSIM()(images(0), batch(images(1))).item() == pytest.approx(
-        1 - expected, abs=1e-5
-    )
-    scaled = batch(images(1) * 200 - 100, (-100, 100))
-    found = losses.SSIM()(images(0) * 200 - 100, scaled)
-    assert found.item() == pytest.approx(1 - expected, abs=1e-5)
+    pairs = zip(*(z.reshape(-1, *z.shape[2:]) for z in (sr, hr)), strict=True)
+    return 1 - float(np.mean([similar(x, y)[1][5:-5, 5:-5] for x, y in pairs]))
+
+
+def charbonnier_of(sr: np.ndarray, hr: np.ndarray) -> float:
+    return float(np.sqrt((sr - hr) ** 2 + 1e-6).mean())
+
+
+def variation_of(sr: np.ndarray, hr: np.ndarray) -> float:
+    return float(abs(np.diff(sr, axis=-1)).mean() + abs(np.diff(sr, axis=-2)).mean())
+
+
+@pytest.mark.parametrize(
+    ("loss", "reference"),
+    [
+        (losses.L1(), lambda sr, hr: abs(sr - hr).mean()),
+        (losses.MSE(), lambda sr, hr: ((sr - hr) ** 2).mean()),
+        (losses.Charbonnier(), charbonnier_of),
+        (losses.SSIM(), ssim_of),
+        (losses.MSSSIM(), ms_ssim_of),
+        (losses.TotalVariation(), variation_of),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_values_and_gradients_equal_independent_computations(
+    loss: Callable[..., torch.Tensor], reference: Callable[[np.ndarray, np.ndarray], float]
+) -> None:
+    hr = images(1).double().numpy()
+    check_gradient(lambda sr: loss(sr, batch(images(1))), lambda sr: reference(sr, hr), images(0))
+
+
+@pytest.mark.parametrize("loss", [losses.SSIM(), losses.MSSSIM()])
+def test_structural_similarity_is_in_units_of_the_data_range(
+    loss: Callable[..., torch.Tensor],
+) -> None:
+    found = loss(images(0) * 200 - 100, batch(images(1) * 200 - 100, (-100, 100)))
+    torch.testing.assert_close(found, loss(images(0), batch(images(1))), atol=1e-5, rtol=0)
 
 
 def test_total_variation_agrees_with_its_definition() -> None:
