@@ -44,7 +44,7 @@ def test_the_exported_names_are_the_committed_ones() -> None:
     added, removed = set(exported) - set(committed), set(committed) - set(exported)
     assert exported == committed, (
         "the public API has changed. If that is intended, run `python tests/test_public_api.py`; "
-        "once 0.1.0 is released, a removed or renamed name also raises "
+        "once the version is released, a removed or renamed name also raises "
         "srkit.hookspecs.API_VERSION.\n"
         + "\n".join([*(f"+ {name}" for name in added), *(f"- {name}" for name in removed)])
     )
