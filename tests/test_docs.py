@@ -19,7 +19,6 @@ from srkit.recipe.recipe import Recipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/**/*.md")])
-README = (ROOT / "README.md").read_text("utf-8")
 FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -85,10 +84,8 @@ def test_commands_exist(page: Path) -> None:
             assert given <= known, line
 
 
-@pytest.mark.parametrize(
-    "text", [text for info, text in FENCE.findall(README) if info == "console"]
-)
-def test_the_tour_shows_what_is_printed(text: str, srkit: Srkit) -> None:
+@pytest.mark.parametrize("text", blocks("console printed"))
+def test_examples_show_what_is_printed(text: str, srkit: Srkit) -> None:
     command, shown = text.split("\n", 1)
     arguments = [str(ROOT / word) if word.endswith(".yaml") else word for word in command.split()]
     done = srkit(*arguments[2:])
