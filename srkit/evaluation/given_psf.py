@@ -17,7 +17,7 @@ def observe_by(assembly: Assembly, psf: str, registry: Registry) -> None:
     Parameters
     ----------
     assembly
-        The components of a recipe, whose test images state the size of LR pixels.
+        The components of a recipe, whose first test image states the size of LR pixels.
     psf
         The PSF of LR, as for `srkit upscale --check`.
     registry
@@ -44,7 +44,7 @@ def observe_by(assembly: Assembly, psf: str, registry: Registry) -> None:
             f"--psf: got one PSF for several test sets ({', '.join(assembly.data)}); set data.test "
             "to one of them"
         )
-    sample = assembly.data["test"][0]
+    sample = next(iter(assembly.data.values()))[0]
     side = sample.pixel_scale
     known = {} if side is None else {"pixel_scale": side * assembly.scale}
     lr = Image(sample.hr if sample.lr is None else sample.lr, metadata=known)

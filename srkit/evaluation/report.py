@@ -122,7 +122,10 @@ def write_report(
 
 
 def _why_no_class_figures(evaluation: Evaluation, scores: ClassScores | None) -> str | None:
-    """Return why the figures of classes are not drawn; None if they are."""
+    """Return why figures of classes are not drawn; None if they are, or there are no classes."""
+    predicted = any(model.predictions is not None for model in evaluation.models)
+    if scores is None and evaluation.labels is None and not predicted:
+        return None
     if scores is None:
         return "No figures of classes: they need labels and the predictions of a teacher."
     if ORIGINAL not in scores.f1 or len(scores.f1) < 2:

@@ -14,6 +14,9 @@ from srkit.evaluation.classification import Classification
 from srkit.report._metric_info import LOWER, ORIGINAL, MetricInfo
 from srkit.report.colour_scales import MAD
 
+#: Relative difference up to which scores are equal: below it, rounding would rank them.
+TIE = 1e-5
+
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
@@ -233,7 +236,7 @@ class Evaluation:
         return (scores[0] - scores[1]) / (scores[2] - scores[1])
 
     def best_models(self, metric: MetricInfo) -> set[str]:
-        """Return the models of the best score, ties included, without the original.
+        """Return the models of the best score, ties included (to `TIE`), without the original.
 
         Where the best by the mean is not among those by the median, the latter are returned: few
         images decide a mean.
@@ -251,5 +254,7 @@ class Evaluation:
 
     def _best(self, metric: MetricInfo, scores: Mapping[str, float]) -> set[str]:
         scores = {n: s for n, s in scores.items() if n != ORIGINAL and not math.isnan(s)}
-        choose = max if metric.higher_is_better else min
-        return {name for name, score in scores.items() if score == choose(scores.values())}
+        if not scores:
+            return set()
+        best = (max if metric.higher_is_better else min)(scores.values())
+        return {name for name, score in scores.items() if math.isclose(score, best, rel_tol=TIE)}

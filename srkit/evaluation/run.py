@@ -166,6 +166,7 @@ def _evaluate_set(
             evaluation,
             classification=classify(evaluator),
             notes=[
+                *([f"{recipe.description}."] if recipe.description else []),
                 *evaluation.notes,
                 *(f"Data of the run: {line}." for line in overlaps_of_run(run)),
                 _note_on_precision(recipe, device),

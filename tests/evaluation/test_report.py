@@ -134,7 +134,6 @@ def test_the_page_states_numbers_notes_and_protocols(path: Path) -> None:
             replace(evaluation(), models=evaluation().models[1:]),
             "they compare a model with the original images.",
         ),
-        (small({"a": 1.0}), "they need labels and the predictions of a teacher."),
     ],
 )
 def test_figures_of_classes_that_would_show_noise_are_replaced_by_a_note(
@@ -145,6 +144,11 @@ def test_figures_of_classes_that_would_show_noise_are_replaced_by_a_note(
     Page(text)
     assert f"No figures of classes: {reason}" in text
     assert {file.name for file in tmp_path.glob("*.png")} == {"summary.png"}
+
+
+def test_data_without_classes_need_no_note_on_them(tmp_path: Path) -> None:
+    page = write_report(small({"a": 1.0}), tmp_path).read_text("utf-8")
+    assert "No figures" not in page
 
 
 def test_the_page_shows_scatter_and_the_images_measured(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_the_best_models_include_ties_but_not_the_original() -> None:
     assert found.best_models(CROSS_ENTROPY) == {"a", "c"}
     assert found.best_models(replace(CROSS_ENTROPY, higher_is_better=True)) == {"b"}
     assert small({"original": 1.0}).best_models(CROSS_ENTROPY) == set()
+    rounded = small({"a": 1.0 + 1e-7, "b": 1.0, "c": 1.0 - 1e-7, "d": 1.001})
+    assert rounded.best_models(CROSS_ENTROPY) == {"a", "b", "c"}  # as flux that all conserve
 
 
 def test_signed_errors_have_bias_and_scatter_over_the_measurable_images() -> None:

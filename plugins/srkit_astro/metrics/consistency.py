@@ -65,7 +65,8 @@ class ReducedChiSquare:
             observed = "averaged (0 by construction for the constraint 'flux' without a PSF)"
         return (
             f"mean of (LR - degraded SR)**2 / variance; SR {observed}; {self.border} LR pixels "
-            "left out at each edge; variance of the data set, else that of the background of LR"
+            "left out at each edge; variance of the data set, else that of the background of LR; "
+            "values below that of the original are not better, but follow the noise of LR"
         )
 
     @property
