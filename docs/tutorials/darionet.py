@@ -88,4 +88,4 @@ srkit.upscale(photo, "runs/tuned")
 #
 # - Another classifier of torchvision or timm: `classifier: {type: timm, model: convnext_tiny}`.
 # - Your own labelled pictures: `dataset: {type: image_folder, root: photos, labels: labels.csv}`, and `labels: dataset`.
-# - A detector, a segmentation network or an embedding instead of a classifier: [Teachers](../teachers.md).
+# - A detector, a segmentation network or an embedding instead of a classifier: [Teachers](../how_to/use_teachers.md).
