@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from srkit_photos.datasets.pairs import CachedPairs, Pair, PicturePairs
 from srkit_photos.datasets.samples import SPLITS, locate
+from srkit_pixels.augmentations import Flip, Rotate
 
 from srkit.components.registry import Registry
 from srkit.data.crops import Draws
@@ -50,7 +51,7 @@ def main() -> None:
         data = {"decode": PicturePairs(formats=formats, pairs=pairs, scale=1), "cache": cached}
         results = {}
         for crop in CROPS:
-            draws = {n: Draws(d, 0, crop, ("flip", "rotate"), 1) for n, d in data.items()}
+            draws = {n: Draws(d, 0, crop, (Flip(), Rotate()), 1) for n, d in data.items()}
             rounds = [
                 {name: speed(draws[name], len(files), COUNTS[name]) for name in METHODS}
                 for _ in range(arguments.rounds)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from pairs_setup import Pictures
+from srkit_pixels.augmentations import Flip, Rotate
 
 from srkit.data.batches import evaluation_batches, stack, training_batches
 from srkit.data.crops import Draws
@@ -39,7 +40,7 @@ def same(found: Batch, expected: Batch) -> bool:
 
 
 def load(pictures: Pictures, workers: int, first: int = 0, last: int = 4) -> list[Batch]:
-    draws = Draws(pictures, 3, 8, ("flip", "rotate"), 2)
+    draws = Draws(pictures, 3, 8, (Flip(), Rotate()), 2)
     share = Share(6, rank=1, processes=2)
     return list(training_batches({2: draws}, share, first, last, workers))
 

@@ -13,6 +13,7 @@ import yaml
 from command_line import Srkit
 from matplotlib.figure import Figure
 from shards_setup import make_photos, make_shards
+from srkit_pixels.augmentations import Flip, Rotate
 
 from srkit.assembly.build import assemble
 from srkit.assembly.device import prepare
@@ -75,7 +76,7 @@ def test_training_data_show_the_first_batch(pictures: Path, registry: Registry) 
     recipe = parse_recipe(tree(pictures), "shown.yaml")
     shown = drawn(show(recipe, registry, source="shown.yaml", count=4))
     assembly = assemble(recipe, registry, "shown.yaml", splits=["train"])
-    draws = Draws(assembly.data["train"], 0, 16, ("flip", "rotate"), 2)
+    draws = Draws(assembly.data["train"], 0, 16, (Flip(), Rotate()), 2)
     (batch,) = training_batches({2: draws}, Share(4), 0, 1, workers=0)
     batch = prepare(batch, assembly, torch.device("cpu"))
     assert batch.lr is not None
@@ -94,7 +95,7 @@ def test_mixed_in_images_are_shown(pictures: Path, tmp_path: Path, registry: Reg
     names = [name for name, _, _ in drawn(show(recipe, registry, source="shown.yaml", count=12))]
     assembly = assemble(recipe, registry, "shown.yaml", splits=["train"])
     mixed = assembly.mixed_in["train"]
-    draws = Draws(assembly.data["train"], 0, 16, ("flip", "rotate"), 2, mixed, 0.5)
+    draws = Draws(assembly.data["train"], 0, 16, (Flip(), Rotate()), 2, mixed, 0.5)
     (batch,) = training_batches({2: draws}, Share(12), 0, 1, workers=0)
     assert names == list(batch.names)
     assert 2 < names.count("red.png") < 10

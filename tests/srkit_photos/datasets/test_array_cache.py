@@ -15,6 +15,7 @@ from div2k_setup import write_picture
 from srkit_photos.datasets import array_cache
 from srkit_photos.datasets.array_cache import ArrayCache
 from srkit_photos.datasets.pairs import CachedPairs, Pair, PicturePairs
+from srkit_pixels.augmentations import Flip, Rotate
 
 from srkit.data.crops import Draws
 from srkit.errors import DataError
@@ -67,7 +68,7 @@ def test_training_crops_are_the_same_with_and_without_a_cache(
         pairs = [Pair(path.name, path) for path in pictures]
     plain, cached = both(tmp_path, formats, pairs, scale)
     copied = pickle.loads(pickle.dumps(cached))  # as for worker processes
-    draws = [Draws(data, 5, 12, ("flip", "rotate"), scale) for data in (plain, copied)]
+    draws = [Draws(data, 5, 12, (Flip(), Rotate()), scale) for data in (plain, copied)]
     for epoch in range(5):
         for index in range(len(pairs)):
             first, second = (each.draw(epoch, index) for each in draws)
