@@ -19,6 +19,7 @@ from srkit.training.freezing import Freezing
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "edsr": {"blocks": 2, "features": 8},
+    "rcan": {"groups": 1, "blocks": 2, "features": 8},
     "rdn": {"blocks": 2, "layers": 2, "growth": 4, "features": 8},
     "srresnet": {"blocks": [1, "dense"], "features": 8},
 }
