@@ -26,7 +26,7 @@ LIMIT = 300
 #: What a command in a cell prints when it fails, which raises nothing in the notebook.
 FAILED = re.compile(r"^(?:error: |Traceback |Usage: )", re.MULTILINE)
 #: Folders before the package in the paths of warnings.
-HOME = re.compile(r"^/\S+/(?=srkit/)", re.MULTILINE)
+HOME = re.compile(r"(?:^|(?<=>))/[^\s<>]+/(?=srkit/)", re.MULTILINE)
 EMPTY = re.compile(r"<pre[^>]*>\s*</pre>")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -78,6 +78,7 @@ def environment(folder: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([str(installed), *([own] if own else [])]),
         "SRKIT_CACHE": str(folder / "cache"),
         "COLUMNS": "100",
+        "OMP_NUM_THREADS": "1",  # two tutorials run at a time
         # `pip install` in a tutorial changes nothing outside of its folder, and downloads nothing.
         "PIP_TARGET": str(installed),
         "PIP_NO_BUILD_ISOLATION": "0",  # which pip reads as "without isolation"
@@ -109,7 +110,7 @@ def page_of(cell: Any, name: str) -> tuple[str, dict[str, bytes]]:
         ):
             continue  # a progress bar, which has ended
         if "text/html" in data:
-            parts.append(f'<div class="output">\n{data["text/html"]}\n</div>\n')
+            parts.append(f'<div class="output">\n{HOME.sub("", data["text/html"])}\n</div>\n')
         elif "image/png" in data:
             picture = f"{name}-{number}.png"
             pictures[picture] = base64.b64decode(data["image/png"])

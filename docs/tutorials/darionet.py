@@ -62,7 +62,7 @@ report = Report("runs/tuned", height=900)
 report.tables["table"]
 
 # %% [markdown]
-# Whether the classifier also predicts the right class more often cannot be seen with five test pictures.
+# Whether the classifier also predicts the right class more often cannot be seen with so few test pictures.
 # [On 100 photographs](../results.md), with 176 steps, it does.
 #
 # The report has the curves of the loss, and the pictures themselves.

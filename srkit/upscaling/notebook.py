@@ -66,12 +66,12 @@ def show_itself(result: Any, images: Callable[[Any], list[Image]]) -> None:
 def _html(shown: Any) -> str | None:
     """Return the picture of a result; any other object is shown as it would be without srkit."""
     if id(shown) in _results:
-        return _figure(_results[id(shown)][1](shown))
+        return _figure(_results[id(shown)][1](shown), str(getattr(shown, "unit", None) or ""))
     usual = getattr(shown, "_repr_html_", None)
     return None if usual is None else usual()
 
 
-def _figure(images: Sequence[Image]) -> str:
+def _figure(images: Sequence[Image], unit: str) -> str:
     from srkit.images._drawing import draw
 
     first, shown = images[0], images[:MOST]
@@ -85,7 +85,7 @@ def _figure(images: Sequence[Image]) -> str:
     caption += f"; {len(shown)} of {len(images)} images" if len(images) > 1 else ""
     if bar is not None:
         values = first.pixels[0][first.pixels[0].isfinite()]
-        unit = first.metadata.get("unit", "")
         if len(values):
-            caption += f"; {values.min():.4g} to {values.max():.4g} {unit}, in an asinh stretch"
+            limits = f"{values.min():.4g} to {values.max():.4g} {unit}".rstrip()
+            caption += f"; {limits}, in an asinh stretch"
     return f"<figure>{pictures}<figcaption>{caption}</figcaption></figure>"

@@ -56,6 +56,15 @@ def test_stacks_and_lists_and_tensors(shell: Any) -> None:
     assert len(pictures(shell, first)) == 1
 
 
+def test_the_caption_of_a_frame_has_its_unit(shell: Any) -> None:
+    from astropy.nddata import CCDData
+
+    frame = CCDData(np.array([[1.0, 2.0], [3.0, 4.0]]), unit="MJy / sr")
+    sr = srkit.upscale(frame, "nearest", scale=2)
+    caption = shell.display_formatter.format(sr)[0]["text/html"]
+    assert "4 × 4 pixels, 1 channel; 1 to 4 MJy / sr, in an asinh stretch" in caption
+
+
 def test_other_displays_of_a_class_are_kept(shell: Any) -> None:
     class Shown(np.ndarray):
         def _repr_html_(self) -> str:
