@@ -64,6 +64,7 @@ def test_examples_run(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     name = f"example_{tmp_path.name}"
     (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)  # some examples write files
     __import__(name)
 
 

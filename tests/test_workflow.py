@@ -28,7 +28,7 @@ def test_the_workflow_runs_the_commands_of_the_readme() -> None:
     for pattern in patterns:
         found = [line for line in readme if re.fullmatch(pattern.replace(r"\/", "/"), line)]
         assert len(found) == 1, pattern
-    assert len(patterns) == 2
+    assert len(patterns) == 1
 
 
 def test_the_hooks_check_what_the_ci_checks_besides_the_tests() -> None:
