@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest.mock import MagicMock, patch
+from unittest.mock import MagicMock
 
+import pytest
 from accelerate import PartialState
 
 SERVICES = ("aim", "comet_ml", "mlflow", "wandb")
@@ -18,5 +20,7 @@ def fake_services() -> Iterator[dict[str, MagicMock]]:
     modules = {name: MagicMock(__version__="3.50.0") for name in SERVICES}
     validation = modules["mlflow"].utils.validation
     validation.MAX_PARAM_VAL_LENGTH, validation.MAX_PARAMS_TAGS_PER_BATCH = 6000, 100
-    with patch.dict("sys.modules", modules):
+    with pytest.MonkeyPatch.context() as patched:  # `patch.dict` would forget later imports, too
+        for name, module in modules.items():
+            patched.setitem(sys.modules, name, module)
         yield modules
