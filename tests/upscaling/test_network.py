@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -17,10 +18,20 @@ from srkit.models.open import Model, open_model
 from srkit.upscaling.upscaler import ImageUpscaler
 
 
-def test_tiles_change_nothing() -> None:
-    registry = Registry.discover()
-    factory = registry.get("generators", "edsr").factory
-    model = Model("edsr", factory(scale=2, channels=3, blocks=2, features=8).eval(), 2, 3)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("compact", {}),
+        ("edsr", {}),
+        ("plksr", {"kernel": 5}),
+        ("realplksr", {"kernel": 5, "norm": "layer", "upsampler": "dysample"}),
+        ("span", {"normalise": False}),
+    ],
+)
+def test_tiles_change_nothing(name: str, options: dict[str, Any]) -> None:
+    factory = Registry.discover().get("generators", name).factory
+    network = factory(scale=2, channels=3, blocks=2, features=8, **options).eval()
+    model = Model(name, network, 2, 3)
     image = Image(torch.rand(3, 90, 71))
     whole = ImageUpscaler(model, precision="fp32", tile=1000)(image).pixels
     tiled = ImageUpscaler(model, precision="fp32", tile=33)(image).pixels
