@@ -58,8 +58,9 @@ def test_exported_names_exist() -> None:
 
 def python_sources() -> Iterator[tuple[str, str]]:
     """Iterate over the code that plugin authors copy from, and over the first-party plugins."""
-    for number, text in enumerate(BLOCK.findall((ROOT / "docs/plugins.md").read_text("utf-8"))):
-        yield f"docs/plugins.md, block {number}", text
+    for page in sorted(ROOT.glob("docs/*/*plugin*.md")):
+        for number, text in enumerate(BLOCK.findall(page.read_text("utf-8"))):
+            yield f"{page.relative_to(ROOT)}, block {number}", text
     for path in sorted([*EXAMPLE.rglob("*.py"), *ROOT.glob("plugins/**/*.py")]):
         yield str(path.relative_to(ROOT)), path.read_text("utf-8")
     with TemporaryDirectory() as folder:

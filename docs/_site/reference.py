@@ -27,6 +27,20 @@ PUBLIC = (ROOT / "tests/public_api.txt").read_text("utf-8").splitlines()
 ROOMS = list(dict.fromkeys(name.rpartition(".")[0] for name in PUBLIC))
 
 
+#: Where a page has a table of recipe keys.
+KEYS = re.compile(r"<!-- keys of (\w+) -->")
+#: Headings of the parts of a recipe that are not called like their classes.
+ANCHORS = {
+    "DataSpec": "data",
+    "LossSpec": "losses-and-metrics",
+    "MetricSpec": "losses-and-metrics",
+    "MixSpec": "data",
+    "RangeSpec": "variants-and-search",
+    "SearchSpec": "variants-and-search",
+    "Source": "data",
+    "TeacherSpec": "teachers",
+    "WeightSpec": "weights-that-change",
+}
 #: Limits of numbers in a schema.
 LIMITS = {"exclusiveMinimum": "&gt;", "minimum": "≥", "exclusiveMaximum": "&lt;", "maximum": "≤"}
 
@@ -52,7 +66,6 @@ def on_files(files: Any, config: Any) -> Any:
     if registry.failures:
         raise SystemExit("\n".join(failure.reason for failure in registry.failures))
     pages = {
-        "recipe.md": recipe_page(registry),
         "commands.md": commands_page(),
         **{f"components/{kind}.md": kind_page(kind, registry) for kind in KINDS},
         **{f"python/{room}.md": room_page(room) for room in ROOMS},
@@ -65,6 +78,15 @@ def on_files(files: Any, config: Any) -> Any:
 def title_of_kind(kind: str) -> str:
     """Return the heading of a kind of components."""
     return kind.replace("_", " ").replace("datasets", "data sets").capitalize()
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put the tables of recipe keys where comments name a part of a recipe."""
+    if "<!-- keys of " not in markdown:
+        return markdown
+    schema = recipe_schema(Registry.discover())
+    parts = {"Recipe": schema, **schema["$defs"]}
+    return KEYS.sub(lambda match: key_table(parts[match[1]], schema), markdown)
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -85,31 +107,6 @@ def plain(text: str) -> str:
 
 
 # --- recipes ---
-
-
-def recipe_page(registry: Registry) -> str:
-    """Describe every key of a recipe."""
-    schema = recipe_schema(registry)
-    parts = {
-        name: part
-        for name, part in schema["$defs"].items()
-        if (name.endswith("Spec") or name == "Source") and part.get("properties")
-    }
-    lines = [
-        "# Recipe keys\n",
-        "Every key of a recipe, as `srkit recipe schema` describes them to editors. "
-        "[Recipes](../recipes.md) explains how they work together.\n",
-        key_table(schema, schema),
-    ]
-    for name, part in parts.items():
-        summary = plain(part.get("description", "").split("\n")[0])
-        lines += [f"## {title_of(name)}\n", f"{summary}\n", key_table(part, schema)]
-    return "\n".join(lines)
-
-
-def title_of(name: str) -> str:
-    """Return the heading of a part of a recipe: ``TrainingSpec`` is ``training``."""
-    return name.removesuffix("Spec").lower()
 
 
 def key_table(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
@@ -140,11 +137,10 @@ def type_text(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         part = schema["$defs"][name]
         if name == "Spec":
             return "component"
-        return (
-            f"[{title_of(name)}](#{title_of(name)})"
-            if part.get("properties")
-            else type_text(part, schema)
-        )
+        if not part.get("properties"):
+            return type_text(part, schema)
+        title = name.removesuffix("Spec").lower()
+        return f"[{title}](#{ANCHORS.get(name, title)})"
     if "const" in entry:
         return code(str(entry["const"]))
     if "enum" in entry:

@@ -144,4 +144,4 @@ srkit.upscale(data.astronaut()[:96, 180:300], "runs/gate")
 
 # %% [markdown]
 # Whoever gets this run without the plugin receives one clear message with the name of the missing package. Publish the
-# package, and `pip install srkit-gate` is all that others need. [Plugins](../plugins.md) has an example of each kind.
+# package, and `pip install srkit-gate` is all that others need. [Plugins](../how_to/write_a_plugin.md) has an example of each kind.

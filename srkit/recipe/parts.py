@@ -70,16 +70,16 @@ class ScheduleSpec(Spec):
 
 
 # No attribute in the body of a class can have the name `from`.
-_FIRST: dict[str, Any] = {"from": (float, 0.0)}
+_FIRST: dict[str, Any] = {"from": (float, Field(0.0, description="The first weight"))}
 _From: Any = create_model("_From", __base__=Part, **_FIRST)
 
 
 class WeightSpec(_From):  # type: ignore[misc]
     """A weight that changes linearly from one value to another."""
 
-    to: float
-    start: Duration | None = Field(None, description="when it begins to change; at once by default")
-    over: Duration | None = Field(None, description="for how long it changes; by default a jump")
+    to: float = Field(description="The last weight")
+    start: Duration | None = Field(None, description="When it begins to change; at once by default")
+    over: Duration | None = Field(None, description="For how long it changes; by default a jump")
 
     @property
     def values(self) -> tuple[float, float]:
@@ -109,24 +109,39 @@ Weight = Annotated[
 class LossSpec(Spec):
     """A loss; its type defaults to its name in the recipe."""
 
-    weight: Weight = 1.0
-    teacher: str | None = Field(None, description="the teacher to use, if there are several")
+    weight: Weight = Field(1.0, description="Factor of the term, or how it changes")
+    teacher: str | None = Field(
+        None, description="The teacher to use; required if there are several"
+    )
 
 
 class MetricSpec(Spec):
     """A metric; its type defaults to its name in the recipe."""
 
-    teacher: str | None = Field(None, description="the teacher to use, if there are several")
+    teacher: str | None = Field(
+        None, description="The teacher to use; required if there are several"
+    )
 
 
 class TeacherSpec(Spec):
     """A network that analyses images; frozen unless `trainable`."""
 
-    trainable: bool = Field(False, description="train it, too, by cross-entropy on HR and SR")
-    optimiser: OptimiserSpec = OptimiserSpec.model_construct()
+    trainable: bool = Field(
+        False,
+        description=(
+            "Train it, too, by cross-entropy on HR and SR; requires labels, or masks for "
+            "segmentation"
+        ),
+    )
+    optimiser: OptimiserSpec = Field(
+        OptimiserSpec.model_construct(), description="Its optimiser, if it is trained"
+    )
     answers: Literal["keep", "compute"] = Field(
         "keep",
-        description="on HR: keep them on disk if HR never changes, or do not",
+        description=(
+            "Whether a frozen classifier's scores on HR are kept on disk if HR is the same in "
+            "every epoch"
+        ),
     )
 
 
@@ -142,12 +157,16 @@ class GameSpec(Spec):
 class DiscriminatorSpec(Spec):
     """A discriminator and its adversarial loss."""
 
-    weights: str | None = Field(None, description="trained weights: a file or a run folder")
+    weights: str | None = Field(None, description="Trained weights of the discriminator")
     loss: GameSpec = Field(
-        default_factory=lambda: GameSpec(type="vanilla"), description="the adversarial game"
+        default_factory=lambda: GameSpec(type="vanilla"), description="The adversarial game"
     )
-    weight: Weight = 1e-3
-    optimiser: OptimiserSpec = OptimiserSpec.model_construct()
+    weight: Weight = Field(
+        1e-3, description="Factor of the adversarial term in the generator's loss"
+    )
+    optimiser: OptimiserSpec = Field(
+        OptimiserSpec.model_construct(), description="The discriminator's optimiser"
+    )
 
     @field_validator("weight")
     @classmethod
@@ -161,9 +180,9 @@ class DiscriminatorSpec(Spec):
 class UncertaintySpec(Part):
     """A head of the generator that predicts the variance of SR."""
 
-    type: Literal["gaussian"] = "gaussian"
-    features: int = Field(32, gt=0, description="channels between the head's convolutions")
-    optimiser: OptimiserSpec | None = Field(None, description="the generator's by default")
+    type: Literal["gaussian"] = Field("gaussian", description="The distribution of HR around SR")
+    features: int = Field(32, gt=0, description="Channels between its four convolutions")
+    optimiser: OptimiserSpec | None = Field(None, description="Its optimiser")
 
 
 def _name_as_spec(given: Any) -> Any:
@@ -182,20 +201,30 @@ NamedSpec = Annotated[Spec, BeforeValidator(_name_as_spec), WrapSerializer(_spec
 class MixSpec(Part):
     """Images mixed into the training data, such as simulated pairs into few real ones."""
 
-    dataset: Spec
-    share: float = Field(gt=0, lt=1, description="probability that a sample is drawn from here")
+    dataset: Spec = Field(description="The data set that is mixed in")
+    share: float = Field(gt=0, lt=1, description="Probability that a sample is drawn from here")
 
 
 class Source(Part):
     """A data set, and how its images are cropped."""
 
-    dataset: Spec
-    mix: MixSpec | None = Field(None, description="`train`: other images that are mixed in")
+    dataset: Spec = Field(description="The data set")
+    mix: MixSpec | None = Field(
+        None,
+        description=(
+            "For training: other images, such as simulated pairs, and the probability (0 to 1) "
+            "that a sample is drawn from them. Labels, masks and boxes must each be in both "
+            "data sets or in neither"
+        ),
+    )
     crop: Crop | None = Field(
-        None, description="side of the random crop in HR pixels, or in LR pixels as in '48 LR'"
+        None,
+        description=(
+            "For training: side of a random crop in HR pixels, or in LR pixels as in `48 LR`"
+        ),
     )
     augment: list[NamedSpec] = Field(
-        default_factory=list, description="`train`: random changes, applied in order"
+        default_factory=list, description="For training: random changes, applied in order"
     )
 
     def hr_crop(self, scale: int) -> int | None:
@@ -233,9 +262,14 @@ def _are_sources(given: Any) -> bool:
 class DataSpec(Part):
     """The data of a run."""
 
-    train: Source | None = None
-    validation: Sources | None = None
-    test: Sources | None = None
+    train: Source | None = Field(default=None, description="What the networks are trained on")
+    validation: Sources | None = Field(
+        default=None,
+        description="What selects the best checkpoint: one data set, or several by name",
+    )
+    test: Sources | None = Field(
+        default=None, description="What the evaluation measures: one data set, or several by name"
+    )
 
     def sources(self) -> dict[str, Source]:
         """Return every data set by its path in ``data``, such as ``test`` or ``test.set5``."""
@@ -252,21 +286,34 @@ class DataSpec(Part):
 class StartSpec(Part):
     """The initial state of training."""
 
-    weights: str = Field(description="a weight file, a run folder, or published weights")
+    weights: str = Field(
+        description=(
+            "A weight file, a checkpoint, a run folder, `hf:OWNER/NAME`, or a name under which "
+            "the generator has published weights"
+        )
+    )
     take: Literal["generator", "networks", "all"] = Field(
         "generator",
-        description="of a run: its generator as it is used, or all networks and the average, or "
-        "the state of the optimisers, too",
+        description=(
+            "What to take over of a run: its generator as it is used; all networks and the "
+            "average; the state of the optimisers, too"
+        ),
     )
     reinitialise: list[str] = Field(
-        default_factory=list, description="patterns of keys that may differ and are reinitialised"
+        default_factory=list,
+        description="Keys that may differ from the file and are reinitialised, such as `tail.*`",
     )
     freeze: Freeze = Field(
         default_factory=list,
-        description="stages of the generator to freeze, or how long each",
+        description="Stages of the generator that are frozen, and for how long",
     )
     l2_sp: float | None = Field(
-        None, gt=0, description="penalty on departing from the start: L2-SP's α"
+        None,
+        gt=0,
+        description=(
+            "α of L2-SP, a penalty of α/2 times the squared distance from the initial weights "
+            "(Li et al. 2018), for small data sets"
+        ),
     )
 
     @model_validator(mode="after")
@@ -292,35 +339,50 @@ CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotun
 class TrainingSpec(Part):
     """Duration, optimiser, precision and checkpoints of training."""
 
-    duration: Duration = Length(1, "epochs")
-    batch_size: int = Field(16, gt=0, description="images per step, over all processes")
-    accumulate: int = Field(1, gt=0, description="parts of a step, to save memory")
-    optimiser: OptimiserSpec = OptimiserSpec.model_construct()
-    schedule: ScheduleSpec = ScheduleSpec.model_construct()
-    clip: float | None = Field(None, gt=0, description="largest gradient norm")
-    ema: float | None = Field(None, gt=0, lt=1, description="decay of averaged weights")
+    duration: Duration = Field(Length(1, "epochs"), description="Duration of the run")
+    batch_size: int = Field(
+        16,
+        gt=0,
+        description="Images per step, in total, over all processes and all `accumulate` parts",
+    )
+    accumulate: int = Field(
+        1, gt=0, description="Parts in which a step is computed, to save memory"
+    )
+    optimiser: OptimiserSpec = Field(
+        OptimiserSpec.model_construct(), description="The generator's optimiser"
+    )
+    schedule: ScheduleSpec = Field(
+        ScheduleSpec.model_construct(), description="Schedule of all learning rates"
+    )
+    clip: float | None = Field(None, gt=0, description="Maximum norm of each network's gradient")
+    ema: float | None = Field(None, gt=0, lt=1, description="Decay of averaged weights")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="of the networks; auto: what the device computes fastest"
+        "auto", description="Precision of the networks; `fp16` requires a CUDA GPU"
     )
-    compile: bool | CompileMode = Field(False, description="by torch.compile, in one of its modes")
-    deterministic: bool = Field(False, description="the same bits in every run on one device")
-    tf32: bool | None = Field(
-        None, description="fp32 by TF32 on NVIDIA's GPUs; torch's choice by default"
+    compile: bool | CompileMode = Field(
+        False, description="Compile trained networks with `torch.compile`, in one of its modes"
     )
+    deterministic: bool = Field(False, description="Use deterministic algorithms only")
+    tf32: bool | None = Field(None, description="Compute fp32 by TF32 on NVIDIA's GPUs")
     checkpoint_activations: bool = Field(
-        False, description="recompute the generator's blocks in the backward pass, to save memory"
+        False, description="Recompute the generator's blocks in the backward pass, to save memory"
     )
-    workers: int = Field(2, ge=0)
+    workers: int = Field(2, ge=0, description="Processes that load images, per training process")
     trackers: Annotated[dict[str, Spec], BeforeValidator(with_types)] = Field(
-        default_factory=dict, description="where else to show the run"
+        default_factory=dict,
+        description="Trackers that also show the run; `type` is the name by default",
     )
-    log_every: int = Field(10, gt=0, description="steps between log entries")
-    validate_every: Duration = Length(1, "epochs")
+    log_every: int = Field(10, gt=0, description="Steps between log entries")
+    validate_every: Duration = Field(Length(1, "epochs"), description="Interval of validations")
     patience: int | None = Field(
-        None, gt=0, description="stop after this many validations without improvement"
+        None, gt=0, description="Stop after this many validations without improvement"
     )
-    checkpoint_every: Duration = Length(1, "epochs")
-    keep_every: Duration | None = Field(None, description="interval of checkpoints to keep")
+    checkpoint_every: Duration = Field(
+        Length(1, "epochs"), description="Interval at which `last.safetensors` is saved"
+    )
+    keep_every: Duration | None = Field(
+        None, description="Interval of checkpoints that are kept permanently"
+    )
 
     @model_validator(mode="after")
     def _compiled_or_recomputed(self) -> TrainingSpec:
@@ -335,10 +397,19 @@ class CompressionSpec(Part):
     """Compression of LR by `srkit eval --task compression`."""
 
     formats: list[str] = Field(
-        ["jpeg", "webp", "avif"], min_length=1, description="lossy image formats"
+        ["jpeg", "webp", "avif"],
+        min_length=1,
+        description=(
+            "Lossy formats; those that the installed Pillow does not support are skipped with a "
+            "note"
+        ),
     )
     qualities: list[Annotated[int, Field(ge=1, le=100)]] = Field(
-        [10, 25, 50, 75, 90], min_length=3, description="qualities of the LR files, from 1 to 100"
+        [10, 25, 50, 75, 90],
+        min_length=3,
+        description=(
+            "Qualities of the LR files; HR files get the quality that results in the same size"
+        ),
     )
 
     @field_validator("formats", "qualities")
@@ -364,22 +435,32 @@ class EvaluationSpec(Part):
 
     baselines: list[Baseline] = Field(
         ["original", "bilinear", "bicubic"],
-        description="interpolations, or constraints that refine the bicubic one",
+        description=(
+            "Baselines in the table; a constraint, such as `{type: richardson_lucy, psf: ...}`, "
+            "changes the bicubic interpolation"
+        ),
     )
     models: dict[str, str] = Field(
-        default_factory=dict, description="weights of other networks of this architecture, by name"
+        default_factory=dict,
+        description=(
+            "Weights of other networks of the same architecture, as in `start.weights`; further "
+            "rows of the table"
+        ),
     )
     self_ensemble: bool = Field(
-        False, description="also evaluate the average over flipped and rotated images"
+        False,
+        description=(
+            "Add a row for the average over flipped and rotated images, and evaluate its spread"
+        ),
     )
     labels: Literal["dataset", "teacher"] = Field(
-        "dataset", description="ground truth: that of the data set, or the teacher's answer on HR"
+        "dataset", description="Ground truth: that of the data set, or the teacher's answers on HR"
     )
-    batch_size: int = Field(8, gt=0)
-    examples: int = Field(4, ge=0, description="test images that the report shows")
+    batch_size: int = Field(8, gt=0, description="Images at a time, also in validation")
+    examples: int = Field(4, ge=0, description="Test images that the report shows")
     compression: CompressionSpec = Field(
         default_factory=CompressionSpec.model_construct,
-        description="`srkit eval --task compression`: LR files, and HR files of equal size",
+        description="Settings of `srkit eval --task compression`",
     )
 
     @field_validator("baselines")
@@ -396,10 +477,14 @@ class EvaluationSpec(Part):
 class RangeSpec(Part):
     """The range in which a number is searched; integers between integers."""
 
-    low: int | float
-    high: int | float
-    log: bool = Field(False, description="search on a logarithmic scale")
-    step: int | float | None = Field(None, gt=0, description="only low, low + step, ...")
+    low: int | float = Field(
+        description="The limits, inclusive; between integers, only integers are tried"
+    )
+    high: int | float = Field(
+        description="The limits, inclusive; between integers, only integers are tried"
+    )
+    log: bool = Field(False, description="Search on a logarithmic scale")
+    step: int | float | None = Field(None, gt=0, description="Try only `low`, `low` + `step`, ...")
 
     @model_validator(mode="after")
     def _ordered(self) -> RangeSpec:
@@ -415,7 +500,7 @@ class RangeSpec(Part):
 class SearchSpec(Part):
     """A search for the numbers that give the best validation."""
 
-    trials: int = Field(gt=0, description="variants to try")
+    trials: int = Field(gt=0, description="Number of variants to try")
     space: Annotated[dict[str, RangeSpec], BeforeValidator(without_nulls)] = Field(
-        min_length=1, description="ranges by dotted key"
+        min_length=1, description="Numbers to search, and their ranges"
     )

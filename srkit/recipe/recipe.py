@@ -43,49 +43,78 @@ class Recipe(Part):
     """A recipe."""
 
     name: Annotated[str, AfterValidator(file_name)] = Field(
-        pattern=r"^\w[\w.-]*$", description="also names the run folder"
+        pattern=r"^\w[\w.-]*$", description="Name of the run; its folder is `runs/NAME`"
     )
-    description: str = ""
-    seed: int = Field(0, ge=0)
-    scale: Scale = Field(4, description="side of SR over that of LR; a list trains all")
-    channels: int = Field(3, gt=0)
+    description: str = Field("", description="Description for readers")
+    seed: int = Field(0, ge=0, description="Seed of all random numbers")
+    scale: Scale = Field(
+        4,
+        description=(
+            "Side of SR over the side of LR. A list trains one network for several scales"
+        ),
+    )
+    channels: int = Field(3, gt=0, description="Channels of the images")
     needs: Annotated[dict[str, str], BeforeValidator(without_nulls)] = Field(
-        default_factory=dict,
-        description="recipes that are trained first; `needs.NAME` refers to the run folder",
+        default_factory=dict, description="Recipes that are trained first"
     )
-    generator: Spec | None = None
-    constraint: Spec | None = Field(None, description="what SR has to preserve of LR")
+    generator: Spec | None = Field(None, description="The super-resolution network")
+    constraint: Spec | None = Field(
+        None,
+        description=(
+            "What SR has to preserve of LR, such as its flux; the last step of super-resolution"
+        ),
+    )
     uncertainty: UncertaintySpec | None = Field(
-        None, description="a head that predicts the variance of SR"
+        None, description="A head of the generator that predicts the variance of SR"
     )
-    start: StartSpec | None = None
+    start: StartSpec | None = Field(None, description="The initial weights")
     degradation: Steps | None = Field(
-        None, description="computes LR from HR; a list is applied in order"
+        None,
+        description=(
+            "Computes LR from HR; not needed for data with real pairs. A list is applied in order"
+        ),
     )
-    stretch: Spec | None = Field(None, description="maps flux to what networks and losses see")
-    data: DataSpec = DataSpec()
-    teachers: dict[str, TeacherSpec] = Field(default_factory=dict)
-    losses: dict[str, LossSpec] = Field(default_factory=dict)
-    discriminator: DiscriminatorSpec | None = None
-    metrics: dict[str, MetricSpec] = Field(default_factory=dict)
+    stretch: Spec | None = Field(
+        None,
+        description=(
+            "Maps flux to the values that networks, teachers and losses see; metrics see flux"
+        ),
+    )
+    data: DataSpec = Field(DataSpec(), description="Training, validation and test images")
+    teachers: dict[str, TeacherSpec] = Field(
+        default_factory=dict,
+        description="Networks that analyse images: they classify, segment, detect or embed",
+    )
+    losses: dict[str, LossSpec] = Field(
+        default_factory=dict, description="The losses of the generator"
+    )
+    discriminator: DiscriminatorSpec | None = Field(
+        None, description="A discriminator for adversarial training"
+    )
+    metrics: dict[str, MetricSpec] = Field(
+        default_factory=dict, description="What validation and evaluation measure"
+    )
     best: str | None = Field(
         None,
-        description="the metric that selects the best checkpoint; of several validation sets the "
-        "first, or METRIC/SET",
+        description=(
+            "Metric that selects the best checkpoint; of several validation sets, that of the "
+            "first, or of the one that is named"
+        ),
     )
-    training: TrainingSpec = TrainingSpec.model_construct()
-    evaluation: EvaluationSpec = EvaluationSpec.model_construct()
+    training: TrainingSpec = Field(
+        TrainingSpec.model_construct(), description="Duration, optimiser, precision"
+    )
+    evaluation: EvaluationSpec = Field(
+        EvaluationSpec.model_construct(), description="Baselines and report"
+    )
     variants: Annotated[dict[str, Axis], BeforeValidator(without_nulls)] = Field(
-        default_factory=dict,
-        description="`srkit sweep`: axes whose combinations are all trained",
+        default_factory=dict, description="Variants that `srkit sweep` trains"
     )
     repeat: str | None = Field(
-        None, description="`srkit sweep`: the axis over which results are averaged"
+        None, description="The axis of `variants` over which results are averaged"
     )
-    search: SearchSpec | None = Field(None, description="`srkit sweep`: a search for good numbers")
-    sample: dict[str, Any] = Field(
-        default_factory=dict, description="overrides for `--sample`: a small run on shipped data"
-    )
+    search: SearchSpec | None = Field(None, description="Numbers that `srkit sweep` searches")
+    sample: dict[str, Any] = Field(default_factory=dict, description="Overrides for `--sample`")
 
     @field_validator("scale")
     @classmethod

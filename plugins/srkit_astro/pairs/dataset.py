@@ -23,8 +23,8 @@ from srkit_astro.pairs.splits import Split, hash_fraction, split_of
 
 #: How to obtain pairs.
 REMEDY = (
-    "srkit data pair makes pairs of your mosaics, see docs/astronomy.md, and srkit data make "
-    "simulates some; or set lr and hr to folders of yours"
+    "srkit data pair makes pairs of your mosaics, see docs/how_to/make_pairs.md, and srkit "
+    "data make simulates some; or set lr and hr to folders of yours"
 )
 #: Largest number of unusable pairs that an error or a note lists.
 LISTED = 10

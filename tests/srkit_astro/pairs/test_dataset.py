@@ -578,8 +578,8 @@ def test_missing_or_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         _pairs(tmp_path)
     remedy = (
-        "srkit data pair makes pairs of your mosaics, see docs/astronomy.md, and srkit data make "
-        "simulates some; or set lr and hr to folders of yours"
+        "srkit data pair makes pairs of your mosaics, see docs/how_to/make_pairs.md, and srkit "
+        "data make simulates some; or set lr and hr to folders of yours"
     )
     assert str(caught.value) == f"{tmp_path / 'lr'}: no such folder; {remedy}"
     (tmp_path / "lr").mkdir()
