@@ -112,10 +112,13 @@ def _options(component: Component) -> list[Option]:
 
 
 def _variants(component: Component) -> dict[str, str]:
-    """Return the further options of a component by variant, such as an architecture."""
+    """Return the further options of a component by variant, or why they cannot be listed."""
     from srkit.components.options import variants  # slow to import
 
-    return variants(component.factory)
+    try:
+        return variants(component.factory)
+    except PluginError as error:  # a package is missing
+        return {"unknown": str(error)}
 
 
 def _names(component: Component) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,20 @@ def test_every_architecture_is_listed_with_its_options(registry: Registry) -> No
     assert isinstance(described, dict)
     assert described["variants"]["AuraSR"].startswith("dim, image_size, input_image_size, ")
     assert "variants" not in as_json(registry, "generators", "edsr")
+
+
+def test_own_options_are_listed_without_spandrel(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_architectures.cache_clear()
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    described = as_json(registry, "generators", "foreign")
+    assert isinstance(described, dict)
+    assert [each["name"] for each in described["options"]] == [
+        "weights", "architecture", "each_channel",
+    ]  # fmt: skip
+    (reason,) = described["variants"].values()
+    assert "srkit[foreign]" in reason
 
 
 @pytest.mark.parametrize("name", TINY)
