@@ -16,6 +16,7 @@ def on_page_content(content: str, **_: Any) -> str:
 
     def mathml(match: re.Match[str]) -> str:
         display = "block" if match[1] == "div" else "inline"
-        return convert(html.unescape(match[2]), display=display)
+        formula = convert(html.unescape(match[2]), display=display)
+        return f'<div class="formula">{formula}</div>' if match[1] == "div" else formula
 
     return FORMULA.sub(mathml, content)

@@ -123,7 +123,7 @@ def key_table(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 def default_text(entry: Mapping[str, Any]) -> str:
     """Return the default of a key."""
     default = entry.get("default")
-    if default is None or default == {}:
+    if default is None or isinstance(default, dict):  # those of a part are in its own table
         return ""
     return code(str(default).lower() if isinstance(default, bool) else str(default))
 

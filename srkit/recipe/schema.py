@@ -61,6 +61,11 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     schema = Recipe.model_json_schema()
     definitions = schema["$defs"]
     properties = schema["properties"]
+    parts = [
+        properties,
+        *(part["properties"] for part in definitions.values() if "properties" in part),
+    ]
+    meanings = [{key: each.get("description") for key, each in part.items()} for part in parts]
     for kind, spec in SPECS.items():
         entries = {c.name: _entry(c, spec, definitions) for c in registry.components(kind)}
         definitions[kind] = {"anyOf": list(entries.values())}
@@ -87,7 +92,14 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
         "anyOf": [{"enum": augmentations}, _reference("augmentations")]
     }
     definitions["Source"]["properties"]["dataset"] = {"anyOf": [_reference("datasets"), PART]}
-    properties["extends"] = {"type": "string", "description": "a recipe that this one changes"}
+    for part, known in zip(parts, meanings, strict=True):
+        for key, meaning in known.items():
+            if meaning is not None:
+                part[key]["description"] = meaning
+    properties["extends"] = {
+        "type": "string",
+        "description": "Another recipe that this one changes",
+    }
     whole = {"if": {"not": {"required": ["extends"]}}, "then": {"properties": _whole(properties)}}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, **whole}
 

@@ -45,6 +45,12 @@ def test_every_component_is_listed(kind: str, schema: dict[str, Any], registry: 
     ]
 
 
+def test_keys_have_their_meaning(schema: dict[str, Any]) -> None:
+    keys = {**schema["properties"], **schema["$defs"]["Source"]["properties"]}
+    assert [key for key, entry in keys.items() if not entry.get("description")] == []
+    assert keys["generator"]["description"] == "The super-resolution network"
+
+
 def test_options_have_their_meaning_and_limits(schema: dict[str, Any]) -> None:
     rrdb = next(
         entry
