@@ -31,7 +31,7 @@ from srkit.assembly.variance_head import VarianceHead
 from srkit.components.crashes import blaming
 from srkit.components.options import build, downloads, options_model, supplied_parameters, validate
 from srkit.components.problems import explain
-from srkit.components.registry import Component, Registry
+from srkit.components.registry import OWN, Component, Registry
 from srkit.data.scales import list_scales, set_scale, smallest_above
 from srkit.errors import ContractError, PluginError, RecipeError, SrkitError, WeightsError
 from srkit.images.formats import Formats
@@ -533,7 +533,9 @@ def _build_one(recipe: Recipe, origin: Component, spec: Spec, supplied: Mapping[
             require(found is dtype, f"changes the default type of torch from {dtype} to {found}")
         finally:
             torch.set_default_dtype(dtype)
-        require_component(component, origin.kind)
+        # An optimiser takes a step, for which torch imports its compiler; srkit's own are tested.
+        if origin.kind != "optimisers" or origin.distribution != OWN:
+            require_component(component, origin.kind)
         if origin.kind == "generators":
             wanted = {"scale": supplied["scale"], "channels": recipe.channels}
             for key, value in wanted.items():
