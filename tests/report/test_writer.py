@@ -41,7 +41,7 @@ def test_a_page_shows_the_figures_in_their_order(tmp_path: Path) -> None:
     for name in ("one", "two"):
         writer.figure(f"{name}.png", Figure(figsize=(2, 1)), name, f"caption <{name}>", dpi=50)
     values = {"explanations": [], "headings": [], "rows": [], "gaps": {"rows": []}, "notes": []}
-    values["validation"] = None
+    values |= {"validation": None, "differences": {"rows": []}}
     evaluation = Evaluation("title", ["a"], None, "", None, [], [], [])
     page = writer.page(
         "r.html", "report.html", package="srkit.evaluation", evaluation=evaluation, **values
