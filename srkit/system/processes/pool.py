@@ -21,7 +21,6 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from srkit.system.devices import device_of_rank
-from srkit.system.processes.signals import blocked_signals, unblock_signals
 from srkit.system.processes.workers import end_with_main_process
 
 #: How often the process of an item may die before the item is given up.
@@ -182,8 +181,7 @@ class _LocalWorker(Worker[Item, Result]):
 
     def start(self) -> None:
         self._executor = ProcessPoolExecutor(1, _context(), _begin, self._arguments)
-        with blocked_signals():  # a signal would end the server of processes
-            self._process = self._executor.submit(os.getpid)
+        self._process = self._executor.submit(os.getpid)
 
     def submit(self, item: Item) -> Future[Any]:
         try:
@@ -240,7 +238,6 @@ def _begin(setup: Setup[Item, Result], rank: int, count: int) -> None:
     global _function
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops the others
     signal.signal(signal.SIGTERM, _exit)
-    unblock_signals()
     end_with_main_process()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
     _function = Opened(setup(device_of_rank(rank)))

@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
@@ -23,6 +24,10 @@ from srkit.system.resources import files_ran_out
 PERIOD = 1.0
 #: Items that each worker process computes in advance.
 AHEAD = 8
+
+#: How worker processes start. A server that forks them, the default of Python 3.14, would end at a
+#: signal to all processes of a run, and they with it.
+FORK = "fork" if sys.platform == "linux" else None
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -122,6 +127,7 @@ def map_in_workers(
         batch_size=None,
         collate_fn=_unchanged,
         num_workers=count,
+        multiprocessing_context=FORK if count else None,
         prefetch_factor=ahead if count else None,
         worker_init_fn=begin_worker,
         generator=generator,

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from srkit.system.processes.signals import deferred_signals, resumable
+from srkit.system.processes.signals import blocked_signals, deferred_signals, resumable
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,15 @@ def test_the_second_signal_acts_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert received == [signal.SIGINT]
         os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot block signals")
+def test_blocked_signals_are_received_at_the_end() -> None:
+    with deferred_signals() as received:
+        with blocked_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert received == []
+        assert received == [signal.SIGTERM]
 
 
 def test_other_threads_record_no_signals() -> None:
