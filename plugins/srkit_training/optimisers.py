@@ -83,7 +83,14 @@ def sgd(
         Whether to look ahead by the momentum.
     weight_decay
         Factor of the weights that is added to their gradient.
+
+    Raises
+    ------
+    ValueError
+        If `nesterov` is set without a momentum.
     """
+    if nesterov and not momentum:
+        raise ValueError("nesterov requires a momentum above 0")
     return partial(
         optim.SGD, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
     )

@@ -26,7 +26,7 @@ def test_the_files_of_a_new_plugin(tmp_path: Path) -> None:
         "tests/test_plugin.py",
     ]
     assert "SRKIT_API = 1\n" in (project / "src/srkit_clouds/__init__.py").read_text()
-    assert f'["srkit>={__version__},<0.2"]' in (project / "pyproject.toml").read_text()
+    assert f'["srkit>={__version__},<0.3"]' in (project / "pyproject.toml").read_text()
 
 
 def test_every_kind_has_an_example(tmp_path: Path) -> None:

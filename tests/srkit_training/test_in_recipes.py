@@ -55,7 +55,7 @@ def problems(pictures: Path, registry: Registry, **training: Any) -> list[str]:
         ),
         (
             "optimiser: {type: sgd, nesterov: true}",
-            "optimiser: Nesterov momentum requires a momentum and zero dampening",
+            "optimiser: nesterov requires a momentum above 0",
         ),
         (
             "optimiser: {type: pytorch_optimizer, name: alig}",

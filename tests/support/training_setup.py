@@ -250,5 +250,5 @@ def train_in_two(tree: Tree, folder: Path) -> tuple[list[int], str]:
 
 def write_recipe(tree: Tree, path: Path) -> Path:
     """Write a recipe as YAML."""
-    path.write_text(yaml.safe_dump(tree))
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
     return path

@@ -27,7 +27,7 @@ AHEAD = 8
 
 #: How worker processes start. A server that forks them, the default of Python 3.14, would end at a
 #: signal to all processes of a run, and they with it.
-FORK = "fork" if sys.platform == "linux" else None
+FORK = "fork" if sys.platform == "linux" and hasattr(os, "fork") else None
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
