@@ -211,13 +211,13 @@ def test_all_variants_are_checked_before_the_first_is_trained(
     assert done.status == 1
     assert done.err == (
         f"error: {path}: 4 problems\n"
-        "  crop_seed-0, crop_seed-1: data.train.crop: got 15; expected a multiple of the scale 2, "
-        "such as 14 or 16\n"
         "  key_seed-0, key_seed-1: generator.bloks: unknown key 'bloks'; did you mean 'blocks'?\n"
-        "  need_seed-0, need_seed-1: start.weights: unknown need 'other'; "
-        "known: pretrained\n"
         "  value_seed-0, value_seed-1: training.batch_size: got 0; expected a number "
         "greater than 0\n"
+        "  crop_seed-0, crop_seed-1: data.train.crop: got 15; expected a multiple of the scale 2, "
+        "such as 14 or 16\n"
+        "  need_seed-0, need_seed-1: start.weights: unknown need 'other'; "
+        "known: pretrained\n"
     )
     assert not (tmp_path / "runs").exists()
 

@@ -40,7 +40,7 @@ def test_the_second_signal_acts_at_once() -> None:
 def test_blocked_signals_are_received_at_the_end() -> None:
     with deferred_signals() as received:
         with blocked_signals():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)  # not another thread
             assert received == []
         assert received == [signal.SIGTERM]
 
