@@ -100,7 +100,8 @@ def make_data(
     sample: Sample = False,
     split: Split = "train",
     file_format: Annotated[
-        Literal["npy", "fits"], typer.Option("--format", help="Format of the files.")
+        Literal["npy", "fits", "png"],
+        typer.Option("--format", help="Format of the files; png is for pictures of 8 bits."),
     ] = "npy",
     workers: Workers = 2,
 ) -> None:

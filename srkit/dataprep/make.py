@@ -29,7 +29,7 @@ from srkit.system.processes.workers import map_in_workers
 from srkit.system.progress import progress_bars
 from srkit.system.untrusted import inside
 
-FileFormat = Literal["npy", "fits"]
+FileFormat = Literal["npy", "fits", "png"]
 
 #: Pairs on the picture sheet.
 SHOWN = 12
@@ -107,7 +107,8 @@ class PairWriter:
 
     def _write_image(self, part: str, name: str, pixels: Tensor, unit: str) -> None:
         path = locate(self.folder, part, name, self.file_format)
-        image = Image(pixels, metadata={"bits": 32, "channel_axis": 0, "unit": unit})
+        bits = 8 if self.file_format == "png" else 32
+        image = Image(pixels, metadata={"bits": bits, "channel_axis": 0, "unit": unit})
         with atomic(path) as partial:
             self.formats.of_path(path).write(partial, image)
 
@@ -157,7 +158,7 @@ def make(
         The recipe's data set; its images are neither cropped nor augmented.
     file_format
         ``npy`` holds (C, H, W) float32; ``fits`` has the unit in its header, and with a unit, the
-        values are flux per pixel of the file.
+        values are flux per pixel of the file; ``png`` holds pictures in [0, 1], rounded to 8 bits.
     workers
         Worker processes; 0 makes the pairs in this process.
 
@@ -171,7 +172,8 @@ def make(
     RecipeError
         If the recipe has no such data, or no degradation although the data have no LR.
     DataError
-        If a pair cannot be made, two have the same name, or the folder has other contents.
+        If a pair cannot be made or PNG cannot hold it, two have the same name, or the folder
+        has other contents.
     OutputError
         If a file cannot be written; finished pairs are kept.
     """
@@ -180,6 +182,8 @@ def make(
         console.print(note, markup=False, highlight=False)
     first = pairs.dataset[0]
     pairs.check(first)
+    if file_format == "png":
+        _check_picture(first)
     writer = PairWriter(pairs, quantity_of(first), folder, file_format, Formats.of(registry))
     made = _describe(pairs, file_format, first)
     with output_folder(folder, folder / "pairs.json", made, "srkit data make"):
@@ -190,6 +194,16 @@ def make(
         sheet = pair_sheet([writer.draw(row.index) for row in rows[:SHOWN]])
         write_file(folder / "sheet.png", png(sheet))
     return len(rows)
+
+
+def _check_picture(sample: Sample) -> None:
+    """Raise a `DataError` if 8-bit pictures cannot hold a pair."""
+    levels = not sample.unit and sample.data_range == (0.0, 1.0)
+    if not levels or sample.variance is not None or len(sample.hr) not in (1, 3):
+        raise DataError(
+            f"{sample.name}: PNG holds grey or RGB pictures in [0, 1], without unit and variance; "
+            "use --format npy or fits"
+        )
 
 
 def quantity_of(sample: Sample) -> dict[str, Any]:
