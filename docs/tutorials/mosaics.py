@@ -148,8 +148,8 @@ report
 # ## What to conclude
 #
 # Forty steps and a few dozen pairs prove nothing, which is why the table has standard errors. The
-# [results on simulated lenses](../how_to/restore_lenses.md#the-gain-from-transfer) have three seeds and more steps: there, the
+# [results on simulated lenses](../explanation/transfer.md#the-gain) have three seeds and more steps: there, the
 # transfer gains 5 dB over the 300 pairs alone.
 #
 # With your own mosaics, also set the PSFs of both images, so that SR, observed again, has the flux of LR:
-# see [Flux](../how_to/restore_lenses.md#flux).
+# see [Flux](../explanation/flux_and_wcs.md#the-flux-constraint).
