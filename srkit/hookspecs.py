@@ -44,7 +44,7 @@ __all__ = [
     "srkit_trackers",
 ]
 
-#: Version of the plugin interface; docs/how_to/write_a_plugin.md says what raises it.
+#: Version of the plugin interface; docs/explanation/plugins.md says what raises it.
 API_VERSION = 1
 
 #: What a hook returns: for each component name a factory, or its import path.

@@ -41,7 +41,7 @@ class ShardPhotos:
     size
         Resize the short side to this many pixels (bicubic, antialiased) and crop the central
         square; by default, pictures stay whole. A JPEG of 16 times the size or more is decoded at a
-        quarter of its size, see docs/how_to/shard_images.md.
+        quarter of its size, see docs/explanation/loading.md.
     enlarge
         Enlarge pictures whose short side is below the size; otherwise, they are an error.
     mode
