@@ -4,8 +4,8 @@
 
 Writes ``noise_of_sr.png`` and ``splits.svg``. Of the others, ``completeness.png`` is from the
 report of the example in ``docs/explanation/injection.md``, and ``calibration.png`` from that of
-``galsim_pairs.py``. The diagrams ``subdivided.svg``, ``recipe.svg``, ``resume.svg`` and
-``plugins.svg`` are drawn by hand.
+``galsim_pairs.py``, with its panels in two rows. The diagrams ``subdivided.svg``, ``recipe.svg``,
+``resume.svg`` and ``plugins.svg`` are drawn by hand.
 """
 
 from __future__ import annotations
