@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,6 +23,9 @@ from srkit_generators.layers import (
     renamed,
 )
 from srkit_generators.rrdb import RELEASES
+
+#: Slope below 0 of a new PReLU of torch.
+PRELU_SLOPE = 0.25
 
 
 class Compact(Network):
@@ -97,6 +101,20 @@ class Compact(Network):
         self.head = activated(channels)
         self.body = nn.Sequential(*(activated(features) for _ in range(blocks)))
         self.tail = conv(features, channels * scale**2)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Draw weights that keep the size of the features from layer to layer (He et al. 2015).
+
+        torch's own halve it in each layer. Beside their biases, what is left of LR after 17 layers
+        is lost in bf16, and the network never learns more than a constant.
+        """
+        for part in (self.head, *self.body):
+            nn.init.kaiming_normal_(part.conv.weight, a=PRELU_SLOPE)
+            nn.init.zeros_(part.conv.bias)
+        with torch.no_grad():
+            self.tail.weight.mul_(0.1)  # SR begins near the nearest-neighbour enlargement
+        nn.init.zeros_(self.tail.bias)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Restore ``(N, C, h, w)`` images to ``(N, C, scale h, scale w)``."""
