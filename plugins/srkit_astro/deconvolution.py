@@ -75,7 +75,7 @@ class RichardsonLucy:
         self.iterations, self.chi_square, self.pedestal = iterations, chi_square, pedestal
 
     def __call__(self, sr: Tensor, batch: Batch) -> Tensor:
-        """Deconvolve ``batch.lr``, starting from ``(N, C, H, W)`` images.
+        """Deconvolve ``batch.lr``, starting from ``(N, C, H, W)`` images of the same dtype.
 
         Raises
         ------
@@ -84,24 +84,25 @@ class RichardsonLucy:
         """
         lr, scale = lr_of(batch)
         device = capable_device(lr.device)
-        data, estimate = lr.to(device).double(), sr.to(device).double()
-        grid = scale, batch.pixel_scale
+        data, estimate = lr.to(device), sr.to(device)
+        observe = self._forward.for_shape(data, scale, batch.pixel_scale)
         level = self._levels(data)
         counts = data + level
         used = counts > 0  # False for NaN, too
-        tiny = torch.finfo(counts.dtype).tiny
-        floor = torch.where(level > 0, 1e-3 * level, tiny)
-        share = self._forward.transpose(used.double(), *grid).clamp(min=1e-6)
+        limits = torch.finfo(counts.dtype)
+        rounding = limits.eps * counts.nan_to_num(posinf=0).amax((2, 3), keepdim=True)
+        floor = torch.maximum(1e-3 * level, rounding).clamp(min=limits.tiny)
+        share = observe.transpose(used.to(counts)).clamp(min=1e-6)
         estimate = (estimate + level).nan_to_num().clamp(min=floor)
         variance = self._variance(batch).to(counts)
         for _ in range(self.iterations):
-            expected = self._forward(estimate, *grid).clamp(min=tiny)
+            expected = observe(estimate).clamp(min=floor)
             missed = torch.where(used, (counts - expected) ** 2 / variance, math.nan)
             unfinished = ~(missed.nanmean((1, 2, 3), keepdim=True) <= self.chi_square)
             if not unfinished.any():
                 break
             ratio = torch.where(used & unfinished, counts / expected, used)
-            estimate = estimate * (self._forward.transpose(ratio, *grid).clamp(min=0) / share)
+            estimate = estimate * (observe.transpose(ratio).clamp(min=0) / share)
         return (estimate - level).to(sr)
 
     def _variance(self, batch: Batch) -> Tensor:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -103,10 +102,12 @@ def measure_noise(pixels: ArrayLike) -> Noise:
     values, width = background.ravel(), background.shape[1]
     places = np.flatnonzero(np.isfinite(values))
     if len(places) > SAMPLES:
-        places = places[np.random.default_rng(0).integers(0, len(places), SAMPLES)]
+        drawn = np.random.default_rng(0).integers(0, len(places), SAMPLES)
+        places = places[np.sort(drawn)]  # in the order of memory
+    here = values[places]
 
     def spread(dy: int, dx: int, limit: float | None = None) -> tuple[float, int]:
-        return _half_variance(values[places + dy * width + dx] - values[places], limit)
+        return _half_variance(values[places + dy * width + dx] - here, limit)
 
     lags = [(dy, dx) for dy in range(far + 1) for dx in range(-far, far + 1)]
     lags = lags[far + 1 :]  # half of the plane, since the other half is the same
@@ -167,27 +168,41 @@ def _without_sources(image: Array) -> Array:
 
 def _background(image: Array) -> Array | float:
     """Return the medians of blocks, interpolated linearly."""
-    from scipy import interpolate, ndimage
+    from scipy import ndimage
 
     if min(image.shape) < FEWEST * BLOCK:
         return float(np.nanmedian(image))
     edges = [np.linspace(0, side, side // BLOCK + 1).astype(int) for side in image.shape]
-    medians = np.array(
-        [
-            [_median(image[top:bottom, left:right]) for left, right in pairwise(edges[1])]
-            for top, bottom in pairwise(edges[0])
-        ]
-    )
+    medians = _medians(image, edges)
     empty = np.isnan(medians)
     nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
-    centres = [(each[1:] + each[:-1] - 1) / 2 for each in edges]
-    grid = interpolate.RegularGridInterpolator(
-        centres, medians[tuple(nearest)], bounds_error=False, fill_value=None
-    )
-    interpolated: Array = grid(tuple(np.ogrid[: image.shape[0], : image.shape[1]]))
+    rows, columns = (_interpolation(each) for each in edges)
+    interpolated: Array = rows @ medians[tuple(nearest)] @ columns.T
     return interpolated
 
 
-def _median(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else math.nan
+def _medians(image: Array, edges: Sequence[NDArray[np.int_]]) -> Array:
+    """Return the medians of blocks between edges; NaN of those without a value."""
+    padded = np.pad(image, (0, 1), constant_values=np.nan)
+    rows, columns = (
+        np.where(inside := np.arange(np.diff(ends).max()) < np.diff(ends)[:, None],
+                 ends[:-1, None] + np.arange(inside.shape[1]), -1)
+        for ends in edges
+    )  # fmt: skip
+    blocks = padded[rows[:, None, :, None], columns[None, :, None, :]]
+    ordered = np.sort(blocks.reshape(len(rows), len(columns), -1))  # NaN at the end
+    count = np.isfinite(ordered).sum(-1, keepdims=True)
+    middle = np.concatenate([(count - 1) // 2, count // 2], -1)
+    medians: Array = np.take_along_axis(ordered, middle, -1).mean(-1)
+    return medians
+
+
+def _interpolation(edges: NDArray[np.int_]) -> Array:
+    """Return the matrix that interpolates values of blocks linearly at each pixel of an axis."""
+    centres = (edges[1:] + edges[:-1] - 1) / 2
+    pixels = np.arange(edges[-1])
+    left = np.clip(np.searchsorted(centres, pixels) - 1, 0, len(centres) - 2)
+    share = (pixels - centres[left]) / (centres[left + 1] - centres[left])
+    weights = np.zeros((len(pixels), len(centres)))
+    weights[pixels, left], weights[pixels, left + 1] = 1 - share, share
+    return weights

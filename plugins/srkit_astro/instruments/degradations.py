@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srkit.functional import mirror_indices
 from srkit_astro.instruments.noise import CameraNoise, lr_variance
 from srkit_astro.instruments.psf import Psf, half_width, kernels
 from srkit_astro.instruments.psf_matching import matching_kernels, sharpens
 from srkit_astro.instruments.ranges import Positive
+from srkit_astro.instruments.sampled_blur import SampledBlur, mirrored
 
 
 class _Telescope(ABC):
@@ -63,14 +63,12 @@ class _Telescope(ABC):
             return None
         return lr_variance(lr, self.noise, self.pixel_scale * self.scale, seeds)
 
-    def transpose(self, lr: Tensor) -> Tensor:
-        """Apply the transposed operator to LR images, for PSFs with fixed parameters.
+    def for_shape(self, shape: tuple[int, int], like: Tensor) -> SampledBlur:
+        """Return the operator without noise for LR of a shape, for PSFs with fixed parameters.
 
-        Light is spread over the HR pixels of each LR pixel and convolved with the mirrored kernel.
-        A constant stays as it is, unlike with the adjoint, which is smaller by ``scale**2``.
+        Its dtype and device are those of `like`.
         """
-        spread = F.interpolate(lr, scale_factor=self.scale, mode="nearest")
-        return convolve(spread, self._kernels([], lr.device).flip(-2, -1))
+        return SampledBlur(self._kernels([], like.device).to(like), self.scale, shape)
 
     def _blur(self, hr: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
         blurred = convolve(hr, self._kernels(sources, hr.device))
@@ -188,9 +186,6 @@ class HstToHsc(_Telescope):
 def convolve(images: Tensor, kernel: Tensor) -> Tensor:
     """Convolve by FFT, with images continued by their mirror images, border pixels repeated.
 
-    The paddings of torch and kornia do not repeat the border pixel, which conserving the flux
-    needs.
-
     Parameters
     ----------
     images
@@ -205,11 +200,7 @@ def convolve(images: Tensor, kernel: Tensor) -> Tensor:
     """
     height, width = images.shape[-2:]
     half = kernel.shape[-1] // 2
-    rows, columns = (
-        mirror_indices(torch.arange(-half, side + half, device=images.device), side)
-        for side in (height, width)
-    )
-    wide = images[..., rows, :][..., columns]
+    wide = mirrored(images, half)
     if torch.compiler.is_compiling() and len(kernel) == 1:
         # ONNX runtimes support convolutions, but not Fourier transforms of any length.
         single = F.conv2d(wide.flatten(0, 1)[:, None], kernel.flip(-2, -1).to(images)[:, None])

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from srkit_astro.grids import known_pixel_scale
 from srkit_astro.instruments.degradations import HstToHsc, PsfNoise
 from srkit_astro.instruments.psf import Psf
+from srkit_astro.instruments.sampled_blur import SampledBlur
 
 
 class ForwardModel:
@@ -58,17 +59,18 @@ class ForwardModel:
             return F.avg_pool2d(sr, scale)
         return self._telescope(self.psf, scale, pixel_scale)(sr, [])  # nothing is drawn
 
-    def transpose(self, lr: Tensor, scale: int, pixel_scale: float | None) -> Tensor:
-        """Apply the transposed operator to LR images; see :meth:`.PsfNoise.transpose`.
+    def for_shape(self, lr: Tensor, scale: int, pixel_scale: float | None) -> SampledBlur:
+        """Return the same operator for images of one shape, where it is applied many times.
 
         Raises
         ------
         ValueError
-            If there is a PSF, but the pixel scale of SR, in arcsec, is unknown.
+            If there is no PSF, or the pixel scale of SR, in arcsec, is unknown.
         """
         if self.psf is None:
-            return F.interpolate(lr, scale_factor=scale, mode="nearest")
-        return self._telescope(self.psf, scale, pixel_scale).transpose(lr)
+            raise ValueError("there is no PSF")
+        height, width = lr.shape[-2:]
+        return self._telescope(self.psf, scale, pixel_scale).for_shape((height, width), lr)
 
     def _telescope(self, psf: Psf, scale: int, pixel_scale: float | None) -> PsfNoise | HstToHsc:
         """Return the degradation for a scale and the side of an HR pixel, built once."""

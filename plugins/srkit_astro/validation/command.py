@@ -102,7 +102,7 @@ def validate(
     pixel = windows[0].pixel_scale
     restorer, opened = Restorer(model, scale, zero_point), _opened(model, scale)
     chosen, origin = _psf(psf, windows[0], inputs[0], hdu, opened, sample)
-    methods = methods_of(restorer, zero_point, windows[0], chosen)
+    methods = methods_of(restorer, windows[0], chosen)
     study = Study(windows, methods, renderer_of(chosen, pixel or 1.0), settings)
     weights = None if opened is None else opened.provenance.sha256
     identity, console = study.identity([model, weights, scale, zero_point]), new_console()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from srkit_astro.validation.measure import Ruler, fluxes, to_sr
-from srkit_astro.validation.plan import inject
+from srkit_astro.validation.measure import Ruler, to_sr
 from srkit_astro.validation.sources import Floats
 from srkit_astro.validation.study import Study
 
@@ -16,15 +15,13 @@ def example_of(study: Study) -> tuple[dict[str, tuple[Floats, Floats, Floats]], 
     For each method: the image, the positions of the injected sources, and those of detections that
     match none of them and are not in the image without injection.
     """
-    number, placed = next(study.rounds())
-    window = study.windows[number]
-    sources = study.render(number, placed)
-    pixels = inject(window.pixels, sources)
+    number, _ = next(study.rounds())
+    sources, images = study.first_round()
     true = np.array([each.centre for each in sources])
     ruler = Ruler(study.fwhm, study.settings.threshold, study.point.aperture)
     views = {}
     for method in study.methods:
-        image, scale = fluxes(method, window, pixels)
-        false = ruler.false_places(image, study.view(number, method), sources)
-        views[method.name] = image, to_sr(true, scale), to_sr(false, scale)
-    return views, len(pixels)
+        image, view = images[method.name], study.view(number, method)
+        false = ruler.false_places(image, view, sources)
+        views[method.name] = image, to_sr(true, view.scale), to_sr(false, view.scale)
+    return views, len(study.windows[number].pixels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -55,7 +54,7 @@ def draw_noise(
 
 
 def measure_pure_noise(
-    methods: Sequence[Method],
+    method: Method,
     window: Window,
     noise: Floats,
     *,
@@ -67,8 +66,8 @@ def measure_pure_noise(
 
     Parameters
     ----------
-    methods
-        The ways to restore.
+    method
+        The way to restore.
     window
         The window whose header is used.
     noise
@@ -81,35 +80,32 @@ def measure_pure_noise(
     Returns
     -------
     list of dict
-        For each method and threshold: the flux of each detection, the number of sources at the same
-        multiple of the scatter of single pixels, and properties of the noise.
+        For each threshold: the flux of each detection, the number of sources at the same multiple
+        of the scatter of single pixels, and properties of the noise.
     """
+    image, scale = fluxes(method, window, noise + sky)
+    background = measure_background(image, scale * fwhm)
+    found = measure_noise(image)
+    side = len(found.correlation) // 2
+    centre = found.correlation[side]
+    neighbour = float((centre[side + 1] + found.correlation[side + 1, side]) / 2) if side else 0.0
+    properties = {
+        "rms": float(scale**2 * image.std()),  # in flux per area of an LR pixel
+        "correlation": neighbour,
+        "block": found.rms_of(np.ones((8, 8))) / (8 * found.rms) if found.rms else 0.0,
+    }
+    scatter = float(sigma_clipped_stats(image)[2])
     records: list[Record] = []
-    for method in methods:
-        image, scale = fluxes(method, window, noise + sky)
-        background = measure_background(image, scale * fwhm)
-        found = measure_noise(image)
-        side = len(found.correlation) // 2
-        centre = found.correlation[side]
-        neighbour = (
-            float((centre[side + 1] + found.correlation[side + 1, side]) / 2) if side else 0.0
+    for threshold in THRESHOLDS:
+        places = to_lr(background.detect(threshold), scale)
+        view = View(image, scale, background, None, places)
+        records.append(
+            {
+                "method": method.name,
+                "threshold": threshold,
+                "fluxes": [flux_at(image, view, place, aperture, fwhm) for place in places],
+                "by_pixel": len(detect(image, threshold * scatter)) if scatter else 0,
+                **properties,
+            }
         )
-        properties = {
-            "rms": float(scale**2 * image.std()),  # in flux per area of an LR pixel
-            "correlation": neighbour,
-            "block": found.rms_of(np.ones((8, 8))) / (8 * found.rms) if found.rms else 0.0,
-        }
-        scatter = float(sigma_clipped_stats(image)[2])
-        for threshold in THRESHOLDS:
-            places = to_lr(background.detect(threshold), scale)
-            view = View(image, scale, background, None, places)
-            records.append(
-                {
-                    "method": method.name,
-                    "threshold": threshold,
-                    "fluxes": [flux_at(image, view, place, aperture, fwhm) for place in places],
-                    "by_pixel": len(detect(image, threshold * scatter)) if scatter else 0,
-                    **properties,
-                }
-            )
     return records

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
 from srkit_astro.validation.measure import Record, columns_of
 from srkit_astro.validation.noise import COLOURS, THRESHOLDS
 from srkit_astro.validation.plan import SEPARATIONS, SINGLE
+from srkit_astro.validation.sources import Kind
 from srkit_astro.validation.statistics import Bias, Fraction, count_interval, crossing
 from srkit_astro.validation.study import Settings
 
@@ -32,7 +34,7 @@ ERRORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Results:
     """The steps of a validation, and their tables.
 
@@ -81,8 +83,19 @@ class Results:
 
     def sources(self, **wanted: Any) -> list[Record]:
         """Return the injected sources, such as those with ``kind="point"``."""
-        found = [each for step in self.steps for each in step.get("sources", ())]
+        found = self._kinds[wanted.pop("kind")] if "kind" in wanted else self._sources
         return [each for each in found if all(each[key] == value for key, value in wanted.items())]
+
+    @cached_property
+    def _sources(self) -> list[Record]:
+        return [each for step in self.steps for each in step.get("sources", ())]
+
+    @cached_property
+    def _kinds(self) -> dict[str, list[Record]]:
+        found: dict[str, list[Record]] = {kind: [] for kind in get_args(Kind)}
+        for each in self._sources:
+            found[each["kind"]].append(each)
+        return found
 
     def completeness(self) -> list[Row]:
         """Return the fraction of each kind that is found at each S/N, for each method."""

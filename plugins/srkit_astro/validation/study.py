@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from rich.console import Console
@@ -32,6 +32,9 @@ from srkit_astro.validation.plan import (
     with_photon_noise,
 )
 from srkit_astro.validation.sources import Floats, Renderer, Source
+
+#: Receives what is being done.
+Show: TypeAlias = Callable[[str], None]
 
 #: Threshold, in units of the noise, above which LR is occupied by a source.
 OCCUPIED = 3.0
@@ -88,6 +91,7 @@ class Study:
         self.renderer, self.fwhm = renderer, renderer.fwhm
         self.point = renderer.render(Source("point", 1.0))
         self._views: dict[tuple[int, str], View] = {}
+        self._first: tuple[list[Injected], dict[str, Floats]] | None = None
 
     @cached_property
     def noises(self) -> list[Noise]:
@@ -127,13 +131,16 @@ class Study:
         if done:
             console.print(f"{journal.path}: resumes after {done} of {total} steps", soft_wrap=True)
         with progress_bars(console) as bars:
-            bar = bars.add_task("injecting", total=total, completed=min(done, len(rounds)))
-            for window, placed in rounds[done:]:
-                journal.append(self._inject(window, placed))
-                bars.advance(bar)
-            bars.update(bar, description="pure noise")
-            for number in range(max(done - len(rounds), 0), total - len(rounds)):
-                journal.append(self._noise(number))
+            bar = bars.add_task("", total=total, completed=done)
+
+            def show(text: str) -> None:
+                bars.update(bar, description=text)
+
+            for number in range(done, total):
+                if number < len(rounds):
+                    journal.append(self._inject(number, *rounds[number], show))
+                else:
+                    journal.append(self._noise(number - len(rounds), show))
                 bars.advance(bar)
 
     def rounds(self) -> Iterator[tuple[int, list[Placed]]]:
@@ -186,11 +193,31 @@ class Study:
             sources.append(Injected(each, stamp, flux, light))
         return sources
 
-    def _inject(self, number: int, placed: Sequence[Placed]) -> dict[str, Any]:
+    def first_round(
+        self, show: Show = lambda text: None
+    ) -> tuple[list[Injected], dict[str, Floats]]:
+        """Return the sources of the first round, and its restorations, which are computed once."""
+        if self._first is None:
+            number, placed = next(self.rounds())
+            self._first = self._restore(number, placed, show)
+        return self._first
+
+    def _restore(
+        self, number: int, placed: Sequence[Placed], show: Show
+    ) -> tuple[list[Injected], dict[str, Floats]]:
+        window, sources, images = self.windows[number], self.render(number, placed), {}
+        pixels = inject(window.pixels, sources)
+        for method in self.methods:
+            show(f"injecting {len(sources)} sources: {method.name}")
+            images[method.name] = fluxes(method, window, pixels)[0]
+        return sources, images
+
+    def _inject(
+        self, step: int, number: int, placed: Sequence[Placed], show: Show
+    ) -> dict[str, Any]:
         """Measure the sources of a round in every restoration."""
         window = self.windows[number]
-        sources = self.render(number, placed)
-        pixels = inject(window.pixels, sources)
+        sources, images = self._restore(number, placed, show) if step else self.first_round(show)
         ruler = Ruler(self.fwhm, self.settings.threshold, self.point.aperture)
         records: list[Record] = [
             {
@@ -209,9 +236,8 @@ class Study:
         ]
         false: dict[str, list[float]] = {}
         for method in self.methods:
-            image, _ = fluxes(method, window, pixels)
             view = self.view(number, method)
-            found, false[method.name] = ruler.measure(image, view, sources)
+            found, false[method.name] = ruler.measure(images[method.name], view, sources)
             for record, measured in zip(records, found, strict=True):
                 record["methods"][method.name] = measured
         return {
@@ -221,7 +247,7 @@ class Study:
             "false": false,
         }
 
-    def _noise(self, number: int) -> dict[str, Any]:
+    def _noise(self, number: int, show: Show) -> dict[str, Any]:
         """Restore a frame of pure noise, and count the detections in it."""
         colour = COLOURS[number % len(COLOURS)]
         place = number // len(COLOURS) % len(self.windows)
@@ -230,9 +256,12 @@ class Study:
         shape = window.pixels.shape
         noise = draw_noise(self.noises[place], colour, (shape[0], shape[1]), rng)
         sky = float(np.median(self.view(place, self.methods[0]).background.sky))
-        records = measure_pure_noise(
-            self.methods, window, noise, sky=sky, fwhm=self.fwhm, aperture=self.point.aperture
-        )
+        records: list[Record] = []
+        for method in self.methods:
+            show(f"{colour} noise: {method.name}")
+            records += measure_pure_noise(
+                method, window, noise, sky=sky, fwhm=self.fwhm, aperture=self.point.aperture
+            )
         return {"colour": colour, "window": place, "area": noise.size, "noise": records}
 
 

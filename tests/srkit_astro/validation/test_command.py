@@ -80,7 +80,7 @@ def test_an_interrupted_validation_is_resumed(
     command = ("validate", frame, "-m", "nearest", "--scale", "1.5", *OPTIONS, "--psf", "0.5")
     assert srkit(*command, "-o", "whole").status == 0
 
-    def fail(self: Study, number: int) -> None:
+    def fail(self: Study, number: int, show: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
