@@ -22,6 +22,7 @@ from srkit.assembly.checks import (
     check_required,
     check_stretch,
     check_teachers,
+    check_trained,
     check_uncertainty,
     cross_check,
 )
@@ -208,7 +209,8 @@ def assemble(
     recipe = recipe.model_copy(deep=True)
     problems, components = _check_options(recipe, registry)
     assembly, unbuilt = _build(recipe, components, registry, splits)
-    problems = [*cross_check(recipe), *problems, *unbuilt, *_check_together(assembly)]
+    found = [*cross_check(recipe), *check_trained(recipe)]
+    problems = [*found, *problems, *unbuilt, *_check_together(assembly)]
     if not problems and download and assembly.downloads:
         problems = [*_build_awaited(assembly, components, registry), *_check_together(assembly)]
     if problems:

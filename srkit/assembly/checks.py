@@ -62,6 +62,15 @@ def cross_check(recipe: Recipe) -> list[str]:
         )
     if recipe.training.patience is not None and recipe.data.validation is None:
         problems.append("training.patience: needs data.validation, which shows what is better")
+    whole = recipe.start is not None and recipe.start.take != "generator"
+    if whole and recipe.discriminator is not None and recipe.discriminator.weights is not None:
+        problems.append("discriminator.weights: start.take takes it over from the run; remove one")
+    return problems
+
+
+def check_trained(recipe: Recipe) -> list[str]:
+    """Check that there is something to train, and what trains it."""
+    problems = []
     trainable = any(teacher.trainable for teacher in recipe.teachers.values())
     if recipe.generator is None and not trainable:
         problems.append("generator: missing; a recipe trains a generator or a trainable teacher")
@@ -69,9 +78,6 @@ def cross_check(recipe: Recipe) -> list[str]:
         problems.append("generator: missing; start, losses and discriminator need one")
     if recipe.generator is not None and not recipe.losses:
         problems.append("losses: missing; a generator needs at least one")
-    whole = recipe.start is not None and recipe.start.take != "generator"
-    if whole and recipe.discriminator is not None and recipe.discriminator.weights is not None:
-        problems.append("discriminator.weights: start.take takes it over from the run; remove one")
     return problems
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from srkit.cli.options import Overrides, Overwrite, RecipeFile, Sample
 from srkit.cli.output import confirm, fail, new_console
 from srkit.components.commands import CommandGroup
+
+if TYPE_CHECKING:
+    from srkit.components.registry import Registry
+    from srkit.recipe.recipe import Recipe
 
 Split = Annotated[
     str,
@@ -63,6 +69,16 @@ def get_data(
         run_download(plan, new_console(), keep=keep, overwrite=overwrite)
 
 
+def _read(path: Path, registry: Registry, overrides: Sequence[str] | None, sample: bool) -> Recipe:
+    """Read a recipe for its data alone; its name is by default that of its file."""
+    from srkit.assembly.build import parse
+    from srkit.recipe.files import load_tree
+
+    tree = load_tree(path, overrides or [], sample=sample)
+    name = re.sub(r"[^\w.-]", "_", path.stem).lstrip(".-") or "data"
+    return parse({"name": name, **tree}, registry, str(path))
+
+
 @app.command(name="show")
 def show_data(
     recipe: RecipeFile,
@@ -76,7 +92,6 @@ def show_data(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw pairs of a recipe as a run sees them, cropped and degraded, on a picture sheet."""
-    from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.dataprep.show import show
     from srkit.report.plotting import png
@@ -84,7 +99,7 @@ def show_data(
     from srkit.system.folders import check_replaceable
 
     registry = Registry.discover()
-    loaded = read(recipe, registry, overrides or [], sample=sample)
+    loaded = _read(recipe, registry, overrides, sample)
     path = out or Path(f"{loaded.name}-{split}.png")
     check_replaceable(path, overwrite=overwrite)
     figure = show(loaded, registry, source=str(recipe), split=split, count=count)
@@ -106,13 +121,12 @@ def make_data(
     workers: Workers = 2,
 ) -> None:
     """Write the pairs of a recipe's data set to disk, with a picture sheet."""
-    from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.dataprep.make import make
     from srkit.system.processes.signals import resumable
 
     registry = Registry.discover()
-    loaded = read(recipe, registry, overrides or [], sample=sample)
+    loaded = _read(recipe, registry, overrides, sample)
     with resumable(out):
         count = make(
             loaded,
@@ -144,7 +158,6 @@ def check_data(
     overwrite: Overwrite = False,
 ) -> None:
     """Find corrupt, duplicate, mis-sized and misaligned images; exits with 1 if there are any."""
-    from srkit.assembly.build import read
     from srkit.components.registry import Registry
     from srkit.dataprep.check.report import print_check, write_check
     from srkit.dataprep.check.run import check_folder, check_recipe
@@ -159,7 +172,7 @@ def check_data(
         fail(f"{given}: no such file or folder")
     registry, console = Registry.discover(), new_console()
     if not is_address and path.is_file():
-        recipe = read(path, registry, overrides or [], sample=sample)
+        recipe = _read(path, registry, overrides, sample)
         check = check_recipe(recipe, registry, given, console, workers=workers)
     elif overrides or sample:
         fail(f"{given}: is a folder; overrides and --sample apply to recipes only")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +28,8 @@ class SampledBlur:
     """
 
     def __init__(self, kernel: Tensor, scale: int, shape: tuple[int, int]) -> None:
+        from scipy.fft import next_fast_len  # only here: it takes long to import
+
         self.scale, self.shape = scale, shape
         half = kernel.shape[-1] // 2
         self._reach = -(-half // scale)  # in LR pixels

@@ -206,6 +206,21 @@ def test_good_data_exits_with_0(pictures: Path, monkeypatch: pytest.MonkeyPatch)
     assert (pictures / "report" / "report.html").is_file()
 
 
+def test_a_recipe_of_data_alone(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pictures)
+    (pictures / "train" / "cut.png").unlink()
+    train = "data: {train: {dataset: {type: image_folder, root: train}}}\n"
+    (pictures / "my data.yaml").write_text(f"scale: 2\n{train}")
+    command = ["data", "check", "my data.yaml", "--workers", "0"]
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 0, found.output
+    assert (pictures / "data_check-my_data" / "report.html").is_file()
+    found = CliRunner().invoke(app, [*command, "data.train.dataset.root=nowhere"])
+    assert isinstance(found.exception, RecipeError)  # of the data, not of what is missing
+    (problem,) = found.exception.problems
+    assert problem.startswith("data.train.dataset: nowhere: no such folder")
+
+
 def test_data_that_cannot_be_checked(
     pictures: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
