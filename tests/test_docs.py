@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ def test_examples_show_what_is_printed(text: str, srkit: Srkit) -> None:
     done = srkit(*arguments[2:])
     printed = (done.out + done.err).replace(f"{ROOT}/", "")
     assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
+
+
+def test_the_site_reads_every_fence() -> None:
+    """Python-Markdown takes a fence with a mark after the language as text."""
+    pytest.importorskip("mkdocs")
+    hooks = runpy.run_path(str(ROOT / "docs/_site/repository.py"))
+    for page in PAGES:
+        text = hooks["MARKED"].sub(r"```\1", page.read_text("utf-8"))
+        assert not re.findall(r"^``` *\w+ .*$", text, re.MULTILINE), page
 
 
 def test_every_key_of_a_recipe_is_explained() -> None:

@@ -19,7 +19,7 @@ OUTSIDE = (
     "plugins/**/README.md",
 )
 #: Words after the language of a fence, by which the tests know what to run.
-MARKED = re.compile(r"^```(python|yaml) (?:runnable|recipe)$", re.MULTILINE)
+MARKED = re.compile(r"^```(\w+) \w+$", re.MULTILINE)
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 
 
