@@ -7,7 +7,6 @@ import torch
 
 from srkit.components.registry import Registry
 
-
 NETWORKS = [
     *((each.name, {}) for each in Registry.discover().components("generators")),
     ("compact", {"blocks": 32}),
