@@ -205,11 +205,11 @@ def _noise_variance(image: SkyImage) -> Plane | float:
 
 
 def _photons(hr: SkyImage) -> Plane | None:
-    """Return the variance of the photon noise of sources, which for HR no file states."""
+    """Return the variance of the photon noise of sources, if its gain is known."""
     if hr.gain is None:
         return None
     sky = np.median(hr.values[~hr.bad]) if not hr.bad.all() else 0.0
-    return np.where(hr.bad, 0.0, np.clip(hr.values - sky, 0, None) / hr.gain)
+    return np.where(hr.bad, 0.0, np.clip(hr.values - sky, 0, None) / hr.gain.electrons)
 
 
 def _planes_hit(image: SkyImage) -> str:

@@ -19,6 +19,7 @@ from srkit_astro.instruments.measured_psf import psf_figure
 from srkit_astro.pairing.psfs import FramePsf
 from srkit_astro.pairing.registration import Registration
 from srkit_astro.pairing.results import Pair, Pairing
+from srkit_astro.pairing.sky_images import SkyImage
 
 #: Largest number of pairs on the picture sheet.
 SHOWN = 12
@@ -130,6 +131,12 @@ def _psf_row(psf: FramePsf) -> tuple[str, ...]:
     return (name, f"{psf.fwhm:.3f}", f"{found.ellipticity:.3f}", f"{len(found.stars)}", psf.path)
 
 
+def _gain_row(image: SkyImage) -> tuple[str, str, str]:
+    if image.gain is None:
+        return (image.path.name, "", "unknown: errors of bright sources are too small")
+    return (image.path.name, f"{image.gain.electrons:.4g}", image.gain.origin)
+
+
 def _write_figures(pairing: Pairing, report: ReportWriter) -> None:
     report.figure(
         "sheet.png",
@@ -222,6 +229,17 @@ def _tables(
             "{type: image, file: ...}: lr as the PSF of LR, hr as that of HR.",
             "columns": ("image", "FWHM [arcsec]", "ellipticity", "stars", "file"),
             "rows": [_psf_row(psf) for psf in psfs],
+            "words": True,
+        }
+    if pairing.pairs:
+        sources = {pair.source.path: pair.source for pair in pairing.pairs}
+        yield {
+            "id": "photons",
+            "title": "Photon noise of HR",
+            "caption": "Included in the errors of the flux ratio if the gain is known: from the "
+            "header, or from the variance if it grows with the flux of bright pixels.",
+            "columns": ("image", "electrons per unit", "from"),
+            "rows": [_gain_row(image) for image in sources.values()],
             "words": True,
         }
     if pairing.rejected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from srkit.errors import DataError
 from srkit.images import split_selection
 from srkit_astro.files.calibration import (
     ZERO_POINTS,
-    electrons_per_unit,
     physical_type,
     pixel_area,
     zero_point_of_pixels,
@@ -25,6 +24,7 @@ from srkit_astro.files.keywords import convert_part
 from srkit_astro.files.planes import CHOOSE
 from srkit_astro.files.wcs import celestial, pixel_scale_of
 from srkit_astro.instruments.cameras import UNIT, ZERO_POINT
+from srkit_astro.instruments.gain import Gain, gain_of
 
 Plane = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -52,7 +52,7 @@ class SkyImage:
     wcs
         Its celestial WCS.
     gain
-        Electrons per unit of the values, if the header states it.
+        Electrons per unit of the values, if the header or the variance states it.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class SkyImage:
     mask: tuple[NDArray[np.int64], Header] | None
     header: Header
     wcs: WCS
-    gain: float | None = None
+    gain: Gain | None = None
 
     @property
     def pixel_scale(self) -> float:
@@ -146,7 +146,7 @@ def read_sky_image(
     variance, mask = (image.metadata.get(name) for name in ("variance", "mask"))
     if mask is not None:
         convert_part(image.metadata["mask_header"], 1)
-    gain = electrons_per_unit(header)
+    gain = gain_of(image)
     return SkyImage(
         path,
         np.where(bad, 0.0, factor * image.pixels[0].double().numpy()),
@@ -155,7 +155,7 @@ def read_sky_image(
         None if mask is None else (mask[0].long().numpy(), image.metadata["mask_header"]),
         _at_zero_point(header, factor),
         wcs,
-        None if gain is None else gain / factor,
+        None if gain is None else replace(gain, electrons=gain.electrons / factor),
     )
 
 

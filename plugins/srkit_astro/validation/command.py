@@ -69,8 +69,9 @@ def validate(
         AB magnitude of one unit of the values, if the file does not say.
     gain
         Electrons per unit of the values, for the photon noise of the injected sources. By default
-        that of the header: EGAIN or GAIN for counts, times EXPTIME for values per second. If it is
-        unknown, the sources have no photon noise.
+        that of the header: EGAIN or GAIN for counts, times EXPTIME for values per second; or else
+        that of the variance, if it grows with the flux, as in coadds of HSC. If it is unknown, the
+        sources have no photon noise.
     snr
         Signal-to-noise ratios of the injected sources.
     sources
@@ -149,9 +150,11 @@ def _photon_noise(windows: Sequence[Window]) -> str:
     gains = [window.gain for window in windows if window.gain is not None]
     if not gains:
         return "none, since the gain is unknown (--gain)"
-    ends = dict.fromkeys(f"{gain:.4g}" for gain in (min(gains), max(gains)))
+    values = sorted(gain.electrons for gain in gains)
+    ends = dict.fromkeys(f"{value:.4g}" for value in (values[0], values[-1]))
+    origins = ", ".join(dict.fromkeys(gain.origin for gain in gains))
     unknown = "; none in frames whose gain is unknown" if len(gains) < len(windows) else ""
-    return f"{' to '.join(ends)} electrons per unit of the values{unknown}"
+    return f"{' to '.join(ends)} electrons per unit of the values ({origins}){unknown}"
 
 
 def _ratios(text: str) -> tuple[float, ...]:

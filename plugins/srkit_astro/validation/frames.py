@@ -17,9 +17,9 @@ from srkit.components import Registry, build
 from srkit.errors import DataError, RecipeError
 from srkit.images import Formats, crop_image
 from srkit.interfaces import Image, Sample
-from srkit_astro.files.calibration import electrons_per_unit
 from srkit_astro.files.fits import Fits, bad_pixels
 from srkit_astro.files.fits_io import read
+from srkit_astro.instruments.gain import Gain, gain_of
 from srkit_astro.validation.plan import Bools
 from srkit_astro.validation.sources import Floats
 
@@ -63,7 +63,7 @@ class Window:
         return self.image.metadata.get("zero_point")
 
     @property
-    def gain(self) -> float | None:
+    def gain(self) -> Gain | None:
         """Electrons per unit of the values, if known."""
         return self.image.metadata.get("gain")
 
@@ -94,7 +94,7 @@ def read_windows(
     sample
         Whether a recipe is that of ``--sample``.
     gain
-        Electrons per unit of the values; by default that of the header.
+        Electrons per unit of the values; by default that of the header, or of the variance.
 
     Raises
     ------
@@ -127,10 +127,9 @@ def _calibrated(name: str, image: Image, zero_point: float | None, gain: float |
         known = Fits().calibrate(image)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
-    if gain is None:
-        gain = electrons_per_unit(image.metadata["header"])
+    found = gain_of(image) if gain is None else Gain(gain, "--gain")
     given = {} if zero_point is None else {"zero_point": zero_point}
-    return replace(known, metadata={**known.metadata, "gain": gain, **given})
+    return replace(known, metadata={**known.metadata, "gain": found, **given})
 
 
 def _windows_of(name: str, image: Image, most: int) -> list[Window]:

@@ -118,7 +118,8 @@ class Study:
         for array in (self.renderer.kernel, *(window.pixels for window in self.windows)):
             digest.update(np.ascontiguousarray(array).tobytes())
         for window in self.windows:
-            known = window.zero_point, window.pixel_scale, window.gain
+            gain = window.gain and window.gain.electrons
+            known = window.zero_point, window.pixel_scale, gain
             digest.update(" ".join(map(str, known)).encode())
         digest.update(json.dumps([method.name for method in self.methods]).encode())
         return digest.hexdigest()
@@ -189,7 +190,7 @@ class Study:
             flux = flux_of(each.source.snr, profile, self.noises[number]) * (2 if pair else 1)
             # Places in a window differ between rounds, and are the same in the same round.
             rng = np.random.default_rng((self.settings.seed, 3, number, *each.corner))
-            light = with_photon_noise(flux * stamp.pixels, gain, rng)
+            light = with_photon_noise(flux * stamp.pixels, gain and gain.electrons, rng)
             sources.append(Injected(each, stamp, flux, light))
         return sources
 

@@ -187,6 +187,6 @@ def test_the_images_and_the_psf_of_a_recipe(srkit: Any, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     facts = results(tmp_path / "out")["facts"]
     assert facts["PSF of LR"] == "FWHM 0.599 arcsec, of small.yaml"
-    assert facts["photon noise of the sources"] == "2 electrons per unit of the values"
+    assert facts["photon noise of the sources"] == "2 electrons per unit of the values (--gain)"
     assert facts["windows"] == "2 of up to 64 x 64 LR pixels"
     assert facts["noise of LR"].startswith("RMS 1.0") or facts["noise of LR"].startswith("RMS 0.9")

@@ -28,4 +28,4 @@ def test_the_gain_of_the_header_and_of_the_option(tmp_path: Path) -> None:
     fits.PrimaryHDU(pixels, header).writeto(tmp_path / "a.fits")
     for given, expected in ((None, 90.0), (7.0, 7.0)):
         (window,) = read_windows([tmp_path / "a.fits"], None, None, False, given)
-        assert window.gain == expected
+        assert window.gain is not None and window.gain.electrons == expected
