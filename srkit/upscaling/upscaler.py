@@ -41,21 +41,8 @@ class ImageUpscaler:
     scale
         SR pixels per LR pixel along a side, any number above 0; the model's own by default.
         For another scale, SR of the model's scale is resized, with antialiasing.
-    self_ensemble
-        Average over the eight flips and rotations of LR, at eight times the cost.
-    uncertainty
-        Estimate the standard deviation, too: as predicted by the model or, if it predicts none, the
-        spread over them, which shows where the model disagrees with itself and is not an error.
-    precision
-        ``fp32``, ``bf16``, or ``auto``: for 8-bit pictures what the device computes fastest,
-        else fp32.
-    tile
-        Side of the tiles in LR pixels; by default what fits into half of the free memory.
-    device
-        Where to compute; by default a GPU if there is one.
-    engine
-        What runs the network: ``torch``, ``openvino`` on the CPU, or ``auto``: OpenVINO if it is
-        installed and a measurement shows that it is faster, else torch.
+    self_ensemble, uncertainty, precision, tile, device, engine
+        As for :class:`srkit.Upscaler`.
 
     Raises
     ------

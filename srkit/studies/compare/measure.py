@@ -132,7 +132,7 @@ def compare_models(
     centre
         As for :func:`srkit.studies.compare.scenes.make_scene`.
     precision, self_ensemble
-        As for :class:`srkit.upscaling.upscaler.ImageUpscaler`.
+        As for :class:`srkit.Upscaler`.
     metadata
         Metadata that replace those of the file.
 
