@@ -182,11 +182,13 @@ def _run(request: Request) -> None:
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
+    from rich.markup import escape
+
     from srkit.components.registry import Registry
     from srkit.images.formats import Formats
     from srkit.images.limits import allow
     from srkit.models.open import INTERPOLATIONS
-    from srkit.upscaling.jobs import Plan, check_inputs, plan
+    from srkit.upscaling.jobs import Plan, check_inputs, check_names, plan
     from srkit.upscaling.parallel import share_of
     from srkit.upscaling.streams import plan_stream, reserved_output, send
 
@@ -198,6 +200,7 @@ def _run(request: Request) -> None:
         output = stack.enter_context(reserved_output()) if to_stream else None
         registry = Registry.discover()
         formats = Formats.of(registry)
+        check_names(request.inputs, request.out, request.suffix, formats)
         upscalers = request.open(registry)
         if request.engine != "torch" and request.model in INTERPOLATIONS:
             line = f"{request.model}: interpolations run in torch; --engine has no effect"
@@ -215,7 +218,7 @@ def _run(request: Request) -> None:
             planned = plan(*where, request.suffix, request.hdu)
         jobs = share_of(planned.jobs)
         summary = _restore(request, jobs, upscalers, console)
-        summary.ignored = planned.ignored
+        summary.ignored, summary.outputs = planned.ignored, planned.outputs
         for failure in share_of(planned.failures):
             summary.fail(failure, console)
         summary.print_repeated(console)
@@ -234,7 +237,7 @@ def _run(request: Request) -> None:
             summary.failed += compare_outputs(
                 jobs, upscalers, registry, console, metadata=request.metadata
             )
-    console.print(str(summary), highlight=False)
+    console.print(escape(str(summary)), highlight=False, soft_wrap=True)
     if summary.failed:
         raise SystemExit(1)
 

@@ -192,7 +192,7 @@ class Run:
         training = self.recipe.training
         start = f"from step {self.step} on" if self.step else "from the start"
         return (
-            f"{self.recipe.name}: {self.total} steps of {training.batch_size} of "
+            f"{self.recipe.name}: {self.total} steps with batches of {training.batch_size} out of "
             f"{len(self.assembly.data['train'])} images, {start}, in {training.precision} on "
             f"{self.process.device.type}; in {self.folder}"
         )

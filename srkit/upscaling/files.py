@@ -83,6 +83,8 @@ class Summary:
         The last file that was written.
     ignored
         Numbers of files in the folders that are not images, by extension.
+    outputs
+        Number of inputs that were left out, since they are outputs of another input.
     """
 
     done: int = 0
@@ -91,6 +93,7 @@ class Summary:
     models: list[str] = field(default_factory=list, compare=False)
     output: Path | None = field(default=None, compare=False)
     ignored: Counter[str] = field(default_factory=Counter, compare=False)
+    outputs: int = field(default=0, compare=False)
     _notes: Counter[str] = field(default_factory=Counter, compare=False)
 
     def add(self, job: Job, result: FileResult, console: Console) -> None:
@@ -126,8 +129,11 @@ class Summary:
         )
         alone = self.done == 1 and not self.skipped and not self.failed
         parts = [f"{restored}: {self.output}" if alone and self.output is not None else restored]
-        parts += [f"{self.skipped} skipped (output exists)"] if self.skipped else []
+        if self.skipped:
+            parts.append(f"{self.skipped} skipped (output exists; --overwrite replaces it)")
         parts += [f"{len(self.failed)} failed"] if self.failed else []
+        if self.outputs:
+            parts.append(f"{self.outputs} left out (outputs of earlier commands)")
         if self.ignored:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self.ignored.most_common(MOST))
             more = ", ..." if len(self.ignored) > MOST else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from srkit.errors import DataError
 from srkit.images.formats import Formats, ImageFile, split_selection
 from srkit.interfaces import ReadOnlyFormat
 from srkit.system.files import is_partial
+
+#: Stems of outputs beside their inputs, and of the residuals of `--check` beside those.
+_OUTPUT = re.compile(r"(.+)_(x[\d.]+|w\d+|h\d+|[\d.]+mp)(_residual.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,7 @@ class Job:
             If the source cannot be read, the format of one is unknown, or that of the target is
             only read.
         """
-        found, written = formats.source(source, extension), formats.file(target)
-        if isinstance(written.format, ReadOnlyFormat):
-            raise DataError(
-                f"{target}: {written.suffix} files are only read; write {written.format.sr_suffix}"
-            )
+        found, written = formats.source(source, extension), _writable(target, formats)
         return cls(found, written, name or str(source))
 
     def __str__(self) -> str:
@@ -78,11 +77,14 @@ class Plan:
         One error for each other file.
     ignored
         Numbers of files in folders that are not images, by extension.
+    outputs
+        Number of inputs that are left out, since they are outputs of another input.
     """
 
     jobs: list[Job] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    outputs: int = 0
 
 
 def check_inputs(inputs: Sequence[str]) -> None:
@@ -99,6 +101,41 @@ def check_inputs(inputs: Sequence[str]) -> None:
             raise DataError(f"{names[1]}: no such file or folder")
 
 
+def check_names(
+    inputs: Sequence[str], out: Path | None, suffix: str | None, formats: Formats
+) -> None:
+    """Check a single input and the names of outputs, before a model for them is downloaded.
+
+    Parameters
+    ----------
+    inputs, out, suffix, formats
+        As :func:`plan` has them; the only input may be ``-``.
+
+    Raises
+    ------
+    DataError
+        If the input is not an image, or files of such names cannot be written.
+    """
+    if suffix is not None:
+        _writable(Path(f"*.{suffix.lstrip('.')}"), formats)
+    if len(inputs) == 1 and Path(inputs[0]).is_file():
+        formats.source(Path(inputs[0]))
+    _check_out(inputs, out, formats)
+
+
+def _check_out(inputs: Sequence[str], out: Path | None, formats: Formats) -> None:
+    """Check that an output that looks like a file name can be written."""
+    if out is None or out.is_dir() or not out.suffix:
+        return
+    if formats.knows(out):
+        _writable(out, formats)
+    elif inputs[0] == "-" or (len(inputs) == 1 and Path(inputs[0]).is_file()):
+        try:
+            formats.file(out)
+        except DataError as error:
+            raise DataError(f"{error}; to write into a folder, create it first") from None
+
+
 def plan(
     inputs: Sequence[str],
     out: Path | None,
@@ -109,8 +146,8 @@ def plan(
 ) -> Plan:
     """List the files to restore.
 
-    A folder is searched recursively, and mirrored. Without `out`, SR is written beside its LR as
-    ``NAME_x4.png``.
+    A folder is searched recursively, without what is hidden, and mirrored. Without `out`, SR is
+    written beside its LR as ``NAME_x4.png``, or ``NAME_SCI_x4.fits`` of an image of a file.
 
     Parameters
     ----------
@@ -135,6 +172,7 @@ def plan(
         be the same file, or an output would replace an input.
     """
     check_inputs(inputs)
+    _check_out(inputs, out, formats)
     made = Plan()
     found = [pair for given in inputs for pair in _find(given, formats, made.ignored)]
     if suffix is not None:
@@ -143,9 +181,14 @@ def plan(
     else:
         found = [(s, writable_name(s, name, formats)) for s, name in found]
     if out is None:
+        if extension is not None:
+            label = f"{_word(extension)}_{label}"
         pairs = [(source, _beside(source, name, formats, label)) for source, name in found]
-        outputs = {target for _, target in pairs}  # perhaps of an earlier run
-        pairs = [(source, target) for source, target in pairs if source not in outputs]
+        targets = {target for _, target in pairs}  # perhaps of an earlier run
+        pairs = [(source, target) for source, target in pairs if source not in targets]
+        stems = {_stem(source, formats) for source, _ in pairs}
+        inputs_alone = [p for p in pairs if not _is_output(_stem(p[0], formats), stems)]
+        made.outputs, pairs = len(pairs) - len(inputs_alone), inputs_alone
     elif formats.knows(out) and not out.is_dir():
         if len(found) > 1 or Path(inputs[0]).is_dir():
             raise DataError(f"{out}: is a file name; give a folder for several inputs")
@@ -175,11 +218,12 @@ def _find(given: str, formats: Formats, ignored: Counter[str]) -> list[tuple[Pat
     if path.is_dir():
         files = []
         for file in sorted(path.rglob("*")):
-            if not file.is_file() or is_partial(file):
+            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+            if hidden or not file.is_file() or is_partial(file):
                 continue
             if formats.knows(file):
                 files.append(file)
-            elif not file.name.startswith("."):
+            else:
                 ignored[file.suffix.lower() or "without extension"] += 1
         if not files:
             known = ", ".join(formats.suffixes)
@@ -190,14 +234,44 @@ def _find(given: str, formats: Formats, ignored: Counter[str]) -> list[tuple[Pat
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - may be absolute
     base, extension = split_selection(given)
     if not matches and extension is not None:
-        label = re.sub(r"\W+", "_", extension)
         return [
-            (Path(f"{source}[{extension}]"), _labelled(name, label, formats))
+            (Path(f"{source}[{extension}]"), _labelled(name, _word(extension), formats))
             for source, name in _find(str(base), formats, ignored)
         ]
     return [
         pair for match in matches if Path(match) != path for pair in _find(match, formats, ignored)
     ]
+
+
+def _word(extension: str) -> str:
+    """Return the name of an image of a file as a part of file names."""
+    return re.sub(r"\W+", "_", extension)
+
+
+def _stem(path: Path, formats: Formats) -> Path:
+    return path.with_name(formats.split(path.name)[0])
+
+
+def _is_output(stem: Path, stems: Collection[Path]) -> bool:
+    """Return whether a file is, by its name, SR of one of `stems` in whatever size."""
+    found = _OUTPUT.fullmatch(stem.name)
+    return found is not None and stem.with_name(found[1]) in stems
+
+
+def _writable(target: Path, formats: Formats) -> ImageFile:
+    """Find the format of an output.
+
+    Raises
+    ------
+    DataError
+        If it is unknown or only read.
+    """
+    written = formats.file(target)
+    if isinstance(written.format, ReadOnlyFormat):
+        raise DataError(
+            f"{target}: {written.suffix} files are only read; write {written.format.sr_suffix}"
+        )
+    return written
 
 
 def _labelled(name: Path, label: str, formats: Formats) -> Path:

@@ -93,7 +93,7 @@ def test_another_format_keeps_the_whole_name(tmp_path: Path, srkit: Srkit) -> No
     assert (tmp_path / "a.v2_x2.webp").is_file()
     done = srkit("upscale", "a.v2.png", "-m", "bicubic", "--format", "docx")
     assert (done.status, done.out) == (1, "")
-    assert done.err.startswith("error: a.v2_x2.docx: unknown image format '.docx'; known: .avif,")
+    assert done.err.startswith("error: *.docx: unknown image format '.docx'; known: .avif,")
     done = srkit("upscale", "a.v2.png", "-m", "bicubic", "--format", "webp", "-o", "b.png")
     assert (
         done.err

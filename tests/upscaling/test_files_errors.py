@@ -123,7 +123,7 @@ def test_a_read_only_output_is_kept(srkit: Srkit, tmp_path: Path) -> None:
     (tmp_path / "b.png").write_text("precious")
     (tmp_path / "b.png").chmod(0o444)
     command = ("upscale", "a.png", "-m", "bicubic", "-o", "b.png")
-    assert srkit(*command).out == "0 restored, 1 skipped (output exists)\n"
+    assert srkit(*command).out == "0 restored, 1 skipped (output exists; --overwrite replaces it)\n"
     _failed(
         srkit(*command, "--overwrite"),
         r"failed b\.png: cannot be written \(it is read-only\); choose another name",
@@ -138,6 +138,9 @@ def test_names_are_not_interpreted_as_markup(srkit: Srkit, tmp_path: Path) -> No
     assert done.err.startswith(
         "error: [/red].png: begins with the bytes 'no pictu', unlike .png files and"
     )
+    _save(tmp_path / "a.png")
+    done = srkit("upscale", "a.png", "-m", "bicubic", "-o", "[red]b.png")
+    assert done.out == "1 restored by bicubic: [red]b.png\n"
 
 
 def test_a_read_only_folder(srkit: Srkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +182,17 @@ def test_a_damaged_file_among_many(srkit: Srkit, tmp_path: Path) -> None:
     )
     assert count == "30 restored by bicubic, 1 failed"
     assert len(list((tmp_path / "out").iterdir())) == 30
+
+
+def test_names_are_checked_before_the_model(srkit: Srkit, tmp_path: Path) -> None:
+    _save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    for names, expected in {
+        ("a.png", "-o", "c.foo"): "error: c.foo: unknown image format '.foo'",
+        ("a.png", "--format", "foo"): "error: *.foo: unknown image format '.foo'",
+        ("b.png",): "error: b.png: begins with the bytes 'no pictu'",
+    }.items():
+        assert srkit("upscale", *names, "-m", "no_model").err.startswith(expected)
 
 
 def test_an_unknown_format_among_many(srkit: Srkit, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from upscale_setup import save_picture
 
 from srkit.errors import DataError
 from srkit.images.formats import Formats
-from srkit.upscaling.jobs import Job, plan
+from srkit.upscaling.jobs import Job, check_names, plan
 
 
 def planned(
@@ -178,7 +179,75 @@ def test_an_image_of_a_file_is_named_in_its_output(tmp_path: Path, formats: Form
     (job,) = planned([str(tmp_path / "a*.fits[SCI]")], tmp_path / "o", formats, "x2", None)
     assert job.target.path == tmp_path / "o/a_SCI.fits"
     made = plan([str(tmp_path / "a.fits")], None, formats, "x2", None, "ERR")
-    assert made.jobs[0].target.path.name == "a_x2.fits"
+    assert made.jobs[0].target.path.name == "a_ERR_x2.fits"
     assert made.jobs[0].source.format.extension == "ERR"  # type: ignore[attr-defined]
     with pytest.raises(DataError, match=r"c\.fits: no such file or folder$"):
         plan([str(tmp_path / "c.fits[SCI]")], None, formats, "x2", None)
+
+
+def test_outputs_of_other_sizes_are_not_inputs(tmp_path: Path, formats: Formats) -> None:
+    outputs = (
+        "a_x4.png",
+        "a_w3840.png",
+        "a_2.5mp.webp",
+        "a_h90_residual.png",
+        "a_x4_residual1.png",
+    )
+    for name in ("a.png", "a_xyz.png", "a_w.png", *outputs):
+        save_picture(tmp_path / name)
+    made = plan([str(tmp_path)], None, formats, "x2", None)
+    assert [job.source.path.name for job in made.jobs] == ["a.png", "a_w.png", "a_xyz.png"]
+    assert made.outputs == len(outputs)
+    assert len(plan([str(tmp_path)], tmp_path / "out", formats, "x2", None).jobs) == 8
+    (job,) = planned([str(tmp_path / "a_x4.png")], None, formats, "x2", None)
+    assert job.target.path.name == "a_x4_x2.png"  # the only input
+
+
+def test_what_is_hidden_is_not_searched(tmp_path: Path, formats: Formats) -> None:
+    for name in ("a.png", "._a.png", ".venv/lib/b.png", "c/.thumbnails/c.png", "c/d.png"):
+        save_picture(tmp_path / ".hidden" / name)
+    jobs = planned([str(tmp_path / ".hidden")], tmp_path / "out", formats, "x2", None)
+    assert [job.source.path.name for job in jobs] == ["a.png", "d.png"]
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "suffix", "expected"),
+    [
+        (
+            "a.png",
+            "b.foo",
+            None,
+            r"b\.foo: unknown image format '\.foo'; known: \..* create it first",
+        ),
+        ("-", "b.foo", None, r"b\.foo: unknown image format '\.foo'; known: \..* create it first"),
+        ("a.png", "b.gif", None, r"b\.gif: \.gif files are only read; write \.png"),
+        ("a.png", None, "foo", r"\*\.foo: unknown image format '\.foo'; known: \.avif.*"),
+        ("a.png", None, ".gif", r"\*\.gif: \.gif files are only read; write \.png"),
+        ("a.txt", None, None, r"a\.txt: unknown image format '\.txt'; known: \.avif.*"),
+    ],
+)
+def test_names_that_are_checked_before_a_model_is_opened(
+    tmp_path: Path,
+    formats: Formats,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    out: str | None,
+    suffix: str | None,
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_picture(tmp_path / "a.png")
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(DataError) as caught:
+        check_names([source], None if out is None else Path(out), suffix, formats)
+    assert re.fullmatch(expected, str(caught.value))
+
+
+def test_an_output_folder_whose_name_has_a_dot(tmp_path: Path, formats: Formats) -> None:
+    source, out = save_picture(tmp_path / "a.png"), tmp_path / "b.foo"
+    with pytest.raises(DataError, match=r"b\.foo: unknown image format"):
+        planned([str(source)], out, formats, "x2", None)
+    assert len(planned([str(tmp_path)], out, formats, "x2", None)) == 1  # a folder is mirrored
+    out.mkdir()
+    (job,) = planned([str(source)], out, formats, "x2", None)
+    assert job.target.path == out / "a.png"

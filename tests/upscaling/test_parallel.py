@@ -62,7 +62,8 @@ def test_files_are_the_same_as_by_one_process(pictures: Path, tmp_path: Path) ->
     assert alone.exit_code == shared.exit_code == 1
     assert alone.output.splitlines()[-1] == f"{COUNT} restored by bicubic, 1 failed"
     assert shared.output.splitlines()[-1] == (
-        f"{COUNT - 1} restored by bicubic, 1 skipped (output exists), 1 failed"
+        f"{COUNT - 1} restored by bicubic, 1 skipped (output exists; --overwrite replaces it), "
+        "1 failed"
     )
     assert f"failed {pictures}/cut.png: cannot be decoded" in shared.output
     found = sorted(path.relative_to(tmp_path / "alone") for path in tmp_path.glob("alone/**/*.png"))

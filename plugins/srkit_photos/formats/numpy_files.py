@@ -19,6 +19,9 @@ from srkit_photos.formats.npy_header import read_header
 #: Name of the picture in a file with several arrays.
 PICTURE = "image"
 
+#: Arrays of such a file that an error names.
+NAMED = 8
+
 
 class Npy(Describing):
     """One array, ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``; SR is written in the same layout.
@@ -103,8 +106,10 @@ class Npz(Npy):
         except Exception as error:  # zipfile and zlib raise many kinds
             raise damaged(path, error) from error
         if array is None:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            listed = f"{', '.join(names[:NAMED])}{more}" or "(none)"
             raise DataError(
-                f"{path}: contains the arrays {', '.join(names) or '(none)'}; expected one array, "
+                f"{path}: contains the arrays {listed}; expected one array, "
                 f"or one named '{PICTURE}'"
             )
         with naming(path):

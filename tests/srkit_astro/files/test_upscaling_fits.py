@@ -222,4 +222,4 @@ def test_a_damaged_file_does_not_stop_a_folder(
     written = sorted(p.relative_to(tmp_path / "sr") for p in (tmp_path / "sr").rglob("*.*"))
     assert written == [Path("a.fits"), Path("deep/c.fits.gz")]
     again = upscale_files(jobs, FileUpscaler(upscaler), Console(quiet=True))
-    assert str(again) == "0 restored, 2 skipped (output exists), 1 failed"
+    assert str(again) == "0 restored, 2 skipped (output exists; --overwrite replaces it), 1 failed"

@@ -102,3 +102,6 @@ def test_one_of_several_arrays(tmp_path: Path, formats: Formats) -> None:
     assert str(caught.value) == (
         f"{path}: contains the arrays left, right; expected one array, or one named 'image'"
     )
+    np.savez(path, **{f"a{number:02}": np.zeros((3, 3)) for number in range(12)})
+    with pytest.raises(DataError, match=r"a06, a07 and 4 more; expected one array"):
+        formats.read(path)

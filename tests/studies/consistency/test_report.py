@@ -149,7 +149,7 @@ def test_existing_outputs_are_checked(tmp_path: Path, srkit: Srkit) -> None:
     values[20:24, 40:44] = 0
     PIL.Image.fromarray(values).save(tmp_path / "a_x2.png")
     done = srkit("upscale", "a.png", "-m", "bicubic", "--check")
-    assert done.out.endswith("0 restored, 1 skipped (output exists)\n")
+    assert done.out.endswith("0 restored, 1 skipped (output exists; --overwrite replaces it)\n")
     box = _tree(tmp_path / "a_x2_check.json")["pages"][0]["regions"][0]["box"]
     left, top, right, bottom = box
     assert left <= 20 < 22 <= right
