@@ -8,13 +8,19 @@ from typing import Annotated, Literal
 import typer
 
 from srkit.cli.imports import heavy_imports
-from srkit.cli.options import Overrides, Overwrite, RecipeFile, Sample
+from srkit.cli.options import Overrides, Overwrite, Sample
 from srkit.cli.output import fail, new_console
 from srkit.cli.run_folders import run_folder, with_needs
 
 
 def evaluate(
-    recipe: RecipeFile,
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECIPE",
+            help="YAML file, a name of `srkit recipe list`, or a run folder, which has its recipe.",
+        ),
+    ],
     overrides: Overrides = None,
     sample: Sample = False,
     run: Annotated[
@@ -49,6 +55,8 @@ def evaluate(
     from srkit.components.registry import Registry
 
     registry = Registry.discover()
+    if recipe.is_dir():
+        recipe, run = recipe / "recipe.yaml", run or recipe
     loaded = read(recipe, registry, overrides or [], sample=sample, splits=["test"])
     folder = run or run_folder(loaded, sample)
     if loaded.needs:

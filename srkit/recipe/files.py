@@ -79,6 +79,10 @@ def _read_file(path: Path, extended_by: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise RecipeError(str(path), [f"no such file{extended_by}{hint_of(path)}"]) from None
     except OSError as error:
+        if path.is_dir():
+            raise RecipeError(
+                str(path), ["is a folder; expected the YAML file of a recipe"]
+            ) from None
         raise RecipeError(str(path), [f"cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
         raise RecipeError(str(path), [f"not UTF-8 text: {error.reason}"]) from None

@@ -312,6 +312,9 @@ def test_eval_needs_a_run(srkit: Srkit, small: Path) -> None:
     message = "no checkpoint to evaluate; train the recipe first, or set --run"
     assert srkit("eval", small, data) == Done(1, "", f"error: runs/small: {message}\n")
     assert srkit("eval", small, data, "--run", "mine") == Done(1, "", f"error: mine: {message}\n")
+    Path("mine").mkdir()
+    small.rename("mine/recipe.yaml")
+    assert srkit("eval", "mine", data) == Done(1, "", f"error: mine: {message}\n")
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_a_file_that_is_not_a_recipe(write: Write, content: bytes, problem: str)
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     shown = "no such file; srkit recipe list shows srkit's"
     assert problems(tmp_path / "absent.yaml") == [shown]
-    assert problems(tmp_path) == ["cannot be read: Is a directory"]
+    assert problems(tmp_path) == ["is a folder; expected the YAML file of a recipe"]
 
 
 def test_scientific_notation_is_a_number(write: Write) -> None:
