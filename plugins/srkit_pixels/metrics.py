@@ -20,7 +20,7 @@ MIN_MAX = "SR and HR normalised by the minimum and maximum of each HR image"
 
 
 PEAKS = {
-    "auto": f"width of the data range; of images with a unit, 1, {MIN_MAX}",
+    "auto": f"width of the data range; 1 for images with a unit, {MIN_MAX}",
     "data": "width of the data range",
     "image": f"1, {MIN_MAX}",
 }

@@ -20,7 +20,7 @@ def doctor(json: Json = False) -> None:
 
     registry, files = Registry.discover(), cached_files()
     found = describe_machine()
-    found["plugins"] = {
+    found["third-party plugins"] = {
         name: installed for name, installed in registry.distributions.items() if name != OWN
     }
     found["plugins that fail"] = {each.plugin: each.reason for each in registry.failures}

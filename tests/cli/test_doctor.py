@@ -43,6 +43,7 @@ def test_the_report_is_plain_text_and_json(
     ]
     versions = lines.index("versions:")
     assert lines[versions + 1] == f"  numpy: {version('numpy')}"
+    assert any(line.startswith("third-party plugins:") for line in lines)
     assert lines[-1] == f"cache: {cache} (1 files, 2.0 MB)"
     found = json.loads(srkit("doctor", "--json").out)
     assert found["extras"]["a"] == f"rich {version('rich')}"

@@ -123,8 +123,8 @@ def test_a_star_does_not_set_the_peak_of_data_with_a_unit() -> None:
 
 def test_protocols_describe_the_options() -> None:
     assert metrics.PSNR().protocol == (
-        "all channels, not cropped, not rounded, peak = width of the data range; of images with a "
-        "unit, 1, SR and HR normalised by the minimum and maximum of each HR image"
+        "all channels, not cropped, not rounded, peak = width of the data range; 1 for images "
+        "with a unit, SR and HR normalised by the minimum and maximum of each HR image"
     )
     assert metrics.SSIM(channel="y", crop=4, quantize=True, range="data").protocol == (
         "Y of BT.601 (16 to 235), 4 pixels cropped, clipped and rounded to 8 bits, "

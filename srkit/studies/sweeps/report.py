@@ -78,8 +78,11 @@ def print_sweep(found: Sweep, console: Console) -> None:
     for line in (deviation_line(found), best_line(found)):
         if line:
             console.print(Text(line), soft_wrap=True)
+    names: dict[str, list[str]] = {}
     for outcome in found.missing():
-        console.print(Text(f"{outcome.variant.name}: {outcome.reason}"), soft_wrap=True)
+        names.setdefault(outcome.reason, []).append(outcome.variant.name)
+    for reason, those in names.items():
+        console.print(Text(f"{', '.join(those)}: {reason}"), soft_wrap=True)
 
 
 def _variants(found: Sweep) -> tuple[Column, list[Column]]:

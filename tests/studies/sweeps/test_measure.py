@@ -261,7 +261,7 @@ def test_stopped_sweep_compares_finished_runs(
     thread.join()
     assert done.status == 128 + number
     assert done.err == "stopped with 0 of 2 variants finished; the same command resumes the sweep\n"
-    assert "seed-0: not trained yet\nseed-1: not trained yet\n" in done.out
+    assert "\nseed-0, seed-1: not trained yet\n" in done.out
     assert output.read_text() == "ready\nstopped at step 7, state saved\n"
     assert "No result: not trained yet" in (output.parents[1] / "report.html").read_text()
 
