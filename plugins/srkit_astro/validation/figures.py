@@ -28,9 +28,13 @@ def _palette(results: Results) -> dict[str, str]:
     return {results.methods[0]: GREY, **others}
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
-    lines, names = axis.get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=len(names))
+def _legend(figure: Figure, results: Results) -> None:
+    """Name the methods below the axes, also those that have no points, in columns that fit."""
+    palette = _palette(results)
+    lines = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
+    width = 0.6 + 0.08 * max(map(len, palette))  # inches
+    columns = min(len(lines), max(1, int(figure.get_figwidth() / width)))
+    figure.legend(handles=lines, loc="outside lower center", ncols=columns)
 
 
 def _fractions(axis: Axes, rows: Sequence[Row], key: str, results: Results) -> None:
@@ -58,7 +62,7 @@ def completeness_figure(results: Results) -> Figure:
             _snr_axis(axis, results)
             axis.set_title(PLURALS[kind])
         axes[0].set_ylabel("completeness")
-        _legend(figure, axes[0])
+        _legend(figure, results)
     return figure
 
 
@@ -100,7 +104,7 @@ def biases_figure(results: Results) -> Figure:
                 "m": "ellipticity bias",
             }
             axis.set(title=PLURALS[kind], ylabel=name[error])
-        _legend(figure, axes[0])
+        _legend(figure, results)
     return figure
 
 
@@ -112,10 +116,10 @@ def _is(row: Row, method: str, kind: str, error: str) -> bool:
 def pairs_figure(results: Results) -> Figure:
     """Draw the fraction of pairs that are found as two against their separation."""
     with style():
-        figure, axes = panels(1, 1, (5, 3.2))
+        figure, axes = panels(1, 1, (6.4, 3.6))
         _fractions(axes[0], results.pairs(), "separation", results)
         axes[0].set(xlabel="separation [FWHM of the PSF]", ylabel="found as two sources")
-        _legend(figure, axes[0])
+        _legend(figure, results)
     return figure
 
 
@@ -151,9 +155,7 @@ def false_figure(results: Results) -> Figure:
                 "magnitude" if results.zero_point is not None else "instrumental magnitude"
             )
         axes[0].set_ylabel(f"per {results.area_unit} and bin")
-        # A method without false sources is named, too.
-        lines = [Line2D([], [], color=c, label=name) for name, c in _palette(results).items()]
-        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines))
+        _legend(figure, results)
     return figure
 
 
