@@ -168,6 +168,8 @@ def damage_as_error(path: Path) -> Iterator[None]:
             yield
     except (DataError, MemoryError):
         raise
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # astropy raises many types for damaged files
         reason = " ".join(str(error).split())
         raise DataError(damaged(path, f"{type(error).__name__}: {reason}")) from error

@@ -221,7 +221,7 @@ def _psf(
         recipe = None if text or model is None else model.recipe
         found = None if recipe is None else psf_of_recipe(recipe)
         if text or found is None:
-            advice = "give the FWHM of the PSF in arcsec, such as --psf 0.7, or an image of it"
+            advice = "as --psf 0.7 (arcsec) or --psf 3px (pixels of LR)"
             raise error if text else DataError(f"{error}; {advice}") from error
         return found, f"of the recipe of {model.name}"
 

@@ -130,7 +130,7 @@ def test_a_model_is_known_by_its_weights() -> None:
         (("--psf", "none.fits"), "--psf none.fits: no such file; expected the FWHM of a Gaussian"),
         (("--psf", "0.001"), "--psf: the FWHM of the PSF is 0.001 arcsec, less than a tenth"),
         (("--psf", "2"), "frame.fits: has no place for a source: "),
-        ((), "give the FWHM of the PSF in arcsec, such as --psf 0.7, or an image of it"),
+        ((), "or an image; as --psf 0.7 (arcsec) or --psf 3px (pixels of LR)"),
     ],
 )
 def test_wrong_options(srkit: Any, tmp_path: Path, options: tuple[str, ...], message: str) -> None:
@@ -147,7 +147,7 @@ def test_frames_that_cannot_be_used(srkit: Any, tmp_path: Path) -> None:
     cases = {
         cube: f"{cube}: has 3 bands; expected one band per file",
         flat: f"{flat}: its background has no noise",
-        tmp_path / "absent.fits": "absent.fits",
+        tmp_path / "absent.fits": "absent.fits: cannot be read (No such file or directory)",
     }
     for path, message in cases.items():
         done = srkit("validate", path, "-m", "bicubic", "--scale", "2", "--psf", "4px")
