@@ -27,6 +27,8 @@ def make_outcome(
     scores: Mapping[str, float] | None = None,
     validated: float = math.nan,
     changes: Mapping[str, float] | None = None,
+    parameters: int = 0,
+    speed: float = math.nan,
     **means: float,
 ) -> Outcome:
     """Return the outcome of a repetition; by default, its scores are the absolute means."""
@@ -34,7 +36,8 @@ def make_outcome(
     variant = Variant(name, group, {"net": group, "seed": f"seed-{number}"}, changes or {})
     ranked = {key: abs(value) for key, value in means.items()} | dict(scores or {})
     run = Path("sweep") / "variants" / name
-    return Outcome(variant, run, means, ranked, others or {}, validated=validated)
+    given = variant, run, means, ranked, others or {}
+    return Outcome(*given, validated=validated, parameters=parameters, speed=speed)
 
 
 def run_jobs_here(

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from srkit.report._metric_info import MetricInfo
-from srkit.report._tables import NAMED, Column, format_value, heading, print_columns
+from srkit.report._tables import NAMED, Column, format_value, heading, print_columns, short_number
 from srkit.report.writer import ReportWriter
 from srkit.studies.sweeps.figures import search_figure, variants_figure
 from srkit.studies.sweeps.results import Outcome, Summary, Sweep, tables_of
@@ -45,9 +45,10 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
     rows = (
         [each.name, each.evaluated]
         + [number for name in names for number in (each.mean(name), each.deviation(name))]
+        + [each.parameters or "", "" if math.isnan(each.speed) else each.speed]
         for each in [*found.summaries(), *found.references()]
     )
-    writer.csv("table.csv", header, rows)
+    writer.csv("table.csv", [*header, "parameters", "images_per_second"], rows)
     _write_runs(found, writer)
     writer.json("table.json", _summary(found, folder))
     _write_figure(found, writer)
@@ -60,6 +61,7 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
         objective="" if found.objective is None else f"{heading(found.objective)} (validation)",
         best=best_line(found),
         deviations=deviation_line(found),
+        costs=cost_cells(found),
         format_value=format_value,
         error_text=error_text,
         count_text=_count,
@@ -97,6 +99,8 @@ def _variants(found: Sweep) -> tuple[Column, list[Column]]:
         ]
         cells += [Text(_cell(metric, each), "dim") for each in references]
         columns.append(Column(heading(metric), cells))
+    for title, texts in cost_cells(found).items():
+        columns.append(Column(title, texts + [""] * len(references)))
     if found.repeat:
         counts = [_count(summary) for summary in summaries] + [""] * len(references)
         columns.append(Column(f"{found.repeat}s", counts))
@@ -126,6 +130,18 @@ def error_text(metric: MetricInfo, summary: Summary) -> str:
     """Format the standard deviation of a metric; empty if it is undefined."""
     deviation = summary.deviation(metric.name)
     return "" if math.isnan(deviation) else f"± {format_value(metric, deviation)}"
+
+
+def cost_cells(found: Sweep) -> dict[str, list[str]]:
+    """Return the columns on cost, with a text for each variant; none if all cost the same."""
+    if not found.differ_in_cost():
+        return {}
+    summaries = found.summaries()
+    speeds = [found.relative_speed(each) for each in summaries]
+    return {
+        "parameters": [short_number(each.parameters) for each in summaries],
+        "training speed": ["–" if math.isnan(each) else f"{each:.2g}" for each in speeds],
+    }
 
 
 def deviation_line(found: Sweep) -> str:
@@ -186,6 +202,8 @@ def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
         return {
             "name": summary.name,
             "runs": summary.evaluated,
+            "parameters": summary.parameters or None,
+            "images_per_second": summary.speed,
             "mean": {name: summary.mean(name) for name in names},
             "standard_deviation": {name: summary.deviation(name) for name in names},
         }

@@ -39,6 +39,10 @@ class Outcome:
         Why the run has no results; empty if it has.
     validated
         The best value on the validation images; NaN if there is none.
+    parameters
+        Number of weights of the generator.
+    speed
+        Images per second in training, the median over the log; NaN if there is none.
     """
 
     variant: Variant
@@ -48,6 +52,8 @@ class Outcome:
     others: Mapping[str, Numbers] = field(default_factory=dict)
     reason: str = ""
     validated: float = math.nan
+    parameters: int = 0
+    speed: float = math.nan
 
     def mean(self, metric: str) -> float:
         """Return the mean of a metric; NaN if it was not measured."""
@@ -73,6 +79,16 @@ class Summary:
     def evaluated(self) -> int:
         """The number of repetitions that have results."""
         return sum(bool(outcome.means) for outcome in self.outcomes)
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights of the generator, the same in all repetitions."""
+        return self.outcomes[0].parameters
+
+    @property
+    def speed(self) -> float:
+        """Images per second in training, the mean over the repetitions; NaN if none was trained."""
+        return _mean(_known(outcome.speed for outcome in self.outcomes))
 
     def values(self, metric: str) -> list[float]:
         """Return a metric of each repetition that has it."""
@@ -135,6 +151,15 @@ class Sweep:
             groups.setdefault(outcome.variant.group, []).append(outcome)
         return [Summary(name, outcomes) for name, outcomes in groups.items()]
 
+    def differ_in_cost(self) -> bool:
+        """Return whether the networks of the variants have different numbers of weights."""
+        return len({outcome.parameters for outcome in self.outcomes}) > 1
+
+    def relative_speed(self, summary: Summary) -> float:
+        """Return the training speed of a variant over that of the fastest; NaN if unknown."""
+        known = _known(each.speed for each in self.summaries())
+        return summary.speed / max(known) if known else math.nan
+
     def references(self) -> list[Summary]:
         """Return the other models in the evaluations, if their results agree for all variants.
 
@@ -144,7 +169,11 @@ class Sweep:
         found = []
         for name in dict.fromkeys(name for outcome in self.outcomes for name in outcome.others):
             sets = [
-                [replace(o, means=o.others.get(name, {})) for o in summary.outcomes if o.means]
+                [
+                    replace(o, means=o.others.get(name, {}), parameters=0, speed=math.nan)
+                    for o in summary.outcomes
+                    if o.means
+                ]
                 for summary in self.summaries()
             ]
             longest = max(sets, key=len)

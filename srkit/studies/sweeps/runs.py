@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
@@ -16,15 +17,17 @@ from srkit.components.registry import Registry
 from srkit.errors import RecipeError, TrainingError
 from srkit.evaluation.evaluator import metric_infos
 from srkit.evaluation.overview import on_set
+from srkit.models.costs import count_parameters
 from srkit.recipe.needs import resolve
 from srkit.recipe.recipe import Recipe
 from srkit.recipe.resume import refused
 from srkit.recipe.trees import below
 from srkit.recipe.variants import Variant, change, gather
 from srkit.report._metric_info import MetricInfo
-from srkit.studies.sweeps.results import Sweep, read_outcome
+from srkit.studies.sweeps.results import Outcome, Sweep, read_outcome
 from srkit.system.files import write_file
 from srkit.system.processes.children import Job
+from srkit.training.monitor import read_records
 from srkit.weights.checkpoints import read_state
 from srkit.weights.runs import is_run, is_trained
 
@@ -75,6 +78,8 @@ class VariantRun:
         Number of training steps.
     sweep
         Output folder of the sweep.
+    parameters
+        Number of weights of the generator.
     """
 
     variant: Variant
@@ -82,6 +87,7 @@ class VariantRun:
     metrics: list[MetricInfo]
     steps: int
     sweep: Path
+    parameters: int = 0
 
     @property
     def name(self) -> str:
@@ -139,6 +145,17 @@ class VariantRun:
         best = None if state is None else state["best"]
         return math.nan if best is None or best[0] is None else float(best[0])
 
+    def outcome(self, reason: str) -> Outcome:
+        """Read the results, unless there is a reason why there are none."""
+        found = read_outcome(self.variant, self.folder, reason, self.validated())
+        speed = math.nan if reason else self._speed()
+        return replace(found, parameters=self.parameters, speed=speed)
+
+    def _speed(self) -> float:
+        records = read_records(self.folder / "metrics.jsonl")
+        speeds = [each["images_per_second"] for each in records if each["kind"] == "train"]
+        return median(speeds) if speeds else math.nan
+
     def job(self) -> Job:
         """Write the recipe, and return the command that trains it or resumes its training."""
         for path in (self.page, self.table):  # of an earlier version of the recipe, perhaps
@@ -187,10 +204,7 @@ class RunQueue:
         for run in self.runs.values():
             for info in run.metrics:
                 metrics.setdefault(info.name, info)
-        outcomes = [
-            read_outcome(run.variant, run.folder, self.reasons.get(name, NOT_YET), run.validated())
-            for name, run in self.runs.items()
-        ]
+        outcomes = [run.outcome(self.reasons.get(name, NOT_YET)) for name, run in self.runs.items()]
         return Sweep(self.setup.base.name, list(metrics.values()), outcomes, self.setup.base.repeat)
 
 
@@ -246,7 +260,8 @@ def _prepare(variant: Variant, setup: SweepSetup) -> VariantRun:
     recipe = resolve(assembly.recipe, setup.needs, source).model_copy(update={"needs": {}})
     per_epoch = len(assembly.data["train"]) / recipe.training.batch_size
     steps = recipe.training.duration.in_steps(per_epoch)
-    return VariantRun(variant, recipe, _metrics(assembly), steps, setup.folder)
+    parameters = count_parameters(assembly.generator)
+    return VariantRun(variant, recipe, _metrics(assembly), steps, setup.folder, parameters)
 
 
 def _metrics(assembly: Assembly) -> list[MetricInfo]:
