@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +25,7 @@ def doctor(json: Json = False) -> None:
     }
     found["plugins that fail"] = {each.plugin: each.reason for each in registry.failures}
     size = sum(each.size for each in files)
-    found["cache"] = f"{cache_folder()} ({len(files)} files, {size / 1e6:.1f} MB)"
+    found["cache"] = f"{cache_folder()} ({_count(files)}, {size / 1e6:.1f} MB)"
     if json:
         print_json(found)
     else:
@@ -45,6 +45,10 @@ def _lines(tree: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {'not installed' if value is None else value}"
 
 
+def _count(files: Sequence[Any]) -> str:
+    return "1 file" if len(files) == 1 else f"{len(files)} files"
+
+
 def cache(
     clear: Annotated[
         bool, typer.Option("--clear", help="Remove the files that srkit wrote.")
@@ -59,6 +63,7 @@ def cache(
     files = cached_files()
     own = [each for each in files if each.own]
     size = sum(each.size for each in own) / 1e6
+    count = _count(own)
     if json:
         names = [{"path": str(each.path), "size": each.size, "own": each.own} for each in files]
         print_json({"folder": str(cache_folder()), "files": names})
@@ -66,11 +71,11 @@ def cache(
         for each in files:
             note = "" if each.own else "  (not written by srkit; never removed)"
             print(f"{each.size / 1e6:10.1f} MB  {each.path.relative_to(cache_folder())}{note}")
-        print(f"{cache_folder()}: {len(own)} files of srkit, {size:.1f} MB")
+        print(f"{cache_folder()}: {count} of srkit, {size:.1f} MB")
     if clear and own:
         if not yes:
-            confirm(f"Remove {len(own)} files?", "cache --clear", "nothing was removed")
+            confirm(f"Remove {count}?", "cache --clear", "nothing was removed")
         clear_cache(own)
-        print(f"removed {len(own)} files, {size:.1f} MB")
+        print(f"removed {count}, {size:.1f} MB")
     elif own and not json:
         print("Remove them with: srkit cache --clear")

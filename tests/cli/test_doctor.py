@@ -44,7 +44,7 @@ def test_the_report_is_plain_text_and_json(
     versions = lines.index("versions:")
     assert lines[versions + 1] == f"  numpy: {version('numpy')}"
     assert any(line.startswith("third-party plugins:") for line in lines)
-    assert lines[-1] == f"cache: {cache} (1 files, 2.0 MB)"
+    assert lines[-1] == f"cache: {cache} (1 file, 2.0 MB)"
     found = json.loads(srkit("doctor", "--json").out)
     assert found["extras"]["a"] == f"rich {version('rich')}"
     assert found["versions"] == {"numpy": version("numpy")}
@@ -82,7 +82,7 @@ def test_the_cache_is_listed_and_cleared_by_consent(
     assert srkit("cache").out.splitlines() == [
         "       0.0 MB  mine.txt  (not written by srkit; never removed)",
         "       1.5 MB  own.pth",
-        f"{cache}: 1 files of srkit, 1.5 MB",
+        f"{cache}: 1 file of srkit, 1.5 MB",
         "Remove them with: srkit cache --clear",
     ]
     for answer, message in (
@@ -97,7 +97,7 @@ def test_the_cache_is_listed_and_cleared_by_consent(
         "mine.txt": False,
         "own.pth": True,
     }
-    assert srkit("cache", "--clear", "--yes").out.splitlines()[-1] == "removed 1 files, 1.5 MB"
+    assert srkit("cache", "--clear", "--yes").out.splitlines()[-1] == "removed 1 file, 1.5 MB"
     assert [path.name for path in cache.iterdir()] == ["mine.txt"]
 
 
