@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 import yaml
+from torch import nn
 
 from srkit.assembly.assembly import Assembly
 from srkit.assembly.build import SPLITS, assemble, parse
@@ -260,7 +261,8 @@ def _prepare(variant: Variant, setup: SweepSetup) -> VariantRun:
     recipe = resolve(assembly.recipe, setup.needs, source).model_copy(update={"needs": {}})
     per_epoch = len(assembly.data["train"]) / recipe.training.batch_size
     steps = recipe.training.duration.in_steps(per_epoch)
-    parameters = count_parameters(assembly.generator)
+    network = assembly.generator  # None if the recipe trains a teacher alone
+    parameters = count_parameters(network) if isinstance(network, nn.Module) else 0
     return VariantRun(variant, recipe, _metrics(assembly), steps, setup.folder, parameters)
 
 
