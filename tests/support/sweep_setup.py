@@ -28,7 +28,6 @@ def make_outcome(
     validated: float = math.nan,
     changes: Mapping[str, float] | None = None,
     parameters: int = 0,
-    speed: float = math.nan,
     **means: float,
 ) -> Outcome:
     """Return the outcome of a repetition; by default, its scores are the absolute means."""
@@ -37,7 +36,7 @@ def make_outcome(
     ranked = {key: abs(value) for key, value in means.items()} | dict(scores or {})
     run = Path("sweep") / "variants" / name
     given = variant, run, means, ranked, others or {}
-    return Outcome(*given, validated=validated, parameters=parameters, speed=speed)
+    return Outcome(*given, validated=validated, parameters=parameters)
 
 
 def run_jobs_here(

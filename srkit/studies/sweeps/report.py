@@ -45,10 +45,10 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
     rows = (
         [each.name, each.evaluated]
         + [number for name in names for number in (each.mean(name), each.deviation(name))]
-        + [each.parameters or "", "" if math.isnan(each.speed) else each.speed]
+        + [each.parameters or ""]
         for each in [*found.summaries(), *found.references()]
     )
-    writer.csv("table.csv", [*header, "parameters", "images_per_second"], rows)
+    writer.csv("table.csv", [*header, "parameters"], rows)
     _write_runs(found, writer)
     writer.json("table.json", _summary(found, folder))
     _write_figure(found, writer)
@@ -61,7 +61,8 @@ def write_sweep(found: Sweep, folder: Path) -> Path:
         objective="" if found.objective is None else f"{heading(found.objective)} (validation)",
         best=best_line(found),
         deviations=deviation_line(found),
-        costs=cost_cells(found),
+        differ_in_size=found.differ_in_size(),
+        short_number=short_number,
         format_value=format_value,
         error_text=error_text,
         count_text=_count,
@@ -99,8 +100,9 @@ def _variants(found: Sweep) -> tuple[Column, list[Column]]:
         ]
         cells += [Text(_cell(metric, each), "dim") for each in references]
         columns.append(Column(heading(metric), cells))
-    for title, texts in cost_cells(found).items():
-        columns.append(Column(title, texts + [""] * len(references)))
+    if found.differ_in_size():
+        sizes = [short_number(summary.parameters) for summary in summaries]
+        columns.append(Column("parameters", sizes + [""] * len(references)))
     if found.repeat:
         counts = [_count(summary) for summary in summaries] + [""] * len(references)
         columns.append(Column(f"{found.repeat}s", counts))
@@ -130,18 +132,6 @@ def error_text(metric: MetricInfo, summary: Summary) -> str:
     """Format the standard deviation of a metric; empty if it is undefined."""
     deviation = summary.deviation(metric.name)
     return "" if math.isnan(deviation) else f"± {format_value(metric, deviation)}"
-
-
-def cost_cells(found: Sweep) -> dict[str, list[str]]:
-    """Return the columns on cost, with a text for each variant; none if all cost the same."""
-    if not found.differ_in_cost():
-        return {}
-    summaries = found.summaries()
-    speeds = [found.relative_speed(each) for each in summaries]
-    return {
-        "parameters": [short_number(each.parameters) for each in summaries],
-        "training speed": ["–" if math.isnan(each) else f"{each:.2g}" for each in speeds],
-    }
 
 
 def deviation_line(found: Sweep) -> str:
@@ -203,7 +193,6 @@ def _summary(found: Sweep, folder: Path) -> dict[str, Any]:
             "name": summary.name,
             "runs": summary.evaluated,
             "parameters": summary.parameters or None,
-            "images_per_second": summary.speed,
             "mean": {name: summary.mean(name) for name in names},
             "standard_deviation": {name: summary.deviation(name) for name in names},
         }

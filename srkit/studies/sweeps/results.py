@@ -41,8 +41,6 @@ class Outcome:
         The best value on the validation images; NaN if there is none.
     parameters
         Number of weights of the generator.
-    speed
-        Images per second in training, the median over the log; NaN if there is none.
     """
 
     variant: Variant
@@ -53,7 +51,6 @@ class Outcome:
     reason: str = ""
     validated: float = math.nan
     parameters: int = 0
-    speed: float = math.nan
 
     def mean(self, metric: str) -> float:
         """Return the mean of a metric; NaN if it was not measured."""
@@ -84,11 +81,6 @@ class Summary:
     def parameters(self) -> int:
         """The number of weights of the generator, the same in all repetitions."""
         return self.outcomes[0].parameters
-
-    @property
-    def speed(self) -> float:
-        """Images per second in training, the mean over the repetitions; NaN if none was trained."""
-        return _mean(_known(outcome.speed for outcome in self.outcomes))
 
     def values(self, metric: str) -> list[float]:
         """Return a metric of each repetition that has it."""
@@ -151,14 +143,9 @@ class Sweep:
             groups.setdefault(outcome.variant.group, []).append(outcome)
         return [Summary(name, outcomes) for name, outcomes in groups.items()]
 
-    def differ_in_cost(self) -> bool:
+    def differ_in_size(self) -> bool:
         """Return whether the networks of the variants have different numbers of weights."""
         return len({outcome.parameters for outcome in self.outcomes}) > 1
-
-    def relative_speed(self, summary: Summary) -> float:
-        """Return the training speed of a variant over that of the fastest; NaN if unknown."""
-        known = _known(each.speed for each in self.summaries())
-        return summary.speed / max(known) if known else math.nan
 
     def references(self) -> list[Summary]:
         """Return the other models in the evaluations, if their results agree for all variants.
@@ -170,7 +157,7 @@ class Sweep:
         for name in dict.fromkeys(name for outcome in self.outcomes for name in outcome.others):
             sets = [
                 [
-                    replace(o, means=o.others.get(name, {}), parameters=0, speed=math.nan)
+                    replace(o, means=o.others.get(name, {}), parameters=0)
                     for o in summary.outcomes
                     if o.means
                 ]

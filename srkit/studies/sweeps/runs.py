@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import yaml
@@ -28,7 +27,6 @@ from srkit.report._metric_info import MetricInfo
 from srkit.studies.sweeps.results import Outcome, Sweep, read_outcome
 from srkit.system.files import write_file
 from srkit.system.processes.children import Job
-from srkit.training.monitor import read_records
 from srkit.weights.checkpoints import read_state
 from srkit.weights.runs import is_run, is_trained
 
@@ -149,13 +147,7 @@ class VariantRun:
     def outcome(self, reason: str) -> Outcome:
         """Read the results, unless there is a reason why there are none."""
         found = read_outcome(self.variant, self.folder, reason, self.validated())
-        speed = math.nan if reason else self._speed()
-        return replace(found, parameters=self.parameters, speed=speed)
-
-    def _speed(self) -> float:
-        records = read_records(self.folder / "metrics.jsonl")
-        speeds = [each["images_per_second"] for each in records if each["kind"] == "train"]
-        return median(speeds) if speeds else math.nan
+        return replace(found, parameters=self.parameters)
 
     def job(self) -> Job:
         """Write the recipe, and return the command that trains it or resumes its training."""
