@@ -184,17 +184,20 @@ def _background(image: Array) -> Array | float:
 def _medians(image: Array, edges: Sequence[NDArray[np.int_]]) -> Array:
     """Return the medians of blocks between edges; NaN of those without a value."""
     padded = np.pad(image, (0, 1), constant_values=np.nan)
-    rows, columns = (
-        np.where(inside := np.arange(np.diff(ends).max()) < np.diff(ends)[:, None],
-                 ends[:-1, None] + np.arange(inside.shape[1]), -1)
-        for ends in edges
-    )  # fmt: skip
+    rows, columns = (_places(each) for each in edges)
     blocks = padded[rows[:, None, :, None], columns[None, :, None, :]]
     ordered = np.sort(blocks.reshape(len(rows), len(columns), -1))  # NaN at the end
     count = np.isfinite(ordered).sum(-1, keepdims=True)
     middle = np.concatenate([(count - 1) // 2, count // 2], -1)
     medians: Array = np.take_along_axis(ordered, middle, -1).mean(-1)
     return medians
+
+
+def _places(edges: NDArray[np.int_]) -> NDArray[np.int_]:
+    """Return the pixels of each block along an axis; -1 at the end of the shorter ones."""
+    lengths = np.diff(edges)
+    offsets = np.arange(lengths.max())
+    return np.where(offsets < lengths[:, None], edges[:-1, None] + offsets, -1)
 
 
 def _interpolation(edges: NDArray[np.int_]) -> Array:

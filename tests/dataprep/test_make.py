@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from astropy.io import fits
+from PIL import Image as Pillow
 from pydantic import PositiveInt
 from rich.console import Console
 from srkit_astro.pairs.dataset import LensPairs
@@ -24,6 +25,8 @@ from srkit.components.registry import Registry
 from srkit.data.batches import evaluation_batches
 from srkit.dataprep.make import locate, make
 from srkit.errors import DataError, RecipeError
+from srkit.functional.resizing import resize
+from srkit.images.formats import Formats
 from srkit.interfaces import Sample
 from srkit.recipe.recipe import parse_recipe
 
@@ -216,6 +219,48 @@ def test_lens_pairs_reads_flux_per_pixel_from_fits(make_sky: Make, tmp_path: Pat
     for index in range(3):
         for part in ("lr", "hr", "variance"):
             torch.testing.assert_close(getattr(pairs[index], part), getattr(Sky()[index], part))
+
+
+def pictures(folder: Path) -> list[np.ndarray[Any, Any]]:
+    """Write two small pictures of noise, and return their levels."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    levels = [rng.integers(0, 256, (12, 16, 3), dtype=np.uint8) for _ in range(2)]
+    for index, each in enumerate(levels):
+        Pillow.fromarray(each).save(folder / f"{index}.png")
+    return levels
+
+
+def test_png_pairs_are_read_by_image_folder(registry: Registry, tmp_path: Path) -> None:
+    levels = pictures(tmp_path / "in")
+    out = tmp_path / "out"
+    recipe = parse_recipe(
+        {
+            **tree({}, "bicubic"),
+            "channels": 3,
+            "data": {"train": {"dataset": {"type": "image_folder", "root": str(tmp_path / "in")}}},
+        },
+        "p.yaml",
+    )
+    options: dict[str, Any] = {"console": Console(quiet=True), "workers": 0, "file_format": "png"}
+    assert make(recipe, registry, out, source="p.yaml", **options) == 2
+    read = registry.get("datasets", "image_folder").factory
+    pairs = read(root=out / "hr", lr=out / "lr", scale=2, formats=Formats.of(registry))
+    for index, each in enumerate(levels):
+        hr = torch.from_numpy(each).permute(2, 0, 1) / 255
+        assert torch.equal(pairs[index].hr, hr)
+        expected = resize(hr[None], factor=0.5)[0].clamp(0, 1)
+        assert (pairs[index].lr - expected).abs().max() <= 0.5 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("dataset", [{}, {"pairs": False}])
+def test_png_holds_pictures_alone(make_sky: Make, dataset: dict[str, Any]) -> None:
+    with pytest.raises(DataError) as caught:
+        make_sky(dataset, degradation="noise", file_format="png")
+    assert str(caught.value) == (
+        "night/0: PNG holds grey or RGB pictures in [0, 1], without unit and variance; use "
+        "--format npy or fits"
+    )
 
 
 def test_existing_pairs_are_kept_and_missing_ones_made(make_sky: Make, tmp_path: Path) -> None:
