@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,10 +11,14 @@ import PIL.Image
 
 from srkit import Upscaler
 from srkit.errors import SrkitError
+from srkit.interfaces import Style
 from srkit_app.previews import previews
 
-#: The choice of the networks that are part of srkit.
-INCLUDED = "included with srkit"
+#: The styles of the networks that are part of srkit, by their choice.
+INCLUDED: Mapping[str, Style] = {
+    "srkit, faithful": "faithful",
+    "srkit, enhanced: without noise, sharper, with invented detail": "enhanced",
+}
 #: Receives the share that is done, in [0, 1], and what is being restored.
 Report = Callable[[float, str], None]
 
@@ -42,13 +46,15 @@ def models_in(folder: Path) -> list[str]:
     """List the models to choose from: those of srkit, interpolations, and runs in a folder."""
     runs = sorted(folder.glob("runs/*/checkpoints/*.safetensors"))
     trained = dict.fromkeys(str(path.parents[1].relative_to(folder)) for path in runs)
-    return [INCLUDED, "bicubic", "lanczos", *trained]
+    return [*INCLUDED, "bicubic", "lanczos", *trained]
 
 
 @lru_cache(maxsize=1)
 def _upscaler(model: str, scale: float | None, width: int | None) -> Upscaler:
     """Open a model for a size; it is kept for the next files."""
-    return Upscaler(None if model == INCLUDED else model, scale=scale, width=width)
+    if model in INCLUDED:
+        return Upscaler(style=INCLUDED[model], scale=scale, width=width)
+    return Upscaler(model, scale=scale, width=width)
 
 
 def restore(
@@ -61,7 +67,7 @@ def restore(
     files
         The files of LR.
     model
-        :data:`INCLUDED`, or a model as for `srkit upscale`.
+        One of :data:`INCLUDED`, or a model as for `srkit upscale`.
     scale, width
         Side of SR over that of LR, and the width of SR in pixels, which replaces it.
     report

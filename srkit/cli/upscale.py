@@ -34,6 +34,14 @@ ModelName = Annotated[
         "interpolation; by default a small network that is part of srkit.",
     ),
 ]
+ModelStyle = Annotated[
+    Literal["faithful", "enhanced"],
+    typer.Option(
+        "--style",
+        help="What the default model does to pictures. faithful: keep what the input shows. "
+        "enhanced: remove noise and compression, sharpen, and invent detail.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -121,6 +129,7 @@ Overwrite = Annotated[
 def upscale(
     inputs: Inputs,
     model: ModelName = None,
+    style: ModelStyle = "faithful",
     out: Out = None,
     scale: Scale = None,
     width: Width = None,
@@ -151,6 +160,8 @@ def upscale(
         size = Size(scale, width, height, megapixels)
     except ValueError as error:
         fail(str(error))
+    if model is not None and style != "faithful":
+        fail("--style chooses the default model; drop --style, or -m")
     if psf is not None and not check:
         fail("--psf is for --check; add it, or drop --psf")
     _run(
@@ -159,6 +170,7 @@ def upscale(
             out=out,
             suffix=suffix,
             model=model,
+            style=style,
             hdu=hdu,
             size=size,
             zero_point=zero_point,

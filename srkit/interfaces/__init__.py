@@ -62,6 +62,7 @@ from srkit.interfaces.networks import (
     MultiScale,
     OpenNetwork,
     Published,
+    Style,
     Teacher,
     TrainedNetwork,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "SkyFormat",
     "StoredDataset",
     "Stretch",
+    "Style",
     "Task",
     "Teacher",
     "TeacherLoss",

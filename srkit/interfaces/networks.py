@@ -88,6 +88,11 @@ class MultiScale(Protocol):
     scale: int
 
 
+#: What a default model does to pictures: `faithful` networks keep what LR shows, `enhanced` ones
+#: remove noise and artefacts, and invent detail.
+Style = Literal["faithful", "enhanced"]
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """Published weights of a network.
@@ -107,6 +112,8 @@ class Published:
     default_for
         Images for which they are the default model: ``pictures`` of 8 or 16 bits or three colours,
         or ``frames`` with other values. Those of a plugin are used only where srkit has none.
+    style
+        The style in which they are the default model.
     """
 
     url: str
@@ -115,6 +122,7 @@ class Published:
     settings: Mapping[str, Any] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)
     default_for: Literal["pictures", "frames"] | None = None
+    style: Style = "faithful"
 
 
 @dataclass(frozen=True, slots=True)

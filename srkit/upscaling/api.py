@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from srkit.errors import DataError, OutputError, SrkitError
 from srkit.functional.types import Values
 from srkit.images.arrays import check_magnitude, image_of_array, image_of_values
 from srkit.images.formats import Formats
-from srkit.interfaces import Image, ObjectFormat
+from srkit.interfaces import Image, ObjectFormat, Style
 from srkit.models.open import Model, open_model
 from srkit.system.precision import warn_of_precision
 from srkit.upscaling.groups import map_groups
@@ -86,6 +86,9 @@ class Upscaler:
         As for :func:`load_model`, or the model that it returns. By default, small networks that are
         part of srkit: 8-bit and 16-bit images and arrays of three channels are restored by those
         for pictures, everything else by that for frames of the sky.
+    style
+        What the default model does to pictures: ``faithful`` keeps what LR shows; ``enhanced``
+        removes noise and artefacts of compression, sharpens, and invents detail.
     scale, width, height, megapixels
         The size of SR, by one of these; by default the model's own scale, or 2 without a model.
     zero_point
@@ -127,6 +130,7 @@ class Upscaler:
         self,
         model: str | Path | Model | None = None,
         *,
+        style: Style = "faithful",
         scale: float | None = None,
         width: int | None = None,
         height: int | None = None,
@@ -143,10 +147,15 @@ class Upscaler:
         registry: Registry | None = None,
     ) -> None:
         registry = registry or Registry.discover()
+        if style not in get_args(Style):
+            raise ValueError(f"the style must be faithful or enhanced; got {style!r}")
+        if model is not None and style != "faithful":
+            raise ValueError("a style chooses the default model; give a style or a model")
         self._upscalers = Upscalers(
             str(model) if isinstance(model, Path) else model,
             registry,
             Size(scale, width, height, megapixels),
+            style,
             self_ensemble=self_ensemble,
             uncertainty=uncertainty,
             precision=precision,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from srkit.components.registry import Registry
+from srkit.interfaces import Style
 from srkit.upscaling.network import WantedEngine, WantedPrecision
 from srkit.upscaling.size import Size
 from srkit.upscaling.upscalers import Upscalers
@@ -23,6 +24,8 @@ class Request:
         As :func:`srkit.upscaling.jobs.plan` has them.
     model
         The model, as :func:`srkit.models.open.open_model` takes it; None for the default models.
+    style
+        The style of the default models.
     hdu
         Name or number of the image in FITS files, as :func:`srkit.upscaling.jobs.plan` takes it.
     size
@@ -47,6 +50,7 @@ class Request:
     out: Path | None = None
     suffix: str | None = None
     model: str | None = None
+    style: Style = "faithful"
     hdu: str | None = None
     size: Size = field(default_factory=Size)
     zero_point: float | None = None
@@ -82,6 +86,7 @@ class Request:
             self.model,
             registry,
             self.size,
+            self.style,
             self_ensemble=self.self_ensemble,
             uncertainty=self.uncertainty,
             precision=self.precision,

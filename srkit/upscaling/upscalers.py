@@ -11,7 +11,7 @@ from srkit.assembly.published import published_models
 from srkit.components.registry import OWN, Registry
 from srkit.errors import WeightsError
 from srkit.images._levels import is_measured
-from srkit.interfaces import Image
+from srkit.interfaces import Image, Style
 from srkit.models.open import INTERPOLATIONS, Model, native_scale, open_model
 from srkit.upscaling.size import Size
 from srkit.upscaling.upscaler import ImageUpscaler
@@ -33,6 +33,8 @@ class Upscalers:
         The components.
     size
         Size of SR.
+    style
+        The style of the default models.
     settings
         Other arguments of :class:`srkit.upscaling.upscaler.ImageUpscaler`.
 
@@ -45,15 +47,21 @@ class Upscalers:
     """
 
     def __init__(
-        self, model: str | Model | None, registry: Registry, size: Size, **settings: Any
+        self,
+        model: str | Model | None,
+        registry: Registry,
+        size: Size,
+        style: Style = "faithful",
+        **settings: Any,
     ) -> None:
-        self.size = size
+        self.size, self._style = size, style
         self._model, self._registry, self._settings = model, registry, settings
         self._lock = Lock()
         self._opened: dict[str | int, ImageUpscaler] = {}
         # Open one at once: what cannot be opened is an error before any image is read.
         if model is None:
-            self._default = self._open(default_model("pictures", size.scale or SCALE, registry))
+            name = default_model("pictures", size.scale or SCALE, registry, style)
+            self._default = self._open(name)
             self._own_scale = SCALE
         else:
             # Interpolations have no scale of their own; of several scales, images may need any.
@@ -86,7 +94,8 @@ class Upscalers:
         scale = self.size.scale_of(*lr.pixels.shape[-2:])
         if self._model is None:
             scale = scale or SCALE
-            return self._open(default_model(kind_of(lr), scale, self._registry)).at(scale)
+            name = default_model(kind_of(lr), scale, self._registry, self._style)
+            return self._open(name).at(scale)
         if scale is None:
             return self._default
         model = self._default.model
@@ -118,7 +127,7 @@ def kind_of(image: Image) -> Kind:
     return "pictures" if pictured and not image.metadata.get("frame") else "frames"
 
 
-def default_model(kind: Kind, scale: float, registry: Registry) -> str:
+def default_model(kind: Kind, scale: float, registry: Registry, style: Style = "faithful") -> str:
     """Return the name of the published weights that are used by default.
 
     Parameters
@@ -129,23 +138,26 @@ def default_model(kind: Kind, scale: float, registry: Registry) -> str:
         SR pixels per LR pixel along a side. Of the models, the one with the smallest scale that is
         not below this is chosen, or else the one with the largest.
     registry
-        The components. Defaults of plugins count only where srkit has none for the kind.
+        The components. Defaults of plugins count only where srkit has none for the kind and style.
+    style
+        What the model does to the images.
 
     Raises
     ------
     WeightsError
-        If no plugin offers default weights for the kind.
+        If no plugin offers default weights for the kind and style.
     """
     offered = {
         name: (component.distribution, weights.settings["scale"])
         for name, (component, weights) in published_models(registry).items()
-        if weights.default_for == kind
+        if (weights.default_for, weights.style) == (kind, style)
     }
     own = {name: scale for name, (origin, scale) in offered.items() if origin == OWN}
     scales = own or {name: scale for name, (_, scale) in offered.items()}
     if not scales:
+        what = kind if style == "faithful" else f"{kind} in the style {style}"
         raise WeightsError(
-            f"there is no default model for {kind}; name one (-m): a run folder, a weight file, "
+            f"there is no default model for {what}; name one (-m): a run folder, a weight file, "
             "or an interpolation such as bicubic"
         )
     enough = {name: offer for name, offer in scales.items() if offer >= scale}

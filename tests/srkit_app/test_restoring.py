@@ -52,7 +52,7 @@ def test_files_are_restored_shown_and_one_that_fails_stops_no_other(
 
 
 def test_a_width_replaces_the_size(photo: Path) -> None:
-    (path,) = restore([str(photo)], INCLUDED, 4, 30, lambda *_: None).files
+    (path,) = restore([str(photo)], "srkit, faithful", 4, 30, lambda *_: None).files
     assert size_of(path) == (30, 20)
 
 
@@ -86,7 +86,7 @@ def test_the_runs_of_the_working_folder_can_be_chosen(tmp_path: Path) -> None:
             path.touch()
     (tmp_path / "runs" / "report").mkdir()
     runs = [str(Path("runs") / name) for name in ("a", "b")]
-    assert models_in(tmp_path) == [INCLUDED, "bicubic", "lanczos", *runs]
+    assert models_in(tmp_path) == [*INCLUDED, "bicubic", "lanczos", *runs]
 
 
 def test_messages_are_shown_literally() -> None:

@@ -158,6 +158,10 @@ def test_invalid_settings() -> None:
         srkit.Upscaler("bicubic", scale=2, width=50)
     with pytest.raises(ValueError, match=r"^the tile must be positive, got 0$"):
         srkit.Upscaler("bicubic", tile=0)
+    with pytest.raises(ValueError, match=r"^the style must be faithful or enhanced; got 'vivid'$"):
+        srkit.Upscaler(style="vivid")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^a style chooses the default model; give a style or a"):
+        srkit.Upscaler("bicubic", style="enhanced")
 
 
 def test_importing_srkit_imports_no_torch() -> None:

@@ -19,7 +19,7 @@ from srkit.assembly.published import published_models
 from srkit.cli import app
 from srkit.components.registry import Registry
 from srkit.errors import WeightsError
-from srkit.interfaces import Image, Published
+from srkit.interfaces import Image, Published, Style
 from srkit.models.open import Model, fresh_model, native_scale, open_model
 from srkit.system.digests import digest_of_file
 from srkit.upscaling.size import Size
@@ -27,8 +27,9 @@ from srkit.upscaling.upscalers import Upscalers, default_model, kind_of
 from srkit.weights.files import is_cached
 
 
-def published(scale: int, kind: Any) -> Published:
-    return Published("package:a/b", "0" * 64, "MIT", {"scale": scale}, default_for=kind)
+def published(scale: int, kind: Any, style: Style = "faithful") -> Published:
+    address = "package:a/b", "0" * 64, "MIT", {"scale": scale}
+    return Published(*address, default_for=kind, style=style)
 
 
 class Net(EDSR):
@@ -39,6 +40,7 @@ class Net(EDSR):
         "p4": published(4, "pictures"),
         "p3": published(3, "pictures"),
         "f2": published(2, "frames"),
+        "e4": published(4, "pictures", "enhanced"),
         "other": published(2, None),
     }
 
@@ -74,6 +76,20 @@ def offering(factory: Any) -> Registry:
 )
 def test_the_smallest_sufficient_scale_is_chosen(kind: Any, wanted: float, name: str) -> None:
     assert default_model(kind, wanted, offering(Net)) == name
+
+
+@pytest.mark.parametrize("wanted", [2, 4, 8])
+def test_a_style_has_its_own_models(wanted: float) -> None:
+    assert default_model("pictures", wanted, offering(Net), "enhanced") == "e4"
+
+
+def test_no_default_model_in_a_style() -> None:
+    with pytest.raises(WeightsError) as caught:
+        default_model("frames", 2, offering(Net), "enhanced")
+    assert str(caught.value) == (
+        "there is no default model for frames in the style enhanced; name one (-m): a run folder, "
+        "a weight file, or an interpolation such as bicubic"
+    )
 
 
 def test_no_default_model() -> None:
@@ -242,3 +258,9 @@ def test_upscalers_of_several_scales_measure_the_network_once(
     )
     assert upscalers.for_image(image(9, 60)).network.margin() == margin
     assert torch.is_tensor(next(model.generator.parameters()))
+
+
+def test_a_style_is_for_the_default_model() -> None:
+    found = CliRunner().invoke(app, ["upscale", "a.png", "-m", "bicubic", "--style", "enhanced"])
+    assert found.exit_code == 1
+    assert found.stderr == "error: --style chooses the default model; drop --style, or -m\n"
