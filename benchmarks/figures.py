@@ -2,23 +2,26 @@
 
     python benchmarks/figures.py --out docs/images
 
-Writes ``noise_of_sr.png`` and ``splits.svg``. Of the others, ``completeness.png`` is from the
-report of the example in ``docs/explanation/injection.md``, and ``calibration.png`` from that of
-``galsim_pairs.py``, with its panels in two rows. The diagrams ``subdivided.svg``, ``recipe.svg``,
-``resume.svg`` and ``plugins.svg`` are drawn by hand.
+Writes ``noise_of_sr.png``, ``styles.jpg`` and ``splits.svg``. Of the others,
+``completeness.png`` is from the report of the example in ``docs/explanation/injection.md``, and
+``calibration.png`` from that of ``galsim_pairs.py``, with its panels in two rows. The diagrams
+``subdivided.svg``, ``recipe.svg``, ``resume.svg`` and ``plugins.svg`` are drawn by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 
 import numpy as np
+import skimage.data
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 from srkit_astro.footprints import footprint_around, representatives
 from srkit_astro.pairs.splits import split_of
 
@@ -27,6 +30,8 @@ from srkit.report import colours, panels, style
 
 MODELS = ("nearest", "bicubic", "lanczos", "sky_x2")
 SPLITS = {"train": "#9aa0a6", "validation": "#e69f00", "test": "#0072b2"}
+#: Photographs of scikit-image: name, top and left of a crop, and noise in grey levels.
+PHOTOS = (("chelsea", 20, 60, 0), ("coffee", 40, 160, 4))
 #: The field of the pairs, and the side of a cutout, in arcsec.
 FIELD, SIDE = 120.0, 10.0
 
@@ -36,6 +41,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     out = parser.parse_args().out
     noise_figure().savefig(out / "noise_of_sr.png", dpi=110, bbox_inches="tight")
+    styles_figure().savefig(
+        out / "styles.jpg", dpi=110, bbox_inches="tight", pil_kwargs={"quality": 88}
+    )
     with rc_context({"svg.hashsalt": "srkit", "svg.fonttype": "none"}):
         figure = splits_figure()
         figure.savefig(out / "splits.svg", bbox_inches="tight", metadata={"Date": None})
@@ -64,6 +72,28 @@ def _draw_correlations(axis: Axes, restored: dict[str, NDArray[np.float32]]) -> 
         axis.plot(distances, np.array(products) / products[0], dashed, color=colour, label=name)
     axis.set(xlabel="distance [SR pixel]", title="correlation", xticks=distances)
     axis.legend(fontsize="small")
+
+
+def styles_figure() -> Figure:
+    """Draw two photographs at a quarter of their size, the second with noise, restored."""
+    figure, axes = panels(8, 4, (2.6, 2.6))
+    for row, (name, top, left, sigma) in enumerate(PHOTOS):
+        hr = getattr(skimage.data, name)()[top : top + 256, left : left + 256]
+        small = hr.reshape(64, 4, 64, 4, 3).mean((1, 3))
+        small += np.random.default_rng(0).normal(0, sigma, small.shape)
+        file = io.BytesIO()
+        Image.fromarray(small.round().clip(0, 255).astype(np.uint8)).save(file, "jpeg", quality=50)
+        lr = np.asarray(Image.open(file))
+        images = {
+            "bicubic": srkit.upscale(lr, model="bicubic", scale=4),
+            "--style faithful": srkit.upscale(lr, scale=4),
+            "--style enhanced": srkit.upscale(lr, scale=4, style="enhanced"),
+            "original": hr,
+        }
+        for axis, (title, image) in zip(axes[4 * row :], images.items(), strict=False):
+            axis.imshow(image, interpolation="nearest")
+            axis.set(xticks=[], yticks=[], title="" if row else title)
+    return figure
 
 
 def splits_figure() -> Figure:

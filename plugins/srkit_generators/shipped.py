@@ -27,6 +27,12 @@ def for_photos(scale: int, sha256: str) -> Published:
     return Published(url, sha256, LICENCE, options, default_for="pictures")
 
 
+def enhancing(scale: int, sha256: str) -> Published:
+    """Describe the weights of ``recipes/enhance_x*.yaml``."""
+    url, options = url_of(f"enhance_x{scale}"), settings(scale, 3, 8, 64)
+    return Published(url, sha256, LICENCE, options, default_for="pictures", style="enhanced")
+
+
 SHIPPED: Mapping[str, Published] = {
     "edsr_small_x2": for_photos(
         2, "e91a6adb203a32c4ff97fe320163b14b5f71438ff28aef5acb7435b5954c7206"
@@ -37,6 +43,7 @@ SHIPPED: Mapping[str, Published] = {
     "edsr_small_x4": for_photos(
         4, "e4041c448da9795c6982b760aedac21a34a695ed0e8340f2cc4e24d5529af310"
     ),
+    "enhance_x4": enhancing(4, "fb81163dd768e5fdc605dfea6e2ca01486c6421587b8d3ee688dd7a255787c7e"),
     "sky_x2": Published(
         url_of("sky_x2"),
         "1a3f5c144a07e24adc4806ac98c45bb926471008611b2f31fd6c5c7a1d79b74e",
