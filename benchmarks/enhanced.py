@@ -35,7 +35,7 @@ from srkit.recipe.recipe import parse_recipe
 SCALE = 4
 #: Side of the square photographs: three blocks of NIQE, and a multiple of the scale.
 SIDE = 288
-#: Ways to make LR, as recipes write them. The first is what `enhance_x4` was trained for.
+#: Ways to make LR, as recipes write them. `enhance_x4` was trained for the first, and a weaker one.
 DEGRADATIONS: Mapping[str, Any] = {
     "second_order": {"type": "second_order"},
     "bsrgan": {"type": "bsrgan"},
