@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkit.errors import DataError, OutputError
-from srkit.system import atomic, cache_folder, map_in_workers, progress_bars
+from srkit.system import atomic, cache_folder, map_in_workers, progress_bars, record_cached
 
 #: An entry of the cache: path, size and modification time of a file as a digest; its sides.
 ENTRY = np.dtype([("key", "<u8"), ("height", "<u4"), ("width", "<u4")])
@@ -150,5 +150,7 @@ def _write(cache: Path, known: Entries, keys: NDArray[np.uint64], sides: NDArray
     entries["key"], entries["height"], entries["width"] = keys, *sides.T
     _, first = np.unique(np.concatenate([known["key"], keys]), return_index=True)
     # Where nothing can be written, as in some clusters, the next call examines the files again.
-    with suppress(OutputError), atomic(cache) as partial_file:
-        np.save(partial_file, np.concatenate([known, entries])[first])
+    with suppress(OutputError):
+        with atomic(cache) as partial_file:
+            np.save(partial_file, np.concatenate([known, entries])[first])
+        record_cached(cache)

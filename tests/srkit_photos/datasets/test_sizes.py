@@ -15,6 +15,7 @@ from srkit_photos.datasets.sizes import measure
 
 from srkit.errors import DataError
 from srkit.images.formats import Formats
+from srkit.system.cache import cached_files, clear_cache
 
 NAMES = ["a.png", "b/c.png", "d.png"]
 
@@ -139,3 +140,13 @@ def test_sizes_are_those_of_the_samples(root: Path, formats: Formats, size: int 
     assert not found.unreadable
     samples = [data[index].hr.shape[-2:] for index in range(3)]
     np.testing.assert_array_equal(found.hr, samples)
+
+
+def test_the_cache_can_be_cleared(root: Path, formats: Formats) -> None:
+    for _ in range(2):  # a changed file of the cache, too
+        measure(root, NAMES, formats.size)
+        PIL.Image.new("L", (7, 5)).save(root / "d.png")
+    (cached,) = cached_files()
+    assert cached.own
+    clear_cache([cached])
+    assert not cached_files()
