@@ -155,10 +155,12 @@ def default_model(kind: Kind, scale: float, registry: Registry, style: Style = "
     own = {name: scale for name, (origin, scale) in offered.items() if origin == OWN}
     scales = own or {name: scale for name, (_, scale) in offered.items()}
     if not scales:
-        what = kind if style == "faithful" else f"{kind} in the style {style}"
+        what = f"{kind};"
+        if style != "faithful":
+            what = f"{kind} in the style {style}; choose the style faithful, or"
         raise WeightsError(
-            f"there is no default model for {what}; name one (-m): a run folder, a weight file, "
-            "or an interpolation such as bicubic"
+            f"there is no default model for {what} name one (-m): a run folder, a weight file, or "
+            "an interpolation such as bicubic"
         )
     enough = {name: offer for name, offer in scales.items() if offer >= scale}
     return min(enough, key=enough.__getitem__) if enough else max(scales, key=scales.__getitem__)

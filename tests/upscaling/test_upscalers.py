@@ -87,8 +87,8 @@ def test_no_default_model_in_a_style() -> None:
     with pytest.raises(WeightsError) as caught:
         default_model("frames", 2, offering(Net), "enhanced")
     assert str(caught.value) == (
-        "there is no default model for frames in the style enhanced; name one (-m): a run folder, "
-        "a weight file, or an interpolation such as bicubic"
+        "there is no default model for frames in the style enhanced; choose the style faithful, or "
+        "name one (-m): a run folder, a weight file, or an interpolation such as bicubic"
     )
 
 
