@@ -76,23 +76,26 @@ def _draw_correlations(axis: Axes, restored: dict[str, NDArray[np.float32]]) -> 
 
 def styles_figure() -> Figure:
     """Draw two photographs at a quarter of their size, the second with noise, restored."""
-    figure, axes = panels(8, 4, (2.6, 2.6))
-    for row, (name, top, left, sigma) in enumerate(PHOTOS):
-        hr = getattr(skimage.data, name)()[top : top + 256, left : left + 256]
-        small = hr.reshape(64, 4, 64, 4, 3).mean((1, 3))
-        small += np.random.default_rng(0).normal(0, sigma, small.shape)
-        file = io.BytesIO()
-        Image.fromarray(small.round().clip(0, 255).astype(np.uint8)).save(file, "jpeg", quality=50)
-        lr = np.asarray(Image.open(file))
-        images = {
-            "bicubic": srkit.upscale(lr, model="bicubic", scale=4),
-            "--style faithful": srkit.upscale(lr, scale=4),
-            "--style enhanced": srkit.upscale(lr, scale=4, style="enhanced"),
-            "original": hr,
-        }
-        for axis, (title, image) in zip(axes[4 * row :], images.items(), strict=False):
-            axis.imshow(image, interpolation="nearest")
-            axis.set(xticks=[], yticks=[], title="" if row else title)
+    with style():
+        figure, axes = panels(8, 4, (2.6, 2.6))
+        for row, (name, top, left, sigma) in enumerate(PHOTOS):
+            hr = getattr(skimage.data, name)()[top : top + 256, left : left + 256]
+            small = hr.reshape(64, 4, 64, 4, 3).mean((1, 3))
+            small += np.random.default_rng(0).normal(0, sigma, small.shape)
+            file = io.BytesIO()
+            Image.fromarray(small.round().clip(0, 255).astype(np.uint8)).save(
+                file, "jpeg", quality=50
+            )
+            lr = np.asarray(Image.open(file))
+            images = {
+                "bicubic": srkit.upscale(lr, model="bicubic", scale=4),
+                "--style faithful": srkit.upscale(lr, scale=4),
+                "--style enhanced": srkit.upscale(lr, scale=4, style="enhanced"),
+                "original": hr,
+            }
+            for axis, (title, image) in zip(axes[4 * row :], images.items(), strict=False):
+                axis.imshow(image, interpolation="nearest")
+                axis.set(xticks=[], yticks=[], title="" if row else title)
     return figure
 
 

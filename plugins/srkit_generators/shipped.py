@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from srkit.interfaces import Published
+from srkit.interfaces import Published, Style
 
 LICENCE = "Apache-2.0"
 
@@ -21,16 +21,12 @@ def settings(scale: int, channels: int, blocks: int, features: int) -> dict[str,
     return {**size, "upsampler": "direct", "global_residual": True}
 
 
-def for_photos(scale: int, sha256: str) -> Published:
-    """Describe the weights of ``recipes/edsr_small_x*.yaml``."""
-    url, options = url_of(f"edsr_small_x{scale}"), settings(scale, 3, 8, 64)
-    return Published(url, sha256, LICENCE, options, default_for="pictures")
-
-
-def enhancing(scale: int, sha256: str) -> Published:
-    """Describe the weights of ``recipes/enhance_x*.yaml``."""
-    url, options = url_of(f"enhance_x{scale}"), settings(scale, 3, 8, 64)
-    return Published(url, sha256, LICENCE, options, default_for="pictures", style="enhanced")
+def for_photos(
+    scale: int, sha256: str, recipe: str = "edsr_small", style: Style = "faithful"
+) -> Published:
+    """Describe the weights of ``recipes/RECIPE_xSCALE.yaml``."""
+    url, options = url_of(f"{recipe}_x{scale}"), settings(scale, 3, 8, 64)
+    return Published(url, sha256, LICENCE, options, default_for="pictures", style=style)
 
 
 SHIPPED: Mapping[str, Published] = {
@@ -43,7 +39,12 @@ SHIPPED: Mapping[str, Published] = {
     "edsr_small_x4": for_photos(
         4, "e4041c448da9795c6982b760aedac21a34a695ed0e8340f2cc4e24d5529af310"
     ),
-    "enhance_x4": enhancing(4, "fb81163dd768e5fdc605dfea6e2ca01486c6421587b8d3ee688dd7a255787c7e"),
+    "enhance_x4": for_photos(
+        4,
+        "fb81163dd768e5fdc605dfea6e2ca01486c6421587b8d3ee688dd7a255787c7e",
+        "enhance",
+        "enhanced",
+    ),
     "sky_x2": Published(
         url_of("sky_x2"),
         "1a3f5c144a07e24adc4806ac98c45bb926471008611b2f31fd6c5c7a1d79b74e",
