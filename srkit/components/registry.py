@@ -172,7 +172,7 @@ class Registry:
         return registry
 
     def register(self, plugin: Any, name: str, *, distribution: str, version: str = "") -> None:
-        """Add a plugin's components; problems with it are recorded in `failures`.
+        """Add a plugin's components; problems are recorded in `failures`, other facts in `remarks`.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class Registry:
                     f"{component.title} is also offered by {other}; they are reached as "
                     f"'{other}/{component.name}' and {reached}"
                 )
-            self._fail(plugin, own, component.version, reason)
+            self.remarks.append(Failure(plugin, own, component.version, reason))
         return rivals.append(component)
 
     def _fail(

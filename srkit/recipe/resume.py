@@ -77,7 +77,15 @@ def refused(started: Mapping[str, Any], recipe: Recipe) -> list[str]:
 def report(changed: Mapping[str, tuple[Any, Any]], without: Sequence[str] = ()) -> list[str]:
     """Return a line for each change; `without` are keys that are left out, with those below."""
     return [
-        f"changed: {key} from {before!r} to {now!r}"
+        _line(key, before, now)
         for key, (before, now) in changed.items()
         if not any(key == each or key.startswith(f"{each}.") for each in without)
     ]
+
+
+def _line(key: str, before: Any, now: Any) -> str:
+    if before is None:
+        return f"set: {key} to {now!r}"
+    if now is None:
+        return f"removed: {key}, which was {before!r}"
+    return f"changed: {key} from {before!r} to {now!r}"

@@ -152,9 +152,10 @@ def test_two_distributions_that_offer_the_same_component(tmp_path: Path, install
     install("third", LOSS % "other")
     registry = discover(tmp_path)
     assert registry.names("losses") == ["first/mine", "other", "second/mine"]
-    (failure,) = registry.failures
-    assert failure.distribution == "second"
-    assert failure.reason == (
+    assert registry.failures == []
+    (remark,) = registry.remarks
+    assert remark.distribution == "second"
+    assert remark.reason == (
         "loss 'mine' is also offered by first; they are reached as 'first/mine' and 'second/mine'"
     )
     assert registry.get("losses", "other").distribution == "third"
@@ -165,6 +166,8 @@ def test_two_distributions_that_offer_the_same_component(tmp_path: Path, install
     assert str(caught.value) == (
         "loss 'mine' is offered by first and second; write 'first/mine' or 'second/mine'"
     )
+    with pytest.raises(PluginError, match=r"^unknown loss 'nothing'; known: first/mine, "):
+        registry.get("losses", "nothing")
 
 
 @pytest.mark.parametrize("order", [("srkit", "other"), ("other", "srkit")])
@@ -176,8 +179,9 @@ def test_the_built_in_component_keeps_its_name(order: tuple[str, str]) -> None:
     assert registry.get("losses", "l1").distribution == "srkit"
     found = registry.get("losses", "other/l1")
     assert (found.distribution, found.title) == ("other", "loss 'other/l1'")
-    (failure,) = registry.failures
-    assert "'other/l1'" in failure.reason
+    assert registry.failures == []
+    (remark,) = registry.remarks
+    assert "'other/l1'" in remark.reason
     assert registry.components("losses") == [registry.get("losses", "l1"), found]
 
 

@@ -223,6 +223,6 @@ def test_a_second_stage_continues_from_the_whole_state_of_the_first(
     source = Path("runs/first/checkpoints/last.safetensors")
     taken = "generator, discriminator, ema, optimisers"
     assert f"start: took over from {source}: {taken}\n" in log
-    assert "changed: losses.mse.weight from None to 1.0\n" in log
+    assert "set: losses.mse.weight to 1.0\n" in log
     # 2 steps of each stage.
     assert int(last(out).groups["ema_count"]["updates"]) == 4

@@ -81,7 +81,7 @@ def test_everything_is_taken_over(
     assert f"start: took over from {folder}: {taken}\n" in log
     assert "changed: training.batch_size from 4 to 2\n" in log
     assert "changed: training.optimiser.lr from 0.001 to 1e-30\n" in log
-    assert "changed: losses.mse.weight from None to 1.0\n" in log
+    assert "set: losses.mse.weight to 1.0\n" in log
     assert "changed: start" not in log
 
 
@@ -199,10 +199,7 @@ def test_metrics_and_validation_data_may_be_added(
         assert torch.equal(value, parts.groups["generator"][key])
     assert [record["step"] for record in records(tmp_path / "parts", "validation")] == [4]
     assert "psnr" in (tmp_path / "parts" / "recipe.yaml").read_text()
-    assert (
-        "changed: metrics.psnr.type from None to 'psnr'"
-        in (tmp_path / "parts" / "log.txt").read_text()
-    )
+    assert "set: metrics.psnr.type to 'psnr'" in (tmp_path / "parts" / "log.txt").read_text()
 
 
 def test_another_selection_starts_a_new_search_for_the_best(
