@@ -4,7 +4,8 @@
 
 Writes ``noise_of_sr.png``, ``styles.jpg`` and ``splits.svg``. Of the others,
 ``completeness.png`` is from the report of the example in ``docs/explanation/injection.md``, and
-``calibration.png`` from that of ``galsim_pairs.py``, with its panels in two rows. The diagrams
+``calibration.png`` from that of ``galsim_pairs.py``, with its panels in two rows;
+``darionet_curves.png`` is from that of the longest run in ``docs/results.md``. The diagrams
 ``subdivided.svg``, ``recipe.svg``, ``resume.svg`` and ``plugins.svg`` are drawn by hand.
 """
 
