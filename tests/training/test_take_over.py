@@ -82,7 +82,8 @@ def test_everything_is_taken_over(
     assert "changed: training.batch_size from 4 to 2\n" in log
     assert "changed: training.optimiser.lr from 0.001 to 1e-30\n" in log
     assert "set: losses.mse.weight to 1.0\n" in log
-    assert "changed: start" not in log
+    assert "removed: losses.l1.weight, which was 1.0\n" in log
+    assert ": start." not in log
 
 
 def test_the_generator_alone_is_the_averaged_one(
