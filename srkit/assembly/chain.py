@@ -12,7 +12,7 @@ from srkit.components.crashes import blaming
 from srkit.components.registry import Component
 from srkit.functional.resizing import resized_side
 from srkit.interfaces import Degradation
-from srkit.interfaces._contract import require_lr
+from srkit.interfaces._contract import require_lr, unchanged
 
 
 class Chain:
@@ -46,7 +46,8 @@ class Chain:
         images = hr
         for number, (step, origin) in enumerate(zip(self.steps, self.origins, strict=True)):
             with blaming(origin):
-                degraded = step(images, step_seeds(seeds, number))
+                with unchanged("a degradation", images):
+                    degraded = step(images, step_seeds(seeds, number))
                 require_lr(degraded, images, step.factor)
             images = degraded
         # Sides are rounded up at each step, which may leave an extra pixel at the far end.

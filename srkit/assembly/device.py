@@ -16,7 +16,7 @@ from srkit.assembly.assembly import Assembly
 from srkit.data.crops import check_pair
 from srkit.errors import DataError, RecipeError
 from srkit.interfaces import Batch, Extent
-from srkit.interfaces._contract import require_lr
+from srkit.interfaces._contract import require_lr, unchanged
 from srkit.recipe.recipe import Recipe
 from srkit.system.devices import default_device
 from srkit.system.memory import keep_freed_memory
@@ -55,7 +55,8 @@ def prepare(batch: Batch, assembly: Assembly, device: torch.device) -> Batch:
             f"degradation expects {expected:g}; set degradation.pixel_scale to that of the data"
         )
     with assembly.blamed("degradation"):
-        lr = assembly.degradation(batch.hr, batch.seeds)
+        with unchanged("a degradation", batch.hr):
+            lr = assembly.degradation(batch.hr, batch.seeds)
         require_lr(lr, batch.hr, assembly.degradation.factor)
     variance_of = getattr(assembly.degradation, "variance", None)
     variance = batch.variance if variance_of is None else variance_of(lr, batch.seeds)

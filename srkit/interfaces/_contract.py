@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import torch
@@ -19,6 +20,7 @@ from srkit.interfaces.metrics import Metric, PooledMetric
 from srkit.interfaces.networks import Answer, Discriminator, Generator, Teacher
 from srkit.interfaces.samples import Batch, Sample, Task
 from srkit.interfaces.training import Optimiser, Tracker
+from srkit.interfaces.view import View
 
 #: The protocol of each kind of component whose members are checked when it is built.
 PROTOCOLS: dict[str, type] = {
@@ -205,6 +207,32 @@ def require_logits(logits: Any, count: int) -> list[Tensor]:
             f"got {tuple(each.shape)}",
         )
     return scales
+
+
+@contextmanager
+def unchanged(what: str, *given: object) -> Iterator[None]:
+    """Require that a component does not change its arguments in place: torch counts such changes.
+
+    Tensors of the inference mode are not counted, and not checked.
+    """
+    tensors = [each for each in _tensors(given) if not each.is_inference()]
+    versions = [each._version for each in tensors]
+    yield
+    same = versions == [each._version for each in tensors]
+    require(same, f"{what} must not change its arguments in place")
+
+
+def _tensors(given: Iterable[object]) -> Iterator[Tensor]:
+    """Iterate over the images, logits and feature maps among some arguments."""
+    for each in given:
+        if isinstance(each, Tensor):
+            yield each
+        elif isinstance(each, Batch):
+            yield from _tensors((each.hr, each.lr, each.variance))
+        elif isinstance(each, View):
+            yield from _tensors((each.flux, each.stretched))
+        elif isinstance(each, Answer):
+            yield from _tensors((each.logits, *each.features.values()))
 
 
 def require_loss(value: Any) -> None:

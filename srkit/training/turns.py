@@ -29,7 +29,7 @@ from srkit.interfaces import (
     VarianceLoss,
     ViewLoss,
 )
-from srkit.interfaces._contract import require_logits, require_loss
+from srkit.interfaces._contract import require_logits, require_loss, unchanged
 from srkit.interfaces.view import View
 from srkit.recipe.parts import StartSpec
 from srkit.training.freezing import Freezing
@@ -330,7 +330,8 @@ def pixel_terms(assembly: Assembly, sr: Tensor, view: View) -> Terms:
 def _term(assembly: Assembly, name: str, loss: Callable[..., Tensor], *given: object) -> Tensor:
     """Compute a loss and weight it."""
     with assembly.blamed(f"losses.{name}"):
-        value = loss(*given)
+        with unchanged("a loss", *given):
+            value = loss(*given)
         require_loss(value)
     return assembly.weight_of(f"losses.{name}") * value
 

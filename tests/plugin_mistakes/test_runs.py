@@ -195,6 +195,7 @@ def _without(base: type, name: str) -> type:
 
 
 SIZE = "must have the shape"
+KEEPS = "must not change its arguments in place"
 GENERATORS: list[tuple[type, str]] = [
     (_subclass(Net, __init__=_fixed_scale), "its scale is 2, but it is built for scale 4"),
     (_subclass(object, scale=4, channels=3), "Wrong must be a torch module"),
@@ -221,6 +222,23 @@ def test_a_degradation_whose_lr_has_another_size() -> None:
     assert f"data.train: degradation 'blur' of test: {sentence}" in problems
 
 
+class Clipping:
+    """LR of the right size, from HR that it clips."""
+
+    def __init__(self, *, scale: int) -> None:
+        self.factor = 1 / scale
+
+    def __call__(self, hr: Tensor, seeds: Sequence[int]) -> Tensor:
+        return hr.clamp_(0.2, 0.8)[..., ::4, ::4].clone()
+
+
+@pytest.mark.parametrize("degradation", [{"type": "clip"}, [{"type": "clip"}]])
+def test_a_degradation_that_changes_hr(degradation: Any) -> None:
+    registry = registry_of(degradations={"clip": Clipping})
+    problems = problems_of(registry, tree(degradation=degradation))
+    assert f"data.train: degradation 'clip' of test: a degradation {KEEPS}" in problems
+
+
 def test_pairs_are_not_made_of_lr_of_another_size() -> None:
     registry = registry_of(degradations={"blur": Blur})
     recipe = parse_recipe(tree(degradation={"type": "blur"}), "wrong.yaml")
@@ -235,6 +253,8 @@ def test_pairs_are_not_made_of_lr_of_another_size() -> None:
         (lambda sr, batch: (sr - batch.hr).abs(), f"a loss {SIZE} (), got (2, 3, 32, 32)"),
         (lambda sr, batch: 0.5, "a loss must be a tensor, got float"),
         (lambda sr, batch: (sr > 0).sum(), "a loss must be a float, got torch.int64"),
+        (lambda sr, batch: batch.hr.sub_(sr).abs().mean(), f"a loss {KEEPS}"),
+        (lambda sr, batch: (batch.hr - sr[:, :, 1:].clamp_(0, 1).mean()).mean(), f"a loss {KEEPS}"),
     ],
 )
 def test_wrong_losses(function: Callable[[Tensor, Batch], Any], sentence: str) -> None:
@@ -308,6 +328,23 @@ def test_wrong_answers_of_teachers(forward: Callable[..., Any], sentence: str) -
     changes["data"] = {"train": tree()["data"]["train"]}
     (problem,) = problems_of(registry, tree(**changes))
     assert problem.startswith(f"data.train: teacher 'bad' of test: {sentence}")
+
+
+class Subtracting:
+    """A loss on logits that changes the answer on HR."""
+
+    stages = ()
+
+    def __call__(self, answer: Answer, target: Answer, batch: Batch) -> Tensor:
+        return target.logits.sub_(answer.logits).square().mean()
+
+
+def test_a_loss_that_changes_the_answer_of_a_teacher() -> None:
+    registry = registry_of(teachers={"judge": Teacher}, losses={"bad": Subtracting})
+    changes: Tree = {"teachers": {"judge": {}}, "losses": {"bad": {}}}
+    changes["data"] = {"train": tree()["data"]["train"]}
+    problems = problems_of(registry, tree(**changes))
+    assert problems == [f"data.train: loss 'bad' of test: a loss {KEEPS}"]
 
 
 def test_a_discriminator_without_a_logit_for_each_image() -> None:
