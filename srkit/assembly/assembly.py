@@ -39,7 +39,7 @@ from srkit.interfaces import (
     TeacherMetric,
     Tracker,
 )
-from srkit.interfaces._contract import require_answer, require_sr
+from srkit.interfaces._contract import require_answer, require_sr, unchanged
 from srkit.recipe.parts import DiscriminatorSpec, LossSpec, MetricSpec, WeightSpec
 from srkit.recipe.recipe import Recipe
 
@@ -124,7 +124,8 @@ class Assembly:
         """Run a teacher on images, and check that its answer is what its task requires."""
         teacher = self.teachers[name]
         with self.blamed(f"teachers.{name}"):
-            answer = teacher(images, stages)
+            with unchanged("a teacher", images):
+                answer = teacher(images, stages)
             require_answer(answer, teacher, images, stages)
         return answer
 

@@ -24,7 +24,7 @@ from srkit.evaluation.calibration import PIXELS, Calibration
 from srkit.evaluation.restorers import Restorer, baseline, image_of, refined
 from srkit.evaluation.results import Evaluation, ModelResult
 from srkit.interfaces import Answer, Batch, Dataset, PooledMetric, TeacherMetric
-from srkit.interfaces._contract import require_values
+from srkit.interfaces._contract import require_values, unchanged
 from srkit.interfaces.view import View
 from srkit.report._metric_info import MetricInfo
 from srkit.system.cores import hold_cores
@@ -177,7 +177,8 @@ class Evaluator:
                 else:
                     given = (sr, batch)
                 with self.assembly.blamed(f"metrics.{name}"):
-                    found = metric(*given)
+                    with unchanged("a metric", *given):
+                        found = metric(*given)
                     require_values(found, metric, len(batch))
             except (ValueError, PluginError) as error:
                 raise DataError(f"metrics.{name} on {batch.names[0]}: {error}") from error

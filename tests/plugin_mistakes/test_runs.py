@@ -303,6 +303,13 @@ def test_a_metric_of_one_number_for_all_images() -> None:
     assert problems == [f"data.validation: metrics.bad on 0: metric 'bad' of test: {sentence}"]
 
 
+def test_a_metric_that_changes_sr() -> None:
+    bad = _subclass(Metric, __call__=lambda self, sr, batch: sr.clamp_(0, 1).flatten(1).mean(1))
+    problems = problems_of(registry_of(metrics={"bad": bad}), tree(metrics={"bad": {}}))
+    sentence = f"metric 'bad' of test: a metric {KEEPS}"
+    assert problems == [f"data.validation: metrics.bad on 0: {sentence}"]
+
+
 def _answer(**wrong: Callable[[Answer], Any]) -> Callable[..., Answer]:
     def forward(self: Any, images: Tensor, stages: Sequence[str] = ()) -> Answer:
         right = Teacher.forward(self, images, stages)
@@ -318,6 +325,7 @@ TEACHERS: list[tuple[Callable[..., Any], str]] = [
     (_answer(features=lambda a: {}), "features of ['first'] were requested, got []"),
     (_answer(features=lambda a: {"first": a.logits}), "features of 'first' must have the shape"),
     (lambda self, images, stages=(): images, "a teacher must return an Answer, got Tensor"),
+    (lambda self, images, stages=(): _answer()(self, images.mul_(2), stages), f"a teacher {KEEPS}"),
 ]
 
 
